@@ -148,14 +148,14 @@ def write(args: argparse.Namespace) -> int:
     one = argparse.Namespace(**vars(args) | {"count": 1, "out": None})
     request = parse_request(one)
     from genui.engine.load import fingerprint
-    from genui.engine.sample.diffusion import Prompts, draws
+    from genui.engine.sample.diffusion import Prompts, supports_batches
 
     folder: Path = args.out
     start = request.starts[0]
     before = plan_in(folder)
     if before is not None and args.seed is None:
         start = msgspec.structs.replace(start, seed=before.seed)
-    batched = draws(start.model)
+    batched = supports_batches(start.model)
     plan = Plan(
         model=start.model,
         fingerprint=fingerprint(request.model.path),

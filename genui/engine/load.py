@@ -86,10 +86,10 @@ def open_trace(request: Start) -> Trace:
     return trace
 
 
-def find_and_load(ref: str, many: bool = False) -> Generator:
+def find_and_load(ref: str, batches: bool = False) -> Generator:
     """`load` of what `find_model` finds under a name or path; the last few stay loaded.
 
-    With `many` it is to draw by the thousand, in the precision that this is fastest in.
+    With `batches` it is to draw by the thousand, in the precision that this is fastest in.
 
     A run's newest checkpoint is looked up each time, so a model that still trains is never
     an old one. `lab:` before a family's name is a training in the Lab, which has no weights yet.
@@ -98,7 +98,7 @@ def find_and_load(ref: str, many: bool = False) -> Generator:
         from genui.engine.sample.points import LabGenerator
 
         return LabGenerator(ref)
-    return _loaded(*_as_it_stands(find_model(ref).path), many)
+    return _loaded(*_as_it_stands(find_model(ref).path), batches)
 
 
 def fingerprint_of(ref: str) -> str:
@@ -121,8 +121,8 @@ def _as_it_stands(path: Path) -> tuple[Path, int]:
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path, changed: int, many: bool) -> Generator:
-    return load(path, device.for_batches() if many else None)
+def _loaded(path: Path, changed: int, batches: bool) -> Generator:
+    return load(path, device.for_batches() if batches else None)
 
 
 @lru_cache(maxsize=64)

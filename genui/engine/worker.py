@@ -61,12 +61,12 @@ def attention(trace: Trace, step: int) -> Attention:
             else f"step {step}: this trace has no token yet; take a step first"
         )
     state: TokenState = trace.state(step - 1)
-    seen = span(len(state.token_ids), state.prompt, generator.model)
-    token_ids = state.token_ids.since(seen.first).tolist()
+    context = span(len(state.token_ids), state.prompt, generator.model)
+    token_ids = state.token_ids.since(context.first).tolist()
     row = torch.tensor([token_ids], device=generator.model.device)
     with torch.inference_mode(), autocast(generator.machine):
         weights = generator.model.attention_weights(row)
-    answer = Attention(trace=trace.request.trace, step=step, first=seen.first)
+    answer = Attention(trace=trace.request.trace, step=step, first=context.first)
     if weights is None:
         fault = f"A {generator.family} network has no attention: a step sees only its state"
         return msgspec.structs.replace(answer, fault=fault)
@@ -262,9 +262,9 @@ class Worker:
         self._send(nearest(self._known(request.trace), request.step, request.count))
 
     def _look(self, request: Inspect) -> None:
-        from genui.engine.sample.points import look
+        from genui.engine.sample.points import inspect_plane
 
-        self._send(look(self._known(request.trace), request))
+        self._send(inspect_plane(self._known(request.trace), request))
 
     def _attend(self, request: Attend) -> None:
 

@@ -33,7 +33,7 @@ from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.engine.metrics.classifiers import ImageClassifier, images_of
 from genui.engine.metrics.distance import Ruler, frechet_distance
 from genui.engine.metrics.synthetic import train_classifier
-from genui.engine.sample.diffusion import Draws
+from genui.engine.sample.diffusion import BatchGenerator
 from genui.protocol import ImageSettings, LatentSettings
 from genui.protocol.registry import UNGUIDED
 from genui.runs.models import find_model
@@ -46,10 +46,12 @@ BATCH = 32  # larger ones are no quicker an image
 SAVED = 150  # batches from one saving to the next
 
 
-def generator_of(model: str, guidance: float) -> tuple[Draws, ImageSettings | LatentSettings]:
+def generator_of(
+    model: str, guidance: float
+) -> tuple[BatchGenerator, ImageSettings | LatentSettings]:
     """What draws, in the precision that this processor is fast at, and how it is asked."""
     found = quick_generator(model)
-    if not isinstance(found, Draws):
+    if not isinstance(found, BatchGenerator):
         sys.exit(f"{model}: draws no batches of images")
     if find_model(model).family == "gan":
         return found, LatentSettings()

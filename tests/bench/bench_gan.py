@@ -25,7 +25,7 @@ from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import ImageClassifier
 from genui.engine.metrics.distance import Distribution, Ruler
-from genui.engine.sample.diffusion import Draws
+from genui.engine.sample.diffusion import BatchGenerator
 from genui.protocol import LatentSettings
 from genui.protocol.registry import UNGUIDED
 from genui.runs.models import find_model
@@ -38,7 +38,7 @@ TIMED = 10  # images drawn one by one
 def measured(name: str, ruler: Ruler, count: int) -> tuple[Distribution, float]:
     """What a model's images are like, and milliseconds an image."""
     generator = find_and_load(name)
-    if not isinstance(generator, Draws):
+    if not isinstance(generator, BatchGenerator):
         sys.exit(f"{name}: draws no batches of images")
     settings = LatentSettings() if find_model(name).family == "gan" else UNGUIDED
     captions, parts = ruler.captions(count), []

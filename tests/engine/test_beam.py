@@ -8,7 +8,7 @@ from networks import NETWORKS, random_network
 from genui.engine.data import fim
 from genui.engine.data.tokenizer import train_bpe
 from genui.engine.device import Machine
-from genui.engine.sample.text import TextGenerator, likeliest
+from genui.engine.sample.text import TextGenerator, beam_search
 from genui.engine.sample.trace import Trace
 from genui.protocol import FILL, Start, TextFrame, TextSettings
 
@@ -50,14 +50,14 @@ def test_as_many_beams_as_tokens_find_the_likeliest_of_all_short_fillings(
     words = [t for t in range(tokenizer.size - 2) if t != tokenizer.end]
     every = [[], *([token] for token in words)]
     best = max(every, key=lambda filling: log_probability(generator, prompt, filling))
-    assert likeliest(generator, prompt, PREFIX, tokenizer.size, most=2) == best
+    assert beam_search(generator, prompt, PREFIX, tokenizer.size, most=2) == best
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_more_beams_never_find_a_less_likely_filling(network: str, seed: int) -> None:
     generator = writer(network, seed)
     prompt = fim.format_gap(generator.tokenizer, PREFIX, SUFFIX, 40)
-    found = [likeliest(generator, prompt, PREFIX, width, most=4) for width in (1, 300)]
+    found = [beam_search(generator, prompt, PREFIX, width, most=4) for width in (1, 300)]
     if found[0]:
         one, many = (log_probability(generator, prompt, filling) for filling in found)
         assert many >= one - 1e-4
@@ -76,7 +76,7 @@ def test_one_beam_is_what_greedy_choosing_writes(network: str) -> None:
         if written[-1] == generator.tokenizer.end:
             ended += 1
             prompt = fim.format_gap(generator.tokenizer, PREFIX, SUFFIX, 64 - 16)
-            assert likeliest(generator, prompt, PREFIX, 1, 16) == written[:-1]
+            assert beam_search(generator, prompt, PREFIX, 1, 16) == written[:-1]
     assert ended
 
 
@@ -84,6 +84,6 @@ def test_a_space_before_the_gap_is_written_first(network: str) -> None:
     generator = writer(network, 0)
     tokenizer = generator.tokenizer
     prompt = fim.format_gap(tokenizer, "x =", "\n", 40)
-    found = likeliest(generator, prompt, "x = ", 300, most=3)
+    found = beam_search(generator, prompt, "x = ", 300, most=3)
     assert tokenizer.decode(found).startswith(" ")
     assert np.isfinite(log_probability(generator, prompt, found))

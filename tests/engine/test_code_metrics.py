@@ -11,7 +11,7 @@ from genui.engine.data.tokenizer import train_bpe
 from genui.engine.device import Machine
 from genui.engine.metrics import language
 from genui.engine.sample import logits
-from genui.engine.sample.text import TextGenerator, write_together
+from genui.engine.sample.text import TextGenerator, generate_batch
 from genui.protocol import FILL, Start, TextFrame, TextSettings
 
 MODULE = "import os\n\n\ndef total(values, start):\n    return sum(values) + start\n"
@@ -46,7 +46,7 @@ def test_texts_written_together_are_those_written_alone(
     prompt = "def f_1(a"
     tokens = writer.tokenizer.encode(prompt)
     alone = [written(writer, prompt, seed, settings) for seed in seeds]
-    assert write_together(writer, tokens, seeds, settings) == alone
+    assert generate_batch(writer, tokens, seeds, settings) == alone
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -99,9 +99,9 @@ def test_a_gap_is_filled_with_what_may_follow_before_it(
 def test_a_text_ends_with_what_it_is_to_end_with(writer: TextGenerator) -> None:
     settings = TextSettings(tokens=40)
     tokens = writer.tokenizer.encode("def f_1(a")
-    whole = write_together(writer, tokens, [3], settings)[0]
+    whole = generate_batch(writer, tokens, [3], settings)[0]
     until = whole[5:7]
-    cut = write_together(writer, tokens, [3], settings, until)[0]
+    cut = generate_batch(writer, tokens, [3], settings, until)[0]
     assert whole.startswith(cut)
     assert until in cut
     assert until not in cut[:-1] or len(cut) < len(whole)

@@ -16,7 +16,7 @@ from genui.engine.load import stream
 from genui.engine.metrics.language import measure_text
 from genui.engine.models import recurrent
 from genui.engine.models.language_model import TokenNetwork
-from genui.engine.sample.text import TextGenerator, write_together
+from genui.engine.sample.text import TextGenerator, generate_batch
 from genui.engine.sample.trace import Trace
 from genui.engine.worker import attention
 from genui.protocol import SetSeed, Start, Started, TextFrame, TextSettings
@@ -192,7 +192,7 @@ def test_any_model_of_tokens_writes_goes_back_forks_and_is_measured(plays: Path)
     assert forked[20:] != frames[20:]
     prompt = tokenizer.encode("to")
     alone = [f.token for f in frames]  # type: ignore[union-attr]
-    (together,) = write_together(writer, prompt, [1], settings)
+    (together,) = generate_batch(writer, prompt, [1], settings)
     assert together == b"".join(map(tokenizer.token_bytes, alone))
     assert attention(trace, 3).fault
     found = measure_text(writer, small_recipe("transformer", data=plays))

@@ -10,7 +10,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
 from genui.engine.models.gan import GAN, GANConfig
-from genui.engine.sample.latent import LatentGenerator, blended, directions, seed_latent, slerp
+from genui.engine.sample.latent import LatentGenerator, blend_seeds, directions, seed_latent, slerp
 from genui.engine.sample.trace import Trace
 from genui.protocol import (
     BASES,
@@ -163,10 +163,10 @@ def test_truncation_leads_to_one_average_image(generator: LatentGenerator) -> No
 
 
 def test_blending_keeps_the_length_of_a_latent_and_the_order_does_not_matter() -> None:
-    mixed = blended((1, 2, 3, 4), 4096)
+    mixed = blend_seeds((1, 2, 3, 4), 4096)
     assert np.linalg.norm(mixed) == pytest.approx(64, rel=0.05)
-    assert blended((7,), 16) == pytest.approx(seed_latent(7, 16))
-    assert blended((1, 2, 3), 64) == pytest.approx(blended((3, 1, 2), 64), abs=1e-6)
+    assert blend_seeds((7,), 16) == pytest.approx(seed_latent(7, 16))
+    assert blend_seeds((1, 2, 3), 64) == pytest.approx(blend_seeds((3, 1, 2), 64), abs=1e-6)
 
 
 def test_slerp_keeps_its_length_and_meets_both_ends() -> None:

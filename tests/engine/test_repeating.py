@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genui.engine.sample.logits import LONGEST, apply_dry, distribution, runs
+from genui.engine.sample.logits import LONGEST, apply_dry, distribution, find_repetitions
 from genui.protocol import TextSettings
 
 
@@ -17,11 +17,11 @@ def test_a_run_is_as_long_as_what_ends_the_text_and_stood_before(tokens: list[in
             if tokens[at : at + run] == end:
                 follower = tokens[at + run]
                 expected[follower] = max(run, expected.get(follower, 0))
-    assert runs(np.array(tokens, np.int64)) == expected
+    assert find_repetitions(np.array(tokens, np.int64)) == expected
 
 
 def test_a_run_is_looked_at_no_farther_than_matters() -> None:
-    assert runs(np.zeros(300, np.int64)) == {0: LONGEST}
+    assert find_repetitions(np.zeros(300, np.int64)) == {0: LONGEST}
 
 
 def test_the_penalty_grows_with_each_token_and_spares_short_runs() -> None:

@@ -345,7 +345,7 @@ def test_a_clip_of_the_data_drowns_and_comes_back_from_all_its_frames(
 
 def test_an_image_to_begin_from_stands_still(generator: DiffusionGenerator) -> None:
     image = RgbImage(width=32, height=32, rgb=bytes(range(256)) * 12)
-    opening = generator.medium.opening(image, "red heart")
+    opening = generator.medium.load_init(image, "red heart")
     assert opening.clean.shape == (48, 32, 32)
     assert torch.equal(opening.clean[:3], opening.clean[45:])
 

@@ -15,7 +15,7 @@ from genui.engine.device import Machine
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import DiTConfig, MelDiT
 from genui.engine.sample.diffusion import DiffusionGenerator, load_diffusion_model
-from genui.engine.sample.media import PAUSE, SpeechMedium, sound_of, voices_of
+from genui.engine.sample.media import PAUSE, SpeechMedium, find_voices, sound_of
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import grow_vocabulary
 from genui.engine.train.diffusion import VoiceTask
@@ -95,7 +95,7 @@ def test_too_many_digits_are_refused() -> None:
 
 
 def test_voices_are_the_words_beside_digits() -> None:
-    assert voices_of(["four anna", "two bob", "two anna", "good morning"]) == ("anna", "bob")
+    assert find_voices(["four anna", "two bob", "two anna", "good morning"]) == ("anna", "bob")
 
 
 def test_a_voice_that_is_not_named_is_told(begun: Callable[..., Trace]) -> None:

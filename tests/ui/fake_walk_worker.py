@@ -8,7 +8,7 @@ import numpy as np
 from fake_worker import SIDE, FakeWorker
 
 from genui import protocol
-from genui.engine.sample.latent import Spot, WalkState, beginning
+from genui.engine.sample.latent import WalkImage, WalkState, walk_origin
 
 DIRECTIONS = np.eye(8, 16, dtype=np.float32)
 
@@ -17,9 +17,9 @@ def state_at(start: protocol.Start, step: int) -> WalkState:
     """Where a walk stands after so many moves, the edits up to there made."""
     settings = start.settings
     assert isinstance(settings, protocol.LatentSettings)
-    origin = beginning(start.seed, settings, DIRECTIONS)
-    spot = Spot(caption=start.prompt, seed=start.seed, origin=origin)
-    state = WalkState(spots=(spot,), columns=1, settings=settings, directions=DIRECTIONS)
+    origin = walk_origin(start.seed, settings, DIRECTIONS)
+    image = WalkImage(caption=start.prompt, seed=start.seed, origin=origin)
+    state = WalkState(images=(image,), columns=1, settings=settings, directions=DIRECTIONS)
     for at in range(step + 1):
         for made in start.edits:
             if made.step == at:
@@ -32,12 +32,12 @@ def state_at(start: protocol.Start, step: int) -> WalkState:
 def edited(state: WalkState, edit: protocol.Edit) -> WalkState:
     match edit:
         case protocol.SetSettings(settings=protocol.LatentSettings() as settings):
-            return state.turned(settings, DIRECTIONS)
+            return state.redirect(settings, DIRECTIONS)
         case protocol.SetSeed(seed=seed):
-            return state.turned(state.settings, DIRECTIONS, seed)
+            return state.redirect(state.settings, DIRECTIONS, seed)
         case protocol.SetPrompt(prompt=prompt):
-            spots = tuple(replace(spot, caption=prompt) for spot in state.spots)
-            return replace(state, spots=spots)
+            images = tuple(replace(image, caption=prompt) for image in state.images)
+            return replace(state, images=images)
     raise AssertionError(edit)
 
 
@@ -73,5 +73,5 @@ class FakeWalk(FakeWorker):
             x=rgb,
             denoised=rgb,
             score=round(first, 4),
-            along=state.along(),
+            along=state.coordinates(),
         )

@@ -24,7 +24,7 @@ from genui.engine.data.images import SIDE, CaptionedImages, as_floats, as_pixels
 from genui.engine.data.speech import MEL_FRAMES, MELS, Speech, load_speech, log_mel, pad_take
 from genui.engine.data.text import load_text
 from genui.engine.sample.diffusion_state import DiffusionState
-from genui.engine.sample.media import scene_of
+from genui.engine.sample.media import parse_scene
 from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.trace import Trace
 from genui.formats.image import four_frames
@@ -388,7 +388,7 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
     if not isinstance(frame, ImageFrame) or frame.images != CLIP_FRAMES or trace.request.grid:
         raise MisuseError("one clip is compared, and not a grid: draw one")
     caption = inputs_at(trace.request, step)[0]
-    scene = scene_of(caption)
+    scene = parse_scene(caption)
     if scene is None:
         raise MisuseError(f"“{clean_line(caption, 40)}” names no icon that was trained")
     clips = load_clips()

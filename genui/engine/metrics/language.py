@@ -18,7 +18,7 @@ from genui.engine.data.text import TextData, load_text
 from genui.engine.data.tokenizer import strip_last_space
 from genui.engine.metrics.copying import copying
 from genui.engine.sample import text as filling
-from genui.engine.sample.text import TextGenerator, likeliest, write_together
+from genui.engine.sample.text import TextGenerator, beam_search, generate_batch
 from genui.engine.train.language import encode_documents, held_out_loss
 from genui.protocol import TextSettings
 from genui.protocol.registry import KINDS
@@ -84,7 +84,7 @@ def functions(
     prompt = generator.tokenizer.encode("\n\n\ndef")
     for first in range(0, count, CODE_BATCH):
         seeds = range(first, min(first + CODE_BATCH, count))
-        for text in write_together(generator, prompt, seeds, settings, b"\n\n\n"):
+        for text in generate_batch(generator, prompt, seeds, settings, b"\n\n\n"):
             yield _first_function("def" + text.decode("utf-8", "replace"))
 
 
@@ -172,8 +172,8 @@ def restore_names(
     tokenizer, context = generator.tokenizer, generator.model.context
     right = []
     for one in masked:
-        prompt, _ = filling.read_gap(one.prefix, one.suffix, tokenizer, context, LONGEST)
-        middle = tokenizer.decode(likeliest(generator, prompt, one.prefix, width, LONGEST))
+        prompt, _ = filling.encode_gap(one.prefix, one.suffix, tokenizer, context, LONGEST)
+        middle = tokenizer.decode(beam_search(generator, prompt, one.prefix, width, LONGEST))
         right.append(strip_last_space(one.prefix) + middle == one.prefix + one.name)
     return right
 

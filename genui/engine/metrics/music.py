@@ -12,7 +12,7 @@ from genui.engine.data.chorales import Chorale, count_notes, load_music
 from genui.engine.device import Machine
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample.logits import distribution, pick, uniform
-from genui.engine.sample.music import MusicGenerator, MusicState, masked
+from genui.engine.sample.music import MusicGenerator, MusicState, mask_slot
 from genui.engine.sample.tokens import RowReader
 from genui.engine.sample.trace import Trace
 from genui.engine.train.language import held_out
@@ -235,7 +235,7 @@ def write_pieces(
             slot = grid.next
             if slot is None:
                 continue
-            allowed = masked(logits[at], slot, leads, grid.sixteenths)
+            allowed = mask_slot(logits[at], slot, leads, grid.sixteenths)
             chosen = distribution(allowed, settings).probability
             token = pick(chosen, uniform(seed, step + 1)).token
             grid.write(token)

@@ -15,7 +15,7 @@ from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import ImageClassifier, images_of
 from genui.engine.metrics.distance import CLASSIFIERS, Distribution, Ruler
-from genui.engine.sample.diffusion import Draws
+from genui.engine.sample.diffusion import BatchGenerator
 from genui.logs.native import training_minutes
 from genui.protocol.registry import KINDS
 from genui.runs.models import ModelInfo, find_model
@@ -84,7 +84,7 @@ def rows(models: Sequence[str], count: int, progress: Progress) -> Iterator[Row]
 
 def _row(model: str, info: ModelInfo, ruler: Ruler, count: int, progress: Progress) -> Row:
     generator = find_and_load(model)
-    if not isinstance(generator, Draws):
+    if not isinstance(generator, BatchGenerator):
         raise MisuseError(f"{model}: draws no batches of images")
     kind = KINDS[info.family, info.medium]
     settings = kind.for_data or kind.defaults

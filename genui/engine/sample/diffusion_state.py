@@ -1,6 +1,6 @@
-"""The state of a diffusion trace: a grid of images at a noise level, immutable.
+"""The immutable state of a diffusion trace: the images of a grid at one noise level.
 
-With the grid's rows, the mask that holds part of an image, and the noise levels ahead.
+Also its rows, its inpainting mask and its schedule of noise levels.
 """
 
 import math
@@ -27,28 +27,28 @@ from genui.protocol import (
 from genui.protocol.edits import init_step
 from genui.protocol.settings import MOST_CELLS, parse_axis_value
 
-# --- Inpainting: outside a mask the arrays are held to a known clean one -----------------------
+# --- Inpainting -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Held:
-    """What may change, and what the rest is held to."""
+class Inpainting:
+    """A mask, and the clean image that is kept outside it."""
 
     mask: Tensor = field(repr=False)  # bool [H, W], True where the image may change
     known: Tensor = field(repr=False)  # [B, C, H, W]
 
-    def over(self, x: Tensor, sigma: float, noise: Tensor) -> Tensor:
-        """x inside the mask, and outside it what is known, at the same noise level.
+    def merge(self, x: Tensor, sigma: float, noise: Tensor) -> Tensor:
+        """x inside the mask, the known image with noise of level `sigma` outside it.
 
-        Lugmayr et al. 2022 (RePaint), eq. 8. `noise` is the same at every level, so that
-        what lies outside follows one trajectory, as deterministic samplers need; at σ = 0
-        it is the known image exactly.
+        Lugmayr et al. 2022 (RePaint), eq. 8. `noise` is the same at every level: deterministic
+        samplers need one trajectory for the known part. At σ = 0 it is exactly the known image.
         """
         return torch.where(self.mask, x, self.known + sigma * noise)
 
 
 def read_mask(mask: bytes, height: int, width: int, device: torch.device) -> Tensor:
-    """bool [H, W] of one byte a pixel. Raises MisuseError for one that cannot be meant."""
+    """bool [H, W] from one byte per pixel. Raises MisuseError if the size or a value is wrong, or
+    all pixels are equal."""
     if len(mask) != height * width:
         raise MisuseError(
             f"mask of {len(mask)} bytes: give {height * width}, "
@@ -64,32 +64,30 @@ def read_mask(mask: bytes, height: int, width: int, device: torch.device) -> Ten
     return torch.from_numpy(pixels.reshape(height, width).astype(bool)).to(device)
 
 
-# --- The images that a trace draws at once: one, or a grid with a setting along either side ---
-
-_SHOWN = 40  # characters of a value that does not fit
+# --- The images of a trace: one, or a grid with one or two varied settings ---------------------
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one image of a batch is drawn from."""
+    """The inputs of one image of a batch."""
 
     caption: str
     seed: int
     settings: ImageSettings
-    part: int = 0  # which part of a request this is, where it is drawn in several
+    part: int = 0  # index of the part, for media that generate a caption in several parts
 
     def value(self, name: str) -> str | int | float:
-        """What it has of the thing an axis of that name varies."""
+        """The caption, the seed or a setting: what an axis of this name varies."""
         return getattr(self if name in ("caption", "seed") else self.settings, name)
 
     def with_value(self, name: str, value: str | int | float) -> "Row":
-        """The same row but for that."""
+        """The row with another `value(name)`."""
         if name in ("caption", "seed"):
             return replace(self, **{name: value})
         return replace(self, settings=msgspec.structs.replace(self.settings, **{name: value}))
 
     def edited(self, edit: SetSettings | SetSeed | SetPrompt) -> "Row":
-        """With what the edit sets. Raises MisuseError for settings that are not images'."""
+        """The row after the edit. Raises MisuseError if its settings are not ImageSettings."""
         match edit:
             case SetSeed(seed=seed):
                 return replace(self, seed=seed)
@@ -101,9 +99,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """The images of a trace: `base` as it was asked for, varied along the axes.
+    """The images of a trace: `base`, varied along the axes.
 
-    Raises MisuseError naming the axis, and the value of it, that does not fit.
+    Raises MisuseError, which names the axis and the value that is not valid.
     """
 
     base: Row
@@ -117,7 +115,7 @@ class Grid:
         return len(self.axes[0].values) if self.axes else 1
 
     def rows(self) -> tuple[Row, ...]:
-        """One an image, in the order of reading: left to right, then down."""
+        """One row for each image, left to right, then down."""
         rows = [self.base]
         for axis in self.axes:
             values = [parse_value(axis.name, text) for text in axis.values]
@@ -125,10 +123,7 @@ class Grid:
         return tuple(rows)
 
     def edited(self, edit: SetSettings | SetSeed | SetPrompt) -> "Grid":
-        """The same axes around another base.
-
-        Raises MisuseError where the edit would set what varies along one.
-        """
+        """The grid with an edited base. Raises MisuseError if the edit sets what an axis varies."""
         base = self.base.edited(edit)
         for axis in self.axes:
             if base.value(axis.name) != self.base.value(axis.name):
@@ -137,7 +132,7 @@ class Grid:
 
 
 def check_axes(axes: Sequence[Axis]) -> None:
-    """Raises MisuseError where they do not go together, or are of too many images."""
+    """Raises MisuseError for equal axes, more than two axes, or too many images."""
     names = [axis.name for axis in axes]
     if len(set(names)) < len(names):
         raise MisuseError(f"grid: {names[0]} is on both axes; choose two different settings")
@@ -149,26 +144,23 @@ def check_axes(axes: Sequence[Axis]) -> None:
 
 
 def image_settings(settings: Settings) -> ImageSettings:
-    """The settings, which must be those of images (else MisuseError)."""
+    """Returns `settings`. Raises MisuseError if they are not ImageSettings."""
     if not isinstance(settings, ImageSettings):
         raise MisuseError("an image model needs image settings")
     return settings
 
 
 def parse_value(name: str, text: str) -> str | int | float:
-    """A value as it is typed. Raises MisuseError where the setting cannot be that."""
+    """The value of an axis from text. Raises MisuseError if the setting cannot have it."""
     text = clean(text)
-    return parse_axis_value(name, text, f"grid: {name} {text[:_SHOWN]!r}")
+    return parse_axis_value(name, text, f"grid: {name} {text[:40]!r}")
 
 
-# --- The state, and the noise levels of a trace ----------------------------------------------
+# --- The state and its noise levels -----------------------------------------------------------
 
 
 def noise(shape: tuple[int, int, int], *key: int, part: int = 0) -> np.ndarray:
-    """Standard normal float32 [C, H, W], drawn from (seed, step, …), never from a stream.
-
-    The parts of one request have a stream each.
-    """
+    """Standard normal float32 [C, H, W], a function of `key` (seed, step, …) and of the part."""
     sequence = np.random.SeedSequence(key, spawn_key=(part,) if part else ())
     return np.random.default_rng(sequence).standard_normal(shape, np.float32)
 
@@ -177,22 +169,22 @@ def noise(shape: tuple[int, int, int], *key: int, part: int = 0) -> np.ndarray:
 class DiffusionState:
     """B arrays (images, spectrograms, …) at the noise level `levels[step]`.
 
-    A fork changes the levels that are ahead; those behind are what the trace went through.
+    An edit changes the levels after `step`; those before are the levels the trace has passed.
     """
 
     grid: Grid
-    rows: tuple[Row, ...]  # B, what each is drawn from: the cells of the grid, or their parts
+    rows: tuple[Row, ...]  # [B] the cells of the grid, or the parts of each cell
     token_ids: Tensor = field(repr=False)  # [B, L]
     levels: tuple[float, ...] = field(repr=False)  # σ at every step of the trace
     step: int = 0
     x: Tensor = field(repr=False)  # [B, C, H, W]
-    denoised: Tensor = field(repr=False)  # the clean array that the model predicts from `x`
-    # The steps before, the last first: as many as the samplers look back on, at least one, and
-    # none of before an edit that they do not go on from.
+    denoised: Tensor = field(repr=False)  # [B, C, H, W] the model's prediction of x₀ from `x`
+    # Earlier levels, the most recent first: as many as the samplers use, at least one. Cleared by
+    # an edit after which they are not valid.
     history: tuple[Point, ...] = field(default=(), repr=False)
-    held: Held | None = field(default=None, repr=False)  # of inpainting
-    clean: Tensor | None = field(default=None, repr=False)  # of a forward process: x₀
-    added: int = 0  # how often noise was added back
+    inpainting: Inpainting | None = field(default=None, repr=False)
+    clean: Tensor | None = field(default=None, repr=False)  # x₀, during a forward process
+    added: int = 0  # how many times noise was added
 
     @property
     def sigma(self) -> float:
@@ -200,14 +192,14 @@ class DiffusionState:
 
     @property
     def total(self) -> int:
-        """The step at which the levels end."""
+        """The last step."""
         return len(self.levels) - 1
 
 
 def initial_sigmas(request: Start, settings: ImageSettings) -> tuple[float, ...]:
-    """The levels a trace begins with: all of them, the last of them, or all of them rising.
+    """The noise levels of a new trace: the schedule, its end (img2img), or its reverse (forward).
 
-    Raises MisuseError where the request asks for what it gives no image for.
+    Raises MisuseError if a forward process has no initial image, or `strength` is out of range.
     """
     levels = sigmas(settings)
     if request.forward:
@@ -222,27 +214,27 @@ def initial_sigmas(request: Start, settings: ImageSettings) -> tuple[float, ...]
 
 
 def respace(state: DiffusionState, settings: ImageSettings) -> tuple[float, ...]:
-    """The levels with as many ahead as make `steps` of the whole, and one at the least."""
+    """The levels up to now, then new ones so that the trace has `steps` in all; at least one."""
     if state.step == state.total:
         return state.levels
-    behind, sigma = state.levels[: state.step], state.sigma
-    # How low they end goes by the steps of the whole, however few are left.
-    ahead = msgspec.structs.replace(
+    past, sigma = state.levels[: state.step], state.sigma
+    # The lowest level depends on the steps of the whole trace, not on those that are left.
+    rest = msgspec.structs.replace(
         settings,
         steps=max(1, settings.steps - state.step),
         sigma_min=settings.lowest_sigma,
     )
     if state.clean is None:
-        return behind + sigmas(ahead, sigma)
+        return past + sigmas(rest, sigma)
     if sigma == 0:
-        return sigmas(ahead)[::-1]
-    return behind + karras_sigmas(sigma, SIGMA_MAX, ahead.steps + 1, ahead.rho)
+        return sigmas(rest)[::-1]
+    return past + karras_sigmas(sigma, SIGMA_MAX, rest.steps + 1, rest.rho)
 
 
 def reverse(state: DiffusionState) -> DiffusionState:
-    """A forward process that goes back down the levels it came up, by the sampler.
+    """Turn a forward process round: the sampler denoises along the levels it rose by.
 
-    Raises MisuseError where it is none, or has not begun.
+    Raises MisuseError if it is not a forward process, or is still at its first step.
     """
     if state.clean is None:
         raise MisuseError("only a forward process can be reversed: this trace denoises already")

@@ -1,7 +1,7 @@
-"""Which tokens may follow in Python: grammar-constrained decoding, by the interpreter's parser.
+"""Grammar-constrained decoding of Python with the interpreter's parser.
 
-As PICARD (Scholak et al. 2021) and SynCode (Ugare et al. 2024) do: a token after which no
-continuation could parse is refused. Nothing else is known of the language: names need not exist.
+As in PICARD (Scholak et al. 2021) and SynCode (Ugare et al. 2024), a token is rejected if no
+continuation of the text could parse. Only the syntax is checked: names need not be defined.
 """
 
 import codecs
@@ -14,24 +14,28 @@ from genui.engine.data.tokenizer import Tokenizer
 LETTER = "é"
 
 
-def following(before: bytes, tokenizer: Tokenizer, *, whole: bool = True) -> Callable[[int], bool]:
-    """Whether the text may go on with a token; always, where it is no Python already.
+def token_filter(
+    before: bytes, tokenizer: Tokenizer, *, whole: bool = True
+) -> Callable[[int], bool]:
+    """A function that says whether a token may follow the text `before`.
 
-    The end token may follow what parses; where the text is not all there is (`whole`), anything.
+    Every token may follow a text that is already invalid. The end token may follow a text that
+    parses; with `whole` false, any text, since more text comes after it.
     """
-    text = _decoded(before)
-    sound = cache(lambda: may_continue(text))  # asked only where a token is refused, and then once
+    text = _decode(before)
+    is_valid = cache(lambda: may_continue(text))  # needed only if a token is rejected
 
-    def fits(token: int) -> bool:
+    def allowed(token: int) -> bool:
         if token == tokenizer.end:
-            return not whole or check_syntax(text).state in ("parses", "unchecked") or not sound()
-        return may_continue(_decoded(before + tokenizer.token_bytes(token))) or not sound()
+            parses = not whole or check_syntax(text).state in ("parses", "unchecked")
+            return parses or not is_valid()
+        return may_continue(_decode(before + tokenizer.token_bytes(token))) or not is_valid()
 
-    return fits
+    return allowed
 
 
-def _decoded(data: bytes) -> str:
-    """As text; a character that is not whole yet as some letter, which may be in a name."""
+def _decode(data: bytes) -> str:
+    """The text; an incomplete character at the end becomes a letter, as part of a name."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = decoder.decode(data)
     return text + LETTER if decoder.getstate()[0] else text

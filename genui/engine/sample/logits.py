@@ -1,4 +1,8 @@
-"""From a model's logits to one token: penalties, temperature, filters, and the draw."""
+"""From logits to one token: penalties, temperature, filters and sampling.
+
+The order is that of the logits processors of `transformers`: repetition penalty, DRY, temperature,
+top-k, top-p, min-p. Each filter works on the tokens that the one before has kept.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,81 +11,80 @@ import numpy as np
 
 from genui.protocol import TextSettings
 
-# --- DRY: runs of tokens that stood before, and what repeating one costs ----------------------
+# --- DRY --------------------------------------------------------------------------------------
 
-BASE = 1.75  # by which the penalty grows with each token more
-LONGEST = 50  # tokens of a run that are looked at; by then its penalty is beyond any logit
+BASE = 1.75  # the penalty's factor for each further repeated token
+LONGEST = 50  # tokens of a repetition that are compared; its penalty exceeds any logit by then
 
 
-def apply_dry(logits: np.ndarray, seen: np.ndarray, multiplier: float, length: int) -> np.ndarray:
-    """Logits [V], lower for each token that would make a repeated run longer still.
+def apply_dry(
+    logits: np.ndarray, history: np.ndarray, multiplier: float, length: int
+) -> np.ndarray:
+    """Logits [V], lowered for each token that would continue a repetition.
 
-    DRY (p-e-w 2024, "Don't Repeat Yourself", as in llama.cpp, without its sequence breakers:
-    small models of code repeat whole lines). A token that follows the last n tokens of `seen`
-    where they stood before loses multiplier × 1.75^(n - length), from n = `length` on.
+    DRY (p-e-w 2024, "Don't Repeat Yourself") as in llama.cpp, but without sequence breakers, since
+    small models of code repeat whole lines. If the last n >= `length` tokens of `history` occur
+    earlier too, the token after them there loses multiplier × 1.75^(n - length).
     """
     lowered = logits.copy()
-    for token, run in runs(seen).items():
+    for token, run in find_repetitions(history).items():
         if run >= length:
             lowered[token] -= multiplier * BASE ** (run - length)
     return lowered
 
 
-def runs(seen: np.ndarray) -> dict[int, int]:
-    """What followed the end of `seen` where that stood before: how much of the end, in tokens.
+def find_repetitions(history: np.ndarray) -> dict[int, int]:
+    """Each token that followed an earlier occurrence of the last n tokens, mapped to n.
 
-    Of several places with the same token after them, the longest counts.
+    If it followed several, n is that of the longest.
     """
     longest: dict[int, int] = {}
-    if len(seen) < 2:
+    if len(history) < 2:
         return longest
-    tokens = seen.tolist()
-    for at in np.flatnonzero(seen[:-1] == seen[-1]).tolist():
-        run, most = 1, min(LONGEST, at + 1)
-        while run < most and tokens[at - run] == tokens[-1 - run]:
+    tokens = history.tolist()
+    for at in np.flatnonzero(history[:-1] == history[-1]).tolist():
+        run, limit = 1, min(LONGEST, at + 1)
+        while run < limit and tokens[at - run] == tokens[-1 - run]:
             run += 1
         follower = tokens[at + 1]
         longest[follower] = max(run, longest.get(follower, 0))
     return longest
 
 
-# --- From a model's logits to one token: penalties, temperature, filters, and the draw --------
-# The order is that of `transformers`' logits processors: repetition penalty, DRY, temperature,
-# top-k, top-p, min-p; each filter looks at what the one before left.
+# --- The distribution and the sampled token ---------------------------------------------------
 
 NEVER = -1e4
-"""The logit of what cannot be written: its probability is 0."""
+"""The logit of a token that must not be generated: its probability is 0."""
 
 FILTERS = ("", "top-k", "top-p", "min-p", "grammar")
 REFUSALS = 64
-"""So many tokens are refused at one place, then the next one drawn is taken whatever it is."""
+"""After so many rejected tokens at one step the next one is taken even if it is not allowed."""
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """What a token is drawn from.
+    """The distribution from which a token is sampled.
 
-    `probability` float64 [V] sums to 1. `filters` uint8 [V] says what dropped each token, as an
-    index of FILTERS; greedy choosing (temperature 0) filters nothing.
+    `probability` float64 [V] sums to 1. `filters` uint8 [V] is the index in FILTERS of the filter
+    that dropped each token; 0 for all with temperature 0 (greedy).
     """
 
     probability: np.ndarray
     filters: np.ndarray
 
     def dropped(self, token: int) -> str:
-        """The filter that dropped a token; empty where none did."""
+        """The filter that dropped a token; "" if it is kept."""
         return FILTERS[self.filters[token]]
 
     @property
     def kept(self) -> int:
-        """How many tokens can be drawn."""
+        """The number of tokens with a probability above 0."""
         return int(np.count_nonzero(self.probability))
 
 
 @dataclass(frozen=True)
 class Draw:
-    """How a choice fell: `u` lies in [`low`, `high`), the token's share of the cumulative
-    distribution."""
+    """A sampled token: `u` lies in [`low`, `high`), its share of the cumulative distribution."""
 
     token: int
     u: float
@@ -90,18 +93,18 @@ class Draw:
 
 
 def distribution(
-    logits: np.ndarray, settings: TextSettings, seen: np.ndarray | None = None
+    logits: np.ndarray, settings: TextSettings, history: np.ndarray | None = None
 ) -> Distribution:
-    """What `settings` make of logits [V]; `seen`, tokens in their order, are penalised.
+    """The distribution by `settings` from logits [V]; tokens of `history` [T] are penalized.
 
-    top-k keeps the k likeliest (Fan et al. 2018); top-p the smallest set whose probability
-    reaches p (Holtzman et al. 2020); min-p those at least min_p times as likely as the
-    likeliest (Nguyen et al. 2024). One token is always left.
+    top-k keeps the k likeliest tokens (Fan et al. 2018); top-p the smallest set whose probability
+    reaches p (Holtzman et al. 2020); min-p those at least min_p times as likely as the likeliest
+    (Nguyen et al. 2024). At least one token is kept.
     """
-    if seen is not None and settings.repetition_penalty != 1:
-        logits = apply_repetition_penalty(logits, seen, settings.repetition_penalty)
-    if seen is not None and settings.dry:
-        logits = apply_dry(logits, seen, settings.dry, settings.dry_length)
+    if history is not None and settings.repetition_penalty != 1:
+        logits = apply_repetition_penalty(logits, history, settings.repetition_penalty)
+    if history is not None and settings.dry:
+        logits = apply_dry(logits, history, settings.dry, settings.dry_length)
     filters = np.zeros(len(logits), dtype=np.uint8)
     if settings.temperature == 0:
         greedy = np.zeros(len(logits))
@@ -109,67 +112,67 @@ def distribution(
         return Distribution(greedy, filters)
     probability = softmax(logits / settings.temperature)
     order = np.argsort(-probability, kind="stable")
-    keep = len(order)
+    kept = len(order)
     for number, name in enumerate(FILTERS):
-        left = _left(name, probability[order[:keep]], settings)
-        filters[order[left:keep]] = number
-        keep = left
-    probability[order[keep:]] = 0.0
+        left = _count_kept(name, probability[order[:kept]], settings)
+        filters[order[left:kept]] = number
+        kept = left
+    probability[order[kept:]] = 0.0
     return Distribution(probability / probability.sum(), filters)
 
 
-def penalises(settings: TextSettings) -> bool:
-    """Whether `distribution` looks at the tokens that were seen."""
+def needs_history(settings: TextSettings) -> bool:
+    """Whether `distribution` uses the tokens written before."""
     return settings.repetition_penalty != 1 or settings.dry > 0
 
 
 def draw_token(
     logits: np.ndarray,
     settings: TextSettings,
-    seen: np.ndarray | None,
+    history: np.ndarray | None,
     key: tuple[int, int],
     allowed: Callable[[int], bool] | None = None,
 ) -> tuple[Distribution, Draw]:
-    """The token of a seed and step (`key`), and what it was drawn from.
+    """The token for `key` (seed, step), and the distribution from which it was sampled.
 
-    One that is not `allowed` is refused: it gets no probability at all, and another is drawn
-    by the next random number (rejection, as PICARD does to beams, Scholak et al. 2021).
+    A token that is not `allowed` gets probability 0, and another is sampled with the next random
+    number (rejection, as PICARD applies to beams, Scholak et al. 2021).
     """
-    refused: list[int] = []
+    rejected: list[int] = []
     while True:
-        found = distribution(logits, settings, seen)
-        draw = pick(found.probability, uniform(*key, *([len(refused)] if refused else [])))
-        if allowed is None or len(refused) == REFUSALS or allowed(draw.token):
-            found.filters[refused] = FILTERS.index("grammar")
-            return found, draw
-        refused.append(draw.token)
+        dist = distribution(logits, settings, history)
+        draw = pick(dist.probability, uniform(*key, *([len(rejected)] if rejected else [])))
+        if allowed is None or len(rejected) == REFUSALS or allowed(draw.token):
+            dist.filters[rejected] = FILTERS.index("grammar")
+            return dist, draw
+        rejected.append(draw.token)
         logits = logits.copy()
         logits[draw.token] = NEVER
 
 
-def _left(name: str, falling: np.ndarray, settings: TextSettings) -> int:
-    """How many of the probabilities, the greatest first, a filter leaves."""
+def _count_kept(name: str, descending: np.ndarray, settings: TextSettings) -> int:
+    """How many of the probabilities, sorted in descending order, the filter keeps."""
     match name:
         case "top-k" if settings.top_k:
-            return min(len(falling), settings.top_k)
+            return min(len(descending), settings.top_k)
         case "top-p" if settings.top_p < 1:
-            cumulative = np.cumsum(falling / falling.sum())
-            return min(len(falling), int(np.searchsorted(cumulative, settings.top_p)) + 1)
+            cumulative = np.cumsum(descending / descending.sum())
+            return min(len(descending), int(np.searchsorted(cumulative, settings.top_p)) + 1)
         case "min-p" if settings.min_p > 0:
-            return int(np.count_nonzero(falling >= settings.min_p * falling[0]))
-    return len(falling)
+            return int(np.count_nonzero(descending >= settings.min_p * descending[0]))
+    return len(descending)
 
 
-def apply_repetition_penalty(logits: np.ndarray, seen: np.ndarray, penalty: float) -> np.ndarray:
-    """Logits [V] with those of the seen tokens lowered (Keskar et al. 2019, section 4.1).
+def apply_repetition_penalty(logits: np.ndarray, history: np.ndarray, penalty: float) -> np.ndarray:
+    """Logits [V], lowered for the tokens of `history` (Keskar et al. 2019, section 4.1).
 
-    A positive logit is divided by the penalty and a negative one multiplied, since dividing
-    would raise it.
+    Positive logits are divided by the penalty; negative ones are multiplied, since dividing would
+    raise them.
     """
     lowered = logits.copy()
-    seen = np.unique(seen)
-    of_seen = logits[seen]
-    lowered[seen] = np.where(of_seen < 0, of_seen * penalty, of_seen / penalty)
+    tokens = np.unique(history)
+    values = logits[tokens]
+    lowered[tokens] = np.where(values < 0, values * penalty, values / penalty)
     return lowered
 
 
@@ -180,12 +183,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def entropy(probability: np.ndarray) -> float:
-    """Of a distribution [V], in bits (Shannon 1948)."""
+    """The entropy of a distribution [V] in bits (Shannon 1948)."""
     return 0.0 - float((probability * np.log2(np.maximum(probability, 1e-30))).sum())
 
 
 def uniform(*key: int) -> float:
-    """A random number in [0, 1), drawn from (seed, step) and never from a stream."""
+    """A random number in [0, 1), a function of `key` (seed, step, …)."""
     return float(np.random.default_rng(key).random())
 
 

@@ -1,4 +1,4 @@
-"""Models of music as generators: four voices a token at a time, round given voices or alone."""
+"""Generation of four-voice music, token by token, alone or with given voices."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,17 +23,17 @@ from genui.recipes import MusicRecipe
 
 # --- Given voices: from a recipe or from a MIDI file ------------------------------------------
 
-OFF_GRID = 1 / 8  # of a sixteenth: a note that is further from the grid than this was moved
+OFF_GRID = 1 / 8  # of a sixteenth: a note further from the grid is reported as moved
 
-# How much each degree of a scale is sounded in a key (Krumhansl & Kessler 1982, figure 2).
+# Key profiles: the weight of each semitone above the tonic (Krumhansl & Kessler 1982, figure 2).
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 
 
 def read_given(init: RgbImage | str | None) -> tuple[score.Given | None, tuple[str, ...]]:
-    """The voices that `Start.init` gives, and a remark on each thing that was changed for it.
+    """The voices that `Start.init` gives, and a remark for each change made to them.
 
-    Raises MisuseError or GenuiError, one line, for what gives none.
+    Raises MisuseError or GenuiError, one line, if it gives no voices.
     """
     if init is None:
         return None, ()
@@ -49,8 +49,8 @@ def read_given(init: RgbImage | str | None) -> tuple[score.Given | None, tuple[s
 
 
 def from_midi(path: Path, voices: str = "") -> tuple[score.Given, tuple[str, ...]]:
-    """The voices of a MIDI file that are given: those named in `voices` ("soprano,bass"), else
-    those its tracks are named after, else its highest part as the soprano.
+    """The given voices from a MIDI file: those named in `voices` ("soprano,bass"), else those with
+    a track of their name, else the highest track as the soprano.
 
     Raises MisuseError or GenuiError, one line that begins with the path.
     """
@@ -63,19 +63,19 @@ def from_midi(path: Path, voices: str = "") -> tuple[score.Given, tuple[str, ...
     except ValueError as error:
         raise GenuiError(f"{name}: {error}; give a MIDI file of one melody") from None
     try:
-        return _given(music, voices)
+        return _convert_midi(music, voices)
     except MisuseError as error:
         raise MisuseError(f"{name}: {error}") from None
 
 
-def _given(music: midi.MidiMusic, voices: str) -> tuple[score.Given, tuple[str, ...]]:
+def _convert_midi(music: midi.MidiMusic, voices: str) -> tuple[score.Given, tuple[str, ...]]:
     if not music.tracks:
         drums = f" but {music.drums} of percussion" if music.drums else ""
         raise MisuseError(f"it has no notes{drums}; give a melody")
-    bar, remarks = _bar(music.metres)
+    bar, remarks = _bar_length(music.metres)
     if music.drums:
         remarks.append(f"{music.drums} notes of percussion are left out")
-    parts, part_remarks = _parts(music, voices)
+    parts, part_remarks = _assign_voices(music, voices)
     remarks += part_remarks
     first = min(track.notes[0][1] for track in parts.values())
     last = max(end for track in parts.values() for _, _, end in track.notes)
@@ -88,34 +88,36 @@ def _given(music: midi.MidiMusic, voices: str) -> tuple[score.Given, tuple[str, 
     rows: list[bytes] = [b""] * len(chorale.VOICES)
     moved = total = 0
     for voice, track in parts.items():
-        rows[voice], off, remark = _row(track, voice, start, max(1, length), music.quarter)
+        rows[voice], off, remark = _voice_tokens(track, voice, start, max(1, length), music.quarter)
         moved, total = moved + off, total + len(track.notes)
         remarks += [remark] if remark else []
     if moved:
         remarks.append(f"{moved} of {total} notes are moved to the nearest sixteenth")
-    key = _key_of(music.key) if music.key else None
+    key = _parse_key(music.key) if music.key else None
     opening = chorale.Opening(_likeliest_key(rows) if key is None else key, bar, start % bar)
     soprano, alto, tenor, bass = rows
     return score.Given(opening, (soprano, alto, tenor, bass)), tuple(remarks)
 
 
-def _bar(metres: tuple[tuple[int, int], ...]) -> tuple[int, list[str]]:
-    """The sixteenths of a bar, from the metres of a file; a file that names none is in 4/4."""
-    bars = dict.fromkeys(16 * above // below for above, below in metres or ((4, 4),))
-    named = ", ".join(f"{above}/{below}" for above, below in metres)
+def _bar_length(metres: tuple[tuple[int, int], ...]) -> tuple[int, list[str]]:
+    """The sixteenths of a bar by the metres of a file (4/4 if it has none), and remarks."""
+    bars = {16 * above // below for above, below in metres or ((4, 4),)}
+    text = ", ".join(f"{above}/{below}" for above, below in metres)
     if len(bars) > 1:
-        raise MisuseError(f"its metre changes ({named}); the model writes in one, 4/4 or 3/4")
+        raise MisuseError(f"its metre changes ({text}); the model writes in one, 4/4 or 3/4")
     (bar,) = bars
     compound = any(above % 3 == 0 and above > 3 for above, _ in metres)
     if compound or bar not in (8, *chorale.BARS):
-        raise MisuseError(f"its metre is {named}; the model knows 4/4 and 3/4: write it in one")
+        raise MisuseError(f"its metre is {text}; the model knows 4/4 and 3/4: write it in one")
     if bar == 8:
-        return 16, [f"its {named} is read as 4/4"]
+        return 16, [f"its {text} is read as 4/4"]
     return bar, []
 
 
-def _parts(music: midi.MidiMusic, voices: str) -> tuple[dict[int, midi.MidiTrack], list[str]]:
-    """The tracks that are given, by voice."""
+def _assign_voices(
+    music: midi.MidiMusic, voices: str
+) -> tuple[dict[int, midi.MidiTrack], list[str]]:
+    """The tracks of the given voices, and remarks; `voices` are names, or "" for any."""
     named: dict[int, midi.MidiTrack] = {}
     for track in music.tracks:
         word = track.name.strip().lower()
@@ -123,10 +125,10 @@ def _parts(music: midi.MidiMusic, voices: str) -> tuple[dict[int, midi.MidiTrack
             if word == name and voice not in named:
                 named[voice] = track
     if voices:
-        wanted = _wanted(voices)
+        wanted = _parse_voices(voices)
         missing = [chorale.VOICES[voice] for voice in sorted(wanted - named.keys())]
         if missing == [chorale.VOICES[voice] for voice in sorted(wanted)] and len(missing) == 1:
-            return {wanted.pop(): _highest(music)}, []
+            return {wanted.pop(): _highest_track(music)}, []
         if missing:
             raise MisuseError(f"no track is named {missing[0]}; name its tracks after their voices")
         return {voice: named[voice] for voice in wanted}, []
@@ -135,10 +137,10 @@ def _parts(music: midi.MidiMusic, voices: str) -> tuple[dict[int, midi.MidiTrack
     remark = []
     if len(music.tracks) > 1:
         remark = [f"of its {len(music.tracks)} parts the highest is taken as the soprano"]
-    return {0: named.get(0) or _highest(music)}, remark
+    return {0: named.get(0) or _highest_track(music)}, remark
 
 
-def _wanted(voices: str) -> set[int]:
+def _parse_voices(voices: str) -> set[int]:
     wanted = set()
     for word in voices.split(","):
         if word.strip().lower() not in chorale.VOICES:
@@ -149,8 +151,8 @@ def _wanted(voices: str) -> set[int]:
     return wanted
 
 
-def _highest(music: midi.MidiMusic) -> midi.MidiTrack:
-    """The part whose notes are highest, weighed by how long they sound."""
+def _highest_track(music: midi.MidiMusic) -> midi.MidiTrack:
+    """The track with the highest mean pitch, weighted by duration."""
 
     def height(track: midi.MidiTrack) -> float:
         long = [(pitch, last - first) for pitch, first, last in track.notes]
@@ -159,28 +161,28 @@ def _highest(music: midi.MidiMusic) -> midi.MidiTrack:
     return max(music.tracks, key=height)
 
 
-def _row(
+def _voice_tokens(
     track: midi.MidiTrack, voice: int, start: int, length: int, quarter: int
 ) -> tuple[bytes, int, str]:
     """The tokens of one voice, how many of its notes were off the grid, and a remark.
 
-    Where several sound at once the highest is taken, of the bass the lowest.
+    Of several notes at once the highest is taken; for the bass the lowest.
     """
     tokens = [chorale.REST, *[chorale.HOLD] * (length - 1)]
-    shift = _octaves(track, voice)
+    shift = _octave_shift(track, voice)
     outer = min if voice == len(chorale.VOICES) - 1 else max
-    begun: dict[int, list[tuple[int, int]]] = {}
+    notes: dict[int, list[tuple[int, int]]] = {}  # sixteenth to (pitch, end)
     off = 0
     for pitch, first, last in track.notes:
         at = _sixteenth(first, quarter)
         off += abs(first * 4 / quarter - at) > OFF_GRID
-        begun.setdefault(at - start, []).append((pitch + shift, _sixteenth(last, quarter) - start))
+        notes.setdefault(at - start, []).append((pitch + shift, _sixteenth(last, quarter) - start))
     lost, until, before = 0, 0, 0
-    for at in sorted(begun):
-        lost += len(begun[at]) - 1
-        pitch, last = outer(begun[at])
+    for at in sorted(notes):
+        lost += len(notes[at]) - 1
+        pitch, last = outer(notes[at])
         if at >= length or (at < until and outer(pitch, before) == before):
-            lost += 1  # below a note that still sounds
+            lost += 1  # hidden by a note that still sounds
             continue
         end = min(length, max(last, at + 1))
         tokens[at:end] = [chorale.note_token(pitch), *[chorale.HOLD] * (end - at - 1)]
@@ -195,8 +197,8 @@ def _row(
     return bytes(tokens), off, "; ".join(remarks)
 
 
-def _octaves(track: midi.MidiTrack, voice: int) -> int:
-    """By how many semitones, whole octaves, a part is moved into its voice's range."""
+def _octave_shift(track: midi.MidiTrack, voice: int) -> int:
+    """The semitones, a multiple of 12, that move a track into its voice's range."""
     low, high = chorale.RANGES[voice]
     lowest = min(pitch for pitch, _, _ in track.notes)
     highest = max(pitch for pitch, _, _ in track.notes)
@@ -207,17 +209,18 @@ def _octaves(track: midi.MidiTrack, voice: int) -> int:
     where = f"the {chorale.VOICES[voice]} sings from {chorale.spell(low)} to {chorale.spell(high)}"
     if highest - lowest > high - low:
         raise MisuseError(f"its notes span {span}, and {where}: no voice can sing them all")
-    # Octaves apart from what fits: the nearest of those is the least to transpose by.
+    # Any octave of a transposition that fits will do; report the smallest.
     nearest = min(((by + 6) % 12 - 6 for by in range(low - lowest, high - highest + 1)), key=abs)
     raise MisuseError(f"its notes span {span}, and {where}: transpose it by {nearest:+d} semitones")
 
 
 def _sixteenth(tick: int, quarter: int) -> int:
+    """The nearest sixteenth; `quarter` is in ticks."""
     return (8 * tick + quarter) // (2 * quarter)
 
 
-def _key_of(name: str) -> int | None:
-    """A key signature as mido spells it: "Bb", "F#m"."""
+def _parse_key(name: str) -> int | None:
+    """The key of a key signature as mido spells it ("Bb", "F#m"); None if it is not one."""
     try:
         opening = chorale.parse_opening(name.removesuffix("m"))
     except MisuseError:
@@ -226,7 +229,7 @@ def _key_of(name: str) -> int | None:
 
 
 def _likeliest_key(rows: list[bytes]) -> int:
-    """The key whose profile goes best with the notes (Krumhansl 1990, chapter 4)."""
+    """The key whose profile correlates best with the notes (Krumhansl 1990, chapter 4)."""
     weight = [0.0] * 12
     for voice, tokens in enumerate(rows):
         for note in score.notes_of_voice(voice, tokens):
@@ -236,34 +239,31 @@ def _likeliest_key(rows: list[bytes]) -> int:
     def fit(key: int) -> float:
         profile = _MAJOR if key < 12 else _MINOR
         middle = sum(profile) / 12
-        turned = [profile[(tone - key) % 12] - middle for tone in range(12)]
-        spread = sum(one * one for one in turned) ** 0.5
-        return sum(one * (w - mean) for one, w in zip(turned, weight, strict=True)) / spread
+        rotated = [profile[(tone - key) % 12] - middle for tone in range(12)]
+        norm = sum(one * one for one in rotated) ** 0.5
+        return sum(one * (w - mean) for one, w in zip(rotated, weight, strict=True)) / norm
 
     return max(range(chorale.ANY_KEY), key=fit)
 
 
-# --- Writing four-voice music a token at a time, round voices that are given or alone ---------
+# --- Traces of music --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class MusicState(TokenState):
-    """A piece so far.
+    """The piece so far; `logits` [SIZE] are for `slots[step]`."""
 
-    `slots` is where each token goes, and `logits` [SIZE] the answer for slot number `step`.
-    """
-
-    prompt: int = 2  # a piece opens with its key, and which voices lead
-    slots: Sequence[chorale.Slot] = field(repr=False)
+    prompt: int = 2  # the key, and the set of leading voices
+    slots: Sequence[chorale.Slot] = field(repr=False)  # the position of each token
     opening: chorale.Opening
     leads: frozenset[int]
     given: score.Given | None
-    sounds: tuple[int, ...]  # of each voice the token of its last note or rest, else HOLD
-    sixteenths: int | None = None  # of the piece: of given voices, and once its END is written
+    sounds: tuple[int, ...]  # for each voice the token of its last note or rest, else HOLD
+    sixteenths: int | None = None  # the length of the piece, if voices are given or it has ended
 
     @property
     def forced(self) -> int | None:
-        """The next token, where it is written by hand or given."""
+        """The next token, if it is written by hand or given."""
         if (by_hand := super().forced) is not None:
             return by_hand
         if self.given is None or self.step >= len(self.slots):
@@ -276,18 +276,15 @@ class MusicState(TokenState):
 
 
 class MusicGenerator(TokenGenerator[MusicState]):
-    """One model writing one piece; `step` is one voice at one sixteenth."""
+    """Generates four-voice music; a step is one voice at one sixteenth."""
 
     medium = "music"
     writer = "a model of music"
     edits = "music takes other settings, a seed, or notes"
 
     def begin(self, request: Start) -> tuple[MusicState, Started]:
-        """The first state and what a person should know of it.
-
-        Raises MisuseError for a prompt that asks for no piece and for voices that cannot be
-        given.
-        """
+        """The first state. Raises MisuseError for a prompt that is not an opening, and for voices
+        that cannot be given."""
         given, remarks = read_given(request.init)
         opening = given.opening if given is not None else chorale.parse_opening(request.prompt)
         state = self._start(request, opening, given)
@@ -315,10 +312,10 @@ class MusicGenerator(TokenGenerator[MusicState]):
             settings=self.check_settings(request.settings),
             sixteenths=sixteenths,
         )
-        return replace(state, logits=self._answer(state))
+        return replace(state, logits=self._slot_logits(state))
 
     def total(self, state: MusicState) -> int:
-        """How many tokens there will be: a given or ended piece is written to its end."""
+        """The number of tokens: the whole piece if its length is known, else the budget."""
         if state.sixteenths is not None:
             return len(state.slots)
         return min(state.token_budget, len(state.slots))
@@ -350,61 +347,57 @@ class MusicGenerator(TokenGenerator[MusicState]):
         return written
 
     def step(self, state: MusicState) -> tuple[MusicState, TextFrame]:
-        """Choose the next token, or take the one that is given or written by hand."""
         flats = chorale.has_flats(state.opening.key)
         frame = next_token(
             state,
-            lambda: _notes_in(state.token_ids),
+            lambda: _note_tokens(state.token_ids),
             lambda token: chorale.spell_token(token, flats),
         )
-        after = self._written(state, frame.token)
+        after = self._append(state, frame.token)
         return after, msgspec.structs.replace(frame, text=frame.text + " ")
 
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
-        """Each thing that was read, as a person reads it: "S G4", "B hold"."""
+        """Each input of the network as text: "S G4", "B hold"."""
         return tuple(chorale.spell_input(token) for token in token_ids)
 
-    def _written(self, state: MusicState, token: int) -> MusicState:
-        """The state after a token, and the network's answer for the slot after it."""
+    def _append(self, state: MusicState, token: int) -> MusicState:
+        """The state after a token, with the logits of the next slot."""
         slot, slots, sixteenths = state.slots[state.step], state.slots, state.sixteenths
         if token == chorale.END:
             sixteenths = slot.sixteenth
             slots = chorale.slot_order(state.leads, sixteenths)
         step = state.step + 1
-        place = (
-            chorale.beat_position(slots[step], state.leads, state.opening)
-            if step < len(slots)
-            else 0
-        )
+        ended = step == len(slots)
+        position = 0 if ended else chorale.beat_position(slots[step], state.leads, state.opening)
         sounds = state.sounds
         if token not in (chorale.HOLD, chorale.END):
             sounds = tuple(token if v == slot.voice else s for v, s in enumerate(sounds))
-        read = chorale.input_id(token, sounds[slot.voice], slot.voice, place)
-        token_ids = state.token_ids.appended(read)
+        input_id = chorale.input_id(token, sounds[slot.voice], slot.voice, position)
+        token_ids = state.token_ids.appended(input_id)
         state = replace(
             state, token_ids=token_ids, slots=slots, step=step, sixteenths=sixteenths, sounds=sounds
         )
-        return replace(state, logits=self._answer(state)) if step < len(slots) else state
+        return state if ended else replace(state, logits=self._slot_logits(state))
 
-    def _answer(self, state: MusicState) -> np.ndarray:
-        """Logits float32 [SIZE] for the next slot; what cannot stand there is NEVER."""
+    def _slot_logits(self, state: MusicState) -> np.ndarray:
+        """Logits float32 [SIZE] of the next slot, with the tokens that it cannot have masked."""
         logits = self.read(state.token_ids, state.prompt)
-        return masked(logits, state.slots[state.step], state.leads, state.sixteenths)
+        return mask_slot(logits, state.slots[state.step], state.leads, state.sixteenths)
 
 
-def masked(
+def mask_slot(
     logits: np.ndarray, slot: chorale.Slot, leads: frozenset[int], sixteenths: int | None
 ) -> np.ndarray:
-    """Logits [SIZE] of a slot, as a copy in which what cannot stand there is NEVER."""
-    fitting = list(chorale.allowed_tokens(slot, leads, sixteenths))
-    allowed = np.full_like(logits, NEVER)
-    allowed[fitting] = logits[fitting]
-    return allowed
+    """A copy of the logits [SIZE] of a slot in which tokens that it cannot have are NEVER."""
+    allowed = list(chorale.allowed_tokens(slot, leads, sixteenths))
+    masked = np.full_like(logits, NEVER)
+    masked[allowed] = logits[allowed]
+    return masked
 
 
-def _notes_in(read: TokenList) -> np.ndarray:
-    """The tokens of the notes that were begun, for the penalty on repeating them."""
-    tokens = read.since(0) % chorale.INPUTS
+def _note_tokens(token_ids: TokenList) -> np.ndarray:
+    """The tokens that begin a note, for the repetition penalties."""
+    tokens = token_ids.since(0) % chorale.INPUTS
     return tokens[(tokens >= chorale.FIRST_NOTE) & (tokens < chorale.FIRST_KEY)]
 
 
@@ -415,6 +408,6 @@ def load_music_model(
     machine: Machine,
     device: torch.device,
 ) -> MusicGenerator:
-    """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
+    """The generator of a checkpoint; raises what `kinds.build_generator` says."""
     model = load_frozen(lambda: ChoraleTransformer(chorale_config(recipe)), tensors)
     return MusicGenerator(model.to(device), machine)

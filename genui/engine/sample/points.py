@@ -1,7 +1,7 @@
-"""A training in the Lab as a Generator: a state is all that is trained, a step a training step.
+"""Trainings in the Lab as traces: a step is a training step, a state all that is trained.
 
-So back, forward, fork, seek and replay are those of every other trace. With how far a network is
-from the true density, and what it makes of the plane as bytes.
+So going back, forking, seeking and replaying work as for every other trace. Also the divergence of
+a network from the true density, and its output over the plane as bytes.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genui.base.errors import MisuseError
 from genui.engine.data import points
-from genui.engine.data.points import HELD, Batch, Data, Floats, data_named, rng
+from genui.engine.data.points import HELD, Data, Floats, data_named, rng
 from genui.engine.sample.trace import Trace
 from genui.engine.train.points import Classifier, Family, Learned, Measures, Sight, make_family
 from genui.formats.points import is_points
@@ -36,13 +36,12 @@ from genui.protocol import (
     Started,
 )
 
-# --- The plane as the bytes that travel: places of 16 bits, grids of 8 ------------------------
+# --- The plane as bytes: positions of 16 bits, grids of 8 bits --------------------------------
 
-SAMPLES = 512  # of those that were drawn
+SAMPLES = 512  # samples in a message
 
 
 def pack_plane(sight: Sight) -> Plane:
-    """A sight as it travels."""
     surface, low, high = _scale_to_bytes(sight.surface)
     return Plane(
         samples=b"" if sight.samples is None else pack(sight.samples[:SAMPLES]),
@@ -54,20 +53,15 @@ def pack_plane(sight: Sight) -> Plane:
     )
 
 
-def pack(places: Tensor) -> bytes:
-    """Places [.., 2] as uint16: 0 to 65535 for the plane from edge to edge, and no further."""
-    shares = (places.nan_to_num(nan=-EDGE) / EDGE + 1) / 2
+def pack(positions: Tensor) -> bytes:
+    """Positions [..., 2] as uint16: 0 to 65535 for -EDGE to EDGE, clamped."""
+    shares = (positions.nan_to_num(nan=-EDGE) / EDGE + 1) / 2
     scaled = (shares.clamp(0, 1) * 65535).round()
     return scaled.to(torch.int32).numpy().astype("<u2").tobytes()
 
 
-def pack_batch(batch: Batch) -> tuple[bytes, bytes]:
-    """Points as places, and the class of each as a byte."""
-    return pack(torch.from_numpy(batch.x)), batch.labels.astype(np.uint8).tobytes()
-
-
 def _scale_to_bytes(surface: Tensor | None) -> tuple[bytes, float, float]:
-    """A grid as bytes, and the values that 0 and 255 stand for."""
+    """A grid as bytes, and the values of 0 and 255."""
     if surface is None:
         return b"", 0.0, 0.0
     surface = surface.nan_to_num()
@@ -79,28 +73,22 @@ def _bytes(shares: Tensor) -> bytes:
     return (shares.clamp(0, 1) * 255).round().to(torch.uint8).numpy().tobytes()
 
 
-# --- How far a network is from the true density, in bits; 0 is the truth itself ---------------
+# --- The divergence from the true density -----------------------------------------------------
 
-CELLS = 24  # along a side of the plane
-FINER = 3  # places along a side of a cell, that its share of the density is summed over
+CELLS = 24  # along each side of the plane
+FINER = 3  # points along each side of a cell at which the density is evaluated
 COUNT = 1024  # samples
-HELD_OUT = 1024  # points that a classifier is asked about
-_TINY = 1e-12
-
-
-@lru_cache(maxsize=8)
-def divergence_on(data: Data) -> "Divergence":
-    """The measure for trainings on these data."""
-    return Divergence(data)
+HELD_OUT = 1024  # points, for classifiers
+_EPSILON = 1e-12
 
 
 class Divergence:
-    """Of networks trained on one kind of data.
+    """How far a network is from the true density of its data, in bits; 0 is the true density.
 
-    Of what generates it is the Jensen–Shannon divergence (Lin 1991), 0 to 1 bit, between the
-    true shares of CELLS × CELLS cells (and of all that is outside) and those of COUNT samples;
-    so few samples of the truth itself come to `floor`. Of a classifier it is the mean
-    Kullback–Leibler divergence of its p(class | x, y) from the true one, at held-out points.
+    For generative families it is the Jensen–Shannon divergence (Lin 1991), 0 to 1 bit, between the
+    true probabilities of CELLS × CELLS cells and the outside, and the shares of COUNT samples;
+    COUNT samples of the data themselves have the divergence `floor`. For a classifier it is the
+    mean Kullback–Leibler divergence of p(class | x, y) from the true one, at held-out points.
     """
 
     def __init__(self, data: Data) -> None:
@@ -109,7 +97,7 @@ class Divergence:
 
     @cached_property
     def true(self) -> Floats:
-        """The true share of each cell, row by row from the lowest, and last of all outside."""
+        """The true probability of each cell, row by row from the lowest, then of the outside."""
         densities = self._data.densities(_mesh(CELLS * FINER))
         assert densities is not None
         fine = densities.sum(axis=0).reshape(CELLS, FINER, CELLS, FINER).mean(axis=(1, 3))
@@ -118,18 +106,18 @@ class Divergence:
 
     @cached_property
     def floor(self) -> float:
-        """What as many points of the data themselves come to."""
+        """The divergence of COUNT points of the data themselves."""
         batch = self._data.draw(rng(0, 1, HELD), COUNT)
         return jensen_shannon(self.true, shares(batch.x))
 
     def of(self, family: Family, learned: Learned, samples: Tensor | None) -> float | None:
-        """Bits, of COUNT samples [COUNT, 2]; None where the true density is not known."""
+        """The divergence in bits, from samples [COUNT, 2]; None if the density is not known."""
         if not self.known:
             return None
         if isinstance(family, Classifier):
-            places, true = self._held_out
-            chances = family.chances(learned, places).T.double().clamp_min(_TINY)
-            return float((true * (true.clamp_min(_TINY) / chances).log2()).sum(dim=1).mean())
+            x, true = self._held_out
+            p = family.chances(learned, x).T.double().clamp_min(_EPSILON)  # [N, classes]
+            return float((true * (true.clamp_min(_EPSILON) / p).log2()).sum(dim=1).mean())
         assert samples is not None
         return jensen_shannon(self.true, shares(samples.numpy()))
 
@@ -137,14 +125,14 @@ class Divergence:
     def _held_out(self) -> tuple[Tensor, Tensor]:
         """Held-out points [N, 2], and the true probability of each class there [N, classes]."""
         batch = self._data.draw(rng(0, 0, HELD), HELD_OUT)
-        each = self._data.densities(batch.x.astype(np.float64))
-        assert each is not None
-        true = each / each.sum(axis=0)
+        densities = self._data.densities(batch.x.astype(np.float64))  # [classes, N]
+        assert densities is not None
+        true = densities / densities.sum(axis=0)
         return torch.from_numpy(batch.x), torch.from_numpy(true.T)
 
 
 def shares(x: np.ndarray) -> Floats:
-    """The share of points [N, 2] in each cell, and last of those outside."""
+    """The share of points [N, 2] in each cell, then outside."""
     column, row = np.floor(
         (np.nan_to_num(x, nan=9e9, posinf=9e9, neginf=-9e9) + EDGE) / (2 * EDGE / CELLS)
     ).T
@@ -155,16 +143,16 @@ def shares(x: np.ndarray) -> Floats:
 
 def jensen_shannon(p: Floats, q: Floats) -> float:
     """The divergence of two distributions over the same cells, in bits: 0 to 1."""
-    between = np.maximum((p + q) / 2, _TINY)
+    mean = np.maximum((p + q) / 2, _EPSILON)
 
     def bits(share: Floats) -> float:
-        return float((share * np.log2(np.maximum(share, _TINY) / between)).sum())
+        return float((share * np.log2(np.maximum(share, _EPSILON) / mean)).sum())
 
     return (bits(p) + bits(q)) / 2
 
 
 def _mesh(side: int) -> Floats:
-    """The middles of side × side cells, [side · side, 2], row by row from the lowest."""
+    """The centres of side × side cells, [side · side, 2], row by row from the lowest."""
     middles = ((np.arange(side) + 0.5) / side * 2 - 1) * EDGE
     x, y = np.meshgrid(middles, middles)
     return np.stack([x, y], axis=-1).reshape(-1, 2)
@@ -173,21 +161,21 @@ def _mesh(side: int) -> Floats:
 # --- The generator ----------------------------------------------------------------------------
 
 VERSION = 1
-"""Raised when the same recipe would train to other numbers."""
+"""Part of the fingerprint: increase it when the same recipe would train to other numbers."""
 
 SHOWN = 400  # points of the data in the first frame
-PARTICLES = 192  # whose paths are sent
+PARTICLES = 192  # paths in an Inspection
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabState:
-    """A network after `step` training steps; `seed` and `settings` are those in force."""
+    """A network after `step` training steps, with the current seed and settings."""
 
     family: Family = field(repr=False)
     data: Data = field(repr=False)
     divergence: Divergence = field(repr=False)
     seed: int
-    shown_from: int  # the seed that what is looked at is drawn from, which no edit changes
+    display_seed: int  # the seed of displayed points and samples; edits do not change it
     settings: LabSettings
     learned: Learned = field(repr=False)
     step: int = 0
@@ -195,13 +183,14 @@ class LabState:
 
 
 class LabGenerator:
-    """Trains a family on points. Everything is on the processor, in float32, on one thread."""
+    """Trains a family on points, on the CPU in float32 with one thread."""
 
     def __init__(self, model: str) -> None:
         self._model = model
 
     def begin(self, request: Start) -> tuple[LabState, Started]:
-        """Raises MisuseError for points of no known name, and for what a family cannot learn."""
+        """The untrained network. Raises MisuseError for unknown data, and for data that the family
+        cannot learn."""
         settings = _lab_settings(request.settings)
         data = data_named(request.prompt)
         family = make_family(self._model, settings.width, data.classes)
@@ -210,9 +199,9 @@ class LabGenerator:
         state = LabState(
             family=family,
             data=data,
-            divergence=divergence_on(data),
+            divergence=_divergence(data),
             seed=request.seed,
-            shown_from=request.seed,
+            display_seed=request.seed,
             settings=settings,
             learned=learned,
         )
@@ -227,7 +216,6 @@ class LabGenerator:
         )
 
     def step(self, state: LabState) -> tuple[LabState, PointsFrame]:
-        """One training step."""
         step, settings = state.step + 1, state.settings
         batch = state.data.draw(rng(state.seed, step, points.BATCH), settings.batch)
         with _one_thread():
@@ -239,40 +227,43 @@ class LabGenerator:
                 settings.learning_rate,
             )
         after = replace(state, learned=learned, step=step, measures=measures)
-        looked_at = step % settings.every == 0 or self.finished(after)
-        return after, self.frame(after) if looked_at else _frame(after)
+        with_plane = step % settings.every == 0 or self.finished(after)
+        return after, self.frame(after) if with_plane else _frame(after)
 
     def edit(self, state: LabState, edit: Edit) -> LabState:
         match edit:
             case SetSeed(seed=seed):
                 return replace(state, seed=seed)
             case SetSettings(settings=settings):
-                fitting = _lab_settings(settings)
-                if fitting.width != state.settings.width:
+                new = _lab_settings(settings)
+                if new.width != state.settings.width:
                     raise MisuseError(
-                        f"width {fitting.width}: a network keeps its width of "
+                        f"width {new.width}: a network keeps its width of "
                         f"{state.settings.width}; begin again with another"
                     )
-                return replace(state, settings=fitting)
+                return replace(state, settings=new)
         raise MisuseError("a training takes another seed or other settings, and nothing else")
 
     def frame(self, state: LabState) -> PointsFrame:
-        """With what it makes of the plane; before the first step with the data too."""
+        """A frame with the plane and the divergence; at step 0 with the data too."""
         sight = self._look(state, 0.0)
         with _one_thread(), torch.no_grad():
             bits = state.divergence.of(state.family, state.learned, sight.samples)
         frame = _frame(state, divergence=bits, plane=pack_plane(sight))
         if state.step:
             return frame
-        shown = state.data.draw(rng(state.shown_from, 0, points.SHOWN), SHOWN)
-        data, classes = pack_batch(shown)
+        batch = state.data.draw(rng(state.display_seed, 0, points.SHOWN), SHOWN)
         generates = not isinstance(state.family, Classifier)
-        floor = state.divergence.floor if state.divergence.known and generates else None
-        return msgspec.structs.replace(frame, data=data, classes=classes, floor=floor)
+        return msgspec.structs.replace(
+            frame,
+            data=pack(torch.from_numpy(batch.x)),
+            classes=batch.labels.astype(np.uint8).tobytes(),
+            floor=state.divergence.floor if state.divergence.known and generates else None,
+        )
 
     def answer(self, state: LabState, request: Inspect) -> Inspection:
-        """The answer to a Look. Raises MisuseError where particles are asked of a family that
-        moves none."""
+        """The reply to an Inspect. Raises MisuseError if it asks for paths and the family moves no
+        particles."""
         if request.paths and not state.family.levels:
             raise MisuseError(
                 f"{state.family.title} moves no particles: diffusion and flow matching do"
@@ -290,7 +281,6 @@ class LabGenerator:
         )
 
     def note(self, state: LabState) -> str:
-        """Nothing in the Lab is misread."""
         return ""
 
     def finished(self, state: LabState) -> bool:
@@ -300,16 +290,17 @@ class LabGenerator:
         return max(state.step, state.settings.steps)
 
     def _look(self, state: LabState, noise: float) -> Sight:
-        """Always from the same random numbers, so that samples move and do not jump."""
-        draw = rng(state.shown_from, 0, points.LATENT)
+        """The network's output over the plane, always from the same random numbers, so that
+        samples move and do not jump."""
+        draw = rng(state.display_seed, 0, points.LATENT)
         with _one_thread(), torch.no_grad():
             return state.family.look(state.learned, draw, COUNT, noise)
 
 
-def look(trace: Trace, request: Inspect) -> Inspection:
-    """What a network makes of the plane after a step that was reached.
+def inspect_plane(trace: Trace, request: Inspect) -> Inspection:
+    """The output of a network of the Lab over the plane at a step that was computed.
 
-    Raises MisuseError for a step that was not, and for a model that is not of the Lab.
+    Raises MisuseError for another step, and for a model that is not of the Lab.
     """
     if not isinstance(trace.generator, LabGenerator):
         raise MisuseError("only a training in the Lab can be looked at in the plane")
@@ -319,8 +310,11 @@ def look(trace: Trace, request: Inspect) -> Inspection:
 
 
 def fingerprint() -> str:
-    """In place of that of weights: of the way in which the Lab trains."""
+    """A fingerprint of how the Lab trains, in place of that of weights."""
     return hashlib.sha256(f"genui lab {VERSION}".encode()).hexdigest()[:16]
+
+
+_divergence = lru_cache(maxsize=8)(Divergence)
 
 
 def _lab_settings(settings: object) -> LabSettings:
@@ -330,7 +324,7 @@ def _lab_settings(settings: object) -> LabSettings:
 
 
 def _frame(state: LabState, **more: object) -> PointsFrame:
-    """What the frame of every step has."""
+    """The fields that the frame of every step has."""
     return PointsFrame(
         trace=0,
         step=state.step,
@@ -341,22 +335,18 @@ def _frame(state: LabState, **more: object) -> PointsFrame:
 
 
 def _digest(learned: Learned) -> bytes:
-    """Eight bytes of a hash of every weight and moment."""
+    """A hash, 8 bytes, of all weights and optimizer moments."""
     digest = hashlib.blake2b(digest_size=8)
-    for tensor in _tensors(learned):
+    tensors = [t for net in learned.nets for t in (net.weights, net.first, net.second)]
+    for tensor in (*tensors, learned.average):
         digest.update(tensor.numpy().tobytes())
     return digest.digest()
 
 
-def _tensors(learned: Learned) -> Iterator[Tensor]:
-    for net in learned.nets:
-        yield from (net.weights, net.first, net.second)
-    yield learned.average
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Networks so small gain nothing from a second; and one always gives the same bits."""
+    """Run the block with one thread: small networks gain nothing from more, and one thread always
+    gives the same bits."""
     before = torch.get_num_threads()
     if before == 1:
         yield

@@ -1,11 +1,11 @@
 """Samplers: short functions from one noise level to the next; `genui.protocol.SAMPLERS` lists them.
 
-All work on x = clean + σ·noise (Karras et al. 2022). A sampler is given what the model said at
-the present level and at earlier ones, and asks it again only where its method needs it. A step
-depends on nothing but its arguments, so it can be taken again to the same bits.
+All work on x = x₀ + σ·noise (Karras et al. 2022). A sampler gets the denoised prediction at the
+current level and at earlier ones, and calls the model again only if its method needs it. A step
+depends on its arguments alone, so repeating it gives the same bits.
 
-Names follow k-diffusion. Below, `h` is the length of a step in λ = -log σ and `old` an earlier
-level; a step that has less history than its method needs is of a lower order.
+Names follow k-diffusion: `h` is the length of a step in λ = -log σ. `old` is the previous level and
+`older` the one before. With too little history a multistep method takes a step of lower order.
 """
 
 import math
@@ -21,21 +21,21 @@ from genui.protocol import SAMPLERS, ImageSettings
 SIGMA_MAX = 40.0
 
 LONG_STEP = 5.0
-"""The ratio of two noise levels from which Heun's step is taken in log σ.
+"""Above this ratio of two noise levels, Heun's step is taken in log σ.
 
-The average of two slopes multiplies an error of the denoiser at the lower level by about half
-this ratio: two steps, 40 to 1 to 0, came to images of a hundred times their size."""
+Averaging two slopes multiplies an error of the denoiser at the lower level by about half the
+ratio: the two steps 40 → 1 → 0 gave images a hundred times too large."""
 
 Denoise = Callable[[Tensor, float], Tensor]
-"""(x, σ) to the expected clean image."""
+"""(x, σ) to the denoised prediction."""
 
 
 # --- noise levels ---------------------------------------------------------------------
 
 
 def sigmas(settings: ImageSettings, sigma_max: float = SIGMA_MAX) -> tuple[float, ...]:
-    """`steps` + 1 σ falling from `sigma_max`, the last 0 (Karras et al. 2022, eq. 5)."""
-    # From a level that is nearly clean there must still be somewhere to fall to.
+    """`steps` + 1 noise levels from `sigma_max` down to 0 (Karras et al. 2022, eq. 5)."""
+    # Starting from a nearly clean level, the levels must still fall.
     sigma_min = min(settings.lowest_sigma, sigma_max / 2)
     if settings.steps == 1:
         return (sigma_max, 0.0)
@@ -43,7 +43,7 @@ def sigmas(settings: ImageSettings, sigma_max: float = SIGMA_MAX) -> tuple[float
 
 
 def karras_sigmas(start: float, end: float, count: int, rho: float) -> tuple[float, ...]:
-    """`count` σ, at least two, from `start` to `end` exactly, evenly spaced in σ^(1/ρ)."""
+    """`count` >= 2 noise levels from exactly `start` to exactly `end`, evenly spaced in σ^(1/ρ)."""
     first, last = start ** (1 / rho), end ** (1 / rho)
     shares = (i / (count - 1) for i in range(1, count - 1))
     return (start, *((first + share * (last - first)) ** rho for share in shares), end)
@@ -53,7 +53,7 @@ def karras_sigmas(start: float, end: float, count: int, rho: float) -> tuple[flo
 
 
 class Point(NamedTuple):
-    """A level that a trace went through."""
+    """A noise level that a trace has passed."""
 
     sigma: float
     x: Tensor
@@ -62,26 +62,26 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """One step to take, from the noise level `sigma` to `sigma_next`."""
+    """The input of a sampler: one step from the noise level `sigma` to `sigma_next`."""
 
     x: Tensor
     denoised: Tensor  # the model at (x, sigma)
     sigma: float
     sigma_next: float
-    noise: Tensor  # standard normal, for samplers that add some
-    eta: float = 0.0  # how much of it those add that have the choice
-    history: tuple[Point, ...] = ()  # the levels before, the last first, as far as they hold
+    noise: Tensor  # standard normal, for stochastic samplers
+    eta: float = 0.0  # share of fresh noise, 0 to 1
+    history: tuple[Point, ...] = ()  # valid earlier levels, the most recent first
 
 
 StepFunction = Callable[[Step, Denoise], Tensor]
-"""A step and the model to x at the next level."""
+"""(step, model) to x at `step.sigma_next`."""
 
 
 def find_sampler(settings: ImageSettings) -> StepFunction:
     """The function of the sampler that the settings name.
 
-    Where they give the last noise level, as those of older traces do, Heun's method is the plain
-    one, which is not stable in few steps.
+    Settings with a `sigma_min`, as in older traces, get the plain Heun method, which is unstable
+    with few steps.
     """
     if settings.sampler == "heun" and settings.sigma_min is not None:
         return heun_in_sigma
@@ -90,37 +90,38 @@ def find_sampler(settings: ImageSettings) -> StepFunction:
 
 def euler(step: Step, denoise: Denoise) -> Tensor:
     """Euler's method on the probability-flow ODE (Karras et al. 2022, algorithm 1, line 5)."""
-    slope = (step.x - step.denoised) / step.sigma
-    return step.x + (step.sigma_next - step.sigma) * slope
+    d = (step.x - step.denoised) / step.sigma
+    return step.x + (step.sigma_next - step.sigma) * d
 
 
 def heun(step: Step, denoise: Denoise) -> Tensor:
-    """Second order: the slope averaged over both ends (Karras et al. 2022, algorithm 1).
+    """Heun's second-order method: the mean of the slopes at both ends (Karras et al. 2022, alg. 1).
 
-    A long step averages what was denoised instead: DPM-Solver++ (2S) with r = 1 (Lu et al. 2022).
+    A long step averages the denoised predictions instead: DPM-Solver++ (2S) with r = 1 (Lu et al.
+    2022).
     """
     if step.sigma_next == 0 or step.sigma <= LONG_STEP * step.sigma_next:
         return heun_in_sigma(step, denoise)
     denoised_next = denoise(euler(step, denoise), step.sigma_next)
-    kept = step.sigma_next / step.sigma
-    return kept * step.x + (1 - kept) * (step.denoised + denoised_next) / 2
+    ratio = step.sigma_next / step.sigma
+    return ratio * step.x + (1 - ratio) * (step.denoised + denoised_next) / 2
 
 
 def heun_in_sigma(step: Step, denoise: Denoise) -> Tensor:
-    """Heun's method whatever the length of the step: of traces whose last level was given."""
+    """Heun's method for a step of any length, used for settings with a `sigma_min`."""
     x = euler(step, denoise)
     if step.sigma_next == 0:
         return x
-    slope = (step.x - step.denoised) / step.sigma
-    slope_next = (x - denoise(x, step.sigma_next)) / step.sigma_next
-    return step.x + (step.sigma_next - step.sigma) * (slope + slope_next) / 2
+    d = (step.x - step.denoised) / step.sigma
+    d_next = (x - denoise(x, step.sigma_next)) / step.sigma_next
+    return step.x + (step.sigma_next - step.sigma) * (d + d_next) / 2
 
 
 def dpmpp_2m(step: Step, denoise: Denoise) -> Tensor:
     """DPM-Solver++ (2M), multistep second order (Lu et al. 2022, algorithm 2).
 
-    At η = 1 it is SDE-DPM-Solver++ (2M) of the same paper. Between, a share η of the
-    reverse SDE's noise is added and taken away again, as k-diffusion does.
+    η = 1 is SDE-DPM-Solver++ (2M) of the same paper. Values between 0 and 1 add a share η of the
+    reverse SDE's noise and remove it again, as in k-diffusion.
     """
     if step.sigma_next == 0:
         return step.denoised
@@ -130,16 +131,16 @@ def dpmpp_2m(step: Step, denoise: Denoise) -> Tensor:
         old = step.history[0]
         r = math.log(old.sigma / step.sigma) / h
         denoised = (1 + 1 / (2 * r)) * denoised - 1 / (2 * r) * old.denoised
-    fresh = step.eta * h
-    kept = step.sigma_next / step.sigma * math.exp(-fresh)
-    x = kept * step.x - math.expm1(-h - fresh) * denoised
-    return _with_fresh_noise(x, step, fresh)
+    eta_h = step.eta * h
+    decay = step.sigma_next / step.sigma * math.exp(-eta_h)
+    x = decay * step.x - math.expm1(-h - eta_h) * denoised
+    return _add_fresh_noise(x, step, eta_h)
 
 
 def dpmpp_3m(step: Step, denoise: Denoise) -> Tensor:
     """DPM-Solver++ (3M), multistep third order (Lu et al. 2022; k-diffusion's `dpmpp_3m_sde`).
 
-    η is that of `dpmpp_2m`.
+    η is as in `dpmpp_2m`.
     """
     if step.sigma_next == 0 or len(step.history) < 2:
         return dpmpp_2m(step, denoise)
@@ -147,66 +148,66 @@ def dpmpp_3m(step: Step, denoise: Denoise) -> Tensor:
     h = math.log(step.sigma / step.sigma_next)
     r0 = math.log(old.sigma / step.sigma) / h
     r1 = math.log(older.sigma / old.sigma) / h
-    slope0 = (step.denoised - old.denoised) / r0
-    slope1 = (old.denoised - older.denoised) / r1
-    bend = (slope0 - slope1) / (r0 + r1)
-    slope = slope0 + r0 * bend
-    fresh = step.eta * h
-    length = h + fresh
-    phi2 = math.expm1(-length) / length + 1
-    phi3 = phi2 / length - 0.5
-    kept = step.sigma_next / step.sigma * math.exp(-fresh)
-    x = kept * step.x - math.expm1(-length) * step.denoised + phi2 * slope - phi3 * bend
-    return _with_fresh_noise(x, step, fresh)
+    d1_0 = (step.denoised - old.denoised) / r0
+    d1_1 = (old.denoised - older.denoised) / r1
+    d2 = (d1_0 - d1_1) / (r0 + r1)
+    d1 = d1_0 + r0 * d2
+    eta_h = step.eta * h
+    h_eta = h + eta_h
+    phi2 = math.expm1(-h_eta) / h_eta + 1
+    phi3 = phi2 / h_eta - 0.5
+    decay = step.sigma_next / step.sigma * math.exp(-eta_h)
+    x = decay * step.x - math.expm1(-h_eta) * step.denoised + phi2 * d1 - phi3 * d2
+    return _add_fresh_noise(x, step, eta_h)
 
 
-def _with_fresh_noise(x: Tensor, step: Step, fresh: float) -> Tensor:
-    """Of DPM-Solver++: with the noise that a step longer by `fresh` in λ took away too much."""
-    if not fresh:
+def _add_fresh_noise(x: Tensor, step: Step, eta_h: float) -> Tensor:
+    """x with the noise that a DPM-Solver++ step, longer by `eta_h` in λ, removed too much."""
+    if not eta_h:
         return x
-    return x + step.sigma_next * math.sqrt(-math.expm1(-2 * fresh)) * step.noise
+    return x + step.sigma_next * math.sqrt(-math.expm1(-2 * eta_h)) * step.noise
 
 
 def unipc(step: Step, denoise: Denoise) -> Tensor:
     """UniPC of order 2 with B(h) = e^-h - 1, "bh2" (Zhao et al. 2023, algorithms 5 and 6)."""
     if step.sigma_next == 0:
         return step.denoised
-    x = _corrected(step) if step.history else step.x
+    x = _unic_correct(step) if step.history else step.x
     h = math.log(step.sigma / step.sigma_next)
-    gained = -math.expm1(-h)
-    x = step.sigma_next / step.sigma * x + gained * step.denoised
+    gain = -math.expm1(-h)
+    x = step.sigma_next / step.sigma * x + gain * step.denoised
     if not step.history:
         return x
     old = step.history[0]
     r = math.log(step.sigma / old.sigma) / h
-    return x + gained * 0.5 * (old.denoised - step.denoised) / r
+    return x + gain * 0.5 * (old.denoised - step.denoised) / r
 
 
-def _corrected(step: Step) -> Tensor:
-    """UniC: the x that UniP came to, made better by what the model said of it.
+def _unic_correct(step: Step) -> Tensor:
+    """UniC: the x of UniP, corrected by the model's prediction at this x.
 
-    The paper takes the step from the level before again, with other weights. The same is to add
-    the difference of the weights to x, so that nothing but the history is needed.
+    The paper repeats the previous step with other weights. Adding the difference of the weights to
+    x gives the same result and needs only the history.
     """
     old = step.history[0]
     h = math.log(old.sigma / step.sigma)
-    gained = -math.expm1(-h)
+    gain = -math.expm1(-h)
     change = step.denoised - old.denoised
     if len(step.history) < 2:
-        return step.x + gained * 0.5 * change
+        return step.x + gain * 0.5 * change
     older = step.history[1]
     r = math.log(old.sigma / older.sigma) / h
-    phi2 = gained / h - 1
+    phi2 = gain / h - 1
     phi3 = -phi2 / h - 0.5
-    # The weights solve w + v = -φ₂ / gained and r·w + v = -2·φ₃ / gained.
-    w = (2 * phi3 - phi2) / gained / (1 - r)
-    v = -phi2 / gained - w
-    return step.x + gained * ((w - 0.5) * (older.denoised - old.denoised) / r + v * change)
+    # The weights solve w + v = -φ₂ / gain and r·w + v = -2·φ₃ / gain.
+    w = (2 * phi3 - phi2) / gain / (1 - r)
+    v = -phi2 / gain - w
+    return step.x + gain * ((w - 0.5) * (older.denoised - old.denoised) / r + v * change)
 
 
 def deis(step: Step, denoise: Denoise) -> Tensor:
-    """DEIS of order 3 in log ρ, "tAB-DEIS" (Zhang & Chen 2023): the noise that the model sees is
-    a polynomial of log σ through the last levels, and is integrated over σ exactly."""
+    """DEIS of order 3 in log ρ, "tAB-DEIS" (Zhang & Chen 2023): the predicted noise is a polynomial
+    in log σ through the last levels, integrated exactly over σ."""
     if step.sigma_next == 0:
         return step.denoised
     points = (Point(step.sigma, step.x, step.denoised), *step.history[:2])
@@ -221,7 +222,7 @@ def deis(step: Step, denoise: Denoise) -> Tensor:
 
 
 def _integral(roots: Sequence[float], sigma: float) -> float:
-    """∫ ∏(log σ - root) dσ, of at most two roots."""
+    """∫ ∏(log σ - root) dσ for at most two roots."""
     log = math.log(sigma)
     match roots:
         case []:
@@ -234,10 +235,10 @@ def _integral(roots: Sequence[float], sigma: float) -> float:
 
 
 def ddim(step: Step, denoise: Denoise) -> Tensor:
-    """To below the next level, then noise back up to it (Song et al. 2021, eqs. 12 and 16).
+    """DDIM: a step below the next level, then noise up to it (Song et al. 2021, eqs. 12 and 16).
 
-    In σ their x/√α is this x, and their deviation is η·σ_t·√(1 - (σ_t/σ_s)²) of step s to t.
-    At η = 0 it is Euler's method.
+    Their x/√α is our x. The standard deviation of a step from σ_s to σ_t is
+    η·σ_t·√(1 - (σ_t/σ_s)²). η = 0 is Euler's method.
     """
     if step.sigma_next == 0:
         return step.denoised
@@ -248,5 +249,5 @@ def ddim(step: Step, denoise: Denoise) -> Tensor:
 
 
 def ddpm(step: Step, denoise: Denoise) -> Tensor:
-    """The posterior with variance β̃ (Ho et al. 2020, eqs. 6 and 7): DDIM at η = 1."""
+    """DDPM: the posterior with variance β̃ (Ho et al. 2020, eqs. 6 and 7), or DDIM at η = 1."""
     return ddim(replace(step, eta=1.0), denoise)

@@ -1,4 +1,4 @@
-"""Language models as generators of text: traces, gaps that are filled, and many texts at once."""
+"""Text generation with language models: traces, fill-in-the-middle, beam search, batches."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from genui.engine.kinds import build_network
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample import grammar
-from genui.engine.sample.logits import NEVER, draw_token, penalises
+from genui.engine.sample.logits import NEVER, draw_token, needs_history
 from genui.engine.sample.tokens import (
     RowReader,
     TokenGenerator,
@@ -31,17 +31,17 @@ from genui.engine.sample.tokens import (
 from genui.protocol import FILL, Start, Started, TextFrame, TextSettings
 from genui.recipes import TextRecipe
 
-# --- The gap in a prompt, and what a model that fills gaps reads of it ------------------------
+# --- Fill in the middle -----------------------------------------------------------------------
 
-LEAST_SHARE = 4
-"""The middle has at least one part in so many of the context, or the tokens asked for."""
+MIDDLE_SHARE = 4
+"""1/MIDDLE_SHARE of the context is reserved for the middle, unless fewer tokens are asked for."""
 
 
-def split(prompt: str, tokenizer: Tokenizer) -> tuple[str, str] | None:
-    """What stands before and after the gap of a prompt; None where it has none.
+def split_gap(prompt: str, tokenizer: Tokenizer) -> tuple[str, str] | None:
+    """The prefix and the suffix of a prompt with a gap; None if it has no gap.
 
-    Raises MisuseError for several gaps, for a gap with nothing about it, and where the model
-    was not trained to fill any.
+    Raises MisuseError for several gaps, for a gap without text around it, and if the model was not
+    trained to fill gaps.
     """
     prefix, mark, suffix = prompt.partition(FILL)
     if not mark:
@@ -59,9 +59,8 @@ def split(prompt: str, tokenizer: Tokenizer) -> tuple[str, str] | None:
     return prefix, suffix
 
 
-def masked(logits: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
-    """Logits [..., V] of what may be written next, as a copy where they change: the marks of a
-    gap never are, they are where training put them."""
+def mask_gap_marks(logits: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
+    """Logits [..., V] with the marks of a gap masked (as a copy): they only occur in prompts."""
     if tokenizer.gap is None:
         return logits
     logits = logits.copy()
@@ -69,9 +68,9 @@ def masked(logits: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
     return logits
 
 
-def spaced(logits: np.ndarray, tokenizer: Tokenizer, prefix: str) -> np.ndarray:
-    """Logits [..., V] of a gap's first token: where the model was not shown the last space of the
-    prefix (`strip_last_space`), it writes that first."""
+def require_space(logits: np.ndarray, tokenizer: Tokenizer, prefix: str) -> np.ndarray:
+    """Logits [..., V] of a gap's first token, masked so that it begins with a space if the last
+    space of the prefix was not part of the prompt (`strip_last_space`)."""
     if strip_last_space(prefix) == prefix:
         return logits
     bare = [t for t in range(tokenizer.size) if not tokenizer.token_bytes(t).startswith(b" ")]
@@ -80,39 +79,37 @@ def spaced(logits: np.ndarray, tokenizer: Tokenizer, prefix: str) -> np.ndarray:
     return logits
 
 
-def read_gap(
-    prefix: str, suffix: str, tokenizer: Tokenizer, context: int, wanted: int
+def encode_gap(
+    prefix: str, suffix: str, tokenizer: Tokenizer, context: int, tokens: int
 ) -> tuple[list[int], int]:
-    """The tokens a model reads before it fills the gap, and how many there would be in all.
+    """The prompt's token ids, and how many there would be without truncation.
 
-    What it reads and the middle fit into the context together, as they did in training:
-    a text too long for that is cut away from the gap.
+    The prompt and the middle fit into the context together, as in training: if the text is too
+    long, the ends away from the gap are cut off. `tokens` is the longest middle.
     """
-    most = context - min(wanted, context // LEAST_SHARE)
+    limit = context - min(tokens, context // MIDDLE_SHARE)
     prefix = strip_last_space(prefix)
-    tokens = fim.format_gap(tokenizer, prefix, suffix, most)
-    whole = len(tokenizer.encode(prefix)) + len(tokenizer.encode(suffix)) + fim.MARKS
-    return tokens, whole
+    token_ids = fim.format_gap(tokenizer, prefix, suffix, limit)
+    length = len(tokenizer.encode(prefix)) + len(tokenizer.encode(suffix)) + fim.MARKS
+    return token_ids, length
 
 
-# --- Writing text a token at a time, by a language model or by hand ---------------------------
+# --- Traces of text ---------------------------------------------------------------------------
 
 JOIN = 16
-"""How many tokens before a written text are looked at for how it is cut into tokens."""
+"""The number of earlier tokens that are encoded again together with a text written by hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextState(TokenState):
-    """A text so far."""
-
     ended: bool = False
-    pending: bytes = b""  # of a character that is not whole yet
-    most: int | None = None  # of a gap: the tokens that the context has room for
-    before: str | None = None  # of a gap: what stands before it, which `token_ids` have elsewhere
+    pending: bytes = b""  # the first bytes of an incomplete character
+    most: int | None = None  # for a gap: the number of tokens that fit into the context
+    prefix: str | None = None  # for a gap: the text before it
 
 
 class TextGenerator(TokenGenerator[TextState]):
-    """One model writing one text; `step` is one token. `texts` are its tokens' own."""
+    """Generates text; a step is one token. `texts` has the text of each token of the vocabulary."""
 
     medium = "text"
     writer = "a text model"
@@ -130,12 +127,9 @@ class TextGenerator(TokenGenerator[TextState]):
         self.texts = [clean(tokenizer.decode([t])) for t in range(tokenizer.size)]
 
     def begin(self, request: Start) -> tuple[TextState, Started]:
-        """The first state and what a person should know of it.
-
-        Raises MisuseError where nothing of the prompt is known to the tokenizer, and for a
-        gap that cannot be filled.
-        """
-        if (gap := split(request.prompt, self.tokenizer)) is not None:
+        """The first state. Raises MisuseError if the tokenizer knows no character of the prompt,
+        and for a gap that cannot be filled."""
+        if (gap := split_gap(request.prompt, self.tokenizer)) is not None:
             return self._begin_gap(request, *gap)
         unknown = self.tokenizer.unknown(request.prompt)
         known = "".join(c for c in request.prompt if c not in unknown)
@@ -157,28 +151,29 @@ class TextGenerator(TokenGenerator[TextState]):
         return state, self.describe_start(request, state, prompt, "; ".join(notes))
 
     def _begin_gap(self, request: Start, prefix: str, suffix: str) -> tuple[TextState, Started]:
-        """`begin` of a prompt with a gap."""
+        """`begin` for a prompt with a gap."""
         settings, context = self.check_settings(request.settings), self.model.context
-        read, whole = read_gap(prefix, suffix, self.tokenizer, context, settings.tokens)
-        token_ids = TokenList(tuple(read))
+        prompt, whole = encode_gap(prefix, suffix, self.tokenizer, context, settings.tokens)
+        token_ids = TokenList(prompt)
         state = TextState(
             token_ids=token_ids,
             prompt=len(token_ids),
-            logits=spaced(self._read(token_ids, len(token_ids)), self.tokenizer, prefix),
+            logits=require_space(self._read(token_ids, len(token_ids)), self.tokenizer, prefix),
             step=0,
             seed=request.seed,
             settings=settings,
             most=context - len(token_ids),
-            before=strip_last_space(prefix),
+            prefix=strip_last_space(prefix),
         )
-        read_of = f"the model reads {len(token_ids)} tokens around the gap"
-        left_out = whole - len(token_ids)
-        note = f"{read_of}: {left_out} are left out" if left_out else ""
+        note, left_out = "", whole - len(token_ids)
+        if left_out:
+            note = f"the model reads {len(token_ids)} tokens around the gap: "
+            note += f"{left_out} are left out"
         started = self.describe_start(request, state, strip_last_space(prefix), note)
         return state, msgspec.structs.replace(started, suffix=suffix)
 
     def start(self, request: Start) -> TextState:
-        """Read the prompt."""
+        """The state after the prompt, which has no gap."""
         settings = self.check_settings(request.settings)
         token_ids = TokenList(self._prompt_tokens(request.prompt))
         return TextState(
@@ -191,10 +186,7 @@ class TextGenerator(TokenGenerator[TextState]):
         )
 
     def _prompt_tokens(self, prompt: str) -> tuple[int, ...]:
-        """What the model reads first; never empty.
-
-        With BPE a last space is left for the model to write.
-        """
+        """The prompt's token ids, at least one. With BPE the last space is left to the model."""
         end = self.tokenizer.end
         if end is not None:
             return tuple(self.tokenizer.encode(strip_last_space(prompt))) or (end,)
@@ -202,10 +194,7 @@ class TextGenerator(TokenGenerator[TextState]):
         return tuple(self.tokenizer.encode(prompt)) or tuple(newline[:1]) or (0,)
 
     def total(self, state: TextState) -> int:
-        """How many tokens there will be: those asked for, and any more written by hand.
-
-        Of a gap no more than the context has room for, and its end token may come before.
-        """
+        """The number of tokens: the budget, or fewer if the text ended or the context is full."""
         if state.ended:
             return state.step
         return state.token_budget if state.most is None else min(state.token_budget, state.most)
@@ -223,10 +212,10 @@ class TextGenerator(TokenGenerator[TextState]):
                 )
 
     def parse(self, state: TextState, text: str) -> tuple[int, ...]:
-        """The tokens of a text that follows others, cut as the model saw such texts cut.
+        """The tokens of a text that continues the state's.
 
-        BPE cuts words differently by what they follow; where the tokens before would be
-        cut differently too, they stand and the text is cut by itself.
+        BPE splits a word by what precedes it, so both are encoded together. If that would change
+        the earlier tokens, the text is encoded alone.
         """
         unknown = self.tokenizer.unknown(text)
         if unknown:
@@ -236,18 +225,17 @@ class TextGenerator(TokenGenerator[TextState]):
         before = state.token_ids
         tail = before.since(max(0, len(before) - JOIN)).tolist()
         retokenized = self.tokenizer.encode(self.tokenizer.decode(tail) + text)
-        follows = retokenized[: len(tail)] == tail
-        tokens = retokenized[len(tail) :] if follows else self.tokenizer.encode(text)
+        agrees = retokenized[: len(tail)] == tail
+        tokens = retokenized[len(tail) :] if agrees else self.tokenizer.encode(text)
         written = tuple(t for t in tokens if t != self.tokenizer.end)
         if not written:
             raise MisuseError("the text is empty: write at least one character")
         return written
 
     def step(self, state: TextState) -> tuple[TextState, TextFrame]:
-        """Choose the next token, or take the one written by hand, and read it."""
-        fits = self._fits(state) if state.settings.grammar == "python" else None
-        frame = next_token(state, lambda: state.token_ids.since(0), self.texts.__getitem__, fits)
-        text, pending = self._spell(frame.token, state.pending)
+        allowed = self._token_filter(state) if state.settings.grammar == "python" else None
+        frame = next_token(state, lambda: state.token_ids.since(0), self.texts.__getitem__, allowed)
+        text, pending = self._decode(frame.token, state.pending)
         ended = frame.token == self.tokenizer.end
         token_ids = state.token_ids.appended(frame.token)
         logits = state.logits if ended else self._read(token_ids, state.prompt)
@@ -256,19 +244,18 @@ class TextGenerator(TokenGenerator[TextState]):
         )
         return after, msgspec.structs.replace(frame, text=text)
 
-    def _fits(self, state: TextState) -> Callable[[int], bool]:
-        """Whether a token may follow in Python; a gap may be closed wherever the model does."""
-        whole = state.before is None
+    def _token_filter(self, state: TextState) -> Callable[[int], bool]:
+        """Which tokens may follow in Python; the text in a gap may end anywhere."""
+        whole = state.prefix is None
         written = state.token_ids.since(0 if whole else state.prompt).tolist()
-        before = (state.before or "").encode() + b"".join(map(self.tokenizer.token_bytes, written))
-        return grammar.following(before, self.tokenizer, whole=whole)
+        before = (state.prefix or "").encode() + b"".join(map(self.tokenizer.token_bytes, written))
+        return grammar.token_filter(before, self.tokenizer, whole=whole)
 
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
-        """The text of each token."""
         return tuple(self.texts[token] for token in token_ids)
 
     def write(self, prompt: str, seed: int, settings: TextSettings, until: str = "") -> str:
-        """What the model writes after a prompt, ended by `until` where that is given."""
+        """The text after a prompt. It ends with the step that completes `until`, if that is set."""
         start = Start(trace=0, model="", prompt=prompt, seed=seed, settings=settings)
         state, text = self.start(start), ""
         while not self.finished(state) and not (until and until in text):
@@ -276,24 +263,23 @@ class TextGenerator(TokenGenerator[TextState]):
             text += frame.text
         return text
 
-    def _spell(self, token: int, pending: bytes) -> tuple[str, bytes]:
-        """The text a token adds; bytes of a character not yet whole wait for the next token."""
+    def _decode(self, token: int, pending: bytes) -> tuple[str, bytes]:
+        """The text of `pending` and the token, and the bytes of an incomplete last character."""
         raw = pending + self.tokenizer.token_bytes(token)
-        for kept in range(min(4, len(raw) + 1)):
+        for end in range(len(raw), max(len(raw) - 4, -1), -1):
             try:
-                whole = raw[: len(raw) - kept].decode("utf-8")
-                return clean(whole), raw[len(raw) - kept :]
+                return clean(raw[:end].decode("utf-8")), raw[end:]
             except UnicodeDecodeError:
                 continue
         return clean(raw.decode("utf-8", errors="replace")), b""
 
     def _read(self, token_ids: TokenList, prompt: int) -> np.ndarray:
-        """Logits float32 [V] after `token_ids`, the first `prompt` of which were the prompt."""
-        return masked(self.read(token_ids, prompt), self.tokenizer)
+        """Logits float32 [V] after `token_ids`, without the marks of a gap."""
+        return mask_gap_marks(self.read(token_ids, prompt), self.tokenizer)
 
 
 def _quoted(text: str) -> str:
-    """The beginning of what a person typed, escaped so that any of it can be shown."""
+    """The first characters of the user's text, quoted and escaped."""
     return clean(repr(text[:24]))
 
 
@@ -304,23 +290,22 @@ def load_text_model(
     machine: Machine,
     device: torch.device,
 ) -> TextGenerator:
-    """The generator of a checkpoint's weights; errors as `kinds.build_generator` says."""
+    """The generator of a checkpoint; raises what `kinds.build_generator` says."""
     tokenizer = tokenizer_from_dict(described["tokenizer"])
     model = load_frozen(lambda: build_network(recipe, tokenizer.size), tensors).to(device)
     return TextGenerator(model, tokenizer, machine, recipe.family)
 
 
-# --- The likeliest filling of a gap, by beam search (Graves 2012; Sutskever et al. 2014, §3.2)
+# --- Beam search for a gap (Graves 2012; Sutskever et al. 2014, §3.2) --------------------------
 
 
-def likeliest(
+def beam_search(
     generator: TextGenerator, prompt: list[int], prefix: str, width: int, most: int
 ) -> list[int]:
-    """The tokens that fill a gap, without the end token, which is found within `most` tokens.
+    """The likeliest tokens for a gap, without the end token; [] if none ends within `most` tokens.
 
-    `prompt` is what the model reads of the gap (`fim.format_gap`), `prefix` the text before it. Of
-    all beginnings the `width` likeliest are gone on with; a filling counts with the
-    probability of its end. With a `width` of 1 this is greedy choosing. Empty where none ends.
+    `prompt` has the gap's token ids (`fim.format_gap`), `prefix` is the text before it. Each step
+    keeps the `width` likeliest beams; 1 is greedy search. The score includes the end token.
     """
     model, tokenizer = generator.model, generator.tokenizer
     assert tokenizer.end is not None
@@ -329,19 +314,19 @@ def likeliest(
     best: tuple[float, list[int]] = (-np.inf, [])
     token_ids = np.array([prompt], np.int64)
     for step in range(min(most, model.context - len(prompt))):
-        logits = masked(read(model, generator.machine, token_ids, state), tokenizer)
+        logits = mask_gap_marks(read(model, generator.machine, token_ids, state), tokenizer)
         if step == 0:
-            logits = spaced(logits, tokenizer, prefix)
-        chances = torch.from_numpy(logits).log_softmax(-1).numpy()
-        scores = np.array([score for score, _ in beams])[:, None] + chances
+            logits = require_space(logits, tokenizer, prefix)
+        log_probs = torch.from_numpy(logits).log_softmax(-1).numpy()  # [beams, V]
+        scores = np.array([score for score, _ in beams])[:, None] + log_probs
         order = np.argsort(scores, axis=None)[::-1][: 2 * width]
         rows, tokens = np.unravel_index(order, scores.shape)
         for row, token in zip(rows[:width], tokens[:width], strict=True):
             if token == tokenizer.end:
                 best = max(best, (float(scores[row, token]), beams[row][1]))
-        open_ = np.flatnonzero(tokens != tokenizer.end)[:width]
-        rows, tokens = rows[open_], tokens[open_]
-        if scores[rows[0], tokens[0]] <= best[0]:  # none that goes on can become likelier
+        unfinished = np.flatnonzero(tokens != tokenizer.end)[:width]
+        rows, tokens = rows[unfinished], tokens[unfinished]
+        if scores[rows[0], tokens[0]] <= best[0]:  # no longer beam can become likelier
             break
         beams = [
             (float(scores[row, token]), [*beams[row][1], int(token)])
@@ -352,43 +337,45 @@ def likeliest(
     return best[1]
 
 
-# --- Many texts at once, for measuring: a step of all costs little more than a step of one ----
+# --- Batches of texts, for metrics ------------------------------------------------------------
 
 
-def write_together(
+def generate_batch(
     generator: TextGenerator,
     prompt: Sequence[int],
     seeds: Sequence[int],
     settings: TextSettings,
     until: bytes = b"",
 ) -> list[bytes]:
-    """What follows the tokens of `prompt`, a text a seed, as `TextGenerator` would choose it.
+    """The text after `prompt` for each seed, sampled as by `TextGenerator`, but as one batch.
 
-    A text ends with its end token, with `until`, which stays in it, or after `settings.tokens`.
-    The numbers agree with those of a text alone to rounding.
+    A text ends with its end token, with `until` (included), or after `settings.tokens`. Logits
+    agree with those of a single text to rounding.
     """
     tokenizer = generator.tokenizer
-    penalised, constrained = penalises(settings), settings.grammar == "python"
-    given = b"".join(map(tokenizer.token_bytes, prompt))
+    penalized, constrained = needs_history(settings), settings.grammar == "python"
+    prompt_bytes = b"".join(map(tokenizer.token_bytes, prompt))
     texts = [b""] * len(seeds)
-    rows = np.arange(len(seeds))  # that are still written
-    read = np.tile(np.array(prompt, np.int64), (len(seeds), 1))
+    rows = np.arange(len(seeds))  # of the unfinished texts
+    token_ids = np.tile(np.array(prompt, np.int64), (len(seeds), 1))  # [rows, T]
     reader = RowReader(generator.model, generator.machine, len(seeds), len(prompt))
     for step in range(1, settings.tokens + 1):
-        logits = masked(reader.logits(read), tokenizer)
+        logits = mask_gap_marks(reader.logits(token_ids), tokenizer)  # [rows, V]
         tokens = np.empty((len(rows), 1), np.int64)
-        for at, row in enumerate(rows.tolist()):
-            fits = grammar.following(given + texts[row], tokenizer) if constrained else None
-            seen = read[at] if penalised else None
-            _, draw = draw_token(logits[at], settings, seen, (seeds[row], step), fits)
-            tokens[at] = draw.token
-            texts[row] += tokenizer.token_bytes(int(tokens[at, 0]))
+        for i, row in enumerate(rows.tolist()):
+            allowed = None
+            if constrained:
+                allowed = grammar.token_filter(prompt_bytes + texts[row], tokenizer)
+            history = token_ids[i] if penalized else None
+            _, draw = draw_token(logits[i], settings, history, (seeds[row], step), allowed)
+            tokens[i] = draw.token
+            texts[row] += tokenizer.token_bytes(draw.token)
         ended = [bool(until) and until in texts[row] for row in rows]
-        still = np.flatnonzero(~(np.array(ended, bool) | (tokens[:, 0] == tokenizer.end)))
-        if not len(still):
+        left = np.flatnonzero(~(np.array(ended, bool) | (tokens[:, 0] == tokenizer.end)))
+        if not len(left):
             break
-        read = np.concatenate((read, tokens), axis=1)
-        if len(still) < len(rows):
-            rows, read = rows[still], read[still]
-            reader.select(still)
+        token_ids = np.concatenate((token_ids, tokens), axis=1)
+        if len(left) < len(rows):
+            rows, token_ids = rows[left], token_ids[left]
+            reader.select(left)
     return texts

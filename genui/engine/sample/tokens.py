@@ -1,4 +1,4 @@
-"""What generators of tokens share: lists of tokens, the choice of one, what was read, the trace."""
+"""What text and music generators share: token lists, sampling a token, the KV cache, and traces."""
 
 from abc import ABC, abstractmethod
 from array import array
@@ -12,7 +12,14 @@ import torch
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine, autocast
 from genui.engine.models.language_model import LanguageModel, ReadingState
-from genui.engine.sample.logits import Draw, distribution, draw_token, entropy, penalises, softmax
+from genui.engine.sample.logits import (
+    Draw,
+    distribution,
+    draw_token,
+    entropy,
+    needs_history,
+    softmax,
+)
 from genui.protocol import (
     Candidate,
     Edit,
@@ -26,21 +33,20 @@ from genui.protocol import (
     WriteToken,
 )
 
-# --- The tokens of a text, shared by all states of its trace ----------------------------------
+# --- Token lists ------------------------------------------------------------------------------
 
 
 class TokenList:
-    """Tokens that never change; `appended` gives the list one longer in constant time.
+    """An immutable list of tokens; `appended` returns a longer one in constant time.
 
-    Lists grown from one another share an array and differ in how much of it is theirs, so a
-    trace of n tokens holds n numbers however many of its states are kept. Where two lists
-    grow from the same one (a fork), the second copies what they share.
+    The lists of a trace share one array and differ in length, so n tokens take n numbers however
+    many states are stored. If two lists grow from the same one (a fork), the second is a copy.
     """
 
     __slots__ = ("_length", "_shared")
 
     def __init__(self, tokens: Iterable[int]) -> None:
-        self._shared = array("i", tokens)  # only ever appended to
+        self._shared = array("i", tokens)  # append-only
         self._length = len(self._shared)
 
     def __len__(self) -> int:
@@ -50,11 +56,11 @@ class TokenList:
         return self._shared[range(self._length)[index]]
 
     def since(self, first: int) -> np.ndarray:
-        """The tokens from index `first` on, int32."""
+        """The tokens from index `first` on, int32 [T - first]."""
         return np.array(self._shared[first : self._length], dtype=np.int32)
 
     def appended(self, token: int) -> "TokenList":
-        """These, and one more."""
+        """The list with one more token."""
         longer = object.__new__(TokenList)
         taken = self._length < len(self._shared) and self._shared[self._length] != token
         longer._shared = self._shared[: self._length] if taken else self._shared
@@ -64,61 +70,61 @@ class TokenList:
         return longer
 
 
-# --- One token chosen, and what a person sees of the choice -----------------------------------
+# --- Sampling a token -------------------------------------------------------------------------
 
 CANDIDATES = 12
-"""How many of the likeliest tokens a frame carries."""
+"""The number of likeliest tokens in a frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenState:
-    """What is written a token at a time, so far. `logits` [V] is the answer for the next token.
+    """The tokens so far, and the logits [V] of the next one.
 
-    The states that a trace keeps hold V × 4 bytes each, and 4 bytes a token between them.
+    The stored states of a trace take V × 4 bytes each; all together they take 4 bytes per token.
     """
 
-    token_ids: TokenList  # what the model has read
-    prompt: int  # how many of them were given
+    token_ids: TokenList  # the model's input
+    prompt: int  # how many of them are the prompt
     logits: np.ndarray = field(repr=False)
     step: int
     seed: int
     settings: TextSettings
-    written: tuple[int, ...] = ()  # by hand: the tokens of step `written_from` + 1 and after
+    written: tuple[int, ...] = ()  # tokens written by hand, for the steps after `written_from`
     written_from: int = 0
 
     @property
     def forced(self) -> int | None:
-        """The next token, where it is not the model's to choose: it was written by hand."""
+        """The next token, if it was written by hand."""
         at = self.step - self.written_from
         return self.written[at] if at < len(self.written) else None
 
     @property
     def token_budget(self) -> int:
-        """How many tokens are asked for, those written by hand and those there are counted."""
+        """The number of tokens to write: by the settings, or more if there are more by hand."""
         return max(self.settings.tokens, self.written_from + len(self.written), self.step)
 
 
 def next_token(
     state: TokenState,
-    seen: Callable[[], np.ndarray],
+    history: Callable[[], np.ndarray],
     text_of: Callable[[int], str],
     allowed: Callable[[int], bool] | None = None,
 ) -> TextFrame:
-    """The next token: the forced one, or one that is drawn and, where that is asked, `allowed`.
+    """The frame of the next token: the forced one, or a sampled one that is `allowed`.
 
-    `seen` gives the tokens that are penalised, where any are, and `spelled` the text of one.
+    `history` returns the tokens to penalize, `text_of` the text of a token.
     """
     step, settings, forced = state.step + 1, state.settings, state.forced
-    before = seen() if penalises(settings) else None
+    penalized = history() if needs_history(settings) else None
     if forced is None:
-        sampled, draw = draw_token(state.logits, settings, before, (state.seed, step), allowed)
+        sampled, draw = draw_token(state.logits, settings, penalized, (state.seed, step), allowed)
     else:
-        sampled = distribution(state.logits, settings, before)
+        sampled = distribution(state.logits, settings, penalized)
         draw = Draw(forced, 0.0, 0.0, 0.0)
     token, model = draw.token, softmax(state.logits)
     top = np.argsort(-model, kind="stable")[:CANDIDATES].tolist()
     if token not in top:
-        top[-1] = token  # the chosen one, wherever it stood
+        top[-1] = token  # the last candidate is the chosen token
     return TextFrame(
         trace=0,  # the trace numbers its frames
         step=step,
@@ -146,28 +152,28 @@ def next_token(
     )
 
 
-# --- Reading tokens with a language model: what was read is kept, for several branches at once
+# --- Running a language model, with the KV caches of several branches -------------------------
 
 WINDOWS = 8
-"""How many windows stay read."""
+"""The number of windows whose cache is stored."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """What the model sees of a text: tokens `first` and after, the first `at_once` in one go.
+    """The tokens in the context: from `first` on, `prefill` of them read in one pass.
 
-    The same bits need the same computations: what was read at once, then a token at a time.
+    The rest is read one token at a time. The same bits need the same split.
     """
 
     first: int
-    at_once: int
+    prefill: int
 
 
 def span(length: int, prompt: int, model: LanguageModel) -> Span:
-    """The span of `length` tokens, the first `prompt` of which were given.
+    """The span of `length` tokens, the first `prompt` of which are the prompt.
 
-    A model that is not `unlimited` sees at most its context; past that it goes on from the
-    newest half, so the first token it sees moves by half a context at a time.
+    When a model that is not `unlimited` reaches its context length, it continues with the newest
+    half: `first` moves by half a context at a time.
     """
     if model.unlimited:
         return Span(0, prompt)
@@ -185,98 +191,96 @@ def span(length: int, prompt: int, model: LanguageModel) -> Span:
 def read(
     model: LanguageModel, machine: Machine, token_ids: np.ndarray, state: ReadingState
 ) -> np.ndarray:
-    """Logits float32 [B, V] after token_ids [B, T], which go on with what `state` has read."""
-    rows = torch.from_numpy(token_ids.astype(np.int64)).to(model.device)
+    """Logits float32 [B, V] after token_ids [B, T], which follow those read into `state`."""
+    idx = torch.from_numpy(token_ids.astype(np.int64)).to(model.device)  # [B, T]
     with autocast(machine):
-        if state.length and rows.shape[1] == 1:
-            logits = model.decode(rows[:, 0], state)
+        if state.length and idx.shape[1] == 1:
+            logits = model.decode(idx[:, 0], state)
         else:
-            logits = model.prefill(rows, state)
+            logits = model.prefill(idx, state)
     return logits.float().cpu().numpy()
 
 
 @dataclass(eq=False)
 class Window:
-    """Tokens that were read, int32, and what the model keeps of them."""
+    """Tokens int32 [T] read from the start of a context, and the model's state (KV cache)."""
 
-    at_once: int
+    prefill: int
     state: ReadingState
     token_ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
 
-    def shared(self, token_ids: np.ndarray, at_once: int) -> int:
-        """How many of `token_ids`, read in that way, were read here."""
-        if at_once != self.at_once:
+    def count_shared(self, token_ids: np.ndarray, prefill: int) -> int:
+        """How many of `token_ids` this window has read, with the same prefill."""
+        if prefill != self.prefill:
             return 0
         length = min(len(self.token_ids), len(token_ids))
         differ = np.flatnonzero(self.token_ids[:length] != token_ids[:length])
         same = int(differ[0]) if len(differ) else length
-        return same if same >= at_once else 0
+        return same if same >= prefill else 0
 
 
 class Reader:
-    """The windows read last, of any number of texts: at most `WINDOWS`.
+    """The most recent windows of any number of texts, at most `WINDOWS`.
 
-    They are told apart by how they were computed, so a text gone on with from one has the
-    bits that it would have alone. A window that another branch went on from is copied, not
-    overwritten: branches take turns, and going back costs little. A text of 1,000 tokens
-    has 7 windows of 256; one that is no longer kept is read again when it is needed.
+    A window is reused only for the same prefill, so a text has the bits that it would have alone.
+    A branch that continues from the middle of a window gets a copy: branches can alternate, and
+    going back is cheap. A text of 1,000 tokens has 7 windows of 256; one that was dropped is read
+    again when it is needed.
 
-    Memory is at most 8 states: of a Transformer layers × 2 × width × context × 4 bytes each,
+    Memory is at most 8 states; for a Transformer layers × 2 × width × context × 4 bytes each,
     25 MB for the shipped models.
     """
 
     def __init__(self, model: LanguageModel, machine: Machine) -> None:
         self._model = model
         self._machine = machine
-        self._windows: list[Window] = []  # the one used last at the end
+        self._windows: list[Window] = []  # the most recently used one last
 
     def logits(self, token_ids: TokenList, prompt: int) -> np.ndarray:
-        """Logits float32 [V] after `token_ids`, the first `prompt` of which were given.
+        """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt.
 
-        What was given is read in one go, the rest one at a time.
+        The prompt is read in one pass, the rest one token at a time.
         """
-        seen = span(len(token_ids), prompt, self._model)
-        return self._read(token_ids.since(seen.first), seen.at_once)
-
-    def _read(self, token_ids: np.ndarray, at_once: int) -> np.ndarray:
-        window, known = self._going_on(token_ids, at_once)
-        # A state that does not keep every place goes back further, if need be to the beginning.
+        context = span(len(token_ids), prompt, self._model)
+        prefill, tokens = context.prefill, token_ids.since(context.first)
+        window, known = self._find_window(tokens, prefill)
+        # A state that does not store every position may go further back, even to the start.
         known = window.state.seek(known)
-        if known < at_once:
+        if known < prefill:
             known = window.state.seek(0)
-        end = known + 1 if known else at_once
-        logits = self._run(window, token_ids[:end], known)
-        for known in range(end, len(token_ids)):
-            logits = self._run(window, token_ids[: known + 1], known)
+        end = known + 1 if known else prefill
+        logits = self._run(window, tokens[:end], known)
+        for known in range(end, len(tokens)):
+            logits = self._run(window, tokens[: known + 1], known)
         return logits
 
-    def _going_on(self, token_ids: np.ndarray, at_once: int) -> tuple[Window, int]:
-        """A window to read `token_ids` in, and how many of them need not be read again.
+    def _find_window(self, token_ids: np.ndarray, prefill: int) -> tuple[Window, int]:
+        """A window to read `token_ids` with, and how many of them need not be read again.
 
-        The last of them always is, for its logits. Of windows that hold equally many the
-        shortest is best: the text may go on where it ends.
+        The last one is always read, for its logits. Among windows that share equally many tokens
+        the shortest wins: it may continue without a copy.
         """
         ranked = [
-            (w.shared(token_ids, at_once), -len(w.token_ids), at)
-            for at, w in enumerate(self._windows)
+            (w.count_shared(token_ids, prefill), -len(w.token_ids), i)
+            for i, w in enumerate(self._windows)
         ]
-        shared, _, at = max(ranked, default=(0, 0, 0))
+        shared, _, i = max(ranked, default=(0, 0, 0))
         if shared == 0:
-            return self._add(Window(at_once, self._model.new_state(1))), 0
-        window = self._windows.pop(at)
+            return self._add(Window(prefill, self._model.new_state(1))), 0
+        window = self._windows.pop(i)
         self._windows.append(window)
         if shared < min(len(token_ids), len(window.token_ids)):
             state = window.state.snapshot(shared)
-            window = self._add(Window(at_once, state, window.token_ids[:shared]))
+            window = self._add(Window(prefill, state, window.token_ids[:shared]))
         known = min(shared, len(token_ids) - 1)
-        return window, known if known >= at_once else 0
+        return window, known if known >= prefill else 0
 
     def _add(self, window: Window) -> Window:
         self._windows = [*self._windows[-(WINDOWS - 1) :], window]
         return window
 
     def _run(self, window: Window, token_ids: np.ndarray, known: int) -> np.ndarray:
-        """Read the tokens after the `known`; those that were read before get the same values."""
+        """Logits [V] after reading the tokens from index `known` on, some perhaps once more."""
         logits = read(self._model, self._machine, token_ids[None, known:], window.state)
         if len(token_ids) > len(window.token_ids):
             window.token_ids = token_ids
@@ -284,9 +288,9 @@ class Reader:
 
 
 class RowReader:
-    """Reads rows of equal length, a column more each time: for measuring, many texts at once.
+    """Runs a model on a batch of texts of equal length, which grow by a token at each call.
 
-    Past the context it goes on from the newest half, as `span` says.
+    When the context is full it continues with the newest half, as in `span`.
     """
 
     def __init__(self, model: LanguageModel, machine: Machine, rows: int, prompt: int) -> None:
@@ -304,33 +308,32 @@ class RowReader:
         return read(self._model, self._machine, new, self._state)
 
     def select(self, rows: np.ndarray) -> None:
-        """From now on row k is what row `rows[k]` was; `rows` int64, of any number."""
+        """Keep or repeat rows: from now on row k is what row `rows[k]` was; `rows` is int64."""
         self._rows = len(rows)
         self._state.select(torch.from_numpy(rows).to(self._model.device))
 
 
-# --- What text and music share: a model's tokens chosen one by one, edited, and read again ----
+# --- The generator that text and music share --------------------------------------------------
 
 S = TypeVar("S", bound=TokenState)
 
 
 class TokenGenerator(ABC, Generic[S]):
-    """A language model that writes; `step` is one token. Fulfils `trace.Generator`."""
+    """A `trace.Generator` for language models; a step is one token."""
 
     medium: ClassVar[str]
-    writer: ClassVar[str]  # what such a model is called: "a text model"
-    edits: ClassVar[str]  # which edits it takes, as the end of a sentence
+    writer: ClassVar[str]  # the subject of an error: "a text model"
+    edits: ClassVar[str]  # the end of an error: which edits it takes
 
     def __init__(self, model: LanguageModel, machine: Machine, family: str = "transformer") -> None:
         self.model, self.machine, self.family = model.eval(), machine, family
         self._reader = Reader(self.model, machine)
 
     def read(self, token_ids: TokenList, prompt: int) -> np.ndarray:
-        """Logits float32 [V] after `token_ids`, the first `prompt` of which were given."""
+        """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt."""
         return self._reader.logits(token_ids, prompt)
 
     def describe_start(self, request: Start, state: S, prompt: str, note: str) -> Started:
-        """What a person should know of a trace's first state."""
         return Started(
             trace=request.trace,
             model=request.model,
@@ -342,10 +345,10 @@ class TokenGenerator(ABC, Generic[S]):
         )
 
     def frame(self, state: S) -> None:
-        """Nothing: a token is seen as it is written."""
+        """None: only steps have frames."""
 
     def note(self, state: S) -> str:
-        """Nothing: `begin` tells what was not read or not understood."""
+        """Empty: `begin` reports what the model cannot read."""
         return ""
 
     def finished(self, state: S) -> bool:
@@ -356,10 +359,10 @@ class TokenGenerator(ABC, Generic[S]):
         """How many tokens there will be."""
 
     def edit(self, state: S, edit: Edit) -> S:
-        """Other settings, another seed or tokens by hand, from the next token on.
+        """Change the settings, the seed or the tokens to write by hand, from the next token on.
 
-        What was still to be written by hand gives way to what is new. Raises MisuseError for
-        edits of images, past the end, and for what cannot be written there.
+        New tokens by hand replace those not yet written. Raises MisuseError for edits of images,
+        after the end, and for tokens that cannot follow.
         """
         self.check_editable(state)
         match edit:
@@ -378,23 +381,23 @@ class TokenGenerator(ABC, Generic[S]):
         return replace(state, written=written, written_from=state.step)
 
     def check_settings(self, settings: object) -> TextSettings:
-        """The settings. Raises MisuseError for those of another medium."""
+        """Returns `settings`. Raises MisuseError if they are not TextSettings."""
         if not isinstance(settings, TextSettings):
             raise MisuseError(f"{self.writer} needs text settings")
         return settings
 
     @abstractmethod
     def check_editable(self, state: S) -> None:
-        """Raises MisuseError where nothing more can be written."""
+        """Raises MisuseError if nothing more can be written."""
 
     @abstractmethod
     def check_written(self, state: S, written: tuple[int, ...]) -> None:
-        """Raises MisuseError where these tokens cannot follow."""
+        """Raises MisuseError if these tokens cannot follow."""
 
     @abstractmethod
     def parse(self, state: S, text: str) -> tuple[int, ...]:
-        """The tokens of what a person wrote to follow. Raises MisuseError where there are none."""
+        """The tokens of text written by hand. Raises MisuseError if there are none."""
 
     @abstractmethod
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
-        """What was read as a person reads it, each token by itself."""
+        """The text of each token of the model's input."""

@@ -31,10 +31,10 @@ from genui.engine.sample.media import (
     Medium,
     SpeechMedium,
     VideoMedium,
+    find_voices,
     sound_of,
     to_clips,
     to_rgb,
-    voices_of,
 )
 from genui.engine.train.checkpoint import load_weights
 from genui.engine.train.optimizer import augment
@@ -549,7 +549,7 @@ class VoiceTask(DiffusionTask[VoiceRecipe]):
         vocabulary = Vocabulary(known + new)
         trained = [speech.takes[i].caption for i in speech.train]
         known_voices = tuple(extra.get("voices", ())) if extra else ()
-        voices = tuple(dict.fromkeys(voices_of(trained) + known_voices))
+        voices = tuple(dict.fromkeys(find_voices(trained) + known_voices))
         own = recipe.sample_captions if not recipe.data else ()
         corpus = Corpus(
             data=speech,
