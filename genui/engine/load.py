@@ -33,7 +33,7 @@ def load(path: Path, machine: device.Machine | None = None) -> Generator:
     tensors, described = load_weights(path)
     recipe = recipe_from_dict(described["recipe"])
     machine = machine or device.for_generation()
-    with fitting_its_recipe(path):
+    with recipe_errors(path):
         return build_generator(recipe, tensors, described, machine, torch.device(machine.device))
 
 
@@ -45,7 +45,7 @@ def check_weights(path: Path, name: Path) -> None:
     """
     tensors, described = load_weights(path)
     recipe = recipe_from_dict(described["recipe"])
-    with fitting_its_recipe(name):
+    with recipe_errors(name):
         if isinstance(recipe, ClassifierRecipe):
             load_frozen(lambda: build_classifier(recipe, len(described["labels"])), tensors)
         else:
@@ -54,8 +54,8 @@ def check_weights(path: Path, name: Path) -> None:
 
 
 @contextmanager
-def fitting_its_recipe(path: Path) -> Iterator[None]:
-    """Names the file if a network cannot be built from what it holds.
+def recipe_errors(path: Path) -> Iterator[None]:
+    """Building a network from what a checkpoint holds.
 
     Raises GenuiError, one line.
     """

@@ -74,7 +74,7 @@ def main() -> None:
         usual = language.most_frequent(data.train)
         figures.append(
             Figure(
-                f"{len(masked)} identifiers restore_names",
+                f"{len(masked)} identifiers restored",
                 100 * float(np.mean(language.restore_names(generator, masked))),
                 "%",
                 peer=100 * float(np.mean([one.name == usual for one in masked])),

@@ -30,8 +30,8 @@ from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
-from genui.engine.metrics.classifiers import ImageClassifier, images_of
-from genui.engine.metrics.distance import Ruler, frechet_distance
+from genui.engine.metrics.classifiers import ImageClassifier, render_images
+from genui.engine.metrics.distance import Evaluator, frechet_distance
 from genui.engine.metrics.synthetic import train_classifier
 from genui.engine.sample.diffusion import BatchGenerator
 from genui.protocol import ImageSettings, LatentSettings
@@ -100,16 +100,16 @@ def coarse(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
 def distance_of_pixels(data: LabelledImages, rgb: NDArray[np.uint8]) -> Figure:
     """Fréchet's in plain pixels: of the samples, and of a half of the training set."""
     half = np.random.default_rng(0).choice(data.train, len(data.train) // 2, replace=False)
-    test, real = (coarse(images_of(data, each)[0]) for each in (data.held_out, half))
+    test, real = (coarse(render_images(data, each)[0]) for each in (data.held_out, half))
     found = frechet_distance(coarse(rgb), test)
     peer = frechet_distance(real, test)
     return Figure("Fréchet distance of the pixels, 8×8", found, "", peer, "a train half's")
 
 
-def distances(ruler: Ruler, found: NDArray[np.float32]) -> list[Figure]:
+def distances(evaluator: Evaluator, found: NDArray[np.float32]) -> list[Figure]:
     """Fréchet's: of the samples, of as many real ones, and of halves of the training set."""
     rng = np.random.default_rng(0)
-    train, test = ruler.train, ruler.held_out
+    train, test = evaluator.train, evaluator.held_out
     whole, noisy = [], []
     for _ in range(HALVES):
         half = train[rng.choice(len(train), len(train) // 2, replace=False)]
@@ -130,10 +130,10 @@ def distances(ruler: Ruler, found: NDArray[np.float32]) -> list[Figure]:
 
 
 def classifiers(
-    ruler: Ruler, rgb: NDArray[np.uint8], captions: list[str], steps: int
+    evaluator: Evaluator, rgb: NDArray[np.uint8], captions: list[str], steps: int
 ) -> tuple[Figure, int]:
     """Accuracy on the real test set of one trained on drawn images, beside one on real ones."""
-    real = ruler.data
+    real = evaluator.data
     count = min(len(rgb), len(real.train))
     rgba = np.concatenate((rgb[:count], np.full((count, 32, 32, 1), 255, np.uint8)), axis=3)
     targets = np.array([real.labels.index(caption) for caption in captions[:count]])
@@ -145,7 +145,7 @@ def classifiers(
         held_out=np.empty(0, np.int64),
     )
     few = replace(real, train=np.random.default_rng(0).choice(real.train, count, replace=False))
-    test, truth = images_of(real, real.held_out)
+    test, truth = render_images(real, real.held_out)
     right = [
         float(
             (
@@ -171,13 +171,13 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FILE", help="an .npz of what was drawn")
     args = parser.parse_args()
     before = machine()
-    ruler = Ruler(ImageClassifier.load(args.classifier), load_labelled_images("fashion"))
-    captions = ruler.captions(args.images)
+    evaluator = Evaluator(ImageClassifier.load(args.classifier), load_labelled_images("fashion"))
+    captions = evaluator.captions(args.images)
     rgb = drawn(args.model, captions, args.guidance, args.keep)
-    found = ruler.measure(rgb, captions)
-    figures = distances(ruler, ruler.classifier.features(rgb))
+    found = evaluator.measure(rgb, captions)
+    figures = distances(evaluator, evaluator.classifier.features(rgb))
     figures += [
-        distance_of_pixels(ruler.data, rgb),
+        distance_of_pixels(evaluator.data, rgb),
         Figure("copying share", found.copying, "", 0.5, "none copied"),
         Figure("coverage of the test set (k 5)", found.coverage, ""),
         Figure("density (k 5)", found.density, ""),
@@ -194,7 +194,7 @@ def main() -> None:
         ),
     }
     if args.classifier_steps:
-        figure, count = classifiers(ruler, rgb, captions, args.classifier_steps)
+        figure, count = classifiers(evaluator, rgb, captions, args.classifier_steps)
         figures.append(figure)
         reached[f"a classifier of {count:,} drawn images is right of {WORTH:.0%}"] = (
             figure.value >= WORTH

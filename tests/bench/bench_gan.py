@@ -24,7 +24,7 @@ from harness import Figure, machine, report
 from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import ImageClassifier
-from genui.engine.metrics.distance import Distribution, Ruler
+from genui.engine.metrics.distance import Distribution, Evaluator
 from genui.engine.sample.diffusion import BatchGenerator
 from genui.protocol import LatentSettings
 from genui.protocol.registry import UNGUIDED
@@ -35,13 +35,13 @@ BATCH = 100
 TIMED = 10  # images drawn one by one
 
 
-def measured(name: str, ruler: Ruler, count: int) -> tuple[Distribution, float]:
+def measured(name: str, evaluator: Evaluator, count: int) -> tuple[Distribution, float]:
     """What a model's images are like, and milliseconds an image."""
     generator = find_and_load(name)
     if not isinstance(generator, BatchGenerator):
         sys.exit(f"{name}: draws no batches of images")
     settings = LatentSettings() if find_model(name).family == "gan" else UNGUIDED
-    captions, parts = ruler.captions(count), []
+    captions, parts = evaluator.captions(count), []
     for at in range(0, count, BATCH):
         asked = captions[at : at + BATCH]
         parts.append(generator.draw(asked, list(range(at, at + len(asked))), settings))
@@ -50,7 +50,7 @@ def measured(name: str, ruler: Ruler, count: int) -> tuple[Distribution, float]:
         begin = time.perf_counter()
         generator.draw(captions[:1], [seed], settings)
         times.append(time.perf_counter() - begin)
-    return ruler.measure(np.concatenate(parts), captions), 1000 * min(times)
+    return evaluator.measure(np.concatenate(parts), captions), 1000 * min(times)
 
 
 def figures_of(name: str, found: Distribution, milliseconds: float) -> list[Figure]:
@@ -77,11 +77,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=5000, metavar="N", help="(5000)")
     args = parser.parse_args()
     before = machine()
-    ruler = Ruler(ImageClassifier.load("fashion-labels"), load_labelled_images("fashion"))
+    evaluator = Evaluator(ImageClassifier.load("fashion-labels"), load_labelled_images("fashion"))
     torch.set_num_threads(1)
     figures, low = [], []
     for name in args.models:
-        found, milliseconds = measured(name, ruler, args.images)
+        found, milliseconds = measured(name, evaluator, args.images)
         figures += figures_of(name, found, milliseconds)
         if find_model(name).family == "gan" and found.coverage < COVERAGE:
             low.append(name)

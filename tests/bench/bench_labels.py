@@ -12,7 +12,7 @@ import argparse
 from harness import Figure, home, machine, report
 
 from genui.engine.data.image_labels import load_labelled_images
-from genui.engine.metrics.classifiers import ImageClassifier, images_of, linear_beside
+from genui.engine.metrics.classifiers import ImageClassifier, linear_baseline, render_images
 from genui.engine.models.linear import accuracy, calibration_error, log_loss
 from genui.runs.models import find_model
 
@@ -22,8 +22,8 @@ SHIPPED = ("fashion-labels", "icons-labels", "emoji-labels")
 def figures(model: str) -> list[Figure]:
     """Accuracy, log-loss and calibration on held-out images."""
     classifier, data = ImageClassifier.load(model), load_labelled_images(find_model(model).dataset)
-    rgb, targets = images_of(data, data.held_out)
-    own, linear = classifier.probabilities(rgb), linear_beside(data, rgb)
+    rgb, targets = render_images(data, data.held_out)
+    own, linear = classifier.probabilities(rgb), linear_baseline(data, rgb)
     peer = "logistic regression"
     return [
         Figure(

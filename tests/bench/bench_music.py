@@ -39,11 +39,11 @@ from genui.engine.device import autocast
 from genui.engine.load import find_and_load
 from genui.engine.metrics.music import (
     Faults,
+    chorale_notes,
+    chorale_sonorities,
     faults,
-    heard,
     pieces,
     sonorities,
-    sonorities_of,
     training_pieces,
 )
 from genui.engine.sample.music import MusicGenerator
@@ -229,9 +229,9 @@ def writing(generator: MusicGenerator, count: int) -> list[Figure]:
     return [
         *counted(
             "Bach's test pieces",
-            [faults(heard(piece), len(piece.pitch)) for piece in test],
+            [faults(chorale_notes(piece), len(piece.pitch)) for piece in test],
             [len(piece.pitch) for piece in test],
-            [index.longest(sonorities_of(piece)).sixteenths for piece in test],
+            [index.longest(chorale_sonorities(piece)).sixteenths for piece in test],
         ),
         *counted(
             f"{len(written)} pieces written",

@@ -24,7 +24,7 @@ from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
 from genui.engine.data.clips import MOTIONS, Clips, load_clips
-from genui.engine.metrics.clips import TrackedClip, clips_copied, draw, look, real
+from genui.engine.metrics.clips import TrackedClip, clips_copied, draw, draw_real, track_clips
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.train.diffusion import clip_sheet
 from genui.protocol import ImageSettings
@@ -48,17 +48,17 @@ def shares(name: str, seen: Sequence[TrackedClip], limits: bool = False) -> list
     def share(right: Sequence[bool]) -> float:
         return 100 - 100 * float(np.mean(right))
 
-    moves = [one.moves_right for one in seen]
+    moves = [one.motion_is_right for one in seen]
     figures = [
         Figure(f"{name}: wrong motion", share(moves), "%", limit=MOTION if limits else None),
         Figure(
             f"{name}: another object in the end",
-            share([one.stays_itself for one in seen]),
+            share([one.same_object for one in seen]),
             "%",
             limit=SAME if limits else None,
         ),
-        Figure(f"{name}: wrong icon", share([one.is_right for one in seen]), "%"),
-        Figure(f"{name}: wrong colours", share([one.coloured_right for one in seen]), "%"),
+        Figure(f"{name}: wrong icon", share([one.icon_is_right for one in seen]), "%"),
+        Figure(f"{name}: wrong colours", share([one.colours_are_right for one in seen]), "%"),
     ]
     for motion in MOTIONS:
         of = [right for one, right in zip(seen, moves, strict=True) if one.scene.motion == motion]
@@ -79,8 +79,10 @@ def model_figures(
     drawn = draw(generator, scenes, settings, _tell)
     seconds = (time.process_time() - begin) / len(scenes)
     held = clips.scenes(options.clips, rng, held_out=True)
-    figures = shares("trained pairs", look(clips, scenes, drawn), limits=True)
-    figures += shares("held-out pairs", look(clips, held, draw(generator, held, settings, _tell)))
+    figures = shares("trained pairs", track_clips(clips, scenes, drawn), limits=True)
+    figures += shares(
+        "held-out pairs", track_clips(clips, held, draw(generator, held, settings, _tell))
+    )
     figures.append(
         Figure("nearer to trained clips", clips_copied(clips, scenes, drawn, 1), "share")
     )
@@ -104,7 +106,9 @@ def main() -> None:
     clips = load_clips()
     rng = np.random.default_rng(1)
     scenes = clips.scenes(options.clips, rng)
-    figures = shares("tracker, on real clips", look(clips, scenes, real(clips, scenes, 2)))
+    figures = shares(
+        "tracker, on real clips", track_clips(clips, scenes, draw_real(clips, scenes, 2))
+    )
     of_model, drawn = model_figures(clips, options)
     figures += of_model
     if options.sheet is not None:

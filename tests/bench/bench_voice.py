@@ -20,10 +20,10 @@ from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import SoundClassifier
 from genui.engine.metrics.clips import (
     COPIES,
-    DIGIT_LISTENER,
+    DIGIT_CLASSIFIER,
     SPEECH_BATCH,
-    VOICE_LISTENER,
-    right,
+    VOICE_CLASSIFIER,
+    count_right,
     speak,
     speech_copied,
     spoken_captions,
@@ -47,7 +47,7 @@ def wrong(
     figures = []
     kinds = (("digit", 0, DIGIT), ("voice", -1, VOICE))
     for listener, (what, word, limit) in zip(listeners, kinds, strict=True):
-        share = 100 - 100 * right(listener, captions, sounds, word) / len(captions)
+        share = 100 - 100 * count_right(listener, captions, sounds, word) / len(captions)
         figures.append(
             Figure(f"{name}: another {what} heard", share, "%", limit=limit if limits else None)
         )
@@ -65,7 +65,7 @@ def main() -> None:
     generator = find_and_load(options.model)
     if not isinstance(generator, DiffusionGenerator) or generator.medium.medium != "audio":
         raise MisuseError(f"{options.model}: does not speak")
-    listeners = (SoundClassifier.load(DIGIT_LISTENER), SoundClassifier.load(VOICE_LISTENER))
+    listeners = (SoundClassifier.load(DIGIT_CLASSIFIER), SoundClassifier.load(VOICE_CLASSIFIER))
     speech = load_speech(find_recipe("voice").dataset)
     held = [speech.takes[i] for i in speech.held_out]
     captions = [take.caption for take in held]

@@ -39,7 +39,7 @@ def grey(level: float) -> np.ndarray:
 
 def test_an_image_belongs_to_the_label_that_denoises_it_best() -> None:
     model: Any = Knowing(1.0)
-    p = posterior(model, np.stack((grey(-0.5), grey(0.5))), ("dark", "bright"), draws=8)
+    p = posterior(model, np.stack((grey(-0.5), grey(0.5))), ("dark", "bright"), samples=8)
     assert p.dtype == np.float32
     np.testing.assert_allclose(p, np.eye(2), atol=1e-6)
     assert model.rows == 2 * 2 * 8
@@ -47,7 +47,7 @@ def test_an_image_belongs_to_the_label_that_denoises_it_best() -> None:
 
 def test_a_model_that_does_not_listen_to_its_caption_says_every_label_alike() -> None:
     model: Any = Knowing(0.0)
-    p = posterior(model, grey(0.2)[None], ("dark", "bright"), draws=4)
+    p = posterior(model, grey(0.2)[None], ("dark", "bright"), samples=4)
     np.testing.assert_allclose(p, 0.5, atol=1e-6)
 
 

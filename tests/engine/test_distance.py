@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from genui.engine.metrics import distance
 from genui.engine.metrics.distance import (
     copying_share,
-    density_coverage,
     frechet_distance,
+    manifold_metrics,
     nearest,
-    precision_recall,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -90,7 +89,7 @@ def test_the_four_shares_are_what_brute_force_counts(
     inside = between <= real_radius[:, None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distance, "BLOCK_VALUES", block * len(made))
-        found = precision_recall(real, made, neighbours)
+        found = manifold_metrics(real, made, neighbours)
     assert found.precision == pytest.approx(inside.any(0).mean())
     assert found.coverage == pytest.approx(inside.any(1).mean())
     assert found.density == pytest.approx(inside.sum() / (neighbours * len(made)))
@@ -99,7 +98,7 @@ def test_the_four_shares_are_what_brute_force_counts(
 
 def test_the_very_same_set_is_precise_and_covered() -> None:
     same = drawn(10, 60)
-    found = density_coverage(same, same)
+    found = manifold_metrics(same, same, 5)
     assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
     assert found.density >= 1
 
@@ -107,21 +106,21 @@ def test_the_very_same_set_is_precise_and_covered() -> None:
 def test_a_collapsed_set_is_precise_and_covers_little() -> None:
     real = drawn(11, 200)
     collapsed = real[:1] + drawn(12, 200, spread=1e-3)
-    found = density_coverage(real, collapsed)
+    found = manifold_metrics(real, collapsed, 5)
     assert found.precision == 1
     assert found.recall < 0.1
     assert found.coverage < 0.2
 
 
 def test_a_set_somewhere_else_has_none_of_the_four() -> None:
-    found = density_coverage(drawn(13, 50), drawn(14, 50) + 100)
+    found = manifold_metrics(drawn(13, 50), drawn(14, 50) + 100, 5)
     assert (found.precision, found.recall, found.density, found.coverage) == (0, 0, 0, 0)
 
 
 def test_an_outlier_among_the_real_ones_inflates_precision_and_not_density() -> None:
     real = np.concatenate((drawn(15, 100, 2, 0.1), [[50.0, 50.0]]))
     made = drawn(16, 100, 2, 0.1) + 20
-    found = density_coverage(real, made)
+    found = manifold_metrics(real, made, 5)
     assert found.precision == 1
     assert found.density == pytest.approx(1 / 5)
 
@@ -179,6 +178,6 @@ def test_sets_that_do_not_fit_are_refused(
 
 def test_too_few_rows_for_their_neighbours_are_refused() -> None:
     with pytest.raises(ValueError, match="4 are needed"):
-        precision_recall(drawn(1, 3), drawn(2, 50))
+        manifold_metrics(drawn(1, 3), drawn(2, 50), 3)
     with pytest.raises(ValueError, match="fewer than 10 held out"):
         copying_share(drawn(1, 5), drawn(2, 9), drawn(3, 10))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError
 from genui.engine.data.image_labels import LabelledImages
 from genui.engine.data.images import CaptionedImages
-from genui.engine.metrics.classifiers import images_of
-from genui.engine.metrics.distance import Ruler, in_words, measure_distribution
+from genui.engine.metrics.classifiers import render_images
+from genui.engine.metrics.distance import Evaluator, format_distribution, measure_distribution
 
 TRAINED, HELD = 240, 60
 LABELS = ("dark", "bright")
@@ -39,7 +39,7 @@ def levels(count: int, seed: int) -> tuple[NDArray[np.uint8], list[str]]:
 
 
 @pytest.fixture
-def ruler() -> Ruler:
+def evaluator() -> Evaluator:
     rgb, captions = levels(TRAINED + HELD, 0)
     alpha = np.full((*rgb.shape[:3], 1), 255, np.uint8)
     images = CaptionedImages(
@@ -60,47 +60,47 @@ def ruler() -> Ruler:
         held_out=images.held_out,
     )
     classifier: Any = ByBrightness()
-    return Ruler(classifier, data)
+    return Evaluator(classifier, data)
 
 
-def test_fresh_draws_of_the_same_kind_are_near_right_and_new(ruler: Ruler) -> None:
-    found = ruler.measure(*levels(200, 1))
+def test_fresh_draws_of_the_same_kind_are_near_right_and_new(evaluator: Evaluator) -> None:
+    found = evaluator.measure(*levels(200, 1))
     assert found.right == 1
     assert found.coverage > 0.8
     assert found.copying == pytest.approx(0.5, abs=0.12)
     assert found.frechet < 10 * found.frechet_real + 20
 
 
-def test_the_training_set_again_is_told_to_be_a_copy(ruler: Ruler) -> None:
-    rgb, targets = images_of(ruler.data, ruler.data.train[:HELD])
-    found = ruler.measure(rgb, [LABELS[target] for target in targets])
+def test_the_training_set_again_is_told_to_be_a_copy(evaluator: Evaluator) -> None:
+    rgb, targets = render_images(evaluator.data, evaluator.data.train[:HELD])
+    found = evaluator.measure(rgb, [LABELS[target] for target in targets])
     # Each is itself in one of the four parts of the training set, and as near as chance in three.
     assert found.copying > 0.58
 
 
-def test_one_image_again_and_again_covers_nothing(ruler: Ruler) -> None:
+def test_one_image_again_and_again_covers_nothing(evaluator: Evaluator) -> None:
     rgb, captions = levels(1, 2)
-    found = ruler.measure(np.repeat(rgb, 100, axis=0), captions * 100)
+    found = evaluator.measure(np.repeat(rgb, 100, axis=0), captions * 100)
     assert found.coverage < 0.2
     assert found.recall < 0.2
     assert found.frechet > 1000
 
 
-def test_the_wrong_caption_is_the_wrong_object(ruler: Ruler) -> None:
+def test_the_wrong_caption_is_the_wrong_object(evaluator: Evaluator) -> None:
     rgb, captions = levels(50, 3)
     other = [LABELS[1 - LABELS.index(caption)] for caption in captions]
-    assert ruler.measure(rgb, other).right == 0
+    assert evaluator.measure(rgb, other).right == 0
 
 
-def test_captions_come_in_the_shares_of_the_training_set(ruler: Ruler) -> None:
-    captions = ruler.captions(1000)
-    bright = float((ruler.data.targets[ruler.data.train] == 1).mean())
+def test_captions_come_in_the_shares_of_the_training_set(evaluator: Evaluator) -> None:
+    captions = evaluator.captions(1000)
+    bright = float((evaluator.data.targets[evaluator.data.train] == 1).mean())
     assert captions.count("bright") / 1000 == pytest.approx(bright, abs=0.06)
-    assert captions == ruler.captions(1000)
+    assert captions == evaluator.captions(1000)
 
 
-def test_in_words_every_number_says_what_it_is(ruler: Ruler) -> None:
-    words = in_words(ruler.measure(*levels(100, 4)), "the classifier")
+def test_formatted_every_number_says_what_it_is(evaluator: Evaluator) -> None:
+    words = format_distribution(evaluator.measure(*levels(100, 4)), "the classifier")
     assert words["right object"].startswith("100% by the classifier")
     assert "100 samples, own features" in words["Fréchet distance"]
     assert "0.5: none" in words["copying"]

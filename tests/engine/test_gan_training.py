@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from genui.engine import trainer
 from genui.engine.device import Machine
 from genui.engine.load import stream
-from genui.engine.metrics.distance import Drawn, collapse, coverage, pairs_of_a_caption
+from genui.engine.metrics.distance import SampleSet, collapse, coverage, sample_caption_pairs
 from genui.engine.train.gan import WIDTH, GanTask, score_text
 from genui.engine.train.loop import Trainer
 from genui.engine.train.optimizer import Optimizers
@@ -255,12 +255,12 @@ def blobs(seed: int, spread: float = 1.0) -> np.ndarray:
 
 def test_coverage_and_variety_fall_where_samples_grow_alike() -> None:
     first, second = blobs(1), blobs(2)
-    healthy = collapse(Drawn(first, blobs(3)), Drawn(second, blobs(4)))
-    alike = collapse(Drawn(first, blobs(3, 0.05)), Drawn(second, blobs(4, 0.05)))
+    healthy = collapse(SampleSet(first, blobs(3)), SampleSet(second, blobs(4)))
+    alike = collapse(SampleSet(first, blobs(3, 0.05)), SampleSet(second, blobs(4, 0.05)))
     assert healthy["variety"] == pytest.approx(1, abs=0.1)
     assert alike["variety"] < 0.1
     one = np.repeat(first[:1], 200, axis=0)
-    stuck = collapse(Drawn(first, one), Drawn(second, one))
+    stuck = collapse(SampleSet(first, one), SampleSet(second, one))
     assert stuck["coverage"] < 0.1 < healthy["coverage"]
     assert coverage(first.reshape(200, -1), first.reshape(200, -1)) == 1.0
 
@@ -268,7 +268,7 @@ def test_coverage_and_variety_fall_where_samples_grow_alike() -> None:
 def test_pairs_share_their_caption_and_are_two() -> None:
     captions = ["a"] * 5 + ["b"] * 3 + ["c"]
     rng = np.random.default_rng(0)
-    one, other = pairs_of_a_caption(captions, np.arange(9), 400, rng)
+    one, other = sample_caption_pairs(captions, np.arange(9), 400, rng)
     for i, j in zip(one.tolist(), other.tolist(), strict=True):
         assert captions[i] in (captions[j], "c")
         assert i != j or captions[i] == "c"

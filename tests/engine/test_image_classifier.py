@@ -13,7 +13,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data.image_labels import kind_of_thing, load_labelled_images
 from genui.engine.device import Machine
 from genui.engine.kinds import build_generator, build_task, check_data
-from genui.engine.metrics.classifiers import ImageClassifier, pooled
+from genui.engine.metrics.classifiers import ImageClassifier, pool
 from genui.engine.models.classifiers import contrast_with_border
 from genui.engine.train.classifier import ImageClassifierTask, confusions
 from genui.engine.train.optimizer import augment
@@ -177,7 +177,7 @@ def test_a_judge_of_many_images_is_that_of_each(
     classifier = ImageClassifier.of(recipe, dict(task.model.state_dict()), described(task))
     rgb = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3)).astype(np.uint8)
     whole = classifier.features(rgb)
-    monkeypatch.setattr("genui.engine.metrics.classifiers.ImageClassifier.at_once", 3)
+    monkeypatch.setattr("genui.engine.metrics.classifiers.ImageClassifier.batch_size", 3)
     np.testing.assert_allclose(classifier.features(rgb), whole, atol=1e-5)
 
 
@@ -194,10 +194,10 @@ def test_a_classifier_generates_nothing() -> None:
 def test_pooling_averages_two_by_two_and_drops_what_grey_says_thrice() -> None:
     rgb = np.zeros((1, 32, 32, 3), np.uint8)
     rgb[0, 0, 0] = 255
-    assert pooled(rgb).shape == (1, 256)
-    assert pooled(rgb)[0, 0] == pytest.approx(0.25)
+    assert pool(rgb).shape == (1, 256)
+    assert pool(rgb)[0, 0] == pytest.approx(0.25)
     rgb[0, 0, 0, 1] = 0
-    assert pooled(rgb).shape == (1, 768)
+    assert pool(rgb).shape == (1, 768)
 
 
 def test_what_stands_out_is_the_shape_whatever_its_colours() -> None:

@@ -10,7 +10,13 @@ from music_makers import small_generator, small_model, small_recipe
 from genui.base.errors import MisuseError
 from genui.engine.data.chorales import Chorale, load_chorales, load_music, row
 from genui.engine.device import Machine
-from genui.engine.metrics.music import Pieces, nearest_music, sonorities_of, write_pieces, written
+from genui.engine.metrics.music import (
+    Pieces,
+    chorale_sonorities,
+    nearest_music,
+    write_pieces,
+    written,
+)
 from genui.engine.sample.trace import Trace
 from genui.engine.train.language import MusicTask, held_out, nats_of, write_piece
 from genui.engine.worker import attention
@@ -289,8 +295,8 @@ def test_attention_names_whose_each_token_is() -> None:
 
 def test_a_piece_that_is_copied_in_another_key_is_found() -> None:
     piece = load_chorales()["train"][4]
-    sounds = sonorities_of(piece)
-    index = Pieces([sonorities_of(p) for p in load_chorales()["train"][:8]])
+    sounds = chorale_sonorities(piece)
+    index = Pieces([chorale_sonorities(p) for p in load_chorales()["train"][:8]])
     moved = [tuple(None if p is None else p + 3 for p in column) for column in sounds[8:40]]
     run = index.longest([(60, 57, 52, 41), *moved, (60, 57, 52, 41)])
     assert (run.start, run.sixteenths, run.piece, run.place) == (1, 32, 4, 8)

@@ -40,7 +40,7 @@ def test_no_run_goes_from_one_text_into_the_next() -> None:
 def test_it_says_in_which_text_and_line_a_run_stands() -> None:
     index = Verbatim([b"one\ntwo\n", b"three\nfour and twenty blackbirds\n"])
     run = index.longest(b"twenty-four? four and twenty black swans")
-    assert index.where(run.place) == (2, 2)
+    assert index.locate(run.place) == (2, 2)
 
 
 def test_a_text_that_repeats_itself_is_no_trap() -> None:

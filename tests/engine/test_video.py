@@ -23,7 +23,7 @@ from genui.engine.data.clips import (
     vocabulary_captions,
 )
 from genui.engine.device import Machine
-from genui.engine.metrics.clips import clips_copied, look, real
+from genui.engine.metrics.clips import clips_copied, draw_real, track_clips
 from genui.engine.metrics.copying import nearest_clips
 from genui.engine.models.denoisers import EDMDenoiser, build_denoiser
 from genui.engine.models.video_dit import (
@@ -334,13 +334,13 @@ def test_a_clip_of_the_data_drowns_and_comes_back_from_all_its_frames(
     assert isinstance(init, RgbImage)
     assert (init.width, init.height) == (32, 512)
     assert "red heart moving up on black" in trace.started.note
-    (seen,) = look(
+    (seen,) = track_clips(
         clips,
         [Scene("heart", "up", "red", "black")],
         np.frombuffer(init.rgb, np.uint8).reshape(1, 16, 32, 32, 3),
     )
-    assert seen.moves_right
-    assert seen.is_right
+    assert seen.motion_is_right
+    assert seen.icon_is_right
 
 
 def test_an_image_to_begin_from_stands_still(generator: DiffusionGenerator) -> None:
@@ -376,26 +376,26 @@ def test_a_caption_without_an_icon_has_no_clip_to_begin_from(
 
 def test_the_tracker_sees_in_real_clips_what_they_were_made_of(clips: Clips) -> None:
     scenes = clips.scenes(40, np.random.default_rng(4))
-    seen = look(clips, scenes, real(clips, scenes, 5))
-    assert all(one.moves_right for one in seen)
-    assert all(one.is_right for one in seen)
-    assert all(one.coloured_right for one in seen)
+    seen = track_clips(clips, scenes, draw_real(clips, scenes, 5))
+    assert all(one.motion_is_right for one in seen)
+    assert all(one.icon_is_right for one in seen)
+    assert all(one.colours_are_right for one in seen)
 
 
 def test_the_tracker_tells_a_clip_that_becomes_another_thing_or_does_nothing(clips: Clips) -> None:
     scenes = [Scene("heart", "up", "red", "black"), Scene("key", "up", "red", "black")]
-    heart, key = real(clips, scenes, 5)
+    heart, key = draw_real(clips, scenes, 5)
     half = np.concatenate((heart[:8], key[8:]))
     backwards = heart[::-1]
     empty = np.zeros_like(heart)
-    changed, down, nothing = look(clips, [scenes[0]] * 3, np.stack((half, backwards, empty)))
-    assert not changed.stays_itself
+    changed, down, nothing = track_clips(clips, [scenes[0]] * 3, np.stack((half, backwards, empty)))
+    assert not changed.same_object
     assert down.motion == "down"
-    assert not nothing.moves_right
-    assert not nothing.coloured_right
+    assert not nothing.motion_is_right
+    assert not nothing.colours_are_right
 
 
 def test_clips_that_were_trained_on_count_as_copied_and_fresh_ones_do_not(clips: Clips) -> None:
     scenes = clips.scenes(12, np.random.default_rng(6))
-    assert clips_copied(clips, scenes, real(clips, scenes, 1, 0), 1) > 0.95
-    assert 0.3 < clips_copied(clips, scenes, real(clips, scenes, 99), 1) < 0.7
+    assert clips_copied(clips, scenes, draw_real(clips, scenes, 1, 0), 1) > 0.95
+    assert 0.3 < clips_copied(clips, scenes, draw_real(clips, scenes, 99), 1) < 0.7

@@ -1,7 +1,8 @@
-"""Generative models as classifiers, by Bayes' rule, beside discriminative ones."""
+"""Generative models as classifiers by Bayes' rule, compared with discriminative models."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -14,7 +15,7 @@ from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.data.images import IMAGE_DATASETS, as_floats
 from genui.engine.data.text import LABELLED_TEXTS, load_labelled_text
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import ImageClassifier, images_of, pooled
+from genui.engine.metrics.classifiers import ImageClassifier, pool, render_images
 from genui.engine.models.linear import (
     Linear,
     accuracy,
@@ -29,32 +30,31 @@ from genui.protocol.registry import KINDS
 from genui.runs.models import find_model
 
 # --- p(label | x) from p(x | label), by Bayes' rule -------------------------------------------
-# A diffusion model gives no p(x | label), but a bound of it (Kingma et al. 2021, eq. 17; used so by
-# Li et al. 2023, "Your diffusion model is secretly a zero-shot classifier"):
+# A diffusion model has no p(x | label), but a bound on it (Kingma et al. 2021, eq. 17; used in this
+# way by Li et al. 2023, "Your diffusion model is secretly a zero-shot classifier"):
 #
 #     -ln p(x | label) <= constant + the integral over ln σ of |x - D(x + σ·noise; σ, label)|² / σ²
 #
-# which is estimated with the same noise for every label, so that most of its error cancels.
+# The estimate has the same noise for every label, so most of its error cancels.
 
 SIGMAS = (0.1, 10.0)
-"""Below it every label denoises alike, above it none sees the image."""
+"""The noise levels. Below them all labels denoise alike, above them the image is not visible."""
 
 BATCH = 128
 
 
 def posterior(
-    generator: DiffusionGenerator, rgb: NDArray[np.uint8], labels: Sequence[str], draws: int
+    generator: DiffusionGenerator, rgb: NDArray[np.uint8], labels: Sequence[str], samples: int
 ) -> NDArray[np.float32]:
-    """p(label | image), float32 [N, labels], of images uint8 [N, 32, 32, 3].
+    """p(label | image), float32 [N, labels], for images uint8 [N, 32, 32, 3].
 
-    Labels are captions of the model, equally likely before the image is seen. `draws` is how
-    many noise levels the integral is estimated by, stratified; the cost is N · labels · draws
-    evaluations of the network.
+    Labels are captions of the model with a uniform prior. The integral is estimated at `samples`
+    noise levels, stratified; the cost is N · labels · samples evaluations of the network.
     """
     rng = np.random.default_rng(0)
     energies = np.empty((len(rgb), len(labels)))
     for row, image in zip(energies, rgb, strict=True):
-        row[:] = _energies(generator, image, labels, draws, rng)
+        row[:] = _energies(generator, image, labels, samples, rng)
     powers = np.exp(-(energies - energies.min(1, keepdims=True)))
     return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
 
@@ -64,62 +64,62 @@ def _energies(
     generator: DiffusionGenerator,
     image: NDArray[np.uint8],
     labels: Sequence[str],
-    draws: int,
+    samples: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """The bound on -ln p(image | label) of each label, without its constant."""
+    """The bound on -ln p(image | label) for each label, without the constant: float64 [labels]."""
     token_ids = generator.token_ids(labels)
     clean = torch.from_numpy(as_floats(image))
     if generator.medium.shape[0] == 1:
         clean = clean.mean(dim=0, keepdim=True)
     low, high = np.log(SIGMAS)
-    log_sigma = low + (high - low) * (np.arange(draws) + rng.random(draws)) / draws
+    log_sigma = low + (high - low) * (np.arange(samples) + rng.random(samples)) / samples
     sigma = torch.from_numpy(np.exp(log_sigma).astype(np.float32))
-    noise = torch.from_numpy(rng.standard_normal((draws, *clean.shape), np.float32))
+    noise = torch.from_numpy(rng.standard_normal((samples, *clean.shape), np.float32))
     clean, sigma, noise = (each.to(token_ids.device) for each in (clean, sigma, noise))
     noisy = clean + sigma.view(-1, 1, 1, 1) * noise
     total = np.zeros(len(labels))
-    # One row a label and draw, the draws of a label beside each other.
-    for at in range(0, len(labels) * draws, BATCH):
-        rows = torch.arange(at, min(at + BATCH, len(labels) * draws))
-        label, draw = rows // draws, rows % draws
-        denoised = generator.model(noisy[draw], sigma[draw], token_ids[label])
-        error = (denoised - clean).square().sum(dim=(1, 2, 3)) / sigma[draw] ** 2
+    # One row for each label and sample, label by label.
+    for at in range(0, len(labels) * samples, BATCH):
+        rows = torch.arange(at, min(at + BATCH, len(labels) * samples))
+        label, sample = rows // samples, rows % samples
+        denoised = generator.model(noisy[sample], sigma[sample], token_ids[label])
+        error = (denoised - clean).square().sum(dim=(1, 2, 3)) / sigma[sample] ** 2
         np.add.at(total, label.numpy(), error.double().cpu().numpy())
-    return total * (high - low) / draws
+    return total * (high - low) / samples
 
 
-# --- A discriminative and a generative model of the same labels: p(y|x), and p(x|y)p(y) --------
+# --- Learning curves of a discriminative model, p(y|x), and a generative one, p(x|y)p(y) -------
 # Ng & Jordan 2002. The generative model needs fewer examples; the discriminative one is more
 # accurate in the end and better calibrated, since the assumptions about p(x|y) hold only roughly.
 # Both are linear in the same features.
 
 COUNTS = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 60_000)
-REPEATS = 5  # draws of the examples, where they are few; their mean is the point
-MANY = 3000  # examples: one draw is enough from here on
+REPEATS = 5  # random subsets that are averaged, of small sizes
+MANY = 3000  # examples from which one subset is enough
 MOST_TESTED = 10_000
-WORDS = 2048  # the commonest words of the training texts
+WORDS = 2048  # the most frequent words of the training texts
 
 Fit = Callable[[NDArray[np.float32], NDArray[np.int64], int], Linear]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Examples:
-    """One data set as rows of features, and the two kinds of model that are fitted to them."""
+    """A data set as features, and the two models to fit."""
 
     name: str
-    features: str  # in words: "256 pixels"
+    features: str  # a description: "256 averages of 2×2 pixels"
     labels: tuple[str, ...]
-    x: NDArray[np.float32]  # [N, D], to train on
+    x: NDArray[np.float32]  # [N, D]
     targets: NDArray[np.int64]  # [N]
-    test_x: NDArray[np.float32]
-    test_targets: NDArray[np.int64]
+    test_x: NDArray[np.float32]  # [M, D]
+    test_targets: NDArray[np.int64]  # [M]
     pair: Mapping[str, Fit]  # "discriminative" and "generative"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A model on the held-out examples."""
+    """A model's metrics on the held-out examples."""
 
     accuracy: float
     log_loss: float  # nats
@@ -128,14 +128,14 @@ class Scores:
 
 @dataclass(frozen=True)
 class Point:
-    """Both models after `examples` of training, averaged over draws of them."""
+    """Both models after training on `examples` examples, averaged over random subsets."""
 
     examples: int
     scores: Mapping[str, Scores]  # "discriminative" and "generative"
 
 
 def load_examples(dataset: str, data: str = "") -> Examples:
-    """The labelled images or texts of that name, as features.
+    """The features of a labelled data set of images or texts.
 
     Raises MisuseError or GenuiError as `load_labelled_images` and `load_labelled_text` do.
     """
@@ -149,10 +149,10 @@ def load_examples(dataset: str, data: str = "") -> Examples:
 
 def learning_curves(examples: Examples, counts: Sequence[int] = (), repeats: int = REPEATS,
            seed: int = 0) -> Iterator[Point]:  # fmt: skip
-    """The scores after each number of training examples, the fewest first.
+    """The scores for each number of training examples, in ascending order.
 
-    `counts` are COUNTS by default, up to the size of the data. Raises MisuseError for a count
-    that is larger, or less than two.
+    `counts` are COUNTS by default, up to the size of the data. Raises MisuseError for a count below
+    2 or above that size.
     """
     size = len(examples.x)
     sizes = sorted(set(counts)) or [*(n for n in COUNTS if n < size), min(size, COUNTS[-1])]
@@ -162,82 +162,74 @@ def learning_curves(examples: Examples, counts: Sequence[int] = (), repeats: int
             f"{wrong:,} examples: {examples.name} has {size:,} to train on; give 2 or more"
         )
     for count in sizes:
-        draws = 1 if count >= MANY or count == size else repeats
-        measured: dict[str, list[Scores]] = {name: [] for name in examples.pair}
-        for draw in range(draws):
-            rng = np.random.default_rng((seed, count, draw))
+        subsets = 1 if count >= MANY or count == size else repeats
+        results: dict[str, list[Scores]] = {name: [] for name in examples.pair}
+        for subset in range(subsets):
+            rng = np.random.default_rng((seed, count, subset))
             chosen = rng.choice(size, count, replace=False)
             for name, fit in examples.pair.items():
                 model = fit(examples.x[chosen], examples.targets[chosen], len(examples.labels))
-                measured[name].append(
-                    scores(model.probabilities(examples.test_x), examples.test_targets)
-                )
-        yield Point(count, MappingProxyType({k: _mean(each) for k, each in measured.items()}))
+                p = model.probabilities(examples.test_x)
+                results[name].append(scores(p, examples.test_targets))
+        yield Point(count, MappingProxyType({k: _mean(each) for k, each in results.items()}))
 
 
 def scores(p: NDArray[np.floating], targets: NDArray[np.int64]) -> Scores:
-    """Of probabilities [N, labels] and true labels [N]."""
+    """The scores of probabilities [N, labels] for true labels [N]."""
     return Scores(accuracy(p, targets), log_loss(p, targets), calibration_error(p, targets))
 
 
 def _mean(scores: Sequence[Scores]) -> Scores:
-    return Scores(
-        float(np.mean([each.accuracy for each in scores])),
-        float(np.mean([each.log_loss for each in scores])),
-        float(np.mean([each.calibration_error for each in scores])),
-    )
+    columns = zip(*map(astuple, scores), strict=True)
+    return Scores(*(float(np.mean(column)) for column in columns))
 
 
 def _images(dataset: str, data: str) -> Examples:
     labelled = load_labelled_images(dataset, data)
-    rgb, targets = images_of(labelled, labelled.train, seed=1)
-    test_rgb, test_targets = images_of(labelled, labelled.held_out[:MOST_TESTED])
-    x = pooled(rgb)
+    rgb, targets = render_images(labelled, labelled.train, seed=1)
+    test_rgb, test_targets = render_images(labelled, labelled.held_out[:MOST_TESTED])
+    x = pool(rgb)
     return Examples(
         name=labelled.images.name,
         features=f"{x.shape[1]} averages of 2×2 pixels",
         labels=labelled.labels,
         x=x,
         targets=targets,
-        test_x=pooled(test_rgb),
+        test_x=pool(test_rgb),
         test_targets=test_targets,
         pair=MappingProxyType({"discriminative": fit_logistic, "generative": fit_naive_bayes}),
     )
 
 
 def _texts(dataset: str, data: str) -> Examples:
-    """Texts as counts of the commonest words."""
     labelled = load_labelled_text(dataset, data)
-    counts: dict[str, int] = {}
-    for text, _ in labelled.train:
-        for word in split_words(text):
-            counts[word] = counts.get(word, 0) + 1
+    counts = Counter(word for text, _ in labelled.train for word in split_words(text))
     common = sorted(counts, key=lambda word: (-counts[word], word))[:WORDS]
-    number = {word: i for i, word in enumerate(common)}
+    index = {word: i for i, word in enumerate(common)}
 
-    def rows(texts: Sequence[tuple[str, int]]) -> NDArray[np.float32]:
-        x = np.zeros((len(texts), len(number)), np.float32)
+    def count_words(texts: Sequence[tuple[str, int]]) -> NDArray[np.float32]:
+        x = np.zeros((len(texts), len(index)), np.float32)
         for row, (text, _) in zip(x, texts, strict=True):
             for word in split_words(text):
-                if word in number:
-                    row[number[word]] += 1
+                if word in index:
+                    row[index[word]] += 1
         return x
 
     return Examples(
         name=labelled.name,
-        features=f"counts of {len(number):,} words",
+        features=f"counts of {len(index):,} words",
         labels=labelled.labels,
-        x=rows(labelled.train),
+        x=count_words(labelled.train),
         targets=np.array([label for _, label in labelled.train], np.int64),
-        test_x=rows(labelled.validation),
+        test_x=count_words(labelled.validation),
         test_targets=np.array([label for _, label in labelled.validation], np.int64),
         pair=MappingProxyType({"discriminative": fit_logistic, "generative": fit_word_bayes}),
     )
 
 
-# --- The same of trained models: a classifier, and a diffusion model by Bayes' rule -----------
+# --- Trained models: a classifier, or a diffusion model by Bayes' rule ------------------------
 
-DRAWS = 16  # noise levels a label that the bound on p(image | label) is estimated by
+DRAWS = 16  # noise levels per label, for the bound on p(image | label)
 
 
 @dataclass(frozen=True)
@@ -246,15 +238,15 @@ class ModelScores:
 
     model: str
     question: str  # "discriminative" or "generative"
-    examples: int  # images that it was trained on
-    tested: int
+    examples: int  # training images
+    tested: int  # held-out images
     scores: Scores
 
 
 def score_model(model: str, dataset: str, tested: int) -> ModelScores:
-    """A classifier, or a diffusion model by Bayes' rule, on so many held-out images.
+    """The scores of a model on `tested` held-out images.
 
-    Raises MisuseError for a model of other data or of no labels, and what `find_model` raises.
+    Raises MisuseError for a model of other data or without labels, and what `find_model` raises.
     """
     info = find_model(model)
     kind = KINDS[info.family, info.medium]
@@ -265,7 +257,7 @@ def score_model(model: str, dataset: str, tested: int) -> ModelScores:
     data = load_labelled_images(dataset)
     rng = np.random.default_rng(0)
     chosen = rng.permutation(data.held_out)[:tested]
-    rgb, targets = images_of(data, chosen)
+    rgb, targets = render_images(data, chosen)
     if kind.classifier:
         classifier = ImageClassifier.load(model)
         if classifier.labels != data.labels:

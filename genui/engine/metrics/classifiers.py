@@ -1,7 +1,7 @@
-"""Trained classifiers: labels of a step of a trace, features, and their own accuracy.
+"""Trained classifiers: labels for a step of a trace, features, and the classifiers' own metrics.
 
-Features of a network trained here, on the very kind of example that is measured, stand where
-papers use Inception's: distances in them can be compared with one another and with nothing else.
+Papers use Inception's features; here the features are those of a network trained on the same
+data. Distances in them can be compared with one another, not with published numbers.
 """
 
 from abc import abstractmethod
@@ -33,7 +33,7 @@ from genui.engine.data.speech import (
 )
 from genui.engine.data.text import PASSAGE, load_labelled_text
 from genui.engine.data.tokenizer import bag
-from genui.engine.load import fitting_its_recipe
+from genui.engine.load import recipe_errors
 from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet, build_classifier
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.linear import accuracy, calibration_error, fit_logistic, log_loss
@@ -54,14 +54,14 @@ from genui.runs.models import ModelInfo, find_model, read_header
 
 # --- The labels of one step of a trace --------------------------------------------------------
 
-MOST_LABELS = 8  # the likeliest first
+MOST_LABELS = 8
 
 
 def labels(trace: Trace, step: int, model: str) -> Labels:
-    """The labels that the classifier `model` gives to the sample at `step`.
+    """The likeliest labels of the sample at `step` by the classifier `model`.
 
-    `fault` says why there are none: it is of another medium, or no classifier.
-    Raises MisuseError for a step that has not been reached.
+    If there are none, `fault` says why: `model` is not a classifier, or has another medium.
+    Raises MisuseError for a step that was not computed.
     """
     if not 0 <= step <= trace.reached:
         raise MisuseError(f"step {step}: this trace stands at step {trace.reached}")
@@ -81,18 +81,19 @@ def _classify(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], .
             f"{info.name} is a {recipe.family} of {recipe.medium} and gives no labels: "
             "name a classifier"
         )
-    made = trace.started
-    if (KINDS[made.family, made.medium].classifier_medium or made.medium) != recipe.medium:
+    started = trace.started
+    medium = KINDS[started.family, started.medium].classifier_medium or started.medium
+    if medium != recipe.medium:
         raise _other_medium(trace, recipe)
     classifier = _loaded(resolve(kind.classifier), str(info.path), _changed(info.path))
     example = resolve(kind.example)(trace, step, recipe, classifier)
-    chances = classifier.probabilities(example)[0]
-    order = np.argsort(-chances, kind="stable")[:MOST_LABELS].tolist()
-    return tuple((clean_line(classifier.labels[at], 40), float(chances[at])) for at in order)
+    p = classifier.probabilities(example)[0]
+    order = np.argsort(-p, kind="stable")[:MOST_LABELS].tolist()
+    return tuple((clean_line(classifier.labels[i], 40), float(p[i])) for i in order)
 
 
 def text_example(trace: Trace, step: int, recipe: Recipe, classifier: Any) -> list[str]:
-    """The text at a step, its prompt before it. Raises MisuseError where there is none."""
+    """The text at a step, with its prompt. Raises MisuseError if there is none."""
     generator, state = trace.generator, trace.state(step)
     if not (isinstance(generator, TextGenerator) and isinstance(state, TextState)):
         raise _other_medium(trace, recipe)
@@ -104,7 +105,7 @@ def text_example(trace: Trace, step: int, recipe: Recipe, classifier: Any) -> li
 
 
 def image_example(trace: Trace, step: int, recipe: Recipe, classifier: Any) -> np.ndarray:
-    """The clean image as the model sees it at a step, uint8 [1, H, W, 3]."""
+    """The denoised image at a step, uint8 [1, H, W, 3]."""
     frame = trace.generator.frame(trace.state(step))
     if not isinstance(frame, ImageFrame):
         raise _other_medium(trace, recipe)
@@ -140,11 +141,11 @@ E = TypeVar("E")
 
 
 class Classifier(Generic[N, E]):
-    """A trained classifier. A subclass knows how examples become what its network takes."""
+    """A trained classifier. Subclasses convert examples to the inputs of the network."""
 
     recipe: ClassVar[type[ClassifierRecipe]]
-    things: ClassVar[str]  # what it labels, in the plural
-    at_once: ClassVar[int]  # examples in one batch
+    things: ClassVar[str]  # the examples, for an error
+    batch_size: ClassVar[int]
 
     def __init__(self, network: N, labels: tuple[str, ...]) -> None:
         self.labels = labels
@@ -153,9 +154,9 @@ class Classifier(Generic[N, E]):
 
     @classmethod
     def load(cls, ref: str) -> Self:
-        """The classifier of that name, run or path.
+        """The classifier by name, run or path.
 
-        Raises MisuseError where it labels other things, GenuiError where it is damaged.
+        Raises MisuseError if it is another kind of model, GenuiError if the file is damaged.
         """
         info = find_model(ref)
         tensors, described = load_weights(info.path)
@@ -164,16 +165,16 @@ class Classifier(Generic[N, E]):
             raise MisuseError(
                 f"{ref}: a {recipe.family} of {recipe.medium}, no classifier of {cls.things}"
             )
-        with fitting_its_recipe(info.path):
+        with recipe_errors(info.path):
             return cls.of(recipe, tensors, described)
 
     @classmethod
     def of(
         cls, recipe: ClassifierRecipe, tensors: dict[str, Tensor], described: Mapping[str, Any]
     ) -> Self:
-        """The classifier of a checkpoint's weights.
+        """The classifier with a checkpoint's weights.
 
-        Raises KeyError, TypeError or RuntimeError where they do not fit the recipe.
+        Raises KeyError, TypeError or RuntimeError if they do not fit the recipe.
         """
         labels = tuple(map(str, described["labels"]))
         network: Any = load_frozen(lambda: build_classifier(recipe, len(labels)), tensors)
@@ -189,13 +190,13 @@ class Classifier(Generic[N, E]):
 
     @abstractmethod
     def _inputs(self, examples: Any) -> Any:
-        """Examples as the network takes them."""
+        """The network's inputs for these examples."""
 
     @torch.inference_mode()
     def _apply(self, examples: Any, function: Callable[[Any], Tensor]) -> NDArray[np.float32]:
         parts = [
-            function(self._inputs(examples[at : at + self.at_once])).float().cpu().numpy()
-            for at in range(0, len(examples), self.at_once)
+            function(self._inputs(examples[at : at + self.batch_size])).float().cpu().numpy()
+            for at in range(0, len(examples), self.batch_size)
         ]
         return np.concatenate(parts)
 
@@ -204,15 +205,15 @@ def _report(
     p: NDArray[np.floating],
     targets: NDArray[np.int64],
     things: str,
-    beside: NDArray[np.floating],
+    baseline: NDArray[np.floating],
     features: str,
     labels: str,
 ) -> dict[str, str]:
-    """Accuracy and calibration of probabilities [N, labels] on held-out examples, beside those
-    of logistic regression on simple features."""
+    """Accuracy and calibration of probabilities [N, labels] on held-out examples, and the accuracy
+    of the `baseline`, logistic regression on simple features."""
     return {
         "held-out accuracy": f"{accuracy(p, targets):.1%} of {len(targets):,} {things}",
-        "logistic regression": f"{accuracy(beside, targets):.1%}, on {features}",
+        "logistic regression": f"{accuracy(baseline, targets):.1%}, on {features}",
         "log-loss": f"{log_loss(p, targets):.3f} nats",
         "calibration error": f"{calibration_error(p, targets):.3f}, expected",
         "labels": labels,
@@ -221,8 +222,9 @@ def _report(
 
 # --- Images -----------------------------------------------------------------------------------
 
-COLOURINGS = 4  # of each training image that logistic regression sees, where there are many
-POOLED = 2  # pixels of a side that are averaged into one for it
+# For logistic regression:
+COLOURINGS = 4  # per training image, if the images can be coloured
+POOLED = 2  # pixels along each side that are averaged
 
 
 class ImageClassifier(Classifier[ConvNet, Any]):
@@ -230,7 +232,7 @@ class ImageClassifier(Classifier[ConvNet, Any]):
 
     recipe = ImageClassifierRecipe
     things = "images"
-    at_once = 512
+    batch_size = 512
 
     def _inputs(self, examples: NDArray[np.uint8]) -> Tensor:
         if examples.dtype != np.uint8 or examples.shape[1:] != (SIDE, SIDE, 3):
@@ -239,42 +241,45 @@ class ImageClassifier(Classifier[ConvNet, Any]):
 
 
 def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[str, str]:
-    """How good an image classifier is on held-out images."""
-    classifier, data = (
-        ImageClassifier.load(str(info.path)),
-        load_labelled_images(recipe.dataset, recipe.data),
-    )
-    rgb, targets = images_of(data, data.held_out)
+    """Metrics of an image classifier on held-out images."""
+    classifier = ImageClassifier.load(str(info.path))
+    data = load_labelled_images(recipe.dataset, recipe.data)
+    rgb, targets = render_images(data, data.held_out)
     return _report(
         classifier.probabilities(rgb),
         targets,
         "images",
-        linear_beside(data, rgb),
+        linear_baseline(data, rgb),
         f"averages of {POOLED}×{POOLED} pixels",
         f"{len(data.labels)}: {', '.join(data.labels[:12])}",
     )
 
 
-def linear_beside(data: LabelledImages, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """p(label | image) by logistic regression on the same training images: [N, labels]."""
-    train, targets = _training(data)
-    return fit_logistic(pooled(train), targets, len(data.labels)).probabilities(pooled(rgb))
+def linear_baseline(data: LabelledImages, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """p(label | image), [N, labels], by logistic regression on the training images of `data`."""
+    seeds = (0,) if data.images.scheme == "plain" else range(1, COLOURINGS + 1)
+    parts = [render_images(data, data.train, seed) for seed in seeds]
+    x = pool(np.concatenate([rgb for rgb, _ in parts]))
+    targets = np.concatenate([y for _, y in parts])
+    return fit_logistic(x, targets, len(data.labels)).probabilities(pool(rgb))
 
 
-def images_of(
+def render_images(
     data: LabelledImages, indices: NDArray[np.int64], seed: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """These images as a classifier takes them, uint8 [N, 32, 32, 3], and their labels."""
+    """The images uint8 [N, 32, 32, 3] at these indices, and their labels int64 [N]; `seed` is that
+    of the colours."""
     rng = np.random.default_rng(seed)
     rgb = np.empty((len(indices), SIDE, SIDE, 3), np.uint8)
-    for at in range(0, len(indices), ImageClassifier.at_once):
-        part, _ = data.batch(indices[at : at + ImageClassifier.at_once], rng)
-        rgb[at : at + ImageClassifier.at_once] = as_pixels(part)
+    for at in range(0, len(indices), ImageClassifier.batch_size):
+        part, _ = data.batch(indices[at : at + ImageClassifier.batch_size], rng)
+        rgb[at : at + ImageClassifier.batch_size] = as_pixels(part)
     return rgb, data.targets[indices]
 
 
-def pooled(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Images [N, 32, 32, 3] as rows of averages of 2×2 pixels, 0 to 1; of grey ones a third."""
+def pool(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Images [N, 32, 32, 3] as rows of averages of 2×2 pixels, 0 to 1: [N, 768], or [N, 256] if all
+    are grey."""
     if (rgb[..., :1] == rgb[..., 1:]).all():
         rgb = rgb[..., :1]
     count, height, width, channels = rgb.shape
@@ -283,27 +288,19 @@ def pooled(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return means.astype(np.float32) / (255 * POOLED**2)
 
 
-def _training(data: LabelledImages) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Training images for logistic regression, each in several colourings where there are any."""
-    if data.images.scheme == "plain":
-        return images_of(data, data.train)
-    parts = [images_of(data, data.train, seed) for seed in range(1, COLOURINGS + 1)]
-    return np.concatenate([rgb for rgb, _ in parts]), np.concatenate([y for _, y in parts])
-
-
 # --- Texts ------------------------------------------------------------------------------------
 
 REGRESSION_STEPS = 150
 REGRESSION_RATE = 0.05
-REGRESSION_DECAY = 1e-4  # of the squared weights
+REGRESSION_DECAY = 1e-4  # the L2 penalty
 
 
 class TextClassifier(Classifier[NGramClassifier, str]):
-    """A classifier of texts. `excerpt` is the part of a longer text that it is given."""
+    """A text classifier. `excerpt` selects the part of a longer text that it labels."""
 
     recipe = TextClassifierRecipe
     things = "texts"
-    at_once = 1 << 30
+    batch_size = 1 << 30
 
     excerpt: Callable[[str], str]
 
@@ -320,23 +317,23 @@ class TextClassifier(Classifier[NGramClassifier, str]):
 
 
 def last_passage(text: str) -> str:
-    """The end of a text, as long as the passages of the training data."""
+    """The end of a text, as long as a passage of the training data."""
     return text[-PASSAGE:]
 
 
 def last_speech(text: str) -> str:
-    """The last speech of a play without its speaker's name, which would give the label away."""
+    """The last speech of a play without the speaker's name, which is the label."""
     speech = text.rstrip("\n").rpartition("\n\n")[2].lstrip("\n")
     name, colon, rest = speech.partition(":\n")
     return rest if colon and "\n" not in name else speech
 
 
 EXCERPTS: Mapping[str, Callable[[str], str]] = {"shakespeare": last_speech}
-"""By data set: which part of a longer text a classifier is given."""
+"""Data set to the function that selects a part of a longer text."""
 
 
 def measure_text_classifier(info: ModelInfo, recipe: TextClassifierRecipe) -> dict[str, str]:
-    """How good a classifier of texts is on held-out ones, and the likeliest label beside it."""
+    """Metrics of a text classifier on held-out texts, and the share of the most frequent label."""
     data = load_labelled_text(recipe.dataset, recipe.data)
     classifier = TextClassifier.load(str(info.path))
     bags, targets = bags_of(data.train, recipe.buckets)
@@ -357,26 +354,26 @@ def logistic_regression(
 ) -> np.ndarray:
     """p(label | bag) of the held-out bags, float32 [N, labels], by multinomial regression.
 
-    On the counts of n-grams divided by the root of their sum, with a ridge, by Adam on all
-    examples at once; nothing is random.
+    The features are counts of n-grams, divided by the square root of their sum. Adam with an L2
+    penalty runs on all examples as one batch, so the result is deterministic.
     """
     labels = int(targets.max()) + 1
-    known, others = _Counts(bags), _Counts(held)
+    train, test = _Counts(bags), _Counts(held)
     weights = torch.zeros(buckets, labels, requires_grad=True)
     bias = torch.zeros(labels, requires_grad=True)
     optimizer: Any = torch.optim.Adam([weights, bias], lr=REGRESSION_RATE)
-    labels_of_rows = torch.from_numpy(targets)
+    y = torch.from_numpy(targets)
     for _ in range(REGRESSION_STEPS):
         optimizer.zero_grad()
-        loss = F.cross_entropy(known.weighted(weights) + bias, labels_of_rows)
+        loss = F.cross_entropy(train.times(weights) + bias, y)
         (loss + REGRESSION_DECAY * weights.square().sum()).backward()
         optimizer.step()
     with torch.inference_mode():
-        return (others.weighted(weights) + bias).softmax(dim=1).numpy()
+        return (test.times(weights) + bias).softmax(dim=1).numpy()
 
 
 class _Counts:
-    """How often each n-gram is in each bag, by the root of how many there are: [N, buckets]."""
+    """A sparse matrix [N, buckets]: the counts of n-grams by the square root of their sum."""
 
     def __init__(self, bags: Sequence[np.ndarray]) -> None:
         sizes = np.array([len(bag) for bag in bags])
@@ -384,8 +381,8 @@ class _Counts:
         self._starts = torch.from_numpy(sizes.cumsum() - sizes)
         self._scale = torch.from_numpy(sizes**-0.5).float()[:, None]
 
-    def weighted(self, weights: torch.Tensor) -> torch.Tensor:
-        """Their product with weights [buckets, labels]."""
+    def times(self, weights: torch.Tensor) -> torch.Tensor:
+        """The product with weights [buckets, labels]."""
         return F.embedding_bag(self._numbers, weights, self._starts, mode="sum") * self._scale
 
 
@@ -393,14 +390,11 @@ class _Counts:
 
 
 class SoundClassifier(Classifier[SoundNet, Samples]):
-    """A classifier of sound: words at SAMPLE_RATE, prepared as its training data was.
-
-    `probabilities` raises ValueError, a reason, where a word is silence.
-    """
+    """A classifier of words at SAMPLE_RATE. `probabilities` raises ValueError for silence."""
 
     recipe = SoundClassifierRecipe
     things = "sound"
-    at_once = 64
+    batch_size = 64
 
     def _inputs(self, examples: Sequence[Samples]) -> Tensor:
         words = [pad_take(prepare(sound, SAMPLE_RATE)) for sound in examples]
@@ -408,7 +402,7 @@ class SoundClassifier(Classifier[SoundNet, Samples]):
 
 
 def measure_sound_classifier(info: ModelInfo, recipe: SoundClassifierRecipe) -> dict[str, str]:
-    """How good a classifier of sound is on held-out takes; of a small set, on trained ones."""
+    """Metrics of a sound classifier on held-out takes, or if there are none on training takes."""
     classifier, data = SoundClassifier.load(str(info.path)), load_labelled_speech(recipe)
     speech, targets = data.speech, data.targets
     held = speech.held_out if len(speech.held_out) else speech.train
@@ -425,6 +419,6 @@ def measure_sound_classifier(info: ModelInfo, recipe: SoundClassifierRecipe) -> 
 
 
 def _coarse(mels: Mels) -> Mels:
-    """Spectrograms [N, MELS, FRAMES] at half the size either way, as rows of numbers."""
+    """Spectrograms [N, MELS, FRAMES], averaged over 2×2, as rows."""
     count, height, width = mels.shape
     return mels.reshape(count, height // 2, 2, width // 2, 2).mean(axis=(2, 4)).reshape(count, -1)

@@ -1,10 +1,4 @@
-"""Whether a sample is copied: its longest verbatim run, and its nearest neighbours.
-
-`Verbatim` finds the longest run of a text that stands byte for byte in a body of texts. Every
-run of eight bytes that begins at a multiple of four is kept as one number, sorted: any run of
-`SHORTEST` bytes, wherever it lies, holds one of them, and is found exactly. That costs 3 bytes
-a byte of text, where a suffix array would cost 4 or 8.
-"""
+"""Whether samples are copies of training data: verbatim passages and nearest neighbours."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -35,49 +29,56 @@ from genui.recipes.diffusion import VideoRecipe, VoiceRecipe
 from genui.render.image import apply_colour_map
 from genui.runs.models import find_model, read_header
 
-GRAM = 8  # bytes that are one number
-STRIDE = 4  # bytes between the grams that are kept
+# --- The longest verbatim run of a text -------------------------------------------------------
+
+GRAM = 8  # bytes per gram
+STRIDE = 4  # bytes between the indexed grams
 SHORTEST = GRAM + STRIDE - 1
-"""Bytes: a run of so many is always found, a shorter one may be missed."""
+"""Runs of at least so many bytes are always found; shorter ones may be missed."""
 
 MOST_BYTES = 64 * 2**20
-"""Of texts that are indexed; what is beyond is not looked through, and the index says so."""
+"""The longest text that is indexed; the rest is ignored (`Verbatim.whole`)."""
 
-_GAP = b"\0"  # between two texts: no run goes over it
+_GAP = b"\0"  # between two texts: no run contains it
 
 
 class TextRun(NamedTuple):
-    """Bytes [start, start + length) of what was asked about, and where the same bytes stand."""
+    """Bytes [start, start + length) of a text, which occur in an index from `place` on."""
 
     start: int
     length: int
-    place: int  # the first of those bytes in `Verbatim.data`
+    place: int  # in `Verbatim.data`
 
 
 class Verbatim:
-    """An index of texts. `data` is all of them, one after the other, each closed by a gap."""
+    """An index that finds the longest run of bytes that a text shares with the indexed texts.
+
+    It has every gram of eight bytes that begins at a multiple of four as one number, sorted. Any
+    run of `SHORTEST` bytes contains one of them, so it is found exactly. The index takes 3 bytes
+    per byte of text; a suffix array would take 4 or 8. `data` is all texts, each followed by a gap.
+    """
 
     def __init__(self, texts: Sequence[bytes]) -> None:
-        kept: list[bytes] = []
+        parts: list[bytes] = []
         self.starts: list[int] = []  # of each text in `data`
         size = 0
         for text in texts:
             if size >= MOST_BYTES:
                 break
             self.starts.append(size)
-            kept += [text[: MOST_BYTES - size].replace(_GAP, b" "), _GAP]
-            size += len(kept[-2]) + 1
-        self.whole = size >= sum(map(len, texts)) + len(texts)  # nothing was left out
-        self.data = b"".join(kept)
+            parts += [text[: MOST_BYTES - size].replace(_GAP, b" "), _GAP]
+            size += len(parts[-2]) + 1
+        self.whole = size >= sum(map(len, texts)) + len(texts)  # whether all texts are indexed
+        self.data = b"".join(parts)
         self._bytes = np.frombuffer(self.data, np.uint8)
         self._aligned = _grams(self.data)[::STRIDE]
         self._order = np.argsort(self._aligned, kind="stable").astype(np.int32)
         self._sorted = self._aligned[self._order]
 
     def longest(self, text: bytes) -> TextRun:
-        """The longest run of `text` that stands in the texts; of equals the first.
+        """The first of the longest runs of `text` that occur in the indexed texts.
 
-        Its length is 0 where there is none of `SHORTEST` bytes.
+        Its length is 0 if there is no run of `SHORTEST` bytes.
         """
         text = text.replace(_GAP, b" ")
         best = TextRun(0, 0, 0)
@@ -86,10 +87,10 @@ class Verbatim:
             return best
         low = np.searchsorted(self._sorted, grams, "left")
         high = np.searchsorted(self._sorted, grams, "right")
-        known: dict[bytes, NDArray[np.int64]] = {}  # text that repeats itself is looked for once
+        known: dict[bytes, NDArray[np.int64]] = {}  # a repeated piece is searched once
         for start in np.flatnonzero(high > low).tolist():
-            # A run that beats the best and has its first kept gram here goes on at least so far:
-            # it is looked for from the rarest of its grams.
+            # A better run whose first indexed gram is here has at least `least` bytes from here.
+            # The search begins at the rarest of their grams.
             least = max(best.length + 1 - (STRIDE - 1), GRAM)
             if start + least > len(text):
                 break
@@ -107,8 +108,8 @@ class Verbatim:
                     best, known = run, {}
         return best if best.length >= SHORTEST else TextRun(0, 0, 0)
 
-    def where(self, place: int) -> tuple[int, int]:
-        """Which text a byte of `data` is in and at which line of it, both counted from 1."""
+    def locate(self, place: int) -> tuple[int, int]:
+        """The number of the text that a byte of `data` is in, and its line; both count from 1."""
         number = bisect_right(self.starts, place)
         return number, 1 + self.data.count(b"\n", self.starts[number - 1], place)
 
@@ -119,9 +120,9 @@ class Verbatim:
         places: NDArray[np.int64],
         start: int,
     ) -> NDArray[np.int64]:
-        """Those of `places` where every gram of the chain that begins at `start` stands."""
+        """Those of `places` at which every gram of the chain from `start` on matches."""
         places = places[places >= 0]
-        for at in chain[::-1].tolist():  # the far end first: there most of them part
+        for at in chain[::-1].tolist():  # the far end first: most mismatches are there
             on = (places + (at - start)) // STRIDE
             places, on = places[on < len(self._aligned)], on[on < len(self._aligned)]
             places = places[self._aligned[on] == grams[at]]
@@ -135,57 +136,58 @@ class Verbatim:
         length: int,
         places: NDArray[np.int64],
     ) -> TextRun:
-        """The longest run with the `length` bytes from `start` on, which stand at `places`."""
-        before = self._before(text, start, places)
+        """The longest run around the `length` bytes from `start` on, which occur at `places`."""
+        before = self._count_before(text, start, places)
         best = TextRun(0, 0, 0)
 
-        def note() -> None:
-            """Keep the place from which the run, as long as it is now, goes back furthest."""
+        def update_best() -> None:
+            """Take the place at which the run of the current length extends furthest back."""
             nonlocal best
             far = int(before.argmax())
             back = int(before[far])
             if length + back > best.length:
                 best = TextRun(start - back, length + back, int(places[far]) - back)
 
-        def keep(alike: NDArray[np.bool_]) -> bool:
+        def narrow(match: NDArray[np.bool_]) -> bool:
+            """Keep the matching places; whether there are any."""
             nonlocal places, before
-            if not alike.all():
-                note()
-            places, before = places[alike], before[alike]
+            if not match.all():
+                update_best()
+            places, before = places[match], before[match]
             return len(places) > 0
 
         while start + length + GRAM <= len(text):
             on = (places + length) // STRIDE
-            alike = on < len(self._aligned)
-            alike[alike] = self._aligned[on[alike]] == grams[start + length]
-            if not alike.any() or not keep(alike):
+            match = on < len(self._aligned)
+            match[match] = self._aligned[on[match]] == grams[start + length]
+            if not match.any() or not narrow(match):
                 break
             length += GRAM
         while start + length < len(text):
-            # A gap, which no text holds, is the last of all bytes.
+            # The last byte is a gap, which matches no text.
             on = np.minimum(places + length, len(self._bytes) - 1)
-            if not keep(self._bytes[on] == text[start + length]):
+            if not narrow(self._bytes[on] == text[start + length]):
                 return best
             length += 1
-        note()
+        update_best()
         return best
 
-    def _before(self, text: bytes, start: int, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many bytes before `start` stand before each place too, as far as it matters.
-
-        With `STRIDE` of them the run was found from an earlier gram.
-        """
-        alike = np.ones(len(places), bool)
+    def _count_before(
+        self, text: bytes, start: int, places: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """How many bytes before `start` match those before each place: fewer than `STRIDE`, since
+        a longer run was found from an earlier gram."""
+        match = np.ones(len(places), bool)
         before = np.zeros(len(places), np.int64)
         for back in range(1, min(start, STRIDE - 1) + 1):
             on = np.maximum(places - back, 0)
-            alike &= (places >= back) & (self._bytes[on] == text[start - back])
-            before += alike
+            match &= (places >= back) & (self._bytes[on] == text[start - back])
+            before += match
         return before
 
 
 def _grams(data: bytes) -> NDArray[np.uint64]:
-    """The eight bytes from every position on, as one number each: [len(data) - 7]."""
+    """The grams at every position as numbers: [len(data) - GRAM + 1]."""
     count = len(data) - GRAM + 1
     if count <= 0:
         return np.empty(0, np.uint64)
@@ -196,24 +198,21 @@ def _grams(data: bytes) -> NDArray[np.uint64]:
     return grams
 
 
-# --- How much of what a model of sequences writes is copied, beside what chance would have ----
-# A passage is nearer to the training text where its longest verbatim run there is longer than in as
-# much text that was held out. Of a model that copies nothing that is so for half of the passages:
-# common turns of phrase stand in both. (The three-sample test of Meehan et al. 2020 with verbatim
-# runs for its distance.)
+# --- The share of generated text that is copied -----------------------------------------------
+# The three-sample test of Meehan et al. 2020, with verbatim runs as its distance. A passage is
+# nearer to the training text if its longest run there is longer than in as much held-out text. If
+# a model copies nothing this holds for half of the passages, since both contain common phrases.
 
 PASSAGE = 120  # bytes
-MOST_PARTS = 4  # of the training text, each as long as what is held out
+MOST_PARTS = 4  # of the training text, each as long as the held-out text
 
 
 @dataclass(frozen=True)
 class Copying:
-    """What passages came to: all of it is about runs of bytes."""
-
     passages: int
-    share: float  # nearer to the training text; 0.5 where nothing is copied, ties count half
-    longest: int  # the longest run of all that stands in the whole training text
-    longest_real: int  # the same of as much held-out text, whose runs no copying explains
+    share: float  # of passages nearer to the training text, ties as half; 0.5: nothing is copied
+    longest: int  # bytes of the longest run in the whole training text
+    longest_real: int  # the same for as much held-out text, which is no copy
 
     def __str__(self) -> str:
         return (
@@ -228,9 +227,9 @@ def copying(
     held_out: Sequence[bytes],
     passage: int = PASSAGE,
 ) -> Copying:
-    """Samples, cut into passages, against both texts.
+    """Compare the passages of the samples with the training and the held-out text.
 
-    Raises ValueError where there is no passage, or less to train on than held out.
+    Raises ValueError if there is no passage, or less training text than held-out text.
     """
     passages = [
         sample[at : at + passage]
@@ -245,9 +244,9 @@ def copying(
     to_held = [held.longest(each).length for each in passages]
     wins = 0.0
     for part in map(Verbatim, parts):
-        for each, other in zip(passages, to_held, strict=True):
-            here = part.longest(each).length
-            wins += 1.0 if here > other else 0.5 if here == other else 0.0
+        for each, held_length in zip(passages, to_held, strict=True):
+            length = part.longest(each).length
+            wins += 1.0 if length > held_length else 0.5 if length == held_length else 0.0
     whole = Verbatim(train)
     return Copying(
         passages=len(passages),
@@ -260,13 +259,13 @@ def copying(
 
 
 def _pieces(text: bytes, samples: Sequence[bytes]) -> list[bytes]:
-    """For each sample a piece of the text as long as it is, from all over the text."""
+    """For each sample a piece of the text of the same length, evenly spaced."""
     step = len(text) // len(samples)
     return [text[i * step : i * step + len(sample)] for i, sample in enumerate(samples)]
 
 
 def _parts(texts: Sequence[bytes], size: int) -> list[list[bytes]]:
-    """Disjoint parts of the texts, each of `size` bytes; texts are cut where a part is full."""
+    """Disjoint parts of the texts, `size` bytes each; a text may continue in the next part."""
     parts: list[list[bytes]] = []
     part: list[bytes] = []
     room = size
@@ -281,25 +280,25 @@ def _parts(texts: Sequence[bytes], size: int) -> list[list[bytes]]:
     return parts
 
 
-# --- Nearest neighbours: what of the training data is most like a sample ----------------------
-# Images, clips and takes differ in how far two of them are apart; texts and music are quoted.
+# --- The training data most similar to a sample -----------------------------------------------
+# For images, clips and recordings the nearest neighbours, for text and music a quote.
 
-CHUNK = 1024  # training images compared at once: 12 MB
+CHUNK = 1024  # training images per comparison: 12 MB
 IMAGE_DISTANCE = "root mean square of the colours' differences, 0 to 255"
 CLIP_DISTANCE = "root mean square of the colours' differences over all 16 frames, 0 to 255"
 SPEECH_DISTANCE = "root mean square of the log-mel differences, −1 to 1"
-MOST_CLIPS = 200  # compared
-TAKES_AT_ONCE = 200
+MOST_CLIPS = 200
+TAKES_BATCH = 200
 
 Floats = NDArray[np.floating]
 Poses = NDArray[np.float32]
 
 
 def nearest(trace: Trace, step: int, count: int) -> Neighbours:
-    """What the training data has that is most like the sample at `step`.
+    """The training data most similar to the sample at `step`.
 
-    Where the data is not on this machine, or cannot be read, `fault` says so. Raises
-    MisuseError for a step that has not been reached.
+    If the data cannot be read, `fault` says why. Raises MisuseError for a step that was not
+    computed.
     """
     if not 0 <= step <= trace.reached:
         raise MisuseError(f"step {step}: this trace stands at step {trace.reached}")
@@ -318,7 +317,8 @@ def _closest(
     count: int,
     example: Callable[[int], tuple[str, NDArray[np.uint8]]],
 ) -> Neighbours:
-    """The `count` examples of the smallest distances [N], as captions and images [H, W, 3]."""
+    """The `count` examples with the smallest distances [N]; `example(i)` is a caption and an image
+    [H, W, 3]."""
     neighbours = []
     for i in np.argsort(distances, kind="stable")[:count].tolist():
         caption, rgb = example(i)
@@ -336,10 +336,9 @@ def _closest(
 
 
 def nearest_images(recipe: Recipe, trace: Trace, step: int, count: int) -> Neighbours:
-    """The training images nearest to the clean one that the model predicts at `step`.
+    """The training images nearest to the denoised image at `step`, in the caption's colours.
 
-    They are drawn in the colours of the caption in force. Raises MisuseError for a grid, and
-    what `load_images` raises.
+    Raises MisuseError for a grid, and what `load_images` raises.
     """
     frame = trace.generator.frame(trace.state(step))
     if not isinstance(frame, ImageFrame) or len(frame.denoised) != SIDE * SIDE * 3:
@@ -350,8 +349,8 @@ def nearest_images(recipe: Recipe, trace: Trace, step: int, count: int) -> Neigh
 
     def example(i: int) -> tuple[str, NDArray[np.uint8]]:
         index = images.train[i]
-        drawn = images.draw_in_colours_of(caption, np.array([index]))
-        return images.captions[index], as_pixels(drawn[0])
+        rgb = images.draw_in_colours_of(caption, np.array([index]))
+        return images.captions[index], as_pixels(rgb[0])
 
     data = f"{clean_line(images.name)}, {len(images.train):,} images"
     distances = image_distances(images, sample, caption)
@@ -361,8 +360,8 @@ def nearest_images(recipe: Recipe, trace: Trace, step: int, count: int) -> Neigh
 def image_distances(
     images: CaptionedImages, sample: NDArray[np.uint8], caption: str
 ) -> NDArray[np.float64]:
-    """From each training image, in the caption's colours, to a sample [32, 32, 3]: root mean
-    squares, 0 to 255."""
+    """The root mean square difference, 0 to 255, of each training image in the caption's colours
+    from a sample [32, 32, 3]."""
     target = as_floats(sample)
     squares = np.empty(len(images.train), np.float32)
     for at in range(0, len(squares), CHUNK):
@@ -379,10 +378,10 @@ def _images(dataset: str, data: str) -> CaptionedImages:
 
 
 def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> Neighbours:
-    """The trained clips of the caption's icon and motion nearest to the clip at `step`.
+    """The training clips of the caption's icon and motion nearest to the clip at `step`.
 
-    They are drawn anew from the numbers that the training drew, in the caption's colours.
-    Raises MisuseError for a grid, and for a caption that names no icon.
+    They are drawn again with the random numbers of the training, in the caption's colours. Raises
+    MisuseError for a grid, and for a caption that names no icon.
     """
     frame = trace.generator.frame(trace.state(step))
     if not isinstance(frame, ImageFrame) or frame.images != CLIP_FRAMES or trace.request.grid:
@@ -407,9 +406,9 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
 
 @lru_cache(maxsize=8)
 def _trained_poses(seed: int, steps: int, batch: int, figure: str, motion: str) -> Poses:
-    """[N, 16, 4]: the poses of every trained clip of that icon and motion, up to `MOST_CLIPS`.
+    """The poses of the training clips of an icon and motion, about `MOST_CLIPS`: [N, 16, 4].
 
-    What is random in a step is drawn from the seed and its number, so any step can be drawn again.
+    The random numbers of a training step are a function of the seed and the step.
     """
     clips = load_clips()
     matches: list[Poses] = []
@@ -418,7 +417,7 @@ def _trained_poses(seed: int, steps: int, batch: int, figure: str, motion: str) 
         scenes = clips.scenes(batch, rng)
         if not any((one.figure, one.motion) == (figure, motion) for one in scenes):
             continue
-        for one in scenes:  # in the order of `Clips.batch`, from the same generator
+        for one in scenes:  # the same order and generator as in `Clips.batch`
             poses = draw_poses(one.motion, rng)
             if (one.figure, one.motion) == (figure, motion):
                 matches.append(poses)
@@ -428,10 +427,9 @@ def _trained_poses(seed: int, steps: int, batch: int, figure: str, motion: str) 
 
 
 def nearest_takes(recipe: VoiceRecipe, trace: Trace, step: int, count: int) -> Neighbours:
-    """The recorded takes nearest to the first word that the model predicts at `step`.
+    """The recordings nearest to the first word of `denoised` at `step`.
 
-    Raises MisuseError for a trace of several requests at once, MisuseError or GenuiError where
-    the recordings cannot be read.
+    Raises MisuseError for a grid, MisuseError or GenuiError if the recordings cannot be read.
     """
     state = trace.state(step)
     assert isinstance(state, DiffusionState)
@@ -452,12 +450,12 @@ def nearest_takes(recipe: VoiceRecipe, trace: Trace, step: int, count: int) -> N
 
 @lru_cache(maxsize=1)
 def _spectrograms(dataset: str, data: str) -> NDArray[np.float16]:
-    """Of the training takes, [N, MELS, FRAMES]; only as they begin, which is a fraction of what
-    training looks at."""
+    """The log-mel spectrograms of the training takes, [N, MELS, FRAMES]: only their beginning,
+    although training uses all of a take."""
     speech = _speech(dataset, data)
     mels = np.empty((len(speech.train), MELS, MEL_FRAMES), np.float16)
-    for at in range(0, len(mels), TAKES_AT_ONCE):
-        takes = [speech.takes[i] for i in speech.train[at : at + TAKES_AT_ONCE]]
+    for at in range(0, len(mels), TAKES_BATCH):
+        takes = [speech.takes[i] for i in speech.train[at : at + TAKES_BATCH]]
         mels[at : at + len(takes)] = log_mel(np.stack([pad_take(t.samples) for t in takes]))
     return mels
 
@@ -467,12 +465,12 @@ def _speech(dataset: str, data: str) -> Speech:
     return load_speech(dataset, data)
 
 
-AROUND = 60  # bytes shown before and after the run, where it stands in the training text
+AROUND = 60  # bytes of training text shown before and after the run
 
 
 @lru_cache(maxsize=2)
 def training_text(dataset: str, data: str) -> tuple[str, Verbatim]:
-    """What was trained on, in a few words, and its index; errors as `load_text` has them."""
+    """A description of the training text, and its index. Raises what `load_text` raises."""
     text = load_text(dataset, data)
     index = Verbatim([document.encode("utf-8", "replace") for document in text.train])
     count = sum(map(len, text.train))
@@ -481,9 +479,9 @@ def training_text(dataset: str, data: str) -> tuple[str, Verbatim]:
 
 
 def nearest_text(recipe: TextRecipe, trace: Trace, step: int, count: int) -> Neighbours:
-    """The longest run of what was written (not of the prompt) that the training text has.
+    """A quote of the longest run of generated text (not of the prompt) in the training text.
 
-    `count` is of images. Raises MisuseError or GenuiError where the data cannot be read.
+    `count` is ignored. Raises MisuseError or GenuiError if the data cannot be read.
     """
     generator, state = trace.generator, trace.state(step)
     assert isinstance(generator, TextGenerator)
@@ -500,19 +498,20 @@ def nearest_text(recipe: TextRecipe, trace: Trace, step: int, count: int) -> Nei
     first = int(np.searchsorted(ends, run.start, "right"))
     last = int(np.searchsorted(ends, run.start + run.length, "left"))
     end = run.place + run.length
-    text, line = index.where(run.place)
-    many = len(index.starts) > 1
+    document, line = index.locate(run.place)
+    documents = len(index.starts)
+    where = f" of document {document:,} of {documents:,}" if documents > 1 else ""
     quote = Quote(
-        text=_shown(index.data[run.place : end]),
+        text=_decode(index.data[run.place : end]),
         first=first + 1,
         last=last + 1,
-        where=f"line {line:,}" + (f" of document {text:,} of {len(index.starts):,}" * many),
-        before=_shown(index.data[max(0, run.place - AROUND) : run.place].rpartition(b"\0")[2]),
-        after=_shown(index.data[end : end + AROUND].partition(b"\0")[0]),
+        where=f"line {line:,}{where}",
+        before=_decode(index.data[max(0, run.place - AROUND) : run.place].rpartition(_GAP)[2]),
+        after=_decode(index.data[end : end + AROUND].partition(_GAP)[0]),
     )
     return Neighbours(trace=0, step=0, data=data, measured=measured, quote=quote)
 
 
-def _shown(raw: bytes) -> str:
-    """Bytes of UTF-8, cut anywhere, as text that is safe to show."""
+def _decode(raw: bytes) -> str:
+    """UTF-8 as text that is safe to show; incomplete characters at either end are dropped."""
     return clean(raw.decode("utf-8", "ignore"))

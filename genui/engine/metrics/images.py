@@ -1,4 +1,4 @@
-"""Metrics of models that draw images: diffusion models and GANs."""
+"""Metrics of image models: diffusion models and GANs."""
 
 import time
 from collections import defaultdict
@@ -15,12 +15,12 @@ from genui.engine.data.captions import COLOURS, STOP_WORDS, split_words
 from genui.engine.data.images import CaptionedImages, as_floats, load_images
 from genui.engine.metrics.distance import (
     CLASSIFIERS,
-    Drawn,
+    SampleSet,
     collapse,
     copying_share,
     measure_distribution,
     nearest,
-    pairs_of_a_caption,
+    sample_caption_pairs,
 )
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.sample.diffusion import DiffusionGenerator
@@ -30,24 +30,22 @@ from genui.protocol.registry import UNGUIDED
 from genui.recipes import DiffusionRecipe
 from genui.recipes.gan import GanRecipe
 
-# --- Diffusion models: right object, right colours, and how much of it is memory --------------
+# --- Diffusion models: object, colours, memorization ------------------------------------------
 
 DIFFUSION_SAMPLES = 100
-DISTRIBUTION_SAMPLES = 5000  # where the whole distribution is measured
+DISTRIBUTION_SAMPLES = 5000  # for `measure_distribution`
 BATCH = 100
 DIFFUSION_SETTINGS = ImageSettings(steps=12, guidance=2.0)
 COPY_ERROR = 0.003
-"""Mean squared error (range -1 to 1) under which a sample is its training image again."""
+"""Mean squared error (range -1 to 1) below which a sample is a copy of its training image."""
 
 _NAMES = list(COLOURS)
 _PALETTE = np.array(list(COLOURS.values()), np.float32) / 127.5 - 1  # [10, 3]
 
 
 def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> dict[str, str]:
-    """Right object, right colours, held-out names, and how much of it the canvas draws.
-
-    For a set of many images a caption, how near the samples are to its held-out images.
-    """
+    """The shares of right objects and colours, also for held-out names, and of memorized images;
+    for data with many images per caption `measure_distribution`."""
     if recipe.dataset in CLASSIFIERS and not recipe.data:
 
         def draw(captions: list[str], seeds: list[int]) -> NDArray[np.uint8]:
@@ -64,19 +62,15 @@ def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> di
         images.train, DIFFUSION_SAMPLES, replace=len(images.train) < DIFFUSION_SAMPLES
     )
     batch = images.batch(chosen, rng)
-    drawn = _draw(generator, batch.captions)
-    ranks = [_rank(images, *each) for each in zip(batch.captions, chosen, drawn, strict=True)]
-    errors = ((drawn - batch.rgb) ** 2).mean(axis=(1, 2, 3))
-    metrics = {
-        "trained captions": f"{_percent(r == 0 for r in ranks)}% right",
-    }
+    samples = _draw(generator, batch.captions)
+    ranks = [_rank(images, *each) for each in zip(batch.captions, chosen, samples, strict=True)]
+    errors = ((samples - batch.rgb) ** 2).mean(axis=(1, 2, 3))
+    metrics = {"trained captions": f"{_percent(r == 0 for r in ranks)}% right"}
     if images.scheme != "plain":
-        right = [_colours_right(c, d) for c, d in zip(batch.captions, drawn, strict=True)]
-        metrics["colours right"] = f"{_percent(right)}%"
+        metrics["colours right"] = f"{_percent(map(_colours_right, batch.captions, samples))}%"
     if images.held_pairs:
-        pairs = images.batch(chosen, rng, held_pairs=True)
-        drawn_pairs = _draw(generator, pairs.captions)
-        right = [_colours_right(c, d) for c, d in zip(pairs.captions, drawn_pairs, strict=True)]
+        captions = images.batch(chosen, rng, held_pairs=True).captions
+        right = map(_colours_right, captions, _draw(generator, captions))
         metrics["new colour pairs right"] = f"{_percent(right)}%"
     if len(images.held_out):
         metrics |= _held_out(generator, images, rng)
@@ -86,7 +80,7 @@ def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> di
         metrics["copying"] = _copying(generator, images)
     if (alone := word_variety(partial(_draw, generator), images)) is not None:
         metrics["a word alone"] = (
-            f"{alone.different:.1f} different images in {SEEDS} seeds; {alone.bearing:.0%} bear "
+            f"{alone.different:.1f} different images in {SEEDS} seeds; {alone.matching:.0%} bear "
             f"the word (at random {alone.chance:.0%})"
         )
     metrics["seeds differ by"] = f"{_spread(generator, batch.captions[:8]):.3f} rms"
@@ -98,7 +92,7 @@ def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> di
 
 
 def _draw(generator: DiffusionGenerator, captions: list[str]) -> NDArray[np.float32]:
-    """Samples float32 [B, 3, 32, 32] in -1 to 1, seeds 0, 1, …"""
+    """Samples float32 [B, 3, 32, 32] in -1 to 1, with seeds 0, 1, …"""
     rgb = generator.draw(captions, list(range(len(captions))), DIFFUSION_SETTINGS)
     return as_floats(rgb)
 
@@ -108,23 +102,23 @@ def _percent(hits: object) -> int:
     return round(100 * float(values.mean()))
 
 
-def _rank(images: CaptionedImages, caption: str, index: int, drawn: NDArray[np.float32]) -> int:
-    """How many other images in the same colours are nearer to what was drawn."""
+def _rank(images: CaptionedImages, caption: str, index: int, sample: NDArray[np.float32]) -> int:
+    """How many images in the caption's colours are nearer to the sample than image `index`."""
     candidates = images.draw_all(caption)
     if candidates is None:
         return len(images)
-    errors = ((candidates - drawn) ** 2).mean(axis=(1, 2, 3))
+    errors = ((candidates - sample) ** 2).mean(axis=(1, 2, 3))
     return int((errors < errors[index]).sum())
 
 
-def _colours_right(caption: str, drawn: NDArray[np.float32]) -> bool:
-    """Whether the ground (the commonest colour of the border) and, where the caption names
-    one, the figure (the commonest other colour) are the caption's."""
+def _colours_right(caption: str, sample: NDArray[np.float32]) -> bool:
+    """Whether the ground (the most frequent colour of the border) and the figure (the most frequent
+    other colour), if the caption names one, have the caption's colours."""
     words = caption.split()
     named = "on" in words[:-1] and words[-1] in COLOURS
     ground = words[-1] if named else "black"
-    pixels = drawn.transpose(1, 2, 0)[:, :, None, :] - _PALETTE
-    colour = (pixels**2).sum(-1).argmin(-1)  # [32, 32]
+    differences = sample.transpose(1, 2, 0)[:, :, None, :] - _PALETTE  # [32, 32, 10, 3]
+    colour = (differences**2).sum(-1).argmin(-1)  # [32, 32]
     border = np.concatenate((colour[0], colour[-1], colour[:, 0], colour[:, -1]))
     border_colour = int(np.bincount(border, minlength=len(_NAMES)).argmax())
     if _NAMES[border_colour] != ground:
@@ -138,25 +132,24 @@ def _colours_right(caption: str, drawn: NDArray[np.float32]) -> bool:
 def _held_out(
     generator: DiffusionGenerator, images: CaptionedImages, rng: np.random.Generator
 ) -> dict[str, str]:
-    """Names never trained: is the sample nearest to the true image of its name?"""
-    batch = images.batch(images.held_out, rng)
-    drawn = _draw(generator, batch.captions)
-    held = images.held_out
-    ranks = [_rank(images, *each) for each in zip(batch.captions, held, drawn, strict=True)]
+    """For names that were not trained, how often the true image is the nearest to the sample."""
+    captions = images.batch(images.held_out, rng).captions
+    samples = zip(captions, images.held_out, _draw(generator, captions), strict=True)
+    ranks = [_rank(images, *each) for each in samples]
     first, five = _percent(r == 0 for r in ranks), _percent(r < 5 for r in ranks)
     return {"names never trained": f"{first}% right first, {five}% among five"}
 
 
 def _copying(generator: DiffusionGenerator, images: CaptionedImages) -> str:
-    """The share of samples nearer to trained images than to as many that were held out."""
+    """The share of samples nearer to training images than to as many held-out images."""
     rng = np.random.default_rng(1)
-    names = images.default_captions(rng.choice(images.train, DIFFUSION_SAMPLES))
-    drawn = _draw(generator, names).reshape(DIFFUSION_SAMPLES, -1)
+    captions = images.default_captions(rng.choice(images.train, DIFFUSION_SAMPLES))
+    samples = _draw(generator, captions).reshape(DIFFUSION_SAMPLES, -1)
     train, held = (
         images.draw_in_colours_of("", indices).reshape(len(indices), -1)
         for indices in (images.train, images.held_out)
     )
-    share = copying_share(drawn, train, held)
+    share = copying_share(samples, train, held)
     return f"{share:.2f} are nearer to training than to as many held-out images (0.5: none)"
 
 
@@ -172,75 +165,75 @@ def _spread(generator: DiffusionGenerator, captions: list[str]) -> float:
 def _canvas_error(
     generator: DiffusionGenerator, captions: list[str], canvas: NDArray[np.float32]
 ) -> float:
-    """Mean squared error of the coarse image that the caption alone draws."""
+    """The mean squared error of the coarse image that the caption alone gives."""
     assert isinstance(generator.model, EDMDenoiser)
-    drawn = generator.model.draw_canvas(generator.token_ids(captions))
-    return float(F.mse_loss(drawn.float().cpu(), torch.from_numpy(canvas)))
+    predicted = generator.model.draw_canvas(generator.token_ids(captions))
+    return float(F.mse_loss(predicted.float().cpu(), torch.from_numpy(canvas)))
 
 
-# --- How many different images a model generates for a word that several images have ----------
+# --- Single words as captions: how varied the samples are -------------------------------------
 
-WORDS = 25  # that are tried
-LEAST = 5  # images that have a word, for it to be tried
-SEEDS = 8  # a word
+WORDS = 25
+LEAST = 5  # training images with a word in their name
+SEEDS = 8  # per word
 
 
 Draw = Callable[[list[str]], NDArray[np.float32]]
-"""Captions to samples [B, 3, 32, 32] in -1 to 1, from the seeds 0, 1, …"""
+"""Captions to samples [B, 3, 32, 32] in -1 to 1, with seeds 0, 1, …"""
 
 
 class WordVariety(NamedTuple):
-    """Means over single words as captions."""
+    """Means over words."""
 
-    different: float  # images that `SEEDS` samples of one word are nearest to, 1 to SEEDS
-    bearing: float  # share of the samples whose nearest image has the word in its name
-    chance: float  # the same share of images chosen from the set at random
+    different: float  # the number of images that are nearest to a sample, 1 to SEEDS
+    matching: float  # the share of samples whose nearest image has the word in its name
+    chance: float  # the same share for random images of the set
 
 
 def images_by_word(images: CaptionedImages) -> dict[str, frozenset[int]]:
-    """The trained images of each word that `LEAST` of their names have, and is no name."""
-    images_of: defaultdict[str, set[int]] = defaultdict(set)
+    """The training images of each word that at least `LEAST` names contain and none consists of."""
+    by_word: defaultdict[str, set[int]] = defaultdict(set)
     for index in images.train.tolist():
         for word in split_words(images.captions[index]):
-            images_of[word].add(index)
+            by_word[word].add(index)
     return {
         word: frozenset(indices)
-        for word, indices in sorted(images_of.items())
+        for word, indices in sorted(by_word.items())
         if len(indices) >= LEAST and word not in STOP_WORDS and word not in images.names
     }
 
 
 def word_variety(draw: Draw, images: CaptionedImages) -> WordVariety | None:
-    """Of words in the usual colours of the set; None where no word has several images."""
-    of_word = images_by_word(images)
-    if not of_word:
+    """The variety for words in the set's usual colours; None if no word has several images."""
+    by_word = images_by_word(images)
+    if not by_word:
         return None
     rng = np.random.default_rng(0)
-    words = rng.permutation(sorted(of_word))[:WORDS].tolist()
+    words = rng.permutation(sorted(by_word))[:WORDS].tolist()
     candidates = images.draw_in_colours_of("", images.train).reshape(len(images.train), -1)
-    different, bearing = [], []
+    different, matching = [], []
     for word in words:
-        generated = draw(images.add_default_colours([word]) * SEEDS).reshape(SEEDS, -1)
-        _, rows = nearest(generated, candidates)
-        matches = images.train[rows].tolist()
-        different.append(len(set(matches)))
-        bearing.append(np.mean([index in of_word[word] for index in matches]))
-    chance = np.mean([len(of_word[word]) / len(images.train) for word in words])
-    return WordVariety(float(np.mean(different)), float(np.mean(bearing)), float(chance))
+        samples = draw(images.add_default_colours([word]) * SEEDS).reshape(SEEDS, -1)
+        _, rows = nearest(samples, candidates)
+        indices = images.train[rows].tolist()
+        different.append(len(set(indices)))
+        matching.append(np.mean([index in by_word[word] for index in indices]))
+    chance = np.mean([len(by_word[word]) / len(images.train) for word in words])
+    return WordVariety(float(np.mean(different)), float(np.mean(matching)), float(chance))
 
 
 # --- GANs: quality, variety and speed ---------------------------------------------------------
 
-GAN_SAMPLES = 5000  # images measured in a classifier's features
-PAIRS = 512  # images, and as many of the same captions, compared pixel by pixel
-TIMED = 20  # images drawn one by one
+GAN_SAMPLES = 5000  # for `measure_distribution`
+PAIRS = 512  # of images with the same caption, for coverage and variety
+TIMED = 20  # images, one at a time
 
 GAN_SETTINGS = LatentSettings()
 
 
 def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]:
-    """Label to value with its unit: the distribution's figures where a classifier of the data is
-    shipped, and always the variety of a batch and the time an image takes."""
+    """`measure_distribution`, if a classifier of the data is shipped; the variety of a batch, and
+    the time per image."""
 
     def draw(captions: list[str], seeds: list[int]) -> np.ndarray:
         return generator.draw(captions, seeds, GAN_SETTINGS)
@@ -249,7 +242,7 @@ def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]
     if recipe.dataset in CLASSIFIERS and not recipe.data:
         metrics |= measure_distribution(draw, recipe.dataset, GAN_SAMPLES)
     images = load_images(recipe.dataset, recipe.data)
-    collapsed = collapse(*(_drawn(generator, images, part) for part in (0, 1)))
+    collapsed = collapse(*(_sample_pairs(generator, images, part) for part in (0, 1)))
     if "density, coverage" not in metrics:
         metrics["coverage"] = f"{collapsed['coverage']:.2f} of real images (k 5, 8×8 means)"
     metrics["variety of a batch"] = (
@@ -259,17 +252,17 @@ def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]
     return metrics
 
 
-def _drawn(generator: LatentGenerator, images: CaptionedImages, part: int) -> Drawn:
-    """Real images of a pair's first or second part, and generated ones of their captions."""
+def _sample_pairs(generator: LatentGenerator, images: CaptionedImages, part: int) -> SampleSet:
+    """The first (0) or second (1) images of the pairs, and generated ones with their captions."""
     pool = images.held_out if len(images.held_out) >= PAIRS else images.train
     rng = np.random.default_rng(0)
-    batch = images.batch(pairs_of_a_caption(images.captions, pool, PAIRS, rng)[part], rng)
+    batch = images.batch(sample_caption_pairs(images.captions, pool, PAIRS, rng)[part], rng)
     rgb = generator.draw(batch.captions, [part * PAIRS + i for i in range(PAIRS)], GAN_SETTINGS)
-    return Drawn(batch.rgb, as_floats(rgb))
+    return SampleSet(batch.rgb, as_floats(rgb))
 
 
 def _milliseconds(generator: LatentGenerator, caption: str) -> float:
-    """The fastest of TIMED images, which other work disturbed the least."""
+    """The time for an image: the fastest of TIMED, which is least affected by other work."""
     times = []
     for seed in range(TIMED):
         begin = time.perf_counter()

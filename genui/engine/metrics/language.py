@@ -1,4 +1,4 @@
-"""Metrics of models that write text and code."""
+"""Metrics of text and code models."""
 
 import ast
 import builtins
@@ -24,14 +24,14 @@ from genui.protocol import TextSettings
 from genui.protocol.registry import KINDS
 from genui.recipes import TextRecipe
 
-# --- Code: is it code, does it fill gaps, is it predicted better than by a compressor ---------
+# --- Code: syntax, gaps, and compression ------------------------------------------------------
 
-TOKENS = 1000  # of a function
-LONGEST = 16  # tokens that fill a gap
+TOKENS = 1000  # per function, at most
+LONGEST = 16  # tokens in a gap, at most
 BEAMS = 4
-FUNCTIONS, GAPS = 200, 400  # measured
+FUNCTIONS, GAPS = 200, 400
 CODE_BATCH = 50
-MARGIN = 120  # characters before and after an identifier that is masked, at least
+MARGIN = 120  # characters before and after a masked identifier, at least
 
 
 def _usual() -> TextSettings:
@@ -42,11 +42,11 @@ def _usual() -> TextSettings:
 
 USUAL = _usual()
 FREE = msgspec.structs.replace(USUAL, grammar="none", dry=0.0)
-"""As usual, but nothing is refused and runs may be repeated."""
+"""The usual settings without the grammar and DRY."""
 
 
 def measure_code(generator: TextGenerator, data: TextData) -> dict[str, str]:
-    """How many functions parse, gaps filled, and bits a byte of xz beside the model's."""
+    """The share of functions that parse and of gaps that are restored, and xz's bits per byte."""
     share = sum(map(parses, functions(generator, FUNCTIONS))) / FUNCTIONS
     free = sum(map(parses, functions(generator, FUNCTIONS, FREE))) / FUNCTIONS
     metrics = {
@@ -60,7 +60,7 @@ def measure_code(generator: TextGenerator, data: TextData) -> dict[str, str]:
         greedy = np.mean(restore_names(generator, masked, width=1))
         base = np.mean([one.name == usual for one in masked])
         metrics["gaps"] = (
-            f"{right:.0%} of {len(masked)} masked identifiers of held-out modules restore_names "
+            f"{right:.0%} of {len(masked)} masked identifiers of held-out modules restored "
             f"(likeliest of {BEAMS} beams; greedily {greedy:.0%}; always '{usual}' {base:.0%})"
         )
     train, held = ("".join(part).encode() for part in (data.train, data.validation))
@@ -69,16 +69,13 @@ def measure_code(generator: TextGenerator, data: TextData) -> dict[str, str]:
     return metrics
 
 
-# --- functions ---------------------------------------------------------------------------------
-
-
 def functions(
     generator: TextGenerator, count: int, settings: TextSettings = USUAL
 ) -> Iterator[str]:
-    """Top-level functions that the model writes, from seeds 0, 1, …
+    """Top-level functions generated with seeds 0, 1, …
 
-    They are written as code is unless it is asked otherwise. Each goes from "def" to the next
-    line at the margin; one that has no end after TOKENS is cut after its last whole line.
+    Each goes from "def" to the next line without indentation; if there is none within TOKENS, to
+    its last complete line.
     """
     settings = msgspec.structs.replace(settings, tokens=TOKENS)
     prompt = generator.tokenizer.encode("\n\n\ndef")
@@ -101,7 +98,7 @@ def _first_function(text: str) -> str:
 
 
 def parses(source: str) -> bool:
-    """Whether this interpreter reads it as Python."""
+    """Whether it is valid Python for this interpreter."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes in strings
@@ -111,12 +108,9 @@ def parses(source: str) -> bool:
     return True
 
 
-# --- gaps ------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Masked:
-    """An identifier in its module, and what stands before and after it."""
+    """An identifier, with the text before and after it in its module."""
 
     prefix: str
     name: str
@@ -124,10 +118,8 @@ class Masked:
 
 
 def identifiers(source: str) -> list[tuple[str, int]]:
-    """Names in a module that somebody chose, and where each begins, in characters.
-
-    Neither keywords nor builtins, and no single letters. Empty where it cannot be read.
-    """
+    """The identifiers of a module and their positions in characters, without keywords, builtins
+    and single letters; [] if the module is not valid."""
     starts = np.cumsum([0, *(len(line) for line in source.splitlines(keepends=True))]).tolist()
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
@@ -136,28 +128,27 @@ def identifiers(source: str) -> list[tuple[str, int]]:
     return [
         (token.string, starts[token.start[0] - 1] + token.start[1])
         for token in tokens
-        if token.type == tokenize.NAME and len(token.string) > 1 and _chosen(token.string)
+        if token.type == tokenize.NAME
+        and len(token.string) > 1
+        and not keyword.iskeyword(token.string)
+        and not hasattr(builtins, token.string)
     ]
 
 
-def _chosen(name: str) -> bool:
-    return not keyword.iskeyword(name) and not hasattr(builtins, name)
-
-
 def masked_identifiers(modules: Iterable[str], count: int, seed: int = 0) -> list[Masked]:
-    """`count` of the identifiers of these modules, drawn without replacement."""
-    every = [
+    """`count` random identifiers of these modules, without replacement."""
+    candidates = [
         Masked(module[:at], name, module[at + len(name) :])
         for module in modules
         for name, at in identifiers(module)
         if MARGIN <= at <= len(module) - MARGIN
     ]
-    order = np.random.default_rng(seed).permutation(len(every))[:count]
-    return [every[at] for at in order]
+    order = np.random.default_rng(seed).permutation(len(candidates))[:count]
+    return [candidates[i] for i in order]
 
 
 def most_frequent(modules: Iterable[str]) -> str:
-    """The identifier that a guesser who knows only these modules always names."""
+    """The most frequent identifier: the constant guess with the best accuracy."""
     counts = Counter(name for module in modules for name, _ in identifiers(module))
     return counts.most_common(1)[0][0]
 
@@ -165,10 +156,7 @@ def most_frequent(modules: Iterable[str]) -> str:
 def restore_names(
     generator: TextGenerator, masked: Iterable[Masked], width: int = BEAMS
 ) -> list[bool]:
-    """Whether the likeliest filling of each gap is the identifier that was there.
-
-    It is sought among `width` beams; with 1 it is what greedy choosing writes.
-    """
+    """Whether beam search with `width` beams restores each identifier; 1 is greedy search."""
     tokenizer, context = generator.tokenizer, generator.model.context
     right = []
     for one in masked:
@@ -178,13 +166,10 @@ def restore_names(
     return right
 
 
-# --- prediction ------------------------------------------------------------------------------
-
-
 def xz_bits_per_byte(train: bytes, held: bytes) -> float:
-    """What `xz -9e` needs for each byte of `held` once it has read `train`: its dictionary.
+    """The bits per byte that `xz -9e` needs for `held` after `train`.
 
-    The window is made as large as both, where -9e alone would have 64 MB.
+    The dictionary is as large as both; -9e alone has 64 MB.
     """
     size = 1 << max(20, (len(train) + len(held)).bit_length())
     chain = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": size}]
@@ -195,19 +180,19 @@ def xz_bits_per_byte(train: bytes, held: bytes) -> float:
     return 8 * (compressed(train + held) - compressed(train)) / len(held)
 
 
-# --- How well a text model predicts what it never saw, and whether its code is code -----------
+# --- Text: held-out loss and copying ----------------------------------------------------------
 
 TEXT_BATCH = 16
-COPY_SAMPLES = 12  # of 400 tokens
+COPY_SAMPLES = 12  # of 400 tokens each
 
 
 def measure_text(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
-    """Validation loss on the whole held-out split, and how much is measure_copying."""
+    """The loss on the whole validation split, and the share that is copied."""
     return _measure_text(generator, recipe, load_text(recipe.dataset, recipe.data))
 
 
 def measure_code_model(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
-    """`measure_code`, which a reader of code cares for most, and then as of any text."""
+    """`measure_code`, then the metrics of text."""
     data = load_text(recipe.dataset, recipe.data)
     return measure_code(generator, data) | _measure_text(generator, recipe, data)
 
@@ -225,7 +210,7 @@ def _measure_text(generator: TextGenerator, recipe: TextRecipe, data: TextData) 
 
 
 def measure_copying(generator: TextGenerator, recipe: TextRecipe, data: TextData) -> dict[str, str]:
-    """How much of what it writes stands verbatim in the training text, beside what chance has."""
+    """How much of the generated text is copied from the training text (`copying`)."""
     settings = TextSettings(tokens=400)
     written = [
         generator.write(recipe.sample_prompt, seed, settings).encode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Metrics of models of music: rules of part-writing, copying, and how well Bach is predicted."""
+"""Metrics of music models: rules of part-writing, copying, and the loss on Bach's chorales."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,18 +23,18 @@ from genui.protocol.chorale import VOICES
 from genui.protocol.registry import KINDS
 from genui.recipes import MusicRecipe
 
-# --- Rules of part-writing that can be counted: parallels, and the ranges of voices -----------
+# --- Rules of part-writing --------------------------------------------------------------------
 
 RANGES = ((60, 79), (55, 72), (48, 67), (40, 62))
-"""What textbooks let a choir sing: soprano C4 to G5, alto G3 to C5, tenor C3 to G4, bass E2 to
-D4, as MIDI numbers (Aldwell & Schachter, Harmony and Voice Leading, chapter 6)."""
+"""The ranges of the voices in textbooks, as MIDI numbers: soprano C4 to G5, alto G3 to C5, tenor C3
+to G4, bass E2 to D4 (Aldwell & Schachter, Harmony and Voice Leading, chapter 6)."""
 
 
 class Faults(NamedTuple):
     """How often a piece breaks each rule."""
 
-    fifths: int  # perfect fifths moving in parallel, between any two voices
-    octaves: int  # the same of octaves and unisons
+    fifths: int  # parallel perfect fifths, between any two voices
+    octaves: int  # parallel octaves and unisons
     out_of_range: int  # notes outside RANGES
     crossings: int  # sixteenths at which a voice is above the one above it
 
@@ -64,7 +64,7 @@ def faults(notes: Sequence[Note], sixteenths: int) -> Faults:
 
 
 def sonorities(notes: Sequence[Note], sixteenths: int) -> list[Sonority]:
-    """What the four voices sound at each sixteenth; None where one is silent."""
+    """The pitches of the four voices at each sixteenth; None for a silent voice."""
     grid: list[list[int | None]] = [[None] * len(VOICES) for _ in range(sixteenths)]
     for note in notes:
         for at in range(note.first, min(note.last, sixteenths)):
@@ -73,18 +73,18 @@ def sonorities(notes: Sequence[Note], sixteenths: int) -> list[Sonority]:
 
 
 def _parallel(before: Sonority, after: Sonority, one: int, other: int) -> int | None:
-    """The interval, in semitones within the octave, that two voices keep while both move the
-    same way; None where they do not."""
+    """The interval, in semitones modulo 12, that two voices keep while they move in the same
+    direction; None if they do not."""
     upper, lower, upper2, lower2 = before[one], before[other], after[one], after[other]
     if upper is None or lower is None or upper2 is None or lower2 is None:
         return None
-    if (upper2 - upper) * (lower2 - lower) <= 0:  # one stays, or they move apart or together
+    if (upper2 - upper) * (lower2 - lower) <= 0:  # oblique or contrary motion
         return None
     interval = (upper - lower) % 12
     return interval if interval == (upper2 - lower2) % 12 else None
 
 
-# --- Whether music is copied: its longest run that stands note for note in the training pieces
+# --- Copying: the longest run of notes that is in a training piece ----------------------------
 
 SILENT = 127  # in place of a MIDI number
 _SPREAD = 256
@@ -100,7 +100,7 @@ class MusicRun(NamedTuple):
 
 
 class Pieces:
-    """An index of pieces; a run in another key is the same run."""
+    """An index of pieces in which transposed runs match too."""
 
     def __init__(self, pieces: Sequence[Sequence[Sonority]]) -> None:
         self._starts = np.cumsum([0, *(len(piece) for piece in pieces)])
@@ -109,18 +109,18 @@ class Pieces:
         self._moves = np.concatenate([move for _, move in chords])
 
     def longest(self, piece: Sequence[Sonority]) -> MusicRun:
-        """The longest run of sixteenths in which all four voices are those of an indexed piece,
-        or those moved by one interval; of equals the first. Its length is 0 where none is."""
+        """The first of the longest runs in which all four voices match an indexed piece, perhaps
+        transposed; its length is 0 if there is none."""
         shapes, moves = _chords(piece)
         best = MusicRun(0, 0, 0, 0)
-        runs = np.zeros(len(self._shapes), np.int32)
+        runs = np.zeros(len(self._shapes), np.int32)  # the length of the run that ends there
         for at, (shape, move) in enumerate(zip(shapes, moves, strict=True)):
             same = self._shapes == shape
-            # A run goes on where the bass moved as it did there; else it begins here.
-            on = np.zeros_like(runs)
-            on[1:] = runs[:-1]
-            on[self._starts[:-1]] = 0
-            runs = np.where(same, np.where(self._moves == move, on, 0) + 1, 0).astype(np.int32)
+            # A run continues if the bass moves by the same interval; otherwise it begins here.
+            before = np.zeros_like(runs)
+            before[1:] = runs[:-1]
+            before[self._starts[:-1]] = 0
+            runs = np.where(same, np.where(self._moves == move, before, 0) + 1, 0).astype(np.int32)
             longest = int(runs.max(initial=0))
             if longest > best.sixteenths:
                 end = int(runs.argmax())
@@ -131,7 +131,8 @@ class Pieces:
 
 
 def _chords(piece: Sequence[Sonority]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Each sixteenth as a number that every key shares, and the bass's move to it."""
+    """Each sixteenth's chord as a number that is the same in every key, and the bass's interval
+    from the sixteenth before: [sixteenths] each."""
     grid = np.array(
         [[SILENT if p is None else p for p in column] for column in piece], np.int64
     ).reshape(-1, len(chorale.VOICES))
@@ -143,23 +144,20 @@ def _chords(piece: Sequence[Sonority]) -> tuple[NDArray[np.int64], NDArray[np.in
     return shape, np.diff(bass, prepend=bass[:1] if len(bass) else [0])
 
 
-def sonorities_of(piece: Chorale) -> list[Sonority]:
-    """What a chorale sounds at each sixteenth."""
+def chorale_sonorities(piece: Chorale) -> list[Sonority]:
+    """The pitches of a chorale at each sixteenth."""
     return [tuple(int(p) if p else None for p in column) for column in piece.pitch]
 
 
 @lru_cache(maxsize=2)
 def training_pieces(recipe: MusicRecipe) -> tuple[tuple[Chorale, ...], Pieces]:
-    """What a model was trained on, and its index."""
+    """The training pieces and their index."""
     pieces = load_music(recipe)["train"]
-    return pieces, Pieces([sonorities_of(piece) for piece in pieces])
+    return pieces, Pieces([chorale_sonorities(piece) for piece in pieces])
 
 
 def nearest_music(recipe: MusicRecipe, trace: Trace, step: int, count: int) -> Neighbours:
-    """The longest run of what was written that a training piece has, in any key.
-
-    `count` is of images.
-    """
+    """A quote of the longest run that is in a training piece, in any key; `count` is ignored."""
     assert isinstance(trace.generator, MusicGenerator)
     state: MusicState = trace.state(step)
     grid = score.Grid(state.leads, state.given.sixteenths if state.given is not None else None)
@@ -176,7 +174,7 @@ def nearest_music(recipe: MusicRecipe, trace: Trace, step: int, count: int) -> N
     piece = pieces[run.piece]
     bar = (piece.opening.begins + run.place) // piece.opening.bar + 1
     quote = Quote(
-        text=_told(grid.notes(), run.start, end, chorale.has_flats(state.opening.key)),
+        text=_spell_notes(grid.notes(), run.start, end, chorale.has_flats(state.opening.key)),
         first=min(steps, default=1),
         last=max(steps, default=1),
         where=f"BWV {piece.bwv}, from bar {bar}: {run.sixteenths / chorale.QUARTER:g} quarters",
@@ -187,27 +185,21 @@ def nearest_music(recipe: MusicRecipe, trace: Trace, step: int, count: int) -> N
 
 
 def written(state: MusicState) -> list[int]:
-    """The tokens of a state, as they were written."""
-    read = (
-        state.token_ids.since(state.prompt) % chorale.INPUTS
-    )  # after the key and the leading voices
-    return [chorale.HOLD if token >= chorale.SIZE else token for token in read.tolist()]
+    """The tokens of a state, decoded from its inputs."""
+    inputs = state.token_ids.since(state.prompt) % chorale.INPUTS
+    return [chorale.HOLD if token >= chorale.SIZE else token for token in inputs.tolist()]
 
 
-def _told(heard: Sequence[score.Note], first: int, end: int, flats: bool) -> str:
-    """Each voice's notes within a run, on a line of its own."""
-    return "\n".join(
-        f"{name}: "
-        + " ".join(
-            chorale.spell(note.pitch, flats)
-            for note in heard
-            if note.voice == voice and note.last > first and note.first < end
-        )
-        for voice, name in enumerate(chorale.VOICES)
-    )
+def _spell_notes(notes: Sequence[score.Note], first: int, end: int, flats: bool) -> str:
+    """The notes between two sixteenths as text, a line for each voice."""
+    lines = []
+    for voice, name in enumerate(chorale.VOICES):
+        sung = [n for n in notes if n.voice == voice and n.last > first and n.first < end]
+        lines.append(f"{name}: " + " ".join(chorale.spell(n.pitch, flats) for n in sung))
+    return "\n".join(lines)
 
 
-# --- Many pieces at once, for measuring: quicker than one after the other, and rounded otherwise
+# --- Batches of pieces ------------------------------------------------------------------------
 
 
 def write_pieces(
@@ -217,75 +209,73 @@ def write_pieces(
     seeds: Sequence[int],
     settings: TextSettings,
 ) -> list[score.Grid]:
-    """A piece a seed, each as `MusicGenerator` would write it but for rounding.
-
-    Those that have ended are read on with silence until all have.
-    """
+    """A piece for each seed, sampled as by `MusicGenerator` but as one batch; logits agree to
+    rounding. Pieces that have ended are padded with zeros."""
     leads = chorale.MELODY_FIRST
     grids = [score.Grid(leads) for _ in seeds]
     sounds = [[chorale.HOLD] * len(chorale.VOICES) for _ in seeds]
-    read = np.tile(np.array(chorale.opening_inputs(leads, opening), np.int64), (len(seeds), 1))
-    reader = RowReader(model, machine, len(seeds), read.shape[1])
+    inputs = np.tile(np.array(chorale.opening_inputs(leads, opening), np.int64), (len(seeds), 1))
+    reader = RowReader(model, machine, len(seeds), inputs.shape[1])
     for step in range(settings.tokens):
         if all(grid.next is None for grid in grids):
             break
-        logits = reader.logits(read)
+        logits = reader.logits(inputs)
         column = np.zeros(len(seeds), np.int64)
-        for at, (grid, seed) in enumerate(zip(grids, seeds, strict=True)):
+        for i, (grid, seed) in enumerate(zip(grids, seeds, strict=True)):
             slot = grid.next
             if slot is None:
                 continue
-            allowed = mask_slot(logits[at], slot, leads, grid.sixteenths)
-            chosen = distribution(allowed, settings).probability
-            token = pick(chosen, uniform(seed, step + 1)).token
+            masked = mask_slot(logits[i], slot, leads, grid.sixteenths)
+            probability = distribution(masked, settings).probability
+            token = pick(probability, uniform(seed, step + 1)).token
             grid.write(token)
             if token not in (chorale.HOLD, chorale.END):
-                sounds[at][slot.voice] = token
-            following = grid.next
-            place = chorale.beat_position(following, leads, opening) if following is not None else 0
-            column[at] = chorale.input_id(token, sounds[at][slot.voice], slot.voice, place)
-        read = np.concatenate([read, column[:, None]], axis=1)
+                sounds[i][slot.voice] = token
+            after = grid.next
+            position = 0 if after is None else chorale.beat_position(after, leads, opening)
+            column[i] = chorale.input_id(token, sounds[i][slot.voice], slot.voice, position)
+        inputs = np.concatenate([inputs, column[:, None]], axis=1)
     return grids
 
 
-# --- How well a model of music predicts Bach, and how it keeps the rules that he kept ---------
+# --- The metrics ------------------------------------------------------------------------------
 
-PIECES = 20  # written for the card
+PIECES = 20  # generated pieces
 OPENINGS = ("G major, 4/4, upbeat", "G minor, 4/4, upbeat", "D major, 4/4", "A minor, 3/4, upbeat")
 
 
 def measure_music(generator: MusicGenerator, recipe: MusicRecipe) -> dict[str, str]:
-    """Of the test split nats a token and a note; of pieces it writes the faults, beside Bach's."""
+    """The loss on the test split, and the faults and copies in generated pieces and in Bach's."""
     parts = load_music(recipe)
     nats = likelihood(generator, parts["test"])
     written = pieces(generator, PIECES)
-    its = [faults(grid.notes(), grid.complete) for grid in written]
-    bach = [faults(heard(piece), len(piece.pitch)) for piece in parts["test"]]
+    own = [faults(grid.notes(), grid.complete) for grid in written]
+    bach = [faults(chorale_notes(piece), len(piece.pitch)) for piece in parts["test"]]
     lengths = sum(g.complete for g in written), sum(len(p.pitch) for p in parts["test"])
     _, index = training_pieces(recipe)
     runs = [index.longest(sonorities(g.notes(), g.complete)).sixteenths for g in written]
-    real_runs = [index.longest(sonorities_of(p)).sixteenths for p in parts["test"][:PIECES]]
+    real_runs = [index.longest(chorale_sonorities(p)).sixteenths for p in parts["test"][:PIECES]]
     return {
         "test loss": f"{nats.sum() / len(nats):.3f} nats a token",
         "a note": f"{nats.sum() / count_notes(parts['test']):.2f} nats a note begun, test split",
-        "parallels": f"{_rate(its, 'parallels', lengths[0]):.1f} in 100 quarters, of {PIECES} "
-        f"pieces; Bach {_rate(bach, 'parallels', lengths[1]):.1f}",
-        "out of range": f"{_rate(its, 'out_of_range', lengths[0]):.1f} notes in 100 quarters; "
-        f"Bach {_rate(bach, 'out_of_range', lengths[1]):.1f}",
+        "parallels": f"{_per_100(own, 'parallels', lengths[0]):.1f} in 100 quarters, of {PIECES} "
+        f"pieces; Bach {_per_100(bach, 'parallels', lengths[1]):.1f}",
+        "out of range": f"{_per_100(own, 'out_of_range', lengths[0]):.1f} notes in 100 quarters; "
+        f"Bach {_per_100(bach, 'out_of_range', lengths[1]):.1f}",
         "copied": f"longest run {np.median(runs) / chorale.QUARTER:g} quarters in the median "
         f"piece; of Bach's test pieces {np.median(real_runs) / chorale.QUARTER:g}",
     }
 
 
 def likelihood(generator: MusicGenerator, pieces: Sequence[Chorale]) -> NDArray[np.float64]:
-    """Nats of every token of the pieces, no voice leading."""
+    """The loss in nats of every token of the pieces, without leading voices."""
     return np.concatenate([held_out(generator.model, p, generator.machine) for p in pieces])
 
 
 def pieces(
     generator: MusicGenerator, count: int, settings: TextSettings | None = None
 ) -> list[score.Grid]:
-    """Pieces written as the app and the shell do unless told otherwise, from OPENINGS in turn."""
+    """Pieces with the default settings, if no others are given, with OPENINGS in turn."""
     usual = settings or KINDS["transformer", "music"].defaults
     assert isinstance(usual, TextSettings)
     grids: list[score.Grid] = []
@@ -297,15 +287,12 @@ def pieces(
     return grids
 
 
-def heard(piece: Chorale) -> list[score.Note]:
-    """The notes of a chorale."""
-    return [
-        n
-        for voice in range(4)
-        for n in score.notes_of_voice(voice, piece.tokens[:, voice].tolist())
-    ]
+def chorale_notes(piece: Chorale) -> list[score.Note]:
+    """The notes of a chorale, voice by voice."""
+    voices = (score.notes_of_voice(v, piece.tokens[:, v].tolist()) for v in range(len(VOICES)))
+    return [note for notes in voices for note in notes]
 
 
-def _rate(faults_of: Sequence[Faults], name: str, sixteenths: int) -> float:
-    """How many in 100 quarters."""
+def _per_100(faults_of: Sequence[Faults], name: str, sixteenths: int) -> float:
+    """The number of faults per 100 quarters."""
     return 100 * chorale.QUARTER * sum(getattr(one, name) for one in faults_of) / max(1, sixteenths)

@@ -1,7 +1,7 @@
 """Train on synthetic images, test on real ones.
 
-The classification accuracy score (Ravuri & Vinyals 2019), beside the accuracy of the same
-classifier trained for as many steps on as many real images.
+The classification accuracy score (Ravuri & Vinyals 2019), compared with the same classifier trained
+for as many steps on as many real images.
 """
 
 from collections.abc import Callable
@@ -16,20 +16,21 @@ from genui.base.errors import MisuseError
 from genui.engine import device
 from genui.engine.data.image_files import load_folder
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
-from genui.engine.metrics.classifiers import ImageClassifier, images_of
+from genui.engine.metrics.classifiers import ImageClassifier, render_images
 from genui.engine.models.classifiers import ConvNet
+from genui.engine.models.linear import accuracy
 from genui.engine.train.classifier import ImageClassifierTask
 from genui.engine.train.optimizer import Optimizers, gradient_norm
 from genui.engine.train.task import players_of
 from genui.recipes.classifier import ImageClassifierRecipe
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is trained on, the steps done and the number of steps."""
+"""Called with the name of the training data, the steps done and the number of steps."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """A classifier by what it was trained on; `right` is its share of the real test set."""
+    """A classifier by its training data; `right` is its accuracy on the real test set."""
 
     trained_on: str
     images: int
@@ -38,11 +39,11 @@ class Score:
 
 @dataclass(frozen=True)
 class SyntheticScores:
-    """The scores, and what both classifiers have in common."""
+    """The scores, and the facts that hold for both classifiers."""
 
     scores: tuple[Score, ...]
     labels: int
-    test: int  # real images they were tested on
+    test: int  # real test images
     steps: int
     notes: tuple[str, ...] = ()
 
@@ -50,31 +51,32 @@ class SyntheticScores:
 def score_synthetic(
     folder: Path, dataset: str, steps: int, seed: int, progress: Progress
 ) -> SyntheticScores:
-    """How well the images in `folder`, whose captions are labels of `dataset`, train a classifier.
+    """The scores of classifiers trained on `dataset` and on the images of `folder`, whose captions
+    are labels of `dataset`.
 
-    Raises MisuseError where no caption is a label, or only one is; and what `load_folder` and
+    Raises MisuseError if fewer than two labels are captions, and what `load_folder` and
     `load_labelled_images` raise.
     """
     real = load_labelled_images(dataset)
-    generated, notes = _labelled_as(real, folder)
+    generated, notes = _load_generated(real, folder)
     rng = np.random.default_rng(seed)
     count = min(len(generated.train), len(real.train))
     few = replace(real, train=np.sort(rng.choice(real.train, count, replace=False)))
     generated = replace(generated, train=generated.train[:count])
-    rgb, targets = images_of(real, real.held_out)
+    rgb, targets = render_images(real, real.held_out)
     scores = []
     for name, data in (("real", few), ("generated", generated)):
         classifier = train_classifier(
             data, steps, seed, lambda done, name=name: progress(name, done, steps)
         )
-        scores.append(Score(name, count, _right(classifier, rgb, targets)))
+        scores.append(Score(name, count, accuracy(classifier.probabilities(rgb), targets)))
     return SyntheticScores(tuple(scores), len(real.labels), len(targets), steps, notes)
 
 
 def train_classifier(
     data: LabelledImages, steps: int, seed: int, progress: Callable[[int], None]
 ) -> ImageClassifier:
-    """A classifier trained for so many steps of 128 images, with the usual augmentation."""
+    """A classifier trained for `steps` steps of 128 images, with the usual augmentation."""
     recipe = ImageClassifierRecipe(
         name="worth", dataset=data.images.name, steps=steps, seed=seed, warmup=min(100, steps)
     )
@@ -92,15 +94,15 @@ def train_classifier(
     return ImageClassifier(task.model, data.labels)
 
 
-def _labelled_as(real: LabelledImages, folder: Path) -> tuple[LabelledImages, tuple[str, ...]]:
-    """The folder's images under the labels of the real ones, all to train on."""
+def _load_generated(real: LabelledImages, folder: Path) -> tuple[LabelledImages, tuple[str, ...]]:
+    """The folder's images with the labels of the real data, all for training, and notes."""
     images = load_folder(folder)
-    number = {label: i for i, label in enumerate(real.labels)}
-    targets = np.array([number.get(caption, -1) for caption in images.captions])
+    index = {label: i for i, label in enumerate(real.labels)}
+    targets = np.array([index.get(caption, -1) for caption in images.captions])
     known = np.flatnonzero(targets >= 0)
-    kinds = np.unique(targets[known])
-    if len(kinds) < 2:
-        matches = f"only {real.labels[kinds[0]]!r}" if len(kinds) else "none"
+    present = np.unique(targets[known])
+    if len(present) < 2:
+        matches = f"only {real.labels[present[0]]!r}" if len(present) else "none"
         raise MisuseError(
             f"{folder}: of the {len(real.labels)} labels of {real.images.name} its captions "
             f"have {matches}; generate without --prompt, so that there are images of every label"
@@ -108,7 +110,7 @@ def _labelled_as(real: LabelledImages, folder: Path) -> tuple[LabelledImages, tu
     notes = list(images.notes)
     if len(known) < len(targets):
         notes.append(f"{len(targets) - len(known):,} captions are not labels and were left out")
-    missing = len(real.labels) - len(kinds)
+    missing = len(real.labels) - len(present)
     if missing:
         notes.append(f"{missing} of {len(real.labels)} labels have no generated image")
     order: NDArray[np.int64] = np.random.default_rng(0).permutation(known)
@@ -120,9 +122,3 @@ def _labelled_as(real: LabelledImages, folder: Path) -> tuple[LabelledImages, tu
         held_out=np.empty(0, np.int64),
     )
     return data, tuple(notes)
-
-
-def _right(
-    classifier: ImageClassifier, rgb: NDArray[np.uint8], targets: NDArray[np.int64]
-) -> float:
-    return float((classifier.probabilities(rgb).argmax(1) == targets).mean())

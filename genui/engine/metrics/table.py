@@ -1,7 +1,6 @@
-"""Models of any family on the same data, as the rows of one table.
+"""A table of models of any family that were trained on the same data.
 
-Everything is measured as `distance.py` says, in the features of the classifier trained here
-on that data; the first row is that of as many real training images.
+The metrics are those of `distance.Distribution`. The first row has them for real training images.
 """
 
 import time
@@ -13,8 +12,8 @@ import numpy as np
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import ImageClassifier, images_of
-from genui.engine.metrics.distance import CLASSIFIERS, Distribution, Ruler
+from genui.engine.metrics.classifiers import ImageClassifier, render_images
+from genui.engine.metrics.distance import CLASSIFIERS, Distribution, Evaluator
 from genui.engine.sample.diffusion import BatchGenerator
 from genui.logs.native import training_minutes
 from genui.protocol.registry import KINDS
@@ -24,30 +23,27 @@ BATCH = 50
 REAL = "real images"
 
 Progress = Callable[[str, int, int], None]
-"""Called with the model, how many samples it has generated and how many there will be."""
+"""Called with the model, the number of samples so far, and the number in all."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model; `found` is None where it could not be measured, and `fault` says why.
-
-    A sample's milliseconds are those of drawing in batches of BATCH on this machine.
-    """
+    """One model; if it could not be measured, `found` is None and `fault` says why."""
 
     model: str
     family: str = ""
     parameters: int = 0
     minutes: float | None = None  # of training
-    milliseconds: float | None = None  # a sample
+    milliseconds: float | None = None  # per sample, in batches of BATCH on this machine
     found: Distribution | None = None
     fault: str = ""
 
 
 def check(models: Sequence[str]) -> tuple[list[ModelInfo], str]:
-    """The models and the data set they share.
+    """The models and their data set.
 
-    Raises MisuseError where one draws no images, they were trained on different data, or no
-    classifier of that data is shipped; and what `find_model` raises.
+    Raises MisuseError if one does not draw images, they have different data, or no classifier of
+    the data is shipped; and what `find_model` raises.
     """
     infos = [find_model(model) for model in models]
     for model, info in zip(models, infos, strict=True):
@@ -70,25 +66,25 @@ def check(models: Sequence[str]) -> tuple[list[ModelInfo], str]:
 
 
 def rows(models: Sequence[str], count: int, progress: Progress) -> Iterator[Row]:
-    """The real images' row and then one a model, each when it is measured; as `check`."""
+    """The row of the real images, then one for each model. Raises what `check` raises."""
     infos, dataset = check(models)
     progress("the test set", 0, count)
-    ruler = Ruler(ImageClassifier.load(CLASSIFIERS[dataset]), load_labelled_images(dataset))
-    yield Row(REAL, found=_real(ruler, count))
+    evaluator = Evaluator(ImageClassifier.load(CLASSIFIERS[dataset]), load_labelled_images(dataset))
+    yield Row(REAL, found=_real(evaluator, count))
     for model, info in zip(models, infos, strict=True):
         try:
-            yield _row(model, info, ruler, count, progress)
+            yield _row(model, info, evaluator, count, progress)
         except GenuiError as fault:
             yield Row(model, info.family, info.parameters, fault=str(fault))
 
 
-def _row(model: str, info: ModelInfo, ruler: Ruler, count: int, progress: Progress) -> Row:
+def _row(model: str, info: ModelInfo, evaluator: Evaluator, count: int, progress: Progress) -> Row:
     generator = find_and_load(model)
     if not isinstance(generator, BatchGenerator):
         raise MisuseError(f"{model}: draws no batches of images")
     kind = KINDS[info.family, info.medium]
     settings = kind.for_data or kind.defaults
-    captions = ruler.captions(count)
+    captions = evaluator.captions(count)
     parts, seconds = [], 0.0
     for at in range(0, count, BATCH):
         progress(model, at, count)
@@ -102,12 +98,12 @@ def _row(model: str, info: ModelInfo, ruler: Ruler, count: int, progress: Progre
         info.parameters,
         training_minutes(info),
         1000 * seconds / count,
-        ruler.measure(np.concatenate(parts), captions),
+        evaluator.measure(np.concatenate(parts), captions),
     )
 
 
-def _real(ruler: Ruler, count: int) -> Distribution:
-    """As many training images: what a model that knew the data perfectly would have."""
-    chosen = np.random.default_rng(0).choice(ruler.data.train, count, replace=False)
-    rgb, targets = images_of(ruler.data, chosen)
-    return ruler.measure(rgb, [ruler.data.labels[target] for target in targets])
+def _real(evaluator: Evaluator, count: int) -> Distribution:
+    """The metrics of as many training images, which a perfect model would have."""
+    chosen = np.random.default_rng(0).choice(evaluator.data.train, count, replace=False)
+    rgb, targets = render_images(evaluator.data, chosen)
+    return evaluator.measure(rgb, [evaluator.data.labels[target] for target in targets])

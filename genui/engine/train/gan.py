@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genui.engine.data.images import Batch, load_images
 from genui.engine.device import Machine, autocast
-from genui.engine.metrics.distance import Drawn, collapse, pairs_of_a_caption
+from genui.engine.metrics.distance import SampleSet, collapse, sample_caption_pairs
 from genui.engine.models.gan import GAN, gan_config
 from genui.engine.sample.media import to_rgb
 from genui.engine.train.diffusion import CaptionedTask, image_corpus
@@ -181,14 +181,14 @@ class GanTask(CaptionedTask[GanRecipe]):
         images = self._images
         pool = images.held_out if len(images.held_out) >= CHECKED else images.train
         rng = np.random.default_rng(0)
-        drawn: list[Drawn] = []
-        for part, indices in enumerate(pairs_of_a_caption(images.captions, pool, CHECKED, rng)):
+        sets: list[SampleSet] = []
+        for part, indices in enumerate(sample_caption_pairs(images.captions, pool, CHECKED, rng)):
             real, token_ids = self._tensors(images.batch(indices, rng))
             latents = self._normal(len(indices), self._recipe.seed, part)
             with autocast(machine):
                 generated = model.generator(latents, token_ids)
-            drawn.append(Drawn(real.cpu().numpy(), generated.float().cpu().numpy()))
-        return collapse(*drawn)
+            sets.append(SampleSet(real.cpu().numpy(), generated.float().cpu().numpy()))
+        return collapse(*sets)
 
     @torch.inference_mode()
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
