@@ -1,7 +1,7 @@
-"""Which processor to use, at what precision, with how many threads.
+"""The device, its precision and the number of threads.
 
-Precision is chosen by measuring, not from a table: bf16 pays where the processor
-multiplies it fast (AMX, AVX512-BF16, GPUs) and the network is wide enough.
+The precision is chosen by a measurement: bf16 pays off if the processor multiplies it fast (AMX,
+AVX512-BF16, GPUs) and the network is wide enough.
 """
 
 import contextlib
@@ -15,15 +15,14 @@ import torch
 
 from genui.base.errors import MisuseError
 
-BF16_WORTH = 1.3  # bf16 must be this much faster on matrices to pay for its casts
-_COMPARED = (torch.float32, torch.bfloat16)
-_COMPARED_WIDTH = 256
+BF16_WORTH = 1.3  # the least speedup of matrix products that pays for the casts to bf16
 BF16_WIDTH = 192  # narrower networks spend their time elsewhere
+_MEASURED_WIDTH = 256
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run or a trace was computed on; recorded, since other choices give other bits."""
+    """What a run or a trace is computed on. It is recorded, since it determines the bits."""
 
     device: str  # "cpu", "cuda" or "mps"
     precision: str  # "fp32" or "bf16"
@@ -34,41 +33,42 @@ class Machine:
 
 
 def default_threads() -> int:
-    """All cores that this process may run on but one.
+    """One less than the cores that this process may use, and at least one.
 
-    For a trainer it is the best over three situations: `python tests/bench/bench_threads.py
-    --quick` on 2 cores of an AMD EPYC, torch 2.13, gave all cores with passive threads 0.62, 0.76
-    and 0.85 times the steps of a text recipe, and 1.20, 0.93 and 0.96 times those of icons, alone,
-    beside a busy process and beside a generation; spinning threads nearly stop beside either (0.00
-    to 0.05 times). Keys were answered within 46 ms (95th percentile) in all of them.
+    Using all cores was slower in most cases. `python tests/bench/bench_threads.py --quick` on 2
+    cores of an AMD EPYC, torch 2.13, compared them with one thread: with passive threads 0.62, 0.76
+    and 0.85 times the steps of a text recipe and 1.20, 0.93 and 0.96 times those of icons (alone,
+    with a busy process, with a generation). Spinning threads nearly stop beside another process
+    (0.00 to 0.05 times). Keys were answered within 46 ms (95th percentile) in all cases.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, (cores or 2) - 1)
 
 
-def choose_device(wanted: str = "auto") -> str:
-    """`wanted`, or the best there is. Raises MisuseError where it is not there."""
-    there = {
-        "cpu": True,
+def choose_device(requested: str = "auto") -> str:
+    """`requested`, or the best available. Raises MisuseError if it is not available."""
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
+        "cpu": True,
     }
-    if wanted == "auto":
-        return next(name for name in ("cuda", "mps", "cpu") if there[name])
-    if not there.get(wanted, False):
-        found = ", ".join(name for name, is_there in there.items() if is_there)
-        raise MisuseError(f"device={wanted} is not available here; found: {found}")
-    return wanted
+    names = [name for name, is_available in available.items() if is_available]
+    if requested == "auto":
+        return names[0]
+    if requested not in names:
+        raise MisuseError(f"device={requested} is not available here; found: {', '.join(names)}")
+    return requested
 
 
-def _gain(width: int) -> float:
-    """How much faster bf16 multiplies [2048, width] by [width, 4·width] than fp32 does.
+def _bf16_speedup(width: int) -> float:
+    """How much faster bf16 multiplies [2048, width] by [width, 4·width] than fp32.
 
-    Of the best of some products each, in turns: what else runs slows both down.
+    The fastest of 8 products each, in turns, since other processes slow both down.
     """
     shapes = ((2048, width), (width, 4 * width))
-    pairs = {dtype: [torch.randn(shape, dtype=dtype) for shape in shapes] for dtype in _COMPARED}
-    best = dict.fromkeys(_COMPARED, float("inf"))
+    dtypes = (torch.float32, torch.bfloat16)
+    pairs = {dtype: [torch.randn(shape, dtype=dtype) for shape in shapes] for dtype in dtypes}
+    best = dict.fromkeys(dtypes, float("inf"))
     for _ in range(8):
         for dtype, (a, b) in pairs.items():
             begin = time.perf_counter()
@@ -77,42 +77,42 @@ def _gain(width: int) -> float:
     return best[torch.float32] / best[torch.bfloat16]
 
 
-def choose_precision(wanted: str, device: str, width: int) -> str:
-    """`wanted`, or what this processor is fast at for a network of that width."""
-    if wanted != "auto":
-        return wanted
+def choose_precision(requested: str, device: str, width: int) -> str:
+    """`requested`, or for "auto" the faster precision for a network of this width."""
+    if requested != "auto":
+        return requested
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     if device == "mps" or width < BF16_WIDTH:
         return "fp32"
-    return "bf16" if _gain(width) >= BF16_WORTH else "fp32"
+    return "bf16" if _bf16_speedup(width) >= BF16_WORTH else "fp32"
 
 
 def choose(device: str, precision: str, threads: int, width: int) -> Machine:
-    """Settle all three, and hold this process to that number of threads."""
+    """Choose all three (0 threads: the default), and set this process's number of threads."""
     threads = threads or default_threads()
     torch.set_num_threads(threads)
-    chosen = choose_device(device)
-    return Machine(chosen, choose_precision(precision, chosen, width), threads)
+    device = choose_device(device)
+    return Machine(device, choose_precision(precision, device, width), threads)
 
 
 def for_generation() -> Machine:
-    """What generates: full precision, since one sample at a time gains nothing from less."""
+    """The machine for single samples: in fp32, since bf16 is not faster for them."""
     return choose("auto", "fp32", 0, 0)
 
 
 def for_batches() -> Machine:
-    """What draws by the thousand, many at once: the precision that this processor is fast at."""
-    return choose("auto", "auto", 0, _COMPARED_WIDTH)
+    """The machine for large batches of samples: in the faster precision."""
+    return choose("auto", "auto", 0, _MEASURED_WIDTH)
 
 
 def autocast(machine: Machine) -> torch.autocast:
-    """The context in which the network computes."""
+    """The autocast context for the machine's precision."""
     return torch.autocast(machine.device, dtype=torch.bfloat16, enabled=machine.precision == "bf16")
 
 
 def processor_name() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The processor's name, if the system reports one."""
     try:
         with open("/proc/cpuinfo") as file:
             for line in file:
@@ -128,27 +128,24 @@ def describe() -> dict[str, str]:
     device = choose_device()
     threads = default_threads()
     torch.set_num_threads(threads)
-    gain = _gain(_COMPARED_WIDTH)
+    speedup = _bf16_speedup(_MEASURED_WIDTH)
     name = torch.cuda.get_device_name(0) if device == "cuda" else processor_name()
     return {
         "torch": torch.__version__,
         "device": device,
         "processor": name,
-        "precision": choose_precision("auto", device, _COMPARED_WIDTH),
-        "bf16 speed": f"{gain:.1f}× fp32 on {_COMPARED_WIDTH}-wide matrices",
+        "precision": choose_precision("auto", device, _MEASURED_WIDTH),
+        "bf16 speed": f"{speedup:.1f}× fp32 on {_MEASURED_WIDTH}-wide matrices",
         "threads": str(threads),
     }
 
 
-# --- Giving way: training yields the processor to whoever is looking at it --------------------
-
-
 def give_way(niceness: int) -> None:
-    """Lower this process's priority by `niceness` (0 to 19), as far as the system lets it.
+    """Lower this process's priority by `niceness` (0 to 19), if the system allows it.
 
-    Linux groups processes by session and shares the processor between the groups first,
-    so a process in a session of its own, as the trainer is, must lower its group too:
-    `nice` alone would change nothing (sched(7), "The autogroup feature").
+    Linux first divides the processor between sessions. A process with its own session, such as the
+    trainer, must lower the priority of the session's group too; `nice` alone has no effect
+    (sched(7), "The autogroup feature").
     """
     with contextlib.suppress(OSError):
         os.nice(niceness)

@@ -1,6 +1,6 @@
-"""What the table of kinds (`genui.protocol.registry`) has for training, generating and measuring.
+"""The functions that a row of `genui.protocol.registry` names for training, generation and metrics.
 
-This file imports no torch: what a row names is imported when it is first needed.
+This file does not import torch; a row's functions are imported when they are first needed.
 """
 
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def build_task(recipe: Recipe, device: "torch.device", extra: dict[str, Any] | None) -> "Task":
-    """The task of a recipe; `extra` is a checkpoint's."""
+    """The task of a recipe; `extra` is the metadata of a checkpoint to continue from."""
     return resolve(_kind(recipe).task)(recipe, device, extra)
 
 
 def build_network(recipe: TextRecipe, vocab_size: int) -> "TokenNetwork":
-    """The network that a recipe of text asks for, its weights drawn anew."""
+    """The network of a text recipe, with random weights."""
     return resolve(_kind(recipe).network)(recipe, vocab_size)
 
 
@@ -39,10 +39,10 @@ def build_generator(
     machine: "Machine",
     device: "torch.device",
 ) -> "Generator":
-    """What generates with these weights.
+    """The generator with a checkpoint's tensors and metadata (`described`).
 
-    Raises MisuseError for a kind that generates nothing, and KeyError, TypeError or
-    RuntimeError where the weights do not fit the recipe.
+    Raises MisuseError for a kind that cannot generate, and KeyError, TypeError or RuntimeError if
+    the weights do not fit the recipe.
     """
     name = _kind(recipe).generator
     if not name:
@@ -51,7 +51,7 @@ def build_generator(
 
 
 def measure(info: "ModelInfo", recipe: Recipe) -> Mapping[str, str]:
-    """Label to value with its unit, the most telling one first."""
+    """The metrics of a model: labels to values with units, the most important first."""
     from genui.engine.load import find_and_load
 
     kind = _kind(recipe)
@@ -59,10 +59,10 @@ def measure(info: "ModelInfo", recipe: Recipe) -> Mapping[str, str]:
 
 
 def nearest(recipe: Recipe, trace: "Trace", step: int, count: int) -> "Neighbours":
-    """What of the training data is most like the sample at a step.
+    """The training data most similar to the sample at a step.
 
-    Raises MisuseError for a kind that is not compared, MisuseError or GenuiError where the
-    data cannot be read.
+    Raises MisuseError for a kind without this comparison, MisuseError or GenuiError if the data
+    cannot be read.
     """
     name = _kind(recipe).nearest
     if not name:
@@ -71,16 +71,16 @@ def nearest(recipe: Recipe, trace: "Trace", step: int, count: int) -> "Neighbour
 
 
 def check_data(recipe: Recipe) -> str:
-    """One line describing the data a recipe would train on, having read it.
+    """Read the training data of a recipe and describe them in one line.
 
-    Raises MisuseError or GenuiError where it cannot be used: better now than in a trainer
-    that nobody is watching.
+    Raises MisuseError or GenuiError if they cannot be used: better before the training starts than
+    in a trainer in the background.
     """
     return resolve(_kind(recipe).check)(recipe)
 
 
 def limitations(recipe: Recipe) -> str:
-    """What a person should know before believing a model of this recipe."""
+    """The limitations section of the model card."""
     kind = _kind(recipe)
     return kind.limitations_of.get(recipe.dataset, kind.limitations)
 

@@ -1,4 +1,4 @@
-"""From a checkpoint to something that generates, and its traces."""
+"""Load checkpoints as generators, and run traces in this process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,14 +21,11 @@ from genui.recipes.classifier import ClassifierRecipe
 from genui.runs.models import find_model, weights_fingerprint
 from genui.runs.writer import one_line
 
-# --- Loading ----------------------------------------------------------------------------------
-
 
 def load(path: Path, machine: device.Machine | None = None) -> Generator:
-    """A checkpoint's network with its weights, ready to generate; one sample at a time, unless
-    told what on.
+    """The generator of a checkpoint, by default for single samples.
 
-    Raises GenuiError naming the file where it is damaged or does not fit its own recipe.
+    Raises GenuiError, which names the file, if it is damaged or does not fit its own recipe.
     """
     tensors, described = load_weights(path)
     recipe = recipe_from_dict(described["recipe"])
@@ -55,14 +52,12 @@ def check_weights(path: Path, name: Path) -> None:
 
 @contextmanager
 def recipe_errors(path: Path) -> Iterator[None]:
-    """Building a network from what a checkpoint holds.
-
-    Raises GenuiError, one line.
-    """
+    """Turns errors of the block, which builds a network from a checkpoint, into a GenuiError of one
+    line that names the file."""
     try:
         yield
     except MisuseError:
-        raise  # of the request, not of the file
+        raise  # the request is wrong, not the file
     except GenuiError as error:
         raise GenuiError(f"{path}: {error}") from None
     except (
@@ -80,48 +75,46 @@ def recipe_errors(path: Path) -> Iterator[None]:
 
 
 def open_trace(request: Start) -> Trace:
-    """A trace of the model that the request names, with the fingerprint of its weights."""
+    """A trace for the request, with the fingerprint of the model's weights."""
     trace = Trace(find_and_load(request.model), request)
     trace.started = replace(trace.started, fingerprint=fingerprint_of(request.model))
     return trace
 
 
 def find_and_load(ref: str, batches: bool = False) -> Generator:
-    """`load` of what `find_model` finds under a name or path; the last few stay loaded.
+    """The generator of a model by name or path, for single samples or large `batches`.
 
-    With `batches` it is to draw by the thousand, in the precision that this is fastest in.
-
-    A run's newest checkpoint is looked up each time, so a model that still trains is never
-    an old one. `lab:` before a family's name is a training in the Lab, which has no weights yet.
+    The last four are cached. A run's newest checkpoint is looked up each time, so a model that is
+    still training is up to date. `lab:FAMILY` is a training in the Lab, which has no weights.
     """
     if ref.startswith(LAB):
         from genui.engine.sample.points import LabGenerator
 
         return LabGenerator(ref)
-    return _loaded(*_as_it_stands(find_model(ref).path), batches)
+    return _load_cached(*_cache_key(find_model(ref).path), batches)
 
 
 def fingerprint_of(ref: str) -> str:
-    """Of a model's weights; of a family in the Lab, of the way in which it is trained."""
+    """The fingerprint of a model's weights, or of how the Lab trains."""
     if ref.startswith(LAB):
-        from genui.engine.sample.points import fingerprint as of_the_lab
+        from genui.engine.sample.points import fingerprint as lab_fingerprint
 
-        return of_the_lab()
+        return lab_fingerprint()
     return fingerprint(find_model(ref).path)
 
 
 def fingerprint(path: Path) -> str:
-    """Of a weights file: the first 16 hexadecimal digits of its SHA-256."""
-    return _fingerprint(*_as_it_stands(path))
+    """The first 16 hexadecimal digits of the SHA-256 of a weights file."""
+    return _fingerprint(*_cache_key(path))
 
 
-def _as_it_stands(path: Path) -> tuple[Path, int]:
-    """The path, and when the file last changed: what is remembered of it holds until then."""
+def _cache_key(path: Path) -> tuple[Path, int]:
+    """The path and the time of its last change: a changed file is read again."""
     return path, path.stat().st_mtime_ns
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path, changed: int, batches: bool) -> Generator:
+def _load_cached(path: Path, changed: int, batches: bool) -> Generator:
     return load(path, device.for_batches() if batches else None)
 
 
@@ -130,19 +123,16 @@ def _fingerprint(path: Path, changed: int) -> str:
     return weights_fingerprint(path)
 
 
-# --- Generation: one generator a family, each a step at a time --------------------------------
-
 ENDLESS = 1 << 62
 
 
 def stream(request: Start) -> Iterator[Started | Frame]:
-    """Generate in this process: what started, then a frame a step.
+    """Generate in this process: Started, then the frames up to the end of the trace.
 
-    Raises MisuseError or GenuiError where the model or the request is at fault.
+    Raises MisuseError or GenuiError if the model or the request is not valid.
     """
-
     trace = open_trace(request)
     yield trace.started
     if trace.opening is not None:
         yield trace.opening
-    yield from trace.advance(0, ENDLESS)  # a trace ends by itself
+    yield from trace.advance(0, ENDLESS)

@@ -1,4 +1,4 @@
-"""What a saved generation needs to be made again in this process: no worker, no app."""
+"""Prepare this process to replay a saved generation, without a worker or the app."""
 
 from dataclasses import replace
 
@@ -9,41 +9,39 @@ from genui.engine import device
 from genui.engine.load import find_and_load, fingerprint_of
 from genui.formats.recipe import Machine, TraceRecipe
 
-MOST_THREADS = 256  # that a file is believed
+MOST_THREADS = 256  # larger numbers in a file are ignored
 
 
 def machine() -> Machine:
-    """What this process generates on."""
-    return _described(device.for_generation())
+    """The machine on which this process generates."""
+    return _describe(device.for_generation())
 
 
 def prepare(recipe: TraceRecipe, name: str) -> Machine:
-    """Load the recipe's model and hold this process to its number of threads, which decides
-    how sums are rounded; from then on `stream` makes it again. Returns the machine it is on.
+    """Load the recipe's model and set its number of threads, which determines how sums are rounded,
+    so that `stream` gives the same bits. Returns the machine.
 
-    Raises GenuiError, one line that begins with `name`, where the model is missing or has
-    other weights.
+    Raises GenuiError, one line that begins with `name`, if the model is missing or has other
+    weights.
     """
     try:
-        here = fingerprint_of(recipe.model)
+        fingerprint = fingerprint_of(recipe.model)
     except GenuiError as error:
-        raise GenuiError(
-            f"{name}: its model '{recipe.model}' is not to be had here ({error})"
-        ) from None
-    if recipe.fingerprint != here:
+        raise GenuiError(f"{name}: its model '{recipe.model}' is missing ({error})") from None
+    if recipe.fingerprint != fingerprint:
         raise GenuiError(
             f"{name}: was made with weights {recipe.fingerprint or 'unknown'}, and "
-            f"'{recipe.model}' here has {here}; replay it with the weights it names"
+            f"'{recipe.model}' here has {fingerprint}; replay it with the weights it names"
         )
-    find_and_load(recipe.model)  # sets the number of threads that is this machine's own
+    find_and_load(recipe.model)  # sets this machine's own number of threads
     chosen = device.for_generation()
     if 0 < recipe.machine.threads <= MOST_THREADS:
         chosen = replace(chosen, threads=recipe.machine.threads)
         torch.set_num_threads(chosen.threads)
-    return _described(chosen)
+    return _describe(chosen)
 
 
-def _described(chosen: device.Machine) -> Machine:
+def _describe(chosen: device.Machine) -> Machine:
     return Machine(
         device=chosen.device,
         precision=chosen.precision,

@@ -1,9 +1,8 @@
 """`python -m genui.engine.ship RUN [GUIDE]`: make a run's newest checkpoint a shipped model.
 
-Writes `genui/weights/<recipe>/`: the averaged weights in eight bits, or with `--bits 16` in
-sixteen, and a card. What the card claims is measured on those very weights, not on the ones they
-came from.
-GUIDE is a weaker model of the same data, which autoguidance leads away from; eight bits do for it.
+Writes `genui/weights/<recipe>/`: the averaged weights in 8 bits, or with `--bits 16` in 16, and a
+card. The metrics of the card are those of the quantized weights. GUIDE is a weaker model of the
+same data for autoguidance; it always has 8 bits.
 """
 
 import argparse
@@ -43,7 +42,7 @@ from genui.runs.listing import find_run
 from genui.runs.models import find_model, read_header
 
 SAMPLE = "sample.png"
-"""Beside the weights: what the model drew at the end of its training."""
+"""The model's last sample of its training, in the folder of the weights."""
 
 
 def main() -> int:
@@ -54,7 +53,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         card = ship(find_run(options.run), options.guide, options.bits)
-        print(written(card), end="")
+        print(format_card(card), end="")
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
         return error.exit_code
@@ -62,7 +61,7 @@ def main() -> int:
 
 
 def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
-    """Write the weights and their card; the card."""
+    """Write the weights and their card, and return the card."""
     tensors, described = load_weights(find_model(str(run.path)).path)
     if guide:
         weaker = load_weights(find_model(guide).path)
@@ -70,14 +69,16 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
         described["guide"]["recipe"] = without_paths(described["guide"]["recipe"])
     recipe = recipe_from_dict(described["recipe"])
     target = paths.weights_dir() / recipe.name / "model.safetensors"
-    earlier = card_beside(target)
-    described["recipe"] = without_paths(asdict(recipe)) | usually_watched(recipe.name)
-    write_model(target, narrowed(tensors, bits), described)
+    earlier = read_card(target)
+    described["recipe"] = without_paths(asdict(recipe)) | default_logging(recipe.name)
+    write_model(target, reduce_precision(tensors, bits), described)
     card = {
         "name": recipe.name,
         "summary": recipe.summary,
         "quality": dict(measure(find_model(str(target)), recipe)),
-        "trained": trained(run, recipe) | lineage(run, recipe.name, earlier) | beside(described),
+        "trained": describe_training(run, recipe)
+        | lineage(run, recipe.name, earlier)
+        | describe_guide(described),
         "data": {
             "name": described["dataset"],
             "licence": described["licence"],
@@ -85,64 +86,60 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
         },
         "licence": "MIT",
         "honesty": limitations(recipe),
-        "size": size(target, bits),
-        "sample": sample(str(target), recipe),
+        "size": f"{target.stat().st_size / 1e6:.1f} MB, {bits} bits a weight",
+        "sample": write_sample(str(target), recipe),
     }
-    target.with_name("card.json").write_text(written(card), encoding="utf-8")
+    target.with_name("card.json").write_text(format_card(card), encoding="utf-8")
     if images := sorted(run.samples.glob("*.png")):
         shutil.copyfile(images[-1], target.with_name(SAMPLE))  # `genui show` draws it
     return card
 
 
-def narrowed(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
-    """A model's weights in `bits`, those of its guide in eight."""
+def reduce_precision(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
+    """The weights in 8 or 16 bits, those of a guide in 8."""
     if bits == 8:
         return quantise(tensors)
     own, guide = frozen.split_guide(tensors)
     return to_half(own) | frozen.add_prefix(quantise(guide))
 
 
-def written(card: dict[str, Any]) -> str:
-    """A card as it lies beside the weights."""
+def format_card(card: dict[str, Any]) -> str:
     return json.dumps(card, indent=2, ensure_ascii=False) + "\n"
 
 
-def size(weights: Path, bits: int) -> str:
-    return f"{weights.stat().st_size / 1e6:.1f} MB, {bits} bits a weight"
-
-
 def without_paths(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Its fields but the paths of whoever trained it, which are nobody else's business."""
+    """The fields without local paths, which are private."""
     return recipe | {name: "" for name in PATH_FIELDS if name in recipe}
 
 
-def usually_watched(name: str) -> dict[str, Any]:
-    """How often a run of that recipe looks at itself, whatever this one did: whoever trains on
-    from the weights wants to see how it fares."""
-    usual = asdict(find_recipe(name))
-    return {key: usual[key] for key in LOGGING_FIELDS}
+def default_logging(name: str) -> dict[str, Any]:
+    """The logging fields of the recipe's defaults, for those who train on from the weights."""
+    defaults = asdict(find_recipe(name))
+    return {key: defaults[key] for key in LOGGING_FIELDS}
 
 
-def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
-    """How to train it again, how long it took, and where."""
+def describe_training(run: RunDir, recipe: Recipe) -> dict[str, Any]:
+    """The command, the duration, the machine and the versions of a training."""
     info = read_info(run)
     tail = MetricsTail(run.metrics)
     while tail.read():
         pass
     steps = tail.series["step_seconds"].points[0]
-    kept = {k: v for k, v in info.overrides.items() if k not in {*PATH_FIELDS, *LOGGING_FIELDS}}
+    overrides = {
+        k: v for k, v in info.overrides.items() if k not in {*PATH_FIELDS, *LOGGING_FIELDS}
+    }
     words = ["genui", "train", recipe.name]
     if start := format_origin(info.start_from):
         words += ["--from", Path(start).name]
-    drew = str(info.recipe.get("against", ""))
-    if drew:
-        kept["against"] = Path(drew).name
-    for key, value in kept.items():
+    generated = str(info.recipe.get("against", ""))
+    if generated:
+        overrides["against"] = Path(generated).name
+    for key, value in overrides.items():
         words += ["--set", f"{key}={value}"]
     threads, precision = info.machine.get("threads"), info.machine.get("precision")
     return {
         "command": shlex.join(words),
-        **({"against": against(drew)} if drew else {}),
+        **({"against": describe_dataset(generated)} if generated else {}),
         "steps": int(steps[-1]),
         "minutes": round(run_minutes(run) or 0),
         "machine": (
@@ -153,10 +150,9 @@ def trained(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def against(folder: str) -> str:
-    """What a model was trained against: how many images, and by which command they were drawn.
-
-    Raises GenuiError where the folder is gone.
+def describe_dataset(folder: str) -> str:
+    """The number of images of a generated dataset that a model was trained against, and the command
+    that generated them. Raises GenuiError if the folder is missing.
     """
     path = Path(folder)
     try:
@@ -172,36 +168,38 @@ def against(folder: str) -> str:
     return f"{count:,} images that {model} drew: {command}"
 
 
-def beside(described: dict[str, Any]) -> dict[str, str]:
-    """What the guide beside the weights is."""
+def describe_guide(described: dict[str, Any]) -> dict[str, str]:
+    """The card's entry for the guide, if there is one."""
     if guide := described.get("guide"):
         return {"guide": f"the same recipe after {guide['step']:,} steps"}
     return {}
 
 
-def card_beside(weights: Path) -> dict[str, Any]:
-    """The card of the model shipped until now; empty where there is none."""
+def read_card(weights: Path) -> dict[str, Any]:
+    """The card of the model shipped before; {} if there is none."""
     card = weights.with_name("card.json")
     return json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
 
 
 def lineage(run: RunDir, name: str, earlier: dict[str, Any]) -> dict[str, str]:
-    """What the training began with: other runs of this machine, the model shipped before."""
+    """The card's entry for the model that the training started from, and so on back from there:
+    runs on this machine, averages of models, the model shipped before."""
     start = read_info(run).start_from
     if start.get("run"):
         before = find_run(start["run"])
-        words = f"from a run of the same recipe ({spent(before, int(start.get('step', 0)))})"
+        duration = describe_duration(before, int(start.get("step", 0)))
+        text = f"from a run of the same recipe ({duration})"
         further = lineage(before, name, earlier).get("started", "")
-        return {"started": f"{words}, that {further}" if further else words}
-    if soup := averaged(start):
-        words = f"from the average of the weights of {', '.join(soup)}"
+        return {"started": f"{text}, that {further}" if further else text}
+    if soup := averaged_models(start):
+        text = f"from the average of the weights of {', '.join(soup)}"
         ref, _, step = soup[-1].partition("@")
-        if not step:  # a file's, or a shipped model's: they tell of themselves
-            return {"started": words}
+        if not step:  # a file or a shipped model, which has its own card
+            return {"started": text}
         last = find_run(ref)
         further = lineage(last, name, earlier).get("started", "from nothing")
-        words += f", of which the last ({spent(last, int(step))}) began {further}"
-        return {"started": words}
+        text += f", of which the last ({describe_duration(last, int(step))}) began {further}"
+        return {"started": text}
     if format_origin(start) != name or "trained" not in earlier:
         return {}
     trained = earlier["trained"]
@@ -210,48 +208,47 @@ def lineage(run: RunDir, name: str, earlier: dict[str, Any]) -> dict[str, str]:
     return {"started": f"from the {name} model shipped before ({line})"}
 
 
-def spent(run: RunDir, step: int) -> str:
-    """How long a run was trained, and against what."""
-    own = ", against what it drew before" if read_info(run).recipe.get("against") else ""
-    return f"{step:,} steps, {round(run_minutes(run) or 0)} minutes{own}"
+def describe_duration(run: RunDir, step: int) -> str:
+    """The steps and minutes of a run."""
+    against = ", against what it drew before" if read_info(run).recipe.get("against") else ""
+    return f"{step:,} steps, {round(run_minutes(run) or 0)} minutes{against}"
 
 
-def averaged(start: Mapping[str, Any]) -> list[str]:
-    """The models that a file is the average of, if a training began with such a file."""
+def averaged_models(start: Mapping[str, Any]) -> list[str]:
+    """The models whose average a training started from; [] if it did not."""
     path = Path(start.get("path", ""))
     return read_header(path).metadata.get("averaged", []) if path.is_file() else []
 
 
-def sample(ref: str, recipe: Recipe) -> str:
-    """A text as it came, seed 1; of other kinds the prompts worth trying."""
+def write_sample(ref: str, recipe: Recipe) -> str:
+    """A text with seed 1, not selected; for other kinds the recipe's prompts."""
     if not isinstance(recipe, TextRecipe):
         return "; ".join(recipe.prompts)
-    usual = KINDS[recipe.family, recipe.medium].defaults
-    settings = msgspec.structs.replace(usual, tokens=recipe.sample_tokens)
+    defaults = KINDS[recipe.family, recipe.medium].defaults
+    settings = msgspec.structs.replace(defaults, tokens=recipe.sample_tokens)
     start = Start(trace=0, model=ref, prompt=recipe.sample_prompt, seed=1, settings=settings)
-    written = (frame.text for frame in stream(start) if isinstance(frame, TextFrame))
-    return recipe.sample_prompt + "".join(written)
+    texts = (frame.text for frame in stream(start) if isinstance(frame, TextFrame))
+    return recipe.sample_prompt + "".join(texts)
 
 
 if __name__ == "__main__":
     sys.exit(main())
 
 
-# --- Weights averaged over models that were trained from one another, or from one model -------
-# Such a "soup" (Wortsman et al. 2022) costs no more to use than one of them, and what each training
-# left to chance in the weights is averaged out.
+# --- Weight averaging of models that were trained from one another, or from one model ---------
+# Such a "soup" (Wortsman et al. 2022) costs no more to use than one of them, and averages out the
+# noise of each training.
 
 ALIKE = ("fingerprint", "words", "tokenizer", "labels")
-"""What the weights mean: of other data or other words they cannot be averaged."""
+"""Metadata that must be equal: weights for other data or words cannot be averaged."""
 
 
 def average(
     names: Sequence[str], paths: Sequence[Path]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """(fp32 tensors, description) of the mean of some models' weights, at least two.
+    """The mean of at least two models' weights in fp32, without guides, and its metadata.
 
-    A guide beside the weights is left out. Raises MisuseError naming the first model
-    that does not fit the first one.
+    Raises MisuseError, which names the first model that differs from the first one.
     """
     total, described = load_weights(paths[0])
     total = frozen.split_guide(total)[0]
@@ -265,9 +262,9 @@ def average(
         if _shapes(tensors) != _shapes(total):
             raise MisuseError(f"{name}: its network is not that of {names[0]}")
         total = {key: value + tensors[key] for key, value in total.items()}
-    kept = {key: value for key, value in described.items() if key not in ("guide", "critic")}
+    metadata = {key: value for key, value in described.items() if key not in ("guide", "critic")}
     mean = {key: value / len(names) for key, value in total.items()}
-    return mean, kept | {"averaged": list(names)}
+    return mean, metadata | {"averaged": list(names)}
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:

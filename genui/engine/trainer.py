@@ -1,7 +1,7 @@
 """The process that trains one run: `python -m genui.engine.trainer RUN_FOLDER`.
 
-It shares only the run's folder with the world. Started detached by `genui.runs.launch`,
-it outlives the app, the terminal and the SSH session.
+It shares only the run's folder with other processes. `genui.runs.launch` starts it detached, so it
+outlives the app, the terminal and the SSH session.
 """
 
 import contextlib
@@ -26,28 +26,28 @@ from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.models import start_files
 from genui.runs.writer import RunWriter
 
-NICE = 10  # the app and the worker go first
+NICE = 10  # the app and the worker have priority
 
 
 def settle_machine(run: RunDir, recipe: Recipe) -> device.Machine:
-    """The machine recorded in run.json, or the one chosen now, which is then recorded.
+    """The machine in run.json, or one that is chosen now and recorded there.
 
-    A resumed run keeps its threads and precision: others would give other bits.
+    A resumed run has the same threads and precision, since others would give other bits.
     """
     info = read_info(run)
-    kept = info.machine
-    if kept and kept.get("device") == device.choose_device(recipe.device):
-        machine = device.Machine(kept["device"], kept["precision"], int(kept["threads"]))
-        torch.set_num_threads(machine.threads)
-        return machine
+    recorded = info.machine
+    if recorded and recorded.get("device") == device.choose_device(recipe.device):
+        threads = int(recorded["threads"])
+        torch.set_num_threads(threads)
+        return device.Machine(recorded["device"], recorded["precision"], threads)
     machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
     versions = {**info.versions, "torch": str(torch.__version__)}
     write_info(run, msgspec.structs.replace(info, machine=machine.to_dict(), versions=versions))
     return machine
 
 
-def settle_scale(run: RunDir, task: Task) -> None:
-    """Say in run.json what a step is in tokens (or images) and in epochs, for the curves."""
+def record_scale(run: RunDir, task: Task) -> None:
+    """Record in run.json how many tokens or images a step and an epoch have, for the curves."""
     info = read_info(run)
     scale = {
         "unit": task.unit,
@@ -59,7 +59,7 @@ def settle_scale(run: RunDir, task: Task) -> None:
 
 
 def train(run: RunDir) -> int:
-    """Train the run; the process's exit code. What went wrong stands in status.json."""
+    """Train the run and return the exit code; status.json has the error."""
     with RunWriter(run) as writer:
         try:
             info = read_info(run)
@@ -67,10 +67,9 @@ def train(run: RunDir) -> int:
             if (start := start_files(run)[0]).exists():
                 check_weights(start, Path(info.start_from.get("path", start)))
             machine = settle_machine(run, recipe)
-            # A run that resumes, or starts from another model, keeps the tokenizer of its weights.
-            kept = newest_metadata(run)
-            task = build_task(recipe, torch.device(machine.device), kept)
-            settle_scale(run, task)
+            # The metadata keep the tokenizer, if the run resumes or starts from another model.
+            task = build_task(recipe, torch.device(machine.device), newest_metadata(run))
+            record_scale(run, task)
             parameters = sum(p.numel() for p in task.model.parameters())
             for line in (task.data_line, *task.notes):
                 writer.say(line)
@@ -89,7 +88,7 @@ def train(run: RunDir) -> int:
 
 
 def _failed(writer: RunWriter, line: str, code: int) -> int:
-    with contextlib.suppress(GenuiError):  # a full disk must not hide the reason
+    with contextlib.suppress(GenuiError):  # a full disk must not hide the error
         writer.say(f"failed: {line}")
         writer.update(state="failed", error=line)
     print(f"genui: {line}", file=sys.stderr)

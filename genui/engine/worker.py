@@ -15,6 +15,7 @@ import torch
 
 from genui import protocol
 from genui.base.errors import GenuiError, MisuseError
+from genui.engine import device
 from genui.engine.device import autocast, give_way
 from genui.engine.sample.tokens import TokenGenerator, TokenState, span
 from genui.engine.sample.trace import Trace
@@ -37,19 +38,18 @@ from genui.protocol import (
     Warmed,
 )
 
-# --- Attention: where a model that writes looked when it chose a token ------------------------
+# --- Attention --------------------------------------------------------------------------------
 
 
 def attention(trace: Trace, step: int) -> Attention:
-    """What the token chosen at `step` was computed from.
+    """The attention weights for the token at `step`, float16 [layers, heads, T].
 
-    The token was chosen from the logits of the position before it, so the weights are those
-    of that position's query over all tokens that the model saw, itself the last; of every
-    layer and head, as float16 [layers, heads, T]. They are computed in one pass, so they
-    agree to rounding with those of the generation, which read a token at a time.
+    The token was sampled from the logits of the position before it, so the weights are those of
+    that position's query over the T tokens of the context, of which it is the last. They are
+    computed in one pass and agree to rounding with those of generation, token by token.
 
-    Of a network without attention the answer has no weights, and `fault` says so. Raises
-    MisuseError for what writes neither text nor music, and for a step not reached.
+    For a network without attention there are no weights, and `fault` says so. Raises MisuseError
+    for models of neither text nor music, and for a step that was not computed.
     """
     generator, reached = trace.generator, trace.reached
     if not isinstance(generator, TokenGenerator):
@@ -66,13 +66,13 @@ def attention(trace: Trace, step: int) -> Attention:
     row = torch.tensor([token_ids], device=generator.model.device)
     with torch.inference_mode(), autocast(generator.machine):
         weights = generator.model.attention_weights(row)
-    answer = Attention(trace=trace.request.trace, step=step, first=context.first)
+    reply = Attention(trace=trace.request.trace, step=step, first=context.first)
     if weights is None:
         fault = f"A {generator.family} network has no attention: a step sees only its state"
-        return msgspec.structs.replace(answer, fault=fault)
+        return msgspec.structs.replace(reply, fault=fault)
     layers, _, heads, _, _ = weights.shape
     return msgspec.structs.replace(
-        answer,
+        reply,
         layers=layers,
         heads=heads,
         texts=generator.spell(token_ids),
@@ -80,17 +80,17 @@ def attention(trace: Trace, step: int) -> Attention:
     )
 
 
-# --- The process that generates for the app: `python -m genui.engine.worker` ------------------
-# Requests come on stdin, replies go to stdout, both as `genui.protocol` frames them. A thread
-# reads, the main thread computes and looks for requests between steps, so a Cancel takes effect
-# within one step and several traces can be under way. It exits when its stdin closes, and may
-# be killed at any moment: everything it knows can be computed again.
+# --- The process ------------------------------------------------------------------------------
+# Requests come on stdin, replies go to stdout, both in the format of `genui.protocol.pipe`. A
+# thread reads; the main thread computes and checks for requests between steps, so a Cancel takes
+# effect within one step and several traces can advance. The worker exits when stdin is closed. It
+# may be killed at any time, since all its state can be computed again.
 
-NICE = 10  # after the app
+NICE = 10  # the app has priority
 
 
 class Inbox:
-    """Requests in the order they came, read on a thread of its own."""
+    """A queue of requests, filled by a thread."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -98,7 +98,8 @@ class Inbox:
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
     def next(self, wait: bool) -> protocol.Request | None:
-        """The next request; None when the app is gone. Raises queue.Empty unless it may wait."""
+        """The next request, or None at the end. Without `wait` raises queue.Empty if there is none
+        yet."""
         return self._queue.get(block=wait)
 
     def _read(self) -> None:
@@ -114,16 +115,19 @@ class Inbox:
 
 @dataclass
 class Job:
-    """An Advance under way."""
+    """An Advance in progress."""
 
     frames: Iterator[protocol.Frame]
     start: int
     at: int
-    seconds: float = 0.0  # of computing
+    seconds: float = 0.0  # compute time
 
 
 class Worker:
-    """Answers requests until the app is gone; traces under way take turns, a step each."""
+    """Answers requests until stdin is closed; advancing traces alternate step by step.
+
+    Methods import what a request needs, so that the worker is ready sooner.
+    """
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         self._inbox = Inbox(source)
@@ -140,13 +144,13 @@ class Worker:
                 self._guarded(getattr(request, "trace", -1), lambda r=request: self._answer(r))
             except queue.Empty:
                 for trace in list(self._jobs):
-                    if not self._guarded(trace, lambda t=trace: self._one_step(t)):
+                    if not self._guarded(trace, lambda t=trace: self._step(t)):
                         self._jobs.pop(trace, None)
             except BrokenPipeError:
                 return 0
 
     def _guarded(self, trace: int, work: Callable[[], None]) -> bool:
-        """Do it, and say whether it was done; what goes wrong is one line to the app."""
+        """Do the work; whether it succeeded. An error is sent to the app as one line."""
         try:
             work()
             return True
@@ -183,7 +187,7 @@ class Worker:
             case Label():
                 self._label(request)
             case Inspect():
-                self._look(request)
+                self._inspect(request)
             case Warm(model=model):
                 self._warm(model)
             case Cancel(trace=trace):
@@ -203,10 +207,6 @@ class Worker:
                 )
             )
             return
-        import torch
-
-        from genui.engine import device
-
         machine = device.for_generation()
         self._send(
             Ready(
@@ -231,22 +231,22 @@ class Worker:
 
         self._open(open_trace(request))
 
-    def _open(self, trace: "Trace") -> None:
-        """Keep it, and say how it stands."""
-        gc.freeze()  # torch and the models: a look through them takes as long as five steps
+    def _open(self, trace: Trace) -> None:
+        """Store the trace and send its start."""
+        gc.freeze()  # collecting torch and the models would take as long as five steps
         self._traces[trace.request.trace] = trace
         self._send(trace.started)
         if trace.opening is not None:
             self._send(trace.opening)
 
-    def _known(self, number: int) -> "Trace":
+    def _trace(self, number: int) -> Trace:
         trace = self._traces.get(number)
         if trace is None:
             raise GenuiError("this trace is no longer in the worker: start it again")
         return trace
 
     def _fork(self, request: Fork) -> None:
-        branch = self._known(request.parent).fork(request.trace, request.step, request.edit)
+        branch = self._trace(request.parent).fork(request.trace, request.step, request.edit)
         if request.then is not None:
             branch = branch.fork(request.trace, request.step, request.then)
         self._open(branch)
@@ -254,30 +254,29 @@ class Worker:
     def _label(self, request: Label) -> None:
         from genui.engine.metrics.classifiers import labels
 
-        self._send(labels(self._known(request.trace), request.step, request.model))
+        self._send(labels(self._trace(request.trace), request.step, request.model))
 
     def _nearest(self, request: Nearest) -> None:
         from genui.engine.metrics.copying import nearest
 
-        self._send(nearest(self._known(request.trace), request.step, request.count))
+        self._send(nearest(self._trace(request.trace), request.step, request.count))
 
-    def _look(self, request: Inspect) -> None:
+    def _inspect(self, request: Inspect) -> None:
         from genui.engine.sample.points import inspect_plane
 
-        self._send(inspect_plane(self._known(request.trace), request))
+        self._send(inspect_plane(self._trace(request.trace), request))
 
     def _attend(self, request: Attend) -> None:
-
-        self._send(attention(self._known(request.trace), request.step))
+        self._send(attention(self._trace(request.trace), request.step))
 
     def _advance(self, request: Advance) -> None:
-        trace = self._known(request.trace)
+        trace = self._trace(request.trace)
         if request.trace in self._jobs:
             self._idle(request.trace, "cancelled")
         frames = trace.advance(request.start, request.steps)
         self._jobs[request.trace] = Job(frames, request.start, request.start)
 
-    def _one_step(self, trace: int) -> None:
+    def _step(self, trace: int) -> None:
         job = self._jobs[trace]
         begin = time.perf_counter()
         frame = next(job.frames, None)
@@ -303,7 +302,7 @@ class Worker:
 
 
 def main() -> int:
-    # Whatever a library prints must not land among the messages.
+    # What libraries print must not get into the messages.
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     give_way(NICE)

@@ -218,7 +218,7 @@ def test_a_missing_model_is_named(
     (tiny / "plays" / "model.safetensors").unlink()
     code, said = replay(path, capsys)
     assert code == 1
-    assert said.startswith(f"genui: {path}: its model 'plays' is not to be had here")
+    assert said.startswith(f"genui: {path}: its model 'plays' is missing")
     assert said.count("\n") == 1
 
 

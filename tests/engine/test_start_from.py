@@ -192,10 +192,10 @@ def test_the_recipe_of_a_checkpoint_is_that_of_the_run(source: RunDir) -> None:
 
 def test_the_card_of_a_shipped_model_says_how_to_train_it_again(source: RunDir) -> None:
     recipe = recipe_from_dict(read_info(source).recipe)
-    assert "--from" not in ship.trained(source, recipe)["command"]
+    assert "--from" not in ship.describe_training(source, recipe)["command"]
     run = started(f"{source.id}@16", steps="6", learning_rate="0.02")
     assert trainer.train(run) == 0
-    words = shlex.split(ship.trained(run, recipe)["command"])
+    words = shlex.split(ship.describe_training(run, recipe)["command"])
     assert words[:5] == ["genui", "train", recipe.name, "--from", f"{source.id}@16"]
     assert "learning_rate=0.02" in words
 
@@ -206,7 +206,7 @@ def test_whose_path_a_model_came_from_is_nobodys_business(source: RunDir, tmp_pa
     shutil.copy(source.checkpoint(16), kept)
     run = started(str(kept))
     assert trainer.train(run) == 0
-    command = ship.trained(run, recipe_from_dict(read_info(run).recipe))["command"]
+    command = ship.describe_training(run, recipe_from_dict(read_info(run).recipe))["command"]
     assert "--from mine.safetensors" in command
     assert "secret" not in command
 

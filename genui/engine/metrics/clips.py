@@ -334,10 +334,7 @@ def measure_voice(generator: DiffusionGenerator, recipe: VoiceRecipe) -> dict[st
     speech = load_speech(recipe.dataset, recipe.data)
     voices = list(dict.fromkeys(take.caption.split()[-1] for take in speech.takes))
     spoken = speak(generator, spoken_captions(voices, SPEECH_SAMPLES))
-    digits, speakers = (
-        SoundClassifier.load(DIGIT_CLASSIFIER),
-        SoundClassifier.load(VOICE_CLASSIFIER),
-    )
+    digits, speakers = map(SoundClassifier.load, (DIGIT_CLASSIFIER, VOICE_CLASSIFIER))
     held = [speech.takes[i] for i in speech.held_out]
     real, real_captions = [take.samples for take in held], [take.caption for take in held]
     return {
