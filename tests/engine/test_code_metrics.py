@@ -140,7 +140,7 @@ def test_a_masked_identifier_stands_in_its_module() -> None:
 def test_a_gap_is_restored_only_by_the_name_that_was_there(
     writer: TextGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language, "likeliest", lambda *_: writer.tokenizer.encode("values"))
+    monkeypatch.setattr(language, "beam_search", lambda *_: writer.tokenizer.encode("values"))
     masked = [language.Masked("a", "values", "b"), language.Masked("a", "start", "b")]
     assert language.restore_names(writer, masked) == [True, False]
 
