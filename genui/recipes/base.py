@@ -16,8 +16,8 @@ Strength = Annotated[float, Meta(ge=0, le=10)]  # 0 turns it off
 
 # Augmentation of training images.
 Shift = Annotated[float, Meta(ge=0, le=16), about("most pixels to shift a training image by")]
-Zoom = Annotated[Fraction, about("largest share to enlarge or reduce it by")]
-Flip = Annotated[bool, about("mirror half of them")]
+Zoom = Annotated[Fraction, about("largest share to enlarge or reduce a training image by")]
+Flip = Annotated[bool, about("mirror half of the training images")]
 
 PATH_FIELDS = ("data", "against")
 """Settings that are paths on the user's machine; not every recipe has them."""
@@ -57,9 +57,7 @@ class Recipe:
     decay_from: Annotated[
         Share, about("share of the steps after which the learning rate falls linearly to zero")
     ] = 0.4
-    grad_clip: Annotated[
-        float, Meta(gt=0), about("norm to which a longer gradient is scaled down")
-    ] = 1.0
+    grad_clip: Annotated[float, Meta(gt=0), about("maximum norm of the gradient")] = 1.0
     ema: Annotated[Fraction, about("decay of the average of the weights; 0 turns it off")] = 0.998
 
     # what is written during training

@@ -33,7 +33,7 @@ class GanRecipe(Recipe):
         int, Meta(ge=4, le=512), about("channels at 16×16; doubled at 8×8 and again at 4×4")
     ] = 32
     blocks: Annotated[int, Meta(ge=1, le=16), about("residual blocks at each of three sizes")] = 2
-    latent: Annotated[int, Meta(ge=2, le=1024), about("size of the latent")] = 64
+    latent: Annotated[int, Meta(ge=2, le=1024), about("size of the latent vector")] = 64
     channels: Annotated[Literal[1, 3], about("3 for colour, 1 for grey")] = 3
     caption_width: Annotated[
         int, Meta(ge=4, le=1024), about("size of a word's embedding in a caption")
