@@ -544,6 +544,10 @@ TABLE: tuple[Key, ...] = (
         "Back to all panes", False),
     Key("app.palette", "app", "ctrl+p", "^p", "app.command_palette", "palette",
         "Every action, model, recipe and theme, by name", False),
+    Key("app.copy", "app", "y", "y", "copy", "copy",
+        "Copy what is shown", False),
+    Key("app.undo", "app", "u,ctrl+z", "u", "undo", "undo",
+        "Undo what was done last", False),
     Key("app.favourites", "app", "F", "F", "favourites", "favourites",
         "The favourites, to open again", False),
     Key("app.help", "app", "question_mark", "?", "help", "help",
@@ -602,7 +606,7 @@ def list_bindings(by: str, first: str, last: str) -> "list[Binding]":
 _ALWAYS_SHOWN = ("app.help", "app.quit")
 _ON_OTHER_SCREENS = (
     *("app.home", "app.text", "app.canvas", "app.training", "app.lab", "app.back"),
-    *("app.palette", "app.help", "app.manual", "app.quit"),
+    *("app.copy", "app.undo", "app.palette", "app.help", "app.manual", "app.quit"),
 )
 
 
@@ -612,15 +616,13 @@ def of_pane(pane: Scope) -> list[Key]:
 
 
 def common(pane: Scope) -> list[Key]:
-    """Return the rows for everywhere that apply to a pane.
-
-    On other screens than the main one, a key of the pane itself takes precedence.
-    """
+    """Return the rows for everywhere that apply to a pane: a key of its own takes precedence."""
     rows = of_pane("app")
-    if pane not in ("board", "lab", "points"):
+    if pane == "app":
         return rows
+    if pane in ("board", "lab", "points"):
+        rows = [key for key in rows if key.id in _ON_OTHER_SCREENS]
     own = {name for key in of_pane(pane) for name in key.keys.split(",")}
-    rows = [key for key in rows if key.id in _ON_OTHER_SCREENS]
     return [key for key in rows if own.isdisjoint(key.keys.split(","))]
 
 

@@ -159,6 +159,14 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
 
         self.app.push_screen(ManualScreen(self.scope, medium, self.user_keys))
 
+    def action_copy(self) -> None:
+        """Copy what is shown to the clipboard."""
+        self.say("nothing to copy here", "note")
+
+    def action_undo(self) -> None:
+        """Undo what was done last."""
+        self.say("nothing to undo", "note")
+
     def action_quit(self) -> None:
         """Close the app; training runs continue."""
         self.app.exit()
