@@ -109,7 +109,7 @@ class AttentionActions(Actions):
         name = self._heads.name(self.head) if self._heads is not None else "average"
         title = f"Attention · {name}"
         short = name.capitalize() if cell_len(title) > box.size.width - 2 else title
-        set_border(box, title=short, subtitle="[ ] heads · a odds")
+        set_border(box, title=short, subtitle="[ ] heads · a candidates")
 
     def _request(self) -> str:
         """Request the attention from the worker. Returns why that is not possible, or ""."""

@@ -59,7 +59,7 @@ class Candidates(LineWidget):
 
     def __init__(
         self,
-        empty: str = "The candidates for the next token show here",
+        empty: str = "The next token's candidates show here",
         *,
         table: bool = False,
         id: str | None = None,
