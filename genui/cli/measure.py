@@ -24,7 +24,6 @@ from genui.render.table import HEADS, format_row
 if TYPE_CHECKING:
     from genui.engine.metrics.bayes import ModelScores, Point
     from genui.engine.metrics.synthetic import SyntheticScores
-    from genui.engine.metrics.table import Row
 
 NICE = 10  # after the app, which started it
 USUAL_PROBES, FEWEST_PROBES, MOST = 1000, 100, 10_000  # samples
@@ -82,28 +81,23 @@ def table_of(
         if as_lines:
             output.emit({"model": model, "done": done, "of": of}, indent=False)
 
-    results = []
+    results: list[dict[str, Any]] = []
     try:
         for row in rows(models, count, tell):
-            results.append(row)
+            results.append(dataclasses.asdict(row))
             if as_lines:
-                output.emit({"row": as_dict(row)}, indent=False)
+                output.emit({"row": results[-1]}, indent=False)
     finally:
         progress.clear()
     if as_json:
-        output.emit([as_dict(row) for row in results])
+        output.emit(results)
     elif not as_lines:
         heads = [head.upper() for head in HEADS]
-        output.table(heads, [format_row(as_dict(row)) for row in results], range(2, len(HEADS)))
-    for row in results:
-        if row.fault:
-            output.note(row.fault)
-    return 1 if any(row.fault for row in results) else 0
-
-
-def as_dict(row: "Row") -> dict[str, Any]:
-    """A row as scripts and the app read it."""
-    return dataclasses.asdict(row)
+        output.table(heads, map(format_row, results), range(2, len(HEADS)))
+    faults = [result["fault"] for result in results if result["fault"]]
+    for fault in faults:
+        output.note(fault)
+    return 1 if faults else 0
 
 
 # --- `genui twins`: p(y|x) and p(x|y)p(y) on one data set, by its size --------------------------

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genui.base.errors import MisuseError
 from genui.base.numbers import count, short
@@ -13,7 +13,7 @@ from genui.cli.parser import Parser, add_json
 from genui.runs.models import Origin, find_origin
 
 if TYPE_CHECKING:
-    from genui.runs.models import ModelInfo
+    pass
 
 
 def configure_models(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def run_models(args: argparse.Namespace) -> int:
     if args.json:
         from genui.runs.models import list_models
 
-        output.emit([as_dict(model) for model in list_models()])
+        output.emit([dataclasses.asdict(model) for model in list_models()])
     else:
         listing()
     return 0
@@ -62,11 +62,6 @@ def listing() -> None:
         )
     heads = ("MEDIUM", "FAMILY", "MODEL", "PARAMETERS", "STEP", "FROM", "DATA", "QUALITY")
     output.table(heads, rows, right=(3, 4))
-
-
-def as_dict(model: "ModelInfo") -> dict[str, Any]:
-    """A model as JSON data for scripts."""
-    return dataclasses.asdict(model)
 
 
 # --- `genui average`: a model with the average of several models' weights ----------------------

@@ -290,8 +290,8 @@ def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]
     if view.kind in ("frame", "clip"):
         steps = steps[-1:]
     clips = [[_clip(sample, step, view.part) for sample in samples] for step in steps]
-    drawn = sum(clip.size // 3 for of_step in clips for clip in of_step) * view.scale**2
-    if drawn > MOST_PIXELS:
+    area = sum(clip.size // 3 for of_step in clips for clip in of_step) * view.scale**2
+    if area > MOST_PIXELS:
         raise GenuiError(f"this would be over {MOST_PIXELS:,} pixels; {SMALLER}")
     if view.kind == "clip":
         moments = [list(moment) for moment in zip(*clips[0], strict=True)]

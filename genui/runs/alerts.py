@@ -114,10 +114,10 @@ class Divergence:
             left = np.where(fresh > recent, level, best)
             high[at] = fresh[at] > left[at] + DEVIATIONS * usual
 
-        kept = HIGH_BLOCKS - 1
+        before = HIGH_BLOCKS - 1
         high = np.concatenate((self._high, high))
         begins = np.concatenate((self._begins, steps[:, 0]))
-        self._high, self._begins = high[-kept:], begins[-kept:]
+        self._high, self._begins = high[-before:], begins[-before:]
         certain = np.flatnonzero(sliding_window_view(high, HIGH_BLOCKS).all(axis=1))
         if not len(certain):
             return None
@@ -318,7 +318,7 @@ class _Metric:
         self._is_loss = is_training_loss(name)
         self._divergence = Divergence()
         self._falling = Falling() if should_hold(name) else None
-        self._seen: Points = (np.empty(0, np.int64), np.empty(0), np.empty(0))
+        self._points: Points = (np.empty(0, np.int64), np.empty(0), np.empty(0))
         self._not_finite: int | None = None  # step it was reported at
         self._rose: int | None = None
         self._fell = -1  # step of the last collapse that was reported
@@ -326,15 +326,15 @@ class _Metric:
     @property
     def newest(self) -> int:
         """The last step; -1 if there is none."""
-        steps = self._seen[0]
+        steps = self._points[0]
         return int(steps[-1]) if len(steps) else -1
 
     def fresh(self, points: Points) -> Points:
         """The new points since the last call; all points if earlier ones have changed, after a
         resume or while the past is being read."""
-        seen, self._seen = self._seen, points
-        if _begins_with(points, seen):
-            known = len(seen[0])
+        earlier, self._points = self._points, points
+        if _begins_with(points, earlier):
+            known = len(earlier[0])
             return points[0][known:], points[1][known:], points[2][known:]
         self._divergence = Divergence()
         self._falling = Falling() if self._falling is not None else None
@@ -421,15 +421,15 @@ def _patience(times: Floats) -> float:
     return max(STALL_SECONDS, STALL_INTERVALS * usual, 1.5 * float(gaps.max()))
 
 
-def _begins_with(points: Points, seen: Points) -> bool:
-    """Whether `points` begins with the points `seen` before, unchanged."""
-    known = len(seen[0])
+def _begins_with(points: Points, earlier: Points) -> bool:
+    """Whether `points` begins with the `earlier` points, unchanged."""
+    known = len(earlier[0])
     if known > len(points[0]):
         return False
-    if known == 0 or (points[1].base is not None and points[1].base is seen[1].base):
+    if known == 0 or (points[1].base is not None and points[1].base is earlier[1].base):
         return True  # a Series only ever appends to the array it has
-    return np.array_equal(points[0][:known], seen[0]) and np.array_equal(
-        points[1][:known], seen[1], equal_nan=True
+    return np.array_equal(points[0][:known], earlier[0]) and np.array_equal(
+        points[1][:known], earlier[1], equal_nan=True
     )
 
 

@@ -9,10 +9,10 @@ first row is that of as many real training images. Prints the table in Markdown.
 import argparse
 import sys
 import time
+from dataclasses import asdict
 
 from harness import machine
 
-from genui.cli.measure import as_dict
 from genui.engine.metrics.table import rows
 from genui.render.table import HEADS, format_row
 
@@ -30,7 +30,7 @@ def main() -> int:
     print("| " + " | ".join(HEADS) + " |")
     print("|---" * 2 + "|--:" * (len(HEADS) - 2) + "|")
     for row in rows(args.models, args.count, tell):
-        print("| " + " | ".join(format_row(as_dict(row))) + " |", flush=True)
+        print("| " + " | ".join(format_row(asdict(row))) + " |", flush=True)
         if row.fault:
             print(row.fault, file=sys.stderr)
     seconds = time.perf_counter() - begin
