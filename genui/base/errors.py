@@ -22,7 +22,7 @@ class MisuseError(GenuiError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?` for the nearest known name, or the whole list where none is near."""
+    """`did you mean 'x'?` for the most similar known name, or the whole list if none is similar."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     if near:

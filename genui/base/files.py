@@ -58,7 +58,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yields a path beside `path` to write to; renames it to `path` if the block succeeds.
 
     With `durable` the contents are synced before the rename, so a power cut leaves the old file
-    or the new one. Raises GenuiError naming `path` where writing fails.
+    or the new one. Raises GenuiError, which names `path`, if writing fails.
     """
     aside = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_PARTIAL}")
     try:
@@ -114,8 +114,8 @@ def remove_partial_files(folder: Path) -> None:
 
 @contextmanager
 def open_regular(path: Path, irregular: GenuiError) -> Iterator[BinaryIO]:
-    """Opens a file for reading. Raises `irregular` where it is no regular file, and GenuiError
-    naming it where reading fails, also inside the block."""
+    """Opens a file for reading. Raises `irregular` if it is not a regular file, and GenuiError,
+    which names it, if reading fails, also inside the block."""
     try:
         # Not blocking: a named pipe must not hang the reader.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""What files of earlier versions say, in today's words.
+"""Names in files of earlier versions, mapped to today's.
 
 Runs keep the old words in their files: a trainer of an earlier version reads commands and writes
 status and events with them, and so can be watched and controlled by this version. A saved
@@ -18,15 +18,14 @@ COMMANDS: Mapping[str, str] = {word: command for command, word in COMMAND_WORDS.
 """Words in files to commands."""
 
 OLD_SIGMA_MIN = 0.03
-"""The lowest noise level of images before it could be chosen, whatever the number of steps."""
+"""The lowest noise level of images before it was a setting, for any number of steps."""
 
 
 def upgrade(fields: Any) -> Any:
-    """The JSON of a saved generation as this version would have written it.
+    """The JSON of a saved generation as this version would write it.
 
-    Settings of images that name no `sigma_min` were written before there was one, and mean 0.03;
-    written since, they name one or null. The part of a step that was called `guess` is
-    `denoised`.
+    Image settings without `sigma_min` are from before that setting existed and mean 0.03; later
+    ones have a number or null. The part of a step that was called `guess` is `denoised`.
     """
     if isinstance(fields, list):
         return [upgrade(item) for item in fields]

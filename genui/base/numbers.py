@@ -38,7 +38,7 @@ def value(number: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A duration: `0:07`, `4:12`, `1:02:45`, `2 d 3 h`; `–` where it is negative or not finite."""
+    """A duration: `0:07`, `4:12`, `1:02:45`, `2 d 3 h`; `–` if it is negative or not finite."""
     if not math.isfinite(seconds) or seconds < 0:
         return "–"
     minutes, second = divmod(math.ceil(seconds), 60)

@@ -19,7 +19,7 @@ def _place(sub: str, kind: str) -> Path:
     home = _home()
     if home is not None:
         return home / sub
-    import platformdirs  # 10 ms, and not needed where GENUI_HOME is set
+    import platformdirs  # takes 10 ms, and is not needed if GENUI_HOME is set
 
     return Path(getattr(platformdirs, f"user_{kind}_path")(APP_NAME))
 

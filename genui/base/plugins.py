@@ -39,8 +39,8 @@ Row = TypeVar("Row")
 class Table(Mapping[str, Row], Generic[Row]):
     """Rows by name: the built-in ones in their order, then those of plug-ins.
 
-    Looking up a built-in name loads no plug-in. `base` is what every row of the group must be,
-    where other tables take some of them; `kind` by default.
+    Looking up a built-in name loads no plug-in. Rows of plug-ins must be a `base`, by default
+    `kind`; if the group has several tables, each takes the rows of its `kind`.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Table(Mapping[str, Row], Generic[Row]):
         return len(self.built_in) + len(self._added())
 
     def _added(self) -> dict[str, Row]:
-        """The rows of plug-ins, read again where plug-ins may have changed."""
+        """The rows of plug-ins, read again if plug-ins may have changed."""
         if self._last is not None and self._last[0] == _state():
             return self._last[1]
         added = {}
@@ -94,9 +94,9 @@ def load_rows(group: str, kind: type[Row] = object) -> dict[str, Row]:
 def _find_rows(group: str, kind: type[Row]) -> dict[str, tuple[str, Row]]:
     """As `load_rows`, with the source of each row."""
     known: dict[str, tuple[str, Row]] = {}
-    for source, name, given in _load_groups(group):
+    for source, name, rows in _load_groups(group):
         try:
-            named = _name_rows(name, given)
+            named = _name_rows(name, rows)
         except TypeError as error:
             _report(f"plug-in {source}: {error}; skipped")
             continue
@@ -135,8 +135,8 @@ def use_files(paths: Iterable[str]) -> None:
             )
     if absolute:
         os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys(absolute))
-        for _ in map(_load_file, absolute):
-            pass
+        for path in absolute:
+            _load_file(path)
 
 
 def list_sources() -> list[str]:
@@ -161,12 +161,12 @@ def _state() -> tuple[Any, ...]:
 
 
 def _load_groups(group: str) -> Iterator[tuple[str, str, Any]]:
-    """(plug-in, name, what it gives for the group) of every one that can be loaded."""
+    """(plug-in, name, rows for the group) of every plug-in that can be loaded."""
     for path in os.environ.get(VARIABLE, "").split(os.pathsep):
         module = _load_file(path) if path else None
-        given = getattr(module, GROUPS[group], None)
-        if given is not None:
-            yield path, _stem(path), given
+        rows = getattr(module, GROUPS[group], None)
+        if rows is not None:
+            yield path, _stem(path), rows
     for source, of, name, entry_point in _entry_points():
         if of == group:
             key = source, of, name
@@ -177,16 +177,16 @@ def _load_groups(group: str) -> Iterator[tuple[str, str, Any]]:
                 yield source, name, _objects[key]
 
 
-def _name_rows(name: str, given: Any) -> dict[str, Any]:
+def _name_rows(name: str, rows: Any) -> dict[str, Any]:
     """A row, a sequence of rows or a mapping, as a mapping."""
-    if isinstance(given, Mapping):
-        return dict(given)
-    if isinstance(given, list | tuple) and not hasattr(given, "_fields"):
-        without = next((row for row in given if not hasattr(row, "name")), None)
-        if without is not None:
-            raise TypeError(f"a {type(without).__name__} has no name: give a mapping of names")
-        return index_by_name(given)
-    return {getattr(given, "name", name): given}
+    if isinstance(rows, Mapping):
+        return dict(rows)
+    if isinstance(rows, list | tuple) and not hasattr(rows, "_fields"):
+        unnamed = next((row for row in rows if not hasattr(row, "name")), None)
+        if unnamed is not None:
+            raise TypeError(f"a {type(unnamed).__name__} has no name: give a mapping of names")
+        return index_by_name(rows)
+    return {getattr(rows, "name", name): rows}
 
 
 def _load_file(path: str) -> ModuleType | None:
@@ -216,7 +216,7 @@ def _run_file(path: str) -> ModuleType:
 
 
 def _attempt(source: str, load: Callable[[], Any]) -> Any:
-    """What `load` returns, or None where it fails, which is reported."""
+    """The result of `load`, or None if it fails, which is reported."""
     global _attempts
     try:
         return load()

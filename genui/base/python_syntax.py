@@ -100,7 +100,7 @@ def find_break(source: str, result: SyntaxCheck) -> int:
 
 
 def _compile(source: str) -> SyntaxCheck:
-    """Parse with the interpreter, which tells incomplete from wrong input."""
+    """Parse with the interpreter, which distinguishes incomplete from invalid input."""
     flags = ast.PyCF_ONLY_AST | codeop.PyCF_ALLOW_INCOMPLETE_INPUT  # type: ignore[attr-defined]
     try:
         with warnings.catch_warnings():

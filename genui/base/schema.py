@@ -64,7 +64,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     description: str
     about: About
     type: str
-    """"int", "float", "bool", "str", or one of these with "s" where it is several."""
+    """"int", "float", "bool" or "str"; with an "s" for several values."""
     ge: float | None = None
     gt: float | None = None
     le: float | None = None

@@ -67,7 +67,7 @@ def _escape_character(match: re.Match[str]) -> str:
 def clean_line(text: str, width: int | None = None) -> str:
     """`text` as one line, white space folded to single spaces.
 
-    Where it is wider than `width` terminal cells it ends in an ellipsis.
+    If it is wider than `width` terminal cells it ends in an ellipsis.
     """
     line = " ".join(clean(text).split())
     if width is None:

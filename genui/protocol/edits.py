@@ -171,7 +171,7 @@ def _resample(start: Start, step: int, share: float, seed: int) -> Variation:
 
 
 def _walk_towards(start: Start, step: int, share: float, seed: int) -> Variation:
-    """From a point of a walk a part of the way to another seed's, in a few steps."""
+    """A walk from here, a part of the way to another seed's latent, in a few steps."""
     settings = inputs_at(start, step)[2]
     walk = replace(settings, to=seed, share=share, steps=min(step + WALK_STEPS, 1000))
     return Variation(step, (SetSettings(walk),), f"{share:.0%} of the way to seed {seed}", seed)

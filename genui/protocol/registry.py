@@ -90,7 +90,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     edits: tuple[str, ...] = ()
     """The edits of a trace besides its settings."""
     first_step: int = 0
-    """The step of a trace's first frame: 1 where step 0 is the prompt."""
+    """The step of a trace's first frame: 1 if step 0 is the prompt."""
     read_token: str = ""
     """`read_token(text, model, label)` returns the token that the text of an edit names."""
     options: tuple[str, ...] = ()
