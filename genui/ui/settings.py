@@ -306,11 +306,12 @@ def read_thumbnail(model: ModelInfo, columns: int, rows: int) -> "Pixels | None"
     from PIL import Image
     from rich_pixels import Pixels
 
+    from genui.formats.image import decode_frame, open_image
+
     try:
-        with Image.open(path) as opened:
-            opened.draft("RGB", (4 * columns, 8 * rows))
-            image = opened.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+        with open_image(path) as opened:
+            image = Image.fromarray(decode_frame(opened))
+    except (OSError, ValueError):
         return None
     share = min(columns / image.width, 2 * rows / image.height)
     size = max(1, int(image.width * share)), max(2, 2 * (int(image.height * share) // 2))

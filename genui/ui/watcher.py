@@ -114,13 +114,14 @@ def _load(path: Path, step: int) -> Sample | None:
         return None
     if path.suffix == ".txt":
         return Sample(step, text=path.read_text(encoding="utf-8", errors="replace"))
-    import numpy as np
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
+
+    from genui.formats.image import decode_frame, open_image
 
     try:
-        with Image.open(path) as image:
-            return Sample(step, image=np.asarray(image.convert("RGB")))
-    except (UnidentifiedImageError, ValueError, Image.DecompressionBombError):
+        with open_image(path) as image:
+            return Sample(step, image=decode_frame(image))
+    except (UnidentifiedImageError, ValueError):
         return None
 
 

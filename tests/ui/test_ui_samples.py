@@ -13,6 +13,7 @@ from genui.runs.layout import RunDir
 from genui.ui.training import samples
 from genui.ui.training.samples import MAX_FRAMES, SamplesPanel, film_steps
 from genui.ui.training.screen import TrainingScreen
+from genui.ui.watcher import load_sample
 from genui.ui.widgets.image import ImageView
 
 
@@ -205,3 +206,9 @@ async def test_an_image_and_a_text_of_one_step_are_shown_together() -> None:
         app_of(pilot).show(look(run))
         await until_seen(pilot, "KING RICHARD")
         assert "▀" in seen(pilot) or "▄" in seen(pilot)
+
+
+def test_an_image_that_declares_too_many_pixels_is_no_sample() -> None:
+    run = writer("plays")
+    Image.new("1", (9000, 9000)).save(run.sample(300, ".png"))
+    assert load_sample(run.sample(300, ".png"), 300) is None
