@@ -125,6 +125,6 @@ def draw(image: "NDArray[np.uint8]") -> None:
 
     height, width, _ = image.shape
     screen = shutil.get_terminal_size()
-    enlarged = fit(width, height, screen.columns, screen.lines - 2).scale * width
+    enlarged = max(width, fit(width, height, screen.columns, screen.lines - 2).cols)
     mode = detect_colours(os.environ, sys.stdout.isatty()) if speaks_unicode() else "ascii"
     print(draw_ansi(image, mode, min(screen.columns, enlarged)), end="", flush=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from math import ceil
+from math import ceil, floor
 from typing import NamedTuple
 
 import numpy as np
@@ -116,40 +116,51 @@ class Run(NamedTuple):
 class Drawing:
     """An image in cells. Colours are 0xRRGGBB, or palette indices if `palette` is true.
 
-    `coarser` is the factor by which the resolution was reduced to meet the budget.
+    `coarser` is the factor by which the resolution was reduced to meet the budget, and `rounding`
+    the step to which truecolour was rounded.
     """
 
     rows: list[list[Run]]
     cols: int
     palette: bool
-    coarser: int = 1
+    coarser: float = 1
+    rounding: int = 1
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The size of an image in cells: enlarged `scale` times, or shrunk by `shrink`."""
+    """The size of an image in cells. A pixel is `across` cells wide and `down` half cells high."""
 
-    scale: int
-    shrink: int
+    across: float
+    down: float
     cols: int
     rows: int
 
     @property
     def text(self) -> str:
-        return f"{self.scale}×" if self.shrink == 1 else f"1/{self.shrink}"
+        """The scale, `2.5×` or `0.53×`; "" for an image that is stretched."""
+        return f"{self.across:.3g}×" if self.across == self.down else ""
 
 
 def fit(width: int, height: int, cols: int, rows: int) -> Fit:
-    """Choose the largest integer scale at which an image fits in `cols` × `rows` cells.
+    """Choose the largest scale at which an image fits in `cols` × `rows` cells.
 
-    At scale 1 a pixel is one cell wide and half a cell high, which is about square.
+    An image is enlarged by half steps, 1.5×, 2×, 2.5× …, so that its pixels stay crisp, and shrunk
+    by any factor. At scale 1 a pixel is one cell wide and half a cell high, which is about square.
     """
     cols, rows = max(cols, 1), max(rows, 1)
-    scale = min(cols // width, 2 * rows // height)
+    scale = min(cols / width, 2 * rows / height)
     if scale >= 1:
-        return Fit(scale, 1, width * scale, ceil(height * scale / 2))
-    shrink = max(ceil(width / cols), ceil(height / (2 * rows)))
-    return Fit(1, shrink, ceil(width / shrink), ceil(height / shrink / 2))
+        scale = floor(2 * scale) / 2
+    # Rounded first: 131 * (64 / 131) is a little more than 64.
+    across, down = (ceil(round(length * scale, 6)) for length in (width, height))
+    return Fit(scale, scale, across, ceil(down / 2))
+
+
+def stretch(width: int, height: int, cols: int, rows: int) -> Fit:
+    """Fill `cols` × `rows` cells with an image whose pixels need not be square."""
+    cols, rows = max(cols, 1), max(rows, 1)
+    return Fit(cols / width, 2 * rows / height, cols, rows)
 
 
 def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDGET) -> Drawing:
@@ -165,33 +176,40 @@ def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDG
         for rounding in _ROUNDINGS:
             packed = _pack(_round_colours(pixels, rounding))
             if budget is None or _count_bytes(packed, palette=False) <= budget:
-                return Drawing(_build_runs(packed), room.cols, palette=False)
+                return Drawing(_build_runs(packed), room.cols, palette=False, rounding=rounding)
     indices = quantize_256(pixels)
-    coarser = 1
+    coarser = 1.0
     while budget is not None and _count_bytes(indices, palette=True) > budget:
-        coarser *= 2
-        if coarser > max(rgb.shape[:2]):
+        coarser += 0.5 if coarser < 4 else coarser / 4
+        if coarser > 2 * max(rgb.shape[:2]):
             break
         indices = quantize_256(_resample(rgb, room, coarser))
     return Drawing(_build_runs(indices), room.cols, palette=True, coarser=coarser)
 
 
-def _resample(rgb: np.ndarray, room: Fit, coarser: int) -> np.ndarray:
+def _resample(rgb: np.ndarray, room: Fit, coarser: float) -> np.ndarray:
     """Resample `rgb` to half cells: uint8 [2 * rows, cols, 3]."""
-    small = _average_blocks(rgb, room.shrink * coarser)
-    grown = small.repeat(room.scale * coarser, axis=0).repeat(room.scale * coarser, axis=1)
-    grown = grown[: 2 * room.rows, : room.cols]
-    missing = ((0, 2 * room.rows - grown.shape[0]), (0, room.cols - grown.shape[1]), (0, 0))
-    return np.pad(grown, missing, mode="edge")
+    tall = _resample_axis(rgb.astype(np.float32), 2 * room.rows, room.down, coarser)
+    across = _resample_axis(tall.swapaxes(0, 1), room.cols, room.across, coarser)
+    return across.swapaxes(0, 1).round().astype(np.uint8)
 
 
-def _average_blocks(rgb: np.ndarray, block: int) -> np.ndarray:
-    if block == 1:
-        return rgb
-    height, width, _ = rgb.shape
-    padded = np.pad(rgb, ((0, -height % block), (0, -width % block), (0, 0)), mode="edge")
-    blocks = padded.reshape(padded.shape[0] // block, block, padded.shape[1] // block, block, 3)
-    return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+def _resample_axis(values: np.ndarray, size: int, scale: float, coarser: float) -> np.ndarray:
+    """Resample the first axis to `size`: means of the pixels to shrink it, copies to enlarge it."""
+    length = len(values)
+    step = max(scale, 1.0) * coarser  # the length of a resulting pixel
+    count = min(length, ceil(size / step))
+    if count < length:
+        # The area under the values up to each edge; its differences are the means.
+        sums = np.concatenate((np.zeros_like(values[:1]), values.cumsum(axis=0)))
+        edges = np.linspace(0, length, count + 1)
+        whole = np.minimum(edges.astype(np.int64), length - 1)
+        share = (edges - whole).astype(np.float32)[:, None, None]
+        values = np.diff(sums[whole] + share * values[whole], axis=0) * np.float32(count / length)
+    if count == size:
+        return values
+    copies = np.minimum((np.arange(size) / step).astype(np.int64), count - 1)
+    return values[copies]
 
 
 def _round_colours(pixels: np.ndarray, step: int) -> np.ndarray:

@@ -27,19 +27,35 @@ def octets(drawing: Drawing) -> int:
 @pytest.mark.parametrize(
     ("size", "room", "expected"),
     [
-        ((32, 32), (64, 32), Fit(2, 1, 64, 32)),
-        ((32, 32), (64, 31), Fit(1, 1, 32, 16)),
-        ((32, 32), (120, 50), Fit(3, 1, 96, 48)),
-        ((32, 32), (20, 40), Fit(1, 2, 16, 8)),
+        ((32, 32), (64, 32), Fit(2, 2, 64, 32)),
+        ((32, 32), (64, 31), Fit(1.5, 1.5, 48, 24)),
+        ((32, 32), (120, 50), Fit(3, 3, 96, 48)),
+        ((32, 32), (90, 50), Fit(2.5, 2.5, 80, 40)),
+        ((32, 32), (20, 40), Fit(0.625, 0.625, 20, 10)),
+        ((128, 128), (74, 34), Fit(0.53125, 0.53125, 68, 34)),
         ((3, 3), (3, 2), Fit(1, 1, 3, 2)),
-        ((131, 66), (64, 30), Fit(1, 3, 44, 11)),
-        ((32, 32), (0, 0), Fit(1, 32, 1, 1)),
+        ((131, 66), (64, 30), Fit(64 / 131, 64 / 131, 64, 17)),
+        ((32, 32), (0, 0), Fit(1 / 32, 1 / 32, 1, 1)),
     ],
 )
-def test_the_scale_is_whole_and_keeps_the_aspect(
+def test_an_image_is_enlarged_by_half_steps_or_shrunk_to_fill_its_room(
     size: tuple[int, int], room: tuple[int, int], expected: Fit
 ) -> None:
     assert fit(*size, *room) == expected
+
+
+def test_a_half_step_copies_pixels_and_mixes_none() -> None:
+    rgb = np.array([[[9, 0, 0], [0, 9, 0]], [[0, 0, 9], [9, 9, 9]]], np.uint8)
+    upper, lower = draw(rgb, fit(2, 2, 3, 2), "truecolor").rows
+    assert [tuple(run) for run in upper] == [("  ", None, 0x090000), (" ", None, 0x000900)]
+    assert [tuple(run) for run in lower] == [("  ", None, 0x000009), (" ", None, 0x090909)]
+
+
+def test_shrinking_takes_the_means_of_the_pixels_that_a_cell_covers() -> None:
+    ramp = np.arange(0, 90, 10, dtype=np.uint8)[None, :, None].repeat(2, axis=0).repeat(3, axis=2)
+    for cols, expected in ((3, [10, 40, 70]), (2, [18, 62])):  # 4.5 pixels each: the fifth is split
+        (row,) = draw(ramp, Fit(cols / 9, 1, cols, 1), "truecolor").rows
+        assert [run.bg for run in row] == [0x10101 * value for value in expected]
 
 
 @pytest.mark.parametrize("mode", ["truecolor", "256", "16", "ascii"])
@@ -63,9 +79,10 @@ def test_equal_neighbours_are_one_run() -> None:
 
 
 @pytest.mark.parametrize("size", [32, 64, 256])
+@pytest.mark.parametrize("room", [(64, 32), (100, 54), (200, 60)])
 @pytest.mark.parametrize("mode", ["truecolor", "256"])
-def test_full_noise_stays_in_the_budget(size: int, mode) -> None:
-    drawing = draw(noise(size, size), fit(size, size, 64, 32), mode, 25_000)
+def test_full_noise_stays_in_the_budget(size: int, room: tuple[int, int], mode) -> None:
+    drawing = draw(noise(size, size), fit(size, size, *room), mode, 25_000)
     assert octets(drawing) <= 25_000
 
 

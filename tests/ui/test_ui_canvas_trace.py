@@ -2,7 +2,7 @@
 
 import pytest
 from acting import Opener, each_size, fault, home_of, process, seen, until, until_seen
-from canvas_acting import answered, drawn_to, edits, pane_of, shown
+from canvas_acting import answered, drawn_to, edits, pane_of, shown, view_of
 from textual.widgets import Static
 
 from genui.protocol import AddNoise, SetPrompt
@@ -53,7 +53,7 @@ async def test_p_puts_three_images_of_one_size_side_by_side(shipped, open_app: O
             assert len({(p.size.height, p.scale_text) for p in three}) == 1
             assert all(p.has_image for p in three)
         await pilot.resize_terminal(60, 16)  # they have a small terminal to themselves
-        await until_seen(pilot, "32×32 at 1/2")
+        await until_seen(pilot, "32×32 at 0.562×")
         assert "Settings" not in seen(pilot)
         await pilot.resize_terminal(200, 60)
         await pilot.press("p")
@@ -75,6 +75,22 @@ async def test_the_schedule_is_the_branch_s_own(shipped, open_app: Opener) -> No
         assert sigmas[20] == pytest.approx(sigmas[8])
         assert sigmas[19] < sigmas[20] > sigmas[21]
         assert curve.cursor == 32
+        # The axis is that of the whole branch at every step, so that the cursor stays in it.
+        await pilot.press("home", "right")
+        await until(pilot, lambda: curve.cursor == 1)
+        assert curve.view == (0, 32)
+
+
+async def test_the_inspector_gives_way_where_it_would_make_the_image_smaller(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await drawn_to(pilot)
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: "Noise schedule" not in seen(pilot))
+        assert view_of(pilot).query_one(".large", image.ImageView).size.width > 50
+        await pilot.resize_terminal(80, 24)
+        await until_seen(pilot, "Noise schedule")
 
 
 # --- forks ----------------------------------------------------------------------------

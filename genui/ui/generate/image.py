@@ -137,9 +137,17 @@ class ImageInspector(Inspector):
 
 
 def show_curve(
-    box: Vertical, name: str, values: list[tuple[int, float]], step: int | None, text: str
+    box: Vertical,
+    name: str,
+    values: list[tuple[int, float]],
+    step: int | None,
+    text: str,
+    last: int | None = None,
 ) -> None:
-    """Plot (step, value) pairs with the cursor at `step`, and `text` in the lower border."""
+    """Plot (step, value) pairs with the cursor at `step`, and `text` in the lower border.
+
+    The axis ends at step `last`, if that is known, so that it stays still.
+    """
     curve = box.query_one(Curve)
     if step is None or len(values) < 2:
         curve.clear()
@@ -149,6 +157,7 @@ def show_curve(
 
     steps, measured = np.array(values, np.float64).T
     curve.set_series({name: (steps.astype(np.int64), measured)})
+    curve.view = (float(steps[0]), float(max(last, step))) if last is not None else None
     curve.cursor = float(step)
     set_border(box, subtitle=text)
 
@@ -183,6 +192,7 @@ LONG_TITLES: dict[Part, str] = {
 TITLES: dict[Part, str] = {"x": "xₜ noisy", "denoised": "x̂₀ predicted", "noise": "ε noise"}
 NAMES: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "noise"}
 PARTS: tuple[Part, ...] = ("x", "denoised", "noise")
+WORTH_HIDING = 1.1  # how much larger an image must get for the inspector to be hidden
 SHORT = 20  # lines below which three images have nothing under them
 ARRANGEMENTS = (16, 8, 4, 2, 1)  # frames in a row; the one that shows them largest is used
 CLIP_KEYS = ", . frames · ; play/pause · p all frames"
@@ -217,6 +227,7 @@ class CanvasView(TraceImageView):
     def fit(self, size: Size) -> None:
         super().fit(size)
         self.pane.set_class(size.height < SHORT, "-short")
+        self.call_after_refresh(self._give_room)
 
     # --- which images are shown -------------------------------------------------------
 
@@ -278,11 +289,26 @@ class CanvasView(TraceImageView):
                 image.clear(self.pane.empty_text() if part == self.part else " ")
             else:
                 self._show_in(image, frame, part)
+        self._give_room()
         self._show_sound(frame)
         self._paint_timeline(frame)
         self.paint_caption()
         self._paint_border()
         self.sharpen_later()
+
+    def _give_room(self) -> None:
+        """Full-screen, hide the inspector if it makes the image clearly smaller."""
+        image, pane = self.query_one(".large", ImageView), self.pane
+        width = pane.inspector.styles.width
+        if not pane.zoomed or self.three or width is None:
+            pane.remove_class("-wide")
+            return
+        if not image.has_image:
+            return
+        rows, whole = image.size.height, pane.size.width - self.gutter.width
+        beside = whole - int(width.value)
+        gain = image.scale_within(whole, rows) / image.scale_within(beside, rows)
+        pane.set_class(gain > WORTH_HIDING, "-wide")
 
     def paint_animated(self) -> None:
         frame = self._controller.frame
@@ -297,7 +323,8 @@ class CanvasView(TraceImageView):
         frame = self._controller.frame
         finished = frame is not None and frame.sigma == 0
         for part, image in self._images():
-            if part == "denoised" or finished:  # noise looks no better finer
+            # More colours do not improve noise, more pixels do.
+            if part == "denoised" or finished or image.is_coarse:
                 image.sharpen()
 
     def _images(self) -> list[tuple[Part, ImageView]]:
@@ -373,8 +400,7 @@ def tile_largest(clip: "np.ndarray", cols: int, rows: int) -> "np.ndarray":
     from genui.render.image import fit
 
     def size(sheet: "np.ndarray") -> float:
-        room = fit(sheet.shape[1], sheet.shape[0], cols, rows)
-        return room.scale / room.shrink
+        return fit(sheet.shape[1], sheet.shape[0], cols, rows).across
 
     return max((tile_clip(clip, across) for across in ARRANGEMENTS), key=size)
 
@@ -424,9 +450,9 @@ class CanvasInspector(ImageInspector):
                 image.clear(" ")
             else:
                 image.show_frame(frame, part, self._view.frame_index)
-            scale = image.scale_text  # without the size, which is in the border of the large image
-            scale = scale[scale.index("at") :] if scale else ""
-            set_border(box, title=TITLES[part], subtitle=scale)
+            # Without the size, which is in the border of the large image.
+            _, at, scale = image.scale_text.partition(" at ")
+            set_border(box, title=TITLES[part], subtitle=f"at {scale}" if at else "")
 
     def _show_schedule(self, trace: Trace[ImageFrame] | None) -> None:
         """Plot σ of every computed step of this branch, with its edits."""
@@ -439,7 +465,8 @@ class CanvasInspector(ImageInspector):
             log = f" · log₁₀ {math.log10(frame.sigma):.2f}" if wide else ""
             text = f"σ {frame.sigma:.3g}{log} at step {step}"
         frames = trace.frames if trace is not None else []
-        show_curve(box, "σ", [(f.step, f.sigma) for f in frames if f.sigma > 0], step, text)
+        last = trace.total if trace is not None else None
+        show_curve(box, "σ", [(f.step, f.sigma) for f in frames if f.sigma > 0], step, text, last)
 
     def _setting_lines(self) -> list[Setting]:
         """The settings that apply: η depends on the sampler, autoguidance on the model. Last, what

@@ -37,15 +37,17 @@ if TYPE_CHECKING:
 
 MAX_LABEL = 12  # cells of a row's label
 STILL_FACTOR = 4  # an image that stands still may take this multiple of the budget
-MAX_RUNS = 1100  # runs of one colour that an image of noise may have within the budget
+FINE = 8  # levels of a colour that can be told apart only just
+NO_NOISE = "No noise is left at σ 0"
+LABELLED_SHARE = 0.85  # of the size that an image has without labels, at least
 
 
 class ImageView(LineWidget):
-    """An image at the largest integer scale that fits, centred.
+    """An image at the largest scale that fits, centred.
 
-    A step repaints the rows that changed, in at most `BUDGET` bytes; if that makes the image
-    coarse, `sharpen` redraws it in more detail once it stands still. The values of a grid are
-    written along its top and left edge, unless that would make the image smaller.
+    A step repaints the rows that changed, in at most `BUDGET` bytes; if that reduces the
+    image, `sharpen` redraws it in more detail once it stands still. The values of a grid are
+    written along its top and left edge, unless that would make the image much smaller.
     """
 
     DEFAULT_CSS = """
@@ -64,7 +66,8 @@ class ImageView(LineWidget):
         super().__init__(empty, id=id, classes=classes)
         self._rgb: np.ndarray | None = None
         self._labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-        self._coarse = False  # drawn with less detail or fewer colours than possible
+        self._reduced = False  # drawn with less detail or fewer colours than possible
+        self.is_coarse = False  # drawn with fewer pixels than possible
         self._sharp = False  # draw with full detail
 
     @property
@@ -78,6 +81,11 @@ class ImageView(LineWidget):
         if self._rgb is None or fit is None:
             return ""
         return f"{self._rgb.shape[1]}×{self._rgb.shape[0]} at {fit.text}"
+
+    def scale_within(self, cols: int, rows: int) -> float:
+        """The scale that the image would have in `cols` × `rows` cells; 0 without one."""
+        fit = self._fit_within(cols, rows)
+        return fit.across if fit is not None else 0.0
 
     @property
     def labelled(self) -> bool:
@@ -114,13 +122,19 @@ class ImageView(LineWidget):
         return True
 
     def sharpen(self) -> None:
-        """Redraw the image in full detail, until it changes, if the budget made it coarse."""
-        if self._coarse and not self._sharp:
+        """Redraw the image in full detail, until it changes, if the budget reduced it."""
+        if self._reduced and not self._sharp:
             self._sharp = True
             self.redraw()
 
     def show_frame(self, frame: ImageFrame, part: Part = "denoised", clip_frame: int = 0) -> bool:
-        """Show one of the images of a denoising step; of a clip one frame, counted from 0."""
+        """Show one of the images of a denoising step; of a clip one frame, counted from 0.
+
+        At σ 0 there is no noise to predict: that is said in place of a flat image.
+        """
+        if part == "noise" and frame.sigma == 0:
+            self.clear(NO_NOISE)
+            return True
         rgb = {"denoised": frame.denoised, "x": frame.x, "noise": frame.noise}[part]
         if rgb:
             size = frame.width * frame.height * 3
@@ -147,27 +161,25 @@ class ImageView(LineWidget):
 
     def _fit(self, left: int = 0, top: int = 0) -> Fit | None:
         """Return how the image fits beside margins of so many cells; None without an image."""
+        return self._fit_within(self.size.width - left, self.size.height - top)
+
+    def _fit_within(self, cols: int, rows: int) -> Fit | None:
         if self._rgb is None or not self.size:
             return None
         from genui.render.image import fit
 
         height, width = self._rgb.shape[:2]
-        cols, rows = self.size.width - left, self.size.height - top
-        best = fit(width, height, cols, rows)
-        # Larger images of noise would exceed the budget, and lose detail.
-        while best.scale > 2 and width * best.rows > MAX_RUNS:
-            scale = best.scale - 1
-            best = fit(width, height, width * scale, (height * scale + 1) // 2)
-        return best
+        return fit(width, height, cols, rows)
 
     def _margins(self, width: int, height: int) -> tuple[int, int]:
-        """Return the cells for labels at the left and top: none if the image would get smaller."""
+        """Return the cells for labels at the left and top: none if they take too much of it."""
         columns, rows = self._labels
         left = min(max(map(cell_len, rows)), MAX_LABEL) + 1 if rows else 0
         top = 1 if columns else 0
-        if left >= width or top >= height or self._fit() != self._fit(left, top):
+        whole, rest = self._fit(), self._fit(left, top)
+        if whole is None or rest is None or left >= width or top >= height:
             return 0, 0
-        return left, top
+        return (left, top) if rest.cols >= LABELLED_SHARE * whole.cols else (0, 0)
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if self._rgb is None:
@@ -180,8 +192,9 @@ class ImageView(LineWidget):
         budget = STILL_FACTOR * BUDGET if self._sharp else BUDGET
         mode = colour_mode(self.app)
         drawing = draw(self._rgb, fit, mode, budget)
-        reduced = drawing.palette and mode == "truecolor"
-        self._coarse = self._sharp or reduced or drawing.coarser > 1
+        self.is_coarse = drawing.coarser > 1
+        fewer_colours = mode == "truecolor" and (drawing.palette or drawing.rounding > FINE)
+        self._reduced = self._sharp or fewer_colours or self.is_coarse
         base, label = self.rich_style, self.style("image--label")
         ground = Style(bgcolor=base.bgcolor)
         before = (width - left - fit.cols) // 2
@@ -456,7 +469,7 @@ class MaskPainter(LineWidget):
 
         rows, cols = self._shape
         scale = choose_scale(cols, rows, width, height)
-        room = Fit(scale, 1, cols * scale, (rows * scale + 1) // 2)
+        room = Fit(scale, scale, cols * scale, (rows * scale + 1) // 2)
         tinted = np.where(
             self._mask[..., None], self._rgb // 2 + np.array(_TINT, np.uint8) // 2, self._rgb
         )

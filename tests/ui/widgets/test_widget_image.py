@@ -24,7 +24,7 @@ async def test_it_says_what_is_missing_until_there_is_an_image() -> None:
         assert lines_of(image)[5].strip() == "Gone"
 
 
-async def test_the_image_is_in_the_middle_at_a_whole_scale() -> None:
+async def test_the_image_is_in_the_middle_at_the_largest_scale() -> None:
     image = ImageView()
     async with Stage(image).run_test(size=(80, 36)):
         image.show(np.full((32, 32, 3), (200, 10, 20), np.uint8))
@@ -134,13 +134,32 @@ async def test_the_noise_of_a_frame_is_an_image_too() -> None:
         assert any("#00ff00" in style for _, style in styles_of(image))
 
 
-async def test_a_grid_is_labelled_where_that_leaves_it_as_large() -> None:
+async def test_the_last_step_says_that_no_noise_is_left_in_place_of_a_flat_image() -> None:
+    image = ImageView()
+    async with Stage(image).run_test(size=(40, 4)):
+        frame = msgspec.structs.replace(red_to_blue(), noise=b"\x80" * 12)
+        image.show_frame(frame, "noise")
+        assert any("#808080" in style for _, style in styles_of(image))
+        image.show_frame(msgspec.structs.replace(frame, sigma=0.0), "noise")
+        assert "No noise is left at σ 0" in "".join(lines_of(image))
+        assert not any("#808080" in style for _, style in styles_of(image))
+
+
+async def test_labels_that_would_take_much_of_a_grid_are_left_out() -> None:
+    image = ImageView()
+    async with Stage(image).run_test(size=(40, 34)):
+        image.show(noise(0, 64))
+        image.label(["1", "two"], ["heun", "a sampler with a long name"])
+        assert "two" not in "".join(lines_of(image))
+        assert image.labelled is False
+        image.label(["1", "two"], ["heun", "ddim"])
+        assert image.labelled
+
+
+async def test_a_grid_is_labelled_over_its_columns_and_beside_its_rows() -> None:
     image = ImageView()
     async with Stage(image).run_test(size=(72, 34)):
         image.show(noise(0, 64))
-        image.label(["1", "two"], ["heun", "a sampler with a long name"])
-        lines = lines_of(image)
-        assert image.labelled is False
         image.label(["1", "two"], ["heun", "ddim"])
         lines = lines_of(image)
         assert image.labelled
@@ -160,16 +179,16 @@ async def test_a_grid_larger_than_its_room_is_sampled_down_and_says_so() -> None
     image = ImageView()
     async with Stage(image).run_test(size=(72, 34)):
         image.show(np.zeros((128, 192, 3), np.uint8))
-        assert image.scale_text == "192×128 at 1/3"
+        assert image.scale_text == "192×128 at 0.375×"
 
 
-async def test_noise_is_not_enlarged_beyond_what_a_step_may_cost() -> None:
+async def test_an_image_is_enlarged_as_far_as_its_room_allows() -> None:
     image = ImageView()
     async with Stage(image).run_test(size=(140, 70)):
         image.show(noise(0))
-        assert image.scale_text == "32×32 at 2×"
+        assert image.scale_text == "32×32 at 4×"
         image.show(noise(0, 8))
-        assert image.scale_text == "8×8 at 17×"
+        assert image.scale_text == "8×8 at 17.5×"
 
 
 async def test_what_was_drawn_coarse_is_drawn_finer_once_it_stands_still(shown: ImageView) -> None:
