@@ -31,6 +31,7 @@ from genui.runs.listing import RunSummary, list_runs
 from genui.ui import keys, messages, themes
 from genui.ui.screens import AppScreen, PaletteScreen
 from genui.ui.session import Launch, Session, launch_worker
+from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.terminal import NoColour, choose_driver, get_metered_driver
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
@@ -114,6 +115,7 @@ class Shell(LifecycleGuard, App[None]):
 
     def __init__(self) -> None:
         super().__init__(driver_class=choose_driver())
+        self.stylesheet = CachedStylesheet(variables=self.get_css_variables())
         self.user_keys: dict[str, str] = {}
         self.last_key_at = 0.0
         self._queued_keys: list[events.Key] = []  # until their target is ready

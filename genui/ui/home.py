@@ -12,6 +12,7 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.dom import DOMNode
 from textual.geometry import Size
 from textual.reactive import Reactive
 from textual.widget import Widget
@@ -264,12 +265,17 @@ class HomeScreen(AppScreen[None]):
 
     def _show(self) -> None:
         """Set the classes of the panes and the screen, and focus the current pane."""
+        changed: list[DOMNode] = []  # restyled when all classes are set: it takes long
         for pane in self.query(Pane):
             shown = pane.pane not in SLOT or pane.pane == self.slot
             shown = shown and (not self.alone or pane.pane == self.current)
             zoomed = shown and self.view != "home"
-            pane.update_classes({"-hidden": not shown, "-zoom": zoomed}, animate=False)
-        self.update_classes(self._make_classes(), animate=False)
+            if pane.set_classes_of_view(not shown, zoomed, pane.pane == self.current):
+                changed.append(pane)
+        before = self.classes
+        self.update_classes(self._make_classes(), update=False)
+        for node in changed if self.classes == before else [self]:
+            node.update_node_styles(animate=False)
         self._focus_current()
         self.update_bars()
         self.call_after_refresh(self._repaint)

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from fake_process import in_process
 from fake_worker import FakeWorker
 from textual import events
 from textual.app import App
+from textual.cache import LRUCache
 from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
 from textual.widgets import Static
@@ -21,6 +22,7 @@ from textual.widgets import Static
 from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.home import HomeScreen
 from genui.ui.session import Launch, Session, launch_process
+from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.training.screen import TrainingScreen
 
 HERE = Path(__file__).parent
@@ -39,6 +41,27 @@ SIZES = [(80, 24), (120, 40), (200, 60)]
 """Of terminals: the smallest that everything fits, the usual one and a large one."""
 
 Opener = Callable[..., AbstractAsyncContextManager[Pilot[None]]]
+
+
+class SharedStylesheet(CachedStylesheet):
+    """Keeps what it has parsed and matched for the next app in the same colours."""
+
+    _shared: ClassVar[dict[object, tuple[Any, ...]]] = {}
+
+    def __init__(self, *, variables: dict[str, str] | None = None) -> None:
+        super().__init__(variables=variables)
+        self._share()
+
+    def set_variables(self, variables: dict[str, str]) -> None:
+        self._parse_cache = LRUCache(1)  # in place of the shared one, which would be emptied
+        super().set_variables(variables)
+        self._share()
+
+    def _share(self) -> None:
+        colours = tuple(sorted(self._variables.items()))
+        shared = self._shared.setdefault(colours, (LRUCache(1000), {}, {}))
+        self._parse_cache, self._matches, self._numbers = shared
+        self._questions.clear()
 
 
 class QuickPilot(Pilot[None]):

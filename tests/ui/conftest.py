@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import stage
-from acting import FAST, HERE, Opener, running, until
+from acting import FAST, HERE, Opener, SharedStylesheet, running, until
 from textual.pilot import Pilot
 
 from genui.base import paths
 from genui.runs.layout import RunDir, RunLock
 from genui.runs.listing import list_runs
-from genui.ui import session
+from genui.ui import app, session
 from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.session import Launch
 from genui.ui.traces.trees import Trace
@@ -24,7 +24,9 @@ TICK = Trace.tick
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No shipped models, whatever the package has; a worker that finds the package."""
+    """No shipped models, whatever the package has; a worker that finds the package; style sheets
+    that are parsed once for all apps."""
+    monkeypatch.setattr(app, "CachedStylesheet", SharedStylesheet)
     monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "nothing")
     monkeypatch.setenv("PYTHONPATH", str(HERE.parent.parent))
     monkeypatch.setenv("COLORTERM", "truecolor")
@@ -70,10 +72,10 @@ def open_app(quick: None) -> Opener:
     async def opened(
         size: tuple[int, int] = (120, 40), worker: Launch = FAST, lists: bool = True
     ) -> AsyncIterator[Pilot[None]]:
-        app = GenuiApp(worker)
-        async with running(app, size) as pilot:
+        shell = GenuiApp(worker)
+        async with running(shell, size) as pilot:
             if lists:
-                await until(pilot, lambda: bool(app.home.models or app.home.runs))
+                await until(pilot, lambda: bool(shell.home.models or shell.home.runs))
             yield pilot
 
     return opened
@@ -89,10 +91,10 @@ def open_watch() -> Opener:
     ) -> AsyncIterator[Pilot[None]]:
         runs = list_runs()
         known = key or (runs[0].run.id if runs else "")
-        app = WatchApp(WatchTarget(known, runs, list_runs, listing))
-        async with running(app, size) as pilot:
+        shell = WatchApp(WatchTarget(known, runs, list_runs, listing))
+        async with running(shell, size) as pilot:
             if runs:
-                await until(pilot, lambda: bool(app.board.board.plots()))
+                await until(pilot, lambda: bool(shell.board.board.plots()))
             yield pilot
 
     return opened

@@ -380,11 +380,24 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
         Textual would compute the styles of all widgets in the pane twice for each key.
         """
 
+    def set_classes_of_view(self, hidden: bool, zoomed: bool, current: bool) -> bool:
+        """Set the classes that depend on the view, for the caller to restyle: whether one changed.
+
+        `mark_current` has to follow.
+        """
+        before = self.classes
+        classes = {"-hidden": hidden, "-zoom": zoomed, "-current": current}
+        self.update_classes(classes, update=False)
+        return self.classes != before
+
     def mark_current(self, current: bool) -> None:
         """Draw the border of the pane with the focus, or the plain one."""
         if (current, self.zoomed) != self._marked:
             self._marked = (current, self.zoomed)
-            self.set_class(current, "-current", update=False)
+            if current != self.has_class("-current"):
+                self.set_class(current, "-current", update=False)
+                if self.zoomed:
+                    self.update_node_styles(animate=False)
             self._mark()
 
     def _mark(self) -> None:
@@ -398,8 +411,6 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
         look = self.get_component_styles("pane--current")
         for rule in BORDER_RULES:
             self.styles.set_rule(rule, look.get_rule(rule) if current and not zoomed else None)
-        if zoomed:
-            self.app.stylesheet.update_nodes(self.walk_children(with_self=True))
         self.refresh()
 
     @property

@@ -1,0 +1,141 @@
+"""A style sheet that remembers which styles a widget gets.
+
+When the classes of a node change, Textual matches all rules again for every widget below it. To
+show another view changes the classes of the screen: 35 ms for the 70 widgets of Home. But the
+rules for a widget ask for few of the names above it, so most of its matches have been made before.
+"""
+
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from textual.css.model import CombinatorType, RuleSet, Selector, SelectorType
+from textual.css.styles import RulesMap
+from textual.css.stylesheet import Stylesheet
+from textual.dom import DOMNode
+
+MOST = 5_000  # matches; then all are forgotten
+SIGNS = {SelectorType.CLASS: ".", SelectorType.ID: "#"}
+SYSTEM = ".-textual-system"  # a node with this class is not matched by "*"
+
+
+class Question(NamedTuple):
+    """What the rules that may apply to a node ask of it and of the nodes above it."""
+
+    number: int  # of these rules and of the names of the node
+    names: frozenset[str]  # of nodes above: types, ids and classes
+    states: dict[str, tuple[str, ...]]  # pseudo-classes of the nodes above, by these names
+    own_states: tuple[str, ...]  # pseudo-classes of the node
+
+
+class Match(NamedTuple):
+    """What the rules say about a node."""
+
+    styles: RulesMap
+    hover: bool  # whether a rule may depend on the mouse; the others: on nodes around it
+    focus_within: bool
+    order: bool
+    odd_or_even: bool
+
+
+class CachedStylesheet(Stylesheet):
+    """Gives each node the styles that Textual's own style sheet gives it."""
+
+    def __init__(self, *, variables: dict[str, str] | None = None) -> None:
+        super().__init__(variables=variables)
+        self._matches: dict[tuple[Any, ...], Match] = {}
+        self._numbers: dict[tuple[RuleSet | str, ...], int] = {}
+        self._questions: dict[frozenset[str], Question] = {}  # by the names of the node
+        self._parsed: list[RuleSet] = []  # the rules that the questions were made from
+        self._order: dict[int, int] = {}  # the position of each, by its identity
+
+    def apply(
+        self, node: DOMNode, *, animate: bool = False, cache: dict[tuple, RulesMap] | None = None
+    ) -> None:
+        """Set the styles of a node and its parts, from a remembered match if there is one."""
+        key = self._key(node)
+        match = None if animate else self._matches.get(key)
+        if match is None:
+            super().apply(node, animate=animate, cache=cache)
+            if not animate:
+                if len(self._matches) > MOST:
+                    self._matches.clear()
+                self._matches[key] = Match(
+                    node.styles.base.get_rules(),
+                    node._has_hover_style,
+                    node._has_focus_within,
+                    node._has_order_style,
+                    node._has_odd_or_even,
+                )
+            return
+        _, node._has_hover_style, node._has_focus_within, *order = match
+        node._has_order_style, node._has_odd_or_even = order
+        if node.styles.base.get_rules() == match.styles:
+            node.notify_style_update()  # the styles of a node above may have changed
+        else:
+            self.replace_rules(node, match.styles)
+        self._process_component_classes(node)
+
+    def _process_component_classes(self, node: DOMNode) -> None:
+        """Set the styles of a node's parts, unless they have them already."""
+        parts = [
+            part for style in node._component_styles.values() if (part := style.node) is not None
+        ]
+        if len(parts) == len(node._get_component_classes()):
+            for part in parts:
+                match = self._matches.get(self._key(part))
+                if match is None or part.styles.base.get_rules() != match.styles:
+                    break
+            else:
+                return
+        super()._process_component_classes(node)
+
+    def _key(self, node: DOMNode) -> tuple[Any, ...]:
+        """All on which the match of a node depends."""
+        if self._parsed is not self.rules:
+            self._parsed = self.rules
+            self._order = {id(rule): at for at, rule in enumerate(self._parsed)}
+            self._questions.clear()
+        names = frozenset(node._selector_names)
+        question = self._questions.get(names)
+        if question is None:
+            question = self._questions[names] = self._ask(names)
+        key: list[Any] = [question.number]
+        key.extend(map(node.has_pseudo_class, question.own_states))
+        asked, states = question.names, question.states
+        above = node._parent
+        while isinstance(above, DOMNode):
+            shared = asked & above._selector_names
+            key.append(shared)
+            if not states.keys().isdisjoint(shared):
+                for name in states:
+                    if name in shared:
+                        key.extend(map(above.has_pseudo_class, states[name]))
+            above = above._parent
+        return tuple(key)
+
+    def _ask(self, names: frozenset[str]) -> Question:
+        """What the rules ask of a node with these names."""
+        rules = {rule for name in names for rule in self.rules_map.get(name, ())}
+        ordered = tuple(sorted(rules, key=lambda rule: self._order[id(rule)]))
+        above: dict[str, set[str]] = defaultdict(set, {SYSTEM: set()})
+        own: set[str] = set()
+        for rule in ordered:
+            for selector_set in rule.selector_set:
+                selectors = selector_set.selectors
+                first = len(selectors) - 1  # of the selectors for the node itself
+                while first and selectors[first].combinator is CombinatorType.SAME:
+                    first -= 1
+                own.update(*(selector.pseudo_classes for selector in selectors[first:]))
+                for selector in selectors[:first]:
+                    above[name_of(selector)] |= selector.pseudo_classes
+        return Question(
+            self._numbers.setdefault((*ordered, *names), len(self._numbers)),
+            frozenset(above),
+            {name: tuple(states) for name, states in above.items() if states},
+            tuple(own),
+        )
+
+
+def name_of(selector: Selector) -> str:
+    """The name of a selector as nodes have it: with the sign of its kind."""
+    return SIGNS.get(selector.type, "") + selector.name
