@@ -6,7 +6,13 @@ from genui.base import paths
 
 
 def test_genui_home_moves_everything(genui_home: Path) -> None:
-    for place in (paths.runs_dir, paths.downloads_dir, paths.cache_dir, paths.state_dir):
+    for place in (
+        paths.runs_dir,
+        paths.downloads_dir,
+        paths.cache_dir,
+        paths.state_dir,
+        paths.config_dir,
+    ):
         assert genui_home in place().parents
 
 

@@ -8,6 +8,8 @@ that reaches the user is a defect.
 import difflib
 from collections.abc import Iterable
 
+_NEAR = 0.7  # ratio of difflib: equal letters, twice, of all letters
+
 
 class GenuiError(Exception):
     """A failure (exit code 1)."""
@@ -21,10 +23,15 @@ class MisuseError(GenuiError):
     exit_code = 2
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?` for the most similar known name, or the whole list if none is similar."""
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """`did you mean 'x'?` for the nearest known name.
+
+    If none is near: `otherwise`, or the list of all names. Near are a name that begins with the
+    word, and one that differs by a typing error or two.
+    """
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=_NEAR)
+    near = near or [name for name in names if len(word) > 1 and name.startswith(word)]
     if near:
         return f"did you mean '{near[0]}'?"
-    return f"known: {', '.join(names)}" if names else "none is known"
+    return otherwise or (f"known: {', '.join(names)}" if names else "none is known")

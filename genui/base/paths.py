@@ -1,4 +1,4 @@
-"""Folders for data, cache and state.
+"""Folders for data, cache, state and configuration.
 
 With `GENUI_HOME` all are under that folder; without it they follow the rules of the platform
 (platformdirs).
@@ -45,8 +45,13 @@ def cache_dir() -> Path:
 
 
 def state_dir() -> Path:
-    """Small state of the app: the theme, hints already seen."""
+    """Small state of the app: keys.toml, views of curves, hints already seen."""
     return _place("state", "state")
+
+
+def config_dir() -> Path:
+    """The file that the user edits: config.toml."""
+    return _place("config", "config")
 
 
 def weights_dir() -> Path:

@@ -80,6 +80,7 @@ def _terminal() -> dict[str, str]:
 
 def _places() -> dict[str, str]:
     places = {"data": paths.data_dir(), "cache": paths.cache_dir(), "state": paths.state_dir()}
+    places["config"] = paths.config_dir()
     return {f"{name} folder": f"{path} ({_writable(path)})" for name, path in places.items()}
 
 

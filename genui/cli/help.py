@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.cli import output
+from genui.cli.parser import HelpFormatter
 
 PAGES = Path(__file__).parent.parent / "help"
 GENERATED = ("keys", "commands")
@@ -107,9 +108,7 @@ def command_markdown(name: str) -> str:
     parser = command_parser(name)
     description, parser.description = parser.description, None
     parser.usage = argparse.SUPPRESS
-    parser.formatter_class = functools.partial(
-        argparse.RawDescriptionHelpFormatter, width=min(WIDEST, _columns()) - 4
-    )
+    parser.formatter_class = functools.partial(HelpFormatter, width=min(WIDEST, _columns()) - 4)
     body = parser.format_help().strip()
     return "\n".join([f"## genui {name}", "", description or "", "", "```text", body, "```", ""])
 

@@ -6,6 +6,10 @@ Little is imported here, so that the app starts fast.
 import gc
 import os
 import sys
+from contextlib import suppress
+
+from genui.base.config import Config, load_config
+from genui.base.errors import MisuseError
 
 
 def run_home() -> int:
@@ -27,7 +31,10 @@ def before_textual() -> None:
     none.
     """
     gc.disable()
-    os.environ.setdefault("TEXTUAL_FPS", "120")
+    fps = Config().fps
+    with suppress(MisuseError):  # the app says what is wrong with the settings
+        fps = load_config().fps
+    os.environ.setdefault("TEXTUAL_FPS", str(fps))
 
 
 def has_terminal() -> bool:

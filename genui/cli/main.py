@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import argparse
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+SEE_HELP = "genui --help lists them"
 READER_GONE = 141  # 128 + SIGPIPE
 
 
@@ -61,6 +62,8 @@ COMMANDS = MappingProxyType(
         "replay": Command("replay", "repeat a saved generation and compare the two"),
         "traces": Command("show", "list the traces that were saved"),
         "show": Command("show", "show an image, a sample, a trace, a model or a run folder"),
+        "config": Command("config", "show the settings of genui, or change one"),
+        "completion": Command("completion", "print the script that completes in a shell"),
         "doctor": Command("doctor", "print what genui finds here, for a bug report"),
         "help": Command("help", "read the manual, by topic or by words"),
     }
@@ -177,7 +180,7 @@ def _dispatch(words: list[str]) -> int:
     command = words[0]
     known = command in COMMANDS
     if not known and not command.startswith("-"):
-        raise MisuseError(f"no command '{command}': {did_you_mean(command, COMMANDS)}")
+        raise MisuseError(f"no command '{command}': {did_you_mean(command, COMMANDS, SEE_HELP)}")
     parser = command_parser(command) if known else overall_parser()
     try:
         args, unknown = parser.parse_known_args(words[1:] if known else words)

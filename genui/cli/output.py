@@ -4,6 +4,7 @@ import math
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,10 @@ def _without_nan(value: Any) -> Any:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
-    """Prints columns as wide as their widest cell; those numbered in `right` are right-aligned."""
+    """Prints columns as wide as their widest cell; those numbered in `right` are right-aligned.
+
+    On a terminal that is too narrow the last column wraps.
+    """
     from rich.cells import cell_len
 
     lines = [list(heads), *([clean_line(cell) for cell in row] for row in rows)]
@@ -65,7 +69,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[i
         for i, cell in enumerate(line):
             gap = " " * (widths[i] - cell_len(cell))
             cells.append(gap + cell if i in to_right else cell + gap)
-        print("  ".join(cells).rstrip())
+        print_hanging("  ".join(cells).rstrip(), cell_len("  ".join(cells[:-1])) + 2)
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
@@ -73,7 +77,20 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
     known = [(name, clean_line(value)) for name, value in pairs if value]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
-        print(f"{name:{width}}  {value}")
+        print_hanging(f"{name:{width}}  {value}", width + 2)
+
+
+def print_hanging(line: str, column: int) -> None:
+    """Prints a sanitised line; on a terminal that is too narrow, its rest wraps under `column`."""
+    width = columns()
+    if len(line) > width and column < width * 3 // 4 and sys.stdout.isatty():
+        begin, rest = line[:column], line[column:]
+        lines = textwrap.wrap(rest, width - column) or [""]
+        print(begin + lines[0])
+        for more in lines[1:]:
+            print(" " * column + more)
+    else:
+        print(line)
 
 
 def _one(line: str) -> str:

@@ -5,9 +5,12 @@ import dataclasses
 
 from genui.base.numbers import count
 from genui.base.schema import settings_of
+from genui.base.text import clean_line
 from genui.cli import output
 from genui.cli.parser import add_json
 from genui.recipes import FIXED, RECIPES, Recipe, find_recipe
+
+HELP_COLUMN = 30
 
 
 def configure_recipes(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +56,11 @@ def _recipe_settings(recipe: Recipe) -> None:
         output.say(f"trained on {recipe.dataset}: {data}")
     for name, one in settings_of(type(recipe)).items():
         if name not in FIXED and name != "summary":
-            output.say(f"{name:17} {_as_typed(getattr(recipe, name)):10}  {one.help}")
+            begin = f"{name:17} {clean_line(_as_typed(getattr(recipe, name))):10}"
+            if len(begin) > HELP_COLUMN:  # a long value: the help goes below it
+                output.print_hanging(begin, 18)
+                begin = ""
+            output.print_hanging(f"{begin:{HELP_COLUMN}}{one.help}", HELP_COLUMN)
 
 
 def _as_typed(value: object) -> str:

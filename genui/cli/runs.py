@@ -33,10 +33,7 @@ def find_path(word: str) -> Path | None:
         return path
     if looks_like_path:
         raise MisuseError(f"{word}: there is no such file or folder; check the path")
-    try:
-        find_run(word)
-    except MisuseError as error:
-        raise MisuseError(f"{error}; and no file or folder is called so") from None
+    find_run(word, "run, file or folder")
     return None  # it was started just now
 
 

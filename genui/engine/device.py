@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from genui.base.config import load_config
 from genui.base.errors import MisuseError
 
 BF16_WORTH = 1.3  # the least speedup of matrix products that pays for the casts to bf16
@@ -33,7 +34,7 @@ class Machine:
 
 
 def default_threads() -> int:
-    """One less than the cores that this process may use, and at least one.
+    """The setting `threads`, or if it is 0, one less than the cores that this process may use.
 
     Using all cores was slower in most cases. `python tests/bench/bench_threads.py --quick` on 2
     cores of an AMD EPYC, torch 2.13, compared them with one thread: with passive threads 0.62, 0.76
@@ -41,6 +42,8 @@ def default_threads() -> int:
     with a busy process, with a generation). Spinning threads nearly stop beside another process
     (0.00 to 0.05 times). Keys were answered within 46 ms (95th percentile) in all cases.
     """
+    if threads := load_config().threads:
+        return threads
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, (cores or 2) - 1)
 

@@ -1,7 +1,6 @@
 """Standard MIDI files to notes and back, by `mido`."""
 
 import io
-import os
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +13,7 @@ import mido
 import numpy as np
 from numpy.typing import NDArray
 
+from genui.base.config import load_config
 from genui.base.errors import GenuiError
 from genui.formats import score
 from genui.formats.codec import Difference, Sample
@@ -296,7 +296,6 @@ FLUID_RATE = 32_000  # samples a second
 SECONDS = 120  # time limit of fluidsynth
 FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/soundfonts")
 FONT = "default-GM.sf2"  # Debian's name of the default one
-VARIABLE = "SOUNDFONT"
 
 
 def installed() -> bool:
@@ -305,8 +304,8 @@ def installed() -> bool:
 
 
 def soundfont() -> Path | None:
-    """The file that $SOUNDFONT names, else an installed one; None if there is none."""
-    if named := os.environ.get(VARIABLE):
+    """The file of the setting `soundfont`, else an installed one; None if there is none."""
+    if named := load_config().soundfont:
         return Path(named).expanduser()
     fonts = [path for folder in FOLDERS for path in sorted(Path(folder).glob("*.sf2"))]
     return next((path for path in fonts if path.name == FONT), next(iter(fonts), None))
@@ -324,7 +323,7 @@ def fluidsynth() -> tuple[str, Path]:
         missing = f"{font} is no file" if font is not None else "none is installed"
         raise GenuiError(
             f"--gm: needs a soundfont, and {missing} (as in: apt install fluid-soundfont-gm; "
-            f"or set {VARIABLE})"
+            "or name one: genui config set soundfont FILE)"
         )
     return program, font
 

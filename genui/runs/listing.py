@@ -104,10 +104,11 @@ def list_runs() -> list[RunSummary]:
     return sorted(summaries, key=lambda s: (s.info.created, s.run.id), reverse=True)
 
 
-def find_run(ref: str) -> RunDir:
+def find_run(ref: str, what: str = "run") -> RunDir:
     """The run that `ref` names: an id, a name (its newest run), a prefix of an id, or "last".
 
-    Raises MisuseError with the nearest name, or with the candidates if there are several.
+    Raises MisuseError with the nearest name, or with the candidates if there are several; `what`
+    is the word for what is missing.
     """
     runs = list_runs()
     fits = match_runs(ref, runs)
@@ -119,10 +120,10 @@ def find_run(ref: str) -> RunDir:
         raise MisuseError(f"run '{word}' could be {some}: give more of the id")
     if not runs:
         raise MisuseError(
-            f"no run '{word}': there are none in {show(paths.runs_dir())}; "
+            f"no {what} '{word}': there are no runs in {show(paths.runs_dir())}; "
             "start one with genui train RECIPE"
         )
-    raise MisuseError(f"no run '{word}': {sanitize(did_you_mean(ref, names_of(runs)), 1000)}")
+    raise MisuseError(f"no {what} '{word}': {sanitize(did_you_mean(ref, names_of(runs)), 1000)}")
 
 
 def match_runs(ref: str, runs: Sequence[RunSummary]) -> list[RunSummary]:

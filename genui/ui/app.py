@@ -22,7 +22,8 @@ from textual.theme import Theme
 from textual.timer import Timer
 
 from genui.base import numbers, paths
-from genui.base.errors import GenuiError
+from genui.base.config import Config, load_config, save_setting
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
 from genui.render.colours import detect_colours
@@ -55,15 +56,15 @@ def leave_on_signals(app: App[Any]) -> None:
         loop.add_signal_handler(number, partial(app.exit, return_code=128 + number))
 
 
-# --- Settings that are kept between starts -----------------------------------------------------
+# --- State that is kept between starts ----------------------------------------------------------
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """The settings in app.json; a missing or damaged file counts as a first start."""
+    """The state in app.json; a missing or damaged file counts as a first start."""
 
-    theme: str = ""
+    theme: str = ""  # of an earlier version; genui.base.config reads these two
     hint_seen: bool = False
-    quiet: bool = False  # alerts are shown without bell and notification
+    quiet: bool = False
 
 
 def _path() -> Path:
@@ -77,7 +78,7 @@ def recall() -> Memory:
 
 
 def remember(memory: Memory) -> None:
-    """Save the settings. Never raises: if the folder cannot be written, only a theme is lost."""
+    """Save the state. Never raises: if the folder cannot be written, the hint is shown again."""
     path = _path()
     with suppress(OSError, GenuiError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +122,12 @@ class Shell(LifecycleGuard, App[None]):
         self._queued_keys: list[events.Key] = []  # until their target is ready
         self._queued_since: float | None = None
         self._memory = recall()
-        self.desk = AlertDesk(self, lambda: self.watcher.watched, self._memory.quiet)
+        self._config_error = ""
+        try:
+            config = load_config()
+        except MisuseError as error:
+            config, self._config_error = Config(), f"{error}; all settings are at their defaults"
+        self.desk = AlertDesk(self, lambda: self.watcher.watched, not config.bell)
         self._bytes = 0
         self._full_gc_at = time.monotonic()
         self._run_views: dict[RunDir, RunView] = {}  # not shown yet
@@ -129,8 +135,8 @@ class Shell(LifecycleGuard, App[None]):
         for theme in themes.OWN:
             self.register_theme(theme)
         default = themes.choose_theme(detect_colours(os.environ, True))
-        known = self._memory.theme in self.available_themes
-        self._set_first_theme(self._memory.theme if known else default)
+        known = config.theme in self.available_themes
+        self._set_first_theme(config.theme if known else default)
 
     def _set_first_theme(self, theme: str) -> None:
         """Set the theme at the start. Set the usual way, all styles would be computed twice."""
@@ -171,6 +177,8 @@ class Shell(LifecycleGuard, App[None]):
             self.set_keymap(self.user_keys)
             if not self._memory.hint_seen:
                 self.show_hint()
+        if self._config_error:
+            front.say(self._config_error)
         front.update_bars()
         # Today's objects live as long as the app: a full collection would delay a key by 50 to
         # 150 ms and free little.
@@ -302,17 +310,22 @@ class Shell(LifecycleGuard, App[None]):
 
     @on(messages.HintSeen)
     def _remember_hint(self) -> None:
-        self._remember(msgspec.structs.replace(self._memory, hint_seen=True))
+        self._memory = new = msgspec.structs.replace(self._memory, hint_seen=True)
+        self.run_worker(lambda: remember(new), thread=True, group="memory")
 
     def _theme_changed(self, theme: Theme) -> None:
         """Write the header and footer again: they keep the colours they were written with."""
         self.front.update_bars()
-        self._remember(msgspec.structs.replace(self._memory, theme=theme.name))
+        self._save("theme", theme.name)
 
-    def _remember(self, new: Memory) -> None:
-        if new != self._memory:
-            self._memory = new
-            self.run_worker(lambda: remember(new), thread=True, group="memory")
+    def _save(self, name: str, text: str) -> None:
+        """Write a setting to config.toml. A file that cannot be written keeps its value."""
+
+        def save() -> None:
+            with suppress(GenuiError):
+                save_setting(name, text)
+
+        self.run_worker(save, thread=True, group="memory")
 
     def action_alerts(self) -> None:
         self.desk.open()
@@ -320,7 +333,7 @@ class Shell(LifecycleGuard, App[None]):
     def action_ringing(self) -> None:
         """Turn the bell and the notifications on or off, for good."""
         self.desk.quiet = quiet = not self.desk.quiet
-        self._remember(msgspec.structs.replace(self._memory, quiet=quiet))
+        self._save("bell", "false" if quiet else "true")
         line = "alerts are silent: B turns the bell on" if quiet else "alerts ring and notify again"
         self.front.say(line, "note")
 

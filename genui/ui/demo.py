@@ -9,6 +9,7 @@ slow, and does not start if other programs need the processor.
 import os
 import random
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual import on
@@ -16,6 +17,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.timer import Timer
 
+from genui.base.config import AUTO, load_config
+from genui.base.errors import MisuseError
 from genui.protocol import LabSettings
 from genui.ui import messages
 from genui.ui.generate.pane import TracePane
@@ -49,16 +52,15 @@ END_TICKS = 20  # for which a finished trace stays
 MAX_BUSY = 12  # ticks in a row in which the terminal may be busy
 
 HINT = "space pauses · ←→ a step · e another caption · Tab to the models · ? every key"
-QUIET = "GENUI_QUIET"
 
 
 def may_play() -> bool:
-    """Whether the demo may play: not if GENUI_QUIET is set or all processors are in use.
-
-    With GENUI_QUIET=0 it may always play.
-    """
-    if quiet := os.environ.get(QUIET):
-        return quiet == "0"
+    """Whether the demo may play: the setting `quiet`; on auto, unless all processors are in use."""
+    quiet = AUTO
+    with suppress(MisuseError):  # the app has said what is wrong with the settings
+        quiet = load_config().quiet
+    if quiet != AUTO:
+        return quiet == "off"
     return os.getloadavg()[0] <= (os.cpu_count() or 1)
 
 

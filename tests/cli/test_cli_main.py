@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from genui.cli import recipes
-from genui.cli.main import COMMANDS, main
+from genui.cli.main import COMMANDS, command_parser, main, overall_parser
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -25,6 +25,20 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"\n  {command} " in text for command in COMMANDS)
 
 
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_wraps_all_but_examples(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "72")
+    assert main([*([command] if command else []), "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    wide = [line for line in lines if len(line) > 72]
+    assert all(" genui " in line and ("'" in line or "   " not in line) for line in wide)
+    text = " ".join(" ".join(lines).split())
+    epilog = (overall_parser() if not command else command_parser(command)).epilog or ""
+    assert all(word in text for word in epilog.split())
+
+
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
@@ -32,7 +46,14 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["train"], "required: RECIPE; see genui train --help"),
         (["models", "--jsno"], "models: cannot use '--jsno'; see genui models --help"),
         (["--nonsense"], "--nonsense"),
-        (["generate", "x", "-n", "many"], "invalid int value: 'many'; see genui generate --help"),
+        (["frobnicate"], "no command 'frobnicate': genui --help lists them\n"),
+        (["gen"], "no command 'gen': did you mean 'generate'?"),
+        (
+            ["generate", "x", "-n", "many"],
+            "genui: -n: expected a whole number, not 'many'; see genui generate --help",
+        ),
+        (["generate", "x", "--rate", "fast"], "--rate: expected a number, not 'fast'"),
+        (["inspect", "nope"], "no run, file or folder 'nope': there are no runs in "),
         (["recipes", "shakespear"], "did you mean 'shakespeare'?"),
         (["\x1b[31mred"], "no command 'red'"),
     ],

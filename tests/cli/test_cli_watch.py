@@ -94,7 +94,7 @@ def test_a_run_is_watched_by_name_and_a_file_of_that_name_by_its_path(
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        (["nowhere"], "no run 'nowhere'"),
+        (["nowhere"], "no run, file or folder 'nowhere'"),
         (["./nowhere"], "there is no such file or folder"),
         (["empty"], "no logs in"),
         (["-", "empty"], "standard input alone"),

@@ -9,9 +9,9 @@ import stage
 from acting import Opener, seen, until, until_seen
 from textual.pilot import Pilot
 
+from genui.base.config import load_config
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
-from genui.ui import app as memory
 from genui.ui.app import Shell
 from genui.ui.training import alerts
 from genui.ui.training.alerts import (
@@ -85,14 +85,14 @@ async def test_the_bell_can_be_turned_off_and_that_is_remembered(
         await until_seen(pilot, "No alerts so far")
         await pilot.press("escape", "B")
         await until_seen(pilot, "alerts are silent")
-        await until(pilot, lambda: memory.recall().quiet)
+        await until(pilot, lambda: not load_config().bell)
         log(run, 101, '"NaN"')
         await until_seen(pilot, "loss is NaN at step 101")
         await pilot.press("exclamation_mark")
         await until_seen(pilot, "Alerts, silent")
         await pilot.press("B")
         await until_seen(pilot, "Alerts (B: silent)")
-        await until(pilot, lambda: not memory.recall().quiet)
+        await until(pilot, lambda: load_config().bell)
     assert rung == []
 
 

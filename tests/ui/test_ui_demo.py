@@ -23,7 +23,7 @@ LAB = in_process(FakeLab)
 
 @pytest.fixture(autouse=True)
 def _lively(usual_pace: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(demo.QUIET, "0")
+    monkeypatch.setenv("GENUI_QUIET", "0")
 
 
 def pane(pilot: Pilot[None], name: str) -> TracePane:
@@ -142,10 +142,10 @@ async def test_it_does_not_begin(
     open_app: Opener,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv(demo.QUIET)
+    monkeypatch.delenv("GENUI_QUIET")
     monkeypatch.setattr(os, "getloadavg", lambda: (99.0 if reason == "load" else 0.0, 0.0, 0.0))
     if reason == "quiet":
-        monkeypatch.setenv(demo.QUIET, "1")
+        monkeypatch.setenv("GENUI_QUIET", "1")
     if reason == "run":
         stage.make_run()
     if reason == "models":

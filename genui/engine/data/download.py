@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genui.base import paths
+from genui.base.config import load_config
 from genui.base.errors import GenuiError
 from genui.base.files import read_regular
 
@@ -20,8 +21,8 @@ def sha256_of(body: bytes) -> str:
 
 
 def shared(name: str) -> Path | None:
-    """The file or folder of that name in the folder GENUI_DATA, or None if it is not there."""
-    folder = os.environ.get("GENUI_DATA", "")
+    """The file or folder of that name in the folder of the setting `data`, or None."""
+    folder = load_config().data
     path = Path(folder).expanduser() / name
     return path if folder and path.exists() else None
 

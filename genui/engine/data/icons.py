@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 from PIL import __version__ as pillow_version
 
+from genui.base.config import load_config
 from genui.base.errors import GenuiError
 from genui.base.files import read_regular
 from genui.base.paths import cache_dir
@@ -337,15 +338,14 @@ def read_emoji() -> RawImages:
 
 
 def find_font() -> Path:
-    """Find the font file: from GENUI_EMOJI_FONT, in the usual folders, or by fontconfig.
+    """Find the font file: from the setting `emoji_font`, in the usual folders, or by fontconfig.
 
     Raises GenuiError, which says how to install it.
     """
-    named = os.environ.get("GENUI_EMOJI_FONT")
-    if named:
+    if named := load_config().emoji_font:
         path = Path(os.path.expanduser(named))
         if not os.path.isfile(path):
-            raise GenuiError(f"GENUI_EMOJI_FONT={named}: no such file; name a {FONT_NAME}")
+            raise GenuiError(f"emoji_font {named}: no such file; name a {FONT_NAME}")
         return path
     for folder in FOLDERS:
         path = Path(os.path.expanduser(folder)) / FONT_NAME
@@ -356,7 +356,7 @@ def find_font() -> Path:
         return match
     raise GenuiError(
         f"no {FONT_NAME} found: install it (Debian, Ubuntu: apt install fonts-noto-color-emoji) "
-        "or name the file in GENUI_EMOJI_FONT"
+        "or name the file: genui config set emoji_font FILE"
     )
 
 

@@ -18,6 +18,8 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
+from genui.base.config import AUTO, load_config
+from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.runs.layout import RunDir
 from genui.ui import messages
@@ -294,13 +296,15 @@ def find_channel(
 ) -> Channel:
     """Return how to notify the terminal of `environ`.
 
-    GENUI_NOTIFY=9, 777 or off decides if the terminal's name does not get through, as over SSH.
+    The setting `notify` decides if the terminal's name does not get through, as over SSH.
     Inside tmux the variables may be of a terminal that is gone, so tmux is asked.
     """
     term = environ.get("TERM", "")
     wrap: Wrap = "tmux" if "TMUX" in environ else "screen" if "STY" in environ else ""
-    setting = environ.get("GENUI_NOTIFY", "")
-    if setting in ("9", "777"):
+    setting = AUTO
+    with suppress(MisuseError):  # the app has said what is wrong with the settings
+        setting = load_config(environ).notify
+    if setting == "9" or setting == "777":
         return Channel(setting, wrap)
     # The Linux console prints sequences that it does not know.
     if setting == "off" or term in {"", "dumb", "linux"}:

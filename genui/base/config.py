@@ -1,0 +1,175 @@
+"""The user's settings of the program: config.toml in the config folder, under the environment.
+
+`Config` is the schema. `genui config` prints the file with every setting and its comment. A
+variable of the environment wins over the file.
+"""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.files import atomic_write
+from genui.base.schema import Setting, about, settings_of
+
+FILE = "config.toml"
+AUTO = "auto"
+
+_VARIABLES = {"soundfont": "SOUNDFONT"}  # the others are GENUI_NAME
+_BOOLEANS = {"1": "true", "on": "true", "yes": "true", "0": "false", "off": "false", "no": "false"}
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The settings; each default is that of a first start."""
+
+    theme: Annotated[
+        str, about("colours of the app, by a name of Ctrl+P; auto follows the terminal")
+    ] = AUTO
+    quiet: Annotated[
+        Literal["auto", "on", "off"],
+        about("on: Home plays no demo; off: it does, even while the machine is busy"),
+    ] = AUTO
+    bell: Annotated[bool, about("alerts ring the bell and notify the desktop")] = True
+    notify: Annotated[
+        Literal["auto", "9", "777", "off"],
+        about("the OSC sequence of desktop notifications; auto goes by the terminal's name"),
+    ] = AUTO
+    fps: Annotated[
+        int, Meta(ge=1, le=240), about("most times a second that the app is painted")
+    ] = 120
+    threads: Annotated[
+        int,
+        Meta(ge=0, le=4096),
+        about("CPU threads of a training or generation; 0: one less than the cores"),
+    ] = 0
+    data: Annotated[str, about("folder with downloads, used instead of the network")] = ""
+    emoji_font: Annotated[str, about("path of NotoColorEmoji.ttf, to train emoji")] = ""
+    soundfont: Annotated[str, about("path of the .sf2 file that plays --gm")] = ""
+
+
+def config_file() -> Path:
+    """The path of config.toml, which need not exist."""
+    return paths.config_dir() / FILE
+
+
+def variable(name: str) -> str:
+    """The environment variable that overrides a setting."""
+    return _VARIABLES.get(name, f"GENUI_{name.upper()}")
+
+
+def load_config(environ: Mapping[str, str] = os.environ) -> Config:
+    """The settings of the file, overridden by those of the environment.
+
+    Raises MisuseError, one line, if the file cannot be read, or a name or value is invalid.
+    """
+    path = config_file()
+    values = _check(path, _read(path))
+    for name, one in settings_of(Config).items():
+        if text := environ.get(variable(name), ""):
+            values[name] = _parse(one, text, f"{variable(name)}={text}")
+    return Config(**values)
+
+
+def save_setting(name: str, text: str) -> Path:
+    """Write one setting to the file, keep all else in it, and return its path.
+
+    A new file has every setting, with the others commented out. Raises MisuseError for an unknown
+    name or invalid value, or if the file is damaged; GenuiError if it cannot be written.
+    """
+    path = config_file()
+    known = settings_of(Config)
+    if name not in known:
+        raise MisuseError(f"no setting '{name}': {did_you_mean(name, known)}")
+    value = _parse(known[name], text, f"{name} {text}")
+    values = _check(path, _read(path))
+    before = path.read_text("utf-8") if path.exists() else render_config(values)
+    line = _line(name, value)
+    pattern = re.compile(rf"^(?:#[ \t]*)?{name}[ \t]*=.*$", re.MULTILINE)
+    places = sorted(pattern.finditer(before), key=lambda match: match[0].startswith("#"))
+    if places:
+        after = before[: places[0].start()] + line + before[places[0].end() :]
+    else:
+        after = f"{before.rstrip()}\n\n{_comment(known[name])}\n{line}\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, after.encode(), durable=False)
+    except OSError as error:
+        raise GenuiError(f"{path}: cannot be written ({error.strerror})") from None
+    return path
+
+
+def render_config(values: Mapping[str, Any] | None = None) -> str:
+    """The file with every setting and its comment; those not in `values` are commented out."""
+    values = _check(config_file(), _read(config_file())) if values is None else values
+    parts = [
+        "# Settings of genui. Remove the # before a line to change it, or use\n"
+        "# `genui config set NAME VALUE`. The variable in brackets overrides the line."
+    ]
+    for name, one in settings_of(Config).items():
+        line = _line(name, values[name]) if name in values else f"# {_line(name, one.default)}"
+        parts.append(f"{_comment(one)}\n{line}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _comment(one: Setting) -> str:
+    return f"# {one.help} [{variable(one.name)}]"
+
+
+def _line(name: str, value: Any) -> str:
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}"  # the same in TOML
+
+
+def _parse(one: Setting, text: str, label: str) -> Any:
+    """A value as typed in the shell. GENUI_QUIET=1 and on, true, yes … mean the same."""
+    if one.type == "bool":
+        text = _BOOLEANS.get(text.lower(), text)
+    elif one.name == "quiet":
+        text = {"true": "on", "false": "off"}.get(_BOOLEANS.get(text, text), text)
+    return one.parse(text, label)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The table of the file; without a file, what an earlier version stored in app.json."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return _read_earlier()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MisuseError(f"{path}: cannot be read ({error}); correct or remove it") from None
+    except tomllib.TOMLDecodeError as error:
+        raise MisuseError(f"{path}: not TOML ({error}); correct or remove it") from None
+
+
+def _read_earlier() -> dict[str, Any]:
+    stored: Any = None
+    with suppress(OSError, msgspec.DecodeError):
+        stored = msgspec.json.decode((paths.state_dir() / "app.json").read_bytes())
+    if not isinstance(stored, dict):
+        return {}
+    theme, quiet = stored.get("theme"), stored.get("quiet")
+    values: dict[str, Any] = {"theme": theme} if theme and isinstance(theme, str) else {}
+    return values | ({"bell": False} if quiet is True else {})
+
+
+def _check(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
+    known = settings_of(Config)
+    for name, value in table.items():
+        if name not in known:
+            raise MisuseError(f"{path}: no setting '{name}': {did_you_mean(name, known)}")
+        one = known[name]
+        try:
+            msgspec.convert(value, one.hint)
+        except msgspec.ValidationError:
+            raise MisuseError(
+                f"{path}: {_line(name, str(value))}: expected {one.expected}"
+            ) from None
+    return dict(table)

@@ -1,0 +1,90 @@
+"""`genui config` and `genui completion`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from genui.base.config import config_file, load_config
+from genui.cli.completion import SCRIPTS, complete
+from genui.cli.main import COMMANDS, main
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_config_prints_sets_and_says_where(capsys: Capture) -> None:
+    assert main(["config"]) == 0
+    assert "# threads = 0\n" in capsys.readouterr().out
+    assert main(["config", "set", "threads", "2"]) == 0
+    assert load_config().threads == 2
+    assert main(["config", "path"]) == 0
+    assert capsys.readouterr().out == f"{config_file()}\n"
+    assert main(["config"]) == 0
+    assert "\nthreads = 2\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["set", "thraeds", "2"], "did you mean 'threads'?"),
+        (["set", "threads", "x"], "threads x: expected a whole number, 0 to 4,096"),
+        (["set", "threads"], "expected `config`, `config path` or `config set NAME VALUE`"),
+        (["path", "threads"], "expected `config`, `config path` or `config set NAME VALUE`"),
+    ],
+)
+def test_misuse_of_config_is_one_line(words: list[str], fault: str, capsys: Capture) -> None:
+    assert main(["config", *words]) == 2
+    assert fault in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "candidate"),
+    [
+        ("tra", "train"),
+        ("--plugin x.py gen", "generate"),
+        ("generate ic", "icons"),
+        ("generate icons --samp", "--sampler"),
+        ("generate icons --sampler he", "heun"),
+        ("train sh", "shakespeare"),
+        ("train icons --set wid", "width="),
+        ("config set not", "notify"),
+        ("config set notify o", "off"),
+        ("help ima", "images"),
+        ("help gen", "generate"),
+        ("probes icons --json fa", "fashion"),
+        ("completion f", "fish"),
+    ],
+)
+def test_the_next_word_is_completed(line: str, candidate: str) -> None:
+    words = line.split(" ")
+    candidates = complete(words)
+    assert candidate in [word for word, _ in candidates]
+    assert all(word.startswith(words[-1]) for word, _ in candidates)
+
+
+@pytest.mark.parametrize("line", ["generate icons --out ", "generate icons --steps 1", "nope x"])
+def test_files_and_values_are_left_to_the_shell(line: str) -> None:
+    assert complete(line.split(" ")) == []
+
+
+def test_every_command_and_option_can_be_completed() -> None:
+    assert [word for word, _ in complete([""])] == list(COMMANDS)
+    for command in COMMANDS:
+        assert "--help" in [word for word, _ in complete([command, "-"])]
+
+
+@pytest.mark.parametrize("shell", SCRIPTS)
+def test_each_shell_has_a_script(shell: str, capsys: Capture) -> None:
+    assert main(["completion", shell]) == 0
+    assert "genui completion words" in capsys.readouterr().out
+
+
+def test_completing_imports_neither_textual_nor_torch() -> None:
+    code = (
+        "import sys; from genui.cli.main import main;"
+        "main(['completion', 'words', '--', 'generate', 'ic']);"
+        "print({'textual', 'torch'} & sys.modules.keys(), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "set()\n"
+    assert "icons\timage, diffusion" in done.stdout
