@@ -85,6 +85,26 @@ def check_rotary_heads(width: int, heads: int) -> None:
 
 
 TEXT_RECIPES: tuple[Recipe, ...] = (
+    # The default of the New run form: no download, and readable after a minute on one core.
+    TransformerRecipe(
+        name="shakespeare-quick",
+        dataset="shakespeare",
+        summary="a first training: plays, in a minute or two",
+        steps=1400,
+        layers=2,
+        width=128,
+        context=64,
+        dropout=0.0,
+        warmup=20,
+        decay_from=0.3,
+        ema=0.99,
+        eval_every=50,
+        sample_every=100,
+        checkpoint_every=350,
+        eval_batches=4,
+        sample_prompt="ROMEO:\n",
+        sample_tokens=240,
+    ),
     TransformerRecipe(
         name="shakespeare",
         dataset="shakespeare",
