@@ -98,7 +98,10 @@ def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -
 
 
 def progress(status: Status) -> str:
-    """Returns `step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  4:12 left`."""
+    """Returns `step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  4:12 left`, or what a run
+    that is starting waits for."""
+    if status.doing:
+        return status.doing
     parts = [
         f"step {count(status.step)}/{count(status.steps)}",
         f"{100 * status.step / max(status.steps, 1):.0f} %",

@@ -1,10 +1,15 @@
 """`genui train` and `genui resume`: start or continue a training."""
 
 import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genui.base.errors import MisuseError
+import msgspec
+
+from genui.base.errors import GenuiError, MisuseError
 from genui.cli import output
 from genui.cli.control import add_wait, learning_rate, request
 from genui.cli.parser import add_json, add_run
@@ -21,6 +26,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "  genui train shakespeare --steps 500 --name first\n"
         "  genui train shakespeare --data letters/ --set width=128 --set layers=4\n"
         "  genui train icons --foreground\n"
+        "  genui train icons --dry-run                  how long it takes here\n"
         "  genui train --from last --set learning_rate=3e-4     on from a run's weights\n"
         "  genui train --from shakespeare --data letters/       fine-tune a shipped model"
     )
@@ -58,7 +64,12 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="train in this terminal; Ctrl-C writes a checkpoint and stops",
     )
-    add_json(parser, "the run's id and folder as JSON")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say how long it takes on this machine, its memory and its download; start nothing",
+    )
+    add_json(parser, "the run's id and folder as JSON; with --dry-run a line for each estimate")
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -69,7 +80,12 @@ def run_train(args: argparse.Namespace) -> int:
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
     _refuse_missing(recipe)
-    output.note(f"data: {kinds.check_data(recipe)}")
+    if args.dry_run:
+        return _estimate(recipe, args.json)
+    with _shown_downloads():
+        data = kinds.check_data(recipe)
+    output.note(f"data: {data}")
+    _say_plan(recipe)
     if args.foreground:
         from genui.cli.foreground import train_here
 
@@ -80,6 +96,56 @@ def run_train(args: argparse.Namespace) -> int:
     _announce(started, args.json)
     _hints(started)
     return 0
+
+
+def _estimate(recipe: Recipe, as_json: bool) -> int:
+    """Prints the plan, with `as_json` each time that more of it is measured."""
+    from genui.engine.estimate import estimate
+
+    plan = None
+    progress = output.Progress()
+    for plan in estimate(recipe):
+        if as_json:
+            output.emit(plan, indent=False)
+        elif plan.fault:
+            raise GenuiError(plan.fault)
+        else:
+            progress.show(plan.describe())
+    progress.clear()
+    if plan is not None and not as_json:
+        output.say(f"{recipe.name}: {plan.describe()}")
+    return 1 if plan is not None and plan.fault else 0
+
+
+def _say_plan(recipe: Recipe) -> None:
+    """Says on stderr what the training takes. Raises GenuiError if it cannot start.
+
+    It is measured only for a person at a terminal, since that takes some seconds.
+    """
+    from genui.engine.estimate import estimate
+
+    progress = output.Progress()
+    plan = None
+    for plan in estimate(recipe):
+        if plan.fault:
+            raise GenuiError(plan.fault)
+        progress.show(plan.describe())
+        if not sys.stderr.isatty():
+            break
+    progress.clear()
+    if plan is not None:
+        output.note(f"takes: {msgspec.structs.replace(plan, measuring=False).describe()}")
+
+
+@contextmanager
+def _shown_downloads() -> Iterator[None]:
+    """Shows the progress of downloads on stderr, if it is a terminal."""
+    from genui.engine.data.download import describe_download, watch_downloads
+
+    progress = output.Progress()
+    with watch_downloads(lambda *done: progress.show(describe_download(*done))):
+        yield
+    progress.clear()
 
 
 def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe:

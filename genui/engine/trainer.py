@@ -15,6 +15,7 @@ import torch
 
 from genui.base.errors import GenuiError
 from genui.engine import device
+from genui.engine.data.download import describe_download, watch_downloads
 from genui.engine.device import give_way
 from genui.engine.kinds import build_task
 from genui.engine.load import check_weights
@@ -68,7 +69,8 @@ def train(run: RunDir) -> int:
                 check_weights(start, Path(info.start_from.get("path", start)))
             machine = settle_machine(run, recipe)
             # The metadata keep the tokenizer, if the run resumes or starts from another model.
-            task = build_task(recipe, torch.device(machine.device), newest_metadata(run))
+            with watch_downloads(lambda *done: writer.update(doing=describe_download(*done))):
+                task = build_task(recipe, torch.device(machine.device), newest_metadata(run))
             record_scale(run, task)
             parameters = sum(p.numel() for p in task.model.parameters())
             for line in (task.data_line, *task.notes):
@@ -77,7 +79,8 @@ def train(run: RunDir) -> int:
                 f"{parameters:,} parameters, {machine.device} {machine.precision}, "
                 f"{machine.threads} thread(s), pid {os.getpid()}"
             )
-            writer.update(state="running", steps=recipe.steps, unit=f"{task.unit}/s")
+            unit = f"{task.unit}/s"
+            writer.update(state="running", doing="", steps=recipe.steps, unit=unit)
             Trainer(run, writer, recipe, task, machine, info.start_from).train()
         except GenuiError as error:
             return _failed(writer, str(error), error.exit_code)
@@ -90,7 +93,7 @@ def train(run: RunDir) -> int:
 def _failed(writer: RunWriter, line: str, code: int) -> int:
     with contextlib.suppress(GenuiError):  # a full disk must not hide the error
         writer.say(f"failed: {line}")
-        writer.update(state="failed", error=line)
+        writer.update(state="failed", doing="", error=line)
     print(f"genui: {line}", file=sys.stderr)
     return code
 

@@ -14,10 +14,12 @@ from cli_fakes import write_checkpoint
 
 from genui.base import paths
 from genui.cli.main import main
-from genui.engine import kinds
+from genui.engine import estimate, kinds
+from genui.engine.estimate import missing_bytes
 from genui.recipes import find_recipe, override
 from genui.runs import launch
 from genui.runs.layout import RunDir, create_run, read_info, read_status
+from genui.runs.plan import Speed, write_speed
 
 TRAINER = textwrap.dedent(
     """
@@ -50,6 +52,7 @@ TRAINER = textwrap.dedent(
 @pytest.fixture(autouse=True)
 def _data_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kinds, "check_data", lambda recipe: f"{recipe.dataset}: fine")
+    monkeypatch.setattr(estimate, "missing_bytes", lambda recipe: 0)
 
 
 @pytest.fixture
@@ -261,3 +264,34 @@ sys.exit(main(["train", "shakespeare", "--steps", "1000", "--foreground"]))
     assert child.returncode == 130
     assert read_status(run).state == "stopped"
     assert f"`genui resume {run.id}` goes on" in err
+
+
+def test_what_cannot_start_leaves_no_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GENUI_EMOJI_FONT", "/no/such.ttf")
+    monkeypatch.setattr(estimate, "missing_bytes", missing_bytes)
+    assert main(["train", "emoji"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith(
+        "genui: GENUI_EMOJI_FONT=/no/such.ttf: no such file; name a NotoColorEmoji.ttf\n"
+    )
+    assert main(["train", "emoji", "--dry-run", "--json"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "no such file" in json.loads(line)["fault"]
+    assert not paths.runs_dir().exists()
+
+
+def test_a_dry_run_says_how_long_it_takes(
+    detached: list[RunDir], capsys: pytest.CaptureFixture[str]
+) -> None:
+    speed = Speed(start=1, step=2, evaluation=0, sample=0, steps=20, memory=10**9, time=time.time())
+    write_speed(find_recipe("shakespeare"), speed)
+    assert main(["train", "shakespeare", "--steps", "300", "--dry-run"]) == 0
+    said = "about 10 minutes on this machine (20 steps measured) · 1.0 GB of memory · no download"
+    assert capsys.readouterr().out == f"shakespeare: {said}\n"
+    assert not detached
+    assert main(["train", "shakespeare", "--steps", "300"]) == 0
+    assert f"takes: {said}\n" in capsys.readouterr().err
+    assert detached

@@ -1,7 +1,8 @@
 """The base of the tables of datasets; each medium's table is in the file of its medium."""
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,11 +20,23 @@ class Dataset:
     load: str | Callable[..., Any]
     """The function that reads the examples, or its path `module:function`, which is imported on
     first use: generating images needs no font."""
+    check: str | Callable[[], int] = ""
+    """A function that says, before a run is made, what is missing on this machine: it returns how
+    many bytes must be downloaded, and raises GenuiError if the data cannot be had (no network, no
+    font). "" for data that is always here."""
+    stand_in: str | Callable[..., Any] = ""
+    """A function like `load` that returns random examples, to measure the speed of a training
+    whose data is not downloaded yet."""
+
+    def missing_bytes(self) -> int:
+        """How many bytes must be downloaded. Raises GenuiError if the data cannot be had."""
+        return int(resolve(self.check)()) if self.check else 0
 
     def read(self, *args: Any) -> Any:
         """Call `load`. Raises GenuiError, one line, for any error in it."""
+        load = self.stand_in if _stand_ins and self.stand_in else self.load
         try:
-            return resolve(self.load)(*args)
+            return resolve(load)(*args)
         except GenuiError:
             raise
         except Exception as error:
@@ -36,6 +49,18 @@ class Dataset:
 
 
 Row = TypeVar("Row", bound=Dataset)
+
+_stand_ins: list[bool] = []
+
+
+@contextlib.contextmanager
+def use_stand_ins() -> Iterator[None]:
+    """Read random examples in place of datasets that have a `stand_in`, while the block runs."""
+    _stand_ins.append(True)
+    try:
+        yield
+    finally:
+        _stand_ins.pop()
 
 
 def dataset_table(kind: type[Row], rows: Iterable[Row]) -> Table[Row]:
@@ -57,11 +82,16 @@ def find_dataset(table: Table[Row], name: str, things: str) -> Row:
 
 def describe_dataset(name: str) -> str:
     """The summary and licence of a dataset of any medium; "" if no row has the name."""
+    row = dataset_named(name)
+    return f"{row.summary}; {row.licence}" if row is not None else ""
+
+
+def dataset_named(name: str) -> Dataset | None:
+    """The dataset of that name, of any medium, or None."""
     # Late imports: these files import this one.
     from genui.engine.data.images import IMAGE_DATASETS
     from genui.engine.data.speech import SPEECH_DATASETS
     from genui.engine.data.text import LABELLED_TEXTS, TEXT_DATASETS
 
     tables = (IMAGE_DATASETS, TEXT_DATASETS, LABELLED_TEXTS, SPEECH_DATASETS)
-    row = next((table[name] for table in tables if name in table), None)
-    return f"{row.summary}; {row.licence}" if row is not None else ""
+    return next((table[name] for table in tables if name in table), None)

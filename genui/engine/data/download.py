@@ -1,11 +1,21 @@
-"""Downloads of files with a pinned checksum, made only when the data is needed."""
+"""Downloads of files with a pinned checksum, made only when the data is needed.
 
+A download that breaks off leaves a `.part` file, and the next one continues it. `watch_downloads`
+reports the progress.
+"""
+
+import contextlib
+import fcntl
 import hashlib
+import http
+import http.client
 import os
+import stat
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from genui.base import paths
 from genui.base.config import load_config
@@ -14,6 +24,28 @@ from genui.base.files import read_regular
 
 MAX_BYTES = 64 * 1024 * 1024
 TIMEOUT_S = 20
+_CHUNK = 64 * 1024
+
+Progress = Callable[[str, int, int], None]
+"""Called with the file's name, the bytes that are here, and those of the whole file; 0: unknown."""
+
+_watchers: list[Progress] = []
+
+
+@contextlib.contextmanager
+def watch_downloads(progress: Progress) -> Iterator[None]:
+    """Call `progress` during the downloads of this process while the block runs."""
+    _watchers.append(progress)
+    try:
+        yield
+    finally:
+        _watchers.remove(progress)
+
+
+def describe_download(name: str, done: int, total: int) -> str:
+    """`downloading fsdd.zip, 8 of 16 MB`."""
+    of = f" of {total / 1e6:.0f}" if total else ""
+    return f"downloading {name}, {done / 1e6:.0f}{of} MB"
 
 
 def sha256_of(body: bytes) -> str:
@@ -27,6 +59,20 @@ def shared(name: str) -> Path | None:
     return path if folder and path.exists() else None
 
 
+def is_downloaded(name: str) -> bool:
+    """Whether a file of that name is in the downloads folder; its checksum is not read."""
+    return (paths.downloads_dir() / name).is_file()
+
+
+def check_reachable(name: str, url: str, timeout: float = 5.0) -> None:
+    """Raise GenuiError, one line with a remedy, if nothing can be downloaded from `url` now."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout):
+            pass
+    except (OSError, http.client.HTTPException) as error:
+        raise _no_download(name, error) from None
+
+
 def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha256_of) -> Path:
     """The file of that name in the downloads folder, downloaded from `url` if it is missing.
 
@@ -35,23 +81,91 @@ def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha
     is not a regular file or too large. A file with a wrong checksum is never kept.
     """
     target = paths.downloads_dir() / name
-    if target.exists() and digest(read_regular(target, MAX_BYTES, "remove it")) == sha256:
+
+    def is_here() -> bool:
+        return target.exists() and digest(read_regular(target, MAX_BYTES, "remove it")) == sha256
+
+    if is_here():
         return target
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as reply:
-            body = reply.read(MAX_BYTES + 1)
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
-        raise GenuiError(
-            f"{name}: cannot be downloaded ({getattr(error, 'reason', error)}); put the file at "
-            f"{target}, or name its folder in GENUI_DATA, or pass --data FILE"
-        ) from None
-    if digest(body) != sha256:
-        raise GenuiError(f"{name}: what {url} sent has another checksum than pinned; not kept")
+    part = target.with_name(f"{name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f"{name}.{os.getpid()}.part")
-        part.write_bytes(body)
-        part.replace(target)
+        with _open_locked(part) as file:
+            if is_here():  # another process had the lock and has finished
+                return target
+            for _ in range(2):
+                continued = file.seek(0, os.SEEK_END)
+                _download(name, url, file)
+                file.seek(0)
+                if digest(file.read()) == sha256:
+                    part.replace(target)
+                    return target
+                file.truncate(0)
+                if not continued:  # else the beginning may have been another file's
+                    break
+            part.unlink()
     except OSError as error:
         raise GenuiError(f"{target}: cannot be written ({error.strerror})") from None
-    return target
+    raise GenuiError(f"{name}: what {url} sent has another checksum than pinned; not kept")
+
+
+def _open_locked(part: Path) -> IO[bytes]:
+    """Open a partial download for one process at a time; another one waits."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    file = os.fdopen(os.open(part, flags, 0o644), "r+b")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise GenuiError(f"{part}: is not a regular file; remove it")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def _download(name: str, url: str, file: IO[bytes]) -> None:
+    """Append what is missing of the file at `url`, or all of it if the server cannot continue.
+
+    Raises GenuiError for a failure of the network, and OSError for one of the disk.
+    """
+    begin = file.seek(0, os.SEEK_END)
+    try:
+        reply = urllib.request.urlopen(_request(url, begin), timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not begin:
+            raise _no_download(name, error) from None
+        return  # all of it is here
+    except (OSError, http.client.HTTPException) as error:
+        raise _no_download(name, error) from None
+    with reply:
+        if getattr(reply, "status", None) != http.HTTPStatus.PARTIAL_CONTENT:
+            begin = file.seek(0)
+            file.truncate()
+        length = reply.headers.get("Content-Length", "")
+        total = begin + int(length) if length.isdecimal() else 0
+        done = begin
+        while done <= MAX_BYTES:
+            try:
+                chunk = reply.read(_CHUNK)
+            except (OSError, http.client.HTTPException) as error:
+                raise _no_download(name, error) from None
+            if not chunk:
+                break
+            file.write(chunk)
+            done += len(chunk)
+            for progress in _watchers:
+                progress(name, done, total)
+        file.flush()
+    if done < total:
+        raise _no_download(
+            name, OSError(f"the connection broke off at {done:,} of {total:,} bytes")
+        )
+
+
+def _request(url: str, begin: int) -> urllib.request.Request:
+    return urllib.request.Request(url, headers={"Range": f"bytes={begin}-"} if begin else {})
+
+
+def _no_download(name: str, error: Exception) -> GenuiError:
+    target = paths.downloads_dir() / name
+    return GenuiError(
+        f"{name}: cannot be downloaded ({getattr(error, 'reason', error)}); put the file at "
+        f"{target}, or name its folder in GENUI_DATA, or pass --data FILE"
+    )

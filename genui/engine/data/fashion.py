@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError
 from genui.base.files import read_regular
-from genui.engine.data.download import fetch, shared
+from genui.engine.data.download import check_reachable, fetch, is_downloaded, shared
 from genui.engine.data.images import SIDE, RawImages, fingerprint
 
 # --- IDX, MNIST's format of arrays, plain or gzipped ------------------------------------------
@@ -85,6 +85,14 @@ SHA256 = {
 }
 """Of the authors' .gz files; Debian's were compressed again and are not checked."""
 
+BYTES = {
+    "train-images-idx3-ubyte": 26_421_880,
+    "train-labels-idx1-ubyte": 29_515,
+    "t10k-images-idx3-ubyte": 4_422_102,
+    "t10k-labels-idx1-ubyte": 5_148,
+}
+"""The sizes of these files."""
+
 FOLDERS = ("/usr/share/datasets/fashion-mnist",)  # Debian: apt install dataset-fashion-mnist
 
 
@@ -101,6 +109,23 @@ def read_fashion(data: str = "") -> RawImages:
     labels = np.concatenate((train_labels, test_labels))
     captions = tuple(CAPTIONS[label] for label in labels)
     return RawImages(pad(grey), captions, len(test), fingerprint(grey, captions))
+
+
+def check_fashion() -> int:
+    """How many bytes must be downloaded. Raises GenuiError if there is no network for it."""
+    if _folder("") is not None:
+        return 0
+    missing = [name for name in SHA256 if not is_downloaded(f"{name}.gz")]
+    if missing:
+        check_reachable(f"{missing[0]}.gz", f"{URL}{missing[0]}.gz")
+    return sum(BYTES[name] for name in missing)
+
+
+def random_fashion() -> RawImages:
+    """Random images of the same shapes, to measure the speed of a training."""
+    grey = np.random.default_rng(0).integers(0, 256, (600, FASHION_SIDE, FASHION_SIDE), np.uint8)
+    captions = tuple(CAPTIONS[label % len(CAPTIONS)] for label in range(len(grey)))
+    return RawImages(pad(grey), captions, 200)
 
 
 def holds_idx(data: str) -> bool:

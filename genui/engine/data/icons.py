@@ -337,6 +337,12 @@ def read_emoji() -> RawImages:
     return RawImages(*_draw_emoji(find_font(), choose_emoji()))
 
 
+def check_emoji() -> int:
+    """Raise GenuiError if the font is missing; nothing is downloaded."""
+    find_font()
+    return 0
+
+
 def find_font() -> Path:
     """Find the font file: from the setting `emoji_font`, in the usual folders, or by fontconfig.
 

@@ -289,6 +289,7 @@ IMAGE_DATASETS = dataset_table(
             summary="about 1,300 colour emoji, where the font is installed",
             licence="OFL-1.1 (Noto Color Emoji, by Google)",
             load="genui.engine.data.icons:read_emoji",
+            check="genui.engine.data.icons:check_emoji",
             scheme="ground",
             hold_out="names",
             # The recipe's sample captions, and what people try first.
@@ -306,6 +307,8 @@ IMAGE_DATASETS = dataset_table(
             summary="Fashion-MNIST: ten kinds of clothing, 7,000 grey images each",
             licence="MIT (Fashion-MNIST, by Zalando SE)",
             load="genui.engine.data.fashion:read_fashion",
+            check="genui.engine.data.fashion:check_fashion",
+            stand_in="genui.engine.data.fashion:random_fashion",
             hold_out="test set",
             reads="genui.engine.data.fashion:holds_idx",
         ),

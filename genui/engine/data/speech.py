@@ -18,7 +18,7 @@ from genui.base.files import read_regular
 from genui.base.text import clean_line
 from genui.engine.data.captions import split_words
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
-from genui.engine.data.download import MAX_BYTES, fetch, shared
+from genui.engine.data.download import MAX_BYTES, check_reachable, fetch, is_downloaded, shared
 from genui.engine.data.image_files import (
     caption_from_name,
     open_folder,
@@ -202,6 +202,8 @@ FSDD_URL = (
     "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/"
     "26eb9aaf76e81b692f806f9140c2d2777410d7a1.zip"
 )
+FSDD_BYTES = 16_317_530
+"""The size of the archive; GitHub may pack it anew."""
 FSDD_SHA256 = "1f8d5e32795f4e1021eafba03ea51f452ce6166c1a5380050875adbf8b660252"
 """Digest of the recordings, sorted by name, because copies of the archive differ in packing."""
 
@@ -314,6 +316,8 @@ SPEECH_DATASETS = dataset_table(
             summary="3,000 takes of ten digits by six speakers",
             licence="CC BY-SA 4.0",
             load="genui.engine.data.speech:read_fsdd",
+            check="genui.engine.data.speech:check_fsdd",
+            stand_in="genui.engine.data.speech:random_takes",
         ),
     ),
 )
@@ -334,6 +338,27 @@ def read_fsdd() -> tuple[list[Take], list[bool]]:
         takes.append(Take(f"{DIGITS[int(digit)]} {speaker}", prepare(sound.samples, sound.rate)))
         test.append(int(number) < TEST_TAKES)
     return takes, test
+
+
+def check_fsdd() -> int:
+    """How many bytes must be downloaded. Raises GenuiError if there is no network for it."""
+    if shared(FSDD) or is_downloaded(FSDD):
+        return 0
+    check_reachable(FSDD, FSDD_URL)
+    return FSDD_BYTES
+
+
+def random_takes() -> tuple[list[Take], list[bool]]:
+    """Random takes of the same length, to measure the speed of a training."""
+    rng = np.random.default_rng(0)
+    speakers = ("jackson", "george", "theo", "lucas", "nicolas", "yweweler")
+    takes = [
+        Take(f"{digit} {speaker}", rng.uniform(-0.5, 0.5, SAMPLES // 2).astype(np.float32))
+        for digit in DIGITS
+        for speaker in speakers
+        for _ in range(2)
+    ]
+    return takes, [index % 5 == 0 for index in range(len(takes))]
 
 
 def prepare(samples: Samples, rate: int) -> Samples:

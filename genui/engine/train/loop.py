@@ -66,8 +66,8 @@ class Trainer:
             signal.signal(number, self._on_signal)
         self._load_weights()
         if self._step == 0:
-            self._evaluate()
-            self._sample()
+            self.evaluate()
+            self.sample()
         while self._step < self._recipe.steps and not self._stop:
             self._apply_controls()
             if self._stop:
@@ -75,10 +75,10 @@ class Trainer:
             if self._paused:
                 time.sleep(PAUSE_POLL_S)
                 continue
-            self._train_step()
+            self.train_step()
             self._run_scheduled()
         if self._step >= self._recipe.steps and not self._stop:
-            self._evaluate(whole=True)
+            self.evaluate(whole=True)
         if self._saved != self._step:
             self._checkpoint()
         state = "stopped" if self._stop else "finished"
@@ -137,8 +137,8 @@ class Trainer:
                     self._checkpoint()
                     self._mark("checkpoint", "checkpoint written")
                 case "evaluate":
-                    values = self._evaluate()
-                    self._sample()
+                    values = self.evaluate()
+                    self.sample()
                     self._mark("evaluate", values)
                 case "set_lr" if request.value is not None:
                     self._set_lr(request.value)
@@ -173,7 +173,7 @@ class Trainer:
     def _mark(self, event: str, text: str) -> None:
         control.record(self._run, self._step, event, text)
 
-    def _train_step(self) -> None:
+    def train_step(self) -> None:
         begin = time.perf_counter()
         step, task = self._step, self._task
         # Dropout uses the global generator. It is seeded by the step, so that a resumed training
@@ -239,13 +239,13 @@ class Trainer:
         """Evaluate, sample and write a checkpoint at the steps of the recipe."""
         step, recipe = self._step, self._recipe
         if step % recipe.eval_every == 0 and step < recipe.steps:
-            self._evaluate()
+            self.evaluate()
         if step % recipe.sample_every == 0 or step == recipe.steps:
-            self._sample()
+            self.sample()
         if step % recipe.checkpoint_every == 0:
             self._checkpoint()
 
-    def _evaluate(self, whole: bool = False) -> str:
+    def evaluate(self, whole: bool = False) -> str:
         """Evaluate on held-out data, log the metrics, and return them as text."""
         begin = time.perf_counter()
         self._ema.model.eval()
@@ -260,7 +260,7 @@ class Trainer:
         )
         return values
 
-    def _sample(self) -> None:
+    def sample(self) -> None:
         for sample in self._task.sample(self._ema.model, self._machine):
             self._writer.save_sample(self._step, sample.suffix, sample.content)
 

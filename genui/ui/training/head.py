@@ -32,7 +32,7 @@ def waiting_text(view: RunView) -> str:
     if summary.fault or summary.status.error:
         return clean_line(summary.fault or summary.status.error)
     if summary.state == "starting":
-        return "starting: loading torch and the data"
+        return clean_line(summary.status.doing) or "starting: loading torch and the data"
     if summary.state == "running" and summary.info.recipe:
         return "measuring and sampling before the first step"
     return "no points yet"

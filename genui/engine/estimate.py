@@ -1,0 +1,129 @@
+"""How long a training takes on this machine, measured with a few of its own steps."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+from genui.base.errors import GenuiError
+from genui.engine.data.dataset import dataset_named, use_stand_ins
+from genui.recipes import Recipe
+from genui.runs.plan import Plan, Speed, plan_of, read_speed, write_speed
+
+if TYPE_CHECKING:
+    from genui.runs.layout import RunDir
+    from genui.runs.writer import RunWriter
+
+MOST_STEPS = 20
+ENOUGH_S = 2.0  # of measured steps
+MOST_S = 6.0  # of waiting for them, on a busy machine
+
+
+def missing_bytes(recipe: Recipe) -> int:
+    """How many bytes of a recipe's data must be downloaded before it can train.
+
+    Raises GenuiError, one line, if the data cannot be had: no network, no font.
+    """
+    row = None if recipe.data else dataset_named(recipe.dataset)
+    return row.missing_bytes() if row is not None else 0
+
+
+def estimate(recipe: Recipe) -> Iterator[Plan]:
+    """The plan of a recipe, better each time: first what is known at once, then as it is measured.
+
+    A recipe that cannot start gives one plan, with a fault.
+    """
+    begin = time.perf_counter()
+    try:
+        download = missing_bytes(recipe)
+    except GenuiError as error:
+        yield Plan(fault=str(error))
+        return
+    speed = read_speed(recipe)
+    yield plan_of(recipe, speed, download, measuring=speed is None)
+    if speed is not None:
+        return
+    try:
+        if download:
+            with use_stand_ins():
+                yield from (_measured(recipe, begin, download))
+        else:
+            yield from (_measured(recipe, begin, download))
+    except GenuiError as error:
+        yield Plan(download=download, fault=str(error))
+
+
+def _measured(recipe: Recipe, begin: float, download: int) -> Iterator[Plan]:
+    """Plans as the steps, an evaluation and a sample are measured; the last one is kept."""
+    for speed in measure(recipe, begin):
+        measuring = speed.sample < 0
+        if not measuring:
+            write_speed(recipe, speed)
+        yield plan_of(recipe, speed, download, measuring)
+
+
+def measure(recipe: Recipe, begin: float) -> Iterator[Speed]:
+    """The speed of a training, as more of it is measured. `begin` is on the performance counter:
+    when the process began."""
+    import torch  # late: what needs no measurement does not wait for torch
+
+    from genui.engine import device
+    from genui.engine.kinds import build_task
+    from genui.engine.train.loop import Trainer
+
+    machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
+    task = build_task(recipe, torch.device(machine.device), None)
+    nowhere = cast("RunWriter", _NoWriter())
+    trainer = Trainer(cast("RunDir", None), nowhere, recipe, task, machine, {})
+    # A thread waits for the processor while others have it, and its processor time stands still.
+    clock = time.perf_counter
+    alone = time.process_time if (machine.device, machine.threads) == ("cpu", 1) else clock
+    start = time.process_time() if alone is time.process_time else clock() - begin
+
+    def timed(part: Callable[[], object]) -> float:
+        first = alone()
+        part()
+        return alone() - first
+
+    first = timed(trainer.train_step)  # it also allocates
+    begin = clock()
+    times = [first] if first > 2 * ENOUGH_S else []
+    while sum(times) < ENOUGH_S and clock() - begin < MOST_S and len(times) < MOST_STEPS:
+        times.append(timed(trainer.train_step))
+    step = sorted(times)[len(times) // 2]
+    busy = max(1.0, (clock() - begin) / sum(times)) if first not in times else 1.0
+    evaluation = sample = -1.0
+    for stage in range(3):
+        if stage == 1:
+            evaluation = timed(trainer.evaluate)
+        if stage == 2:
+            sample = timed(trainer.sample)
+        yield Speed(
+            start=start,
+            step=step,
+            evaluation=evaluation,
+            sample=sample,
+            memory=_peak_memory(),
+            steps=len(times),
+            busy=busy,
+            time=time.time(),
+        )
+
+
+def _peak_memory() -> int:
+    """Bytes; the system gives kilobytes, macOS bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class _NoWriter:
+    """In place of a RunWriter: a measurement makes no run."""
+
+    def log(self, step: int, **values: float) -> None: ...
+
+    def update(self, **fields: Any) -> None: ...
+
+    def say(self, line: str) -> None: ...
+
+    def save_sample(self, step: int, suffix: str, data: bytes) -> None: ...

@@ -1,0 +1,60 @@
+"""What is said of a training before it starts."""
+
+import time
+
+import pytest
+
+from genui.recipes import find_recipe, override
+from genui.runs.plan import Plan, Speed, plan_of, read_speed, say_duration, write_speed
+
+RECIPE = override(find_recipe("shakespeare"), {"steps": "100", "eval_every": "50"})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "1 second"),
+        (8, "8 seconds"),
+        (41, "40 seconds"),
+        (55, "1 minute"),
+        (130, "2 minutes"),
+        (24 * 60, "25 minutes"),
+        (3 * 3600, "3 hours"),
+        (50 * 3600, "2 days"),
+    ],
+)
+def test_durations_are_rounded(seconds: float, text: str) -> None:
+    assert say_duration(seconds) == text
+
+
+def test_a_plan_is_one_line() -> None:
+    assert Plan(measuring=True).describe() == "measuring a few steps … · no download"
+    assert "not measured yet" in Plan().describe()
+    plan = Plan(seconds=60, source="20 steps measured", memory=400_000_000, download=31_000_000)
+    assert plan.describe() == (
+        "about 1 minute on this machine (20 steps measured) · 0.4 GB of memory · downloads 31 MB"
+    )
+    busy = Plan(seconds=60, source="20 steps measured", busy=4.0)
+    assert "4 minutes while it is as busy as now" in busy.describe()
+
+
+def test_steps_evaluations_and_samples_are_added_up() -> None:
+    speed = Speed(start=2, step=1, evaluation=3, sample=5, steps=20, time=time.time())
+    samples = RECIPE.steps // RECIPE.sample_every + 2
+    assert speed.seconds(RECIPE) == 2 + 100 + 4 * 3 + samples * 5
+    assert plan_of(RECIPE, speed).seconds == speed.seconds(RECIPE)
+
+
+def test_a_measurement_is_kept_for_recipes_of_the_same_speed() -> None:
+    assert read_speed(RECIPE) is None
+    speed = Speed(start=2, step=1, time=time.time(), busy=3.0)
+    write_speed(RECIPE, speed)
+    assert read_speed(override(RECIPE, {"steps": "7", "learning_rate": "0.1"})) == speed
+    assert read_speed(override(RECIPE, {"width": "64"})) is None
+    write_speed(RECIPE, Speed(start=2, step=1, time=time.time() - 3600, busy=3.0))
+    old = read_speed(RECIPE)
+    assert old is not None
+    assert plan_of(RECIPE, old).busy == 1.0  # the machine is not as busy as then
+    assert plan_of(RECIPE, old).source.startswith("measured on ")
+    write_speed(RECIPE, Speed(start=2, step=1, time=1.0))
+    assert read_speed(RECIPE) is None
