@@ -1,14 +1,46 @@
-"""Every test has its own GENUI_HOME, so none reads or writes the user's files."""
+"""Every test has its own GENUI_HOME, so none reads or writes the user's files.
+
+With xdist, there is one worker more than processors, and files that wait are spread among files
+that compute, so that no processor is idle.
+"""
 
 import os
-import sys
+from itertools import groupby
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-# Where Python is told to write no bytecode, each process that a test starts would compile genui.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
+# How fast a machine makes and runs examples says nothing about genui.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+WAITING = "tests/tty/", "tests/net/test_net_app.py", "tests/net/test_net_runs.py"
+"""Files whose tests wait for a terminal or for a trainer most of their time."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # xdist would run files of few long tests last
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: some tests only wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the waiting files among the others, one at a time."""
+    files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
+    waiting = [tests for tests in files if tests[0].nodeid.startswith(WAITING)]
+    busy = [tests for tests in files if tests not in waiting]
+    step = len(busy) // (len(waiting) + 1) + 1
+    items.clear()
+    for at, tests in enumerate(busy):
+        if at % step == 0 and waiting:
+            items += waiting.pop(0)
+        items += tests
+    items += [test for tests in waiting for test in tests]
 
 
 @pytest.fixture(autouse=True)
