@@ -52,6 +52,26 @@ def write_labels(run: RunDir, labels: Labels) -> None:
     atomic_write(run.labels, msgspec.json.encode(labels) + b"\n")
 
 
+def check_labels(labels: Labels) -> None:
+    """Raises MisuseError for an invalid name (it may be empty), tag or note, or too many tags."""
+    if labels.name:
+        check_name(labels.name)
+    for word in labels.tags:
+        _check_tag(word)
+    if len(labels.tags) > MOST_TAGS:
+        raise MisuseError(f"at most {MOST_TAGS} tags; remove one first")
+    if len(labels.note) > LONGEST_NOTE:
+        raise MisuseError(f"a note has at most {LONGEST_NOTE:,} characters")
+
+
+def _check_tag(word: str) -> None:
+    if not word or len(word) > LONGEST_TAG or word != clean_line(word) or set(word) & set(", "):
+        raise MisuseError(
+            f"tag {sanitize(word, 60)!r}: use up to {LONGEST_TAG} characters without spaces "
+            "or commas"
+        )
+
+
 def rename(run: RunDir, name: str) -> None:
     """Gives the run another name; its id stays. Raises MisuseError for an invalid name."""
     check_name(name)
@@ -66,11 +86,7 @@ def tag(run: RunDir, add: Sequence[str], remove: Sequence[str] = ()) -> tuple[st
     """
     labels = read_labels(run)
     for word in add:
-        if not word or len(word) > LONGEST_TAG or word != clean_line(word) or set(word) & set(", "):
-            raise MisuseError(
-                f"tag {sanitize(word, 60)!r}: use up to {LONGEST_TAG} characters without spaces "
-                "or commas"
-            )
+        _check_tag(word)
     for word in remove:
         if word not in labels.tags:
             some = ", ".join(labels.tags) or "none"
@@ -85,8 +101,7 @@ def tag(run: RunDir, add: Sequence[str], remove: Sequence[str] = ()) -> tuple[st
 def annotate(run: RunDir, note: str) -> None:
     """Sets the run's note; an empty one removes it. Raises MisuseError if it is too long."""
     line = clean_line(note)
-    if len(line) > LONGEST_NOTE:
-        raise MisuseError(f"a note has at most {LONGEST_NOTE:,} characters")
+    check_labels(Labels(note=line))
     write_labels(run, msgspec.structs.replace(read_labels(run), note=line))
 
 

@@ -20,13 +20,14 @@ import msgspec
 import genui
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_write
-from genui.recipes import Recipe, override
+from genui.recipes import Recipe, override, recipe_from_dict
 from genui.runs import control, models
 from genui.runs.layout import (
     HANDED_OVER,
     RunDir,
     RunLock,
     create_run,
+    format_origin,
     read_info,
     read_status,
     write_status,
@@ -95,6 +96,18 @@ def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
             control.send(run, set_lr.command, set_lr.value)
         _start(run, lock)
     return run
+
+
+def retry(run: RunDir) -> RunDir:
+    """Starts a new run of the same recipe, settings and first weights.
+
+    Raises GenuiError if the run belongs to a script or its folder is damaged, and as `create`.
+    """
+    info = read_info(run)
+    if info.kind == "script":
+        raise GenuiError(f"run {run.id} belongs to a script: start the script again")
+    recipe, origin = recipe_from_dict(info.recipe), format_origin(info.start_from)
+    return launch(recipe, info.overrides, summarise(run).info.name, origin)
 
 
 def foreground(run: RunDir) -> list[str]:

@@ -26,7 +26,15 @@ from msgspec import Struct
 import genui
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_write, read_small, sanitize, show, write_all
+from genui.base.files import (
+    atomic_write,
+    cannot_read,
+    cannot_write,
+    read_small,
+    sanitize,
+    show,
+    write_all,
+)
 from genui.base.migrate import STATUS_KEYS
 
 if TYPE_CHECKING:
@@ -37,6 +45,8 @@ State = Literal["starting", "running", "paused", "stopped", "finished", "failed"
 
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
 """The states in which a trainer holds the lock and reads commands."""
+
+_WEIGHTS = re.compile(r"step-(\d{8,18})\.safetensors")
 
 LONGEST_NAME = 48
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
@@ -139,6 +149,18 @@ class Status(Struct, frozen=True, kw_only=True, rename=STATUS_KEYS):
     val: float | None = None
     loss: float | None = None
     doing: str = ""  # what a starting run waits for: "downloading fsdd.zip, 8 of 16 MB"
+
+
+def checkpoint_steps(run: RunDir) -> list[int]:
+    """The steps with weights, ascending; whether these are complete is not checked."""
+    try:
+        names = os.listdir(run.checkpoints)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise cannot_read(run.checkpoints, error) from None
+    matches = (_WEIGHTS.fullmatch(name) for name in names)
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def check_name(name: str) -> None:

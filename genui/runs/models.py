@@ -7,7 +7,6 @@ The format is 8 bytes of little-endian length, that many bytes of JSON, and the 
 import hashlib
 import math
 import os
-import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_write, open_regular, read_small, sanitize, show
 from genui.protocol.registry import FAMILIES, MEDIA
 from genui.recipes import Recipe, recipe_from_dict
-from genui.runs.layout import RunDir, read_info, write_info
+from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
 
 FORMAT = 1
@@ -30,7 +29,6 @@ FORMAT = 1
 
 LARGEST_HEADER = 16 * 1024 * 1024  # bytes
 
-_WEIGHTS = re.compile(r"step-(\d{8,18})\.safetensors")
 _LENGTH = 8
 
 _Size = Annotated[int, Meta(ge=0, lt=2**62)]
@@ -105,18 +103,6 @@ def read_header(path: Path) -> Header:
     if "genui" not in texts:
         raise _unfit(path, "it was not written by genui (no genui metadata)")
     return parse_metadata(path, texts["genui"], sum(math.prod(tensor.shape) for tensor in tensors))
-
-
-def checkpoint_steps(run: RunDir) -> list[int]:
-    """The steps with weights, ascending; whether these are complete is not checked."""
-    try:
-        names = os.listdir(run.checkpoints)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise cannot_read(run.checkpoints, error) from None
-    matches = (_WEIGHTS.fullmatch(name) for name in names)
-    return sorted(int(match[1]) for match in matches if match)
 
 
 def newest_checkpoint(run: RunDir) -> Header | None:
@@ -297,9 +283,14 @@ def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
     """The model of a run: its newest complete checkpoint, or the one of a given step."""
     steps = checkpoint_steps(run)
     if not steps:
-        if summarise(run).info.kind == "script":
+        summary = summarise(run)
+        if summary.info.kind == "script":
             raise MisuseError(
                 f"run {run.id} belongs to a script: genui has its metrics, not its weights"
+            )
+        if not summary.alive:
+            raise MisuseError(
+                f"run {run.id} is {summary.state} and has no checkpoint: train it again"
             )
         raise MisuseError(
             f"run {run.id} has no checkpoint yet: wait for one, or write one with "

@@ -27,6 +27,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
 from genui.render.colours import detect_colours
+from genui.runs import labels
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs
 from genui.ui import keys, messages, themes
@@ -131,6 +132,7 @@ class Shell(LifecycleGuard, App[None]):
         self._bytes = 0
         self._full_gc_at = time.monotonic()
         self._run_views: dict[RunDir, RunView] = {}  # not shown yet
+        self._undoable: list[messages.Undoable] = []  # the newest last
         self._runs_timer: Timer | None = None
         for theme in themes.OWN:
             self.register_theme(theme)
@@ -337,6 +339,20 @@ class Shell(LifecycleGuard, App[None]):
         line = "alerts are silent: B turns the bell on" if quiet else "alerts ring and notify again"
         self.front.say(line, "note")
 
+    @on(messages.Undoable)
+    def _remember_undoable(self, event: messages.Undoable) -> None:
+        self._undoable.append(event)
+
+    async def action_undo(self) -> None:
+        """Undo what was done last of what can be undone."""
+        if not self._undoable:
+            self.front.say("nothing to undo", "note")
+            return
+        try:
+            self.front.say(await self._undoable.pop().undo(), "note")
+        except GenuiError as error:
+            self.front.say(str(error))
+
     async def action_press(self, key_id: str) -> None:
         """Run the action of a key in the footer that was clicked."""
         await self.front.press(next(key for key in keys.TABLE if key.id == key_id))
@@ -434,6 +450,7 @@ def run() -> int:
     """Run the app. Returns its exit code."""
     app = GenuiApp()
     app.run()
+    labels.empty()  # deleted runs can be brought back only until now
     gc.freeze()  # a full collection would delay the prompt by a second
     if line := farewell():
         print(line, file=sys.stdout)
@@ -492,5 +509,6 @@ def run_watch(paths: Sequence[Path] | None, run: RunDir | None) -> int:
     gc.freeze()  # imported modules need no collection
     app = WatchApp(target)
     app.run()
+    labels.empty()  # deleted runs can be brought back only until now
     gc.freeze()  # a full collection would delay the prompt by a second
     return app.return_code or 0

@@ -32,6 +32,7 @@ from genui.ui.generate.text import TEXT
 from genui.ui.home_panes import SLOT, ModelsPane, TrainingPane, make_pane, tab_of
 from genui.ui.keys import PaneName, Scope
 from genui.ui.messages import ViewName
+from genui.ui.organise import RunOrganiser
 from genui.ui.screens import AppScreen, Command
 from genui.ui.session import Session
 from genui.ui.settings import find_newest_model, list_classifiers, pane_of, pane_of_saved
@@ -105,6 +106,8 @@ class HomeScreen(AppScreen[None]):
         self.arrangement: Arrangement = "grid"
         self.watched: RunDir | None = None
         self._new_run: RunDir | None = None  # just started and not listed yet
+        self._live: frozenset[RunDir] = frozenset()  # the runs that trained when last listed
+        self._organiser = RunOrganiser(self, watcher, self._leave_run)
         self.is_hint_shown = False
         self._saved: tuple[ListedTrace, ...] = ()  # saved traces, for the palette
         self.slot: PaneName = "canvas"  # the visible one of the panes that share a place
@@ -117,7 +120,7 @@ class HomeScreen(AppScreen[None]):
         yield HeaderLine()
         yield TabsLine()
         with Horizontal(id="body"):
-            yield ModelsPane()
+            yield ModelsPane(lambda: None if self.alone else self.watched)
             with Vertical(id="right"):
                 yield TrainingPane()
                 with Horizontal(id="lower"):
@@ -194,6 +197,7 @@ class HomeScreen(AppScreen[None]):
             self.look_at(run)
         if view is not None:
             self.query_one(TrainingPane).show_run(view)
+        self._choose_watched(self.runs)  # the run may have been deleted
         if result is not None:
             self.action_view(result.view)
             if result.generate and run is not None:
@@ -281,6 +285,7 @@ class HomeScreen(AppScreen[None]):
         self.call_after_refresh(self._repaint)
 
     def _repaint(self) -> None:
+        self.query_one(ModelsPane).show_card()
         for pane in self.query(TracePane):
             pane.paint()
         self.query_one(TrainingPane).paint()
@@ -363,7 +368,9 @@ class HomeScreen(AppScreen[None]):
         live = sum(run.alive for run in self.runs)
         view = self.view if self.view == "home" else tab_of(self.view)
         self.query_one(HeaderLine).set(view, live, self.machine, self.traffic)
-        self.query_one(FooterLine).set(self.current, self.view != "home", self.user_keys)
+        refused = self.query_one(f"#{self.current}", Pane).refused_keys()
+        footer = self.query_one(FooterLine)
+        footer.set(self.current, self.view != "home", self.user_keys, refused)
 
     def set_machine(self, machine: str) -> None:
         """Set the worker's device and precision; "" while there is no worker."""
@@ -415,11 +422,13 @@ class HomeScreen(AppScreen[None]):
             self._update_models(pane)
             if pane.controller.catalogue:
                 pane.controller.offer(pane.controller.catalogue[0])
-        if self._new_run is not None:
-            self.query_one(ModelsPane).choose_run(self._new_run)
+        if any(run.run == self._new_run for run in runs):
+            self.query_one(ModelsPane).choose_run(cast("RunDir", self._new_run))
             self._new_run = None
         if self.board is not None:
             self.board.set_lists(runs)
+        else:
+            self._choose_watched(runs)
         if not runs:
             self.demo.start(models)
         self.update_bars()
@@ -433,6 +442,7 @@ class HomeScreen(AppScreen[None]):
         """Show a new view of the watched run; ignore late views of others."""
         if view.summary.run == self.watched:
             self.query_one(TrainingPane).show_run(view)
+            self.update_bars()
 
     def look_at(self, run: RunDir) -> None:
         """Watch and show this run, and no other."""
@@ -441,7 +451,36 @@ class HomeScreen(AppScreen[None]):
         self.watched = run
         self.demo.clear_training()
         self.query_one(TrainingPane).clear_for(run)
+        self.query_one(ModelsPane).show_card()
         self.watcher.watch(run)
+
+    def _choose_watched(self, runs: tuple[RunSummary, ...]) -> None:
+        """Watch a run that has begun to train, unless one that trains is watched; without a run to
+        watch, the newest one that trains or, if none does, the newest."""
+        live, self._live = self._live, frozenset(run.run for run in runs if run.alive)
+        if any(run.run == self.watched for run in runs):
+            if self.watched not in self._live and (begun := self._live - live):
+                self.look_at(next(run.run for run in runs if run.run in begun))
+        elif self._new_run is None:
+            if self.watched is not None:
+                self._leave_run(self.watched)
+            if runs:
+                self.look_at(next((run for run in runs if run.alive), runs[0]).run)
+
+    def _leave_run(self, run: RunDir) -> None:
+        """Stop showing a run that is deleted."""
+        if run == self.watched:
+            self.watched = None
+            self.watcher.watch()
+            self.query_one(TrainingPane).clear()
+
+    @on(messages.EditRun)
+    def _edit_run(self, event: messages.EditRun) -> None:
+        self._organiser.edit(event.run)
+
+    @on(messages.DeleteRun)
+    def _delete_run(self, event: messages.DeleteRun) -> None:
+        self._organiser.delete(event.run)
 
     @on(messages.OpenModel)
     def _open_model(self, event: messages.OpenModel) -> None:
@@ -462,10 +501,6 @@ class HomeScreen(AppScreen[None]):
             self.open_lab(path)
             return
         self._with_pane(pane, lambda pane: pane.files.open_saved(path))
-
-    @on(messages.RunHighlighted)
-    def _run_highlighted(self, event: messages.RunHighlighted) -> None:
-        self.look_at(event.run)
 
     @on(messages.OpenRun)
     def _open_run(self, event: messages.OpenRun) -> None:

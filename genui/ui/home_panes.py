@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -28,7 +28,7 @@ from genui.ui.terminal import get_metered_driver
 from genui.ui.training.head import stats_line, waiting_text
 from genui.ui.training.model import Snapshot
 from genui.ui.training.samples import SamplesPanel
-from genui.ui.training.steering import Steering
+from genui.ui.training.steering import Steering, key_hints
 from genui.ui.watcher import RunView, mark
 from genui.ui.widgets.base import Line, LineInput, Pane, Row, RowList, StepBar, colour_mode
 from genui.ui.widgets.curve import Curve
@@ -47,11 +47,15 @@ class ModelsPane(Pane, can_focus=False):
     pane: PaneName = "models"
     heading = "Models"
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Callable[[], RunDir | None] = lambda: None) -> None:
+        """`beside` returns the run that the Training pane shows now, if both are on the screen."""
         super().__init__(id=self.pane)
+        self._beside = beside
+        self._saved: set[str] = set()  # the ids of runs with a checkpoint
         self._models: dict[str, ModelInfo] = {}
         self._runs: dict[str, RunSummary] = {}
         self._pattern: re.Pattern[str] | None = None
+        self._chosen_before = ""  # the chosen row when the filter was opened
         self._has_lists = False  # from the disk
         self._show_details = False  # on the card
 
@@ -74,6 +78,7 @@ class ModelsPane(Pane, can_focus=False):
         """Show the models and runs on disk. Checkpoints are listed with their run."""
         self._models = {MODEL + m.ref: m for m in models if m.source != "run"}
         self._runs = {RUN + s.run.id: s for s in runs}
+        self._saved = {m.ref.partition("@")[0] for m in models if m.source == "run"}
         is_first = not self._has_lists
         self._has_lists = True
         self._fill()
@@ -114,7 +119,7 @@ class ModelsPane(Pane, can_focus=False):
             empty = "nothing matches; esc clears" if total else "nothing yet: press n to train"
             self.query_one(RowList).set_rows(rows, empty)
             self.set_title(*([f"{count} of {total}"] if self._pattern else []))
-        self._show_card()
+        self.show_card()
 
     def _matches(self, heading: str, row: Row) -> bool:
         text = f"{heading.lower()} {row.left} {row.right}"
@@ -123,15 +128,15 @@ class ModelsPane(Pane, can_focus=False):
     # --- the card ---------------------------------------------------------------------
 
     @on(RowList.Chosen)
-    def _show_card(self) -> None:
+    def show_card(self) -> None:
         chosen = self.query_one(RowList).chosen
         text = self.query_one(".card-text", Static)
         self._show_thumbnail(self._models.get(chosen))
         if chosen in self._models:
             text.update(model_card(self._models[chosen], self._show_details))
         elif chosen in self._runs:
-            text.update(run_card(self._runs[chosen]))
-            self.post_message(messages.RunHighlighted(self._runs[chosen].run))
+            run = self._runs[chosen]
+            text.update(run_card(run, run.run.id in self._saved, run.run != self._beside()))
         else:
             text.update("")
 
@@ -150,7 +155,7 @@ class ModelsPane(Pane, can_focus=False):
     def action_details(self) -> None:
         """Show the whole card of a model, or its short form."""
         self._show_details = not self._show_details
-        self._show_card()
+        self.show_card()
 
     @property
     def chosen_run(self) -> RunSummary | None:
@@ -168,6 +173,24 @@ class ModelsPane(Pane, can_focus=False):
         elif chosen in self._runs:
             self.post_message(messages.OpenRun(self._runs[chosen].run))
 
+    def action_edit_run(self) -> None:
+        """Edit the name, tags and note of the chosen run."""
+        if (run := self.chosen_run) is not None:
+            self.post_message(messages.EditRun(run))
+        else:
+            self.post_message(messages.Say("choose a run: models keep their names", "note"))
+
+    def action_delete_run(self) -> None:
+        """Delete the chosen run, if the user confirms it."""
+        if (run := self.chosen_run) is not None:
+            self.post_message(messages.DeleteRun(run))
+        else:
+            self.post_message(messages.Say("choose a run: models cannot be deleted here", "note"))
+
+    def refused_keys(self) -> frozenset[str]:
+        run_keys = {"models.edit", "models.delete"}
+        return frozenset(run_keys if self.chosen_run is None else ())
+
     def action_generate_row(self) -> None:
         """Generate from the run's newest checkpoint, or with the model."""
         run = self.chosen_run
@@ -178,8 +201,11 @@ class ModelsPane(Pane, can_focus=False):
 
     def action_filter(self) -> None:
         """Open the filter, a regular expression that applies while it is typed."""
+        line = self.query_one(LineInput)
+        if self.screen.focused is not line:
+            self._chosen_before = self.query_one(RowList).chosen
         self.add_class("-editing")
-        self.screen.set_focus(self.query_one(LineInput))
+        self.screen.set_focus(line)
 
     @on(LineInput.Changed)
     def _filter_typed(self, event: LineInput.Changed) -> None:
@@ -211,7 +237,14 @@ class ModelsPane(Pane, can_focus=False):
 
     @on(LineInput.Cancelled)
     def _filter_cancelled(self) -> None:
-        self.query_one(LineInput).value = ""
+        line = self.query_one(LineInput)
+        self._pattern = None
+        with line.prevent(LineInput.Changed):
+            line.value = ""
+        self.query_one(".fault", Static).remove_class("-shown")
+        self._fill()
+        if self.screen.focused is line and self._chosen_before:
+            self.query_one(RowList).chosen = self._chosen_before
         self.remove_class("-editing")
         self.focus_list()
 
@@ -307,12 +340,22 @@ class TrainingPane(Pane):
     def clear_for(self, run: RunDir) -> None:
         """Clear the pane, if it shows another run, until this one has been read."""
         if self.run is not None and self.run.summary.run != run:
-            self.run = None
-            self.query_one(Curve).clear("reading …")
-            self.query_one(StepBar).clear()
-            self.query_one(".stats", Static).update("")
-            self.query_one(Curve).cursor = None
-            self.query_one(SamplesPanel).show(Snapshot())
+            self._clear("reading …")
+
+    def clear(self) -> None:
+        """Show no run."""
+        self._clear(NO_TRAINING)
+        self.set_class(False, "-has-run")
+        self.set_title()
+        self.set_subtitle("n new run")
+
+    def _clear(self, text: str) -> None:
+        self.run = None
+        self.query_one(Curve).clear(text)
+        self.query_one(StepBar).clear()
+        self.query_one(".stats", Static).update("")
+        self.query_one(Curve).cursor = None
+        self.query_one(SamplesPanel).show(Snapshot())
 
     def paint(self) -> None:
         view = self.run
@@ -331,14 +374,8 @@ class TrainingPane(Pane):
         self._show_sample()
 
     def _subtitle(self) -> str:
-        state = self.run.summary.state if self.run is not None else ""
-        if state == "running":
-            return "space pause · x stop"
-        if state == "paused":
-            return "space resume · x stop"
-        if state in {"stopped", "dead", "failed"}:
-            return "u resume · g generate"
-        return "n new run · g generate"
+        hints = key_hints(self.run) if self.run is not None else []
+        return " · ".join(hints or ["n new run"])
 
     def _show_age(self) -> None:
         if self.run is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.binding import Binding
 
 PaneName = Literal["models", "training", "text", "canvas", "lab", "roll", "walk"]
-Scope = PaneName | Literal["app", "board", "points"]
+Scope = PaneName | Literal["app", "board", "runs", "points"]
 
 TITLES: dict[Scope, str] = {
     "app": "Everywhere",
@@ -27,6 +27,7 @@ TITLES: dict[Scope, str] = {
     "roll": "Roll",
     "walk": "Walk",
     "board": "Training screen",
+    "runs": "List of runs",
     "lab": "Lab",
     "points": "Setting points in the Lab",
 }
@@ -389,6 +390,10 @@ TABLE: tuple[Key, ...] = (
         "Generate from the newest checkpoint of the run", False),
     Key("models.details", "models", "i", "i", "details", "details",
         "Everything that is known about the model, or only the essentials", False),
+    Key("models.edit", "models", "e", "e", "edit_run", "rename run",
+        "Rename the run, tag it, or add a note", False),
+    Key("models.delete", "models", "d,delete", "d", "delete_run", "delete run",
+        "Delete the run (asks first); u brings it back until genui closes", False),
     Key("models.zoom", "models", "z", "z", "zoom", "zoom",
         "Fill the screen with this pane", False),
     # training
@@ -400,8 +405,8 @@ TABLE: tuple[Key, ...] = (
         "Write a checkpoint now"),
     Key("training.stop", "training", "x", "x", "stop", "stop",
         "Stop the run after a last checkpoint (asks first)"),
-    Key("training.resume", "training", "u,R", "u", "resume", "resume",
-        "Continue a stopped or dead run from its checkpoint"),
+    Key("training.resume", "training", "R", "R", "resume", "resume",
+        "Continue a stopped or dead run from its checkpoint; without one, start it again"),
     Key("training.generate", "training", "g", "g", "generate", "generate",
         "Generate from the run's newest checkpoint"),
     Key("training.earlier", "training", "comma", ",", "sample(-1)", "earlier sample",
@@ -515,14 +520,25 @@ TABLE: tuple[Key, ...] = (
         "Play the history: the samples from the first to the newest", False),
     Key("board.evaluate", "board", "e", "e", "evaluate", "evaluate",
         "Evaluate now, with a sample", False),
-    Key("board.resume", "board", "u", "u", "resume", "resume",
-        "Continue a stopped or dead run from its checkpoint", False),
+    Key("board.resume", "board", "R", "R", "resume", "resume",
+        "Continue a stopped or dead run from its checkpoint; without one, start it again", False),
     Key("board.generate", "board", "g", "g", "generate", "generate",
         "Generate from the run's newest checkpoint", False),
     Key("board.alerts", "board", "exclamation_mark", "!", "app.alerts", "alerts",
         "Every alert so far: NaN, divergence, stall, crash, finish; Enter goes to its step", False),
     Key("board.bell", "board", "B", "B", "app.ringing", "bell",
         "Turn the bell and the notifications on or off", False),
+    # the list of runs on the Training screen
+    Key("runs.show", "runs", "space,enter", "space", "toggle_run", "show/remove",
+        "Show the run's curves with the others, or remove them"),
+    Key("runs.edit", "runs", "e", "e", "edit_run", "rename",
+        "Rename the run, tag it, or add a note"),
+    Key("runs.delete", "runs", "d,delete", "d", "delete_run", "delete",
+        "Delete the run (asks first); u brings it back until genui closes"),
+    Key("runs.search", "runs", "slash", "/", "search", "filter",
+        "Show only the runs that match a regular expression"),
+    Key("runs.close", "runs", "escape,o", "esc", "close", "close",
+        "Close the list"),
     # everywhere
     Key("app.new_run", "app", "n", "n", "new_run", "new run",
         "Train a recipe, on your own data if you like"),
@@ -620,7 +636,7 @@ def common(pane: Scope) -> list[Key]:
     rows = of_pane("app")
     if pane == "app":
         return rows
-    if pane in ("board", "lab", "points"):
+    if pane in ("board", "runs", "lab", "points"):
         rows = [key for key in rows if key.id in _ON_OTHER_SCREENS]
     own = {name for key in of_pane(pane) for name in key.keys.split(",")}
     return [key for key in rows if own.isdisjoint(key.keys.split(","))]

@@ -4,7 +4,7 @@ They go up: from the session, the watcher thread and the panes to the widget or 
 the state. None of them needs an answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -99,17 +99,32 @@ class OpenRun(Message):
 
 
 @dataclass(eq=False)
-class RunHighlighted(Message):
-    """The cursor in Models is on this run."""
+class Generate(Message):
+    """Generate from the newest checkpoint of this run."""
 
     run: "RunDir"
 
 
 @dataclass(eq=False)
-class Generate(Message):
-    """Generate from the newest checkpoint of this run."""
+class EditRun(Message):
+    """Ask for another name, tags and note of this run."""
 
-    run: "RunDir"
+    run: "RunSummary"
+
+
+@dataclass(eq=False)
+class DeleteRun(Message):
+    """Delete this run, if the user confirms it."""
+
+    run: "RunSummary"
+
+
+@dataclass(eq=False)
+class Undoable(Message):
+    """Something was done that `undo` undoes. It returns a line for the user, and may raise
+    GenuiError."""
+
+    undo: Callable[[], Awaitable[str]]
 
 
 @dataclass(eq=False)

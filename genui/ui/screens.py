@@ -163,9 +163,9 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         """Copy what is shown to the clipboard."""
         self.say("nothing to copy here", "note")
 
-    def action_undo(self) -> None:
-        """Undo what was done last."""
-        self.say("nothing to undo", "note")
+    async def action_undo(self) -> None:
+        """Undo what was done last, on any screen."""
+        await self.run_action("app.undo")
 
     def action_quit(self) -> None:
         """Close the app; training runs continue."""

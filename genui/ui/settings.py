@@ -208,15 +208,21 @@ def run_row(key: str, run: RunSummary) -> Row:
     return Row(key, run.info.name, progress(run), sign, kind)
 
 
-def run_card(run: RunSummary) -> Content:
-    """Return the name, state and progress of a run, and its keys."""
+def run_card(run: RunSummary, has_checkpoint: bool = False, with_error: bool = True) -> Content:
+    """Return the name, state and progress of a run, and its keys.
+
+    Without `with_error`, its error is left out: it is shown elsewhere.
+    """
     lines: list[list[Part]] = [[(clean_line(run.info.name), "bold"), (f" · {run.state}", "")]]
+    if with_error and (error := run.fault or run.status.error):
+        lines.append([(clean_line(error), "$text-error")])
     if run.fault:
-        lines.append([(clean_line(run.fault), "$text-error")])
         return _lines(lines)
-    if run.status.error:
-        lines.append([(clean_line(run.status.error), "$text-error")])
     lines.append([(_made_of(run), "$text-muted")])
+    if run.labels.tags:
+        lines.append([("tags ", "$text-muted"), " ".join(run.labels.tags)])
+    if run.labels.note:
+        lines.append([(run.labels.note, "italic")])
     status = run.status
     of = f" of {numbers.count(status.steps)}" if status.steps else ""
     lines.append([(f"step {numbers.count(status.step)}{of}", "")])
@@ -227,8 +233,10 @@ def run_card(run: RunSummary) -> Content:
         device = " ".join(str(machine[k]) for k in ("device", "precision") if k in machine)
         lines.append([(clean_line(f"{device} on {run.info.host}"), "$text-muted")])
     hints: list[Part] = [("⏎", "bold $primary"), (" show  ", "$text-muted")]
-    if run.info.recipe:
-        hints += [("g", "bold $primary"), (" generate", "$text-muted")]
+    if has_checkpoint:
+        hints += [("g", "bold $primary"), (" generate  ", "$text-muted")]
+    hints += [("e", "bold $primary"), (" rename  ", "$text-muted")]
+    hints += [("d", "bold $primary"), (" delete", "$text-muted")]
     lines.append(hints)
     return _lines(lines)
 

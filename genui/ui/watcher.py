@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
 from genui.logs import open_tail
 from genui.logs.find import LogList, find_logs, summarise_log
-from genui.runs.layout import RunDir
+from genui.runs.layout import RunDir, checkpoint_steps
 from genui.runs.listing import RunSummary, list_runs, summarise
 from genui.ui import messages
 
@@ -210,6 +211,7 @@ class RunView:
     sample: Sample | None = None  # the newest
     sample_files: Mapping[int, Path] = field(default_factory=dict)  # by step, ascending
     console: tuple[str, ...] = ()  # the last lines
+    has_checkpoint: bool = False  # from which genui can resume, generate or start another run
     read_at: float = 0.0  # unix time
 
     def age(self, now: float) -> float:
@@ -235,6 +237,7 @@ class RunReader:
         self._sample: Sample | None = None
         self._sample_files: Mapping[int, Path] = {}
         self._samples_at = -1.0
+        self._has_checkpoint = False
         self._console_size = -1
         self._console: tuple[str, ...] = ()
 
@@ -245,9 +248,10 @@ class RunReader:
         if self._native:
             self._read_sample()
             self._read_console()
+            self._find_checkpoint()
         key = (
-            *(summary.state, summary.status, summary.fault, self.fault),
-            *(self._sample_key, len(self._sample_files), self._console_size),
+            *(summary.state, summary.status, summary.labels, summary.fault, self.fault),
+            *(self._sample_key, len(self._sample_files), self._console_size, self._has_checkpoint),
         )
         if key == self._last and not grown:
             return None
@@ -264,6 +268,7 @@ class RunReader:
             self._sample,
             self._sample_files,
             self._console,
+            self._has_checkpoint,
             time.time(),
         )
 
@@ -305,6 +310,12 @@ class RunReader:
                 self._sample = load_sample(path, step)
         except OSError:
             return  # the run was removed; the next summary reports it
+
+    def _find_checkpoint(self) -> None:
+        """Look for a checkpoint until there is one."""
+        if not self._has_checkpoint:
+            with suppress(GenuiError):
+                self._has_checkpoint = bool(checkpoint_steps(self.run))
 
     def _read_console(self) -> None:
         try:
@@ -469,5 +480,6 @@ class _Lists:
 def _visible(runs: Sequence[RunSummary]) -> list[tuple[object, ...]]:
     """What a list shows of the runs: not the heartbeats, which change every second."""
     return [
-        (s.run.id, s.state, s.status.step, s.status.steps, s.status.error, s.fault) for s in runs
+        (s.run.id, s.labels, s.state, s.status.step, s.status.steps, s.status.error, s.fault)
+        for s in runs
     ]

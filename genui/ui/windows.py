@@ -59,6 +59,7 @@ _PANE_TOPICS: Mapping[Scope, str] = MappingProxyType(
         "roll": "music",
         "walk": "walk",
         "board": "watching",
+        "runs": "watching",
         "lab": "lab",
         "points": "lab",
     }

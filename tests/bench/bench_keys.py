@@ -17,8 +17,7 @@ from pathlib import Path
 from harness import PATIENCE, Figure, Terminal, arguments, home, machine, percentile, report, tiny
 
 from genui.runs import control
-from genui.runs.layout import read_status
-from genui.runs.models import checkpoint_steps
+from genui.runs.layout import checkpoint_steps, read_status
 
 GAP = 0.06  # seconds in which the screen is not drawn after a key, and those after its answer
 TOKENS = 100_000

@@ -21,9 +21,8 @@ from genui.protocol import Start, Started, TextFrame, TextSettings
 from genui.recipes import recipe_from_dict
 from genui.runs import control
 from genui.runs.launch import launch
-from genui.runs.layout import RunDir, RunLock, read_info, read_status, write_info
+from genui.runs.layout import RunDir, RunLock, checkpoint_steps, read_info, read_status, write_info
 from genui.runs.listing import summarise
-from genui.runs.models import checkpoint_steps
 
 pytestmark = pytest.mark.usefixtures("signals")
 

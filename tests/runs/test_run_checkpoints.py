@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from run_makers import a_run, add_checkpoint, checkpoint_bytes, safetensors
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.runs.models import checkpoint_steps, newest_checkpoint, read_header
+from genui.runs.layout import checkpoint_steps
+from genui.runs.models import newest_checkpoint, read_header
 
 TENSOR = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 OURS = {"genui": json.dumps({"format": 1, "recipe": {"family": "transformer", "medium": "text"}})}

@@ -13,16 +13,17 @@ import stage
 from genui.base.errors import GenuiError, MisuseError
 from genui.runs import control
 from genui.runs.control import Control
-from genui.runs.layout import RunDir, RunLock, read_info, write_info
+from genui.runs.layout import RunDir, RunLock, checkpoint_steps, read_info, write_info
 from genui.runs.listing import summarise
 from genui.ui import keys, messages
 from genui.ui.training import steering
 from genui.ui.training.steering import (
     ReplyWatch,
     Steering,
+    key_hints,
     parse_learning_rate,
     refusal,
-    stop_question,
+    stop_text,
 )
 from genui.ui.watcher import RunView
 
@@ -67,7 +68,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def view_of(run: RunDir, format: str = "genui") -> RunView:
-    return RunView(dataclasses.replace(summarise(run), format=format))
+    summary = dataclasses.replace(summarise(run), format=format)
+    return RunView(summary, has_checkpoint=bool(checkpoint_steps(run)))
 
 
 def steered(run: RunDir | None, format: str = "genui") -> tuple[Host, Steering]:
@@ -185,7 +187,7 @@ def test_a_script_is_only_asked_to_stop(run: RunDir, command: control.Command) -
     make_script(run)
     assert "run.stop_requested" in refusal(view_of(run), command)
     assert refusal(view_of(run), "stop") == ""
-    assert "ends where it checks" in stop_question(view_of(run))
+    assert "ends where it checks" in stop_text(view_of(run))
     assert "log of another tool" in refusal(view_of(run, "wandb"), "stop")
 
 
@@ -201,7 +203,7 @@ def test_a_script_that_has_ended_is_not_said_to_have_a_checkpoint(state: str) ->
 @pytest.mark.parametrize(
     ("state", "line"),
     [
-        ("stopped", "this run is stopped: u resumes it"),
+        ("stopped", "this run is stopped: R resumes it"),
         ("finished", "this run is finished: n starts another from its checkpoint"),
     ],
 )
@@ -214,7 +216,8 @@ def test_a_run_that_does_not_train_says_what_can_be_done(state: str, line: str) 
     steer.action_rate()
     assert host.said == [line] * 4
     assert control.poll(run) == []
-    assert steer.refused_keys("board") == {
+    resume = {"board.resume"} if state == "finished" else set()
+    assert steer.refused_keys("board") == resume | {
         f"board.{key}" for key in ("pause", "checkpoint", "rate", "stop")
     }
 
@@ -223,7 +226,8 @@ def test_the_keys_that_are_refused_have_ids_of_the_table(run: RunDir) -> None:
     make_script(run)
     _, steer = steered(run)
     refused = steer.refused_keys("board")
-    assert refused == {f"board.{key}" for key in ("pause", "checkpoint", "rate", "branch")}
+    names = ("pause", "checkpoint", "rate", "branch", "generate", "resume")
+    assert refused == {f"board.{key}" for key in names}
     assert refused <= {key.id for key in keys.TABLE}
 
 
@@ -237,7 +241,7 @@ def test_without_a_run_each_command_says_so() -> None:
     assert host.said == ["no run is shown yet: nothing to control"] * 5
     assert {"training.pause", "training.rate"} < steer.refused_keys("training")
     assert steer.refused_keys("training") <= {
-        f"training.{key}" for key in (*steering.KEYS, "branch")
+        f"training.{key}" for key in (*steering.KEYS, "branch", "generate", "resume")
     }
 
 
@@ -278,3 +282,44 @@ async def test_without_a_checkpoint_it_says_how_to_get_one(run: RunDir) -> None:
     host, steer = steered(run)
     steer.branch(None)
     await host.until_said("no checkpoint yet: c writes one")
+
+
+async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = stage.make_run(name="plays", state="failed", checkpoint=False)
+    launched: list[tuple[Any, ...]] = []
+    other = RunDir(run.path.with_name("again"))
+
+    def launch(recipe: Any, overrides: dict[str, str], name: str, start_from: str) -> RunDir:
+        launched.append((recipe.steps, overrides, name, start_from))
+        return other
+
+    monkeypatch.setattr("genui.runs.launch.launch", launch)
+    assert key_hints(view_of(run)) == ["R start again"]
+    host, steer = steered(run)
+    assert {"board.generate", "board.branch"} <= steer.refused_keys("board")
+    steer.action_generate()
+    assert host.said == ["this run has no checkpoint to generate from: R starts it again"]
+    steer.action_resume()
+    await host.until_said("again starts again with the same settings")
+    assert launched == [(4000, {"steps": "4000"}, "plays", "")]
+
+
+@pytest.mark.parametrize(
+    ("state", "checkpoint", "script", "hints"),
+    [
+        ("failed", True, False, ["R resume", "g generate"]),
+        ("finished", True, False, ["g generate"]),
+        ("finished", False, False, []),
+        ("finished", False, True, []),
+        ("failed", True, True, []),
+    ],
+)
+def test_a_run_that_has_ended_offers_what_works(
+    state: str, checkpoint: bool, script: bool, hints: list[str]
+) -> None:
+    run = stage.make_run(name="plays", state=state, checkpoint=checkpoint)
+    if script:
+        make_script(run)
+    assert key_hints(view_of(run)) == hints

@@ -52,7 +52,7 @@ async def test_what_a_model_drew_is_above_its_card(shipped: Path, open_app: Open
 async def test_a_broken_run_folder_is_listed_with_its_fault(shipped, open_app: Opener) -> None:
     run = stage.make_run(name="torn")
     run.run_json.write_text("{")
-    async with open_app() as pilot:
+    async with open_app(size=(80, 24)) as pilot:  # without the Training pane, which says it too
         await until_seen(pilot, "damaged")
         card = home_of(pilot).query_one(".card-text", Static)
         assert "run.json" in str(card.content)  # on the screen its path is wrapped
@@ -138,7 +138,7 @@ async def test_generating_from_a_run_without_checkpoint_says_so(shipped, open_ap
     async with open_app() as pilot:
         await until_seen(pilot, "young")
         await pilot.press("g")
-        await until_seen(pilot, "no checkpoint yet")
+        await until_seen(pilot, "is stopped and has no checkpoint")
 
 
 async def test_a_long_summary_gives_way_to_the_name_and_a_long_name_to_the_state(

@@ -117,12 +117,12 @@ async def test_a_run_that_does_not_train_cannot_be_paused(shipped, open_app: Ope
         await until_seen(pilot, "stopped")
         await until(pilot, lambda: home_of(pilot).query_one(TrainingPane).run is not None)
         await pilot.press("space")
-        await until_seen(pilot, "u resumes it")
+        await until_seen(pilot, "R resumes it")
         assert "ETA" not in seen(pilot)
         await pilot.press("escape", "c")
-        await until_seen(pilot, "u resumes it")
+        await until_seen(pilot, "R resumes it")
         await pilot.press("escape", "x")
-        await until_seen(pilot, "this run is stopped: u resumes it")
+        await until_seen(pilot, "this run is stopped: R resumes it")
         assert control.poll(run) == []
 
 
@@ -141,7 +141,7 @@ async def test_a_killed_trainer_is_seen_as_dead_and_can_be_resumed(
         await pilot.press("tab")
         await until_seen(pilot, "dead")
         await until(pilot, lambda: home_of(pilot).query_one(TrainingPane).run is not None)
-        await pilot.press("u")
+        await pilot.press("R")
         await until(pilot, lambda: resumed == [run])
 
 

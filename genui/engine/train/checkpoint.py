@@ -15,8 +15,8 @@ from genui.base.errors import GenuiError
 from genui.engine.models import frozen
 from genui.recipes import Recipe
 from genui.runs import models
-from genui.runs.layout import RunDir
-from genui.runs.models import FORMAT, checkpoint_steps, parse_metadata
+from genui.runs.layout import RunDir, checkpoint_steps
+from genui.runs.models import FORMAT, parse_metadata
 
 # --- Quantised weights, for shipping ----------------------------------------------------------
 # Symmetric int8 per channel: each row of a matrix is scaled by its largest magnitude and rounded

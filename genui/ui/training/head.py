@@ -35,17 +35,18 @@ def waiting_text(view: RunView) -> str:
         return clean_line(summary.status.doing) or "starting: loading torch and the data"
     if summary.state == "running" and summary.info.recipe:
         return "measuring and sampling before the first step"
-    return "no points yet"
+    return "no points" if summary.native and not summary.alive else "no points yet"
 
 
 def stats_line(view: RunView, now: float, width: int, *before_age: Part) -> Content:
     """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  updated 0.2 s ago`.
 
     If that is wider than `width` cells, whole parts are left out, the speed first. A width of 0
-    is not known yet.
+    is not known yet. The error of a run that has failed is shown instead, unless it is shown in
+    place of the curves.
     """
     summary, status = view.summary, view.summary.status
-    if summary.fault or (status.error and not summary.alive):
+    if view.series and (summary.fault or (status.error and not summary.alive)):
         return Content.assemble((clean_line(summary.fault or status.error), "$text-error"))
     parts = _values_parts(view)
     end = [*before_age, *_age(view, now)]

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
@@ -14,11 +14,11 @@ from textual.message import Message
 from genui.base import numbers
 from genui.base.errors import MisuseError
 from genui.runs.listing import RunSummary
-from genui.ui import messages
+from genui.ui import keys, messages
 from genui.ui.training.config import ConfigPanel
 from genui.ui.training.console import ConsolePanel
 from genui.ui.training.model import SIDE_TABS, SideTab, Snapshot, pattern
-from genui.ui.training.rows import SEARCH_KEY, SearchLine, SidePanel
+from genui.ui.training.rows import SearchLine, SidePanel
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.system import SystemPanel
 from genui.ui.watcher import MARKS, progress
@@ -99,11 +99,7 @@ def _tabs(current: SideTab) -> Content:
 class RunList(LifecycleGuard, Framed, Vertical):
     """Lists all runs, newest first; those that are shown are numbered in their order."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space,enter", "toggle_run", "Show or remove", show=False),
-        SEARCH_KEY,
-        Binding("escape,o", "close", "Close", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("runs")]
 
     @dataclass(eq=False)
     class Toggled(Message):
@@ -153,13 +149,34 @@ class RunList(LifecycleGuard, Framed, Vertical):
         count = numbers.count(len(rows))
         set_border(self, title=f"Runs  {count}" + (f"  /{self._filter}" if self._filter else ""))
 
+    @property
+    def _chosen(self) -> RunSummary | None:
+        key = self.query_one(RowList).chosen
+        return next((one for one in self._runs if str(one.run.path) == key), None)
+
     @on(RowList.Opened)
     def action_toggle_run(self) -> None:
         """Show the chosen run, or remove it."""
-        key = self.query_one(RowList).chosen
-        run = next((one for one in self._runs if str(one.run.path) == key), None)
-        if run is not None:
+        if (run := self._chosen) is not None:
             self.post_message(self.Toggled(run))
+
+    def action_edit_run(self) -> None:
+        """Edit the name, tags and note of the chosen run."""
+        if (run := self._organisable()) is not None:
+            self.post_message(messages.EditRun(run))
+
+    def action_delete_run(self) -> None:
+        """Delete the chosen run, if the user confirms it."""
+        if (run := self._organisable()) is not None:
+            self.post_message(messages.DeleteRun(run))
+
+    def _organisable(self) -> RunSummary | None:
+        """The chosen run; None, with a line for the user, if it is another tool's log."""
+        run = self._chosen
+        if run is not None and not run.native:
+            self.post_message(messages.Say("this is a log of another tool: genui reads it", "note"))
+            return None
+        return run
 
     def action_close(self) -> None:
         self.post_message(self.Closed())

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 CELL = 32  # pixels; a sample of images is a grid of cells of 32×32
 NO_SAMPLE = "The first sample shows here"
+NO_SAMPLES = "No samples"
 MIN_SAME = 0.3  # share of unchanged words from which the others are marked
 _WORD = re.compile(r"\s+|[^\s]+")
 
@@ -44,6 +45,7 @@ class SampleBody(LifecycleGuard, Vertical):
     def __init__(self) -> None:
         super().__init__()
         self._shown: tuple[Sample | None, Content, str] | None = None
+        self._empty = NO_SAMPLE
 
     def compose(self) -> ComposeResult:
         yield Static(classes="sample-step")
@@ -51,11 +53,15 @@ class SampleBody(LifecycleGuard, Vertical):
         with VerticalScroll(classes="sample-room", can_focus=False):
             yield Static(NO_SAMPLE, classes="sample-text", markup=False)
 
-    def show_one(self, sample: Sample | None, label: Content, before: str = "") -> None:
-        """Show a sample; in a text, the words that are not in `before` are marked."""
+    def show_one(
+        self, sample: Sample | None, label: Content, before: str = "", empty: str = NO_SAMPLE
+    ) -> None:
+        """Show a sample, or `empty`; in a text, the words that are not in `before` are marked."""
         shown = self._shown
         same = shown is not None and shown[0] is sample and shown[1].is_same(label)
-        if not same or shown is None or shown[2] != before:
+        changed = not same or shown is None or shown[2] != before
+        if changed or (sample is None and empty != self._empty):
+            self._empty = empty
             self._shown = (sample, label, before)
             self._draw(sample, label, before)
 
@@ -69,7 +75,7 @@ class SampleBody(LifecycleGuard, Vertical):
         self.query_one(".sample-step", Static).update(label)
         text = self.query_one(".sample-text", Static)
         if sample is None:
-            text.update(NO_SAMPLE)
+            text.update(self._empty)
             return
         text.update(mark_changes(clean(sample.text), before) if before else clean(sample.text))
         if sample.image is not None:
@@ -273,7 +279,11 @@ class SamplesPanel(SidePanel):
         await self._set_body_count(len(samples))
         self.set_class(len(self._views) < 2, "-one")
         for body, (view, sample, before) in zip(self.query(SampleBody), samples, strict=False):
-            body.show_one(sample, self._label(view, sample), before.text if before else "")
+            summary = view.summary
+            over = summary.native and not summary.alive and not view.sample_files
+            empty = NO_SAMPLES if over else NO_SAMPLE
+            label = self._label(view, sample)
+            body.show_one(sample, label, before.text if before else "", empty)
 
     async def _set_body_count(self, count: int) -> None:
         """Mount or remove bodies; one stays, hidden, if `count` is 0."""

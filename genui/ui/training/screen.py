@@ -18,6 +18,7 @@ from genui.runs.listing import RunSummary, summarise
 from genui.ui import keys, messages
 from genui.ui.keys import Scope
 from genui.ui.messages import ViewName
+from genui.ui.organise import RunOrganiser
 from genui.ui.screens import AppScreen, Command
 from genui.ui.terminal import may_animate
 from genui.ui.training import model
@@ -81,6 +82,7 @@ class TrainingScreen(AppScreen[Exit]):
         self._open(key, runs)
         self.board.views.update(views or {})
         self.steering = Steering(self, lambda: self.board.first)
+        self._organiser = RunOrganiser(self, watcher, self._leave_run)
         self._saved_state = self.board.state  # saved, or to be saved by `_save_timer`
         self._early_line: tuple[str, Literal["error", "note", "hint"]] | None = None
         self._curves_painted = False
@@ -264,7 +266,21 @@ class TrainingScreen(AppScreen[Exit]):
 
     @property
     def scope(self) -> Scope:
-        return "board"
+        return "runs" if self._in_list else "board"
+
+    @property
+    def _in_list(self) -> bool:
+        """Whether the list of runs has the focus."""
+        return self.focused is not None and self.focused.parent is self.query_one(RunList)
+
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _focus_moved(self) -> None:
+        self.update_bars()
+
+    async def press(self, key: keys.Key) -> None:
+        namespace = self.query_one(RunList) if key.pane == "runs" else self
+        await self.app.run_action(key.action, namespace)
 
     def update_bars(self) -> None:
         if not self.usable:
@@ -273,7 +289,7 @@ class TrainingScreen(AppScreen[Exit]):
         header = self.query_one(HeaderLine)
         header.set("training", live, self.machine, self.traffic, alone=not self._home)
         self._last_footer_state = self._footer_state()
-        self.query_one(FooterLine).set("board", False, self.user_keys, self.refused_keys())
+        self.query_one(FooterLine).set(self.scope, False, self.user_keys, self.refused_keys())
 
     def _footer_state(self) -> tuple[object, ...]:
         """What the keys in the footer depend on."""
@@ -306,6 +322,24 @@ class TrainingScreen(AppScreen[Exit]):
 
     def action_turn(self, by: int) -> None:
         self._show_runs(self.board.turn(by))
+
+    def _leave_run(self, run: RunDir) -> None:
+        """Stop showing a run that is deleted; if no other is shown, show the newest."""
+        self.known = [one for one in self.known if one.run != run]
+        runs = [one for one in self.board.runs if one.run != run]
+        if len(runs) < len(self.board.runs):
+            self.board.set_runs(runs or self.known[:1])
+            self._show_runs()
+
+    @on(messages.EditRun)
+    def _edit_run(self, event: messages.EditRun) -> None:
+        event.stop()
+        self._organiser.edit(event.run)
+
+    @on(messages.DeleteRun)
+    def _delete_run(self, event: messages.DeleteRun) -> None:
+        event.stop()
+        self._organiser.delete(event.run)
 
     @on(messages.OpenRun)
     def _open_run(self, event: messages.OpenRun) -> None:

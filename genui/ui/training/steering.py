@@ -21,7 +21,7 @@ from genui.runs.control import (
     read_events,
     send_live,
 )
-from genui.runs.layout import RunDir
+from genui.runs.layout import RunDir, checkpoint_steps
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import messages
 from genui.ui.watcher import RunView
@@ -31,7 +31,7 @@ from genui.ui.widgets.dialogs import ConfirmScreen, ValueScreen
 CONFIRMATIONS: dict[Command, str] = {
     "pause": "pause requested: it takes effect after this step",
     "resume": "resume requested",
-    "stop": "stop requested: it writes a checkpoint and ends; u resumes it",
+    "stop": "stop requested: it writes a checkpoint and ends; R resumes it",
     "checkpoint": "checkpoint requested after this step",
     "evaluate": "evaluation requested after this step",
     "set_lr": "learning rate {:g} requested",
@@ -48,9 +48,29 @@ TIMEOUT = 120.0  # seconds: an evaluation may take that long
 POLL_INTERVAL = 0.25  # seconds
 
 
-def has_checkpoints(view: RunView) -> bool:
-    """Whether genui trains the run, so that it has checkpoints that can be read."""
+def is_trained_here(view: RunView) -> bool:
+    """Whether genui trains the run, so that its checkpoints can be read."""
     return view.summary.native and view.summary.info.kind != "script"
+
+
+def can_continue(view: RunView) -> bool:
+    """Whether the run can be resumed or, without a checkpoint, started again."""
+    over = not view.summary.alive and view.summary.state != "finished"
+    return is_trained_here(view) and over and not view.summary.fault
+
+
+def key_hints(view: RunView) -> list[str]:
+    """The keys that have an effect on the run now, the most useful first."""
+    summary, hints = view.summary, list[str]()
+    if summary.alive and summary.info.kind == "script":
+        hints.append("x stop")
+    elif summary.alive:
+        hints += ["space resume" if summary.state == "paused" else "space pause", "x stop"]
+    if can_continue(view):
+        hints.append("R resume" if view.has_checkpoint else "R start again")
+    if is_trained_here(view) and view.has_checkpoint and not summary.alive:
+        hints.append("g generate")
+    return hints
 
 
 def refusal(view: RunView, command: Command) -> str:
@@ -64,7 +84,9 @@ def refusal(view: RunView, command: Command) -> str:
         if is_script:
             remedy = "start its script again yourself"
         elif summary.state != "finished":
-            remedy = "u resumes it"
+            remedy = "R resumes it" if view.has_checkpoint else "R starts it again"
+        elif not view.has_checkpoint:
+            remedy = "n starts another"
         return f"this run is {summary.state}: {remedy}"
     if is_script and command != "stop":
         return (
@@ -75,15 +97,21 @@ def refusal(view: RunView, command: Command) -> str:
 
 
 def _checkpoint_refusal(view: RunView, verb: str) -> str:
-    return "" if has_checkpoints(view) else f"this run has no genui checkpoint to {verb}"
+    if not is_trained_here(view):
+        return f"this run has no genui checkpoint to {verb}"
+    if view.has_checkpoint:
+        return ""
+    if view.summary.alive:
+        return "this run has no checkpoint yet: c writes one"
+    again = ": R starts it again" if can_continue(view) else ""
+    return f"this run has no checkpoint to {verb}{again}"
 
 
-def stop_question(view: RunView) -> str:
-    """The question before a run is stopped."""
-    name = clean_line(view.summary.info.name, 40)
+def stop_text(view: RunView) -> str:
+    """What stopping the run does."""
     if view.summary.info.kind == "script":
-        return f"Stop {name}? Its script ends where it checks run.stop_requested."
-    return f"Stop {name}? It writes a checkpoint first; u resumes it later."
+        return "Its script ends where it checks run.stop_requested."
+    return "It writes a checkpoint first, from which it can be resumed."
 
 
 # --- Replies of a run -------------------------------------------------------------------------
@@ -200,8 +228,10 @@ class Steering:
         """The ids of the pane's keys that the run cannot obey now."""
         view = self._run()
         refused = {name for name, command in KEYS.items() if view is None or refusal(view, command)}
-        if view is None or not has_checkpoints(view):
-            refused.add("branch")
+        if view is None or _checkpoint_refusal(view, "start from"):
+            refused |= {"branch", "generate"}
+        if view is None or not (can_continue(view) or view.summary.state == "paused"):
+            refused.add("resume")
         return {f"{pane}.{name}" for name in refused}
 
     # --- commands -----------------------------------------------------------------------
@@ -235,17 +265,21 @@ class Steering:
             if yes:
                 self._send(view.summary.run, Control("stop"))
 
-        self._host.app.push_screen(ConfirmScreen(stop_question(view), "stop"), answered)
+        question = f"Stop {clean_line(view.summary.info.name, 40)}?"
+        window = ConfirmScreen(question, stop_text(view), "stop", "keep training")
+        self._host.app.push_screen(window, answered)
 
     def action_resume(self) -> None:
-        """Start a trainer from the newest checkpoint of the run."""
+        """Start a trainer from the newest checkpoint of the run; without one, a new run like it."""
         view = self._require_run()
         if view is None:
             return
         if view.summary.state == "paused":
             self.give("resume")
-        elif not has_checkpoints(view):
+        elif not is_trained_here(view):
             self._say("genui did not start this run: start its script again yourself", "note")
+        elif can_continue(view) and not view.has_checkpoint:
+            self._work(self._retry(view.summary.run), "commands")
         else:
             self._work(self._resume(view.summary.run), "commands")
 
@@ -323,6 +357,17 @@ class Steering:
         else:
             self._say("resuming from the newest checkpoint", "note")
 
+    async def _retry(self, run: RunDir) -> None:
+        from genui.runs.launch import retry  # imports all recipes: only when needed
+
+        try:
+            new = await asyncio.to_thread(retry, run)
+        except GenuiError as error:
+            self._say(str(error))
+        else:
+            self._host.post_message(messages.OpenRun(new))
+            self._say(f"{new.id} starts again with the same settings", "note")
+
     async def _ask_learning_rate(self, view: RunView) -> None:
         current = await asyncio.to_thread(base_learning_rate, view)
         hint = f"above 0, at most {HIGHEST_LR:g}; the schedule keeps its shape"
@@ -340,7 +385,6 @@ class Steering:
     async def _branch(self, view: RunView, step: float | None) -> None:
         # Only this needs the recipes; imported at the top, they would delay the first curve.
         from genui.recipes import recipe_from_dict
-        from genui.runs.models import checkpoint_steps
         from genui.ui.windows import NewRunScreen, Source
 
         run, name = view.summary.run, view.summary.info.name

@@ -67,24 +67,28 @@ class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
 
 
 class ConfirmScreen(Window[bool]):
-    """Dismissed with True by y or Enter, with False by n or Esc."""
+    """Dismissed with True by y or Enter, with False by n or Esc.
+
+    `question` is the title, `text` says what happens then, and `instead` what Esc does.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,enter", "answer(True)", "Yes", show=False),
         Binding("n,escape,q", "answer(False)", "No", show=False),
     ]
 
-    def __init__(self, question: str, verb: str) -> None:
+    def __init__(self, question: str, text: str, verb: str, instead: str = "cancel") -> None:
         super().__init__()
         self._question = question
-        self._verb = verb
+        self._text = text
+        self._keys = f"y or ⏎ {verb} · esc {instead}"
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window"):
-            yield Static(self._question, markup=False)
+            yield Static(self._text, markup=False)
 
     def on_mount(self) -> None:
-        self.set_titles(f"{self._verb.capitalize()}?", f"y {self._verb} · esc cancel")
+        self.set_titles(self._question, self._keys)
 
     def action_answer(self, yes: bool) -> None:
         self.leave(yes)
@@ -185,13 +189,19 @@ class FormScreen(Window[T | None], Generic[T]):
     ]
 
     def __init__(
-        self, title: str, fields: Sequence[Field], hint: str, parse: Callable[[list[str]], T]
+        self,
+        title: str,
+        fields: Sequence[Field],
+        hint: str,
+        parse: Callable[[list[str]], T],
+        verb: str = "start",
     ) -> None:
         super().__init__()
         self._title = title
         self._fields = tuple(fields)
         self._hint = hint
         self._parse = parse
+        self._verb = verb
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window form"):
@@ -203,7 +213,7 @@ class FormScreen(Window[T | None], Generic[T]):
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        self.set_titles(self._title, "⏎ next, then start · esc cancel")
+        self.set_titles(self._title, f"⏎ next, then {self._verb} · esc cancel")
         self.begin_typing()
 
     @on(LineInput.Submitted)

@@ -1,0 +1,124 @@
+"""Giving runs a name, tags and a note, and deleting them, as the shell also can."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from genui.base.errors import GenuiError
+from genui.base.numbers import size
+from genui.base.text import clean_line
+from genui.runs import labels
+from genui.runs.labels import Labels
+from genui.runs.layout import RunDir
+from genui.runs.listing import RunSummary, summarise
+from genui.ui import messages
+from genui.ui.screens import AppScreen
+from genui.ui.watcher import Watcher
+from genui.ui.widgets.dialogs import ConfirmScreen, Field, FormScreen
+
+HINT = "Tags are words with spaces between. Without a name, the run has its first one again."
+
+
+def parse_labels(lines: Sequence[str]) -> Labels:
+    """The labels that a form's name, tags and note are. Raises MisuseError, one line."""
+    name, tags, note = lines
+    words = tuple(dict.fromkeys(tags.replace(",", " ").split()))
+    result = Labels(name=name.strip(), tags=words, note=clean_line(note))
+    labels.check_labels(result)
+    return result
+
+
+class RunOrganiser:
+    """Edits the labels of runs and deletes runs, with dialogs on `screen`. Both can be undone.
+
+    The disk is read and written on threads. `leave` makes the screen stop showing a run.
+    """
+
+    def __init__(
+        self, screen: AppScreen[Any], watcher: Watcher, leave: Callable[[RunDir], None]
+    ) -> None:
+        self._screen = screen
+        self._watcher = watcher
+        self._leave = leave
+
+    def edit(self, run: RunSummary) -> None:
+        """Ask for the name, tags and note of a run."""
+        before = run.labels
+        fields = [
+            Field("name", run.info.name),
+            Field("tags", " ".join(before.tags), "baseline wide"),
+            Field("note", before.note, "what is special about it"),
+        ]
+
+        def typed(new: Labels | None) -> None:
+            if new is None:
+                return
+            if new.name == run.info.name and not before.name:
+                new = Labels(tags=new.tags, note=new.note)  # the name was not changed
+            if new != before:
+                self._run(self._write(run, new, before))
+
+        title = f"Name, tags and note of {clean_line(run.info.name, 30)}"
+        self._screen.app.push_screen(FormScreen(title, fields, HINT, parse_labels, "save"), typed)
+
+    async def _write(self, run: RunSummary, new: Labels, before: Labels) -> None:
+        async def undo() -> str:
+            await asyncio.to_thread(labels.write_labels, run.run, before)
+            self._watcher.refresh()
+            return f"{clean_line(run.info.name, 40)} has its earlier name, tags and note again"
+
+        await asyncio.to_thread(labels.write_labels, run.run, new)
+        self._watcher.refresh()
+        self._done(f"saved for {clean_line(run.run.id)}", undo)
+
+    def delete(self, run: RunSummary) -> None:
+        """Delete a run that does not train, if the user confirms it."""
+        if run.alive:
+            name = clean_line(run.info.name, 40)
+            self._screen.say(f"{name} is {run.state}: stop it first (x in Training)", "note")
+        else:
+            self._run(self._ask_to_delete(run))
+
+    async def _ask_to_delete(self, run: RunSummary) -> None:
+        freed = size(await asyncio.to_thread(labels.bytes_of, run.run))
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._run(self._delete(run, freed))
+
+        name, step = clean_line(run.info.name, 40), f"{run.status.step:,}"
+        text = (
+            f"Its {step} steps, samples and checkpoints are deleted when genui closes; "
+            f"that frees {freed}. Until then u brings it back."
+        )
+        window = ConfirmScreen(f"Delete {name}?", text, "delete", "keep it")
+        self._screen.app.push_screen(window, answered)
+
+    async def _delete(self, run: RunSummary, freed: str) -> None:
+        name = clean_line(run.info.name, 40)
+        if (await asyncio.to_thread(summarise, run.run)).alive:
+            self._screen.say(f"{name} trains again: stop it first", "note")
+            return
+        self._leave(run.run)
+        removed = await asyncio.to_thread(labels.remove, run.run)
+
+        async def undo() -> str:
+            await asyncio.to_thread(labels.restore, removed)
+            self._watcher.refresh()
+            return f"{name} is back"
+
+        self._watcher.refresh()
+        self._done(f"deleted {name}: frees {freed} when genui closes; u brings it back", undo)
+
+    def _done(self, line: str, undo: Callable[[], Awaitable[str]]) -> None:
+        self._screen.say(line, "note")
+        self._screen.app.post_message(messages.Undoable(undo))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except GenuiError as error:
+                self._screen.say(clean_line(str(error)))
+
+        self._screen.run_worker(run(), group="organise", exit_on_error=False)
