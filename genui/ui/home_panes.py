@@ -69,7 +69,6 @@ class ModelsPane(Pane, can_focus=False):
 
     def on_mount(self) -> None:
         self.set_title()
-        self.set_subtitle("/ filter · n new run")
 
     def focus_list(self) -> None:
         self.screen.set_focus(self.query_one(RowList))
@@ -139,6 +138,8 @@ class ModelsPane(Pane, can_focus=False):
             text.update(run_card(run, run.run.id in self._saved, run.run != self._beside()))
         else:
             text.update("")
+        organise = "e rename · d delete · " if chosen in self._runs else ""
+        self.set_subtitle(f"{organise}/ filter · n new run")
 
     @work(group="thumbnail", exclusive=True, exit_on_error=False)
     async def _show_thumbnail(self, model: ModelInfo | None) -> None:

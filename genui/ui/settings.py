@@ -234,9 +234,7 @@ def run_card(run: RunSummary, has_checkpoint: bool = False, with_error: bool = T
         lines.append([(clean_line(f"{device} on {run.info.host}"), "$text-muted")])
     hints: list[Part] = [("⏎", "bold $primary"), (" show  ", "$text-muted")]
     if has_checkpoint:
-        hints += [("g", "bold $primary"), (" generate  ", "$text-muted")]
-    hints += [("e", "bold $primary"), (" rename  ", "$text-muted")]
-    hints += [("d", "bold $primary"), (" delete", "$text-muted")]
+        hints += [("g", "bold $primary"), (" generate", "$text-muted")]
     lines.append(hints)
     return _lines(lines)
 
