@@ -90,7 +90,7 @@ async def test_a_grid_has_its_values_along_the_edges(shipped, open_app: Opener) 
         assert x == Axis(name="seed", values=("11", "12", "13", "14"))
         assert y == Axis(name="guidance", values=("1", "2.5", "8"))
         async for _ in each_size(pilot):
-            await until_seen(pilot, "128×96 at 0.")
+            await until_seen(pilot, "128×96 at ")
             assert "seed → · guidance ↓" in seen(pilot)
             top = next(line for line in seen(pilot).splitlines() if " 11 " in line)
             assert top.index("11") < top.index("12") < top.index("13") < top.index("14")
@@ -98,9 +98,9 @@ async def test_a_grid_has_its_values_along_the_edges(shipped, open_app: Opener) 
         await pilot.resize_terminal(120, 40)  # the border has them where the edges have no room
         await pilot.press("p", "w")
         await answered(pilot, "seed 1..4")
-        await answered(pilot, "sampler heun, ddim, ddpm, dpmpp-2m")
+        await answered(pilot, "sampler heun, dpmpp-2m")
         await until_seen(pilot, "20/20")
-        await until_seen(pilot, "seed 1..4 → · sampler heun, ddim, ddpm, dpmpp-2m ↓")
+        await until_seen(pilot, "seed 1..4 → · sampler heun, dpmpp-2m ↓")
 
 
 @pytest.mark.parametrize(
