@@ -52,8 +52,10 @@ def compute_luminance(rgb: np.ndarray) -> np.ndarray:
     return rgb @ np.array([0.2126, 0.7152, 0.0722])
 
 
-# --- The colour map ---------------------------------------------------------------------------
-# Cubehelix (Green 2011, eq. 2): its lightness increases evenly, so it can be read in greyscale.
+# --- Colour maps ------------------------------------------------------------------------------
+# Spectrograms in frames and files are in cubehelix (Green 2011, eq. 2), from which they can be
+# read back: its lightness increases evenly. On screen they are in magma, which is perceptually
+# uniform.
 
 START, ROTATIONS, HUE = 0.5, -1.5, 1.0  # Green's defaults, §3
 LEVELS = 256
@@ -84,6 +86,38 @@ def invert_colour_map(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     difference = rgb[..., None, :].astype(np.int32) - build_colour_map().astype(np.int32)
     index = (difference**2).sum(-1).argmin(-1)
     return (index / np.float32((LEVELS - 1) / 2) - 1).astype(np.float32)
+
+
+# Ten evenly spaced colours of magma (Smith and van der Walt 2015, CC0).
+_MAGMA = (
+    *(0x000004, 0x180F3E, 0x451077, 0x721F81, 0x9F2F7F),
+    *(0xCD4071, 0xF1605D, 0xFD9567, 0xFEC98D, 0xFCFDBF),
+)
+
+
+@cache
+def build_magma() -> NDArray[np.uint8]:
+    """Compute the colours from black to pale yellow, [256, 3], between those of `_MAGMA`."""
+    points = np.array([(rgb >> 16, rgb >> 8 & 255, rgb & 255) for rgb in _MAGMA])
+    at, levels = np.linspace(0, 1, len(points)), np.linspace(0, 1, LEVELS)
+    rgb = np.stack([np.interp(levels, at, channel) for channel in points.T], axis=1)
+    return np.rint(rgb).astype(np.uint8)
+
+
+@cache
+def _build_grey() -> NDArray[np.uint8]:
+    return np.arange(LEVELS, dtype=np.uint8)[:, None].repeat(3, axis=1)
+
+
+def recolour_spectrogram(rgb: NDArray[np.uint8], mode: ColourMode) -> NDArray[np.uint8]:
+    """Replace the colours of `build_colour_map` in `rgb` [..., 3] by magma.
+
+    A terminal of at most 16 colours gets greys, which it draws as a ramp of characters.
+    """
+    colours = _pack(build_colour_map())
+    order = colours.argsort()
+    level = order[np.searchsorted(colours[order], _pack(rgb)).clip(0, LEVELS - 1)]
+    return (_build_grey() if mode in ("16", "ascii") else build_magma())[level]
 
 
 # --- Images as rows of coloured cells ---------------------------------------------------------

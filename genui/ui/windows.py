@@ -692,14 +692,18 @@ class NearestScreen(Window[None]):
                 near = self._images[index]
                 chosen = index == self.chosen
                 box.set_class(chosen, "-chosen")
-                box.query_one(ImageView).show(near.rgb, near.width, near.height)
+                self._show_near(box.query_one(ImageView), near)
                 title = f"{'▸ ' if chosen else ''}{near.distance:.3g}"
                 set_border(box, title=title, subtitle=clean_line(near.caption))
         if self._images:
             near, box = self._images[self.chosen], self.query_one(".trained")
-            box.query_one(ImageView).show(near.rgb, near.width, near.height)
+            self._show_near(box.query_one(ImageView), near)
             title = clean_line(f"{near.caption} · {near.distance:.3g} from the sample")
             set_border(box, title=title, subtitle="a training image")
+
+    def _show_near(self, view: ImageView, near: Neighbour) -> None:
+        spectrogram = self._trace.medium == "audio"
+        view.show(near.rgb, near.width, near.height, spectrogram)
 
     def _show_text(self, quote: Quote | None) -> None:
         """Show the text with the quotation marked, and the source of the quotation."""

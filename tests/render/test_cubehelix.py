@@ -1,8 +1,15 @@
-"""The colours of spectrograms: evenly lighter, and readable back."""
+"""The colours of spectrograms: evenly lighter, and readable back from files."""
 
 import numpy as np
 
-from genui.render.image import LEVELS, apply_colour_map, build_colour_map, invert_colour_map
+from genui.render.image import (
+    LEVELS,
+    apply_colour_map,
+    build_colour_map,
+    build_magma,
+    invert_colour_map,
+    recolour_spectrogram,
+)
 
 
 def test_it_goes_from_black_to_white_and_never_darker() -> None:
@@ -22,3 +29,12 @@ def test_values_come_back_from_their_colours() -> None:
 def test_what_lies_beyond_is_an_end() -> None:
     ends = apply_colour_map(np.array([-9.0, 9.0], np.float32))
     assert ends.tolist() == [[0, 0, 0], [255, 255, 255]]
+
+
+def test_on_screen_every_level_keeps_its_place_in_a_map_that_gets_evenly_lighter() -> None:
+    levels = apply_colour_map(np.linspace(-1, 1, LEVELS, dtype=np.float32))
+    assert np.array_equal(recolour_spectrogram(levels, "truecolor"), build_magma())
+    assert np.diff(build_magma() @ np.array([0.2126, 0.7152, 0.0722])).min() > -0.5
+    greys = recolour_spectrogram(levels, "16")
+    assert (greys[:, 0] == greys[:, 1]).all()
+    assert (np.diff(greys[:, 0].astype(int)) >= 0).all()

@@ -306,8 +306,7 @@ class CanvasView(TraceImageView):
         if not image.has_image:
             return
         rows, whole = image.size.height, pane.size.width - self.gutter.width
-        beside = whole - int(width.value)
-        gain = image.scale_within(whole, rows) / image.scale_within(beside, rows)
+        gain = image.gain(whole - int(width.value), whole, rows)
         pane.set_class(gain > WORTH_HIDING, "-wide")
 
     def paint_animated(self) -> None:

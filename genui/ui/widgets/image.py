@@ -43,7 +43,7 @@ LABELLED_SHARE = 0.85  # of the size that an image has without labels, at least
 
 
 class ImageView(LineWidget):
-    """An image at the largest scale that fits, centred.
+    """An image at the largest scale that fits, centred. A spectrogram fills the whole widget.
 
     A step repaints the rows that changed, in at most `BUDGET` bytes; if that reduces the
     image, `sharpen` redraws it in more detail once it stands still. The values of a grid are
@@ -65,6 +65,7 @@ class ImageView(LineWidget):
     ) -> None:
         super().__init__(empty, id=id, classes=classes)
         self._rgb: np.ndarray | None = None
+        self._spectrogram = False
         self._labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._reduced = False  # drawn with less detail or fewer colours than possible
         self.is_coarse = False  # drawn with fewer pixels than possible
@@ -80,12 +81,16 @@ class ImageView(LineWidget):
         fit = self._fit()
         if self._rgb is None or fit is None:
             return ""
-        return f"{self._rgb.shape[1]}×{self._rgb.shape[0]} at {fit.text}"
+        size = f"{self._rgb.shape[1]}×{self._rgb.shape[0]}"
+        return f"{size} at {fit.text}" if fit.text else size
 
-    def scale_within(self, cols: int, rows: int) -> float:
-        """The scale that the image would have in `cols` × `rows` cells; 0 without one."""
-        fit = self._fit_within(cols, rows)
-        return fit.across if fit is not None else 0.0
+    def gain(self, cols: int, more_cols: int, rows: int) -> float:
+        """How many times larger the image is in `more_cols` × `rows` cells than in `cols`."""
+        narrow, wide = self._fit_within(cols, rows), self._fit_within(more_cols, rows)
+        # A spectrogram needs no more room: it fills what there is.
+        if narrow is None or wide is None or self._spectrogram:
+            return 1.0
+        return wide.across / narrow.across
 
     @property
     def labelled(self) -> bool:
@@ -99,11 +104,17 @@ class ImageView(LineWidget):
             self._labels = labels
             self.redraw()
 
-    def show(self, rgb: bytes | np.ndarray, width: int = 0, height: int = 0) -> bool:
+    def show(
+        self,
+        rgb: bytes | np.ndarray,
+        width: int = 0,
+        height: int = 0,
+        spectrogram: bool = False,
+    ) -> bool:
         """Show uint8 [H, W, 3], or `width` × `height` × 3 bytes row by row.
 
-        Returns False, and sends nothing, if this image is shown already. Raises ValueError for
-        any other shape.
+        A `spectrogram` in the colours of its file is shown in those of the screen. Returns False,
+        and sends nothing, if this image is shown already. Raises ValueError for any other shape.
         """
         import numpy as np
 
@@ -114,6 +125,11 @@ class ImageView(LineWidget):
             raise ValueError(
                 f"an image is uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}"
             )
+        self._spectrogram = spectrogram
+        if spectrogram:
+            from genui.render.image import recolour_spectrogram
+
+            pixels = recolour_spectrogram(pixels, colour_mode(self.app))
         if self._rgb is not None and np.array_equal(self._rgb, pixels):
             return False
         self._rgb = pixels.copy()
@@ -139,7 +155,8 @@ class ImageView(LineWidget):
         if rgb:
             size = frame.width * frame.height * 3
             start = clip_frame % frame.images * size
-            return self.show(rgb[start : start + size], frame.width, frame.height)
+            image = rgb[start : start + size]
+            return self.show(image, frame.width, frame.height, bool(frame.rate))
         if not self.has_image:
             return False
         self._rgb = None
@@ -166,10 +183,10 @@ class ImageView(LineWidget):
     def _fit_within(self, cols: int, rows: int) -> Fit | None:
         if self._rgb is None or not self.size:
             return None
-        from genui.render.image import fit
+        from genui.render.image import fit, stretch
 
         height, width = self._rgb.shape[:2]
-        return fit(width, height, cols, rows)
+        return (stretch if self._spectrogram else fit)(width, height, cols, rows)
 
     def _margins(self, width: int, height: int) -> tuple[int, int]:
         """Return the cells for labels at the left and top: none if they take too much of it."""

@@ -200,3 +200,19 @@ async def test_what_was_drawn_coarse_is_drawn_finer_once_it_stands_still(shown: 
     assert len(after[1]) > 2 * len(before[1])
     fresh = noise(1, 64)
     assert await octets_of(shown, fresh) <= 25_000
+
+
+async def test_a_spectrogram_fills_its_room_in_the_colours_of_the_screen() -> None:
+    from genui.render.image import apply_colour_map, build_magma
+
+    image = ImageView()
+    async with Stage(image).run_test(size=(30, 10)):
+        mels = apply_colour_map(np.full((64, 240), 1, np.float32)).tobytes()
+        frame = ImageFrame(
+            trace=1, step=1, sigma=1, width=240, height=64, x=b"", denoised=mels,
+            sound=b"\0\0", rate=8000,
+        )  # fmt: skip
+        image.show_frame(frame)
+        loudest = "#{:02x}{:02x}{:02x}".format(*build_magma()[-1])
+        assert styles_of(image) == [(" " * 30, f"on {loudest}")] * 10
+        assert image.scale_text == "240×64"
