@@ -84,33 +84,33 @@ Column = Sequence[Sound | None]
 
 
 class Scale(NamedTuple):
-    """The rows of a roll: the pitch of the highest row, and semitones per row."""
+    """The rows of a roll: the pitch at the top, and the semitones that share `rows` evenly."""
 
     high: int
     semitones: int
     rows: int
 
     def row(self, pitch: int) -> int:
-        return (self.high - pitch) // self.semitones
+        return (self.high - pitch) * self.rows // self.semitones
 
     def name(self, row: int) -> str:
         """Return the label of a row: its natural note, or the C in it; else ""."""
-        top = self.high - row * self.semitones
-        pitches = range(top, top - self.semitones, -1)
-        if self.semitones == 1:
-            letter = _NATURALS.get(pitches[0] % 12, "")
-            return f"{letter}{pitches[0] // 12 - 1}" if letter else ""
-        return next((f"C{pitch // 12 - 1}" for pitch in pitches if pitch % 12 == 0), "")
+        if self.rows == self.semitones:
+            pitch = self.high - row
+            letter = _NATURALS.get(pitch % 12, "")
+            return f"{letter}{pitch // 12 - 1}" if letter else ""
+        pitches = range(self.high, self.high - self.semitones, -1)
+        in_row = (pitch for pitch in pitches if self.row(pitch) == row)
+        return next((f"C{pitch // 12 - 1}" for pitch in in_row if pitch % 12 == 0), "")
 
 
 def choose_scale(columns: Sequence[Column], height: int) -> Scale:
-    """Choose the finest scale that shows every note in `height` rows."""
+    """Choose the scale that shows every note in `height` rows, at most a row per semitone."""
     pitches = [one.pitch for column in columns for one in column if one is not None]
     low, high = min(pitches, default=48) - _MARGIN, max(pitches, default=72) + _MARGIN
     high = max(high, low + _MIN_RANGE)
     span = high - low + 1
-    semitones = max(1, -(-span // max(1, height)))
-    return Scale(high, semitones, -(-span // semitones))
+    return Scale(high, span, max(1, min(span, height)))
 
 
 def draw_roll_rows(
@@ -156,7 +156,7 @@ def format_roll(columns: Sequence[Column], width: int, bar: int, begins: int) ->
         used = [one for column in columns[first : first + count] for one in column if one]
         top = max((one.pitch for one in used), default=scale.high) + 1
         bottom = min((one.pitch for one in used), default=top - _MIN_RANGE) - 1
-        part = Scale(top, 1, top - bottom + 1)
+        part = Scale(top, top - bottom + 1, top - bottom + 1)
         lines.append(" " * GUTTER + format_bar_numbers(first, count, bar, begins).rstrip())
         for row, marks in enumerate(draw_roll_rows(columns, part, first, count, bar, begins)):
             text = "".join(mark.text for mark in marks)

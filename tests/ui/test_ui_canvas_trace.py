@@ -42,6 +42,19 @@ async def test_back_on_home_the_caption_fits_the_smaller_pane(shipped, open_app:
         await until_seen(pilot, "predicted 20/20")
 
 
+async def test_from_the_lab_the_scale_and_the_caption_are_those_of_the_whole_screen(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await drawn_to(pilot)
+        await until_seen(pilot, "32×32 at 2×")
+        await pilot.press("1")
+        await until_seen(pilot, "Models")
+        await pilot.press("5", "3")
+        await until_seen(pilot, "32×32 at 2×")
+        await until_seen(pilot, "predicted 20/20")
+
+
 async def test_p_puts_three_images_of_one_size_side_by_side(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot, "left", "p")

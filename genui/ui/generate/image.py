@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -47,11 +48,11 @@ class TraceImageView(View):
 
     _sharpen_timer: Timer | None = None
 
-    def fit(self, size: Size) -> None:
-        self.call_after_refresh(self.paint_caption)  # its width has changed
-
-    def paint_caption(self) -> None:
-        """Draw the line with the caption."""
+    @on(ImageView.Resized)
+    def _paint_resized(self, event: ImageView.Resized) -> None:
+        """Draw the caption, whose width has changed too, and the scale in the border."""
+        event.stop()
+        self.pane.paint()
 
     def sharpen(self) -> None:
         """Draw the shown images finer."""
@@ -227,7 +228,6 @@ class CanvasView(TraceImageView):
     def fit(self, size: Size) -> None:
         super().fit(size)
         self.pane.set_class(size.height < SHORT, "-short")
-        self.call_after_refresh(self._give_room)
 
     # --- which images are shown -------------------------------------------------------
 

@@ -200,18 +200,18 @@ class Candidates(LineWidget):
         sampled = f"{candidate.sampled:.{places}f}" if kept else f"{'✂':>{odds}}"
         model = f"{candidate.model:.{places}f}"
         logit = f"{candidate.logit:.1f}".replace("-", "−")
-        if at == self.selected:
+        number, base = self.style("candidates--number"), self.rich_style
+        if at == self.selected:  # only the text: a bar on its background would look inverted
             text = token_text(candidate.text, cells)
             pad = " " * (cells - cell_len(text))
-            row = f"→ {pad}{text} {model:>{odds}} {logit:>5} {sampled:>{odds}} "
-            end = bar(candidate.sampled / highest, bar_room) if kept else candidate.dropped
-            return strip_of([(f"{row}{end}".ljust(width), self.style("candidates--selected"))])
-        number, base = self.style("candidates--number"), self.rich_style
-        row = [
-            *self._draw_token(candidate, cells),
-            (f"{model:>{odds}} {logit:>5} ", number),
-            (f"{sampled:>{odds}} ", base if kept else number),
-        ]
+            text = f"→ {pad}{text} {model:>{odds}} {logit:>5} {sampled:>{odds}}"
+            row = [(text[:width], self.style("candidates--selected")), (" ", base)]
+        else:
+            row = [
+                *self._draw_token(candidate, cells),
+                (f"{model:>{odds}} {logit:>5} ", number),
+                (f"{sampled:>{odds}} ", base if kept else number),
+            ]
         if not kept:
             return strip_of([*row, (candidate.dropped[:bar_room], number)])
         full = bar(candidate.sampled / highest, bar_room)

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.message import Message
 from textual.strip import Strip
 
 from genui.base.text import clean_line
@@ -55,6 +56,9 @@ class ImageView(LineWidget):
         & > .image--label { color: $text-muted; }
     }
     """
+
+    class Resized(Message):
+        """The widget has another size, so its image has another scale."""
 
     def __init__(
         self,
@@ -175,6 +179,10 @@ class ImageView(LineWidget):
     def clear(self, empty: str | None = None) -> None:
         self._rgb = None
         super().clear(empty)
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self.post_message(self.Resized())
 
     def _fit(self, left: int = 0, top: int = 0) -> Fit | None:
         """Return how the image fits beside margins of so many cells; None without an image."""

@@ -12,6 +12,7 @@ from genui.render.canvas import merge_runs
 from genui.render.piano_roll import (
     GUTTER,
     Column,
+    Scale,
     choose_scale,
     draw_roll_rows,
     format_bar_numbers,
@@ -20,13 +21,15 @@ from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import LineWidget, Moment, strip_of
 
 _HEAD = "▾"
+TALL = 32  # lines from which there are two systems, one below the other
 
 
 class Roll(LineWidget):
     """Pitch upwards, time to the right, a cell per sixteenth; voices differ by mark and colour.
 
     A note begins with the letter of its voice. The playhead is in the line of bar numbers; notes
-    of later steps are dim. The view scrolls by bars, so that a step repaints only a few cells.
+    of later steps are dim. The view scrolls by bars, so that a step repaints only a few cells. A
+    tall roll has two systems of whole bars, one below the other.
     """
 
     DEFAULT_CSS = """
@@ -119,12 +122,25 @@ class Roll(LineWidget):
         """Return the first sixteenth of the bar of a sixteenth."""
         return max(0, sixteenth - (self._begins + sixteenth) % self._bar)
 
-    def _follow(self) -> None:
-        """Scroll by whole bars to bring the playhead into view, to its middle."""
+    def _systems(self) -> list[range]:
+        """Return the sixteenths of each system, from the top down."""
         room = self._room()
-        if not self.first <= self._head < self.first + room:
-            first = self._head - room // 2 if self._head >= room else 0
-            self.first = self._start_of_bar(max(0, first))
+        if self.size.height < TALL or room < self._bar:
+            return [range(self.first, self.first + room)]
+        bars = room - room % self._bar
+        # The first may begin with an upbeat, but ends with a bar.
+        end = self.first + bars - (self._begins + self.first) % self._bar
+        return [range(self.first, end), range(end, end + bars)]
+
+    def _follow(self) -> None:
+        """Scroll by whole bars to bring the playhead into view: to the middle of a system, or,
+        if it has passed the last of two, to the beginning of that."""
+        systems = self._systems()
+        if self.first <= self._head < systems[-1].stop:
+            return
+        passed_two = len(systems) > 1 and self._head >= systems[-1].stop
+        back = len(systems[-1]) if passed_two else self._room() // 2
+        self.first = self._start_of_bar(max(0, self._head - back if self._head >= back else 0))
 
     # --- drawing ------------------------------------------------------------------------
 
@@ -135,18 +151,27 @@ class Roll(LineWidget):
     def draw(self, width: int, height: int) -> list[Strip]:
         if not self._columns:
             return self.message(self._empty, width, height)
-        room = self._room()
-        scale = choose_scale(self._columns[self.first : self.first + room], height - 1)
-        looks = self._looks()
-        top = format_bar_numbers(self.first, room, self._bar, self._begins)
-        at = self._head - self.first
-        name = self.style("roll--name")
+        systems = self._systems()
+        lines = height // len(systems)
+        scale = choose_scale(self._columns[self.first : systems[-1].stop], lines - 1)
+        strips: list[Strip] = []
+        for number, sixteenths in enumerate(systems):
+            strips += [Strip.blank(width, self.rich_style)] * (number * lines - len(strips))
+            strips += self._draw_system(sixteenths, scale, lines)
+        return strips
+
+    def _draw_system(self, sixteenths: range, scale: Scale, height: int) -> list[Strip]:
+        """Draw the bar numbers, with the playhead among them, and the notes."""
+        first, room = sixteenths.start, len(sixteenths)
+        looks, name = self._looks(), self.style("roll--name")
+        top = format_bar_numbers(first, room, self._bar, self._begins)
         parts = [(" " * GUTTER + top, name)]
-        if 0 <= at < room:
+        if self._head in sixteenths:
+            at = self._head - first
             head = (_HEAD, self.style("roll--head"))
             parts = [(" " * GUTTER + top[:at], name), head, (top[at + 1 :], name)]
         strips = [strip_of(parts)]
-        rows = draw_roll_rows(self._columns, scale, self.first, room, self._bar, self._begins)
+        rows = draw_roll_rows(self._columns, scale, first, room, self._bar, self._begins)
         for number, row in enumerate(rows[: height - 1]):
             cells = [
                 (mark.text, looks[mark.voice, mark.text.isalpha(), mark.step > self._step])

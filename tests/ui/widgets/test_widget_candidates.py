@@ -107,6 +107,11 @@ async def test_the_selected_one_is_marked_and_stays_in_sight() -> None:
         lines = lines_of(candidates)
         assert lines[5].startswith("→   t11")
         assert not any(line.startswith("▸") for line in lines)
+        # The background of the selection is the text's alone: the bar looks as those beside it.
+        bars = {style for text, style in styles_of(candidates) if "█" in text}
+        (selected,) = (style for text, style in styles_of(candidates) if text.startswith("→"))
+        assert len(bars) == 1
+        assert selected not in bars
 
 
 @pytest.mark.parametrize("table", [False, True])
