@@ -552,6 +552,15 @@ class HomeScreen(AppScreen[None]):
 
         self.app.push_screen(FavouritesScreen(), chosen)
 
+    async def action_undo(self) -> None:
+        """Undo what was done last in the current pane; if nothing, what was done elsewhere."""
+        pane = self.query_one(f"#{self.current}", Pane)
+        line = pane.controller.undo() if isinstance(pane, TracePane) else ""
+        if line:
+            self.say(line, "note")
+        else:
+            await super().action_undo()
+
     def action_manual(self, medium: str = "") -> None:
         super().action_manual(medium or self.query_one(f"#{self.current}", Pane).medium)
 

@@ -867,6 +867,13 @@ class LabScreen(AppScreen[ViewName]):
         namespace = {"lab": self.lab, "points": self.view.editor}.get(key.pane, self)
         await self.app.run_action(key.action, namespace)
 
+    async def action_undo(self) -> None:
+        """Undo what was done last in the Lab; if nothing, what was done elsewhere."""
+        if line := self.lab.controller.undo():
+            self.say(line, "note")
+        else:
+            await super().action_undo()
+
     # --- leaving ----------------------------------------------------------------------------
 
     def action_view(self, view: ViewName) -> None:

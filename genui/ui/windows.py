@@ -27,6 +27,7 @@ from textual.widgets.markdown import MarkdownTableOfContents
 
 import genui
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_write
 from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
 from genui.formats.trees import ListedTrace, drop_favourite, list_favourites
@@ -38,6 +39,7 @@ from genui.render.prose import Flow
 from genui.render.table import HEADS, format_row
 from genui.runs.launch import launch
 from genui.runs.layout import RunDir
+from genui.ui import messages
 from genui.ui.keys import Scope, keys_markdown
 from genui.ui.traces.trees import Branch, Trace, Tree
 from genui.ui.widgets.base import LineInput, Row, RowList, set_border
@@ -228,7 +230,8 @@ class Choice(NamedTuple):
 class BranchesScreen(Window[Choice | None]):
     """Lists the branches. Dismissed with a Choice, or None.
 
-    `drop` removes a branch and its forks and returns them; none if they cannot be removed.
+    `drop` removes a branch and its forks and returns them; none if they cannot be removed. `undo`
+    brings the last ones back and returns a line for the user.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -237,16 +240,23 @@ class BranchesScreen(Window[Choice | None]):
         Binding("x", "choose('export')", "Export", show=False),
         Binding("s,ctrl+s", "choose('save')", "Save all", show=False),
         Binding("d,delete", "drop", "Remove", show=False),
+        Binding("u,ctrl+z", "undo", "Bring back", show=False),
         Binding("escape,q,b", "leave", "Close", show=False),
     ]
 
     def __init__(
-        self, tree: Tree[Any], model: str, drop: Callable[[int], list[Branch[Any]]]
+        self,
+        tree: Tree[Any],
+        model: str,
+        drop: Callable[[int], list[Branch[Any]]],
+        undo: Callable[[], str],
     ) -> None:
         super().__init__()
         self._tree = tree
         self._model = model  # of the pane; the rows name only other models
         self._drop = drop
+        self._undo = undo
+        self._removed = 0  # removals in this window that are not undone
         self._line_row = ""  # the row that the line below the list is about
 
     def compose(self) -> ComposeResult:
@@ -322,8 +332,20 @@ class BranchesScreen(Window[Choice | None]):
         remaining = [row.key for row in rows.rows if self._tree.find(int(row.key)) is not None]
         rows.chosen = remaining[min(place, len(remaining) - 1)]  # the row that moves up
         self._list()
+        self._removed += 1
         count = len(dropped)
-        self._say("" if count == 1 else f"removed {count} branches: this one and its forks")
+        what = "1 branch" if count == 1 else f"{count} branches: this one and its forks"
+        self._say(f"removed {what}; u undoes it")
+
+    def action_undo(self) -> None:
+        """Bring back the branches that were removed last in this window."""
+        if not self._removed:
+            self._say("nothing to undo in this list")
+            return
+        self._removed -= 1
+        line = self._undo()
+        self._list()
+        self._say(line)
 
 
 def branch_row(branch: Branch[Any], lead: str, shown: bool, model: str) -> Row:
@@ -371,6 +393,7 @@ class FavouritesScreen(Window[Favourite | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "take", "Open", show=False),
         Binding("d,delete", "drop", "Remove", show=False),
+        Binding("u,ctrl+z", "undo", "Bring back", show=False),
         Binding("escape,q,F", "leave", "Close", show=False),
     ]
 
@@ -413,16 +436,30 @@ class FavouritesScreen(Window[Favourite | None]):
             self.leave(Favourite(listed.path, listed.tree.recipe))
 
     def action_drop(self) -> None:
-        """Delete the favourite's file."""
+        """Delete the favourite's file; it can be brought back until the app closes."""
         if (listed := self._chosen) is None:
             return
         try:
+            content = listed.path.read_bytes()
             drop_favourite(listed.path)
-        except GenuiError as error:
+        except (GenuiError, OSError) as error:
             self._say(str(error))
-        else:
-            self._say("")
-            self._read()
+            return
+        name = clean_line(listed.tree.name if listed.tree is not None else listed.path.name, 60)
+
+        async def undo() -> str:
+            await asyncio.to_thread(atomic_write, listed.path, content)
+            return f"{name} is a favourite again"
+
+        self.app.post_message(messages.Undoable(undo))
+        self._say("removed; u brings it back")
+        self._read()
+
+    async def action_undo(self) -> None:
+        """Bring back the favourite that was removed last."""
+        await self.run_action("app.undo")
+        self._say("")
+        self._read()
 
     def _say(self, line: str) -> None:
         self.query_one(".fault", Static).update(clean_line(line))

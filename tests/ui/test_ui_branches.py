@@ -101,10 +101,15 @@ async def test_dropping_a_branch_drops_what_grew_from_it(shipped: Path, open_app
         await pilot.press("up", "up", "d")
         await until(pilot, lambda: labels(pane) == ["seed 1", "noise to 3"])
         await pilot.pause()
-        assert fault(pilot) == "removed 2 branches: this one and its forks"
+        assert fault(pilot) == "removed 2 branches: this one and its forks; u undoes it"
         await pilot.press("d")  # the one that has come up to the cursor
         assert "this branch is shown" in fault(pilot)
-        await pilot.press("escape")
+        await pilot.press("u")
+        assert labels(pane) == ["seed 1", "seed 7", "seed 9", "noise to 3"]
+        await pilot.press("u")
+        assert "nothing to undo" in fault(pilot)
+        await pilot.press("escape", "ctrl+z")
+        assert pane.controller.tree.shown is pane.controller.tree.branches[0]
 
 
 # --- saved and opened again -------------------------------------------------------------

@@ -456,6 +456,36 @@ def test_dropping_a_branch_drops_what_grew_from_it_and_the_worker_forgets_them(
     assert closed == gone
 
 
+def test_undo_goes_back_through_what_was_shown_and_removed(grown: Stage) -> None:
+    controller = grown.controller
+    controller.show_branch(0)
+    controller.drop(1)
+    assert controller.undo() == "seed 7 from step 12 and 1 more: brought back"
+    assert grown.labels == ["seed 1", "seed 7", "seed 9"]
+    grown.go(20)
+    assert controller.undo() == "back to seed 9 from step 15"
+    assert controller.undo() == "back to seed 7 from step 12"
+    assert controller.undo() == "back to seed 1"
+    assert controller.undo() == ""
+    controller.reseed()
+    controller.undo()
+    assert (controller.seed, controller.tree.shown) == (1, controller.tree.branches[0])
+
+
+def test_a_branch_is_called_by_its_prompt_if_another_branch_has_another(images: Stage) -> None:
+    controller = images.controller
+    first = controller.prompt
+    controller.start_over(play=True)
+    controller.prompt = "blue dog"
+    controller.start_over(play=True)
+    controller.seed = 5
+    controller.start_over(play=True)
+    assert images.labels == ["seed 1", "“blue dog” · seed 1", "“blue dog” · seed 5"]
+    controller.prompt = first
+    controller.start_over(play=True)
+    assert images.labels[-1] == f"“{first}” · seed 5"
+
+
 def test_after_the_worker_died_a_branch_comes_to_the_same_frames(grown: Stage) -> None:
     branch = grown.controller.tree.branches[1].trace
     frames = [frame.x for frame in branch.frames]

@@ -194,6 +194,7 @@ class FileActions(Actions):
 
         def done(opened: tuple[SavedTree, ModelInfo]) -> None:
             saved, model = opened
+            controller.remember_shown()
             controller.pause()
             controller.add_models([model])
             export.add_saved(saved, controller.tree)
@@ -255,7 +256,8 @@ class BranchActions(Actions):
 
         controller = self.pane.controller
         ref = controller.model.ref if controller.model is not None else ""
-        self.pane.ask(BranchesScreen(controller.tree, ref, controller.drop), self._apply)
+        window = BranchesScreen(controller.tree, ref, controller.drop, controller.undo)
+        self.pane.ask(window, self._apply)
 
     def _apply(self, choice: Choice) -> None:
         controller = self.pane.controller

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from msgspec.structs import replace
+from rich.cells import cell_len
 
 from genui import protocol
 from genui.base.errors import MisuseError
@@ -123,6 +124,7 @@ class TraceController(Generic[F, S]):
         self._first_settings = settings
         self._recent: dict[Settings, S] = {}  # the last settings, by the defaults of a kind
         self._clock = clock
+        self._undoable: list[int | list[Branch[F]]] = []  # a branch left, or branches removed
 
     @property
     def trace(self) -> Trace[F] | None:
@@ -205,7 +207,15 @@ class TraceController(Generic[F, S]):
 
     def new_label(self) -> str:
         """The label of a trace with the current inputs."""
-        return f"seed {self.seed}"
+        return self.name_prompt(f"seed {self.seed}")
+
+    def name_prompt(self, label: str) -> str:
+        """The label of a trace, with its prompt if other branches have another one."""
+        prompts = [inputs_at(branch.trace.request)[0] for branch in self.tree.branches]
+        if all(prompt == self.prompt for prompt in prompts):
+            return label
+        prompt = clean_line(self.prompt, LABEL_CELLS - cell_len(label) - 5) or "no prompt"
+        return f"“{prompt}” · {label}" if self.prompt else f"{prompt} · {label}"
 
     def start_over(self, play: bool) -> None:
         """Show a new trace with the current inputs."""
@@ -216,6 +226,7 @@ class TraceController(Generic[F, S]):
 
     def begin(self, label: str, play: bool = True) -> None:
         """Show a new trace with this label; the others stay in the tree."""
+        self.remember_shown()
         self.pause()
         self.tree.add(self._new_trace(self.request(), self.total_steps), label)
         self._go(play)
@@ -236,6 +247,7 @@ class TraceController(Generic[F, S]):
         if trace is None:
             return
         step = trace.position if step is None else step
+        self.remember_shown()
         self.pause()
         self.tree.fork(step, edit, label, then)
         self._go(play)
@@ -359,6 +371,10 @@ class TraceController(Generic[F, S]):
 
     def show_branch(self, number: int) -> None:
         """Show another branch of the tree."""
+        self.remember_shown()
+        self._show_branch(number)
+
+    def _show_branch(self, number: int) -> None:
         self.pause()
         self.tree.show(number)
         self.tree_changed()
@@ -367,7 +383,32 @@ class TraceController(Generic[F, S]):
         """Remove a branch and its forks, which are returned; nothing if one of them is shown."""
         dropped = self.tree.drop(number)
         self._forget_dropped()
+        if dropped:
+            self._undoable.append(dropped)
         return dropped
+
+    def remember_shown(self) -> None:
+        """Remember the shown branch, so that `undo` goes back to it."""
+        if self.tree.shown is not None:
+            self._undoable.append(self.tree.shown.number)
+
+    def undo(self) -> str:
+        """Bring back the branches removed last, or the branch that was shown before.
+
+        Returns a line for the user; "" if there is nothing to undo.
+        """
+        while self._undoable:
+            last = self._undoable.pop()
+            if isinstance(last, list):
+                self.tree.restore(last)
+                self.refresh()
+                more = f" and {len(last) - 1} more" if len(last) > 1 else ""
+                return f"{self.branch_label(last[0])}{more}: brought back"
+            branch = self.tree.find(last)
+            if branch is not None and branch is not self.tree.shown:
+                self._show_branch(last)
+                return f"back to {self.branch_label(branch)}"
+        return ""
 
     def tree_changed(self) -> None:
         """Use the model, prompt, seed and settings of the branch that is shown now."""
@@ -429,6 +470,8 @@ class TraceController(Generic[F, S]):
 
     def take_column(self, column: Column | None, label: str = "", parent: int = -1) -> None:
         """Show a column of a comparison, as a new branch if needed; None shows the branch again."""
+        if column is not None:
+            self.remember_shown()
         if column is not None and column.branch is not None:
             self.tree.show(column.branch)
         elif column is not None:

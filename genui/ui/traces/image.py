@@ -57,7 +57,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         elif opening.init is not None:
             label = f"from {opening.title}, {opening.strength:g}"
         else:
-            label = f"seed {self.seed}"
+            return super().new_label()
         return clean_line(label, LABEL_CELLS)
 
     def open(self, opening: Opening) -> None:

@@ -50,8 +50,8 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         if grid:
             return f"grid of {' × '.join(axis.name for axis in grid)}"
         if settings.to is not None:
-            return f"seed {self.seed} to {settings.to}"
-        return f"seed {self.seed}, direction {settings.direction}"
+            return self.name_prompt(f"seed {self.seed} to {settings.to}")
+        return self.name_prompt(f"seed {self.seed}, direction {settings.direction}")
 
     def start_over(self, play: bool) -> None:
         """Start at the seed's image. Only a path to another seed plays."""

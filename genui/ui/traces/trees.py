@@ -368,6 +368,10 @@ class Tree(Generic[F]):
             self._drop(branch)
         return dropped
 
+    def restore(self, branches: Iterable[Branch[F]]) -> None:
+        """Put dropped branches back in their places."""
+        self.branches = sorted([*self.branches, *branches], key=lambda branch: branch.number)
+
     def show(self, number: int) -> None:
         """Show another branch, if it still exists."""
         self.shown = self.find(number) or self.shown
