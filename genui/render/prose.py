@@ -5,8 +5,9 @@ cost does not grow with the text. Spans are computed when a line is drawn.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from rich.cells import get_character_cell_size
@@ -128,16 +129,19 @@ class Flow:
             line.marks = marks[:low] + marks[low:high].translate(table) + marks[high:]
         return lines
 
-    def spans(self, line: int) -> list[Span]:
+    def spans(self, line: int, flags: Mapping[int, int] = MappingProxyType({})) -> list[Span]:
         """Return the spans of line number `line`, at most `width` cells.
 
-        White space takes the mark before it (but see SOLID), so words with the same mark form one
-        span.
+        `flags` are added to the marks of some characters of the whole text, by index. White space
+        takes the mark before it (but see SOLID), so words with the same mark form one span.
         """
         row = self._lines[line]
         spans: list[Span] = []
         used = 0
-        for character, mark in zip(row.source, row.marks, strict=True):
+        for index, (character, mark) in enumerate(
+            zip(row.source, row.marks, strict=True), row.start
+        ):
+            mark |= flags.get(index, 0)
             text, width = _draw_character(character, used)
             if used + width > self.width:
                 break  # white space past the end

@@ -38,7 +38,7 @@ from genui.ui.terminal import NoColour, choose_driver, get_metered_driver
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
 from genui.ui.widgets.base import LifecycleGuard, LineInput
-from genui.ui.widgets.dialogs import Window
+from genui.ui.widgets.dialogs import ThemeScreen, Window
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -66,6 +66,7 @@ class Memory(msgspec.Struct, frozen=True):
     theme: str = ""  # of an earlier version; genui.base.config reads these two
     hint_seen: bool = False
     quiet: bool = False
+    recent: tuple[str, ...] = ()  # the titles of the palette's commands done last, newest first
 
 
 def _path() -> Path:
@@ -89,6 +90,7 @@ def remember(memory: Memory) -> None:
 # --- The base of both apps: style sheet, terminal, start and end --------------------------------
 
 STYLE_SHEET = Path(__file__).with_name("app.tcss")  # absolute: also for subclasses elsewhere
+MOST_RECENT = 6  # commands at the top of the palette
 KEY_POLL = 0.02  # seconds between checks whether queued keys can be handled
 MAX_KEY_DELAY = 1.0  # seconds
 ANIMATION_PAUSE = 0.25  # seconds after a key in which animations wait
@@ -312,13 +314,21 @@ class Shell(LifecycleGuard, App[None]):
 
     @on(messages.HintSeen)
     def _remember_hint(self) -> None:
-        self._memory = new = msgspec.structs.replace(self._memory, hint_seen=True)
+        self._remember(msgspec.structs.replace(self._memory, hint_seen=True))
+
+    def _remember(self, new: Memory) -> None:
+        self._memory = new
         self.run_worker(lambda: remember(new), thread=True, group="memory")
 
     def _theme_changed(self, theme: Theme) -> None:
         """Write the header and footer again: they keep the colours they were written with."""
         self.front.update_bars()
-        self._save("theme", theme.name)
+        if not isinstance(self.screen, ThemeScreen):  # there it is only tried
+            self._save("theme", theme.name)
+
+    @on(messages.ThemeChosen)
+    def _theme_chosen(self, event: messages.ThemeChosen) -> None:
+        self._save("theme", event.theme)
 
     def _save(self, name: str, text: str) -> None:
         """Write a setting to config.toml. A file that cannot be written keeps its value."""
@@ -338,6 +348,17 @@ class Shell(LifecycleGuard, App[None]):
         self._save("bell", "false" if quiet else "true")
         line = "alerts are silent: B turns the bell on" if quiet else "alerts ring and notify again"
         self.front.say(line, "note")
+
+    @property
+    def recent(self) -> tuple[str, ...]:
+        """The titles of the commands done last in the palette, the newest first."""
+        return self._memory.recent
+
+    @on(messages.Performed)
+    def _remember_command(self, event: messages.Performed) -> None:
+        recent = dict.fromkeys([event.title, *self._memory.recent])
+        new = msgspec.structs.replace(self._memory, recent=tuple(recent)[:MOST_RECENT])
+        self._remember(new)
 
     @on(messages.Undoable)
     def _remember_undoable(self, event: messages.Undoable) -> None:

@@ -26,6 +26,7 @@ BUSY = 8 * 1024
 """With more pending bytes no new frame is drawn."""
 
 _CHUNK = 2048
+_OSC = "\x1b]"  # begins a command to the terminal, such as copying to its clipboard
 _MIN_REPAINT = 256  # characters; shorter writes set terminal modes
 _CLOSE_SECONDS = 0.5
 # Ends an escape sequence, a style and a synchronised update that were interrupted.
@@ -58,7 +59,8 @@ class MeteredWriter(WriterThread):
     def write(self, text: str) -> None:
         """Queue the changes in `text`; skip a repaint if too much is pending."""
         with self._changed:
-            if self.pending > MOST_PENDING and len(text) >= _MIN_REPAINT:
+            repaint = len(text) >= _MIN_REPAINT and not text.startswith(_OSC)
+            if self.pending > MOST_PENDING and repaint:
                 self._skipped = True
                 return
             data = self._diff(text).encode("utf-8", "replace")

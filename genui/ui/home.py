@@ -33,7 +33,7 @@ from genui.ui.home_panes import SLOT, ModelsPane, TrainingPane, make_pane, tab_o
 from genui.ui.keys import PaneName, Scope
 from genui.ui.messages import ViewName
 from genui.ui.organise import RunOrganiser
-from genui.ui.screens import AppScreen, Command
+from genui.ui.screens import AppScreen, Command, Copyable
 from genui.ui.session import Session
 from genui.ui.settings import find_newest_model, list_classifiers, pane_of, pane_of_saved
 from genui.ui.watcher import RunView, Watcher
@@ -345,6 +345,12 @@ class HomeScreen(AppScreen[None]):
         at = TABS.index(tab_of(self.current))
         self.action_show_pane(TABS[(at + by) % len(TABS)])
 
+    def action_search(self) -> None:
+        """Search the models and runs, from any pane."""
+        self.view, self.current = "home", "models"
+        self._show()
+        self.query_one(ModelsPane).action_filter()
+
     def action_back(self) -> None:
         """Leave full-screen, or clear the filter or the status line."""
         if self.view != "home":
@@ -551,6 +557,11 @@ class HomeScreen(AppScreen[None]):
                 self.open_saved(favourite.path, pane_of_saved(favourite.recipe, self.models))
 
         self.app.push_screen(FavouritesScreen(), chosen)
+
+    def copyables(self) -> list[Copyable]:
+        """What can be copied of the current pane."""
+        pane = self.query_one(f"#{self.current}", Pane)
+        return pane.copyables() if isinstance(pane, TracePane | ModelsPane | TrainingPane) else []
 
     async def action_undo(self) -> None:
         """Undo what was done last in the current pane; if nothing, what was done elsewhere."""

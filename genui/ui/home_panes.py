@@ -22,8 +22,10 @@ from genui.runs.models import FIRST, ModelInfo
 from genui.ui import keys, messages
 from genui.ui.generate.pane import PaneKind, TracePane
 from genui.ui.keys import PaneName
+from genui.ui.organise import run_copyables
+from genui.ui.screens import Copyable
 from genui.ui.session import Session
-from genui.ui.settings import model_card, read_thumbnail, run_card, run_row
+from genui.ui.settings import model_card, pane_of, read_thumbnail, run_card, run_row
 from genui.ui.terminal import get_metered_driver
 from genui.ui.training.head import stats_line, waiting_text
 from genui.ui.training.model import Snapshot
@@ -192,6 +194,22 @@ class ModelsPane(Pane, can_focus=False):
         run_keys = {"models.edit", "models.delete"}
         return frozenset(run_keys if self.chosen_run is None else ())
 
+    def copyables(self) -> list[Copyable]:
+        """The name of the chosen model and the command that generates with it; or of the run."""
+        chosen = self.query_one(RowList).chosen
+        if chosen in self._runs:
+            return run_copyables(self._runs[chosen])
+        if chosen not in self._models:
+            return []
+        from genui.formats.command import quote  # late: only when it is copied
+
+        model = self._models[chosen]
+        offered = [Copyable("name of the model", model.ref)]
+        if pane_of(model) is not None:
+            command = f"genui generate {quote(model.ref)}"
+            offered.append(Copyable("command that generates with it", command))
+        return offered
+
     def action_generate_row(self) -> None:
         """Generate from the run's newest checkpoint, or with the model."""
         run = self.chosen_run
@@ -320,6 +338,9 @@ class TrainingPane(Pane):
         self.set_title()
         self.set_subtitle("n new run")
         self.set_interval(1.0, self._show_age)
+
+    def copyables(self) -> list[Copyable]:
+        return run_copyables(self.run.summary) if self.run is not None else []
 
     # --- showing ----------------------------------------------------------------------
 

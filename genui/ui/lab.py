@@ -49,7 +49,7 @@ from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.home import arrange, too_small
 from genui.ui.keys import Scope
 from genui.ui.messages import ViewName
-from genui.ui.screens import AppScreen, Command
+from genui.ui.screens import AppScreen, Command, Copyable
 from genui.ui.session import Session
 from genui.ui.settings import Line, describe_change, list_settings, settings_content
 from genui.ui.traces.controller import Listener, TraceController
@@ -866,6 +866,9 @@ class LabScreen(AppScreen[ViewName]):
     async def press(self, key: keys.Key) -> None:
         namespace = {"lab": self.lab, "points": self.view.editor}.get(key.pane, self)
         await self.app.run_action(key.action, namespace)
+
+    def copyables(self) -> list[Copyable]:
+        return self.lab.copyables()
 
     async def action_undo(self) -> None:
         """Undo what was done last in the Lab; if nothing, what was done elsewhere."""

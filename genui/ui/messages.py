@@ -145,5 +145,19 @@ class Acted(Message):
     """The user has acted, so the status line can be cleared."""
 
 
+@dataclass(eq=False)
+class Performed(Message):
+    """A command of the palette was done."""
+
+    title: str
+
+
+@dataclass(eq=False)
+class ThemeChosen(Message):
+    """This theme is to be kept."""
+
+    theme: str
+
+
 class HintSeen(Message):
     """The first-run hint need not be shown again."""

@@ -1,4 +1,7 @@
-"""Giving runs a name, tags and a note, and deleting them, as the shell also can."""
+"""Giving runs a name, tags and a note, and deleting them, as the shell also can.
+
+Also what can be copied of a run.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -9,10 +12,10 @@ from genui.base.numbers import size
 from genui.base.text import clean_line
 from genui.runs import labels
 from genui.runs.labels import Labels
-from genui.runs.layout import RunDir
+from genui.runs.layout import RunDir, RunInfo, format_origin
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import messages
-from genui.ui.screens import AppScreen
+from genui.ui.screens import AppScreen, Copyable
 from genui.ui.watcher import Watcher
 from genui.ui.widgets.dialogs import ConfirmScreen, Field, FormScreen
 
@@ -122,3 +125,33 @@ class RunOrganiser:
                 self._screen.say(clean_line(str(error)))
 
         self._screen.run_worker(run(), group="organise", exit_on_error=False)
+
+
+# --- What can be copied of a run --------------------------------------------------------------
+
+
+def run_copyables(run: RunSummary) -> list[Copyable]:
+    """The id of a run, the command that trains it, its error and its folder."""
+    if not run.native:
+        return [Copyable("path of the log", str(run.run.path))]
+    offered = [Copyable("id of the run", run.run.id)]
+    if run.info.recipe.get("name"):
+        offered.append(Copyable("command that trains it", train_command(run.info)))
+    if error := run.fault or run.status.error:
+        offered.append(Copyable("error", error))
+    return [*offered, Copyable("folder", str(run.run.path))]
+
+
+def train_command(info: RunInfo) -> str:
+    """`genui train …` that trains a run with the same recipe, settings, name and first weights."""
+    from genui.formats.command import quote  # late: the Training screen needs no formats
+
+    name = str(info.recipe["name"])
+    words = ["genui", "train", quote(name)]
+    for key, value in info.overrides.items():
+        words += ["--set", quote(f"{key}={value}")]
+    if origin := format_origin(info.start_from):
+        words += ["--from", quote(origin)]
+    if info.name != name:
+        words += ["--name", quote(info.name)]
+    return " ".join(words)

@@ -1,10 +1,12 @@
 """The base of the app's screens, and the command palette."""
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 
+from rich.cells import cell_len
 from textual import on
 from textual.command import (
     CommandInput,
@@ -15,26 +17,50 @@ from textual.command import (
     Hits,
     Provider,
 )
+from textual.content import Content
 from textual.screen import Screen
 from textual.types import IgnoreReturnCallbackType
 from textual.worker import Worker
 
+from genui.base.text import clean, clean_line
 from genui.ui import keys, messages
 from genui.ui.keys import Key, Scope
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import LifecycleGuard, StatusLine
+from genui.ui.widgets.base import LifecycleGuard, Row, StatusLine
 
 T = TypeVar("T")
 
 _LIST_KEYS = frozenset({"enter", "up", "down", "pageup", "pagedown", "ctrl+home", "ctrl+end"})
 
 
+class Copyable(NamedTuple):
+    """Something to copy: what it is, and its text."""
+
+    name: str
+    text: str
+
+
+MOST_COPIED = 100_000  # characters: terminals ignore longer ones
+
+
 class Command(NamedTuple):
-    """An entry of the palette."""
+    """An entry of the palette, on one line: `name` at the left, then `note`.
+
+    `title` is what is searched besides, and how the app remembers that it was done; `name` is
+    the title by default, `note` the help.
+    """
 
     title: str
     help: str
     run: IgnoreReturnCallbackType
+    name: str = ""
+    note: str = ""
+
+
+class HasRecent(Protocol):
+    """The app, which knows the titles of the commands done last, the newest first."""
+
+    recent: tuple[str, ...]
 
 
 class PaletteScreen(LifecycleGuard, CommandPalette):
@@ -85,24 +111,44 @@ class Palette(Provider):
         return self.screen.commands() if isinstance(self.screen, AppScreen) else ()
 
     async def discover(self) -> Hits:
-        for command in await self._list_commands():
-            yield DiscoveryHit(command.title, partial(self._run, command), help=command.help)
+        recent = cast("HasRecent", self.app).recent
+        commands = {command.title: command for command in await self._list_commands()}
+        known = [title for title in recent if title in commands]
+        for title in dict.fromkeys([*known, *commands]):
+            command = commands[title]
+            name = command.name or title
+            line = _line(Content(name), name, command, "recent" if title in known else "")
+            yield DiscoveryHit(line, partial(self._run, command), text=title)
 
     async def search(self, query: str) -> Hits:
         commands = await self._list_commands()
         matcher = self.matcher(query)
         for command in commands:
-            score = max(matcher.match(command.title), 0.8 * matcher.match(command.help))
+            name = command.name or command.title
+            score = max(
+                matcher.match(name), matcher.match(command.title), 0.8 * matcher.match(command.help)
+            )
             if score > 0:
-                title = matcher.highlight(command.title)
-                yield Hit(score, title, partial(self._run, command), help=command.help)
+                line = _line(matcher.highlight(name), name, command)
+                yield Hit(score, line, partial(self._run, command), text=command.title)
 
     def _run(self, command: Command) -> Any:
         """Run a command, unless its screen has been closed."""
         screen = self.screen
         if isinstance(screen, AppScreen) and screen.usable:
+            self.app.post_message(messages.Performed(command.title))
             return command.run()
         return None
+
+
+NAME_CELLS = 44  # of a command in the palette, after which its note begins
+
+
+def _line(shown: Content, name: str, command: Command, mark: str = "") -> Content:
+    """A command on one line: its highlighted name, then its note."""
+    gap = " " * max(2, NAME_CELLS - cell_len(name))
+    note = " · ".join(filter(None, (mark, command.note or command.help)))
+    return Content.assemble(shown, gap, (note, "$text-muted not bold"))
 
 
 # --- A full screen ----------------------------------------------------------------------------
@@ -159,9 +205,33 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
 
         self.app.push_screen(ManualScreen(self.scope, medium, self.user_keys))
 
+    def copyables(self) -> list[Copyable]:
+        """What can be copied now, the most likely first."""
+        return []
+
     def action_copy(self) -> None:
-        """Copy what is shown to the clipboard."""
-        self.say("nothing to copy here", "note")
+        """Copy what is shown to the terminal's clipboard; of several, the chosen one."""
+        offered = self.copyables()
+        if len(offered) < 2:
+            self._copy(offered[0] if offered else None)
+            return
+        from genui.ui.widgets.dialogs import ChooseScreen
+
+        def chosen(key: str | None) -> None:
+            if key is not None:
+                self._copy(offered[int(key)])
+
+        rows = [Row(str(n), one.name, clean_line(one.text, 60)) for n, one in enumerate(offered)]
+        self.app.push_screen(ChooseScreen("Copy", rows, "copy", ""), chosen)
+
+    def _copy(self, one: Copyable | None) -> None:
+        if one is None:
+            self.say("nothing to copy here yet", "note")
+            return
+        text = clean(one.text)[:MOST_COPIED]
+        self.app.copy_to_clipboard(text)
+        size = f", {len(text):,} characters" if len(text) > 80 else f": {clean_line(text)}"
+        self.say(f"copied the {one.name}{size}", "note")
 
     async def action_undo(self) -> None:
         """Undo what was done last, on any screen."""
@@ -183,13 +253,29 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
     def list_key_commands(self, scope: Scope, rows: Iterable[Key]) -> Iterator[Command]:
         for key in rows:
             if key.id != "app.palette":
+                title = keys.TITLES[scope]
                 yield Command(
-                    f"{keys.TITLES[scope]}: {key.description}",
-                    f"{key.tooltip}  ({' '.join(keys.format_keys(key.keys))})",
+                    f"{title}: {key.description}",
+                    key.tooltip,
                     partial(self.press, key),
+                    name=name_action(key.tooltip),
+                    note=f"{title}  {' '.join(keys.format_keys(key.keys))}",
                 )
 
     def list_theme_commands(self) -> Iterator[Command]:
-        for theme in self.app.available_themes:
-            set_theme = partial(setattr, self.app, "theme", theme)
-            yield Command(f"Theme {theme}", "Change the colours", set_theme)
+        yield Command("Choose a theme", "Each is shown as you move", self._choose_theme)
+
+    def _choose_theme(self) -> None:
+        from genui.ui.widgets.dialogs import ThemeScreen
+
+        def chosen(theme: str | None) -> None:
+            if theme is not None:
+                self.app.post_message(messages.ThemeChosen(theme))
+
+        window = ThemeScreen(sorted(self.app.available_themes), self.app.theme)
+        self.app.push_screen(window, chosen)
+
+
+def name_action(tooltip: str) -> str:
+    """The first clause of what a key does: "Add noise back, to the level …" is "Add noise back"."""
+    return re.split(r"[,:;(]", tooltip, maxsplit=1)[0].strip()

@@ -42,7 +42,7 @@ from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.keys import Scope, keys_markdown
 from genui.ui.traces.trees import Branch, Trace, Tree
-from genui.ui.widgets.base import LineInput, Row, RowList, set_border
+from genui.ui.widgets.base import LineInput, Row, RowList, SearchLine, set_border
 from genui.ui.widgets.dialogs import ChooseScreen, Window
 from genui.ui.widgets.image import ImageView, MaskPainter
 
@@ -241,6 +241,7 @@ class BranchesScreen(Window[Choice | None]):
         Binding("s,ctrl+s", "choose('save')", "Save all", show=False),
         Binding("d,delete", "drop", "Remove", show=False),
         Binding("u,ctrl+z", "undo", "Bring back", show=False),
+        Binding("slash", "search", "Search", show=False),
         Binding("escape,q,b", "leave", "Close", show=False),
     ]
 
@@ -261,6 +262,7 @@ class BranchesScreen(Window[Choice | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window branches"):
+            yield SearchLine("part of a name")
             yield RowList()
             yield Static(classes="fault", markup=False)
 
@@ -274,13 +276,19 @@ class BranchesScreen(Window[Choice | None]):
         rows.focus()
 
     def _list(self) -> None:
-        lines = list(self._tree.lines())
+        sought = self.query_one(SearchLine).value.casefold()
+        lines = [
+            (branch, 0 if sought else depth)
+            for branch, depth in self._tree.lines()
+            if sought in branch.label.casefold()
+        ]
         leads = tree_lines([depth for _, depth in lines])
         rows = [
             branch_row(branch, lead, branch is self._tree.shown, self._model)
             for (branch, _), lead in zip(lines, leads, strict=True)
         ]
-        self.query_one(RowList).set_rows(rows, NO_BRANCHES)
+        empty = "no branch is called so; esc shows all" if sought else NO_BRANCHES
+        self.query_one(RowList).set_rows(rows, empty)
 
     def _say(self, line: str) -> None:
         self._line_row = self.query_one(RowList).chosen
@@ -292,6 +300,14 @@ class BranchesScreen(Window[Choice | None]):
         return self._tree.find(int(key)) if key else None
 
     # --- keys -------------------------------------------------------------------------
+
+    def action_search(self) -> None:
+        """Show only the branches with a part of a name, typed in a line above them."""
+        self.query_one(SearchLine).open()
+
+    @on(SearchLine.Typed)
+    def _sought(self) -> None:
+        self._list()
 
     @on(RowList.Chosen)
     def _row_chosen(self, event: RowList.Chosen) -> None:

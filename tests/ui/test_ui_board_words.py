@@ -112,11 +112,11 @@ async def test_the_palette_and_the_help_have_its_keys(open_watch: Opener) -> Non
         await until_seen(pilot, "Keys of Training screen")
         assert "Zoom" in seen(pilot)
         await pilot.press("escape", "ctrl+p", *"pin the chosen")
-        await until_seen(pilot, "Training screen: pin")
+        await until_seen(pilot, "Pin the chosen curve to the front")
         await pilot.press("down", "enter")
         await until_seen(pilot, f"{PIN} loss")
-        await pilot.press("ctrl+p", *"theme genui-light")
-        await until_seen(pilot, "Theme genui-light")
+        await pilot.press("ctrl+p", *"theme")
+        await until_seen(pilot, "Choose a theme")
 
 
 async def test_the_mouse_sets_the_cursor_and_zooms(open_watch: Opener) -> None:

@@ -184,13 +184,14 @@ async def test_the_palette_has_actions_models_recipes_and_themes(shipped, open_a
             ("reseed", "Text: reseed"),
             ("open model icons", "Open model icons"),
             ("train emoji", "Train emoji"),
-            ("theme genui-light", "Theme genui-light"),
+            ("theme", "Choose a theme"),
+            ("back to pure noise", "Canvas: noise"),
         ):
             hits = Palette(home_of(pilot), None).search(query)
             assert expected in [str(hit.text) async for hit in hits]
-        await pilot.press("ctrl+p", *"canvas: image")
-        await until_seen(pilot, "Canvas: image")
-        await pilot.press("down", "enter")
+        await pilot.press("ctrl+p", *"finished image")
+        await until_seen(pilot, "To the finished image")
+        await pilot.press("enter")
         await until(pilot, lambda: home_of(pilot).current == "canvas")
         await until_seen(pilot, "20/20")
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import stage
-from acting import Opener, board_of, home_of, seen, until, until_seen
+from acting import Opener, board_of, home_of, until, until_seen
 from fake_lab_worker import FakeLab
 from fake_process import in_process
 from textual import events
@@ -16,14 +16,17 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from genui.runs.layout import RunDir
-from genui.ui import keys
+from genui.ui import keys, messages
+from genui.ui.app import GenuiApp
 from genui.ui.home import HomeScreen
 from genui.ui.lab import LabScreen
 from genui.ui.screens import Palette, PaletteScreen
 from genui.ui.training.screen import TrainingScreen
+from genui.ui.widgets.base import RowList
+from genui.ui.widgets.dialogs import ThemeScreen
 
 LAB = in_process(FakeLab)
-ALIKE = 2  # of commands that differ in a name alone (themes, recipes, models), so many are tried
+ALIKE = 2  # of commands that differ in a name alone (recipes, models), so many are tried
 HOLD = 0.1  # seconds that a key is held
 SMALL = 80, 24  # a terminal that is soon drawn
 
@@ -86,7 +89,7 @@ async def test_every_command_of_the_main_screen_can_be_done(
 
         begun = await run_all(pilot, palette, back)
         panes = {"Models", "Training", "Text", "Canvas", "Everywhere"}
-        assert begun == panes | {"Open", "Show", "Train", "Theme"}
+        assert begun == panes | {"Open", "Show", "Train", "Choose"}
         assert resumed
 
 
@@ -103,7 +106,7 @@ async def test_every_command_of_the_training_screen_can_be_done(
                 await pilot.pause()
 
         begun = await run_all(pilot, Palette(board, None), back)
-        assert begun == {"Training screen", "Everywhere", "Show", "Theme"}
+        assert begun == {"Training screen", "Everywhere", "Show", "Choose"}
         assert resumed
 
 
@@ -125,7 +128,7 @@ async def test_every_command_of_the_lab_can_be_done(shipped, open_app: Opener) -
         lab = home.lab
         assert lab is not None
         begun = await run_all(pilot, Palette(lab, None), back)
-        assert begun == {"Lab", "Everywhere", "Theme"}
+        assert begun == {"Lab", "Everywhere", "Choose"}
 
 
 async def test_only_panes_that_are_there_have_commands(
@@ -147,7 +150,7 @@ async def test_only_panes_that_are_there_have_commands(
         await pilot.press("ctrl+p", *"walk: ")
         await until(pilot, lambda: isinstance(pilot.app.screen, PaletteScreen))
         await pilot.press("enter")
-        assert "Walk: " not in seen(pilot)
+        assert not pilot.app.screen.query("#walk")
 
 
 async def test_a_command_whose_screen_was_left_is_not_done(shipped, open_app: Opener) -> None:
@@ -255,3 +258,39 @@ async def test_letters_typed_while_the_commands_are_prepared_are_searched(
         await pilot.press("ctrl+p", *"modelicons")  # each letter cancels the search before
         prepared.set()
         await until_seen(pilot, "Open model icons")
+
+
+async def test_the_palette_has_a_command_a_line_the_last_ones_first(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        assert isinstance(pilot.app, GenuiApp)
+        palette = Palette(home_of(pilot), None)
+        for title in ("Canvas: add noise", "Text: side by side"):
+            pilot.app.post_message(messages.Performed(title))
+        await until(pilot, lambda: len(pilot.app.recent) == 2)  # type: ignore[attr-defined]
+        listed = await titles(palette)
+        assert listed[:2] == ["Text: side by side", "Canvas: add noise"]
+        assert len(listed) == len(set(listed))
+        hits = [hit async for hit in palette.discover()]
+        assert all(hit.help is None and "\n" not in str(hit.prompt) for hit in hits)
+        assert str(hits[1].prompt).startswith("Add noise back")
+    async with open_app() as pilot:  # they are kept
+        assert (await titles(Palette(home_of(pilot), None)))[0] == "Text: side by side"
+
+
+async def test_a_theme_is_tried_as_it_is_chosen_and_esc_brings_the_first_back(
+    open_app: Opener,
+) -> None:
+    async with open_app(lists=False) as pilot:
+        before = pilot.app.theme
+        await pilot.press("ctrl+p", *"choose a theme")
+        await until_seen(pilot, "Each is shown")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ThemeScreen))
+        rows = pilot.app.screen.query_one(RowList)
+        assert rows.chosen == before
+        await pilot.press("home")
+        await until(pilot, lambda: pilot.app.theme == rows.chosen != before)
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.theme == before)

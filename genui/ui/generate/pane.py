@@ -5,6 +5,7 @@ actions of its keys. A PaneKind builds the parts that depend on the medium.
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from textual import events, on
@@ -14,7 +15,10 @@ from textual.containers import Vertical
 from textual.geometry import Size
 from textual.timer import Timer
 
+from genui.base.errors import MisuseError
 from genui.base.text import clean_line
+from genui.protocol.edits import inputs_at
+from genui.protocol.registry import KINDS
 from genui.ui import keys, messages
 from genui.ui.generate.actions import (
     Actions,
@@ -26,6 +30,7 @@ from genui.ui.generate.actions import (
     VariationActions,
 )
 from genui.ui.keys import PaneName
+from genui.ui.screens import Copyable
 from genui.ui.session import Session
 from genui.ui.settings import Line, settings_content
 from genui.ui.terminal import may_animate
@@ -74,6 +79,10 @@ class View(Vertical):
 
     def paint_animated(self) -> None:
         """Draw only what the animation changed."""
+
+    def copy_text(self) -> str:
+        """The shown sample as text; "" if it is none."""
+        return ""
 
     def restart_animation(self) -> None:
         """Play the animation again after a key or a reply of the worker."""
@@ -281,6 +290,27 @@ class TracePane(Pane):
     @on(Timeline.Clicked)
     def _seek_clicked(self, event: Timeline.Clicked) -> None:
         self.controller.seek(event.step)
+
+    def copyables(self) -> list[Copyable]:
+        """The shown text, the prompt with the seed, and the command that generates it again."""
+        trace = self.trace
+        if trace is None:
+            return []
+        text = self.view.copy_text()
+        offered = [Copyable("text", text)] if text else []
+        prompt, seed, _ = inputs_at(trace.request)
+        if not self.kind.compares:  # the Lab, which no command trains
+            return [*offered, Copyable("data and seed", f"{prompt} · seed {seed}")]
+        offered.append(Copyable("prompt and seed", f"{prompt} · seed {seed}"))
+        model = self.controller.models.get(trace.request.model)
+        kind = KINDS.get((model.family, model.medium)) if model is not None else None
+        if kind is not None:
+            from genui.formats.command import format_command  # late: only when it is copied
+
+            with suppress(MisuseError):
+                command = format_command(trace.request, kind)
+                offered.append(Copyable("command that generates it", command))
+        return offered
 
     # --- texts for the view ---------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from itertools import takewhile
 from typing import Any
 
 from rich.cells import cell_len
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.geometry import Size
@@ -22,7 +23,7 @@ from genui.ui.generate.pane import Inspector, PaneKind, Parts, SettingsBox, Trac
 from genui.ui.settings import describe_model, token_lines
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Lost, Trace, TraceReply
-from genui.ui.widgets.base import LineInput, set_border, unescape_newlines
+from genui.ui.widgets.base import FindLine, LineInput, set_border, unescape_newlines
 from genui.ui.widgets.candidates import (
     AttentionList,
     Candidates,
@@ -205,6 +206,7 @@ class TextView(View):
 
     def compose_trace(self) -> ComposeResult:
         """The widgets that show the trace."""
+        yield FindLine()
         prose = CodeProse()
         prose.can_focus = False  # so that the pane gets the keys
         yield prose
@@ -215,6 +217,29 @@ class TextView(View):
     def scroll_text(self, by: int) -> None:
         """Scroll, without moving the playhead."""
         self.query_one(CodeProse).scroll_text(by)
+
+    @on(FindLine.Typed)
+    def _find(self, event: FindLine.Typed) -> None:
+        event.stop()
+        self._say_hit(event.text, self.query_one(CodeProse).find(event.text))
+
+    @on(FindLine.Stepped)
+    def _go_to_hit(self, event: FindLine.Stepped) -> None:
+        event.stop()
+        text = self.query_one(FindLine).value
+        self._say_hit(text, self.query_one(CodeProse).go_to_hit(event.by))
+
+    def _say_hit(self, text: str, place: tuple[int, int]) -> None:
+        number, count = place
+        if not text:
+            self.pane.clear_line()
+        elif count:
+            self.pane.say(f"match {number} of {count}")
+        else:
+            self.pane.say(f"no “{clean_line(text, 40)}” in this text")
+
+    def copy_text(self) -> str:
+        return self.query_one(CodeProse).text if self._painted is not None else ""
 
     @property
     def has_cursor(self) -> bool:
@@ -388,6 +413,10 @@ class TextActions(Actions):
         self.controller = controller
         self._view = view
         self.action_scroll_text = view.scroll_text
+
+    def action_search(self) -> None:
+        """Search the text."""
+        self.pane.query_one(FindLine).open("")
 
     def action_highlight(self) -> None:
         """Colour code by syntax, or by how surprising its tokens were."""

@@ -18,8 +18,8 @@ from genui.base import numbers
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.ui.training.model import Snapshot, pattern
-from genui.ui.training.rows import SEARCH_KEY, RowScroller, SearchLine, SidePanel
-from genui.ui.widgets.base import set_border, strip_of
+from genui.ui.training.rows import SEARCH_KEY, RowScroller, SidePanel
+from genui.ui.widgets.base import SearchLine, set_border, strip_of
 
 # --- Configurations as lines of text ----------------------------------------------------------
 

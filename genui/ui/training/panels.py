@@ -18,11 +18,20 @@ from genui.ui import keys, messages
 from genui.ui.training.config import ConfigPanel
 from genui.ui.training.console import ConsolePanel
 from genui.ui.training.model import SIDE_TABS, SideTab, Snapshot, pattern
-from genui.ui.training.rows import SearchLine, SidePanel
+from genui.ui.training.rows import SidePanel
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.system import SystemPanel
 from genui.ui.watcher import MARKS, progress
-from genui.ui.widgets.base import Framed, LifecycleGuard, Line, Row, RowList, clickable, set_border
+from genui.ui.widgets.base import (
+    Framed,
+    LifecycleGuard,
+    Line,
+    Row,
+    RowList,
+    SearchLine,
+    clickable,
+    set_border,
+)
 
 _PANELS: dict[SideTab, type[SidePanel]] = {
     "sample": SamplesPanel,

@@ -1,21 +1,16 @@
-"""The parts of the side panels: rows that scroll, and a search line."""
+"""The parts of the side panels: rows that scroll, and the panel itself."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.geometry import Size
-from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widget import Widget
-from textual.widgets import Input
 
 from genui.ui.keys import list_bindings
 from genui.ui.training.model import Snapshot
-from genui.ui.widgets.base import Framed, LifecycleGuard, LineInput, message_strips
+from genui.ui.widgets.base import Framed, LifecycleGuard, message_strips
 
 
 class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
@@ -124,61 +119,6 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
         else:
             strip = Strip.blank(width, base)
         return strip.adjust_cell_length(width, base)
-
-
-class SearchLine(LineInput):
-    """A line for a regular expression, hidden until it is opened.
-
-    The text applies at once: each change posts Typed. Enter keeps it; Esc clears it or, with
-    `restores`, brings the earlier text back. Both return the focus to where it was.
-    """
-
-    DEFAULT_CSS = """
-    SearchLine { display: none; background: $panel; padding: 0 1; &.-open { display: block; } }
-    """
-
-    @dataclass(eq=False)
-    class Typed(Message):
-        """The text has changed."""
-
-        text: str
-
-    def __init__(
-        self, placeholder: str = "a regular expression", *, restores: bool = False,
-        id: str | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(placeholder=placeholder, compact=True, id=id)
-        self._restores = restores
-        self._initial = ""  # the text when it was opened
-        self._focused_before: Widget | None = None
-
-    def open(self, text: str | None = None) -> None:
-        """Show and focus the line, with this text if given."""
-        if text is not None:
-            self.value = text
-        self._initial = self.value
-        if self.screen.focused is not self:
-            self._focused_before = self.screen.focused
-        self.add_class("-open")
-        self.screen.set_focus(self)  # at once: keys may follow
-
-    @on(Input.Changed)
-    def _changed(self, event: Input.Changed) -> None:
-        event.stop()
-        self.post_message(self.Typed(event.value))
-
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self._close()
-
-    def action_cancel(self) -> None:
-        self.value = self._initial if self._restores else ""
-        self._close()
-
-    def _close(self) -> None:
-        self.remove_class("-open")
-        self.screen.set_focus(self._focused_before)
 
 
 SEARCH_KEY: BindingType = Binding("slash", "search", "Search", show=False)

@@ -18,18 +18,17 @@ from genui.runs.listing import RunSummary, summarise
 from genui.ui import keys, messages
 from genui.ui.keys import Scope
 from genui.ui.messages import ViewName
-from genui.ui.organise import RunOrganiser
-from genui.ui.screens import AppScreen, Command
+from genui.ui.organise import RunOrganiser, run_copyables
+from genui.ui.screens import AppScreen, Command, Copyable
 from genui.ui.terminal import may_animate
 from genui.ui.training import model
 from genui.ui.training.curves import CurveGrid, room_for
 from genui.ui.training.head import BoardHead, waiting_text
 from genui.ui.training.model import Board, ChartRange, SideTab, parse_smoothing, pattern
 from genui.ui.training.panels import RunList, SideColumn
-from genui.ui.training.rows import SearchLine
 from genui.ui.training.steering import Steering
 from genui.ui.watcher import RunView, Watcher
-from genui.ui.widgets.base import FooterLine, HeaderLine, StatusLine
+from genui.ui.widgets.base import FooterLine, HeaderLine, SearchLine, StatusLine
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.dialogs import ValueScreen
 
@@ -490,6 +489,10 @@ class TrainingScreen(AppScreen[Exit]):
     def refused_keys(self) -> frozenset[str]:
         """The ids of the keys that the first run cannot obey now."""
         return frozenset(self.steering.refused_keys("board"))
+
+    def copyables(self) -> list[Copyable]:
+        view = self.board.first
+        return run_copyables(view.summary) if view is not None else []
 
     def action_branch(self) -> None:
         """Start a run from a checkpoint of the first one, with changed settings."""

@@ -18,7 +18,7 @@ from rich.color import Color, ColorType
 from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style as RichStyle
-from textual import events, messages
+from textual import events, messages, on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -704,6 +704,85 @@ class LineInput(Input):
 
     def action_cancel(self) -> None:
         self.post_message(self.Cancelled())
+
+
+class SearchLine(LineInput):
+    """A line for a regular expression, hidden until it is opened.
+
+    The text applies at once: each change posts Typed. Enter keeps it; Esc clears it or, with
+    `restores`, brings the earlier text back. Both return the focus to where it was.
+    """
+
+    DEFAULT_CSS = """
+    SearchLine { display: none; background: $panel; padding: 0 1; &.-open { display: block; } }
+    """
+
+    @dataclass(eq=False)
+    class Typed(Message):
+        """The text has changed."""
+
+        text: str
+
+    def __init__(
+        self, placeholder: str = "a regular expression", *, restores: bool = False,
+        id: str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(placeholder=placeholder, compact=True, id=id)
+        self._restores = restores
+        self._initial = ""  # the text when it was opened
+        self._focused_before: Widget | None = None
+
+    def open(self, text: str | None = None) -> None:
+        """Show and focus the line, with this text if given."""
+        if text is not None:
+            self.value = text
+        self._initial = self.value
+        if self.screen.focused is not self:
+            self._focused_before = self.screen.focused
+        self.add_class("-open")
+        self.screen.set_focus(self)  # at once: keys may follow
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Typed(event.value))
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._close()
+
+    def action_cancel(self) -> None:
+        self.value = self._initial if self._restores else ""
+        self._close()
+
+    def _close(self) -> None:
+        self.remove_class("-open")
+        self.screen.set_focus(self._focused_before)
+
+
+class FindLine(SearchLine):
+    """A line for text to find: Enter, ↓ and ↑ post Stepped, Esc clears it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "step(1)", "Next", show=False),
+        Binding("up,shift+enter", "step(-1)", "Previous", show=False),
+    ]
+
+    @dataclass(eq=False)
+    class Stepped(Message):
+        """Go to the next match, or with -1 to the one before."""
+
+        by: int
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__("text to find · ⏎ next · ↑ previous · esc", id=id)
+
+    async def action_submit(self) -> None:
+        self.action_step(1)
+
+    def action_step(self, by: int) -> None:
+        self.post_message(self.Stepped(by))
 
 
 def escape_newlines(text: str) -> str:

@@ -129,6 +129,27 @@ class ChooseScreen(Window[str | None]):
             self.leave(chosen)
 
 
+class ThemeScreen(ChooseScreen):
+    """Shows the app in each theme as it is chosen. Esc brings the earlier one back."""
+
+    def __init__(self, themes: Sequence[str], current: str) -> None:
+        super().__init__("Theme", [Row(name, name) for name in themes], "keep", "")
+        self._current = current
+
+    def on_mount(self) -> None:
+        self.query_one(RowList).chosen = self._current
+        super().on_mount()
+
+    @on(RowList.Chosen)
+    def _preview(self, event: RowList.Chosen) -> None:
+        if self.is_active:
+            self.app.theme = event.key
+
+    def action_leave(self) -> None:
+        self.app.theme = self._current
+        super().action_leave()
+
+
 # --- One value --------------------------------------------------------------------------------
 
 

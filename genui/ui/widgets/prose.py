@@ -31,6 +31,7 @@ SURPRISE_EDGES = (1.0, 2.5, 4.5, 7.0)
 CLASSES = len(SURPRISE_EDGES) + 1
 PLAIN_TOKEN, PROMPT = CLASSES, CLASSES + 1
 AHEAD, CURSOR = 8, 128
+HIT, HIT_HERE = 256, 512  # only while a line is drawn
 LEVELS = 5
 """The number of levels of attention; the first is almost none."""
 
@@ -382,6 +383,8 @@ class Prose(ScrollView, can_focus=True):
         "prose--cursor",
         "prose--ahead",
         "prose--attended",
+        "prose--hit",
+        "prose--hit-here",
     }
     DEFAULT_CSS = """
     Prose {
@@ -399,6 +402,12 @@ class Prose(ScrollView, can_focus=True):
         & > .prose--cursor { color: $foreground; }
         & > .prose--ahead { color: $text-disabled; }
         & > .prose--attended { color: $accent; }
+        & > .prose--hit { color: $accent; text-style: bold underline; }
+        & > .prose--hit-here {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: bold;
+        }
     }
     """
 
@@ -419,6 +428,9 @@ class Prose(ScrollView, can_focus=True):
         self._drawn_lines = 1
         self._strip_cache: LRUCache[int, Strip] = LRUCache(_CACHED_STRIPS)
         self._looks: dict[int, Style] = {}
+        self._sought = ""
+        self._hits: list[tuple[int, int]] = []  # where it begins and ends in the text
+        self._hit = 0  # the one that was gone to
 
     @property
     def _flow(self) -> Flow:
@@ -460,6 +472,7 @@ class Prose(ScrollView, can_focus=True):
         self._strip_cache.clear()
         self._following = True
         self._drawn_lines = len(self._flow)
+        self._find_hits()
         self._update_size()
         self.refresh()
 
@@ -509,6 +522,7 @@ class Prose(ScrollView, can_focus=True):
 
     def _redraw_from(self, first: int) -> None:
         """Redraw the lines from `first` on, including those that are blank now."""
+        self._find_hits()
         end = max(self._drawn_lines, len(self._flow))
         for line in range(first, end):
             self._strip_cache.discard(line)
@@ -538,6 +552,43 @@ class Prose(ScrollView, can_focus=True):
             return max(len(self._flow), height)
         stride = max(height // 4, 1)
         return height + -(-overflow // stride) * stride
+
+    # --- searching --------------------------------------------------------------------
+
+    def find(self, text: str) -> tuple[int, int]:
+        """Mark where `text` occurs, in any case, and go to the first one from the top of the view.
+
+        Returns its number from 1 and the count; 0 if there is none.
+        """
+        self._sought = text
+        self._find_hits()
+        top = self.scroll_offset.y
+        below = (n for n, (start, _) in enumerate(self._hits) if self._flow.line_at(start) >= top)
+        self._hit = next(below, 0)
+        return self.go_to_hit(0)
+
+    def go_to_hit(self, by: int) -> tuple[int, int]:
+        """Go to the next place, or with -1 to the one before. Returns as `find`."""
+        count = len(self._hits)
+        self._hit = (self._hit + by) % count if count else 0
+        if count:
+            self._show_line(self._flow.line_at(self._hits[self._hit][0]))
+        self._redraw_all()
+        return (self._hit + 1 if count else 0), count
+
+    def _find_hits(self) -> None:
+        """Search again, after a change of the text."""
+        if self._sought or self._hits:
+            matches = re.finditer(re.escape(self._sought), self._flow.text, re.IGNORECASE)
+            self._hits = [match.span() for match in matches] if self._sought else []
+
+    def _flags(self, line: int) -> dict[int, int]:
+        """The flags of the characters of hits on a line."""
+        flags: dict[int, int] = {}
+        for number, (start, end) in enumerate(self._hits):
+            if self._flow.line_at(start) <= line <= self._flow.line_at(end - 1):
+                flags |= dict.fromkeys(range(start, end), HIT_HERE if number == self._hit else HIT)
+        return flags
 
     # --- the cursor and the attention -------------------------------------------------
 
@@ -589,7 +640,10 @@ class Prose(ScrollView, can_focus=True):
         """Scroll to the line of the cursor, no further than necessary."""
         if self._text.cursor is None:
             return
-        line = self._flow.line_at(self._text.token(self._text.cursor)[0])
+        self._show_line(self._flow.line_at(self._text.token(self._text.cursor)[0]))
+
+    def _show_line(self, line: int) -> None:
+        """Scroll to a line, no further than necessary."""
         top, height = self.scroll_offset.y, self.scrollable_size.height
         if not top <= line < top + height:
             y = line if line < top else line - height + 1
@@ -641,10 +695,13 @@ class Prose(ScrollView, can_focus=True):
     def _draw_line(self, line: int) -> Strip:
         looks = self._looks = self._looks or self._styles()
         parts: list[tuple[str, Style]] = []
-        spans = self._flow.spans(line)
+        spans = self._flow.spans(line, self._flags(line))
         for text, mark in spans:
-            look = looks[mark]
-            if look.underline and not mark & CURSOR:
+            look = looks[mark & 255]
+            if mark >= HIT:
+                name = "hit-here" if mark & HIT_HERE else "hit"
+                parts.append((text, self.get_component_rich_style(f"prose--{name}")))
+            elif look.underline and not mark & CURSOR:
                 # Underline the words, not the space between them.
                 bare = look + Style(underline=False)
                 words = _WORDS.findall(text)

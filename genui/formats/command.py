@@ -1,0 +1,121 @@
+"""The shell command that generates a sample again."""
+
+import shlex
+from typing import Any
+
+import msgspec
+
+from genui.base.errors import MisuseError
+from genui.base.schema import settings_of
+from genui.formats import score
+from genui.protocol import (
+    AddNoise,
+    Axis,
+    Denoise,
+    Edit,
+    EditAt,
+    SetPrompt,
+    SetSeed,
+    SetSettings,
+    Settings,
+    Start,
+    WriteText,
+    WriteToken,
+)
+from genui.protocol.registry import Kind
+
+
+def format_command(start: Start, kind: Kind) -> str:
+    """`genui generate …` that generates `start` with a model of that kind.
+
+    Raises MisuseError, one line, for what cannot be typed: a mask, and an image or notes that are
+    in no file.
+    """
+    words = ["genui", "generate", quote(start.model), "--prompt", quote(start.prompt)]
+    words += ["--seed", str(start.seed)]
+    for name, value in _changes(kind.defaults, start.settings):
+        words += [settings_of(type(start.settings))[name].option, quote(value)]
+    words += _init(start, kind)
+    for axis in start.grid:
+        words += ["--grid", quote(_axis(axis))]
+    settings = start.settings
+    for at in start.edits:
+        for edit in _edits(at, settings):
+            words += ["--fork", quote(f"{at.step}:{edit}")]
+        if isinstance(at.edit, SetSettings):
+            settings = at.edit.settings
+    return " ".join(words)
+
+
+def quote(text: str) -> str:
+    """A word of a shell command; control characters as `$'…\\n'`, which bash and zsh read."""
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    special = {"\n": "\\n", "\t": "\\t"}
+    parts = (
+        special.get(char, char if char.isprintable() else f"\\U{ord(char):08x}") for char in escaped
+    )
+    return f"$'{''.join(parts)}'"
+
+
+def _changes(before: Settings, after: Settings) -> list[tuple[str, str]]:
+    """The settings that differ, each with its value as it is typed."""
+    old = msgspec.structs.asdict(before)
+    changes = []
+    for name, value in msgspec.structs.asdict(after).items():
+        if old.get(name) != value:
+            if value is None:
+                raise MisuseError(f"no option gives {name.replace('_', ' ')} its default again")
+            changes.append((name, _value(value)))
+    return changes
+
+
+def _value(value: Any) -> str:
+    return ",".join(map(_value, value)) if isinstance(value, tuple) else str(value)
+
+
+def _init(start: Start, kind: Kind) -> list[str]:
+    """The options of what it starts from."""
+    if start.init is None:
+        return []
+    if not isinstance(start.init, str) or start.init.startswith(score.GIVEN):
+        raise MisuseError("it starts from an image or notes that are in no file: x exports it")
+    if "melody" in kind.options:
+        path, _, voices = start.init.partition(score.VOICES_OF)
+        return ["--melody", quote(path), *(["--voices", quote(voices)] if voices else [])]
+    words = ["--init", quote(start.init)]
+    if start.forward:
+        words.append("--forward")
+    elif start.strength != _STRENGTH:
+        words += ["--strength", str(start.strength)]
+    return words
+
+
+_STRENGTH = next(one.default for one in msgspec.structs.fields(Start) if one.name == "strength")
+
+
+def _axis(axis: Axis) -> str:
+    return f"{axis.name}={('; ' if axis.name == 'caption' else ',').join(axis.values)}"
+
+
+def _edits(at: EditAt, settings: Settings) -> list[str]:
+    """An edit as `--fork` takes it after the step; other settings are one edit each."""
+    edit: Edit = at.edit
+    match edit:
+        case SetSettings(settings=new):
+            return [f"{name}={value}" for name, value in _changes(settings, new)]
+        case SetSeed(seed=seed):
+            return [f"seed={seed}"]
+        case SetPrompt(prompt=prompt):
+            return [f"caption={prompt}"]
+        case WriteText(text=text):
+            return [f"text={text}"]
+        case WriteToken(token=token):
+            return [f"token=#{token}"]
+        case AddNoise(to=to, mask=mask):
+            if mask:
+                raise MisuseError("a part was drawn again with a mask: x exports it")
+            return [f"noise={to}"]
+        case Denoise():
+            return ["denoise"]
