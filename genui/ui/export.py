@@ -52,7 +52,7 @@ class ExportScreen(Window[Path | None]):
         self._finish = finish
         self._formats = {form.key: form for form in formats(trace)}
         self._step = trace.position  # finishing moves the playhead
-        self._on_answer: Callable[[bool], None] | None = None  # set while a question is shown
+        self._answer: Callable[[bool], None] | None = None  # set while a question is shown
         self._incomplete = False  # write even if steps are missing
         self._finishing = False
         self._requested = False  # missing steps have been requested
@@ -122,7 +122,7 @@ class ExportScreen(Window[Path | None]):
 
     def show_fault(self, line: str) -> None:
         """Show a fault, or the current question."""
-        self.query_one(".fault").set_class(self._on_answer is not None, "-asks")
+        self.query_one(".fault").set_class(self._answer is not None, "-asks")
         super().show_fault(clean_line(line))
 
     # --- keys -------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class ExportScreen(Window[Path | None]):
 
     @on(LineInput.Changed)
     def _typed(self) -> None:
-        if self._on_answer is not None:
+        if self._answer is not None:
             self._drop_question()
         elif not self._writing:
             self.show_fault("")
@@ -145,7 +145,7 @@ class ExportScreen(Window[Path | None]):
 
     def action_leave(self) -> None:
         """Drop the question, or close the window."""
-        if self._on_answer is not None:
+        if self._answer is not None:
             self._drop_question()
             return
         if self._finishing:
@@ -155,17 +155,17 @@ class ExportScreen(Window[Path | None]):
     def _ask(self, question: str, then: Callable[[bool], None]) -> None:
         """Ask below the file name; the list gets the focus, so that y and n are not typed."""
         self.query_one(RowList).focus()
-        self._on_answer = then
+        self._answer = then
         self.show_fault(question)
 
     def _drop_question(self) -> None:
-        if self._on_answer is not None:
-            self._on_answer = None
+        if self._answer is not None:
+            self._answer = None
             self.show_fault("")
 
     def action_answer(self, yes: bool) -> None:
         """Answer the question."""
-        then = self._on_answer
+        then = self._answer
         if then is not None:
             self._drop_question()
             then(yes)
@@ -174,7 +174,7 @@ class ExportScreen(Window[Path | None]):
         """Check, ask if needed, and write."""
         if self._writing or self._finishing:
             return
-        if self._on_answer is not None:
+        if self._answer is not None:
             return  # Enter is not an answer: pressed twice it would overwrite a file
         if self.missing and not self._incomplete:
             trace = self._trace

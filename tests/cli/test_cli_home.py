@@ -37,7 +37,7 @@ sys.modules["genui.ui.app"] = app
 from genui.cli import home, main
 home.has_terminal = lambda: True
 assert main.main([]) == 0
-heavy = {"torch", "textual", "numpy", "msgspec", "rich", "argparse", "PIL"} & set(sys.modules)
+heavy = {"torch", "textual", "numpy", "rich", "argparse", "PIL"} & set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)

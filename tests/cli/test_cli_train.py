@@ -274,9 +274,7 @@ def test_what_cannot_start_leaves_no_run(
     assert main(["train", "emoji"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.endswith(
-        "genui: GENUI_EMOJI_FONT=/no/such.ttf: no such file; name a NotoColorEmoji.ttf\n"
-    )
+    assert err.endswith("genui: emoji_font /no/such.ttf: no such file; name a NotoColorEmoji.ttf\n")
     assert main(["train", "emoji", "--dry-run", "--json"]) == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert "no such file" in json.loads(line)["fault"]

@@ -27,4 +27,4 @@ def test_the_default_recipe_can_start_without_a_download() -> None:
 def test_what_cannot_start_has_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENUI_EMOJI_FONT", "/no/such.ttf")
     (plan,) = estimate(RECIPES["emoji"])
-    assert plan.fault == "GENUI_EMOJI_FONT=/no/such.ttf: no such file; name a NotoColorEmoji.ttf"
+    assert plan.fault == "emoji_font /no/such.ttf: no such file; name a NotoColorEmoji.ttf"

@@ -26,9 +26,9 @@ def colours(output: bytes) -> set[str]:
 def seen(**env: str) -> bytes:
     """What the app sends from its opening, through another pane and its help, to its end."""
     with Terminal(env=env) as terminal:
-        terminal.until(lambda text: " Models " in text and "open  / filter" in text)
+        terminal.until(lambda text: " Models " in text and "⏎ open" in text)
         terminal.press("\t")
-        terminal.until(lambda text: "pause/resume" in text)
+        terminal.until(lambda text: "┏━ Training" in text)
         terminal.press("?")
         terminal.until(lambda text: "Keys of Training" in text)
         terminal.press("\x1b")
