@@ -49,6 +49,20 @@ def clock(seconds: float) -> str:
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
 
 
+def about(seconds: float) -> str:
+    """A rounded duration: `40 s`, `3 min`, `2.5 h`, `6 h`, `2 d`."""
+    if seconds < 57.5:
+        return f"{max(5 * round(seconds / 5), 5)} s"
+    for unit, length, most in (("min", 60, 90), ("h", 3600, 36), ("d", 86400, math.inf)):
+        amount = seconds / length
+        if amount < most:
+            halves = round(2 * amount) / 2
+            return (
+                f"{halves:g} {unit}" if unit == "h" and amount < 4.75 else f"{amount:,.0f} {unit}"
+            )
+    return "–"
+
+
 def size(octets: float) -> str:
     """Bytes with a binary prefix: `512 B`, `2.0 KB`, `19 MB`."""
     for unit in ("B", "KB", "MB", "GB"):

@@ -79,6 +79,22 @@ def clean_line(text: str, width: int | None = None) -> str:
     return set_cell_size(line, max(width - 1, 0)).rstrip() + ELLIPSIS if width > 0 else ""
 
 
+def shorten_middle(text: str, width: int) -> str:
+    """`text` as one line of at most `width` terminal cells; a longer one as `plays-20…5-a`."""
+    from rich.cells import cell_len, set_cell_size
+
+    line = clean_line(text)
+    if cell_len(line) <= width:
+        return line
+    if width < 1:
+        return ""
+    at = len(line)
+    while cell_len(line[at - 1 :]) <= (width - 1) // 2:
+        at -= 1
+    begin = width - 1 - cell_len(line[at:])
+    return set_cell_size(line, begin).rstrip() + ELLIPSIS + line[at:].lstrip()
+
+
 # --- Values from text -------------------------------------------------------------------------
 
 

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import log10
+from types import MappingProxyType
 
 import numpy as np
 from rich.cells import cell_len
 
 from genui.base.numbers import value as format_value
-from genui.base.text import clean_line
+from genui.base.text import shorten_middle
 from genui.render.axis import (
     Tick,
     choose_log_ticks,
@@ -31,6 +32,7 @@ from genui.render.series import (
     Columns,
     Fault,
     Kind,
+    Look,
     Smoother,
     Trace,
     View,
@@ -38,6 +40,7 @@ from genui.render.series import (
     choose_window,
     compute_envelope,
     find_nearest,
+    find_only_value,
     list_lines,
     measure_extent,
     sort_points,
@@ -95,25 +98,37 @@ _NO_FAULT = Fault(0)
 REWRITTEN = "↺"
 
 _SIGNS = "◆●■◇○□★"
-_RULE = "━"
+_RULE, _DASH = "━", "╌"
+_POINT, _ONLY_POINT = "+", "•"  # where a series without a sign has few points, or one
 _SEPARATORS = "/-_. "
 _WORDS = re.compile(rf"[^{_SEPARATORS}]+|[{_SEPARATORS}]")
 _WIDEST_NAME, _NARROWEST_NAME = 32, 3  # cells
+_LONGEST_NAME = 200
 
 
-def choose_sign(index: int, kind: Kind) -> str:
-    """Choose the sign of series number `index`; the first plain line has none."""
-    if kind == "marks":
-        return _SIGNS[max(index - 1, 0) % len(_SIGNS)]
-    return _SIGNS[(index - 1) % len(_SIGNS)] if index % SERIES_LOOKS else ""
+def choose_sign(hue: int, kind: Kind = "line") -> str:
+    """Choose the sign of the series of a hue; a line of the first has none."""
+    if hue % SERIES_LOOKS:
+        return _SIGNS[(hue - 1) % len(_SIGNS)]
+    return _POINT if kind == "marks" else ""
 
 
-def choose_style(index: int) -> str:
-    return f"series-{index % SERIES_LOOKS + 1}"
+def choose_style(hue: int) -> str:
+    return f"series-{hue % SERIES_LOOKS + 1}"
 
 
-def choose_raw_style(index: int) -> str:
-    return f"raw-{index % SERIES_LOOKS + 1}"
+def choose_raw_style(hue: int) -> str:
+    return f"raw-{hue % SERIES_LOOKS + 1}"
+
+
+def legend_key(look: Look, kind: Kind) -> str:
+    """The line and sign of a series, as they stand before its name: `━`, `◆`, `╌+`, `╌◆`."""
+    sign = choose_sign(look.hue, kind)
+    return f"{_DASH}{sign}" if look.dashed else sign or _RULE
+
+
+def _list_looks(traces: Sequence[Trace]) -> list[Look]:
+    return [trace.look or Look(index) for index, trace in enumerate(traces)]
 
 
 def build_legend(
@@ -127,16 +142,16 @@ def build_legend(
     """Build the legend: each series with its sign, name and value from `readings`, then the marks.
 
     If it is wider than `width` cells it is shortened in this order: the words around names, the
-    words that all names share, the values, the names themselves.
+    words that all names share, the values, the middle of names, the names.
     """
-    names = [clean_line(trace.name, _WIDEST_NAME) for trace in traces]
+    names = [shorten_middle(trace.name, _WIDEST_NAME) for trace in traces]
     parts = _build_parts(traces, names, faults, rewritten, readings)
     if width is None or _measure_width(parts) <= width:
         return parts
     parts = _build_parts(traces, names, faults, rewritten, readings, brief=True)
     if _measure_width(parts) <= width:
         return parts
-    names = strip_shared_words([clean_line(trace.name) for trace in traces])
+    names = strip_shared_words([shorten_middle(trace.name, _LONGEST_NAME) for trace in traces])
     sizes = [cell_len(name) for name in names]
     for values in (readings, None):
         parts = _build_parts(traces, names, faults, rewritten, values, brief=True)
@@ -144,8 +159,11 @@ def build_legend(
         if room >= sum(min(size, _NARROWEST_NAME) for size in sizes):
             break
     widest = _fit_names(sizes, room)
-    names = [clean_line(name, widest) for name in names]
-    return _build_parts(traces, names, faults, rewritten, values, brief=True)
+    names = [shorten_middle(name, widest) for name in names]
+    parts = _build_parts(traces, names, faults, rewritten, values, brief=True)
+    if _measure_width(parts) <= width:
+        return parts
+    return _build_parts(traces, [""] * len(traces), faults, rewritten, values, brief=True)
 
 
 def explain_marks(faults: Fault, *, rewritten: bool = False) -> str:
@@ -172,15 +190,16 @@ def _build_parts(
     brief: bool = False,
 ) -> list[Part]:
     parts: list[Part] = []
-    for index, (trace, name) in enumerate(zip(traces, names, strict=True)):
+    for look, trace, name in zip(_list_looks(traces), traces, names, strict=True):
         if parts:
             parts.append(("  ", "label"))
-        parts.append((f"{choose_sign(index, trace.kind) or _RULE} {name}", choose_style(index)))
+        key = legend_key(look, trace.kind)
+        parts.append((f"{key} {name}" if name else key, choose_style(look.hue)))
         if readings is not None:
             known = trace.name in readings
             parts.append((f" {format_value(readings[trace.name])}" if known else " –", "reading"))
         elif trace.smoothed is not None and not brief:
-            parts += [(" ", "label"), ("⠒", choose_raw_style(index)), (" raw", "label")]
+            parts += [(" ", "label"), ("⠒", choose_raw_style(look.hue)), (" raw", "label")]
     for fault, sign in FAULT_SIGNS.items():
         if fault in faults:
             parts += [("  ", "label"), (f"{sign} {_FAULT_WORDS[fault]}", "fault")]
@@ -216,6 +235,7 @@ _LEGEND_HEIGHT, _AXIS_HEIGHT = 7, 4  # rows from which a chart has a legend, and
 _MIN_COLS = 4
 _ROWS_PER_TICK, _COLS_PER_TICK = 2, 10
 _COLS_PER_SIGN, _COLS_PER_POINT = 12, 3
+_DASH_ON, _DASH_OFF = 4, 2  # columns of dots
 _SIGN_SHIFT = 5  # columns between the signs of two series, so that they rarely coincide
 
 
@@ -240,6 +260,7 @@ class _Layer:
     top: np.ndarray  # float64 [cols * 2]
     bottom: np.ndarray
     faint: bool = False
+    dashed: bool = False
 
 
 def draw_chart(
@@ -270,9 +291,7 @@ def draw_chart(
     if rows < 1 or width < _MIN_COLS:
         return None
     span = within or choose_window(with_points, log_y)
-    value_ticks = (choose_log_ticks if span.log_y else choose_ticks)(
-        span.low, span.high, max(rows // _ROWS_PER_TICK, 1)
-    )
+    value_ticks = _choose_value_ticks(with_points, span, rows)
     label_width = max(cell_len(tick.label) for tick in value_ticks)
     cols = width - label_width - 2
     if cols < _MIN_COLS:
@@ -282,7 +301,8 @@ def draw_chart(
     layers = _build_layers(traces, frame)
     canvas = Canvas(cols, rows)
     for number, layer in enumerate(layers):
-        canvas.spans(layer.top, layer.bottom, number, faint=layer.faint)
+        top, bottom = _dash(layer) if layer.dashed else (layer.top, layer.bottom)
+        canvas.spans(top, bottom, number, faint=layer.faint)
     styles = [layer.style for layer in layers]
     _put_signs(canvas, frame, traces, [layer for layer in layers if not layer.faint], styles)
     faults = np.bitwise_or.reduce([layer.columns.faults for layer in layers])
@@ -303,23 +323,43 @@ def draw_chart(
         lines.append(_cut_parts([(" " * frame.left, "label"), *parts], width))
     lines += _build_plot_rows(canvas, styles, frame, value_ticks)
     if axis_rows:
-        lines += _build_x_axis(frame, unit, overlaps, cursor)
+        first, last = measure_extent(with_points)
+        only = first if first == last else None
+        lines += _build_x_axis(frame, unit, overlaps, cursor, only)
     caption = _write_caption(layers, frame, unit)
     if not legend_rows and (visible or overlaps):
-        caption += f" · {explain_marks(visible, rewritten=bool(overlaps))}"
+        marks = explain_marks(visible, rewritten=bool(overlaps))
+        caption = f"{caption} · {marks}" if caption else marks
     return Chart(lines, caption, frame)
+
+
+def _choose_value_ticks(traces: Sequence[Trace], span: Window, rows: int) -> list[Tick]:
+    """Choose the ticks of the values; the value alone if all are equal, which have no range."""
+    only = find_only_value(traces)
+    if only is not None and (only > 0 or not span.log_y):
+        return [Tick(log10(only) if span.log_y else only, format_value(only))]
+    choose = choose_log_ticks if span.log_y else choose_ticks
+    return choose(span.low, span.high, max(rows // _ROWS_PER_TICK, 1))
 
 
 def _build_layers(traces: Sequence[Trace], frame: Frame) -> list[_Layer]:
     """Build the layers from back to front: faint ones, then lines in the order of the series."""
     faint, strong = [], []
-    for index, trace in enumerate(traces):
+    for look, trace in zip(_list_looks(traces), traces, strict=True):
         points = trace.steps, trace.values
         if trace.smoothed is not None:
-            faint.append(_build_layer(*points, choose_raw_style(index), frame, faint=True))
+            faint.append(_build_layer(*points, choose_raw_style(look.hue), frame, faint=True))
             points = trace.smoothed
-        strong.append(_build_layer(*points, choose_style(index), frame))
+        layer = _build_layer(*points, choose_style(look.hue), frame)
+        strong.append(replace(layer, dashed=look.dashed))
     return faint + strong
+
+
+def _dash(layer: _Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Return the top and bottom of a dashed line: gaps at fixed columns, none in a steep part."""
+    gap = np.arange(len(layer.top)) % (_DASH_ON + _DASH_OFF) >= _DASH_ON
+    gap &= layer.bottom - layer.top < DOTS_DOWN
+    return np.where(gap, np.nan, layer.top), np.where(gap, np.nan, layer.bottom)
 
 
 def _build_layer(
@@ -340,8 +380,11 @@ def _put_signs(
     styles: list[str],
 ) -> None:
     """Put the signs on lines: at every point of series with few marks, else at fixed columns."""
-    for index, (trace, layer) in enumerate(zip(traces, layers, strict=True)):
-        sign = choose_sign(index, trace.kind)
+    looks = _list_looks(traces)
+    for index, (look, trace, layer) in enumerate(zip(looks, traces, layers, strict=True)):
+        sign = choose_sign(look.hue, trace.kind)
+        if not sign and len(trace.steps) == 1:
+            sign = _ONLY_POINT  # a single dot would hardly be seen
         if not sign:
             continue
         # The dot row of the line in each column of cells.
@@ -396,15 +439,25 @@ def _add_place(parts: list[Part], at: str, width: int) -> list[Part]:
 
 
 def _build_x_axis(
-    frame: Frame, unit: str, overlaps: Sequence[tuple[float, float]], cursor: float | None
+    frame: Frame,
+    unit: str,
+    overlaps: Sequence[tuple[float, float]],
+    cursor: float | None,
+    only: float | None,
 ) -> list[list[Part]]:
-    """Build the axis line with overlaps and cursor, and the line of labels below it."""
+    """Build the axis line with overlaps and cursor, and the line of labels below it.
+
+    `only` is the x of all points, if it is the same: the only label.
+    """
     rule: list[Part] = [("─", "axis")] * frame.cols
     labels = [" "] * (frame.cols + 1)
     span = frame.window
     start, end = (log10(span.start), log10(span.end)) if span.log_x else (span.start, span.end)
     free = 0
-    for tick in choose_x_ticks(start, end, max(frame.cols // _COLS_PER_TICK, 1), unit, span.log_x):
+    ticks = choose_x_ticks(start, end, max(frame.cols // _COLS_PER_TICK, 1), unit, span.log_x)
+    if only is not None and span.start <= only <= span.end:
+        ticks = [Tick(log10(only) if span.log_x else only, format_place(only, unit))]
+    for tick in ticks:
         share = (tick.position - start) / (end - start)
         col = min(max(int(share * frame.cols), 0), frame.cols - 1)
         size = len(tick.label)
@@ -441,11 +494,13 @@ def _cut_parts(parts: list[Part], width: int) -> list[Part]:
 def _write_caption(layers: Sequence[_Layer], frame: Frame, unit: str) -> str:
     """Say what a column of cells stands for, and whether a column of dots has several points."""
     span = frame.window
+    most = max(layer.columns.most for layer in layers)
+    if unit == "step" and not span.log_x and span.end - span.start < frame.cols and most:
+        return ""  # a column is less than a step: all points are seen
     if span.log_x:
         column = f"× {frame.x_at(1 / frame.cols) / span.start:.3g}"
     else:
         column = format_amount((span.end - span.start) / frame.cols, unit)
-    most = max(layer.columns.most for layer in layers)
     how = "min–max" if most > 1 else "every point" if most else "no points here"
     return f"1 column = {column}, {how}"
 
@@ -468,6 +523,13 @@ class ChartOptions:
     readout: bool = False  # whether the legend has the values at the cursor
 
 
+def _look(values: tuple[int, bool] | None) -> Look | None:
+    return Look(*values) if values is not None else None
+
+
+_NO_LOOKS: Mapping[str, tuple[int, bool]] = MappingProxyType({})
+
+
 class Curves:
     """Series with their moving averages and the last window, which the next drawing reuses."""
 
@@ -481,13 +543,16 @@ class Curves:
         self,
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
         kinds: Mapping[str, Kind],
+        looks: Mapping[str, tuple[int, bool]] = _NO_LOOKS,
     ) -> None:
-        """Replace the series: name → (x [N], values [N])."""
+        """Replace the series: name → (x [N], values [N]); those without a look get a hue each."""
         if not series:
             self._window = None
         self._smoothers = {name: one for name, one in self._smoothers.items() if name in series}
         self.traces = [
-            sort_points(name, x, values, kinds.get(name, "line"))
+            replace(
+                sort_points(name, x, values, kinds.get(name, "line")), look=_look(looks.get(name))
+            )
             for name, (x, values) in series.items()
         ]
 

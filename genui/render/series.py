@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,13 @@ class Fault(IntFlag):
 Kind = Literal["line", "smoothed", "marks"]
 
 
+class Look(NamedTuple):
+    """How a series differs from others: one hue and sign for a run, dashes for held-out data."""
+
+    hue: int
+    dashed: bool = False
+
+
 @dataclass(frozen=True)
 class Trace:
     """A named series. `smoothed` is (x, averages), drawn over the faint raw values."""
@@ -36,6 +43,7 @@ class Trace:
     values: np.ndarray  # float64 [N]
     kind: Kind = "line"
     smoothed: tuple[np.ndarray, np.ndarray] | None = None  # float64 [M] each, x ascending
+    look: Look | None = None  # by default a hue for each series, in order
 
 
 # --- The window: the range of x and values that a chart shows ---------------------------------
@@ -495,6 +503,15 @@ def _solve_recurrence(factors: Floats, terms: Floats, start: float) -> Floats:
 # --- Points in order, and lines ---------------------------------------------------------------
 
 _MAX_X = 1e300  # points beyond it are left out: distances would overflow
+
+
+def find_only_value(series: Sequence[Trace]) -> float | None:
+    """Return the value of all points, if it is the same and finite."""
+    values = {float(one.values[0]) for one in series}
+    only = values.pop()
+    if values or not math.isfinite(only) or any((one.values != only).any() for one in series):
+        return None
+    return only
 
 
 def sort_points(name: str, x: np.ndarray, values: np.ndarray, kind: Kind) -> Trace:

@@ -100,6 +100,7 @@ GC_THRESHOLDS = 2_000, 10_000, 10_000
 GC_INTERVAL = 1.0  # seconds between collections of generation 1, while no key is handled
 MAX_GC_DELAY = 60  # collections of generation 0 until keys no longer delay generation 1
 FULL_GC_INTERVAL, FULL_GC_PAUSE = 60.0, 5.0  # seconds between full collections, and after a key
+MIN_TRAFFIC = 50  # KB/s; less is not shown
 TRAFFIC_PERIOD = 1.0  # seconds over which the bytes to the terminal are counted
 
 
@@ -309,7 +310,8 @@ class Shell(LifecycleGuard, App[None]):
             return
         kilobytes = round((driver.bytes_written - self._bytes) / TRAFFIC_PERIOD / 1024)
         self._bytes = driver.bytes_written
-        self.front.traffic = f"{numbers.count(kilobytes)} KB/s"
+        busy = kilobytes >= MIN_TRAFFIC
+        self.front.traffic = f"↑ {numbers.count(kilobytes)} KB/s to terminal" if busy else ""
         self.front.update_bars()
 
     @on(messages.HintSeen)

@@ -62,7 +62,7 @@ class ModelsPane(Pane, can_focus=False):
         self._show_details = False  # on the card
 
     def compose(self) -> ComposeResult:
-        yield LineInput(placeholder="a regular expression", compact=True)
+        yield LineInput(placeholder="type to filter", compact=True)
         yield Static(classes="fault", markup=False)
         yield RowList(id="rows", empty="reading …")
         with VerticalScroll(classes="card", can_focus=False):
@@ -298,7 +298,7 @@ def tab_of(pane: PaneName) -> PaneName:
 # --- The Training pane ------------------------------------------------------------------------
 
 RETRY_DELAY = 0.1  # seconds until a view is drawn, if the terminal is busy
-NO_TRAINING = "No training yet: press n to start one"
+NO_TRAINING = "No runs yet. Press n to start one."
 
 CURVES = {
     "loss": "train",
@@ -309,6 +309,12 @@ CURVES = {
 """The metrics in the chart and their labels in the legend."""
 KEYS_WITHOUT_RUN = ("training.zoom", "training.log")
 STYLES: "Mapping[str, Kind]" = {"val": "marks"}
+LOOKS = {
+    "train": (0, False),
+    "val": (0, True),
+    "generator": (0, False),
+    "discriminator": (1, False),
+}
 
 
 class TrainingPane(Pane):
@@ -330,7 +336,7 @@ class TrainingPane(Pane):
             yield Line(classes="stats")
         with Horizontal(classes="body"):
             with Vertical(classes="curves"), Vertical(classes="box loss"):
-                yield Curve(NO_TRAINING, legend=False)
+                yield Curve(NO_TRAINING)
             with Vertical(classes="side"):
                 yield SamplesPanel()
 
@@ -410,7 +416,8 @@ class TrainingPane(Pane):
             label: view.series[key][:2] for key, label in CURVES.items() if key in view.series
         }
         if points:
-            curve.set_series(points, {label: STYLES.get(label, "smoothed") for label in points})
+            kinds: dict[str, Kind] = {label: STYLES.get(label, "smoothed") for label in points}
+            curve.set_series(points, kinds, LOOKS)
         else:
             curve.clear(waiting_text(view))
 

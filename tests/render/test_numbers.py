@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from genui.base import numbers
@@ -48,3 +50,14 @@ def test_times_read_as_a_clock(seconds: float, text: str) -> None:
 )
 def test_sizes_have_binary_prefixes(octets: float, text: str) -> None:
     assert numbers.size(octets) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (2, "5 s"), (41, "40 s"), (58, "1 min"), (252, "4 min"), (5000, "83 min"),
+        (8000, "2 h"), (9000, "2.5 h"), (21_152, "6 h"), (200_000, "2 d"), (math.inf, "–"),
+    ],
+)  # fmt: skip
+def test_a_rounded_duration(seconds: float, text: str) -> None:
+    assert numbers.about(seconds) == text

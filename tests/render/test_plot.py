@@ -52,6 +52,26 @@ def test_series_have_a_sign_each_beside_their_colour() -> None:
     assert "●" in drawn
 
 
+def test_what_has_no_range_yet_has_no_axis_but_its_value() -> None:
+    one = Trace("loss", np.array([7.0]), np.array([5.4321]))
+    lines = texts(draw_chart([one], 60, 12, with_legend=False))
+    assert [line.split("┤")[0].strip() for line in lines if "┤" in line] == ["5.432"]
+    assert lines[-1].split() == ["step", "7"]
+    assert "•" in "".join(lines)
+    constant = Trace("lr", STEPS, np.full(1000, 3e-4))
+    for log_y in (False, True):
+        lines = texts(draw_chart([constant], 60, 12, log_y=log_y, with_legend=False))
+        assert [line.split("┤")[0].strip() for line in lines if "┤" in line] == ["3.00e-04"]
+        assert len(lines[-1].split()) > 2
+
+
+def test_a_column_below_one_step_is_not_explained() -> None:
+    few = Trace("loss", STEPS[:20], falling(STEPS[:20]))
+    drawn = draw_chart([few], 80, 12)
+    assert drawn is not None
+    assert drawn.caption == ""
+
+
 def test_a_spike_is_drawn_however_long_the_series() -> None:
     values = np.zeros(100_000)
     values[51_234] = 1.0

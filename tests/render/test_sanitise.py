@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from genui.base.text import clean, clean_line, escape_json
+from genui.base.text import clean, clean_line, escape_json, shorten_middle
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,14 @@ def test_a_line_is_folded_and_cut_with_an_ellipsis() -> None:
     assert clean_line("abcdef", 4) == "abc…"
     assert clean_line("abcd", 4) == "abcd"
     assert cell_len(clean_line("日本語テキスト", 6)) <= 6
+
+
+@pytest.mark.parametrize("width", range(9))
+def test_the_middle_of_a_long_name_is_left_out(width: int) -> None:
+    for name in ("plays-20261125-a", "日本語テキスト"):
+        assert cell_len(shorten_middle(name, width)) <= width
+    assert shorten_middle("plays-20261125-a", 8) == "play…5-a"
+    assert shorten_middle("plays\x1b[31m", 8) == "plays"
 
 
 @given(st.dictionaries(st.text(), st.text()))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from genui.render.chart import Part, build_legend, choose_sign, strip_shared_words
-from genui.render.series import Fault, Trace
+from genui.render.chart import Part, build_legend, choose_sign, draw_chart, strip_shared_words
+from genui.render.series import Fault, Look, Trace
 
 STEPS = np.arange(3)
 
@@ -17,7 +17,7 @@ def text(parts: list[Part]) -> str:
 
 
 def test_eight_series_have_eight_signs() -> None:
-    assert len({choose_sign(index, "line") for index in range(8)}) == 8
+    assert len({choose_sign(hue) for hue in range(8)}) == 8
 
 
 def test_a_legend_names_signs_faults_and_what_was_rewritten() -> None:
@@ -27,6 +27,36 @@ def test_a_legend_names_signs_faults_and_what_was_rewritten() -> None:
 
 def test_a_legend_tells_values() -> None:
     assert text(build_legend(runs("a", "b"), readings={"a": 1.7123})) == "━ a 1.712  ◆ b –"
+
+
+def test_a_run_has_one_hue_and_its_held_out_data_are_dashed() -> None:
+    x = np.arange(400.0)
+    traces = [
+        Trace("mine", x, np.full(400, 1.0), look=Look(0)),
+        Trace("mine val", x[::50], np.full(8, 2.0), "marks", look=Look(0, dashed=True)),
+        Trace("icons", x, np.full(400, 3.0), look=Look(1)),
+        Trace("icons val", x, np.full(400, 4.0), look=Look(1, dashed=True)),
+    ]
+    legend = build_legend(traces)
+    assert text(legend) == "━ mine  ╌+ mine val  ◆ icons  ╌◆ icons val"
+    assert [style for _, style in legend if style != "label"] == [
+        *("series-1", "series-1", "series-2", "series-2")
+    ]
+    chart = draw_chart(traces, 80, 30, with_legend=False)
+    assert chart is not None
+    gaps = {}  # of each line, in the cells between its signs
+    for value, line in ((frame_row, chart.lines[frame_row]) for frame_row in range(28)):
+        dots = "".join(part for part, style in line if style.startswith("series"))
+        if dots:
+            gaps[value] = sum("\u2800" < char <= "\u28ff" for char in dots)
+    solid, dashed = sorted(gaps.values())[2:], sorted(gaps.values())[:2]
+    assert len(gaps) == 4
+    assert max(dashed) < min(solid)
+
+
+@pytest.mark.parametrize("width", [4, 8, 11])
+def test_a_legend_without_room_for_names_has_the_signs(width: int) -> None:
+    assert text(build_legend(runs("first", "second", "third"), width=width)) == "━  ◆  ●"
 
 
 @pytest.mark.parametrize("width", [24, 30, 40, 60])

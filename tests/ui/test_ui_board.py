@@ -18,7 +18,14 @@ async def test_a_run_is_shown_with_all_its_curves(open_watch: Opener) -> None:
         screen = seen(pilot)
         for text in (
             *("plays  ○ stopped", "1,240/4,000", "31 %", "train ", "val ", "last written"),
-            *("loss  ━ train", "◆ val", "grad_norm", "lr  0.0030", "3 curves", "1 column ="),
+            *(
+                "loss  ━ train",
+                "╌+ val",
+                "grad_norm",
+                "lr (learning rate)  0.0030",
+                "3 curves",
+                "1 column =",
+            ),
         ):
             assert text in screen
         assert "1 Home" not in screen
@@ -30,24 +37,24 @@ async def test_the_main_app_goes_there_and_back_by_digits(shipped, open_app: Ope
     async with open_app() as pilot:
         await until_seen(pilot, "1,240")
         await pilot.press("4")
-        await until_seen(pilot, "◆ val")
+        await until_seen(pilot, "╌+ val")
         assert "1 Home" in seen(pilot)
         await pilot.press("3")
         await until(pilot, lambda: home_of(pilot).board is None)
         assert home_of(pilot).current == "canvas"
         await pilot.press("4")
-        await until_seen(pilot, "◆ val")
+        await until_seen(pilot, "╌+ val")
         await pilot.press("escape")
         await until_seen(pilot, "Models")
         assert home_of(pilot).view == "home"
         await pilot.press("tab", "tab", "enter")  # from canvas round to training
-        await until_seen(pilot, "◆ val")
+        await until_seen(pilot, "╌+ val")
 
 
 async def test_without_a_run_it_says_what_to_press(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("4")
-        await until_seen(pilot, "No training yet: press 1, then n to start one")
+        await until_seen(pilot, "No runs yet. Press 1, then n to start one.")
         await pilot.press("plus", "left", "home", "s", "p", "enter", "f", "0", "o", "t", "comma")
         await pilot.press("space", "c", "r", "e", "n", "w", "g", "u", "right_square_bracket")
         await pilot.press("o", "1")
@@ -115,10 +122,10 @@ async def test_the_cursor_reads_values_in_every_curve(open_watch: Opener) -> Non
     run.metrics.write_text("")
     log(run, *({"step": step, "loss": 100 - step, "lr": step / 8} for step in range(101)))
     async with open_watch() as pilot:
-        await until_seen(pilot, "lr  12.50")  # the newest
+        await until_seen(pilot, "lr (learning rate)  12.50")  # the newest
         await pilot.press("home")
         await until_seen(pilot, "cursor step 0")
-        assert "lr  0 " in seen(pilot)
+        assert "lr (learning rate)  0 " in seen(pilot)
         assert "loss  100.0" in seen(pilot)
         for keys, ten in ((("right", "l"), False), (("shift+right",), True), (("L",), True)):
             before = board_of(pilot).board.state.cursor or 0.0

@@ -92,7 +92,7 @@ async def test_everything_is_as_it_was_in_the_next_app(open_watch: Opener) -> No
         left = board_of(pilot).board.state
     async with open_watch(key="here") as pilot:
         assert board_of(pilot).board.state == left
-        await until_seen(pilot, "lr  ━ new 0.5000  ◆ old 0.5000")
+        await until_seen(pilot, "lr (learning rate)  ━ new 0.5000  ◆ old 0.5000")
         assert left.alone
         assert left.cursor is not None
         assert left.view is not None

@@ -84,7 +84,7 @@ async def test_keys_about_curves_say_that_there_are_none(open_watch: Opener) -> 
             await pilot.press("escape")
         assert not board_of(pilot).board.state.alone
         await pilot.press("slash")
-        await until_seen(pilot, "match a regular expression")
+        await until_seen(pilot, "type to filter metrics")
 
 
 async def test_values_of_too_many_metrics_are_said_to_be_left_out(

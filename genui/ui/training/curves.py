@@ -17,8 +17,8 @@ from textual.message import Message
 from textual.style import Style
 
 from genui.base import numbers
-from genui.base.text import clean_line
-from genui.render.chart import choose_sign, choose_style
+from genui.base.text import clean_line, shorten_middle
+from genui.render.chart import choose_style, legend_key
 from genui.ui.training.model import (
     Plot,
     SeriesLine,
@@ -30,6 +30,8 @@ from genui.ui.widgets.base import BORDER_RULES, Framed, LifecycleGuard, set_bord
 from genui.ui.widgets.curve import Curve
 
 PIN = "★"
+ENDS = 2  # cells of the width that a title cannot have
+MIN_NAME = 8  # cells of a metric's name in a title
 MAX_DELAY = 2.0  # seconds after which a curve is redrawn though few points are new
 
 
@@ -96,7 +98,11 @@ class Cell(LifecycleGuard, Framed, Vertical):
         for name, value in curve_settings(state).items():
             setattr(curve, name, value)
         # A series that has grown has new arrays.
-        sources = (plot, state.axis, [(line.label, line.kind, id(line.points)) for line in lines])
+        sources = (
+            plot,
+            state.axis,
+            [(line.label, line.kind, line.look, id(line.points)) for line in lines],
+        )
         changed = sources != self._sources
         self.plot, self._lines, self._sources = plot, lines, sources
         if changed:
@@ -142,9 +148,9 @@ class Cell(LifecycleGuard, Framed, Vertical):
             self.styles.set_rule(rule, styles.get_rule(rule) if self.chosen else None)
         self.refresh()
 
-    def series_style(self, index: int) -> Style:
-        """The colour of a series by its number."""
-        style = self.curve.get_visual_style(f"curve--{choose_style(index)}")
+    def series_style(self, hue: int) -> Style:
+        """The colour of a run by its number."""
+        style = self.curve.get_visual_style(f"curve--{choose_style(hue)}")
         return Style(foreground=style.foreground)
 
     def _update_colours(self) -> None:
@@ -157,38 +163,66 @@ class Cell(LifecycleGuard, Framed, Vertical):
         self._title_args = state, runs
         if self.plot is None:
             return
-        title = self._title(state)
-        forms = [(False, " ")]
-        if runs > 1 and len(self._lines) == runs * len(self.plot.metrics):
-            forms += [(True, "  "), (True, " ")]  # without names: the head has the runs' signs
-        for short, gap in forms:
-            if title.cell_length > self.size.width - 4:
-                title = self._title(state, short, gap)
+        name = clean_line(self.plot.key, 60)
+        units = {line.unit for line in self._lines}
+        unit = units.pop() if len(units) == 1 else ""
+        room = self.size.width - ENDS
+        title = self._title(state, runs, name, unit)
+        # Without names if there is no room: the head has the runs' signs.
+        forms = ((False, "", " "), (True, unit, "  "), (True, unit, " "), (True, "", " "))
+        for short, its_unit, gap in forms:
+            if title.cell_length > room > 0:
+                title = self._title(state, runs, name, its_unit, short, gap)
+        if title.cell_length > room > 0:
+            name = shorten_middle(name, max(len(name) - (title.cell_length - room), MIN_NAME))
+            title = self._title(state, runs, name, "", True, " ")
         set_border(self, title=title)
 
-    def _title(self, state: ViewState, short: bool = False, gap: str = "  ") -> Content:
+    def _title(
+        self,
+        state: ViewState,
+        runs: int,
+        name: str,
+        unit: str,
+        short: bool = False,
+        gap: str = "  ",
+    ) -> Content:
         assert self.plot is not None
-        name = clean_line(self.plot.key, 60)
         parts: list[str | tuple[str, str | Style]] = [name]
         if self.plot.key in state.pins:
             parts = [(f"{PIN} ", "$accent"), name]
+        if unit:
+            parts.append((f" ({unit})", "$text-muted"))
         values = self.curve.values_at(state.cursor) if state.cursor is not None else {}
         part = ""
-        for index, line in enumerate(self._lines):
-            sign = choose_sign(index, line.kind) or "━"
-            label = "" if line.label == name else f"{sign} {line.label} "
-            if short:
+        for line in self._lines:
+            sign = legend_key(line.look, line.kind)
+            label = f"{sign} {line.label} "
+            if len(self._lines) == 1 and runs == 1:
+                label = ""
+            elif short:
                 label = f"{sign} " if line.part == part else f"{line.part} {sign} "
                 part = line.part
             value = values[line.label][1] if line.label in values else line.values[-1]
-            parts += [gap, (label, self.series_style(index))]
+            parts += [gap, (label, self.series_style(line.look.hue))]
             parts.append((numbers.value(float(value)), "bold $foreground"))
         return Content.assemble(*parts)
 
+    def on_resize(self) -> None:
+        if self._title_args is not None:
+            self._write_title(*self._title_args)
+        self._write_caption()
+
     @on(Curve.Drawn)
-    def _write_caption(self, event: Curve.Drawn) -> None:
+    def _curve_drawn(self, event: Curve.Drawn) -> None:
         event.stop()
-        set_border(self, subtitle=event.caption)
+        self._write_caption()
+
+    def _write_caption(self) -> None:
+        caption = self.curve.caption
+        if 0 < self.size.width - ENDS < len(caption):
+            caption = caption.partition(",")[0]
+        set_border(self, subtitle=caption)
 
 
 # --- A grid of curves: as many as have room, or the chosen one alone --------------------------
@@ -263,9 +297,9 @@ class CurveGrid(LifecycleGuard, Container):
         """The cell that the keys act on; None if there is no plot."""
         return next((cell for cell in self.cells if cell.chosen), None)
 
-    def series_style(self, index: int) -> Style:
-        """The colour of a series by its number, the same in every curve."""
-        return self._cells[0].series_style(index)
+    def series_style(self, hue: int) -> Style:
+        """The colour of a run by its number, the same in every curve."""
+        return self._cells[0].series_style(hue)
 
     @property
     def room(self) -> Layout:

@@ -67,13 +67,14 @@ def _values_parts(view: RunView) -> list[list[Part]]:
     if values := _newest_values(view, _HELD_OUT):
         change = values[-1] - values[-2] if len(values) > 1 else 0.0
         arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if abs(change) >= 0.005 else ""
-        held_out += _stat("val", numbers.value(values[-1]), "bold $accent", arrow)
+        held_out += _stat("val", numbers.value(values[-1]), "bold $primary", arrow)
     if values := _newest_values(view, _TRAIN):
         train += _stat("train", numbers.value(values[-1]), "bold $primary")
     if values := _newest_values(view, _WINS):
         train += _stat("real wins", f"{values[-1]:.0%}", "bold $primary", " of pairs")
     if values := _newest_values(view, _LEARNING_RATE):
-        learning_rate += _stat("lr", f"{values[-1]:.1e}", "$foreground")
+        newest = f"{values[-1]:.1e}" if values[-1] else "0"
+        learning_rate += _stat("lr", newest, "$foreground")
     status = view.summary.status
     if status.units_per_s > 0 and view.summary.state == "running":
         speed += _stat("", numbers.short(status.units_per_s), "$foreground", f" {status.unit}")
@@ -153,7 +154,7 @@ def _title(board: Board, view: RunView, style_of: Callable[[int], Style]) -> Con
     parts: list[str | tuple[str, str | Style]] = []
     for index, name in enumerate(board.run_names().values()):
         style = "bold $foreground" if index == 0 else "$text-muted"
-        parts += [(f"{choose_sign(index, 'line') or '━'} ", style_of(index)), (name, style)]
+        parts += [(f"{choose_sign(index) or '━'} ", style_of(index)), (name, style)]
         parts += [*state, "   "] if index == 0 else ["   "]
     return Content.assemble(*parts[:-1])
 

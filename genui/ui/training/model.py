@@ -25,7 +25,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
 from genui.render.axis import AXES, UNITS, Axis, compute_x
-from genui.render.series import View, pan, zoom
+from genui.render.series import Look, View, pan, zoom
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.ui.watcher import RunView
@@ -178,6 +178,16 @@ def select_plots(plots: Iterable[Plot], filter: re.Pattern[str], pins: Sequence[
         return pin, len(plot.metrics) == 1, "loss" not in plot.key.lower()
 
     return sorted(matches, key=rank)
+
+
+_UNITS = {"lr": "learning rate", "step_seconds": "s a step", "batch_seconds": "s a batch"}
+
+
+def unit_of(view: RunView, metric: str) -> str:
+    """The unit of a metric, or its full name; "" if it is not known."""
+    if metric == "rate" and view.summary.native:
+        return clean_line(view.summary.status.unit, 20)
+    return _UNITS.get(metric, "")
 
 
 # --- The steps of samples ---------------------------------------------------------------------
@@ -369,15 +379,18 @@ class SeriesLine:
     x: np.ndarray
     values: np.ndarray
     kind: Kind
+    look: Look
+    unit: str  # of its values, or what it measures
     points: Points  # the source arrays: the same object while nothing is new
 
 
 def curve_series(
     lines: Sequence[SeriesLine],
-) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, Kind]]:
-    """The points and the kinds of the lines, by label: the arguments of `Curve.set_series`."""
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, Kind], dict[str, Look]]:
+    """Points, kinds and looks of the lines, by label: the arguments of `Curve.set_series`."""
     points = {line.label: (line.x, line.values) for line in lines}
-    return points, {line.label: line.kind for line in lines}
+    kinds: dict[str, Kind] = {line.label: line.kind for line in lines}
+    return points, kinds, {line.label: line.look for line in lines}
 
 
 class Board:
@@ -487,13 +500,14 @@ class Board:
     def lines(self, plot: Plot) -> list[SeriesLine]:
         """The lines of a plot: its metrics of every run, if the axis is known for them.
 
-        For each metric the runs come in the same order, so that the first metric of a run has
-        the same sign and colour in every curve.
+        A run has the same colour and sign in every curve; its line on held-out data is dashed.
         """
         lines: list[SeriesLine] = []
         names = self.run_names()
+        order = {one.run: number for number, one in enumerate(self.runs)}
         for metric in plot.metrics:
             for view in self.shown:
+                hue = order[view.summary.run]
                 points = view.series.get(metric)
                 x = self._positions(view, metric, points) if points is not None else None
                 if points is None or x is None or not len(x):
@@ -506,9 +520,11 @@ class Board:
                 part = ""
                 if len(plot.metrics) > 1:
                     part = "train" if metric == plot.key else "val"
+                look = Look(hue, dashed=part == "val")
+                unit = unit_of(view, metric)
                 run = names[view.summary.run] if len(self.runs) > 1 else ""
                 label = f"{run} {part}".strip() or clean_line(metric, 60)
-                lines.append(SeriesLine(label, part, x, points[1], kind, points))
+                lines.append(SeriesLine(label, part, x, points[1], kind, look, unit, points))
         return lines
 
     def _kind(self, run: RunDir, metric: str, values: np.ndarray) -> Kind:

@@ -110,6 +110,13 @@ def mark_changes(text: str, before: str) -> Content:
     return Content.assemble(*parts)
 
 
+def _is_marked(text: Sample | None, before: Sample | None) -> bool:
+    """Whether words of the text are marked."""
+    if text is None or before is None or not before.text:
+        return False
+    return bool(mark_changes(clean(text.text), before.text).spans)
+
+
 # --- The history of samples as a film -----------------------------------------------------------
 
 MAX_FRAMES = 300  # of a film: one minute
@@ -171,6 +178,7 @@ class SamplesPanel(SidePanel):
         self._steps: list[int] = []  # that have a sample
         self._requested: object = None  # the samples that are shown or being loaded
         self._loading = False
+        self._marked = False  # whether words that changed are marked
         self._cache: OrderedDict[tuple[Path, int], Sample | None] = OrderedDict()
         self._film: list[int] = []  # the steps that are still to be played
         self._timer: Timer | None = None
@@ -254,7 +262,8 @@ class SamplesPanel(SidePanel):
         subtitle = ", . earlier, later" if len(self._steps) > 1 else ""
         if self.playing:
             subtitle = f"▶ {numbers.count(len(self._film))} left · any key stops"
-        set_border(self, title=title, subtitle=subtitle)
+        note = ("  changed words", "bold $accent") if self._marked else ""
+        set_border(self, title=Content.assemble(title, note), subtitle=subtitle)
 
     @work(group="samples", exit_on_error=False)
     async def _load(self) -> None:
@@ -276,6 +285,10 @@ class SamplesPanel(SidePanel):
             step = at_or_before(steps, cursor)
             before = neighbours(steps, step)[0] if step is not None else None
             samples.append((view, await self._sample(view, step), await self._sample(view, before)))
+        marked = any(_is_marked(sample, before) for _, sample, before in samples)
+        if marked != self._marked:
+            self._marked = marked
+            self._write_border()
         await self._set_body_count(len(samples))
         self.set_class(len(self._views) < 2, "-one")
         for body, (view, sample, before) in zip(self.query(SampleBody), samples, strict=False):

@@ -34,7 +34,7 @@ from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from genui.base.numbers import clock, count
+from genui.base.numbers import about, count
 from genui.base.text import clean_line
 from genui.render.colours import ColourMode
 from genui.ui import keys
@@ -982,10 +982,15 @@ def message_strips(
 # --- A progress bar with step, percent and time left ------------------------------------------
 
 _MIN_BAR = 8
+_DONE, _REST = "▄", "▁"
+_ETA_FROM = 5  # steps; before, their speed says little
 
 
 class StepBar(LineWidget):
-    """`step 1,240/4,000 ━━━━━━━━────────── 31 %  ETA 4:12`, on one line of any width."""
+    """`step 1,240/4,000 ▄▄▄▄▄▄▄▄▁▁▁▁▁▁▁▁▁▁ 31 %  ETA ~4 min`, on one line of any width.
+
+    Without a known end it is a counter.
+    """
 
     DEFAULT_CSS = """
     StepBar {
@@ -1025,8 +1030,8 @@ class StepBar(LineWidget):
         if steps:
             before.append((f"/{count(steps)}", label))
             after.append([(f" {int(share * 100)} %", base)])
-        if eta >= 0:
-            after.append([("  ETA ", label), (clock(eta), base)])
+        if eta >= 0 and step >= _ETA_FROM:
+            after.append([("  ETA ", label), (f"~{about(eta)}", base)])
         if note:
             after.append([(f"  {note}", label)])
         before.append((" ", base))
@@ -1036,11 +1041,11 @@ class StepBar(LineWidget):
 
         while room() < _MIN_BAR and after:
             after.pop()
-        cells = max(room(), 0)
+        cells = max(room(), 0) if steps else 0
         done = round(share * cells)
-        # A heavy and a light line, so that the bar can be read without colour.
+        # A high and a low block, so that the bar can be read without colour.
         bar = [
-            ("━" * done, self.style("step-bar--done")),
-            ("─" * (cells - done), self.style("step-bar--rest")),
+            (_DONE * done, self.style("step-bar--done")),
+            (_REST * (cells - done), self.style("step-bar--rest")),
         ]
         return [strip_of([*before, *bar, *(part for group in after for part in group)])]

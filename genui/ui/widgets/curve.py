@@ -48,7 +48,7 @@ def _series_css(selector: str, hues: Iterable[tuple[int, str]]) -> str:
 class Curve(LineWidget):
     """Minimum–maximum curves of dots with axes, a legend and a cursor.
 
-    Up to eight series differ by a sign on the line as well as by colour. A NaN or an infinity is
+    Up to eight hues differ by a sign on the line as well as by colour. A NaN or an infinity is
     marked in its column, and a range of x that was logged twice on the axis.
 
     A click picks an x, the wheel zooms at the pointer, a drag pans and a double click shows
@@ -141,20 +141,22 @@ class Curve(LineWidget):
         self,
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
         kinds: Mapping[str, Kind] | None = None,
+        looks: Mapping[str, tuple[int, bool]] | None = None,
     ) -> None:
         """Show these series: name → (x, values), both [N].
 
         The arrays are read when the curve is drawn, so they must not change. `kinds` says how
         each series is drawn: `line`, `smoothed` (a moving average over the faint raw values) or
-        `marks` (few points, each with a sign). Points are sorted by x if necessary, and those
-        without a finite x are left out.
+        `marks` (few points, each with a sign). `looks` (see Look) gives the series of one run one
+        hue, and dashes to those on held-out data; by default each has its own hue. Points are
+        sorted by x if necessary, and those without a finite x are left out.
         """
         if series and self._curves is None:
             from genui.render.chart import Curves
 
             self._curves = Curves()
         if self._curves is not None:
-            self._curves.set_series(series, kinds or {})
+            self._curves.set_series(series, kinds or {}, looks or {})
         self.redraw()
 
     def clear(self, empty: str | None = None) -> None:
