@@ -148,7 +148,7 @@ def run_generate(args: argparse.Namespace) -> int:
         return 0
     check(args, request)
     if request.random_seed is not None:
-        output.note(f"--seed {request.random_seed}")
+        output.note(f"seed {request.random_seed} (repeat with --seed {request.random_seed})")
     generations = []
     quiet = args.json or args.every_step
     live = request.kind.streams and args.out is None and not quiet

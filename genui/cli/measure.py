@@ -408,7 +408,7 @@ def run_lab(args: argparse.Namespace) -> int:
         files.check_target(args.out, kind, "points")
     seed = secrets.randbelow(1_000_000) if args.seed is None else seed_from(args.seed)
     if args.seed is None:
-        output.note(f"--seed {seed}")
+        output.note(f"seed {seed} (repeat with --seed {seed})")
     start = Start(
         trace=0,
         model=LAB + args.family,

@@ -184,7 +184,7 @@ def run_compare(args: argparse.Namespace) -> int:
     one = _request(args, args.one)
     if one.random_seed is not None:
         args.seed = str(one.random_seed)
-        output.note(f"--seed {one.random_seed}")
+        output.note(f"seed {one.random_seed} (repeat with --seed {one.random_seed})")
     other = _request(args, args.other)
     kinds = [request.kind.settings for request in (one, other)]
     if (kinds[0] is TextSettings) != (kinds[1] is TextSettings):

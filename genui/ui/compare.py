@@ -332,7 +332,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         tokens = describe_tokens([column.frame_at(step) for column in self.columns])
         if step == self.timeline.position:
             return f"they differ from this step on, {step}{tokens}"
-        return f"they differ from step {step} on{tokens} (= goes there)"
+        return f"they differ from step {step} on{tokens} (= jumps there)"
 
     def _gap_line(self) -> str:
         step, part = self.timeline.position, self.traces.part

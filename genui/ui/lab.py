@@ -670,8 +670,8 @@ class LabView(View):
             return f"starting … {controller.waited_s:.0f} s"
         data = data_name(controller.prompt)
         return (
-            f"space trains: {LAB_FAMILIES[controller.family].title} on {data}. m another family, "
-            "d other data, p set your own points, o open a CSV"
+            f"Press space to train {LAB_FAMILIES[controller.family].title} on {data}. "
+            "m: model · d: data · p: draw points · o: open CSV"
         )
 
     def _legend(self, trace: Trace[PointsFrame] | None, scene: Scene | None) -> str:

@@ -22,7 +22,7 @@ async def test_o_goes_round_the_three_images(shipped, open_app: Opener) -> None:
         frame = shown(pilot).frame
         assert frame is not None
         large = pane_of(pilot).query_one(".large", image.ImageView)
-        for words, long in (("noisy", "xₜ the noisy"), ("noise", "ε the predicted noise")):
+        for words, long in (("noisy", "xₜ with noise"), ("noise", "ε the predicted noise")):
             await pilot.press("o")
             await until_seen(pilot, f"{words} 2/20")
             assert long in seen(pilot)
@@ -117,7 +117,7 @@ async def test_noise_is_added_back_to_a_step_and_denoised_again(shipped, open_ap
         await pilot.press("enter")
         await until_seen(pilot, "30/30")
         assert edits(pilot) == [(20, AddNoise(to=10))]
-        assert "branch 2 of 2 · noise back to 10" in seen(pilot)
+        assert "branch 2 of 2 · re-noised to step 10" in seen(pilot)
 
 
 async def test_a_step_that_cannot_be_gone_back_to_is_refused_in_place(
@@ -189,7 +189,7 @@ async def test_a_painted_mask_is_drawn_again(shipped, open_app: Opener) -> None:
         await until_seen(pilot, "30/30")
         assert edits(pilot) == [(20, AddNoise(to=10, mask=mask))]
         assert (len(mask), sum(mask)) == (1024, 15)
-        assert "mask, noise back to 10" in seen(pilot)
+        assert "mask, re-noised to step 10" in seen(pilot)
 
 
 async def test_esc_leaves_the_mask_and_nothing_is_forked(shipped, open_app: Opener) -> None:

@@ -200,7 +200,7 @@ async def test_two_branches_say_where_they_part_and_how_far_apart_they_are(
         await forked(pilot)
         screen = await compare_first(pilot)
         async for _ in each_size(pilot):
-            await until_seen(pilot, "they differ from step 12 on (= goes there)")
+            await until_seen(pilot, "they differ from step 12 on (= jumps there)")
             await until_seen(pilot, "of pixels differ, mean difference")
             shown = seen(pilot)
             assert "▸ seed 8 from step 12" in shown

@@ -63,7 +63,7 @@ async def test_an_empty_lab_says_what_to_press_and_one_in_training_shows_plane_c
     async with open_app(worker=LAB, lists=False) as pilot:
         await enter(pilot)
         async for _ in each_size(pilot):
-            assert "space trains" in " ".join(seen(pilot).split())
+            assert "Press space to train" in " ".join(seen(pilot).split())
             assert "5 Lab" in seen(pilot)
         await train_to(pilot, 60)
         async for _ in each_size(pilot):

@@ -51,7 +51,7 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
         await board(pilot)
         await pilot.press("r")
         await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
-        await until_seen(pilot, "0.003 at")
+        await until_seen(pilot, "Now: 0.003")
         for typed, line in (
             ("fast", "'fast' is not a number"),
             ("-1", "above 0"),

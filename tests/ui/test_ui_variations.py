@@ -159,8 +159,8 @@ async def test_a_favourite_is_kept_listed_opened_and_let_go(
         pane = await shown(pilot, "emoji", "canvas")
         screen = await varied(pilot)
         await pilot.press("right", "asterisk")
-        await until_seen(pilot, "saved as a favourite")
-        await until_seen(pilot, "★ 2 noise back")
+        await until_seen(pilot, "added to favourites")
+        await until_seen(pilot, "★ 2 re-noised")
         request = screen.columns[1].trace.request
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))

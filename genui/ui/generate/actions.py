@@ -332,7 +332,9 @@ class BranchActions(Actions):
             self._side_by_side(controller.continuations(count), playing=True)
 
         seed = controller.seed
-        hint = f"how many, {FEWEST} to {MOST_COLUMNS}, from seeds {seed}, {seed + 1}…"
+        hint = (
+            f"Number of continuations ({FEWEST}–{MOST_COLUMNS}), from seeds {seed}, {seed + 1}, …"
+        )
         self.pane.ask(ValueScreen("Side by side", str(USUAL_COLUMNS), hint, parse), show)
 
     def _side_by_side(self, columns: list[Column], playing: bool) -> None:
@@ -441,8 +443,8 @@ class VariationActions(Actions):
         def save() -> Path:
             return save_favourite(export.with_result(tree, frames))
 
-        def done(path: Path) -> None:
-            say(f"saved as a favourite: {shown_path(path)} · F lists them")
+        def done(_: Path) -> None:
+            say("added to favourites: F lists them")
 
         self.run("favourite", save, done, say)
 

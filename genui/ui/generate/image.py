@@ -110,7 +110,7 @@ class TraceImageView(View):
         set_border(self, title=title, subtitle=Content(self.branch_text(grid) or usual))
 
     def branch_text(self, grid: str = "") -> str:
-        """`branch 2 of 3 · noise back to 8` if there are several; `grid` replaces the label."""
+        """`branch 2 of 3 · re-noised to step 8` if there are several; `grid` replaces the label."""
         place = self.pane.branch_place()
         if place is None:
             return grid
@@ -186,8 +186,8 @@ def ask_grid(
 # --- The view of the Canvas -------------------------------------------------------------------
 
 LONG_TITLES: dict[Part, str] = {
-    "x": "xₜ the noisy image",
-    "denoised": "x̂₀ predicted, the clean image",
+    "x": "xₜ with noise",
+    "denoised": "x̂₀ predicted, without noise",
     "noise": "ε the predicted noise",
 }
 TITLES: dict[Part, str] = {"x": "xₜ noisy", "denoised": "x̂₀ predicted", "noise": "ε noise"}
@@ -355,9 +355,10 @@ class CanvasView(TraceImageView):
         trace, timeline = self._controller.trace, self.query_one(Timeline)
         noising = trace is not None and adds_noise(trace.request, trace.position)
         # As wide as "σ 0.043", so that the bar does not move.
-        start = "image" if noising else "noise  "
+        clean = "sound" if trace is not None and trace.medium == "audio" else "image"
+        start = clean if noising else "noise  "
         timeline.left = f"σ {frame.sigma:<5.2g}" if frame is not None else start
-        timeline.right = "noise  " if noising else "image"
+        timeline.right = "noise  " if noising else clean
         if self.frames > 1:
             timeline.right = self.clip.text(self.frames)
         timeline.follow(trace)
@@ -532,9 +533,9 @@ class CanvasActions(Actions):
         """Ask what varies along x and y, and generate the grid as one batch."""
         usual = "seed 1..4", "guidance 1, 2, 4, 8"
         hint = (
-            f"{', '.join(AXIS_NAMES)}, and its values: seed 1..4, "
-            "sampler heun, ddim, caption red heart; blue star. "
-            "Up to 16 a side and 64 in all; none on both sides ends the grid."
+            f"One setting ({', '.join(AXIS_NAMES)}) and its values, e.g. seed 1..4, sampler heun, "
+            "ddim or caption red heart; blue star. Up to 16 a side and 64 in all. "
+            "Leave both empty to close the grid."
         )
         ask_grid(self.pane, self._controller, usual, usual, hint, lambda lines: parse_axes(*lines))
 

@@ -122,7 +122,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         to = halfway(trace)
         noise = AddNoise(to=to)
         first = noise if seeds else protocol.SetSeed(self.seed)
-        self.fork(first, f"noise back to {to}, seed {self.seed}", then=None if seeds else noise)
+        self.fork(first, f"re-noised to step {to}, seed {self.seed}", then=None if seeds else noise)
         why = "it is finished" if trace.finished else "this sampler adds no noise"
         self.listener.say(
             f"{why}: noise was added back to the level of step {to}, and denoised again"
@@ -156,7 +156,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         `mask` has a byte a pixel, 1 where the image may change; empty means everywhere.
         """
         if self.trace is trace:
-            label = f"mask, noise back to {to}" if mask else f"noise back to {to}"
+            label = f"mask, re-noised to step {to}" if mask else f"re-noised to step {to}"
             self.fork(AddNoise(to=to, mask=mask), label, step=step)
 
     def noise_steps(self, trace: Trace[ImageFrame]) -> "NoiseSteps":

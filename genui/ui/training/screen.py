@@ -39,7 +39,7 @@ STREAM_GAP = 0.6  # seconds since the last paint within which new data belong to
 MAX_CURVES_FIRST = 0.3  # seconds for which the panels wait for the curves
 SAVE_DELAY = 1.0  # seconds after a change of the view until it is saved
 WIDE = 110  # columns from which the panels have room beside the curves
-EMPTY = "No training yet: press 1, then n to start one"
+EMPTY = "No runs yet. Press 1, then n to start one."
 NO_LOG = "No log yet: waiting for one; q quits"
 
 
@@ -112,7 +112,7 @@ class TrainingScreen(AppScreen[Exit]):
             yield CurveGrid(min(room, max(len(self.board.plots()), 3)))
             yield SideColumn()
         yield SearchLine(
-            "metrics that match a regular expression, e.g. loss|lr; esc cancels",
+            "type to filter metrics, e.g. loss|lr · esc cancel",
             restores=True,
             id="metric-filter",
         )

@@ -370,9 +370,10 @@ class Steering:
 
     async def _ask_learning_rate(self, view: RunView) -> None:
         current = await asyncio.to_thread(base_learning_rate, view)
-        hint = f"above 0, at most {HIGHEST_LR:g}; the schedule keeps its shape"
+        hint = f"New peak learning rate, above 0 and at most {HIGHEST_LR:g}."
         if "lr" in view.series:
-            hint += f"; {float(view.series['lr'][1][-1]):.2g} at this step"
+            hint += f" Now: {float(view.series['lr'][1][-1]):.2g}."
+        hint += " The schedule keeps its shape."
 
         def typed(control: Control | None) -> None:
             if control is not None:

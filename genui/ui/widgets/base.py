@@ -724,7 +724,7 @@ class SearchLine(LineInput):
         text: str
 
     def __init__(
-        self, placeholder: str = "a regular expression", *, restores: bool = False,
+        self, placeholder: str = "type to filter", *, restores: bool = False,
         id: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(placeholder=placeholder, compact=True, id=id)

@@ -15,7 +15,7 @@ from textual.widgets import Label, Static
 from genui.base.errors import MisuseError
 from genui.ui import keys
 from genui.ui.keys import Scope
-from genui.ui.widgets.base import LifecycleGuard, LineInput, Row, RowList
+from genui.ui.widgets.base import LifecycleGuard, LineInput, Row, RowList, set_border
 
 T = TypeVar("T")
 
@@ -31,8 +31,7 @@ class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
 
     def set_titles(self, title: str, keys: str) -> None:
         """Show `title` in the upper border, and `keys` in the lower one."""
-        window = self.query_one(".window")
-        window.border_title, window.border_subtitle = title, keys
+        set_border(self.query_one(".window"), title, keys)
 
     def leave(self, result: T | None = None) -> None:
         """Close with `result`; a second Enter or Esc does nothing."""
