@@ -1,5 +1,7 @@
 """Images as coloured cells within a budget of bytes; palettes, the colour map, waveforms."""
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -150,14 +152,14 @@ class Run(NamedTuple):
 class Drawing:
     """An image in cells. Colours are 0xRRGGBB, or palette indices if `palette` is true.
 
-    `coarser` is the factor by which the resolution was reduced to meet the budget, and `rounding`
-    the step to which truecolour was rounded.
+    `is_coarse` is whether the resolution was reduced to meet the budget, and `rounding` the step
+    to which truecolour was rounded.
     """
 
     rows: list[list[Run]]
     cols: int
     palette: bool
-    coarser: float = 1
+    is_coarse: bool = False
     rounding: int = 1
 
 
@@ -203,7 +205,7 @@ def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDG
     Colours are rounded only as far as necessary; if the 256-colour palette takes too many bytes
     as well, the resolution is reduced. `budget=None` draws the image unchanged.
     """
-    pixels = _resample(rgb, room, 1)
+    pixels = _resample(rgb, room)
     if mode in ("16", "ascii"):
         return _draw_ramp(pixels, mode)
     if mode == "truecolor":
@@ -212,20 +214,40 @@ def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDG
             if budget is None or _count_bytes(packed, palette=False) <= budget:
                 return Drawing(_build_runs(packed), room.cols, palette=False, rounding=rounding)
     indices = quantize_256(pixels)
-    coarser = 1.0
-    while budget is not None and _count_bytes(indices, palette=True) > budget:
-        coarser += 0.5 if coarser < 4 else coarser / 4
-        if coarser > 2 * max(rgb.shape[:2]):
-            break
-        indices = quantize_256(_resample(rgb, room, coarser))
-    return Drawing(_build_runs(indices), room.cols, palette=True, coarser=coarser)
+    if budget is None or _count_bytes(indices, palette=True) <= budget:
+        return Drawing(_build_runs(indices), room.cols, palette=True)
+
+    def reduce(factors: tuple[float, float]) -> np.ndarray:
+        return quantize_256(_resample(rgb, room, *factors))
+
+    options = list(_list_coarser(rgb.shape[1], room))
+    least = bisect_left(
+        options, -budget, key=lambda factors: -_count_bytes(reduce(factors), palette=True)
+    )
+    indices = reduce(options[min(least, len(options) - 1)])
+    return Drawing(_build_runs(indices), room.cols, palette=True, is_coarse=True)
 
 
-def _resample(rgb: np.ndarray, room: Fit, coarser: float) -> np.ndarray:
-    """Resample `rgb` to half cells: uint8 [2 * rows, cols, 3]."""
-    tall = _resample_axis(rgb.astype(np.float32), 2 * room.rows, room.down, coarser)
-    across = _resample_axis(tall.swapaxes(0, 1), room.cols, room.across, coarser)
-    return across.swapaxes(0, 1).round().astype(np.uint8)
+def _list_coarser(width: int, room: Fit) -> Iterator[tuple[float, float]]:
+    """Yield by how much to reduce the resolution across and down, the least first.
+
+    Every row of cells is sent anyway, so few pixels across are what saves bytes. Down it is enough
+    that a pixel fills whole cells, which have one colour then.
+    """
+    side = max(room.down, 1.0)
+    whole = 2 * ceil(side / 2) / side
+    across = 1.0
+    while across <= 2 * width:
+        if across * whole > 1:
+            yield across, whole
+        across += 0.5 if across < 4 else across / 4
+
+
+def _resample(rgb: np.ndarray, room: Fit, across: float = 1, down: float = 1) -> np.ndarray:
+    """Resample `rgb` to half cells, uint8 [2 * rows, cols, 3], in pixels so many times larger."""
+    tall = _resample_axis(rgb.astype(np.float32), 2 * room.rows, room.down, down)
+    wide = _resample_axis(tall.swapaxes(0, 1), room.cols, room.across, across)
+    return wide.swapaxes(0, 1).round().astype(np.uint8)
 
 
 def _resample_axis(values: np.ndarray, size: int, scale: float, coarser: float) -> np.ndarray:

@@ -75,7 +75,7 @@ async def octets_a_step(
     app = Stage(widget)
     counted = []
     task = asyncio.create_task(app.run_async(size=(100, 40)))
-    while not widget.is_mounted:
+    while not widget.is_mounted or not widget.size:  # the first paint is not a step
         await asyncio.sleep(0.01)
     for frame in frames:
         driver = app._driver

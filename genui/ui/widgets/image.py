@@ -217,7 +217,7 @@ class ImageView(LineWidget):
         budget = STILL_FACTOR * BUDGET if self._sharp else BUDGET
         mode = colour_mode(self.app)
         drawing = draw(self._rgb, fit, mode, budget)
-        self.is_coarse = drawing.coarser > 1
+        self.is_coarse = drawing.is_coarse
         fewer_colours = mode == "truecolor" and (drawing.palette or drawing.rounding > FINE)
         self._reduced = self._sharp or fewer_colours or self.is_coarse
         base, label = self.rich_style, self.style("image--label")

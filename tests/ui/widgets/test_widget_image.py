@@ -197,7 +197,7 @@ async def test_what_was_drawn_coarse_is_drawn_finer_once_it_stands_still(shown: 
     before = lines_of(shown), styles_of(shown)
     shown.sharpen()
     after = lines_of(shown), styles_of(shown)
-    assert len(after[1]) > 2 * len(before[1])
+    assert len(after[1]) > len(before[1])
     fresh = noise(1, 64)
     assert await octets_of(shown, fresh) <= 25_000
 
