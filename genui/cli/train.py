@@ -1,9 +1,10 @@
 """`genui train` and `genui resume`: start or continue a training."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,8 @@ def _estimate(recipe: Recipe, as_json: bool) -> int:
     """Prints the plan, with `as_json` each time that more of it is measured."""
     from genui.engine.estimate import estimate
 
+    with suppress(OSError):
+        os.nice(10)  # as a trainer; the app measures while its user types
     plan = None
     progress = output.Progress()
     for plan in estimate(recipe):

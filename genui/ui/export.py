@@ -33,7 +33,7 @@ class ExportScreen(Window[Path | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Leave", show=False),
         Binding("enter", "write", "Write", show=False),
-        Binding("tab", "app.focus_next", "Next", show=False),
+        Binding("tab", "app.focus_next", "Next", show=False, priority=True),
         Binding("y", "answer(True)", "Yes", show=False),
         Binding("n", "answer(False)", "No", show=False),
     ]

@@ -538,7 +538,7 @@ class HomeScreen(AppScreen[None]):
 
     def action_new_run(self, recipe: str = "") -> None:
         """Open the window that starts a training run."""
-        from genui.ui.windows import NewRunScreen
+        from genui.ui.new_run import NewRunScreen
 
         def started(run: RunDir | None) -> None:
             if run is not None:

@@ -1,10 +1,9 @@
-"""The windows: manual, branches, favourites, mask, nearest data, metrics and new run."""
+"""The windows: manual, branches, favourites, mask, nearest data and metrics."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import re
 import sys
 import time
@@ -22,11 +21,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.geometry import Size
-from textual.widgets import Label, Markdown, MarkdownViewer, Static
+from textual.widgets import Markdown, MarkdownViewer, Static
 from textual.widgets.markdown import MarkdownTableOfContents
 
 import genui
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError
 from genui.base.files import atomic_write
 from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
@@ -34,15 +33,12 @@ from genui.formats.trees import ListedTrace, drop_favourite, list_favourites
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
 from genui.protocol.registry import kind_of_trace
 from genui.protocol.settings import add_settings_tables
-from genui.recipes import RECIPES, Recipe, override, parse_settings
 from genui.render.prose import Flow
 from genui.render.table import HEADS, format_row
-from genui.runs.launch import launch
-from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.keys import Scope, keys_markdown
 from genui.ui.traces.trees import Branch, Trace, Tree
-from genui.ui.widgets.base import LineInput, Row, RowList, SearchLine, set_border
+from genui.ui.widgets.base import Row, RowList, SearchLine, set_border
 from genui.ui.widgets.dialogs import ChooseScreen, Window
 from genui.ui.widgets.image import ImageView, MaskPainter
 
@@ -915,160 +911,3 @@ def _lines(grid: Sequence[Sequence[str]], left: int) -> list[str]:
         return cell + space if column < left else space + cell
 
     return ["  ".join(map(align, line, range(len(line)))).rstrip() for line in grid]
-
-
-# --- A new run from a recipe or a checkpoint --------------------------------------------------
-
-FIELDS = (
-    ("name", "name", "the recipe's name if empty"),
-    ("steps", "steps", ""),
-    ("data", "data", "your own text file, or a folder of images with captions"),
-    ("set", "set", "other settings, e.g. width=384 layers=8"),
-)
-
-SET_FROM = "e.g. learning_rate=3e-4 batch=32"
-
-
-class Source(NamedTuple):
-    run: RunDir
-    name: str
-    recipe: Recipe
-    steps: tuple[int, ...]  # of its checkpoints
-    chosen: int  # the step that is chosen at first
-
-
-class NewRunScreen(Window[RunDir | None]):
-    """Starts a trainer. Dismissed with its run, or None.
-
-    With a `source` it lists the checkpoints of that run instead of the recipes.
-    """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Cancel", show=False),
-        Binding("ctrl+s", "start", "Start", show=False),
-        Binding("enter", "next_field", "Next", show=False),
-        Binding("down", "app.focus_next", "Next", show=False),
-        Binding("up", "app.focus_previous", "Previous", show=False),
-    ]
-
-    def __init__(self, recipe: str = "", source: Source | None = None) -> None:
-        super().__init__()
-        self._first = recipe
-        self._source = source
-        self._starting = False
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="window new-run"):
-            yield RowList(id="recipes")
-            yield Static(id="about", markup=False)
-            for key, label, placeholder in FIELDS:
-                with Horizontal(classes="field"):
-                    yield Label(label)
-                    yield LineInput(placeholder=placeholder, id=f"field-{key}", compact=True)
-            yield Static(classes="fault", markup=False)
-
-    def on_mount(self) -> None:
-        source = self._source
-        title = f"New run from {source.name}" if source else "New run"
-        self.set_titles(title, "⏎ next, then start · ^s start now · esc cancel")
-        rows = self.query_one(RowList)
-        if source is not None:
-            rows.chosen = str(source.chosen)
-            rows.set_rows([_checkpoint_row(step, source) for step in reversed(source.steps)])
-        else:
-            rows.set_rows([Row(r.name, r.name, r.summary) for r in RECIPES.values()])
-            if self._first in RECIPES:
-                rows.chosen = self._first
-        rows.focus()
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe under the cursor, or that of the source."""
-        return self._source.recipe if self._source else RECIPES[self.query_one(RowList).chosen]
-
-    @on(RowList.Chosen)
-    def _describe(self) -> None:
-        recipe = self.recipe
-        self.query_one("#field-steps", LineInput).placeholder = f"{recipe.steps:,}"
-        if self._source is not None:
-            fixed = ", ".join(recipe.ARCHITECTURE)
-            about = f"Fixed by the weights: {fixed}. All other settings may be changed."
-            self.query_one("#field-set", LineInput).placeholder = SET_FROM
-        else:
-            sizes = [
-                f"{name} {value}"
-                for name, value in dataclasses.asdict(recipe).items()
-                if name in {"layers", "width", "heads", "context", "batch", "tokenizer", "patch"}
-            ]
-            about = f"{recipe.family} on {recipe.dataset} · {' · '.join(sizes)}"
-        self.query_one("#about", Static).update(about)
-
-    def _value(self, key: str) -> str:
-        return self.query_one(f"#field-{key}", LineInput).value.strip()
-
-    def settings(self) -> dict[str, str]:
-        """Parse the settings. Raises MisuseError, one line."""
-        settings = parse_settings(self._value("set").split())
-        if steps := self._value("steps"):
-            settings["steps"] = steps.replace(",", "")
-        if data := self._value("data"):
-            settings["data"] = data
-        override(self.recipe, settings)
-        return settings
-
-    # --- keys -------------------------------------------------------------------------
-
-    @on(LineInput.Submitted)
-    def action_next_field(self) -> None:
-        """Move to the next field; in the last one, start."""
-        focused = self.focused
-        if focused is not None and focused.id == f"field-{FIELDS[-1][0]}":
-            self.action_start()
-        else:
-            self.focus_next()
-
-    @on(LineInput.Changed)
-    def _typed(self) -> None:
-        self.query_one(".fault", Static).update("")
-
-    def action_start(self) -> None:
-        if self._starting:
-            return
-        try:
-            settings = self.settings()
-        except MisuseError as error:
-            self._show_error(error)
-            return
-        self._starting = True
-        start_from = ""
-        if self._source is not None:
-            step = int(self.query_one(RowList).chosen)
-            start_from = str(self._source.run.checkpoint(step))
-        self._launch(self.recipe, settings, self._value("name"), start_from)
-
-    def _show_error(self, error: GenuiError) -> None:
-        self._starting = False
-        self.query_one(".fault", Static).update(clean_line(str(error).removeprefix("--set ")))
-
-    @work(exit_on_error=False)
-    async def _launch(
-        self, recipe: Recipe, settings: dict[str, str], name: str, start_from: str
-    ) -> None:
-        try:
-            run = await asyncio.to_thread(start_run, recipe, settings, name, start_from)
-        except GenuiError as error:
-            self._show_error(error)
-        else:
-            self.leave(run)
-
-
-def start_run(recipe: Recipe, settings: dict[str, str], name: str, start_from: str = "") -> RunDir:
-    """Check the data path and launch a trainer. Reads and writes the disk."""
-    data = settings.get("data", "")
-    if data and not Path(data).expanduser().exists():
-        raise MisuseError(f"{data}: no such file or folder; give a text file or a folder")
-    return launch(recipe, settings, name, start_from)
-
-
-def _checkpoint_row(step: int, source: Source) -> Row:
-    return Row(str(step), f"step {step:,}", "newest" if step == source.steps[-1] else "")

@@ -162,7 +162,8 @@ async def each_size(pilot: Pilot[None]) -> AsyncIterator[tuple[int, int]]:
 
 def fault(pilot: Pilot[None]) -> str:
     """What the open window says is wrong."""
-    return str(pilot.app.screen.query_one(".fault", Static).content)
+    lines = pilot.app.screen.query(".fault").results(Static)
+    return "\n".join(str(line.content) for line in lines if line.display)
 
 
 async def until_seen(pilot: Pilot[None], text: str) -> None:

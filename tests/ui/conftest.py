@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from genui.base import paths
 from genui.runs.layout import RunDir, RunLock
 from genui.runs.listing import list_runs
-from genui.ui import app, session
+from genui.ui import app, new_run, session
 from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.session import Launch
 from genui.ui.traces.trees import Trace
@@ -30,6 +30,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "nothing")
     monkeypatch.setenv("PYTHONPATH", str(HERE.parent.parent))
     monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setattr(new_run, "PLANNER", ("true",))  # a form measures no training
 
 
 @pytest.fixture

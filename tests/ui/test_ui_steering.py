@@ -10,10 +10,10 @@ from textual.pilot import Pilot
 from genui.runs import control
 from genui.runs.control import Control
 from genui.runs.layout import RunDir, RunLock
-from genui.ui import windows
+from genui.ui import new_run
+from genui.ui.new_run import NewRunScreen
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.widgets.dialogs import ValueScreen
-from genui.ui.windows import NewRunScreen
 
 
 async def board(pilot: Pilot[None]) -> TrainingScreen:
@@ -84,7 +84,7 @@ async def test_another_run_starts_from_the_checkpoint_before_the_cursor(
         asked.append((overrides, name, start_from))
         return stage.make_run(recipe.name, name, step=1)
 
-    monkeypatch.setattr(windows, "launch", launch)
+    monkeypatch.setattr(new_run, "launch", launch)
     for step in (40, 80):
         run.checkpoint(step).write_bytes(stage.safetensors("shakespeare", step))
     async with open_watch() as pilot:

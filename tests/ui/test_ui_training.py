@@ -12,7 +12,7 @@ from genui.recipes import RECIPES
 from genui.runs import control
 from genui.runs.control import Control
 from genui.runs.layout import RunDir, RunLock
-from genui.ui import windows
+from genui.ui import new_run
 from genui.ui.home_panes import TrainingPane
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.widgets.base import LineInput
@@ -150,7 +150,7 @@ async def test_a_new_run_that_cannot_be_says_why_in_place(shipped, open_app: Ope
         await pilot.press("n")
         await until_seen(pilot, "New run")
         window = pilot.app.screen
-        assert isinstance(window, windows.NewRunScreen)
+        assert isinstance(window, new_run.NewRunScreen)
         for field, text, line in (
             ("steps", "many", "steps=many"),
             ("set", "widht=384", "did you mean 'width'?"),
@@ -182,7 +182,7 @@ async def test_a_new_run_is_started_and_shown(
         training.enter_context(RunLock(run))
         return run
 
-    monkeypatch.setattr(windows, "launch", launch)
+    monkeypatch.setattr(new_run, "launch", launch)
     async with open_app() as pilot:
         await pilot.press("n", "down", "enter", *"mine", "enter", *"500", "enter", "enter")
         await pilot.press(*"width=128", "enter")

@@ -386,7 +386,7 @@ class Steering:
     async def _branch(self, view: RunView, step: float | None) -> None:
         # Only this needs the recipes; imported at the top, they would delay the first curve.
         from genui.recipes import recipe_from_dict
-        from genui.ui.windows import NewRunScreen, Source
+        from genui.ui.new_run import NewRunScreen, Source
 
         run, name = view.summary.run, view.summary.info.name
         try:

@@ -19,6 +19,16 @@ from genui.ui.widgets.base import LifecycleGuard, LineInput, Row, RowList, set_b
 
 T = TypeVar("T")
 
+FIELD_KEYS: tuple[BindingType, ...] = (
+    Binding("tab", "app.focus_next", "Next", show=False, priority=True),
+    Binding("shift+tab", "app.focus_previous", "Previous", show=False, priority=True),
+    Binding("enter", "next_field", "Next", show=False, priority=True),
+    Binding("down", "move(1)", "Next", show=False, priority=True),
+    Binding("up", "move(-1)", "Previous", show=False, priority=True),
+)
+"""The keys of a form. They have priority: the focus moves at once, so that keys typed right after
+them reach the next field."""
+
 
 class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
     """A modal screen that closes once. With `typing` its first input has the focus at the start."""
@@ -203,10 +213,7 @@ class FormScreen(Window[T | None], Generic[T]):
     """
 
     typing = True
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "app.focus_next", "Next", show=False),
-        Binding("up", "app.focus_previous", "Previous", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*FIELD_KEYS]
 
     def __init__(
         self,
@@ -236,17 +243,23 @@ class FormScreen(Window[T | None], Generic[T]):
         self.set_titles(self._title, f"⏎ next, then {self._verb} · esc cancel")
         self.begin_typing()
 
-    @on(LineInput.Submitted)
-    def _submitted(self, event: LineInput.Submitted) -> None:
-        """Move to the next line; from the last one, close the form.
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the last line Enter and what was typed before it are handled in order."""
+        if action == "next_field" and self.focused is self.query(LineInput).last():
+            return False
+        return super().check_action(action, parameters)
 
-        An Enter typed before the focus has moved is meant for the line that has the focus now.
-        """
+    def action_next_field(self) -> None:
+        self.focus_next()
+
+    def action_move(self, by: int) -> None:
+        """Move to the line below or above."""
+        (self.focus_next if by > 0 else self.focus_previous)()
+
+    @on(LineInput.Submitted)
+    def _submitted(self) -> None:
+        """Close the form."""
         lines = list(self.query(LineInput))
-        at = next(at for at, line in enumerate(lines) if line is (self.focused or event.input))
-        if at < len(lines) - 1:
-            self.set_focus(lines[at + 1])
-            return
         try:
             self.leave(self._parse([line.value for line in lines]))
         except MisuseError as error:

@@ -1,0 +1,494 @@
+"""The form that starts a training, from a recipe or from a checkpoint.
+
+Before a run is made it says how long the training takes on this machine, its memory and its
+download, and why it cannot start. The app computes nothing: `genui train --dry-run` measures it in
+a process.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import msgspec
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.suggester import Suggester
+from textual.widgets import Label, Static
+
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.schema import Setting, settings_of
+from genui.base.text import clean_line
+from genui.recipes import FIXED, RECIPES, Recipe, override, parse_settings
+from genui.runs.launch import launch
+from genui.runs.layout import RunDir, check_name, format_origin
+from genui.runs.plan import Plan
+from genui.ui.widgets.base import LineInput, Row, RowList
+from genui.ui.widgets.dialogs import FIELD_KEYS, Window
+
+PLANNER = (sys.executable, "-m", "genui", "train")
+"""The command that estimates a training; recipe and settings are added."""
+
+PAUSE_S = 0.5
+"""How long the form must stay unchanged before the training is measured."""
+
+PATIENCE_S = 15.0
+"""How long a start waits for the answer whether it can start."""
+
+NAME_HINT = "the recipe's name if empty"
+DATA_HINT = "your own text file, or a folder of images with captions"
+SETTINGS_HINT = "other settings, e.g. width=384 layers=8"
+SETTINGS_FROM_HINT = "e.g. learning_rate=3e-4 batch=32"
+
+_SIZES = frozenset({"layers", "width", "heads", "context", "batch", "tokenizer", "patch"})
+"""Settings that the description of a recipe shows."""
+
+
+class Source(NamedTuple):
+    run: RunDir
+    name: str
+    recipe: Recipe
+    steps: tuple[int, ...]  # of its checkpoints
+    chosen: int  # the step that is chosen at first
+
+
+# --- Completion ---------------------------------------------------------------------------------
+
+
+class PathSuggester(Suggester):
+    """Completes a path with the first file or folder whose name begins like it."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return await asyncio.to_thread(complete_path, value)
+
+
+def complete_path(value: str) -> str | None:
+    """The path completed; a folder ends with a slash. None if nothing begins like it."""
+    folder, start = os.path.split(value)
+    with contextlib.suppress(OSError, ValueError):
+        names = sorted(os.listdir(os.path.expanduser(folder) or "."))
+        for name in names:
+            if name.startswith(start) and (start or not name.startswith(".")):
+                path = os.path.join(folder, name)
+                return path + "/" * os.path.isdir(os.path.expanduser(path))
+    return None
+
+
+class SettingsSuggester(Suggester):
+    """Completes the last of `width=384 layers=8`: the name of a setting, or its value."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._recipe = recipe
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return complete_setting(value, self._recipe)
+
+
+def settable(recipe: Recipe) -> dict[str, Setting]:
+    """The settings of a recipe that the form's line of settings may change."""
+    known = settings_of(type(recipe))
+    return {name: one for name, one in known.items() if name not in FIXED | {"summary"}}
+
+
+def complete_setting(value: str, recipe: Recipe) -> str | None:
+    """The settings with the last one completed, by its name or by the value that it has now."""
+    last = value.rpartition(" ")[2]
+    name, sign, _ = last.partition("=")
+    known = settable(recipe)
+    if not sign:
+        choices = [f"{name}=" for name in known] if last else []
+    elif name in known:
+        current = getattr(recipe, name)
+        choices = [f"{name}={each}" for each in (current, *(known[name].choices or ()))]
+        choices = choices if isinstance(current, str | int | float) else []
+    else:
+        choices = []
+    match = next((choice for choice in choices if choice.startswith(last) and choice != last), None)
+    return value[: len(value) - len(last)] + match if match else None
+
+
+def describe_setting(value: str, recipe: Recipe) -> str:
+    """The help of the setting that is typed last, or the names that begin like it."""
+    last = value.rpartition(" ")[2].partition("=")[0]
+    known = settable(recipe)
+    if last in known:
+        return f"{last}: {known[last].help}"
+    return " ".join(name for name in known if name.startswith(last))
+
+
+# --- The form -----------------------------------------------------------------------------------
+
+
+class FormField(Vertical):
+    """A labelled line, with its error or its help below it."""
+
+    def __init__(self, key: str, label: str, placeholder: str, suggester: Suggester | None) -> None:
+        super().__init__(classes="form-field")
+        self._line = LineInput(
+            placeholder=placeholder, id=f"field-{key}", compact=True, suggester=suggester
+        )
+        self._label = label
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="field"):
+            yield Label(self._label)
+            yield self._line
+        yield Static(classes="fault", markup=False)
+        yield Static(classes="hint", markup=False)
+
+    def show_fault(self, fault: str) -> None:
+        """Show why the value is invalid, and scroll to it; "" removes it."""
+        line = self.query_one(".fault", Static)
+        line.update(clean_line(fault))
+        self.set_class(bool(fault), "-faulty")
+        if fault:
+            self.call_after_refresh(self.scroll_visible, animate=False)
+
+    def show_hint(self, hint: str) -> None:
+        self.query_one(".hint", Static).update(clean_line(hint))
+        self.set_class(bool(hint), "-hinted")
+
+
+FIELDS = ("recipe", "name", "steps", "data", "set")
+"""The fields in order, by the last part of their ids."""
+
+
+class NewRunScreen(Window[RunDir | None]):
+    """Starts a trainer. Dismissed with its run, or None.
+
+    With a `source` it lists the checkpoints of that run instead of the recipes. The first field
+    filters the list, and ↑↓ move in it.
+    """
+
+    typing = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *FIELD_KEYS,
+        Binding("escape", "leave", "Cancel", show=False),
+        Binding("ctrl+s", "start", "Start", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+    ]
+
+    def __init__(self, recipe: str = "", source: Source | None = None) -> None:
+        super().__init__()
+        self.VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-high")]  # lines, class of the screen
+        self._first = recipe
+        self._source = source
+        self._starting = False
+        self._plans: dict[tuple[str, ...], Plan] = {}  # the newest for each command
+
+    def compose(self) -> ComposeResult:
+        is_step = self._source is not None
+        with VerticalScroll(classes="window new-run", can_focus=False):
+            yield FormField("recipe", "step" if is_step else "recipe", "", _RowSuggester(self))
+            rows = RowList(id="recipes")
+            rows.can_focus = False
+            yield rows
+            yield Static(id="about", markup=False)
+            yield Static(id="plan", markup=False)
+            yield FormField("name", "name", NAME_HINT, None)
+            yield FormField("steps", "steps", "", None)
+            yield FormField("data", "data", DATA_HINT, PathSuggester())
+            hint = SETTINGS_FROM_HINT if is_step else SETTINGS_HINT
+            yield FormField("set", "settings", hint, None)
+
+    def on_mount(self) -> None:
+        source = self._source
+        title = f"New run from {source.name}" if source else "New run"
+        self.set_titles(title, "⏎ next, then start · → completes · ^s start now · esc cancel")
+        rows = self.query_one(RowList)
+        if source is not None:
+            rows.chosen = str(source.chosen)
+        elif self._first in RECIPES:
+            rows.chosen = self._first
+        self._list("")
+        self.begin_typing()
+
+    # --- the list ---------------------------------------------------------------------
+
+    def _all_rows(self) -> list[Row]:
+        if (source := self._source) is not None:
+            return [_checkpoint_row(step, source) for step in reversed(source.steps)]
+        return [Row(r.name, r.name, r.summary) for r in RECIPES.values()]
+
+    def _list(self, text: str) -> str:
+        """List the rows with the text in them, those that begin with it first. Returns why there
+        is none, and then lists all."""
+        rows, text = self._all_rows(), text.strip().lower()
+        matches = [row for row in rows if text in f"{row.left} {row.right}".lower()]
+        matches.sort(key=lambda row: not row.left.startswith(text))
+        known = self.query_one(RowList)
+        if text in {row.key for row in matches}:
+            known.chosen = text
+        known.set_rows(matches or rows, "")
+        if matches:
+            return ""
+        if self._source is not None:
+            return f"no checkpoint at step {text}"
+        return f"no recipe '{clean_line(text, 40)}': {did_you_mean(text, RECIPES)}"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe under the cursor, or that of the source."""
+        return self._source.recipe if self._source else RECIPES[self.query_one(RowList).chosen]
+
+    @on(RowList.Chosen)
+    def _describe(self) -> None:
+        recipe = self.recipe
+        self._line("recipe").placeholder = self.query_one(RowList).chosen
+        self._line("steps").placeholder = f"{recipe.steps:,}"
+        self._line("set").suggester = SettingsSuggester(recipe)
+        if self._source is not None:
+            fixed = ", ".join(recipe.ARCHITECTURE)
+            about = f"Fixed by the weights: {fixed}. All other settings may be changed."
+        else:
+            values = dataclasses.asdict(recipe).items()
+            sizes = [f"{name} {value}" for name, value in values if name in _SIZES]
+            about = f"{recipe.family} on {recipe.dataset} · {' · '.join(sizes)}"
+        self.query_one("#about", Static).update(about)
+        self._ask_plan()
+
+    def action_page(self, direction: int) -> None:
+        self.query_one(RowList).action_page(direction)
+
+    @on(events.DescendantBlur)
+    def _left(self, event: events.DescendantBlur) -> None:
+        """Show the whole name that was found by a part of it, and check the field that is left."""
+        field = event.widget
+        if not isinstance(field, LineInput) or not self.is_mounted:
+            return
+        key = (field.id or "").removeprefix("field-")
+        if key == "recipe" and field.value and not self._list(field.value):
+            field.value = self.query_one(RowList).chosen
+        self._field("set").show_hint("")
+        self._field(key).show_fault(self._faults().get(key, "") if field.value else "")
+
+    @on(events.DescendantFocus)
+    def _entered(self, event: events.DescendantFocus) -> None:
+        if event.widget is self._line("set"):
+            self._show_setting()
+
+    def _show_setting(self) -> None:
+        line = self._line("set")
+        self._field("set").show_hint(describe_setting(line.value, self.recipe))
+
+    # --- values -----------------------------------------------------------------------
+
+    def _line(self, key: str) -> LineInput:
+        return self.query_one(f"#field-{key}", LineInput)
+
+    def _field(self, key: str) -> FormField:
+        field = self._line(key).query_ancestor(FormField)
+        assert isinstance(field, FormField)
+        return field
+
+    def _value(self, key: str) -> str:
+        return self._line(key).value.strip()
+
+    def _typed_settings(self, *keys: str) -> dict[str, str]:
+        """The settings that these fields change. Raises MisuseError, one line."""
+        settings = parse_settings(self._value("set").split()) if "set" in keys else {}
+        if "steps" in keys and (steps := self._value("steps")):
+            settings["steps"] = steps.replace(",", "")
+        if "data" in keys and (data := self._value("data")):
+            settings["data"] = data
+        return settings
+
+    def settings(self) -> dict[str, str]:
+        """All settings. Raises MisuseError, one line."""
+        settings = self._typed_settings("set", "steps", "data")
+        override(self.recipe, settings)
+        return settings
+
+    def _faults(self) -> Mapping[str, str]:
+        """Why fields are invalid, by field."""
+        checks = {
+            "recipe": lambda: _raise(self._list(self._value("recipe"))),
+            "name": lambda: check_name(self._value("name") or self.recipe.name),
+            "steps": lambda: override(self.recipe, self._typed_settings("steps")),
+            "data": lambda: _check_path(self._value("data")),
+            "set": lambda: override(self.recipe, self._typed_settings("set")),
+        }
+        faults = {}
+        for key, check in checks.items():
+            try:
+                check()
+            except MisuseError as error:
+                faults[key] = str(error).replace("--set ", "")
+        return faults
+
+    @on(LineInput.Changed)
+    def _typed(self, event: LineInput.Changed) -> None:
+        key = (event.input.id or "").removeprefix("field-")
+        self._field(key).show_fault(self._list(event.value) if key == "recipe" else "")
+        if key == "set" and event.input.has_focus:
+            self._show_setting()
+        if key in {"steps", "data", "set"}:
+            self._ask_plan()
+
+    # --- what it takes ----------------------------------------------------------------
+
+    def _command(self) -> tuple[str, ...]:
+        """The recipe and settings as arguments of the shell. Raises MisuseError."""
+        pairs = [
+            part for key, value in self.settings().items() for part in ("--set", f"{key}={value}")
+        ]
+        if self._source is None:
+            return (self.recipe.name, *pairs)
+        step = self.query_one(RowList).chosen
+        start = format_origin({"run": self._source.run.id, "step": step})
+        return ("--from", start, *pairs)
+
+    def _ask_plan(self) -> None:
+        """Show what is known of the plan, and measure it once the form has not changed a while."""
+        if self._faults():
+            self._show_plan(None)
+            return
+        command = self._command()
+        self._show_plan(self._plans.get(command, Plan(measuring=True)))
+        self._measure(command)
+
+    @work(group="plan", exclusive=True, exit_on_error=False)
+    async def _measure(self, command: tuple[str, ...]) -> None:
+        known = self._plans.get(command)
+        if known is not None and not known.measuring:
+            return
+        await asyncio.sleep(PAUSE_S)
+        plan = Plan()
+        async for plan in estimates(command):
+            self._plans[command] = plan
+            self._show_plan(plan)
+        self._show_plan(msgspec.structs.replace(plan, measuring=False))
+
+    def _show_plan(self, plan: Plan | None) -> None:
+        if not self.is_mounted:
+            return
+        text = "" if plan is None else plan.fault or plan.describe()
+        line = self.query_one("#plan", Static)
+        line.update(clean_line(text, 400))
+        line.set_class(plan is not None and bool(plan.fault), "-fault")
+
+    # --- keys -------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the last field Enter and what was typed before it are handled in order."""
+        if action == "next_field" and self.focused is self._line(FIELDS[-1]):
+            return False
+        return super().check_action(action, parameters)
+
+    @on(LineInput.Submitted)
+    def _submitted(self) -> None:
+        self.action_start()
+
+    def action_next_field(self) -> None:
+        self.focus_next()
+
+    def action_move(self, by: int) -> None:
+        """Move in the list if the first field has the focus, else to another field."""
+        if self.focused is not self._line("recipe"):
+            (self.focus_next if by > 0 else self.focus_previous)()
+            return
+        with self.prevent(LineInput.Changed):
+            self._line("recipe").value = ""
+        self._field("recipe").show_fault("")
+        self._list("")
+        self.query_one(RowList).action_move(by)
+
+    def action_start(self) -> None:
+        if self._starting:
+            return
+        faults = self._faults()
+        for key in FIELDS:
+            self._field(key).show_fault(faults.get(key, ""))
+        if faults:
+            self.set_focus(self._line(next(iter(faults))))
+            return
+        self._starting = True
+        start_from = ""
+        if self._source is not None:
+            step = int(self.query_one(RowList).chosen)
+            start_from = str(self._source.run.checkpoint(step))
+        self._launch(self.recipe, self.settings(), self._value("name"), start_from)
+
+    def _show_error(self, key: str, error: GenuiError | str) -> None:
+        self._starting = False
+        self._field(key).show_fault(str(error).replace("--set ", ""))
+
+    @work(exit_on_error=False)
+    async def _launch(
+        self, recipe: Recipe, settings: dict[str, str], name: str, start_from: str
+    ) -> None:
+        command = self._command()
+        if command not in self._plans:
+            self._show_plan(Plan(measuring=True))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    async for plan in estimates(command):
+                        self._plans[command] = plan
+                        break
+        if fault := self._plans.get(command, Plan()).fault:
+            self._show_error("data" if settings.get("data") else "recipe", fault)
+            return
+        try:
+            run = await asyncio.to_thread(launch, recipe, settings, name, start_from)
+        except GenuiError as error:
+            self._show_error("set", error)
+        else:
+            self.leave(run)
+
+
+class _RowSuggester(Suggester):
+    """Completes the text with the name of the row that it has chosen."""
+
+    def __init__(self, screen: NewRunScreen) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._screen = screen
+
+    async def get_suggestion(self, value: str) -> str | None:
+        keys: Iterable[str] = (row.key for row in self._screen.query_one(RowList).rows)
+        return next((key for key in keys if key.startswith(value)), None)
+
+
+async def estimates(command: Sequence[str]) -> AsyncIterator[Plan]:
+    """The plans that a process prints, better each time. It is killed when nobody wants more."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *PLANNER, *command, "--dry-run", "--json", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
+        )
+    except OSError:
+        return  # the form works without an estimate
+    assert process.stdout is not None
+    try:
+        async for line in process.stdout:
+            with contextlib.suppress(msgspec.DecodeError):
+                yield msgspec.json.decode(line, type=Plan)
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+
+
+def _raise(fault: str) -> None:
+    if fault:
+        raise MisuseError(fault)
+
+
+def _check_path(data: str) -> None:
+    if data and not Path(data).expanduser().exists():
+        raise MisuseError(f"{data}: no such file or folder; give a text file or a folder")
+
+
+def _checkpoint_row(step: int, source: Source) -> Row:
+    return Row(str(step), f"step {step:,}", "newest" if step == source.steps[-1] else "")

@@ -1,0 +1,145 @@
+"""The form of a new run: its keys, completion, errors beside their fields, and what it takes."""
+
+import shlex
+from pathlib import Path
+
+import msgspec
+import pytest
+from acting import Opener, fault, seen, until, until_seen
+from textual import events
+from textual.pilot import Pilot
+
+from genui.base import paths
+from genui.recipes import RECIPES, find_recipe
+from genui.runs.plan import Plan
+from genui.ui import new_run
+from genui.ui.new_run import NewRunScreen, complete_path, complete_setting, describe_setting
+from genui.ui.widgets.base import LineInput
+
+QUICK = next(iter(RECIPES))
+
+
+def form(pilot: Pilot[None]) -> NewRunScreen:
+    screen = pilot.app.screen
+    assert isinstance(screen, NewRunScreen)
+    return screen
+
+
+def values(pilot: Pilot[None]) -> dict[str, str]:
+    return {line.id or "": line.value for line in form(pilot).query(LineInput)}
+
+
+def burst(pilot: Pilot[None], *keys: str) -> None:
+    """Keys that arrive at once, as from a paste or over a slow link."""
+    for key in keys:
+        pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+def plans(monkeypatch: pytest.MonkeyPatch, *each: Plan) -> None:
+    """Let the process that estimates a training print these."""
+    lines = "; ".join(f"echo {shlex.quote(msgspec.json.encode(plan).decode())}" for plan in each)
+    monkeypatch.setattr(new_run, "PLANNER", ("sh", "-c", lines))
+    monkeypatch.setattr(new_run, "PAUSE_S", 0.0)
+
+
+async def test_text_after_tab_reaches_the_next_field_in_one_burst(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app(size=(80, 24)) as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, "New run")
+        burst(pilot, "tab", *"mine", "tab", *"300", "enter", *"/no/such", "down", *"width=64")
+        wanted = {"name": "mine", "steps": "300", "data": "/no/such", "set": "width=64"}
+        expected = {f"field-{key}": value for key, value in ({"recipe": ""} | wanted).items()}
+        await until(pilot, lambda: values(pilot) == expected)
+        burst(pilot, "shift+tab", "x", "up", "1", "shift+tab", "y")
+        wanted |= {"name": "miney", "steps": "3001", "data": "/no/suchx"}
+        # A field that gets the focus with text in it is selected: what is typed replaces it.
+        await until(pilot, lambda: values(pilot)["field-name"].endswith("y"))
+        assert values(pilot)["field-set"] == "width=64"
+        assert (values(pilot)["field-data"], values(pilot)["field-steps"]) == ("x", "1")
+
+
+async def test_an_error_is_seen_beside_its_field_at_80_by_24(shipped, open_app: Opener) -> None:
+    async with open_app(size=(80, 24)) as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, "New run")
+        for label in ("recipe", "name", "steps", "data", "settings"):
+            assert label in seen(pilot)
+        await pilot.press("tab", "tab", *"abc", "tab", *"/no", "tab", *"widht=3")
+        await pilot.press("ctrl+s")
+        lines = ("steps=abc: expected a whole", "/no: no such file", "did you mean 'width'?")
+        for line, typed in zip(lines, ("abc", "/no", "widht=3"), strict=True):
+            await until(pilot, lambda line=line: line in fault(pilot))
+            if line != lines[-1]:  # the last one is reached with the scrollbar
+                await until_seen(pilot, line)
+                rows = seen(pilot).splitlines()
+                at = next(y for y, row in enumerate(rows) if line in row)
+                assert typed in rows[at - 1]
+        assert form(pilot).query_one(".window").show_vertical_scrollbar
+        await pilot.press("2")  # ctrl+s moved the focus to the first error
+        await until(pilot, lambda: "steps" not in fault(pilot))
+        assert not paths.runs_dir().exists()
+
+
+async def test_a_recipe_is_found_by_a_part_of_its_name(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, QUICK)
+        burst(pilot, *"icon")
+        await until(pilot, lambda: form(pilot).recipe.name == "icons")
+        assert "chorales" not in seen(pilot)
+        await pilot.press("right")
+        await until(pilot, lambda: values(pilot)["field-recipe"] == "icons")
+        await pilot.press("down")
+        assert form(pilot).recipe is list(RECIPES.values())[list(RECIPES).index("icons") + 1]
+        burst(pilot, *"horales", "tab")
+        await until(pilot, lambda: values(pilot)["field-recipe"] == "chorales")
+        await pilot.press("shift+tab", *"chorlaes")
+        await until(pilot, lambda: "did you mean 'chorales'?" in fault(pilot))
+
+
+async def test_the_form_says_what_the_training_takes(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans(monkeypatch, Plan(measuring=True), Plan(seconds=60, source="20 steps measured"))
+    async with open_app(size=(80, 24)) as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, "about 1 minute on this machine (20 steps measured)")
+
+
+async def test_what_cannot_start_is_said_and_makes_no_run(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans(monkeypatch, Plan(fault="no NotoColorEmoji.ttf found: install it"))
+    async with open_app(size=(80, 24)) as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, "no NotoColorEmoji.ttf found")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "no NotoColorEmoji.ttf found" in fault(pilot))
+        assert not paths.runs_dir().exists()
+
+
+def test_settings_are_completed_and_described() -> None:
+    recipe = find_recipe("shakespeare")
+    assert complete_setting("lay", recipe) == "layers="
+    assert complete_setting("layers=8 wid", recipe) == "layers=8 width="
+    assert complete_setting("width=", recipe) == f"width={recipe.widest}"
+    assert complete_setting("tokenizer=bp", recipe) == "tokenizer=bpe"
+    assert complete_setting("nothing", recipe) is None
+    assert complete_setting("nothing=", recipe) is None
+    assert complete_setting("", recipe) is None
+    assert complete_setting("fam", recipe) is None  # the identity of a recipe is fixed
+    assert describe_setting("width=3", recipe).startswith("width: features of a token")
+    assert describe_setting("layers=2 learn", recipe) == "learning_rate"
+
+
+def test_paths_are_completed(tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "one.txt").touch()
+    (tmp_path / ".hidden").touch()
+    assert complete_path(f"{tmp_path}/le") == f"{tmp_path}/letters/"
+    assert complete_path(f"{tmp_path}/letters/") == f"{tmp_path}/letters/one.txt"
+    assert complete_path(f"{tmp_path}/") == f"{tmp_path}/letters/"
+    assert complete_path(f"{tmp_path}/x") is None
+    assert complete_path(f"{tmp_path}/no/such") is None
