@@ -6,6 +6,7 @@ bidirectional overrides, which a terminal would execute.
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -45,6 +46,17 @@ def _clean_character(character: str) -> str:
     if category == "Cs":
         return _UNKNOWN
     return "" if category in _DROPPED or character in _JOINERS else character
+
+
+@lru_cache(maxsize=1 << 16)
+def split_words(caption: str) -> tuple[str, ...]:
+    """Split `"Red-heart, on BLACK"` into `("red", "heart", "on", "black")`, in any script.
+
+    A word is a run of letters, digits and combining marks.
+    """
+    text = unicodedata.normalize("NFKC", caption).lower()
+    spaced = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text)
+    return tuple(word for word in spaced.split() if any(c.isalnum() for c in word))
 
 
 def escape_json(text: str) -> str:

@@ -314,8 +314,8 @@ class HomeScreen(AppScreen[None]):
 
     def action_view(self, view: ViewName) -> None:
         """Show Home, a pane full-screen, or the Training screen or the Lab."""
+        self.clear_line()  # it was about what was shown before
         if view == "lab":
-            self.clear_line()
             self.open_lab()
             return
         if view == "training":

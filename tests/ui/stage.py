@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from genui.base.text import split_words
 from genui.recipes import RECIPES
 from genui.runs.layout import RunDir, Status, create_run, write_status
 
@@ -43,6 +44,7 @@ CARDS = {
 
 def safetensors(recipe_name: str, step: int) -> bytes:
     """A whole, well-formed file with one small tensor."""
+    captions = getattr(RECIPES[recipe_name], "sample_captions", ())
     metadata = {
         "format": 1,
         "recipe": dataclasses.asdict(RECIPES[recipe_name]),
@@ -50,6 +52,7 @@ def safetensors(recipe_name: str, step: int) -> bytes:
         "parameters": 4_750_000,
         "fingerprint": "0" * 16,
         "dataset": RECIPES[recipe_name].dataset,
+        "words": sorted({word for caption in captions for word in split_words(caption)}),
     }
     header = {
         "__metadata__": {"genui": json.dumps(metadata)},

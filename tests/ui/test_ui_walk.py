@@ -81,6 +81,15 @@ async def test_a_gan_opens_at_the_seeds_own_image(open_app: Opener) -> None:
         assert home_of(pilot).slot == "walk"
 
 
+async def test_unknown_words_of_a_caption_are_said_while_it_is_typed(open_app: Opener) -> None:
+    async with open_app(worker=WALKER) as pilot:
+        await walking(pilot)
+        for key in ("e", "c"):
+            await pilot.press(key, "ctrl+u", *"hor ")
+            await until_seen(pilot, "not in this model's vocabulary:")
+            await pilot.press("escape")
+
+
 async def test_arrows_walk_along_the_direction_both_ways(open_app: Opener) -> None:
     async with open_app(worker=WALKER) as pilot:
         await walking(pilot)

@@ -1,13 +1,14 @@
 """Captions: the ten colours they can name, and their words as token ids."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from genui.base.text import split_words as split_words
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (226, 52, 52),
@@ -40,17 +41,6 @@ hold most of a small model's parameters."""
 
 STOP_WORDS = frozenset(("and", "in", "of", "on", "the", "to", "with", "without"))
 """Words that mean nothing alone."""
-
-
-@lru_cache(maxsize=1 << 16)
-def split_words(caption: str) -> tuple[str, ...]:
-    """Split `"Red-heart, on BLACK"` into `("red", "heart", "on", "black")`, in any script.
-
-    A word is a run of letters, digits and combining marks.
-    """
-    text = unicodedata.normalize("NFKC", caption).lower()
-    spaced = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text)
-    return tuple(word for word in spaced.split() if any(c.isalnum() for c in word))
 
 
 def use_one_word(

@@ -20,13 +20,14 @@ from genui.protocol.settings import AXIS_NAMES, format_axis, format_grid, parse_
 from genui.ui import keys
 from genui.ui.generate.actions import Actions, SoundActions
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, SettingsBox, TracePane, View
+from genui.ui.generate.prompt import CaptionScreen, PromptLine
 from genui.ui.settings import Line as Setting
 from genui.ui.settings import describe_model, format_step, image_lines
 from genui.ui.terminal import get_metered_driver
 from genui.ui.traces.compare import ClipHead, Part, part_after
 from genui.ui.traces.image import ImageController, parse_opening
 from genui.ui.traces.trees import Trace, adds_noise
-from genui.ui.widgets.base import Line, LineInput, Timeline, set_border
+from genui.ui.widgets.base import Line, Timeline, set_border
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.dialogs import Field, FormScreen, ValueScreen
@@ -213,7 +214,7 @@ class CanvasView(TraceImageView):
         self.clip = ClipHead()
 
     def compose(self) -> ComposeResult:
-        yield LineInput(placeholder="a caption, e.g. red heart on black", compact=True)
+        yield PromptLine("caption", "e.g. red heart on black")
         yield Line(classes="caption")
         yield ImageView(classes="large")
         with Horizontal(classes="three"):
@@ -566,7 +567,7 @@ class CanvasActions(Actions):
         hint = (
             "starts again from noise" if restarts else "the steps before keep the earlier caption"
         )
-        self.pane.ask(ValueScreen(title, controller.prompt, hint, str.strip), use)
+        self.pane.ask(CaptionScreen(title, controller.prompt, hint, controller.model), use)
 
     def action_add_noise(self) -> None:
         """Ask how far to go back, and denoise again from there."""

@@ -12,6 +12,7 @@ from genui.protocol.settings import format_grid
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.image import WIDE, ImageInspector, TraceImageView, ask_grid, show_curve
 from genui.ui.generate.pane import PaneKind, Parts, SettingsBox, TracePane
+from genui.ui.generate.prompt import CaptionScreen, PromptLine
 from genui.ui.settings import latent_lines
 from genui.ui.traces.controller import parse_number
 from genui.ui.traces.latent import (
@@ -20,7 +21,7 @@ from genui.ui.traces.latent import (
     parse_seed,
     parse_seeds,
 )
-from genui.ui.widgets.base import Line, LineInput, Timeline, set_border
+from genui.ui.widgets.base import Line, Timeline, set_border
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.dialogs import ValueScreen
@@ -38,7 +39,7 @@ class WalkView(TraceImageView):
         self._controller = controller
 
     def compose(self) -> ComposeResult:
-        yield LineInput(placeholder="a caption, e.g. sneaker", compact=True)
+        yield PromptLine("caption", "e.g. sneaker")
         yield Line(classes="caption")
         yield ImageView(classes="large")
         yield LabelBars()
@@ -182,7 +183,7 @@ class WalkActions(Actions):
             controller.recaption(trace, caption, step)
 
         title, hint = f"Caption from step {step} on", "the walk continues with it"
-        self.pane.ask(ValueScreen(title, controller.prompt, hint, str.strip), use)
+        self.pane.ask(CaptionScreen(title, controller.prompt, hint, controller.model), use)
 
     def action_grid(self) -> None:
         """Ask for the seeds and captions of a grid, and walk with all of them."""

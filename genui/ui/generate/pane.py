@@ -29,6 +29,7 @@ from genui.ui.generate.actions import (
     SettingActions,
     VariationActions,
 )
+from genui.ui.generate.prompt import PromptLine
 from genui.ui.keys import PaneName
 from genui.ui.screens import Copyable
 from genui.ui.session import Session
@@ -269,10 +270,9 @@ class TracePane(Pane):
 
     def action_edit(self) -> None:
         """Edit the prompt."""
-        line = self.query_one(LineInput)
-        line.value = escape_newlines(self.controller.prompt)
         self.add_class("-editing")
-        self.screen.set_focus(line)
+        prompt = escape_newlines(self.controller.prompt)
+        self.query_one(PromptLine).open(prompt, self.controller.model)
 
     @on(LineInput.Submitted)
     def _use_prompt(self, event: LineInput.Submitted) -> None:

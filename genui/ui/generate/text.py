@@ -20,10 +20,11 @@ from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, SettingsBox, TracePane, View
+from genui.ui.generate.prompt import PromptLine
 from genui.ui.settings import describe_model, token_lines
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Lost, Trace, TraceReply
-from genui.ui.widgets.base import FindLine, LineInput, set_border, unescape_newlines
+from genui.ui.widgets.base import FindLine, set_border, unescape_newlines
 from genui.ui.widgets.candidates import (
     AttentionList,
     Candidates,
@@ -200,7 +201,7 @@ class TextView(View):
         self._painted: Trace[TextFrame] | None = None  # the trace in the prose
 
     def compose(self) -> ComposeResult:
-        yield LineInput(placeholder=self.placeholder, compact=True)
+        yield PromptLine("prompt", self.placeholder)
         yield from self.compose_trace()
         yield LabelBars()
 

@@ -1,0 +1,188 @@
+"""The line in which a prompt or caption is typed: its label, completion, and the words that the
+model knows."""
+
+import difflib
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.suggester import Suggester
+from textual.widgets import Label, Static
+
+from genui.base.errors import GenuiError
+from genui.base.text import clean_line, split_words
+from genui.runs.models import ModelInfo, read_header
+from genui.ui.widgets.base import LineInput
+from genui.ui.widgets.dialogs import Window
+
+MOST_LISTED = 80  # words; a wider terminal has no room for more
+NEAR = 0.75  # how like a word must be that is suggested in place of an unknown one
+
+
+class Vocabulary(NamedTuple):
+    """The words that captions of a model may have. Empty for a model of other prompts."""
+
+    words: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()  # examples of its recipe
+
+
+def read_vocabulary(model: ModelInfo | None) -> Vocabulary:
+    """The vocabulary in the header of a model's file; empty if it has none or cannot be read."""
+    if model is None:
+        return Vocabulary()
+    try:
+        return _read(model.path, model.path.stat().st_mtime_ns)
+    except (OSError, GenuiError):
+        return Vocabulary()
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, changed: int) -> Vocabulary:
+    header = read_header(path)
+    words = tuple(str(word) for word in header.metadata.get("words", ()))
+    return Vocabulary(words, header.recipe.prompts) if words else Vocabulary()
+
+
+class CaptionSuggester(Suggester):
+    """Completes a caption like an example of the recipe, or its last word."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._vocabulary = vocabulary
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return complete_caption(value, self._vocabulary)
+
+
+def complete_caption(value: str, vocabulary: Vocabulary) -> str | None:
+    """The caption with its last word completed, if a word begins like it; an example is first."""
+    start = _last_word(value)
+    if not start:
+        return None
+    for caption in vocabulary.captions:
+        if caption.startswith(value) and caption != value:
+            return caption
+    word = next((word for word in _beginning(start, vocabulary) if word != start), None)
+    return value + word[len(start) :] if word else None
+
+
+def unknown_words(value: str, vocabulary: Vocabulary, typing: bool = False) -> list[str]:
+    """The words that the model does not know. While `typing`, the last may be unfinished."""
+    known = frozenset(vocabulary.words)
+    if not known:
+        return []
+    words = list(split_words(value))
+    if typing and words and words[-1] == _last_word(value) and _beginning(words[-1], vocabulary):
+        words.pop()
+    # A model of spoken digits reads 42 as "four two".
+    spoken = {"zero", "one"} <= known
+    unknown = (word for word in words if word not in known and not (spoken and word.isdecimal()))
+    return list(dict.fromkeys(unknown))
+
+
+def describe_unknown(value: str, vocabulary: Vocabulary, typing: bool = False) -> str:
+    """`not in this model's vocabulary: hart; did you mean 'heart'?`; "" if all words are known."""
+    unknown = unknown_words(value, vocabulary, typing)
+    if not unknown:
+        return ""
+    length = len(unknown[0])
+    words = [word for word in vocabulary.words if abs(len(word) - length) < 2]
+    near = difflib.get_close_matches(unknown[0], words, n=1, cutoff=NEAR)
+    remedy = f"; did you mean '{near[0]}'?" if near else ""
+    return f"not in this model's vocabulary: {', '.join(unknown)}{remedy}"
+
+
+def describe_words(value: str, vocabulary: Vocabulary) -> str:
+    """The known words that begin like an unfinished last one, else all: `1,333 words: red …`."""
+    if not vocabulary.words:
+        return ""
+    start = _last_word(value)
+    words = _beginning(start, vocabulary)
+    if words == [start]:  # it is finished
+        start, words = "", _beginning("", vocabulary)
+    listed = " ".join(words[:MOST_LISTED])
+    return listed if start else f"{len(words):,} words: {listed}"
+
+
+def _last_word(value: str) -> str:
+    """The word at the end of what was typed; "" after a space."""
+    words = split_words(value)
+    return words[-1] if words and value[-1:].isalnum() else ""
+
+
+def _beginning(start: str, vocabulary: Vocabulary) -> list[str]:
+    """The known words that begin so: those of examples first, single characters last."""
+    examples = frozenset(word for caption in vocabulary.captions for word in split_words(caption))
+    words = [word for word in vocabulary.words if word.startswith(start)]
+    return sorted(words, key=lambda word: (word not in examples, len(word) < 3, word))
+
+
+class PromptLine(Vertical):
+    """A labelled line for a prompt or caption. Hidden unless its pane has the class `-editing`."""
+
+    def __init__(self, label: str, placeholder: str) -> None:
+        super().__init__()
+        self._label = label
+        self._placeholder = placeholder
+        self._vocabulary = Vocabulary()
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="prompt-row"):
+            yield Label(f"{self._label} ", markup=False)
+            yield LineInput(placeholder=self._placeholder, compact=True)
+        yield Static(classes="prompt-words", markup=False)
+        yield Static(classes="prompt-keys", markup=False)
+
+    def open(self, value: str, model: ModelInfo | None) -> None:
+        """Begin to edit a prompt of a model."""
+        self._vocabulary = read_vocabulary(model)
+        line, has_words = self.query_one(LineInput), bool(self._vocabulary.words)
+        line.suggester = CaptionSuggester(self._vocabulary) if has_words else None
+        line.value = value
+        completes = " · → completes" if has_words else ""
+        self.query_one(".prompt-keys", Static).update(f"⏎ generate · esc cancel{completes}")
+        self._describe(value)
+        self.screen.set_focus(line)
+
+    @on(LineInput.Changed)
+    def _typed(self, event: LineInput.Changed) -> None:
+        event.stop()
+        self._describe(event.value)
+
+    def _describe(self, value: str) -> None:
+        """Say which words are unknown, or which are known."""
+        unknown = describe_unknown(value, self._vocabulary, typing=True)
+        words = self.query_one(".prompt-words", Static)
+        words.update(clean_line(unknown or describe_words(value, self._vocabulary), 600))
+        words.display = bool(self._vocabulary.words)
+        words.set_class(bool(unknown), "-fault")
+
+
+class CaptionScreen(Window[str | None]):
+    """Asks for another caption. Dismissed with it, or None by Esc."""
+
+    typing = True
+
+    def __init__(self, title: str, value: str, hint: str, model: ModelInfo | None) -> None:
+        super().__init__()
+        self._title = title
+        self._value = value
+        self._hint = hint
+        self._model = model
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window"):
+            yield PromptLine("caption", "e.g. red heart on black")
+            yield Static(self._hint, classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        self.set_titles(self._title, "→ completes · ⏎ set · esc cancel")
+        self.query_one(PromptLine).open(self._value, self._model)
+        self.begin_typing()
+
+    @on(LineInput.Submitted)
+    def _submitted(self, event: LineInput.Submitted) -> None:
+        self.leave(event.value.strip())
