@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from genui.base.errors import GenuiError
-from genui.base.numbers import clock, count, short, value
+from genui.base.numbers import about, count, short, value
 from genui.cli import output
 from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
 from genui.protocol.registry import KINDS
@@ -98,7 +98,7 @@ def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -
 
 
 def progress(status: Status) -> str:
-    """Returns `step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  4:12 left`, or what a run
+    """Returns `step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  ~4 min left`, or what a run
     that is starting waits for."""
     if status.doing:
         return status.doing
@@ -113,5 +113,5 @@ def progress(status: Status) -> str:
     if status.units_per_s:
         parts.append(f"{short(status.units_per_s)} {status.unit}")
     if status.eta >= 0:
-        parts.append(f"{clock(status.eta)} left")
+        parts.append(f"~{about(status.eta)} left")
     return "  ".join(parts)

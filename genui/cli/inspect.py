@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.numbers import clock, count, short, value
+from genui.base.numbers import about, clock, count, short, value
 from genui.cli import output
 from genui.cli.parser import add_json
 from genui.cli.runs import as_dict, find_one, read_whole, title
@@ -99,7 +99,7 @@ def describe(summary: "RunSummary") -> None:
             ("data", info.data),
             ("machine", ", ".join(f"{key} {item}" for key, item in info.machine.items())),
             ("step", _progress(status.step, status.steps)),
-            ("left", clock(status.eta) if summary.state == "running" and status.eta >= 0 else ""),
+            ("left", _left(status.eta if summary.state == "running" else -1.0)),
             ("speed", f"{short(status.units_per_s)} {status.unit}" if status.units_per_s else ""),
             ("loss", "" if status.loss is None else value(status.loss)),
             ("val", "" if status.val is None else value(status.val)),
@@ -173,6 +173,10 @@ def _learning_rate(summary: "RunSummary") -> str:
     if changed is not None:
         return f"{changed:g}, at first {planned}"
     return "" if planned is None else str(planned)
+
+
+def _left(seconds: float) -> str:
+    return f"~{about(seconds)}" if seconds >= 0 else ""
 
 
 def _progress(step: int, steps: int) -> str:
@@ -289,7 +293,7 @@ def show_summary(summary: "RunSummary") -> None:
             ("run", fields["log"]),
             ("state", f"{fields['state']}{error}"),
             ("step", _progress(fields["step"], fields["steps"])),
-            ("left", clock(fields["eta"]) if fields["eta"] >= 0 else ""),
+            ("left", _left(fields["eta"])),
             ("written", f"{clock(fields['age'])} ago"),
             ("system", ", ".join(f"{name} {short(x)}" for name, x in fields["system"].items())),
             ("damaged", _several(fields["bad_lines"], "record")),

@@ -74,7 +74,7 @@ async def closed(pilot: Pilot[None]) -> None:
 
 
 async def test_the_window_lists_every_format_of_the_medium(shipped: Path, open_app: Opener) -> None:
-    at_playhead = "predicted x₀, the clean image at step 20"
+    at_playhead = "predicted x₀, without noise at step 20"
     async with open_app() as pilot:
         await drawn(pilot)
         await window(pilot)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import stage
@@ -96,7 +97,7 @@ async def test_digits_fill_the_screen_and_escape_goes_back(shipped, open_app: Op
 async def test_nothing_at_all_says_what_to_press(open_app: Opener) -> None:
     async with open_app(lists=False) as pilot:
         await until_seen(pilot, "press n to train")
-        assert "press n to start one" in seen(pilot)
+        assert "Press n to start one" in seen(pilot)
 
 
 async def test_the_hint_goes_with_the_first_action_and_stays_away(
@@ -119,6 +120,18 @@ async def test_the_theme_is_remembered(shipped, open_app: Opener) -> None:
         await pilot.app.workers.wait_for_complete()
     async with open_app() as pilot:
         assert pilot.app.theme == "genui-light"
+
+
+async def test_only_much_traffic_to_the_terminal_is_shown(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = SimpleNamespace(bytes_written=0, busy=False, forget=lambda: None)
+    async with open_app() as pilot:
+        monkeypatch.setattr("genui.ui.app.get_metered_driver", lambda _: driver)
+        driver.bytes_written = 120 * 1024
+        await until_seen(pilot, "↑ 120 KB/s to terminal")
+        driver.bytes_written += 20 * 1024
+        await until(pilot, lambda: "KB/s" not in seen(pilot))
 
 
 @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"COLORTERM": "", "TERM": "xterm-16color"}])

@@ -33,6 +33,14 @@ async def test_the_newest_sample_is_shown_with_the_steps_beside_it() -> None:
         assert "step 300 of 300   ◂ 200" in seen(pilot)
 
 
+async def test_marked_words_are_explained_in_the_title() -> None:
+    for marks in (True, False):
+        async with opened(SamplesPanel(marks)) as pilot:
+            app_of(pilot).show(look(writer("plays", 100, 200)), cursor=200)
+            await until_seen(pilot, "as plays was at 200")
+            await until(pilot, lambda marks=marks: ("changed words" in seen(pilot)) == marks)
+
+
 async def test_on_a_narrow_panel_the_steps_beside_are_whole_and_can_be_clicked() -> None:
     async with opened(SamplesPanel(), size=(27, 20)) as pilot:
         app_of(pilot).show(look(writer("plays", 100, 200)), cursor=200)

@@ -13,8 +13,8 @@ from genui.ui.traces.trees import Frames, Lost, Trace, TraceReply, Worker, weigh
 
 Part = Literal["denoised", "x", "noise"]
 PARTS: dict[Part, str] = {
-    "denoised": "predicted x₀, the clean image",
-    "x": "noisy image",
+    "denoised": "predicted x₀, without noise",
+    "x": "xₜ, with noise",
     "noise": "predicted noise",
 }
 """The images of a step, in the order of the key `o`."""

@@ -171,8 +171,10 @@ class SamplesPanel(SidePanel):
     }
     """
 
-    def __init__(self) -> None:
+    def __init__(self, marks: bool = True) -> None:
+        """With `marks`, words that changed are marked, and the title explains it."""
         super().__init__()
+        self._marks = marks
         self._views: Sequence[RunView] = ()
         self._cursor: float | None = None
         self._steps: list[int] = []  # that have a sample
@@ -283,7 +285,7 @@ class SamplesPanel(SidePanel):
         for view in self._list_fitting_runs():
             steps = list(view.sample_files)
             step = at_or_before(steps, cursor)
-            before = neighbours(steps, step)[0] if step is not None else None
+            before = neighbours(steps, step)[0] if step is not None and self._marks else None
             samples.append((view, await self._sample(view, step), await self._sample(view, before)))
         marked = any(_is_marked(sample, before) for _, sample, before in samples)
         if marked != self._marked:
