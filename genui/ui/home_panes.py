@@ -140,8 +140,8 @@ class ModelsPane(Pane, can_focus=False):
             text.update(run_card(run, run.run.id in self._saved, run.run != self._beside()))
         else:
             text.update("")
-        organise = "e rename · d delete · " if chosen in self._runs else ""
-        self.set_subtitle(f"{organise}/ filter · n new run")
+        of_run = chosen in self._runs
+        self.set_subtitle("e rename · d delete" if of_run else "n new run", " · / filter")
 
     @work(group="thumbnail", exclusive=True, exit_on_error=False)
     async def _show_thumbnail(self, model: ModelInfo | None) -> None:

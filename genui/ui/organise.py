@@ -49,7 +49,7 @@ class RunOrganiser:
         before = run.labels
         fields = [
             Field("name", run.info.name),
-            Field("tags", " ".join(before.tags), "baseline wide"),
+            Field("tags", " ".join(before.tags), "e.g. baseline wide"),
             Field("note", before.note, "what is special about it"),
         ]
 

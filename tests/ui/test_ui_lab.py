@@ -262,7 +262,7 @@ async def test_the_lab_is_as_it_was_left(open_app: Opener) -> None:
         await until_seen(pilot, "Watch particles move")
         await pilot.press("escape", "ctrl+p")
         await pilot.press(*"particles")
-        await until_seen(pilot, "Lab: particles")
+        await until_seen(pilot, "Watch particles move from noise to data  ")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
         await pilot.press("4")

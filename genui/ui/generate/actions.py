@@ -398,7 +398,7 @@ class VariationActions(Actions):
         if trace is None or shown is None:
             return
         if trace.request.grid:
-            pane.say("variations need a single image: w ends the grid")
+            pane.say("variations need a single image: u goes back from the grid")
             return
         try:
             variations(trace.request, trace.position, DEFAULT_DISTANCE, (0,))

@@ -536,7 +536,7 @@ class CanvasActions(Actions):
         hint = (
             f"One setting ({', '.join(AXIS_NAMES)}) and its values, e.g. seed 1..4, sampler heun, "
             "ddim or caption red heart; blue star. Up to 16 a side and 64 in all. "
-            "Leave both empty to close the grid."
+            "Leave both empty to close the grid, or press u afterwards."
         )
         ask_grid(self.pane, self._controller, usual, usual, hint, lambda lines: parse_axes(*lines))
 
@@ -582,7 +582,7 @@ class CanvasActions(Actions):
         if trace is None or frame is None:
             return
         if trace.request.grid:
-            self.pane.say("a mask needs a single image: w ends the grid")
+            self.pane.say("a mask needs a single image: u goes back from the grid")
             return
         from genui.formats.image import clip_pixels
         from genui.ui.windows import SMALLEST, MaskScreen

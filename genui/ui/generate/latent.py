@@ -192,7 +192,7 @@ class WalkActions(Actions):
             self._controller,
             usual=("seed 1..4", ""),
             examples=("seed 1..6", "caption sneaker; ankle boot"),
-            hint="seed or caption, and its values: all of them walk at once. None ends the grid.",
+            hint="seed or caption, and its values: all of them walk at once. u goes back.",
             parse=parse_grid,
         )
 
