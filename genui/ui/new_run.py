@@ -374,7 +374,9 @@ class NewRunScreen(Window[RunDir | None]):
     def _show_plan(self, plan: Plan | None) -> None:
         if not self.is_mounted:
             return
-        text = "" if plan is None else plan.fault or plan.describe()
+        text = "" if plan is None else plan.describe()
+        if plan is not None and plan.fault:
+            text = f"cannot start: {plan.fault}"
         line = self.query_one("#plan", Static)
         line.update(clean_line(text, 400))
         line.set_class(plan is not None and bool(plan.fault), "-fault")
@@ -437,8 +439,11 @@ class NewRunScreen(Window[RunDir | None]):
                     async for plan in estimates(command):
                         self._plans[command] = plan
                         break
-        if fault := self._plans.get(command, Plan()).fault:
-            self._show_error("data" if settings.get("data") else "recipe", fault)
+        plan = self._plans.get(command, Plan())
+        if plan.fault:
+            self._starting = False
+            self._show_plan(plan)
+            self.query_one("#plan").scroll_visible(animate=False)
             return
         try:
             run = await asyncio.to_thread(launch, recipe, settings, name, start_from)

@@ -13,12 +13,13 @@ import pytest
 from cli_fakes import write_checkpoint
 
 from genui.base import paths
+from genui.cli.foreground import progress
 from genui.cli.main import main
 from genui.engine import estimate, kinds
 from genui.engine.estimate import missing_bytes
 from genui.recipes import find_recipe, override
 from genui.runs import launch
-from genui.runs.layout import RunDir, create_run, read_info, read_status
+from genui.runs.layout import RunDir, Status, create_run, read_info, read_status
 from genui.runs.plan import Speed, write_speed
 
 TRAINER = textwrap.dedent(
@@ -293,3 +294,9 @@ def test_a_dry_run_says_how_long_it_takes(
     assert main(["train", "shakespeare", "--steps", "300"]) == 0
     assert f"takes: {said}\n" in capsys.readouterr().err
     assert detached
+
+
+def test_the_progress_of_a_run_that_starts_is_its_download() -> None:
+    starting = Status(state="starting", steps=100, doing="downloading fsdd.zip, 8 of 16 MB")
+    assert progress(starting) == "downloading fsdd.zip, 8 of 16 MB"
+    assert progress(Status(state="running", step=5, steps=100)).startswith("step 5/100")

@@ -125,9 +125,11 @@ async def test_what_cannot_start_is_said_and_makes_no_run(
     plans(monkeypatch, Plan(fault="no NotoColorEmoji.ttf found: install it"))
     async with open_app(size=(80, 24)) as pilot:
         await pilot.press("n")
-        await until_seen(pilot, "no NotoColorEmoji.ttf found")
+        line = "cannot start: no NotoColorEmoji.ttf found"
+        await until_seen(pilot, line)
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: "no NotoColorEmoji.ttf found" in fault(pilot))
+        await pilot.app.workers.wait_for_complete()
+        await until_seen(pilot, line)
         assert not paths.runs_dir().exists()
 
 
