@@ -6,11 +6,14 @@ import pytest
 import stage
 from acting import Opener, board_of, fault, home_of, seen, until, until_seen
 
+from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.runs import labels
 from genui.runs.labels import Labels
 from genui.runs.layout import RunDir, RunLock
 from genui.runs.listing import list_runs, summarise
+from genui.ui.app import GenuiApp
+from genui.ui.app import run as run_app
 from genui.ui.home_panes import TrainingPane
 from genui.ui.organise import parse_labels
 from genui.ui.widgets.base import RowList
@@ -157,3 +160,10 @@ async def test_the_error_of_a_failed_run_is_said_once(shipped, open_app: Opener,
         assert "g generate" not in seen(pilot)
         await pilot.resize_terminal(80, 24)  # only the card is on the screen
         await until(pilot, lambda: seen(pilot).count(error) == 1)
+
+
+def test_deleted_runs_are_gone_once_the_app_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, run = stage.make_run(name="other"), stage.make_run(name="plays")
+    monkeypatch.setattr(GenuiApp, "run", lambda self: labels.remove(run))
+    run_app()
+    assert list(paths.runs_dir().iterdir()) == [kept.path]
