@@ -28,7 +28,6 @@ def seen(**env: str) -> bytes:
     with Terminal(env=env) as terminal:
         terminal.until(lambda text: " Models " in text and "⏎ open" in text)
         terminal.press("\t")
-        terminal.until(lambda text: "┏━ Training" in text)
         terminal.press("?")
         terminal.until(lambda text: "Keys of Training" in text)
         terminal.press("\x1b")
