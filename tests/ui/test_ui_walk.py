@@ -161,7 +161,7 @@ async def test_home_shows_both_sides_of_the_game_while_a_gan_trains(open_app: Op
     async with open_app(size=(200, 60)) as pilot:
         await until_seen(pilot, "real wins 75% of pairs")
         curve = home_of(pilot).query_one(TrainingPane).query_one(Curve)
-        await until(pilot, lambda: bool(curve.caption))
+        await until(pilot, lambda: curve.frame is not None)
         assert "no points yet" not in seen(pilot)
         await until_seen(pilot, "real is higher: 100%")
 
