@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -126,6 +127,7 @@ class Shell(LifecycleGuard, App[None]):
         self._queued_keys: list[events.Key] = []  # until their target is ready
         self._queued_since: float | None = None
         self._memory = recall()
+        self._saving = threading.Lock()
         self._config_error = ""
         try:
             config = load_config()
@@ -320,7 +322,12 @@ class Shell(LifecycleGuard, App[None]):
 
     def _remember(self, new: Memory) -> None:
         self._memory = new
-        self.run_worker(lambda: remember(new), thread=True, group="memory")
+
+        def save() -> None:
+            with self._saving:
+                remember(self._memory)  # the newest, whichever thread is last
+
+        self.run_worker(save, thread=True, group="memory")
 
     def _theme_changed(self, theme: Theme) -> None:
         """Write the header and footer again: they keep the colours they were written with."""
@@ -336,7 +343,7 @@ class Shell(LifecycleGuard, App[None]):
         """Write a setting to config.toml. A file that cannot be written keeps its value."""
 
         def save() -> None:
-            with suppress(GenuiError):
+            with self._saving, suppress(GenuiError):
                 save_setting(name, text)
 
         self.run_worker(save, thread=True, group="memory")
