@@ -13,7 +13,7 @@ from genui.cli.options import add_settings, setting_names
 from genui.protocol.registry import KINDS
 from genui.protocol.settings import ImageSettings, LabSettings, LatentSettings, TextSettings
 from genui.recipes import FIXED, RECIPES
-from genui.ui.settings import list_settings
+from genui.ui import keys
 
 KINDS_OF_SETTINGS = (TextSettings, ImageSettings, LatentSettings, LabSettings)
 ALL = [
@@ -27,7 +27,7 @@ ALL = [
 class Made(Struct, frozen=True, kw_only=True):
     """Settings of every type."""
 
-    count: Annotated[int, Meta(ge=1, le=1000), about("how many", key="c", step=10)] = 5
+    count: Annotated[int, Meta(ge=1, le=1000), about("how many", step=10)] = 5
     share: Annotated[float, Meta(gt=0, le=1), about("how much", step=0.25, off=1)] = 0.5
     late: Annotated[float, Meta(ge=0, lt=1), about("from when")] = 0.0
     size: Annotated[int, Meta(ge=0), about("how large", step=(0, 2, 8))] = 2
@@ -47,15 +47,11 @@ def test_every_setting_says_what_it_is(kind: type, one: Setting) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_SETTINGS)
-def test_no_two_settings_of_a_pane_have_one_key(kind: type) -> None:
-    keys = [one.about.key for one in settings_of(kind).values() if one.about.key]
-    assert len(keys) == len(set(keys))
-
-
-@pytest.mark.parametrize("kind", KINDS_OF_SETTINGS)
-def test_what_has_a_key_is_a_row_of_the_inspector(kind: type) -> None:
-    shown = [line.key for line in list_settings(kind())]
-    assert shown == [one.about.key for one in ordered(kind) if one.about.key]
+def test_a_setting_of_the_panel_can_be_bound_by_its_id(kind: type) -> None:
+    ids = {key.id.partition(".")[2] for key in keys.TABLE}
+    panel = [one for one in ordered(kind) if one.adjustable]
+    assert panel
+    assert ids >= {one.about.id or one.name for one in panel}
 
 
 def test_every_setting_of_what_generates_is_an_option() -> None:

@@ -3,10 +3,10 @@
 A setting is one annotated field of a msgspec Struct or a dataclass:
 
     guidance: Annotated[
-        float, Meta(ge=0, le=20), about("classifier-free guidance scale", key="g", step=0.5)
+        float, Meta(ge=0, le=20), about("classifier-free guidance scale", step=0.5)
     ] = 2.0
 
-`settings_of` reads the annotations. Shell options and their help, forms, inspectors, keys, `+` and
+`settings_of` reads the annotations. Shell options and their help, forms, Settings panels, `+` and
 `-`, grid axes and errors are derived from them.
 """
 
@@ -28,10 +28,8 @@ _ENDLESS = 1 << 62  # a bound from here on is not shown
 class About(Struct, frozen=True, kw_only=True):
     """The description of a field, beside its type, title and text."""
 
-    key: str = ""
-    """The key that opens its input, or selects its next choice, in a pane with such settings."""
     id: str = ""
-    """The name of that key in `keys.toml`; by default that of the field."""
+    """Its name in `keys.toml`; by default that of the field."""
     step: float | tuple[float, ...] = 0
     """The step of `+` and `-`, or the values that they go through; 0 disables them."""
     off: Any = None
@@ -70,6 +68,11 @@ class Setting(Struct, frozen=True, kw_only=True):
     le: float | None = None
     lt: float | None = None
     choices: Mapping[str, Any] | None = None
+
+    @property
+    def adjustable(self) -> bool:
+        """Whether it is in the Settings panel: it has a step or choices."""
+        return bool(self.about.step) or self.choices is not None
 
     @property
     def option(self) -> str:
@@ -199,12 +202,11 @@ def ordered(kind: type) -> list[Setting]:
 
 def markdown_table(kind: type) -> str:
     """The fields as a table of the manual: option, key, values and description."""
-    lines = ["| option | key | values | |", "|---|---|---|---|"]
+    lines = ["| option | values | |", "|---|---|---|"]
     for one in settings_of(kind).values():
-        key = f"`{one.about.key}`" if one.about.key else ""
         names = ", ".join(f"`{name}`" for name in one.choices or ())
         does = one.description + (f" ({one.about.source})" if one.about.source else "")
-        lines.append(f"| `{one.option} {one.metavar}` | {key} | {names or one.range} | {does} |")
+        lines.append(f"| `{one.option} {one.metavar}` | {names or one.range} | {does} |")
     return "\n".join(lines)
 
 

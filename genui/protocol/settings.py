@@ -60,8 +60,8 @@ SAMPLERS: Mapping[str, Sampler] = Table(
 
 # --- settings -----------------------------------------------------------------------
 # The annotation of a field is the only place that describes a setting: shell options, forms,
-# inspectors, keys, `+` and `-`, grid axes and errors are derived from it (`genui.base.schema`).
-# FIRST are the settings that an inspector lists first; GROUP is their heading in the help.
+# Settings panels, `+` and `-`, grid axes and errors are derived from it (`genui.base.schema`).
+# FIRST are the settings that a panel lists first; GROUP is their heading in the help.
 
 
 class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
@@ -79,7 +79,6 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         about(
             "penalty on tokens that were already written; 1 is off",
             "repetition",
-            key="y",
             id="repetition",
             step=0.05,
             off=1,
@@ -93,7 +92,6 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         about(
             "penalty on a token that would continue a repetition; 0 is off",
             "DRY",
-            key="d",
             step=0.1,
             off=0,
             format="{:.2f}",
@@ -108,7 +106,6 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         Meta(ge=0, le=10),
         about(
             "0 always takes the likeliest token; 1 is the model's own distribution",
-            key="t",
             step=0.05,
             format="{:.2f}",
         ),
@@ -119,7 +116,6 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         about(
             "keep only the k likeliest tokens; 0 is off",
             "top-k",
-            key="k",
             step=(0, 1, 2, 3, 5, 10, 20, 40, 80, 160),
             off=0,
             source="Fan et al. 2018",
@@ -131,7 +127,6 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         about(
             "keep the likeliest tokens up to this total probability; 1 is off",
             "top-p",
-            key="p",
             step=0.05,
             off=1,
             format="{:.2f}",
@@ -144,7 +139,6 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         about(
             "drop tokens below this share of the highest probability; 0 is off",
             "min-p",
-            key="u",
             step=0.01,
             off=0,
             format="{:.2f}",
@@ -155,13 +149,10 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
         Literal["none", "python"],
         about(
             "exclude tokens that would make the text invalid in this language",
-            key="g",
             choices={"none": "off", "python": "Python"},
         ),
     ] = "none"
-    tokens: Annotated[
-        int, Meta(ge=1, le=100_000), about("how many tokens to write", key="m", step=50)
-    ] = 400
+    tokens: Annotated[int, Meta(ge=1, le=100_000), about("how many tokens to write", step=50)] = 400
 
 
 class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
@@ -177,19 +168,18 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     FIRST: ClassVar[tuple[str, ...]] = ("sampler", "eta")
 
     sampler: Annotated[
-        str, about("how each step removes noise", key="s", choices=SAMPLERS, axis="heun, ddpm")
+        str, about("how each step removes noise", choices=SAMPLERS, axis="heun, ddpm")
     ] = "dpmpp-2m"
     steps: Annotated[
         int,
         Meta(ge=1, le=1000),
-        about("denoising steps; more are finer and slower", key="t", step=1),
+        about("denoising steps; more are finer and slower", step=1),
     ] = 20
     guidance: Annotated[
         float,
         Meta(ge=0, le=20),
         about(
             "classifier-free guidance scale; 1 is off",
-            key="g",
             step=0.5,
             axis="1, 2, 4, 8",
             source="Ho & Salimans 2022",
@@ -200,7 +190,6 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         Meta(ge=0, le=20),
         about(
             "autoguidance scale, away from a weaker copy of the model; 1 is off",
-            key="G",
             step=0.25,
             source="Karras et al. 2024",
         ),
@@ -210,7 +199,6 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         Meta(ge=0, le=1),
         about(
             "share of fresh noise per step: 0 is none, 1 is DDPM, or the SDE of DPM++",
-            key="d",
             step=0.1,
             axis="0, 0.5, 1",
         ),
@@ -281,7 +269,7 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
     GROUP: ClassVar[str] = "GANs: a walk through latent space"
     FIRST: ClassVar[tuple[str, ...]] = ("reach",)
 
-    steps: Annotated[int, Meta(ge=1, le=1000), about("steps of the walk", key="s", step=1)] = 40
+    steps: Annotated[int, Meta(ge=1, le=1000), about("steps of the walk", step=1)] = 40
     direction: Annotated[
         int, Meta(ge=1, le=64), about("walk along this direction; 1 is the strongest")
     ] = 1
@@ -294,7 +282,6 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
         Meta(gt=0, le=20),
         about(
             "how far the walk goes to either side of the seed's image, in standard deviations",
-            key="a",
             step=0.5,
             format="±{:g} σ",
         ),
@@ -314,7 +301,7 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
     truncation: Annotated[
         float,
         Meta(ge=0, le=2),
-        about("below 1 nearer to the average image, above 1 farther from it", key="t", step=0.1),
+        about("below 1 nearer to the average image, above 1 farther from it", step=0.1),
     ] = 1.0
 
 
@@ -328,22 +315,35 @@ class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
     learning_rate: Annotated[
         float,
         Meta(gt=0, le=1),
-        about("Adam's learning rate, usually 0.0005 to 0.01", "rate", key="a", id="rate"),
+        about(
+            "Adam's learning rate, usually 0.0005 to 0.01",
+            "rate",
+            id="rate",
+            step=(0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064),
+        ),
     ] = 0.004
     width: Annotated[
         int,
         Meta(ge=4, le=128),
-        about("width of the hidden layers; a change starts again", key="u", format="3 × {}"),
+        about(
+            "width of the hidden layers; a change starts again",
+            step=(4, 8, 16, 32, 64, 128),
+            format="3 × {}",
+        ),
     ] = 64
-    batch: Annotated[int, Meta(ge=8, le=4096), about("points per training step", key="c")] = 256
-    steps: Annotated[int, Meta(ge=1, le=50_000), about("training steps", key="s")] = 2000
+    batch: Annotated[
+        int,
+        Meta(ge=8, le=4096),
+        about("points per training step", step=(8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)),
+    ] = 256
+    steps: Annotated[int, Meta(ge=1, le=50_000), about("training steps", step=500)] = 2000
     every: Annotated[
         int,
         Meta(ge=1, le=1000),
         about(
             "training steps between two drawings of the plane",
             "draw every",
-            key="i",
+            step=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
             format="{} steps",
         ),
     ] = 20

@@ -38,7 +38,7 @@ from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.terminal import NoColour, choose_driver, get_metered_driver
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
-from genui.ui.widgets.base import LifecycleGuard, LineInput
+from genui.ui.widgets.base import CLOSING_KEYS, LifecycleGuard, LineInput
 from genui.ui.widgets.dialogs import ThemeScreen, Window
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class Shell(LifecycleGuard, App[None]):
         self.last_key_at = 0.0
         self._queued_keys: list[events.Key] = []  # until their target is ready
         self._queued_since: float | None = None
+        self._answering_line: LineInput | None = None  # has been sent Enter or Esc
         self._memory = recall()
         self._saving = threading.Lock()
         self._config_error = ""
@@ -210,17 +211,34 @@ class Shell(LifecycleGuard, App[None]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self.last_key_at = time.monotonic()
-            if self._queue(event) or (event.is_forwarded and self._send_late(event)):
+            if self._queue(event):
                 return
+            if event.is_forwarded and self._send_late(event):
+                return
+            if not event.is_forwarded:
+                self._await_answer(event.key)
         await super().on_event(event)
 
     # --- keys that are typed before their target is ready -------------------------------
 
     def _must_wait(self, key: str) -> bool:
         """Whether the target of a key is not ready yet."""
+        if self._answering_line is not None:
+            if self._answering_line in self.screen.walk_children(LineInput):
+                return True
+            self._answering_line = None
         if isinstance(self.screen, PaletteScreen):
             return not self.screen.ready_for(key)
         return isinstance(self.screen, LifecycleGuard) and not self.screen.is_mounted
+
+    def _await_answer(self, key: str) -> None:
+        """Let keys wait if this one closes a line: they are for what gets the focus then."""
+        if key in CLOSING_KEYS and isinstance(self.focused, LineInput):
+            self._answering_line = self.focused
+
+    @on(LineInput.Answered)
+    def _line_answered(self) -> None:
+        self._answering_line = None
 
     def _queue(self, event: events.Key) -> bool:
         """Queue a key that must wait, and all keys after it to keep their order. Returns whether
@@ -259,6 +277,7 @@ class Shell(LifecycleGuard, App[None]):
         """Send an unhandled key to the line that has opened since it was typed. Returns whether
         there is one."""
         if isinstance(self.focused, LineInput):
+            self._await_answer(event.key)
             return self.focused.take(event)
         if self.focused is None and isinstance(self.screen, Window) and self.screen.typing:
             self.screen.take_early(event)

@@ -145,8 +145,9 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         Binding("tab", "turn(1)", "Next column", show=False),
         Binding("shift+tab", "turn(-1)", "Previous column", show=False),
         *(Binding(str(n), f"column({n - 1})", f"Column {n}", show=False) for n in range(1, 10)),
-        Binding("p", "probes", "Measure the models", show=False),
-        Binding("o", "swap", "Predicted, noisy or noise", show=False),
+        Binding("i", "probes", "Measure the models", show=False),
+        Binding("right_square_bracket", "swap(1)", "Predicted, noisy or noise", show=False),
+        Binding("left_square_bracket", "swap(-1)", "The image before that", show=False),
         Binding("up,k", "scroll_text(-1)", "Scroll up", show=False),
         Binding("down,j", "scroll_text(1)", "Scroll down", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
@@ -184,7 +185,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     def on_mount(self) -> None:
         self.traces.take_over()
         self.query_one(".parting").set_class(self._two_images, "-two")
-        image_keys = "o view · p metrics · " if self.timeline.shows_images else ""
+        image_keys = "[] view · i metrics · " if self.timeline.shows_images else ""
         self.query_one(".keys", Static).update(
             f"space play · ←→ · = diff · tab next · {image_keys}⏎ take · esc close"
         )
@@ -221,9 +222,9 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
             self.focus_at = index
             self._update()
 
-    def action_swap(self) -> None:
-        """Show the next view: the predicted x₀, the noisy image or the noise."""
-        self.traces.next_part()
+    def action_swap(self, by: int) -> None:
+        """Show the next view, or the one before: the predicted x₀, the noisy image or the noise."""
+        self.traces.next_part(by)
         self._update()
 
     def action_probes(self) -> None:
@@ -375,7 +376,8 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         Binding("r,space", "more", "Others", show=False),
         Binding("asterisk", "keep", "Save as a favourite", show=False),
         Binding("x", "sheet", "Contact sheet", show=False),
-        Binding("o", "swap", "Predicted, noisy or noise", show=False),
+        Binding("right_square_bracket", "swap(1)", "Predicted, noisy or noise", show=False),
+        Binding("left_square_bracket", "swap(-1)", "The image before that", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
         Binding("enter", "take", "Take", show=False),
@@ -420,7 +422,7 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
 
     def on_mount(self) -> None:
         self.traces.take_over()
-        view_key = "" if self._sample.trace.first else "o view · "
+        view_key = "" if self._sample.trace.first else "[] view · "
         self.query_one(".keys", Static).update(
             f"←→ · + - distance · r others · {view_key}* keep · x sheet · ⏎ take · esc close"
         )
@@ -492,10 +494,10 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
             return
         self._sheet([column for column in self.columns if not column.fault])
 
-    def action_swap(self) -> None:
-        """Show the next view: the predicted x₀, the noisy image or the noise."""
+    def action_swap(self, by: int) -> None:
+        """Show the next view, or the one before: the predicted x₀, the noisy image or the noise."""
         if not self._sample.trace.first:
-            self.traces.next_part()
+            self.traces.next_part(by)
             self.repaint()
 
     def action_scroll_text(self, by: int) -> None:

@@ -45,6 +45,7 @@ from genui.ui.widgets.base import (
     StatusLine,
     TabsLine,
 )
+from genui.ui.widgets.settings import SettingsPanel
 
 if TYPE_CHECKING:
     from genui.formats.trees import ListedTrace
@@ -168,8 +169,12 @@ class HomeScreen(AppScreen[None]):
 
     # --- the Training screen --------------------------------------------------------------
 
-    def open_board(self) -> None:
-        """Open the Training screen with the watched run."""
+    def action_runs(self) -> None:
+        """Open the Training screen with the table of runs."""
+        self.open_board(listing=True)
+
+    def open_board(self, listing: bool = False) -> None:
+        """Open the Training screen with the watched run; with `listing`, the table of runs too."""
         from genui.ui.training.screen import TrainingScreen
 
         self.clear_line()
@@ -179,7 +184,12 @@ class HomeScreen(AppScreen[None]):
         shown = [summarise(run)] if run is not None else []
         views = {run: pane.run} if run is not None and pane.run is not None else {}
         board = TrainingScreen(
-            self.watcher, run.id if run else "", shown, known=self.runs, views=views
+            self.watcher,
+            run.id if run else "",
+            shown,
+            known=self.runs,
+            views=views,
+            listing=listing,
         )
         board.machine, board.traffic = self.machine, self.traffic
         board.user_keys = self.user_keys
@@ -301,7 +311,8 @@ class HomeScreen(AppScreen[None]):
         elif self.current == "models":
             self.query_one(ModelsPane).focus_list()
         else:
-            self.set_focus(self.query_one(f"#{self.current}"))  # at once: more keys may follow
+            # at once: more keys may follow
+            self.set_focus(self.query_one(f"#{self.current}", Pane).focus_target)
 
     def on_descendant_focus(self) -> None:
         """Mark the pane that a click or a key has focused."""
@@ -311,6 +322,13 @@ class HomeScreen(AppScreen[None]):
             self.current = pane.pane
             self._mark_current()
             self.update_bars()
+
+    def action_home(self) -> None:
+        """Show all panes; if they are shown, focus the list."""
+        if self.view == "home":
+            self.action_show_pane("models")
+        else:
+            self.action_view("home")
 
     def action_view(self, view: ViewName) -> None:
         """Show Home, a pane full-screen, or the Training screen or the Lab."""
@@ -367,7 +385,7 @@ class HomeScreen(AppScreen[None]):
 
     @property
     def scope(self) -> Scope:
-        return self.current
+        return self.query_one(f"#{self.current}", Pane).scope
 
     def update_bars(self) -> None:
         self.query_one(TabsLine).set(tab_of(self.current))
@@ -376,7 +394,7 @@ class HomeScreen(AppScreen[None]):
         self.query_one(HeaderLine).set(view, live, self.machine, self.traffic)
         refused = self.query_one(f"#{self.current}", Pane).refused_keys()
         footer = self.query_one(FooterLine)
-        footer.set(self.current, self.view != "home", self.user_keys, refused)
+        footer.set(self.scope, self.view != "home", self.user_keys, refused)
 
     def set_machine(self, machine: str) -> None:
         """Set the worker's device and precision; "" while there is no worker."""
@@ -399,9 +417,12 @@ class HomeScreen(AppScreen[None]):
 
     async def press(self, key: keys.Key) -> None:
         """Run the action of a key; focus its pane first."""
-        if key.pane not in {"app", "board", self.current}:
-            self.action_show_pane(cast("PaneName", key.pane))
-        namespace = self if key.pane == "app" else self.query_one(f"#{key.pane}")
+        pane = self.current if key.pane == "settings" else key.pane
+        if pane not in {"app", "board", self.current}:
+            self.action_show_pane(cast("PaneName", pane))
+        namespace: Widget = self if key.pane == "app" else self.query_one(f"#{pane}")
+        if key.pane == "settings":
+            namespace = namespace.query_one(SettingsPanel)
         await self.app.run_action(key.action, namespace)
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from genui.base import paths
 from genui.base.errors import MisuseError, did_you_mean
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.binding import Binding
 
 PaneName = Literal["models", "training", "text", "canvas", "lab", "roll", "walk"]
-Scope = PaneName | Literal["app", "board", "runs", "points"]
+Scope = PaneName | Literal["app", "board", "runs", "points", "settings"]
 
 TITLES: dict[Scope, str] = {
     "app": "Everywhere",
@@ -30,11 +30,15 @@ TITLES: dict[Scope, str] = {
     "runs": "List of runs",
     "lab": "Lab",
     "points": "Setting points in the Lab",
+    "settings": "Settings",
 }
 
 
 class Key(NamedTuple):
-    """A row of the table: `keys` for Textual, `shown` in the footer."""
+    """A row of the table: `keys` for Textual, `shown` in the footer.
+
+    Without keys, the action is in the palette; a user may bind it by its id.
+    """
 
     id: str
     pane: Scope
@@ -44,6 +48,12 @@ class Key(NamedTuple):
     description: str
     tooltip: str
     footer: bool = True
+
+
+def _unbound(id: str, action: str, description: str, tooltip: str) -> Key:
+    """Make a row without a key."""
+    pane = cast("Scope", id.partition(".")[0])
+    return Key(id, pane, "", "", action, description, tooltip, footer=False)
 
 
 _NAMES = {
@@ -59,35 +69,58 @@ _NAMES = {
 
 
 def format_keys(keys: str) -> list[str]:
-    """Format `"shift+left,H"` as `["Shift+←", "H"]`."""
+    """Format `"shift+left,H"` as `["Shift+←", "H"]`; no keys as an empty list."""
     names = []
-    for key in keys.split(","):
+    for key in filter(None, keys.split(",")):
         *modifiers, last = key.split("+")
         names.append("+".join([*(m.title() for m in modifiers), _NAMES.get(last, last)]))
     return names
 
 
+# --- The grammar ------------------------------------------------------------------------------
+
+GRAMMAR: Mapping[str, str] = MappingProxyType({
+    "tab": "the next pane", "shift+tab": "the previous pane", "1": "Home", "2": "Text",
+    "3": "Canvas", "4": "Training", "5": "the Lab",
+    "h,left": "left, or a step back", "l,right": "right, or a step forward",
+    "k,up": "up", "j,down": "down", "home,end": "the ends",
+    "space": "play or pause what is highlighted", "e": "edit the prompt, or the name of a run",
+    "r": "reseed", "f": "fork here", "b": "branches", "v": "variations", "c": "compare",
+    "enter,z": "open", "escape": "back", "slash": "search or filter",
+    "y": "copy", "x": "export", "s": "settings", "n": "new run", "o": "the table of runs",
+    "u,ctrl+z": "undo", "ctrl+s": "save", "question_mark": "the keys of this pane",
+    "f1": "the manual", "ctrl+p": "every action by name", "q": "quit",
+})  # fmt: skip
+"""Keys that mean the same everywhere. A pane may leave one out, but has no other use for it; an
+action without such a key is in the palette. A few more keys have one meaning each: `i` details,
+`d` delete, `*` favourite, `F` favourites, `N` nearest, `G` generate from a run, `R` resume a run,
+`;` play what moves or sounds, `[` `]` the previous and next view, `,` `.` the previous and next
+sample, frame or hit."""
+
+
 # --- The panes that generate: the same key does the same in all of them -----------------------
 
 _SHARED: dict[str, tuple[str, str, str, str, str, bool]] = {
+    "settings": ("s", "s", "settings", "settings",
+        "The settings: ↑↓ chooses one, ←→ changes it, Enter takes a typed value", True),
     "branches": ("b", "b", "branches", "branches",
-        "Every branch: go to one, compare, save or export it", True),
+        "Every branch: go to one, compare, save or export it", False),
     "variations": ("v", "v", "variations", "variations",
         "Variations of this sample, nearer or farther, to choose one and continue with it", False),
     "nearest": ("N", "N", "nearest", "nearest",
         "Is it copied? The training data that is most like it", False),
-    "labels": ("J", "J", "labels", "labels",
+    "labels": ("", "", "labels", "labels",
         "Label it with a classifier, live: the next one, then none", False),
     "favourite": ("asterisk", "*", "favourite", "favourite",
         "Save this sample as a favourite; F lists them", False),
-    "compare": ("V", "V", "compare", "compare",
+    "compare": ("c", "c", "compare", "compare",
         "This branch beside another, or beside another model, on one timeline", False),
     "save": ("ctrl+s", "^s", "save", "save",
         "Save the branches with the model, to open again", False),
     "more": ("plus,equals_sign", "+", "nudge(1)", "more",
-        "Raise the setting changed last", False),
+        "Raise the setting that is chosen in the settings", False),
     "less": ("minus", "-", "nudge(-1)", "less",
-        "Lower the setting changed last", False),
+        "Lower the setting that is chosen in the settings", False),
 }  # fmt: skip
 """By name, the rest of a row after its pane."""
 
@@ -97,27 +130,17 @@ def _shared(pane: PaneName, *names: str) -> list[Key]:
     return [Key(f"{pane}.{name}", pane, *_SHARED[name]) for name in names]
 
 
-def _settings(
-    pane: PaneName,
-    settings: type,
-    footer: tuple[str, ...] = (),
-    without: str = "",
-    unit: str = "token",
-) -> list[Key]:
-    """Make a row for each setting that has a key, except `without`; `footer`: those shown there."""
+def _settings(pane: PaneName, settings: type, without: str = "", unit: str = "token") -> list[Key]:
+    """Make a row without a key for each setting of a panel, except `without`."""
     return [
-        Key(
+        _unbound(
             f"{pane}.{one.about.id or one.name}",
-            pane,
-            one.about.key,
-            one.about.key,
             f"setting('{one.name}')",
             one.title,
-            f"{one.description[0].upper()}{one.description[1:]}".replace("token", unit),
-            one.name in footer,
+            f"{one.title[0].upper()}{one.title[1:]}: {one.description}".replace("token", unit),
         )
         for one in ordered(settings)
-        if one.about.key and one.name != without
+        if one.adjustable and one.name != without
     ]
 
 
@@ -138,7 +161,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("text.end", "text", "end", "end", "ends(1)", "last token",
         "Generate to the last token", False),
     Key("text.enter", "text", "enter", "⏎", "enter", "open/fork",
-        "Full-screen; there, fork with the candidate that is chosen"),
+        "Full-screen; there, fork with the candidate that is chosen", False),
     Key("text.zoom", "text", "z", "z", "zoom", "zoom",
         "Full-screen, or back"),
     Key("text.fork", "text", "f", "f", "fork", "fork",
@@ -148,9 +171,10 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Edit the prompt (\\n is a new line; <FILL> in code is a gap to be filled)"),
     Key("text.reseed", "text", "r", "r", "reseed", "reseed",
         "Generate again with another seed"),
-    *_settings("text", TextSettings, footer=("temperature", "top_k", "top_p")),
+    *_shared("text", "settings"),
+    *_settings("text", TextSettings),
     *_shared("text", "more", "less"),
-    Key("text.up", "text", "up", "↑", "choose(-1)", "candidate above",
+    Key("text.up", "text", "up,k", "↑", "choose(-1)", "candidate above",
         "The likelier candidate for the token at the cursor; in Home, scroll up", False),
     Key("text.down", "text", "down,j", "↓", "choose(1)", "candidate below",
         "The less likely candidate; in Home, scroll down", False),
@@ -160,19 +184,20 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Scroll the text down", False),
     Key("text.search", "text", "slash", "/", "search", "search",
         "Search the text: Enter or ↓ goes to the next match, ↑ to the one before", False),
-    Key("text.insert", "text", "i", "i", "insert", "insert",
-        "Insert your own text at the cursor, as a branch, and continue", False),
-    Key("text.attention", "text", "a", "a", "attention", "attention",
-        "Which tokens the one at the cursor attended to, or back to its candidates", False),
-    Key("text.head", "text", "right_square_bracket", "]", "head(1)", "next head",
-        "The next attention head; first comes the average of all", False),
+    _unbound("text.insert", "insert", "insert",
+        "Insert your own text at the cursor, as a branch, and continue"),
+    _unbound("text.attention", "attention", "attention",
+        "Which tokens the one at the cursor attended to, or back to its candidates"),
+    Key("text.head", "text", "right_square_bracket", "]", "head(1)", "attention head",
+        "Attention of the token at the cursor: average, then each head, then its candidates again",
+        False),
     Key("text.head_before", "text", "left_square_bracket", "[", "head(-1)", "previous head",
-        "The previous attention head", False),
-    Key("text.side", "text", "w", "w", "side_by_side", "side by side",
-        "Several continuations of the prompt on one timeline, from several seeds", False),
+        "The attention head before, or the candidates again", False),
+    _unbound("text.side", "side_by_side", "side by side",
+        "Several continuations of the prompt on one timeline, from several seeds"),
     *_shared("text", "variations", "nearest"),
-    Key("text.highlight", "text", "s", "s", "highlight", "syntax",
-        "Colour code by syntax, or by how surprising its tokens were", False),
+    _unbound("text.highlight", "highlight", "syntax",
+        "Colour code by syntax, or by how surprising its tokens were"),
     *_shared("text", "labels", "favourite", "compare", "save"),
     Key("text.export", "text", "x", "x", "export", "export",
         "Write a text, a cast or a trace file that replays", False),
@@ -192,12 +217,12 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("roll.end", "roll", "end", "end", "ends(1)", "end",
         "Generate to the end of the piece", False),
     Key("roll.enter", "roll", "enter", "⏎", "enter", "open/fork",
-        "Full-screen; there, fork with the note that is chosen"),
+        "Full-screen; there, fork with the note that is chosen", False),
     Key("roll.zoom", "roll", "z", "z", "zoom", "zoom",
-        "Full-screen, or back", False),
-    Key("roll.listen", "roll", "s", "s", "listen", "listen",
-        "Play the music so far, if this machine has an audio player"),
-    Key("roll.melody", "roll", "o", "o", "melody", "melody",
+        "Full-screen, or back"),
+    Key("roll.listen", "roll", "semicolon", ";", "listen", "listen",
+        "Play the music so far, if this machine has an audio player", False),
+    _unbound("roll.melody", "melody", "melody",
         "Harmonise a MIDI file: its highest part is the melody"),
     Key("roll.fork", "roll", "f", "f", "fork", "fork",
         "Continue from here with another seed, as a branch"),
@@ -207,9 +232,10 @@ TRACE_KEYS: tuple[Key, ...] = (
         "The key, the metre and an upbeat of the piece"),
     Key("roll.reseed", "roll", "r", "r", "reseed", "reseed",
         "Generate another piece, with another seed"),
-    *_settings("roll", TextSettings, footer=("temperature",), without="grammar", unit="note"),
+    *_shared("roll", "settings"),
+    *_settings("roll", TextSettings, without="grammar", unit="note"),
     *_shared("roll", "more", "less"),
-    Key("roll.up", "roll", "up", "↑", "choose(-1)", "candidate above",
+    Key("roll.up", "roll", "up,k", "↑", "choose(-1)", "candidate above",
         "The likelier candidate for the note at the cursor; in Home, the previous bars", False),
     Key("roll.down", "roll", "down,j", "↓", "choose(1)", "candidate below",
         "The less likely candidate; in Home, the next bars", False),
@@ -217,16 +243,17 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Show the previous bars", False),
     Key("roll.page_down", "roll", "pagedown", "pgdn", "scroll_text(1)", "next bar",
         "Show the next bars", False),
-    Key("roll.insert", "roll", "i", "i", "insert", "insert",
-        "Insert your own notes at the cursor, as a branch, and continue", False),
-    Key("roll.attention", "roll", "a", "a", "attention", "attention",
-        "Which notes the one at the cursor attended to, or back to its candidates", False),
-    Key("roll.head", "roll", "right_square_bracket", "]", "head(1)", "next head",
-        "The next attention head; first comes the average of all", False),
+    _unbound("roll.insert", "insert", "insert",
+        "Insert your own notes at the cursor, as a branch, and continue"),
+    _unbound("roll.attention", "attention", "attention",
+        "Which notes the one at the cursor attended to, or back to its candidates"),
+    Key("roll.head", "roll", "right_square_bracket", "]", "head(1)", "attention head",
+        "Attention of the note at the cursor: average, then each head, then its candidates again",
+        False),
     Key("roll.head_before", "roll", "left_square_bracket", "[", "head(-1)", "previous head",
-        "The previous attention head", False),
-    Key("roll.side", "roll", "w", "w", "side_by_side", "side by side",
-        "Several pieces on one timeline, from several seeds", False),
+        "The attention head before, or the candidates again", False),
+    _unbound("roll.side", "side_by_side", "side by side",
+        "Several pieces on one timeline, from several seeds"),
     *_shared("roll", "variations"),
     Key("roll.nearest", "roll", "N", "N", "nearest", "nearest",
         "Is it copied? The longest run of notes that is in the training data", False),
@@ -241,7 +268,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("canvas.back", "canvas", "left,h", "←", "step(-1)", "step back",
         "One denoising step back", False),
     Key("canvas.forward10", "canvas", "shift+right,L", "⇧←→", "step(10)", "ten",
-        "Ten steps forward"),
+        "Ten steps forward", False),
     Key("canvas.back10", "canvas", "shift+left,H", "⇧←", "step(-10)", "ten back",
         "Ten steps back", False),
     Key("canvas.start", "canvas", "home", "home", "ends(-1)", "noise",
@@ -257,31 +284,34 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Edit the caption"),
     Key("canvas.reseed", "canvas", "r", "r", "reseed", "reseed",
         "Generate again from other noise"),
-    Key("canvas.view", "canvas", "o", "o", "swap", "predicted/noisy",
-        "Which image is large: the predicted x₀, the noisy one or the noise"),
-    *_settings("canvas", ImageSettings, footer=("sampler", "guidance")),
-    Key("canvas.layout", "canvas", "p", "p", "layout", "three/one",
-        "All three images side by side, or one large; of a clip also all its frames", False),
+    Key("canvas.view", "canvas", "right_square_bracket", "]", "swap(1)", "next view",
+        "The next image of the step, large: the predicted x₀, the noisy one, the noise", False),
+    Key("canvas.view_before", "canvas", "left_square_bracket", "[", "swap(-1)", "view before",
+        "The image of the step before that", False),
+    *_shared("canvas", "settings"),
+    *_settings("canvas", ImageSettings),
+    _unbound("canvas.layout", "setting('layout')", "three/one",
+        "All three images side by side, or one large; of a clip also all its frames"),
     Key("canvas.frame", "canvas", "full_stop", ".", "frame(1)", "next frame",
         "Clips: pause at the next frame", False),
     Key("canvas.frame_before", "canvas", "comma", ",", "frame(-1)", "previous frame",
         "Clips: pause at the previous frame", False),
     Key("canvas.roll", "canvas", "semicolon", ";", "roll", "play clip",
-        "Clips: play, or pause", False),
-    Key("canvas.hear", "canvas", "S", "S", "hear", "hear",
-        "Play the sound of this step, or stop it", False),
-    Key("canvas.recaption", "canvas", "c", "c", "recaption", "caption from here",
-        "Another caption from this step on, as a branch", False),
-    Key("canvas.noise", "canvas", "a", "a", "add_noise", "add noise",
-        "Add noise back, to the level of a step, and denoise again", False),
-    Key("canvas.image", "canvas", "i", "i", "image", "from a file",
-        "Start from an image of yours, with a strength", False),
-    Key("canvas.mask", "canvas", "m", "m", "mask", "mask",
-        "Paint a mask, and draw only that part again", False),
-    Key("canvas.drown", "canvas", "u", "u", "forward_process", "forward process",
-        "The forward process: watch noise being added; then f denoises from there", False),
-    Key("canvas.grid", "canvas", "w", "w", "grid", "grid",
-        "A grid of seeds, or of one setting along x and another along y", False),
+        "Play the clip or the sound of this step, or pause it", False),
+    _unbound("canvas.hear", "hear", "hear",
+        "Play the sound of this step, or stop it"),
+    _unbound("canvas.recaption", "recaption", "caption from here",
+        "Another caption from this step on, as a branch"),
+    _unbound("canvas.noise", "add_noise", "add noise",
+        "Add noise back, to the level of a step, and denoise again"),
+    _unbound("canvas.image", "image", "from a file",
+        "Start from an image of yours, with a strength"),
+    _unbound("canvas.mask", "mask", "mask",
+        "Paint a mask, and draw only that part again"),
+    _unbound("canvas.drown", "forward_process", "forward process",
+        "The forward process: watch noise being added; then f denoises from there"),
+    _unbound("canvas.grid", "grid", "grid",
+        "A grid of seeds, or of one setting along x and another along y"),
     *_shared("canvas", "variations", "nearest", "labels", "favourite", "compare", "save"),
     Key("canvas.export", "canvas", "x", "x", "export", "export",
         "Write a PNG, GIF, APNG, WAV, filmstrip, cast or trace file that replays", False),
@@ -294,7 +324,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("walk.back", "walk", "left,h", "←", "step(-1)", "walk back",
         "One move back", False),
     Key("walk.forward10", "walk", "shift+right,L", "⇧←→", "step(10)", "ten",
-        "Ten moves along the direction"),
+        "Ten moves along the direction", False),
     Key("walk.back10", "walk", "shift+left,H", "⇧←", "step(-10)", "ten back",
         "Ten moves back", False),
     Key("walk.start", "walk", "home", "home", "ends(-1)", "one end",
@@ -307,11 +337,11 @@ TRACE_KEYS: tuple[Key, ...] = (
         "The next direction, through the same point"),
     Key("walk.before", "walk", "left_square_bracket,up,k", "[", "turn(-1)", "previous direction",
         "The previous direction, through the same point", False),
-    Key("walk.direction", "walk", "d", "d", "direction", "direction no.",
-        "A direction by its number", False),
-    Key("walk.basis", "walk", "p", "p", "basis", "SeFa/PCA",
-        "Directions found in the first layer (SeFa), or in its activations (PCA)", False),
-    Key("walk.interpolate", "walk", "i", "i", "interpolate", "to a seed",
+    _unbound("walk.direction", "setting('direction')", "direction no.",
+        "A direction by its number"),
+    _unbound("walk.basis", "setting('basis')", "SeFa/PCA",
+        "Directions found in the first layer (SeFa), or in its activations (PCA)"),
+    _unbound("walk.interpolate", "setting('to')", "to a seed",
         "Walk from here to another seed's image"),
     Key("walk.fork", "walk", "f", "f", "fork", "fork",
         "From here to a random seed's image, as a branch"),
@@ -320,13 +350,14 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Edit the caption"),
     Key("walk.reseed", "walk", "r", "r", "reseed", "reseed",
         "Another image, from another seed"),
-    Key("walk.blend", "walk", "m", "m", "blend", "blend",
-        "Blend with other seeds, in equal parts", False),
-    *_settings("walk", LatentSettings, footer=("truncation",)),
-    Key("walk.recaption", "walk", "c", "c", "recaption", "caption from here",
-        "Another caption from this step on, as a branch", False),
-    Key("walk.grid", "walk", "w", "w", "grid", "grid",
-        "A grid of seeds and captions, walked at once", False),
+    _unbound("walk.blend", "setting('blend')", "blend",
+        "Blend with other seeds, in equal parts"),
+    *_shared("walk", "settings"),
+    *_settings("walk", LatentSettings, without="basis"),
+    _unbound("walk.recaption", "recaption", "caption from here",
+        "Another caption from this step on, as a branch"),
+    _unbound("walk.grid", "grid", "grid",
+        "A grid of seeds and captions, walked at once"),
     *_shared("walk", "variations", "nearest", "labels", "favourite", "compare", "save"),
     Key("walk.export", "walk", "x", "x", "export", "export",
         "Write a PNG, GIF, APNG, filmstrip, cast or trace file that replays", False),
@@ -339,38 +370,41 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("lab.back", "lab", "left,h", "←", "step(-1)", "step back",
         "One training step back", False),
     Key("lab.forward10", "lab", "shift+right,L", "⇧←→", "step(10)", "ten",
-        "Ten training steps forward"),
+        "Ten training steps forward", False),
     Key("lab.back10", "lab", "shift+left,H", "⇧←", "step(-10)", "ten back",
         "Ten training steps back", False),
     Key("lab.start", "lab", "home", "home", "ends(-1)", "untrained",
         "Back to the untrained network", False),
     Key("lab.end", "lab", "end", "end", "ends(1)", "trained",
         "Train to the last step", False),
-    Key("lab.family", "lab", "m", "m", "family", "family",
+    _unbound("lab.family", "setting('family')", "family",
         "The next family: GAN, diffusion, flow matching, autoregressive, classifier"),
-    Key("lab.data", "lab", "d", "d", "data", "data",
+    _unbound("lab.data", "setting('data')", "data",
         "The next data: two moons, eight Gaussians, spirals, checkerboard, your points"),
-    Key("lab.points", "lab", "p", "p", "points", "set points",
+    Key("lab.points", "lab", "e", "e", "points", "own points",
         "Set points of your own, and train on them"),
-    Key("lab.open", "lab", "o", "o", "open", "CSV",
+    _unbound("lab.open", "open", "CSV",
         "Points from a CSV file: x,y or x,y,class"),
-    Key("lab.layers", "lab", "g", "g", "layers", "layers",
-        "Which layers are drawn: all, or only the samples, the surface or the arrows"),
-    Key("lab.noise", "lab", "t", "t", "noise", "noise level",
-        "The noise level at which particles and field are shown (diffusion, flow matching)"),
-    Key("lab.particles", "lab", "w", "w", "particles", "particles",
-        "Watch particles move from noise to data, with the network as trained so far"),
+    Key("lab.layers", "lab", "right_square_bracket", "]", "layers(1)", "layers",
+        "Which layers are drawn: all, or only the samples, the surface or the arrows", False),
+    Key("lab.layers_before", "lab", "left_square_bracket", "[", "layers(-1)", "layers before",
+        "The layers that were drawn before", False),
+    _unbound("lab.noise", "noise", "noise level",
+        "The next noise level of the surface and the arrows (diffusion, flow matching)"),
+    Key("lab.particles", "lab", "semicolon", ";", "particles", "particles",
+        "Watch particles move from noise to data, with the network as trained so far", False),
     Key("lab.fork", "lab", "f", "f", "fork", "fork",
         "Train from here with other random numbers, as a branch"),
-    Key("lab.more", "lab", "plus,equals_sign", "+-", "rate(1)", "rate",
-        "Train from here with twice the learning rate, as a branch"),
-    Key("lab.less", "lab", "minus", "-", "rate(-1)", "lower rate",
-        "Train from here with half the learning rate, as a branch", False),
+    Key("lab.more", "lab", "plus,equals_sign", "+", "nudge(1)", "more",
+        "Raise the setting that is chosen in the settings; first the learning rate", False),
+    Key("lab.less", "lab", "minus", "-", "nudge(-1)", "less",
+        "Lower the setting that is chosen in the settings", False),
+    *_shared("lab", "settings"),
     *_settings("lab", LabSettings),
     Key("lab.reseed", "lab", "r", "r", "reseed", "reseed",
         "Start again with another seed"),
     Key("lab.branches", "lab", "b", "b", "branches", "branches",
-        "Every branch: go to one, save or export it"),
+        "Every branch: go to one, save or export it", False),
     Key("lab.save", "lab", "ctrl+s", "^s", "save", "save",
         "Save the branches, to open again", False),
     Key("lab.export", "lab", "x", "x", "export", "export",
@@ -385,10 +419,10 @@ TABLE: tuple[Key, ...] = (
     Key("models.open", "models", "enter", "⏎", "open_row", "open",
         "Generate with the model, or show the run's curves"),
     Key("models.play", "models", "space", "space", "open_row", "play",
-        "Play the highlighted model; show the highlighted run", False),
+        "Play the highlighted model; show the highlighted run"),
     Key("models.filter", "models", "slash", "/", "filter", "filter",
         "Show only the rows that match a regular expression"),
-    Key("models.generate", "models", "g", "g", "generate_row", "generate",
+    Key("models.generate", "models", "G", "G", "generate_row", "generate",
         "Generate from the newest checkpoint of the run", False),
     Key("models.details", "models", "i", "i", "details", "details",
         "Everything that is known about the model, or only the essentials", False),
@@ -399,32 +433,34 @@ TABLE: tuple[Key, ...] = (
     Key("models.zoom", "models", "z", "z", "zoom", "zoom",
         "Fill the screen with this pane", False),
     # training
-    Key("training.pause", "training", "space,p", "space", "pause", "pause/resume",
-        "Pause the run, or resume it"),
+    Key("training.pause", "training", "space", "space", "pause", "pause/resume",
+        "Pause the run, resume it, or continue a stopped one from its checkpoint"),
     Key("training.zoom", "training", "enter,z", "⏎", "zoom", "open",
         "Every curve, the newest sample and the console"),
-    Key("training.checkpoint", "training", "c", "c", "checkpoint", "checkpoint",
+    Key("training.checkpoint", "training", "ctrl+s", "^s", "checkpoint", "checkpoint",
         "Write a checkpoint now"),
-    Key("training.stop", "training", "x", "x", "stop", "stop",
+    Key("training.stop", "training", "ctrl+x", "^x", "stop", "stop",
         "Stop the run after a last checkpoint (asks first)"),
     Key("training.resume", "training", "R", "R", "resume", "resume",
         "Continue a stopped or dead run from its checkpoint; without one, start it again"),
-    Key("training.generate", "training", "g", "g", "generate", "generate",
+    Key("training.generate", "training", "G", "G", "generate", "generate",
         "Generate from the run's newest checkpoint"),
     Key("training.earlier", "training", "comma", ",", "sample(-1)", "earlier sample",
         "The previous sample, with its step marked on the curve", False),
     Key("training.later", "training", "full_stop", ".", "sample(1)", "later sample",
         "The next sample, up to the newest", False),
-    Key("training.log", "training", "y", "y", "log", "log axis",
-        "Loss on a logarithmic axis, or back", False),
+    _unbound("training.log", "log", "log axis",
+        "Loss on a logarithmic axis, or back"),
     *TRACE_KEYS,
     # setting points in the Lab
     Key("points.set", "points", "enter", "⏎", "set", "set",
         "Set a point at the cursor"),
     Key("points.remove", "points", "backspace,delete", "⌫", "remove", "remove",
         "Remove the point nearest to the cursor"),
-    Key("points.class", "points", "c", "c", "next_class", "class",
+    Key("points.class", "points", "right_square_bracket", "]", "next_class(1)", "class",
         "The class of the points that are set next: + × ○ □"),
+    Key("points.class_before", "points", "left_square_bracket", "[", "next_class(-1)",
+        "class before", "The class before that", False),
     Key("points.right", "points", "right,l", "←↓↑→", "move(1, 0)", "move",
         "The cursor to the right"),
     Key("points.left", "points", "left,h", "←", "move(-1, 0)", "left",
@@ -441,18 +477,27 @@ TABLE: tuple[Key, ...] = (
         "The cursor five cells up", False),
     Key("points.down5", "points", "shift+down,J", "⇧↓", "move(0, -5)", "five down",
         "The cursor five cells down", False),
-    Key("points.clear", "points", "X", "X", "clear", "clear",
+    _unbound("points.clear", "clear", "clear",
         "Remove every point"),
     Key("points.done", "points", "escape,space", "esc", "done", "done: train",
         "Train on these points"),
+    # the Settings panel
+    Key("settings.more", "settings", "right,l", "←→", "change(1)", "change",
+        "Raise the chosen setting by a step, or take its next choice"),
+    Key("settings.less", "settings", "left,h", "←", "change(-1)", "lower",
+        "Lower the chosen setting by a step, or take its previous choice", False),
+    Key("settings.type", "settings", "enter", "⏎", "type", "type",
+        "Type a value, or open the window where it is set"),
+    Key("settings.leave", "settings", "escape,s", "esc", "leave", "back",
+        "Back to what the settings are of"),
     # the Training screen
     Key("board.pause", "board", "space", "space", "pause", "pause/resume",
-        "Pause the run, or resume it"),
-    Key("board.checkpoint", "board", "c", "c", "checkpoint", "checkpoint",
-        "Write a checkpoint now"),
-    Key("board.rate", "board", "r", "r", "rate", "learning rate",
+        "Pause the run, resume it, or continue a stopped one from its checkpoint"),
+    Key("board.checkpoint", "board", "ctrl+s", "^s", "checkpoint", "checkpoint",
+        "Write a checkpoint now", False),
+    _unbound("board.rate", "rate", "learning rate",
         "Change the learning rate"),
-    Key("board.stop", "board", "x", "x", "stop", "stop",
+    Key("board.stop", "board", "ctrl+x", "^x", "stop", "stop",
         "Stop the run after a last checkpoint (asks first)"),
     Key("board.branch", "board", "n", "n", "branch", "run from here",
         "Start another run from this checkpoint, with changed settings"),
@@ -467,9 +512,10 @@ TABLE: tuple[Key, ...] = (
     Key("board.start", "board", "home", "home", "ends(-1)", "first",
         "The cursor to the first visible point", False),
     Key("board.end", "board", "end", "end", "ends(1)", "last",
-        "The cursor to the last visible point", False),
+        "The cursor to the last visible point; again: follow the newest step, without a cursor",
+        False),
     Key("board.zoom_in", "board", "plus,equals_sign", "+-", "zoom(1)", "zoom",
-        "Zoom in at the cursor, or at the newest step"),
+        "Zoom in at the cursor, or at the newest step", False),
     Key("board.zoom_out", "board", "minus", "-", "zoom(-1)", "zoom out",
         "Zoom out", False),
     Key("board.pan_left", "board", "less_than_sign", "<", "pan(-1)", "pan left",
@@ -478,38 +524,42 @@ TABLE: tuple[Key, ...] = (
         "Pan to the right", False),
     Key("board.everything", "board", "0", "0", "everything", "fit all",
         "Fit all: show the whole x axis", False),
-    Key("board.follow", "board", "f", "f", "follow", "follow",
-        "Follow the newest step, without a cursor", False),
-    Key("board.smooth", "board", "s", "s", "smooth", "smooth",
+    _unbound("board.follow", "follow", "follow",
+        "Follow the newest step, without a cursor"),
+    _unbound("board.smooth", "smooth", "smooth",
         "Smoothing: off, .5, .9, .97, .99, the raw curve faint behind"),
-    Key("board.smooth_by", "board", "S", "S", "smooth_by", "smooth by",
-        "Smoothing by a number that you type", False),
-    Key("board.log_y", "board", "y", "y", "log('y')", "log",
+    _unbound("board.smooth_by", "smooth_by", "smooth by",
+        "Smoothing by a number that you type"),
+    _unbound("board.log_y", "log('y')", "log",
         "Values on a logarithmic axis, or back"),
-    Key("board.log_x", "board", "Y", "Y", "log('x')", "log x",
-        "The x axis logarithmic, or back", False),
-    Key("board.axis", "board", "a", "a", "axis", "x axis",
+    _unbound("board.log_x", "log('x')", "log x",
+        "The x axis logarithmic, or back"),
+    _unbound("board.axis", "axis", "x axis",
         "The x axis: steps, time, tokens or epochs, if they are known"),
+    Key("board.settings", "board", "s", "s", "settings", "settings",
+        "Smoothing, axes, the panel and the learning rate: ↑↓ chooses, ←→ changes"),
     Key("board.runs", "board", "o", "o", "runs", "runs",
         "The list of runs: show several together"),
-    Key("board.side", "board", "t", "t", "next_side", "side",
-        "The panel beside the curves: sample, console, config or system"),
-    Key("board.into", "board", "i", "i", "into", "focus panel",
+    Key("board.side", "board", "tab", "tab", "next_side(1)", "next panel",
+        "The next panel beside the curves: sample, console, config or system"),
+    Key("board.side_before", "board", "shift+tab", "⇧tab", "next_side(-1)", "previous panel",
+        "The panel before that", False),
+    Key("board.into", "board", "i", "i", "into", "details",
         "Focus the console or the config: arrows scroll, / searches, Esc returns", False),
     Key("board.filter", "board", "slash", "/", "filter", "filter",
-        "Show only the metrics that match a regular expression"),
+        "Show only the metrics that match a regular expression", False),
     Key("board.open", "board", "enter,z", "⏎", "open", "open",
         "Show the chosen curve alone, or all curves"),
-    Key("board.next", "board", "tab,down,j", "↓", "choose(1)", "next curve",
+    Key("board.next", "board", "down,j", "↓", "choose(1)", "next curve",
         "The next curve", False),
-    Key("board.previous", "board", "shift+tab,up,k", "↑", "choose(-1)", "previous curve",
+    Key("board.previous", "board", "up,k", "↑", "choose(-1)", "previous curve",
         "The previous curve", False),
     Key("board.page_down", "board", "pagedown", "pgdn", "page(1)", "next page",
         "The next page of curves", False),
     Key("board.page_up", "board", "pageup", "pgup", "page(-1)", "previous page",
         "The previous page of curves", False),
-    Key("board.pin", "board", "p", "p", "pin", "pin",
-        "Pin the chosen curve to the front, or unpin it", False),
+    _unbound("board.pin", "pin", "pin",
+        "Pin the chosen curve to the front, or unpin it"),
     Key("board.first", "board", "right_square_bracket", "]", "turn(1)", "next run",
         "Make the next run the first one, which the keys control", False),
     Key("board.last", "board", "left_square_bracket", "[", "turn(-1)", "previous run",
@@ -518,13 +568,13 @@ TABLE: tuple[Key, ...] = (
         "The cursor to the previous sample", False),
     Key("board.later", "board", "full_stop", ".", "sample(1)", "later sample",
         "The cursor to the next sample", False),
-    Key("board.play", "board", "w", "w", "play", "play",
+    Key("board.play", "board", "semicolon", ";", "play", "play",
         "Play the history: the samples from the first to the newest", False),
-    Key("board.evaluate", "board", "e", "e", "evaluate", "evaluate",
-        "Evaluate now, with a sample", False),
+    _unbound("board.evaluate", "evaluate", "evaluate",
+        "Evaluate now, with a sample"),
     Key("board.resume", "board", "R", "R", "resume", "resume",
         "Continue a stopped or dead run from its checkpoint; without one, start it again", False),
-    Key("board.generate", "board", "g", "g", "generate", "generate",
+    Key("board.generate", "board", "G", "G", "generate", "generate",
         "Generate from the run's newest checkpoint", False),
     Key("board.alerts", "board", "exclamation_mark", "!", "app.alerts", "alerts",
         "Every alert so far: NaN, divergence, stall, crash, finish; Enter goes to its step", False),
@@ -544,12 +594,14 @@ TABLE: tuple[Key, ...] = (
     # everywhere
     Key("app.new_run", "app", "n", "n", "new_run", "new run",
         "Train a recipe, on your own data if you like"),
+    Key("app.runs", "app", "o", "o", "runs", "runs",
+        "The table of runs: show one, or several together", False),
     Key("app.next", "app", "tab", "tab", "next_pane(1)", "next pane",
         "The next pane"),
     Key("app.previous", "app", "shift+tab", "⇧tab", "next_pane(-1)", "previous pane",
         "The previous pane", False),
-    Key("app.home", "app", "1", "1", "view('home')", "home",
-        "All panes at once", False),
+    Key("app.home", "app", "1", "1", "home", "home",
+        "All panes at once; there, the list of models and runs", False),
     Key("app.text", "app", "2", "2", "view('text')", "text",
         "Text full-screen", False),
     Key("app.canvas", "app", "3", "3", "view('canvas')", "canvas",
@@ -561,7 +613,7 @@ TABLE: tuple[Key, ...] = (
     Key("app.back", "app", "escape", "esc", "back", "back",
         "Back to all panes", False),
     Key("app.palette", "app", "ctrl+p", "^p", "app.command_palette", "palette",
-        "Every action, model, recipe and theme, by name", False),
+        "Every action, model, recipe and theme, by name"),
     Key("app.search", "app", "slash", "/", "search", "search",
         "Search the models and runs", False),
     Key("app.copy", "app", "y", "y", "copy", "copy",
@@ -589,7 +641,7 @@ def keys_markdown(keymap: Mapping[str, str] = MappingProxyType({})) -> str:
     lines += ['`genui doctor` prints, one on each line: `"app.quit" = "ctrl+q"`.', ""]
     for pane, title in TITLES.items():
         rows = [
-            (" ".join(format_keys(keymap.get(key.id, key.keys))), key.id, key.tooltip)
+            (" ".join(format_keys(keymap.get(key.id, key.keys))) or "^p", key.id, key.tooltip)
             for key in of_pane(pane)
         ]
         first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
@@ -624,6 +676,7 @@ def list_bindings(by: str, first: str, last: str) -> "list[Binding]":
 
 
 _ALWAYS_SHOWN = ("app.help", "app.quit")
+_MAX_IN_FOOTER = 7  # keys besides those
 _ON_OTHER_SCREENS = (
     *("app.home", "app.text", "app.canvas", "app.training", "app.lab", "app.back"),
     *("app.copy", "app.undo", "app.palette", "app.help", "app.manual", "app.quit"),
@@ -636,11 +689,11 @@ def of_pane(pane: Scope) -> list[Key]:
 
 
 def common(pane: Scope) -> list[Key]:
-    """Return the rows for everywhere that apply to a pane: a key of its own takes precedence."""
+    """Return the rows for everywhere that apply to a pane; its own keys take precedence."""
     rows = of_pane("app")
     if pane == "app":
         return rows
-    if pane in ("board", "runs", "lab", "points"):
+    if pane in ("board", "runs", "lab", "points", "settings"):
         rows = [key for key in rows if key.id in _ON_OTHER_SCREENS]
     own = {name for key in of_pane(pane) for name in key.keys.split(",")}
     return [key for key in rows if own.isdisjoint(key.keys.split(","))]
@@ -652,12 +705,12 @@ def bindings(pane: Scope) -> "list[Binding]":
 
 
 def make_bindings(rows: Iterable[Key]) -> "list[Binding]":
-    """Make Textual bindings from rows."""
+    """Make Textual bindings from rows; one without a key has its id as a key that nobody sends."""
     from textual.binding import Binding  # the command line reads the table without Textual
 
     return [
         Binding(
-            key.keys,
+            key.keys or f"unbound.{key.id}",
             key.action,
             key.description,
             key_display=key.shown,
@@ -672,7 +725,8 @@ def footer(pane: Scope) -> list[Key]:
     """Return the keys of the footer while a pane has the focus, most useful first."""
     everywhere = [key for key in common(pane) if key.footer]
     own = [] if pane == "app" else [key for key in of_pane(pane) if key.footer]
-    return own + everywhere
+    others = [key for key in everywhere if not is_always_shown(key)]
+    return (own + others)[:_MAX_IN_FOOTER] + [key for key in everywhere if is_always_shown(key)]
 
 
 def is_always_shown(key: Key) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from msgspec.structs import replace
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -26,7 +25,6 @@ from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import show
 from genui.base.numbers import count
 from genui.base.numbers import value as format_value
-from genui.base.text import clean_line
 from genui.formats import points
 from genui.formats.points import (
     MOST_CLASSES,
@@ -51,19 +49,19 @@ from genui.ui.keys import Scope
 from genui.ui.messages import ViewName
 from genui.ui.screens import AppScreen, Command, Copyable
 from genui.ui.session import Session
-from genui.ui.settings import Line, describe_change, list_settings, settings_content
+from genui.ui.settings import describe_change
 from genui.ui.traces.controller import Listener, TraceController
 from genui.ui.traces.trees import Lost, Trace, TraceReply, Worker
 from genui.ui.widgets.base import (
     FooterLine,
     HeaderLine,
-    SettingLines,
     StatusLine,
     Timeline,
     set_border,
 )
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.plane import PlaneView
+from genui.ui.widgets.settings import Option
 
 # --- Families, data and settings --------------------------------------------------------------
 
@@ -210,8 +208,6 @@ class Particles:
 
 # --- The controller: a family, its data and settings ------------------------------------------
 
-MIN_LEARNING_RATE, MAX_LEARNING_RATE = 1e-6, 1.0
-
 
 class LabController(TraceController[PointsFrame, LabSettings]):
     """Controls trainings of small networks; a training step is a step of the trace."""
@@ -254,17 +250,17 @@ class LabController(TraceController[PointsFrame, LabSettings]):
             label = describe_change(before, self.settings, joint=" ")
             self.fork(protocol.SetSettings(self.settings), label)
 
-    def next_family(self) -> None:
-        """Switch to the next family, on the same data."""
+    def next_family(self, by: int = 1) -> None:
+        """Switch to the next family or the one before, on the same data."""
         at = FAMILIES.index(self.family)
-        self.model = self.models[protocol.LAB + FAMILIES[(at + 1) % len(FAMILIES)]]
+        self.model = self.models[protocol.LAB + FAMILIES[(at + by) % len(FAMILIES)]]
         self._train_choice()
 
-    def next_data(self) -> None:
-        """Switch to the next data; the user's points come last, if there are any."""
+    def next_data(self, by: int = 1) -> None:
+        """Switch to the next data or those before; the user's points come last, if any."""
         choices = [*DATA, *([self.own_text] if self.own_text else [])]
         at = choices.index(self.prompt) if self.prompt in choices else -1
-        self.prompt = choices[(at + 1) % len(choices)]
+        self.prompt = choices[(at + by) % len(choices)]
         self._train_choice()
 
     def _train_choice(self) -> None:
@@ -324,17 +320,23 @@ class PlaneActions(Actions):
             self.particles = Particles(reply, timer)
             self.pane.paint()
 
-    def action_noise(self) -> None:
-        """Show the next noise level."""
+    def options(self) -> list[Option]:
+        """The noise level, of families that have one."""
+        if not LAB_FAMILIES[self._controller.family].noisy:
+            return []
+        return [Option("noise", "noise level", f"{self.noise:g}", NOISE_HELP, self.action_noise)]
+
+    def action_noise(self, by: int = 1) -> None:
+        """Show the next noise level, or the one before."""
         if self._has_noise("noise levels"):
-            self.noise = LEVELS[(LEVELS.index(self.noise) + 1) % len(LEVELS)]
+            self.noise = LEVELS[(LEVELS.index(self.noise) + by) % len(LEVELS)]
             self.pane.paint()
 
     def _has_noise(self, feature: str) -> bool:
         """Whether the family has noise levels; if not, tell the user that it lacks the feature."""
         lab = LAB_FAMILIES[self._controller.family]
         if not lab.noisy:
-            self.pane.say(f"{lab.title} has no {feature}: diffusion and flow matching do (m)")
+            self.pane.say(f"{lab.title} has no {feature}: diffusion and flow matching do")
         return lab.noisy
 
     def action_particles(self) -> None:
@@ -348,7 +350,7 @@ class PlaneActions(Actions):
             return
         self._controller.pause()
         if not (trace.on_worker and trace.frames):
-            self.pane.say("this step is not computed yet: space trains, then w again")
+            self.pane.say("this step is not computed yet: space trains, then ; again")
             return
         self._paths_pending = True
         self.pane.session.inspect(trace.id, trace.position, 0.0, paths=True)
@@ -366,7 +368,7 @@ class PlaneActions(Actions):
 
     def handle_key(self, key: str) -> None:
         """Stop the particles at any key but their own and that of the layers."""
-        if key not in ("w", "g"):
+        if key not in ("semicolon", "left_square_bracket", "right_square_bracket"):
             self.stop_particles()
 
 
@@ -375,9 +377,6 @@ class PlaneActions(Actions):
 
 class PointsEditor(PlaneView, can_focus=True):
     """Edits the user's points with a cursor, and posts them as Done."""
-
-    class Editing(Message):
-        """The editor has opened or closed."""
 
     @dataclass(eq=False)
     class Done(Message):
@@ -423,7 +422,9 @@ class PointsEditor(PlaneView, can_focus=True):
         total = "no points yet" if not count else "1 point" if count == 1 else f"{count:,} points"
         if isinstance(self.parent, Widget):
             title = Content.assemble(("Setting points", "bold"), f" · {total}")
-            set_border(self.parent, title, f"next: class {MARKS[self.label]} (c) · esc trains")
+            set_border(
+                self.parent, title, f"next: class {MARKS[self.label]} · [ ] class · esc trains"
+            )
 
     def on_resize(self) -> None:
         super().on_resize()
@@ -459,9 +460,9 @@ class PointsEditor(PlaneView, can_focus=True):
         self.points.remove(nearest)
         self.paint()
 
-    def action_next_class(self) -> None:
-        """Set the next points of the next class."""
-        self.label = (self.label + 1) % MOST_CLASSES
+    def action_next_class(self, by: int) -> None:
+        """Set the next points of the next class, or of the class before."""
+        self.label = (self.label + by) % MOST_CLASSES
         self.paint()
 
     def action_clear(self) -> None:
@@ -501,19 +502,19 @@ class OwnPoints(Actions):
         self._editor.open(self._controller.own)
         self.pane.screen.set_focus(self._editor)
         self._editor.call_after_refresh(self._editor.paint)
-        self.pane.post_message(PointsEditor.Editing())
+        self.pane.post_message(messages.KeysChanged())
 
     def finish_editing(self, own: list[Point]) -> None:
         """Close the editor, and train on the points if they have changed."""
         controller, pane = self._controller, self.pane
         pane.remove_class("-editing-points")
         pane.screen.set_focus(pane)
-        pane.post_message(PointsEditor.Editing())
+        pane.post_message(messages.KeysChanged())
         changed, controller.own = own != controller.own, own
         if not own:
             pane.paint()
         elif len({point[:2] for point in own}) < points.LEAST_POINTS:
-            pane.say("set points in two places or more: p continues, ⏎ sets one")
+            pane.say("set points in two places or more: e continues, ⏎ sets one")
         elif changed or controller.prompt != controller.own_text:
             controller.train_on(own)
 
@@ -671,7 +672,7 @@ class LabView(View):
         data = data_name(controller.prompt)
         return (
             f"Press space to train {LAB_FAMILIES[controller.family].title} on {data}. "
-            "m: model · d: data · p: draw points · o: open CSV"
+            "s: model, data and other settings · e: draw points"
         )
 
     def _legend(self, trace: Trace[PointsFrame] | None, scene: Scene | None) -> str:
@@ -711,25 +712,14 @@ class LabInspector(Inspector):
             yield Curve("No steps yet", readout=True)
         with Vertical(classes="divergence-box box"):
             yield Curve("No steps yet", readout=True)
-        with Vertical(classes="settings-box box"):
-            yield SettingLines(classes="lab-settings", markup=False)
+        yield self.pane.tuning.panel
 
     def paint(self) -> None:
-        controller, view = self._controller, self._view
+        controller = self._controller
         self._curves.take(controller.trace)
         self._paint_curves(controller.trace)
         self._paint_titles(controller.trace)
-        family = LAB_FAMILIES[controller.family]
-        lines = [
-            Line("m", "family", family.title),
-            Line("d", "data", data_name(controller.prompt)),
-            *list_settings(controller.settings),
-            Line("r", "seed", str(controller.seed)),
-            Line("g", "layers", view.layer_name),
-        ]
-        if family.noisy:
-            lines.append(Line("t", "noise", f"{view.planes.noise:g}"))
-        self.query_one(SettingLines).show(settings_content(lines, self.pane.tuning.setting))
+        self.pane.tuning.paint()
 
     def _paint_curves(self, trace: Trace[PointsFrame] | None) -> None:
         loss, divergence = self.query(Curve)
@@ -755,9 +745,6 @@ class LabInspector(Inspector):
         if floor is not None:
             name += f" · samples of the truth {floor:.3f}"
         set_border(self.query_one(".divergence-box"), title="Divergence, bits", subtitle=name)
-        place = self.pane.branch_place()
-        branches = f"{place[1]} branches · {clean_line(place[2], 40)}" if place is not None else ""
-        set_border(self.query_one(".settings-box"), title="Settings", subtitle=branches)
 
     def _bits(self, trace: Trace[PointsFrame] | None) -> str:
         """The last divergence up to the current step."""
@@ -769,26 +756,34 @@ class LabInspector(Inspector):
         return f"{format_value(float(values[at]))} bits off" if at >= 0 else ""
 
 
+FAMILY_HELP = "The network that learns: its family and objective"
+DATA_HELP = "What it learns: four shapes, or your points (e sets them)"
+LAYERS_HELP = "What is drawn: everything, or only the samples, the surface or the arrows"
+NOISE_HELP = "The noise level at which the surface and the arrows are drawn"
+
+
 class LabActions(Actions):
-    """The keys for the family, the data, the learning rate and the layers."""
+    """The rows of the settings for the family, the data and the layers."""
 
     def __init__(self, pane: TracePane, controller: LabController, view: LabView) -> None:
         super().__init__(pane)
         self._controller = controller
         self._view = view
-        self.action_family, self.action_data = controller.next_family, controller.next_data
 
-    def action_rate(self, direction: int) -> None:
-        """Double or halve the learning rate."""
-        settings = self._controller.settings
-        value = settings.learning_rate * (2.0 if direction > 0 else 0.5)
-        if MIN_LEARNING_RATE <= value <= MAX_LEARNING_RATE:
-            self.pane.tuning.setting = "learning_rate"
-            self.pane.tuning.change(replace(settings, learning_rate=float(f"{value:.3g}")))
+    def options(self) -> list[Option]:
+        """The family, the data and the layers."""
+        controller, layers = self._controller, self._view.layer_name
+        family, data = LAB_FAMILIES[controller.family].title, data_name(controller.prompt)
+        return [
+            Option("family", "family", family, FAMILY_HELP, controller.next_family, first=True),
+            Option("data", "data", data, DATA_HELP, controller.next_data, first=True),
+            Option("layers", "layers", layers, LAYERS_HELP, self.action_layers),
+        ]
 
-    def action_layers(self) -> None:
+    def action_layers(self, by: int) -> None:
+        """Draw the next layers of LAYERS, or those before."""
         names = [*LAYERS]
-        self._view.layer_name = names[(names.index(self._view.layer_name) + 1) % len(names)]
+        self._view.layer_name = names[(names.index(self._view.layer_name) + by) % len(names)]
         self.pane.paint()
 
 
@@ -854,9 +849,8 @@ class LabScreen(AppScreen[ViewName]):
 
     @property
     def scope(self) -> Scope:
-        return "points" if self.view.editing else "lab"
+        return "points" if self.view.editing else self.lab.scope
 
-    @on(PointsEditor.Editing)
     def update_bars(self) -> None:
         if not self.usable:
             return
@@ -864,8 +858,9 @@ class LabScreen(AppScreen[ViewName]):
         self.query_one(FooterLine).set(self.scope, False, self.user_keys)
 
     async def press(self, key: keys.Key) -> None:
-        namespace = {"lab": self.lab, "points": self.view.editor}.get(key.pane, self)
-        await self.app.run_action(key.action, namespace)
+        panel = self.lab.tuning.panel
+        namespace = {"lab": self.lab, "points": self.view.editor, "settings": panel}
+        await self.app.run_action(key.action, namespace.get(key.pane, self))
 
     def copyables(self) -> list[Copyable]:
         return self.lab.copyables()
@@ -878,6 +873,9 @@ class LabScreen(AppScreen[ViewName]):
             await super().action_undo()
 
     # --- leaving ----------------------------------------------------------------------------
+
+    def action_home(self) -> None:
+        self.action_view("home")
 
     def action_view(self, view: ViewName) -> None:
         if view != "lab" and self.is_active:

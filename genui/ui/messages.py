@@ -159,5 +159,9 @@ class ThemeChosen(Message):
     theme: str
 
 
+class KeysChanged(Message):
+    """Other keys hold now, though the same pane has the focus."""
+
+
 class HintSeen(Message):
     """The first-run hint need not be shown again."""

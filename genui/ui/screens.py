@@ -187,6 +187,10 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         event.stop()
         self.say(event.line, event.kind)
 
+    @on(messages.KeysChanged)
+    def _keys_changed(self) -> None:
+        self.update_bars()
+
     @on(messages.Acted)
     def clear_line(self) -> None:
         self.query_one(StatusLine).clear_line()
@@ -254,12 +258,13 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         for key in rows:
             if key.id != "app.palette":
                 title = keys.TITLES[scope]
+                shown = " ".join(keys.format_keys(self.user_keys.get(key.id, key.keys)))
                 yield Command(
                     f"{title}: {key.description}",
                     key.tooltip,
                     partial(self.press, key),
                     name=name_action(key.tooltip),
-                    note=f"{title}  {' '.join(keys.format_keys(key.keys))}",
+                    note=f"{title}  {shown}",
                 )
 
     def list_theme_commands(self) -> Iterator[Command]:

@@ -1,18 +1,17 @@
 """Models, runs and settings as the panes show them: setting rows, and cards."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from textual.content import Content
 
 from genui.base import numbers
-from genui.base.schema import ordered, settings_of
+from genui.base.schema import settings_of
 from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
-from genui.protocol import SAMPLERS, Axis, ImageSettings, LatentSettings, TextSettings
+from genui.protocol import SAMPLERS, Axis, ImageSettings
 from genui.protocol.registry import KINDS
-from genui.protocol.settings import format_grid
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.models import ModelInfo, find_model
@@ -68,70 +67,28 @@ def describe_model(model: ModelInfo) -> str:
 # --- The settings of a generation: shown, nudged and typed ------------------------------------
 
 
-class Line(NamedTuple):
-    """A setting in the inspector; `name` is that of a field that + and - change, or ""."""
-
-    key: str
-    label: str
-    value: str
-    name: str = ""
+def show_setting(settings: Any, name: str) -> str:
+    """Return a setting as a Settings panel shows it."""
+    if isinstance(settings, ImageSettings) and name in _SHOWN:
+        return _SHOWN[name](settings)
+    return settings_of(type(settings))[name].show(getattr(settings, name))
 
 
-def list_settings(settings: Any, without: str = "", **shown: str) -> list[Line]:
-    """Return a line for each setting that has a key, except `without`.
-
-    `shown` has values, by name, that replace those of the schema. Choices cannot be raised or
-    lowered, so their lines have no `name`.
-    """
-    return [
-        Line(
-            one.about.key,
-            one.title,
-            shown.get(one.name) or one.show(getattr(settings, one.name)),
-            one.name if one.choices is None else "",
-        )
-        for one in ordered(type(settings))
-        if one.about.key and one.name != without
-    ]
+def type_setting(settings: Any, name: str) -> str:
+    """Return a setting as it is typed."""
+    value = getattr(settings, name)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def describe_setting(settings: Any, name: str) -> str:
-    """Return the range and description of a setting: `0 to 20; how strongly …`."""
-    one = settings_of(type(settings))[name]
-    return f"{one.range}; {one.description}" if one.range else one.description
+    """Return the description of a setting, and its range or choices."""
+    help = settings_of(type(settings))[name].help
+    return help[0].upper() + help[1:]
 
 
-def token_lines(settings: TextSettings, seed: int, without: str = "") -> list[Line]:
-    """Return the settings of the Text and Roll panes."""
-    return [*list_settings(settings, without=without), Line("r", "seed", str(seed))]
-
-
-def image_lines(settings: ImageSettings, seed: int, caption: str) -> list[Line]:
-    """Return the settings of the Canvas pane."""
-    return [
-        Line("e", "caption", f"“{caption}”" if caption else "none"),
-        *list_settings(settings, eta=_eta(settings), steps=_steps(settings)),
-        Line("r", "seed", str(seed)),
-    ]
-
-
-def latent_lines(
-    settings: LatentSettings, seed: int, caption: str, grid: Sequence[Axis]
-) -> list[Line]:
-    """Return the settings of the Walk pane."""
-    way = f"to seed {settings.to}" if settings.to is not None else f"{settings.direction}"
-    lines = [
-        Line("e", "caption", f"“{caption}”" if caption else "none"),
-        Line("d", "direction", way),
-        Line("p", "basis", settings_of(LatentSettings)["basis"].show(settings.basis)),
-        *list_settings(settings),
-        Line("r", "seed", str(seed)),
-    ]
-    if settings.blend:
-        lines.append(Line("m", "blended with", ", ".join(map(str, settings.blend))))
-    if grid:
-        lines.append(Line("w", "grid", format_grid(grid, with_values=False)))
-    return lines
+def varied_along(grid: Sequence[Axis]) -> dict[str, str]:
+    """For each setting that varies in a grid, `along x →` or `along y ↓`."""
+    return {axis.name: along for axis, along in zip(grid, ("along x →", "along y ↓"), strict=False)}
 
 
 def _eta(settings: ImageSettings) -> str:
@@ -151,6 +108,9 @@ def _steps(settings: ImageSettings) -> str:
     if settings.rho != usual.rho:
         parts.append(f"ρ {settings.rho:g}")
     return ", ".join(parts)
+
+
+_SHOWN: dict[str, Callable[[ImageSettings], str]] = {"eta": _eta, "steps": _steps}
 
 
 def parse_setting(settings: S, name: str, text: str) -> S:
@@ -179,21 +139,6 @@ def describe_change(old: S, new: S, joint: str = "-") -> str:
         if before.get(name) != value
     ]
     return ", ".join(changed) or "the same settings"
-
-
-def settings_content(lines: list[Line], touched: str) -> Content:
-    """Return the lines of an inspector; the one that + and - change is marked."""
-    parts: list[str | tuple[str, str]] = []
-    for line in lines:
-        marked = bool(line.name) and line.name == touched
-        parts += [
-            (f"{line.key} ", "bold $primary"),
-            (f"{line.label:<13}", "$text-muted"),
-            (clean_line(line.value), "bold $foreground" if marked else "$foreground"),
-            ("  − +" if marked else "", "$primary"),
-            "\n",
-        ]
-    return Content.assemble(*parts[:-1])
 
 
 # --- Rows and cards of models and runs --------------------------------------------------------
@@ -234,7 +179,7 @@ def run_card(run: RunSummary, has_checkpoint: bool = False, with_error: bool = T
         lines.append([(clean_line(f"{device} on {run.info.host}"), "$text-muted")])
     hints: list[Part] = [("⏎", "bold $primary"), (" show  ", "$text-muted")]
     if has_checkpoint:
-        hints += [("g", "bold $primary"), (" generate", "$text-muted")]
+        hints += [("G", "bold $primary"), (" generate", "$text-muted")]
     lines.append(hints)
     return _lines(lines)
 

@@ -60,6 +60,7 @@ _PANE_TOPICS: Mapping[Scope, str] = MappingProxyType(
         "runs": "watching",
         "lab": "lab",
         "points": "lab",
+        "settings": "settings",
     }
 )
 
@@ -232,9 +233,9 @@ class BranchesScreen(Window[Choice | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose('show')", "Go there", show=False),
-        Binding("V,v", "compare", "Compare", show=False),
+        Binding("c", "compare", "Compare", show=False),
         Binding("x", "choose('export')", "Export", show=False),
-        Binding("s,ctrl+s", "choose('save')", "Save all", show=False),
+        Binding("ctrl+s", "choose('save')", "Save all", show=False),
         Binding("d,delete", "drop", "Remove", show=False),
         Binding("u,ctrl+z", "undo", "Bring back", show=False),
         Binding("slash", "search", "Search", show=False),
@@ -263,7 +264,7 @@ class BranchesScreen(Window[Choice | None]):
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        full = "⏎ go to it · V compare · x export · s save all · d remove · esc close"
+        full = "⏎ go to it · c compare · x export · ^s save all · d remove · esc close"
         self.set_titles("Branches", full if self._tree.branches else "esc close")
         rows = self.query_one(RowList)
         if self._tree.shown is not None:
@@ -492,7 +493,7 @@ SMALLEST = Size(42, 23)  # of the terminal: 32×32 pixels at a cell each, the te
 _LINES = 6  # of the border and the text
 _KEYS = (
     (("arrows", "move"), ("⇧arrows", "paint"), ("space", "paint/unpaint"), ("+ −", "brush")),
-    (("x", "clear"), ("n", "invert"), ("⏎", "draw again"), ("esc", "cancel")),
+    (("⌫", "clear"), ("~", "invert"), ("⏎", "draw again"), ("esc", "cancel")),
 )
 _MOVES = (("left", "h", -1, 0), ("right", "l", 1, 0), ("up", "k", 0, -1), ("down", "j", 0, 1))
 
@@ -508,8 +509,8 @@ class MaskScreen(Window[bytes | None]):
         Binding("space", "paint", "Paint or unpaint", show=False),
         Binding("plus,equals_sign", "brush(1)", "Larger brush", show=False),
         Binding("minus", "brush(-1)", "Smaller brush", show=False),
-        Binding("x", "clear", "Clear", show=False),
-        Binding("n", "invert", "Invert", show=False),
+        Binding("delete,backspace", "clear", "Clear", show=False),
+        Binding("tilde", "invert", "Invert", show=False),
         Binding("enter", "done", "Done", show=False),
         Binding("escape,q", "leave", "Cancel", show=False),
     ]  # fmt: skip
@@ -797,7 +798,7 @@ class MetricsScreen(Window[None]):
     """Measures models in a process, which is killed when the window closes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,p", "leave", "Leave", show=False),
+        Binding("escape,q,i", "leave", "Leave", show=False),
         Binding("up,k", "scroll(-1)", "Up", show=False),
         Binding("down,j", "scroll(1)", "Down", show=False),
     ]

@@ -74,15 +74,17 @@ def wait_for(true: Callable[[], bool]) -> None:
 
 def start_writing(terminal: Terminal) -> None:
     """Write 100,000 tokens with the run's newest checkpoint, and go back to the list."""
-    terminal.press("g")
+    terminal.press("G")
     terminal.until(lambda text: " tok ·" in text)
-    terminal.press("m")
-    terminal.until(lambda text: "how many tokens" in text)
+    terminal.press("s")
+    terminal.until(lambda text: "likeliest token" in text)
+    terminal.press("jjjjjjj\r")
+    terminal.until(lambda text: "How many tokens" in text)
     terminal.press(str(TOKENS))  # what stands there is selected, and so replaced
     terminal.until(lambda text: str(TOKENS) in text)
     terminal.press("\r")
     terminal.until(lambda text: f"/{TOKENS:,} tok ·" in text)
-    terminal.press(TAB + TAB)
+    terminal.press("11")
     terminal.until(lambda text: "filter" in text.splitlines()[-1])
 
 

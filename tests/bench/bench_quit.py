@@ -64,10 +64,12 @@ def leave(terminal: Terminal) -> float:
 def ours(folder: Path, rate: float) -> float:
     with Terminal(size=SIZE, env={"GENUI_HOME": str(folder)}, bytes_a_second=rate) as terminal:
         terminal.until(lambda text: "✓ tiny" in text)
-        terminal.press("g")  # the run is the first row: an image from it, in the Canvas
+        terminal.press("G")  # the run is the first row: an image from it, in the Canvas
         terminal.until(lambda text: "/20" in text)
-        terminal.press("t")
-        terminal.until(lambda text: "denoising steps" in text)
+        terminal.press("s")
+        terminal.until(lambda text: "lassifier-free guidance" in text)
+        terminal.press("k\r")
+        terminal.until(lambda text: "Denoising steps" in text)
         terminal.press("999")  # what stands there is selected, and so replaced
         terminal.until(lambda text: "999" in text)
         terminal.press("\r")

@@ -50,7 +50,7 @@ def test_a_step_of_a_large_image_is_within_its_budget(icons_home: Path) -> None:
             terminal.until(lambda text: f" {step}/{STEPS}" in text)
 
         terminal.until(lambda text: "✓ tiny" in text)
-        terminal.press("g")  # the run is the first row
+        terminal.press("G")  # the run is the first row
         until_step(STEPS)
         terminal.press(HOME)
         until_step(0)

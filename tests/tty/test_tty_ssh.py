@@ -71,7 +71,7 @@ def test_a_cut_link_ends_the_app_not_the_training_and_a_new_one_finds_the_view(
         terminal.press("/")
         terminal.press("lr|loss\r")
         terminal.until(lambda text: "/lr|loss" in text and "grad_norm" not in text)
-        terminal.press("a")
+        terminal.press("sjjl")  # the third setting is the x axis
         terminal.until(filtered_by_time)
         assert apps_in(live_home)
         first.cut()
@@ -117,7 +117,7 @@ def test_in_tmux_the_app_itself_outlives_the_link(
     start = remote(f"watch {live_run.id}", live_home).replace("exec env", f"exec {inside} env")
     with server.link() as first, Terminal(server.command(first, start)) as terminal:
         terminal.until(curves_are_there)
-        terminal.press("tt")  # to Config
+        terminal.press("\t\t")  # to Config
         terminal.until(lambda text: "vocab_size" in text)
         (app,) = apps_in(live_home)
         first.cut()

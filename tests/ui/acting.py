@@ -21,6 +21,8 @@ from textual.widgets import Static
 
 from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.home import HomeScreen
+from genui.ui.keys import TABLE
+from genui.ui.screens import AppScreen
 from genui.ui.session import Launch, Session, launch_process
 from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.training.screen import TrainingScreen
@@ -69,9 +71,18 @@ class QuickPilot(Pilot[None]):
     least, and up to a second while an app is busy, as one that plays a trace always is."""
 
     async def press(self, *keys: str) -> None:
-        """Send keys one after the other, each once the one before is answered."""
+        """Send keys one after the other, each once the one before is answered.
+
+        The id of a row of the table does what that row of the palette does.
+        """
         for key in keys:
-            self.app.post_message(key_event(key))
+            row = next((row for row in TABLE if row.id == key), None)
+            if row is None:
+                self.app.post_message(key_event(key))
+            else:
+                screen = self.app.screen
+                assert isinstance(screen, AppScreen)
+                await screen.press(row)
             await self.pause()
 
     async def pause(self, delay: float | None = None) -> None:
@@ -163,7 +174,7 @@ async def each_size(pilot: Pilot[None]) -> AsyncIterator[tuple[int, int]]:
 def fault(pilot: Pilot[None]) -> str:
     """What the open window says is wrong."""
     lines = pilot.app.screen.query(".fault").results(Static)
-    return "\n".join(str(line.content) for line in lines if line.display)
+    return "\n".join(filter(None, (str(line.content) for line in lines if line.display)))
 
 
 async def until_seen(pilot: Pilot[None], text: str) -> None:

@@ -7,6 +7,7 @@ from genui.protocol import ImageFrame
 from genui.ui.generate.image import CanvasView
 from genui.ui.generate.pane import TracePane
 from genui.ui.traces.trees import Trace
+from genui.ui.widgets.base import RowList
 
 
 def pane_of(pilot: Pilot[None]) -> TracePane:
@@ -15,6 +16,13 @@ def pane_of(pilot: Pilot[None]) -> TracePane:
 
 def view_of(pilot: Pilot[None]) -> CanvasView:
     return pane_of(pilot).query_one(CanvasView)
+
+
+def settings(pilot: Pilot[None]) -> dict[str, str]:
+    """The rows of the Settings panel."""
+    return {
+        row.key: row.right for row in pane_of(pilot).query_one(".settings RowList", RowList).rows
+    }
 
 
 def shown(pilot: Pilot[None]) -> Trace[ImageFrame]:

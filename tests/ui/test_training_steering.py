@@ -281,7 +281,7 @@ async def test_without_a_checkpoint_it_says_how_to_get_one(run: RunDir) -> None:
         path.unlink()
     host, steer = steered(run)
     steer.branch(None)
-    await host.until_said("no checkpoint yet: c writes one")
+    await host.until_said("no checkpoint yet: ^s writes one")
 
 
 async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
@@ -309,8 +309,8 @@ async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
 @pytest.mark.parametrize(
     ("state", "checkpoint", "script", "hints"),
     [
-        ("failed", True, False, ["R resume", "g generate"]),
-        ("finished", True, False, ["g generate"]),
+        ("failed", True, False, ["R resume", "G generate"]),
+        ("finished", True, False, ["G generate"]),
         ("finished", False, False, []),
         ("finished", False, True, []),
         ("failed", True, True, []),

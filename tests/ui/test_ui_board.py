@@ -4,7 +4,7 @@ import re
 
 import pytest
 import stage
-from acting import Opener, board_of, home_of, seen, until, until_seen
+from acting import Opener, board_of, fault, home_of, seen, until, until_seen
 from board_acting import chosen, log, many, span, titles
 
 from genui.ui.training.curves import CurveGrid
@@ -55,8 +55,30 @@ async def test_without_a_run_it_says_what_to_press(shipped, open_app: Opener) ->
     async with open_app() as pilot:
         await pilot.press("4")
         await until_seen(pilot, "No runs yet. Press 1, then n to start one.")
-        await pilot.press("plus", "left", "home", "s", "p", "enter", "f", "0", "o", "t", "comma")
-        await pilot.press("space", "c", "r", "e", "n", "w", "g", "u", "right_square_bracket")
+        await pilot.press(
+            "plus",
+            "left",
+            "home",
+            "board.smooth",
+            "board.pin",
+            "enter",
+            "board.follow",
+            "0",
+            "o",
+            "tab",
+            "comma",
+        )
+        await pilot.press(
+            "space",
+            "ctrl+s",
+            "board.rate",
+            "board.evaluate",
+            "n",
+            "semicolon",
+            "G",
+            "board.resume",
+            "right_square_bracket",
+        )
         await pilot.press("o", "1")
         await until_seen(pilot, "Models")
 
@@ -93,11 +115,11 @@ async def test_the_side_has_four_panels(open_watch: Opener) -> None:
     run.console.write_text("12:00:00 [red]no markup[/red] \x1b[31mno code\n")
     async with open_watch() as pilot:
         await until_seen(pilot, "KING RICHARD")
-        await pilot.press("t")
+        await pilot.press("tab")
         await until_seen(pilot, "[red]no markup[/red] no code")
-        await pilot.press("t")
+        await pilot.press("tab")
         await until_seen(pilot, "shakespeare")
-        await pilot.press("t", "t")
+        await pilot.press("tab", "tab")
         await until_seen(pilot, "KING RICHARD")
 
 
@@ -106,14 +128,14 @@ async def test_80_by_24_shows_curves_or_the_side(open_watch: Opener) -> None:
     async with open_watch(size=(80, 24)) as pilot:
         await until_seen(pilot, "loss  ━ train")
         assert "KING RICHARD" not in seen(pilot)
-        await pilot.press("t")
+        await pilot.press("tab")
         await until_seen(pilot, "KING RICHARD")
         assert "━ train" not in seen(pilot)
-        await pilot.press("t", "t", "t", "t")
+        await pilot.press("tab", "tab", "tab", "tab")
         await until_seen(pilot, "loss  ━ train")
-        await pilot.press("t", "escape")
+        await pilot.press("tab", "escape")
         await until_seen(pilot, "loss  ━ train")
-        await pilot.press("a", "end", "o")
+        await pilot.press("board.axis", "end", "o")
         await until_seen(pilot, "Runs  1")
 
 
@@ -137,34 +159,38 @@ async def test_the_cursor_reads_values_in_every_curve(open_watch: Opener) -> Non
         await until_seen(pilot, "cursor step 0")
         await pilot.press("end", "right")
         await until_seen(pilot, "cursor step 100")
-        await pilot.press("a")
+        await pilot.press("board.axis")
         await until_seen(pilot, "step 100")  # the cursor is where it was
         assert board_of(pilot).board.state.axis == "time"
-        await pilot.press("f")
+        await pilot.press("board.follow")
         await until(pilot, lambda: "cursor" not in seen(pilot).splitlines()[3])
 
 
 KEYS: list[tuple[str, str, object]] = [
-    ("tab", "chosen", "lr"),
+    ("down", "chosen", "lr"),
     ("k", "chosen", "loss"),
     ("up", "chosen", "grad_norm"),
     ("down", "chosen", "loss"),
     ("j", "chosen", "lr"),
-    ("p", "pins", ("lr",)),
-    ("p", "pins", ()),
+    ("board.pin", "pins", ("lr",)),
+    ("board.pin", "pins", ()),
     ("z", "alone", True),
     ("escape", "alone", False),
     ("enter", "alone", True),
     ("enter", "alone", False),
-    ("y", "log_y", True),
-    ("y", "log_y", False),
-    ("Y", "log_x", True),
-    ("Y", "log_x", False),
-    ("s", "smoothing", 0.97),
+    ("board.log_y", "log_y", True),
+    ("board.log_y", "log_y", False),
+    ("board.log_x", "log_x", True),
+    ("board.log_x", "log_x", False),
+    ("board.smooth", "smoothing", 0.97),
     ("less_than_sign", "view", None),
     ("end", "cursor", 1000),
-    ("f", "cursor", None),
-    ("t", "side", "console"),
+    ("end", "cursor", None),
+    ("end", "cursor", 1000),
+    ("board.follow", "cursor", None),
+    ("tab", "side", "console"),
+    ("shift+tab", "side", "sample"),
+    ("tab", "side", "console"),
 ]
 """What each does to the view, in this order."""
 
@@ -190,11 +216,11 @@ async def test_the_keys_change_the_view_and_all_curves_are_drawn_by_it(
         assert moved[1] < 1000
         await pilot.press("greater_than_sign")
         assert span(pilot)[1] > moved[1]
-        await pilot.press("plus", "f")
+        await pilot.press("plus", "board.follow")
         log(run, {"step": 1600, "loss": 1.0, "lr": 0.003})
         await until(pilot, lambda: span(pilot)[0] <= 1600 <= span(pilot)[1])
-        await pilot.press("S", *("backspace",) * 4, "2", "enter")
-        await until_seen(pilot, "'2' is not a smoothing: a number from 0 (off) to below 1")
+        await pilot.press("board.smooth_by", *("backspace",) * 4, "2", "enter")
+        await until(pilot, lambda: "'2' is not a smoothing: a number from 0" in fault(pilot))
         await pilot.press(*("backspace",) * 4, *"0.8", "enter")
         await until_seen(pilot, "smoothing 0.8")
         await until(pilot, lambda: {cell.curve.smoothing for cell in grid.cells} == {0.8})

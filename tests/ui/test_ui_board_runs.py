@@ -86,8 +86,10 @@ async def test_everything_is_as_it_was_in_the_next_app(open_watch: Opener) -> No
     made("new", 1.5)
     made("old", 2.5, age=60)
     async with open_watch(key="here") as pilot:
-        await pilot.press("o", "down", "space", "escape", "tab", "p", "enter", "plus", "end")
-        await pilot.press("left", "y", "s", "t", "slash", *"l", "enter")
+        await pilot.press(
+            "o", "down", "space", "escape", "down", "board.pin", "enter", "plus", "end"
+        )
+        await pilot.press("left", "board.log_y", "board.smooth", "tab", "slash", *"l", "enter")
         await until(pilot, lambda: len(labels(pilot)) == 2)
         left = board_of(pilot).board.state
     async with open_watch(key="here") as pilot:
@@ -109,7 +111,7 @@ async def test_everything_is_as_it_was_in_the_next_app(open_watch: Opener) -> No
 async def test_the_view_is_written_while_the_app_runs(open_watch: Opener) -> None:
     made("new", 1.5)
     async with open_watch(key="here") as pilot:
-        await pilot.press("y")
+        await pilot.press("board.log_y")
         await until(pilot, lambda: b"log_y" in b"".join(map(Path.read_bytes, views())))
 
 
@@ -127,7 +129,7 @@ async def test_a_run_that_is_deleted_keeps_its_curves(open_watch: Opener) -> Non
         await until_seen(pilot, "cannot read")
         assert "loss  1.500" in seen(pilot)
         assert "1 column =" in seen(pilot)
-        await pilot.press("end", "plus", "y")
+        await pilot.press("end", "plus", "board.log_y")
         await until_seen(pilot, "loss  1.500")
 
 

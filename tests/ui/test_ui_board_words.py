@@ -30,7 +30,7 @@ async def test_an_order_is_left_for_the_first_run(open_watch: Opener) -> None:
         stage.set_state(run, "running", 100, 400)
         async with open_watch() as pilot:
             await until_seen(pilot, "running")
-            await pilot.press("c")
+            await pilot.press("ctrl+s")
             await until_seen(pilot, "checkpoint requested")
             assert [order.command for order in control.poll(run)] == ["checkpoint"]
 
@@ -40,12 +40,12 @@ async def test_the_footer_offers_what_the_run_obeys(open_watch: Opener) -> None:
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)
         async with open_watch(size=(80, 24)) as pilot:
-            await until_seen(pilot, "space pause/resume  c checkpoint")
+            await until_seen(pilot, "space pause/resume  ^x stop")
             stage.set_state(run, "finished", 400, 400)
             await until_seen(pilot, "✓ finished")
             footer = seen(pilot).splitlines()[-1]
             assert "pause" not in footer
-            assert "n run from here  ←→ cursor  +- zoom" in footer
+            assert "n run from here  ←→ cursor" in footer
             assert footer.rstrip().endswith("q quit")
 
 
@@ -67,18 +67,18 @@ async def test_a_line_above_the_footer_takes_no_curve_away(open_watch: Opener) -
     many(6)
     async with open_watch(size=(80, 24)) as pilot:
         await until(pilot, lambda: len(titles(pilot)) == 4)
-        await pilot.press("c")
+        await pilot.press("ctrl+s")
         await until_seen(pilot, "this run is")
         assert len(titles(pilot)) == 4
-        await pilot.press("t")
-        await until_seen(pilot, "t next")
+        await pilot.press("tab")
+        await until_seen(pilot, "tab next")
         assert "page" not in seen(pilot)
         assert "6 curves" in seen(pilot)
 
 
 async def test_keys_about_curves_say_that_there_are_none(open_watch: Opener) -> None:
     async with open_watch() as pilot:
-        for key in ("enter", "tab", "p"):
+        for key in ("enter", "down", "board.pin"):
             await pilot.press(key)
             await until_seen(pilot, "there are no curves yet")
             await pilot.press("escape")
@@ -135,8 +135,11 @@ async def test_a_clicked_footer_and_tab_do_what_the_key_does(open_watch: Opener)
     stage.make_run(name="plays", step=100)
     async with open_watch() as pilot:
         footer = seen(pilot).splitlines()[-1]
-        await pilot.click("#footer", offset=(footer.index("smooth") + 1, 0))
+        await pilot.click("#footer", offset=(footer.index("settings") + 1, 0))
+        await until_seen(pilot, "0 is off, nearer 1 is smoother")
+        await pilot.press("right")
         await until_seen(pilot, "smoothing 0.97")
+        await pilot.press("escape")
         tabs = next(line for line in seen(pilot).splitlines() if " Console " in line)
         side = tabs.index(" Sample ")
         await pilot.click(".side-tabs", offset=(tabs.index(" Config ") - side + 2, 0))

@@ -63,7 +63,7 @@ async def test_without_a_branch_the_window_says_what_to_press(
     async with open_app(size=(80, 24)) as pilot:
         await pilot.press("3", "b")
         await until_seen(pilot, "No branches yet: press space")
-        await pilot.press("enter", "v", "d", "escape")
+        await pilot.press("enter", "c", "d", "escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, BranchesScreen))
 
 
@@ -177,7 +177,7 @@ async def test_every_tree_of_the_pane_is_saved_from_the_window(
         pane = await grow(pilot)
         await pilot.press("r")
         await until(pilot, lambda: len(pane.controller.tree.branches) == 4)
-        await pilot.press("b", "s")
+        await pilot.press("b", "ctrl+s")
         await until(pilot, lambda: len(list_trees()) == 2)
         await until_seen(pilot, "saved 4 branches in")
 
@@ -244,9 +244,9 @@ async def test_other_weights_than_it_was_saved_with_are_named(
 async def test_branches_compare_and_export_from_the_window(shipped: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await grow(pilot)
-        await pilot.press("b", "v")
+        await pilot.press("b", "c")
         await until(pilot, lambda: "this is the branch that is shown" in fault(pilot))
-        await pilot.press("up", "v")
+        await pilot.press("up", "c")
         await until_seen(pilot, "they differ from step 15 on")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))

@@ -21,7 +21,7 @@ async def test_an_image_of_yours_to_begin_from(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cat.png").write_bytes(b"an image")
     async with open_app() as pilot:
-        await drawn_to(pilot, "i")
+        await drawn_to(pilot, "canvas.image")
         await answered(pilot, "cat.png")
         await answered(pilot, "2")
         await until(pilot, lambda: "strength '2': expected a number" in fault(pilot))
@@ -29,7 +29,7 @@ async def test_an_image_of_yours_to_begin_from(
         await until_seen(pilot, "6/6")
         assert "from cat.png, 0.3" in seen(pilot)
         assert isinstance(shown(pilot).request.init, RgbImage)
-        await pilot.press("i")
+        await pilot.press("canvas.image")
         await answered(pilot, "noise")
         await pilot.press("enter")
         await until_seen(pilot, "20/20")
@@ -38,7 +38,7 @@ async def test_an_image_of_yours_to_begin_from(
 
 async def test_without_a_path_it_begins_from_a_training_image(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("3", "i", "enter", "enter")
+        await pilot.press("3", "canvas.image", "enter", "enter")
         await until_seen(pilot, "12/12")
         assert "a training image, 0.6" in seen(pilot)
 
@@ -47,7 +47,7 @@ async def test_noise_is_added_to_a_training_image_and_taken_away_from_a_step(
     shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
-        await pilot.press("3", "u")
+        await pilot.press("3", "canvas.drown")
         await until_seen(pilot, "noisy 20/20")
         assert shown(pilot).request.forward
         frame = shown(pilot).frame
@@ -55,13 +55,13 @@ async def test_noise_is_added_to_a_training_image_and_taken_away_from_a_step(
         assert frame.sigma == pytest.approx(40)
         assert "σ 40    ━" in seen(pilot)
         assert "● noise" in seen(pilot)
-        await pilot.press("a")
+        await pilot.press("canvas.noise")
         await until_seen(pilot, "this is the forward process")
         await pilot.press(*["left"] * 12, "f")
         await until_seen(pilot, "16/16")
         assert edits(pilot) == [(8, Denoise())]
         assert "● image" in seen(pilot)
-        await pilot.press("u")
+        await pilot.press("canvas.drown")
         await until_seen(pilot, "predicted 20/20")
         assert not shown(pilot).request.forward
 
@@ -72,7 +72,7 @@ async def test_noise_is_added_to_a_training_image_and_taken_away_from_a_step(
 async def test_a_form_filled_in_at_once_is_done(shipped, open_app: Opener) -> None:
     """Both Enters are there before the focus has moved, as over a link that stalls."""
     async with open_app() as pilot:
-        await pilot.press("3", "w")
+        await pilot.press("3", "canvas.grid")
         await until_seen(pilot, "along y")
         for _ in range(2):
             pilot.app.post_message(events.Key("enter", None))
@@ -82,7 +82,7 @@ async def test_a_form_filled_in_at_once_is_done(shipped, open_app: Opener) -> No
 
 async def test_a_grid_has_its_values_along_the_edges(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("3", "w")
+        await pilot.press("3", "canvas.grid")
         await answered(pilot, "seed 11..14")
         await answered(pilot, "guidance 1, 2.5, 8")
         await until_seen(pilot, "20/20")
@@ -96,7 +96,7 @@ async def test_a_grid_has_its_values_along_the_edges(shipped, open_app: Opener) 
             assert top.index("11") < top.index("12") < top.index("13") < top.index("14")
             assert " 2.5 " in seen(pilot)
         await pilot.resize_terminal(120, 40)  # the border has them where the edges have no room
-        await pilot.press("p", "w")
+        await pilot.press("canvas.layout", "canvas.grid")
         await answered(pilot, "seed 1..4")
         await answered(pilot, "sampler heun, dpmpp-2m")
         await until_seen(pilot, "20/20")
@@ -123,7 +123,7 @@ def test_what_a_grid_cannot_be_is_one_line(along_x: str, along_y: str, line: str
 
 async def test_what_a_grid_cannot_be_is_said_in_place(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("3", "w")
+        await pilot.press("3", "canvas.grid")
         await answered(pilot, "sead 1..4")
         await answered(pilot, "")
         await until(pilot, lambda: "no setting 'sead': did you mean 'seed'?" in fault(pilot))

@@ -2,8 +2,7 @@
 
 import pytest
 from acting import Opener, each_size, fault, home_of, process, seen, until, until_seen
-from canvas_acting import answered, drawn_to, edits, pane_of, shown, view_of
-from textual.widgets import Static
+from canvas_acting import answered, drawn_to, edits, pane_of, settings, shown, view_of
 
 from genui.protocol import AddNoise, SetPrompt
 from genui.ui.generate.image import CanvasInspector
@@ -23,12 +22,12 @@ async def test_o_goes_round_the_three_images(shipped, open_app: Opener) -> None:
         assert frame is not None
         large = pane_of(pilot).query_one(".large", image.ImageView)
         for words, long in (("noisy", "xₜ with noise"), ("noise", "ε the predicted noise")):
-            await pilot.press("o")
+            await pilot.press("right_square_bracket")
             await until_seen(pilot, f"{words} 2/20")
             assert long in seen(pilot)
         assert large._rgb is not None
         assert large._rgb.tobytes() == frame.noise
-        await pilot.press("o")
+        await pilot.press("right_square_bracket")
         await until_seen(pilot, "predicted 2/20")
         assert large._rgb.tobytes() == frame.denoised
 
@@ -57,7 +56,7 @@ async def test_from_the_lab_the_scale_and_the_caption_are_those_of_the_whole_scr
 
 async def test_p_puts_three_images_of_one_size_side_by_side(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await drawn_to(pilot, "left", "p")
+        await drawn_to(pilot, "left", "canvas.layout")
         three = list(pane_of(pilot).query(".view ImageView").results(image.ImageView))
         async for _ in each_size(pilot):
             await until_seen(pilot, "step 19/20")
@@ -69,7 +68,7 @@ async def test_p_puts_three_images_of_one_size_side_by_side(shipped, open_app: O
         await until_seen(pilot, "32×32 at 0.562×")
         assert "Settings" not in seen(pilot)
         await pilot.resize_terminal(200, 60)
-        await pilot.press("p")
+        await pilot.press("canvas.layout")
         await until_seen(pilot, "predicted 19/20")
         # The others are small beside the large one where there is room.
         others = pane_of(pilot).query_one(CanvasInspector).query(".other ImageView")
@@ -78,7 +77,7 @@ async def test_p_puts_three_images_of_one_size_side_by_side(shipped, open_app: O
 
 async def test_the_schedule_is_the_branch_s_own(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await drawn_to(pilot, "a")
+        await drawn_to(pilot, "canvas.noise")
         await until_seen(pilot, "Add noise")
         await answered(pilot, "8")
         await until_seen(pilot, "32/32")
@@ -111,7 +110,7 @@ async def test_the_inspector_gives_way_where_it_would_make_the_image_smaller(
 
 async def test_noise_is_added_back_to_a_step_and_denoised_again(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await drawn_to(pilot, "a")
+        await drawn_to(pilot, "canvas.noise")
         await until_seen(pilot, "step 0 has σ 40".replace(" ", "\N{NO-BREAK SPACE}"))
         assert "step 10 has σ 1.2".replace(" ", "\N{NO-BREAK SPACE}") in seen(pilot)
         await pilot.press("enter")
@@ -124,7 +123,7 @@ async def test_a_step_that_cannot_be_gone_back_to_is_refused_in_place(
     shipped, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
-        await drawn_to(pilot, "a")
+        await drawn_to(pilot, "canvas.noise")
         await answered(pilot, "20")
         await until(pilot, lambda: "expected a step from 0 to 19" in fault(pilot))
 
@@ -133,7 +132,7 @@ async def test_another_caption_from_a_step_on(shipped, open_app: Opener) -> None
     async with open_app() as pilot:
         await drawn_to(pilot, "left", "left")
         before = pane_of(pilot).controller.prompt
-        await pilot.press("c")
+        await pilot.press("canvas.recaption")
         await until_seen(pilot, "Caption from step 18 on")
         await answered(pilot, "blue star")
         await until_seen(pilot, "“blue star”")
@@ -159,12 +158,12 @@ async def test_a_setting_midway_forks_and_at_the_end_begins_again(
 
 async def test_eta_is_offered_where_the_sampler_has_it(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("3", "s", "d")
+        await pilot.press("3", "canvas.sampler", "canvas.eta")
         await until_seen(pilot, "eta applies to DPM++ and DDIM only")
-        assert "d eta" not in seen(pilot)
-        await pilot.press("s", "s")
-        await until_seen(pilot, "d eta")
-        await pilot.press("d")
+        assert "eta" not in settings(pilot)
+        await pilot.press("canvas.sampler", "canvas.sampler")
+        await until(pilot, lambda: settings(pilot).get("eta") == "0")
+        await pilot.press("canvas.eta")
         await answered(pilot, "0.5")
         await until(pilot, lambda: pane_of(pilot).controller.settings.eta == 0.5)
 
@@ -174,13 +173,13 @@ async def test_eta_is_offered_where_the_sampler_has_it(shipped, open_app: Opener
 
 async def test_a_painted_mask_is_drawn_again(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await drawn_to(pilot, "m")
+        await drawn_to(pilot, "canvas.mask")
         await until_seen(pilot, "0 of 1024 pixels are painted")
         await pilot.press("enter")
         await until_seen(pilot, "nothing is painted")
-        await pilot.press("n", "enter")
+        await pilot.press("tilde", "enter")
         await until_seen(pilot, "everything is painted")
-        await pilot.press("x", "plus", "plus", "space", "shift+right", "J", "down")
+        await pilot.press("delete", "plus", "plus", "space", "shift+right", "J", "down")
         await until_seen(pilot, "15 of 1024 pixels are painted  brush 3")
         mask = pilot.app.screen.query_one(MaskPainter).mask
         await pilot.press("enter")
@@ -194,21 +193,21 @@ async def test_a_painted_mask_is_drawn_again(shipped, open_app: Opener) -> None:
 
 async def test_esc_leaves_the_mask_and_nothing_is_forked(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await drawn_to(pilot, "m", "space", "escape")
+        await drawn_to(pilot, "canvas.mask", "space", "escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, MaskScreen))
         assert len(pane_of(pilot).controller.tree.branches) == 1
         await pilot.resize_terminal(70, 18)
-        await pilot.press("m")
+        await pilot.press("canvas.mask")
         await until_seen(pilot, "painting a mask needs 42×23 cells")
 
 
 async def test_a_grid_has_no_mask(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("3", "w")
+        await pilot.press("3", "canvas.grid")
         await answered(pilot, "seed 1..4")
         await answered(pilot, "none")
         await until_seen(pilot, "20/20")
-        await pilot.press("m")
+        await pilot.press("canvas.mask")
         await until_seen(pilot, "a mask needs a single image")
 
 
@@ -218,7 +217,8 @@ async def test_a_grid_has_no_mask(shipped, open_app: Opener) -> None:
 async def test_no_key_opens_a_window_where_there_is_no_model(open_app: Opener) -> None:
     async with open_app(lists=False) as pilot:
         await pilot.press("3")
-        for key in "acfimuwpo":
+        names = "noise recaption fork image mask drown grid layout view settings sampler"
+        for key in (f"canvas.{name}" for name in names.split()):
             await pilot.press(key)
             assert pilot.app.screen is home_of(pilot), key
 
@@ -230,4 +230,4 @@ async def test_a_fork_at_the_end_plays_on_however_late_the_worker_answers(
         await drawn_to(pilot, "f")
         await until_seen(pilot, "30/30")
         assert [edit for _, edit in edits(pilot)][1] == AddNoise(to=10)
-        assert pane_of(pilot).query_one(".settings-lines", Static).size.height == 6
+        assert {"sampler", "eta", "steps", "guidance", "seed"} <= settings(pilot).keys()

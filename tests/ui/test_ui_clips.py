@@ -83,11 +83,11 @@ async def test_an_image_has_no_frames_and_says_so(shipped: Path, open_app: Opene
 
 async def test_all_frames_lie_side_by_side(video: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await clip_drawn(pilot, "p", "p")
+        await clip_drawn(pilot, "canvas.layout", "canvas.layout")
         await until(pilot, lambda: view_of(pilot).spread)
         async for _ in each_size(pilot):
             await until_seen(pilot, "all 16 frames")
-        await pilot.press("p")
+        await pilot.press("canvas.layout")
         await until(pilot, lambda: not view_of(pilot).spread)
 
 
@@ -95,7 +95,7 @@ async def test_a_mask_is_painted_on_the_frame_that_is_shown(video: Path, open_ap
     async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop", "full_stop", "full_stop")
         wanted = frame_at(pilot, view_of(pilot).frame_index)
-        await pilot.press("m")
+        await pilot.press("canvas.mask")
         await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
         painter = pilot.app.screen.query_one(MaskPainter)
         assert np.array_equal(painter._rgb, wanted)
@@ -105,7 +105,7 @@ async def test_the_forward_process_of_a_clip_begins_from_all_its_frames(
     video: Path, open_app: Opener
 ) -> None:
     async with open_app() as pilot:
-        await clip_drawn(pilot, "u")
+        await clip_drawn(pilot, "canvas.drown")
         init = pane_of(pilot).controller.opening.init
         assert isinstance(init, Given)
         assert (init.width, init.height) == (32, 32 * 16)
@@ -116,7 +116,7 @@ async def test_clips_are_compared_at_the_same_frame(video: Path, open_app: Opene
     async with open_app() as pilot:
         await clip_drawn(pilot, "f")
         await until(pilot, lambda: len(pane_of(pilot).controller.tree.branches) == 2)
-        await pilot.press("V")
+        await pilot.press("c")
         await until(pilot, lambda: len(pilot.app.screen_stack) > 1)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))

@@ -9,6 +9,7 @@ from genui.protocol import TextSettings
 from genui.protocol.registry import KINDS
 from genui.ui.generate.pane import TracePane
 from genui.ui.generate.text import TextView
+from genui.ui.widgets.base import RowList
 from genui.ui.widgets.prose import CodeProse
 
 
@@ -48,9 +49,9 @@ async def test_a_key_turns_the_colours_to_surprise_and_back(shipped, open_app: O
     async with open_app() as pilot:
         await write(pilot, 9)
         by_kind = looks(pilot, "return").color
-        await pilot.press("s")
+        await pilot.press("text.highlight")
         assert not looks(pilot, "return").bold
-        await pilot.press("s")
+        await pilot.press("text.highlight")
         assert looks(pilot, "return").color == by_kind
 
 
@@ -97,7 +98,7 @@ async def test_other_text_is_neither_coloured_nor_parsed(shipped, open_app: Open
         await until(pilot, lambda: pane.trace is not None and pane.trace.position == 2)
         assert "parses" not in seen(pilot)
         assert pane.query_one(TextView).code.result is None
-        await pilot.press("s")
+        await pilot.press("text.highlight")
         await until_seen(pilot, "only models of code")
 
 
@@ -134,14 +135,22 @@ async def test_code_has_settings_of_its_own_and_each_kind_keeps_them(
         assert pane.controller.settings == cooler
 
 
-async def test_g_lets_it_write_what_is_no_python_or_not(shipped, open_app: Opener) -> None:
+def grammar(pane: TracePane) -> str:
+    """The row of the Settings panel."""
+    rows = pane.query_one(".settings RowList", RowList).rows
+    return next(row.right for row in rows if row.key == "grammar")
+
+
+async def test_without_the_grammar_it_may_write_what_is_no_python(
+    shipped, open_app: Opener
+) -> None:
     async with open_app() as pilot:
         pane = await write(pilot, 3)
-        await until_seen(pilot, "g grammar      Python")
-        await pilot.press("g")
-        await until_seen(pilot, "g grammar      off")
+        await until(pilot, lambda: grammar(pane) == "Python")
+        await pilot.press("text.grammar")
+        await until(pilot, lambda: grammar(pane) == "off")
         assert isinstance(pane.controller.settings, TextSettings)
         assert pane.controller.settings.grammar == "none"
         await until_seen(pilot, "no grammar")  # the branch
-        await pilot.press("g")
-        await until_seen(pilot, "g grammar      Python")
+        await pilot.press("text.grammar")
+        await until(pilot, lambda: grammar(pane) == "Python")

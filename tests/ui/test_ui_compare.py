@@ -187,7 +187,7 @@ async def forked(pilot: Pilot[None]) -> TracePane:
 
 async def compare_first(pilot: Pilot[None]) -> CompareScreen:
     """`V` and the first row."""
-    await pilot.press("V")
+    await pilot.press("c")
     await until(pilot, lambda: isinstance(pilot.app.screen, ChooseScreen))
     await pilot.press("enter")
     return await opened(pilot)
@@ -324,7 +324,7 @@ async def test_with_nothing_to_compare_with_the_window_says_how_to_get_it(
 ) -> None:
     (shipped / "python" / "model.safetensors").unlink()
     async with open_app() as pilot:
-        await pilot.press("2", "V")
+        await pilot.press("2", "c")
         await until_seen(pilot, "Nothing to compare with: f forks this one")
         await pilot.press("enter", "escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))
@@ -334,7 +334,7 @@ async def test_with_nothing_to_compare_with_the_window_says_how_to_get_it(
 
 
 async def side_by_side(pilot: Pilot[None], count: str) -> CompareScreen:
-    await pilot.press("2", "w")
+    await pilot.press("2", "text.side")
     await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
     await pilot.press("backspace", *count, "enter")
     return await opened(pilot)
@@ -389,7 +389,7 @@ async def test_how_many_is_asked_again_where_it_is_no_such_number(
     shipped: Path, open_app: Opener
 ) -> None:
     async with open_app(worker=FAST) as pilot:
-        await pilot.press("2", "w")
+        await pilot.press("2", "text.side")
         await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
         await pilot.press("backspace", "7", "enter")
         await until_seen(pilot, "'7': expected a number from 2 to 6")

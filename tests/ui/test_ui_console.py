@@ -51,10 +51,10 @@ async def test_the_console_follows_its_end_until_someone_scrolls_up() -> None:
         await until_seen(pilot, "✗ ValueError: line 301")
         await pilot.press("slash", *"line 30", "enter")
         await until_seen(pilot, "match 3 of 3")
-        await pilot.press("n")
+        await pilot.press("full_stop")
         await until_seen(pilot, "match 1 of 3")
         await until_seen(pilot, "line 30 ")
-        await pilot.press("N", "N", "slash", "escape")
+        await pilot.press("comma", "comma", "slash", "escape")
         await until_seen(pilot, "/ search")
 
 
@@ -206,7 +206,7 @@ async def test_i_gives_the_keys_to_the_console_and_escape_takes_them_back(
         await pilot.press("i")
         await until_seen(pilot, "/ search · esc back")
         await pilot.press("slash", *"line 7", "enter")
-        await until_seen(pilot, "of 11 · n N")
+        await until_seen(pilot, "of 11 · . ,")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.focused is None)
         await pilot.press("slash")

@@ -91,7 +91,7 @@ async def test_a_png_is_the_image_at_the_playhead_with_its_recipe(
 ) -> None:
     async with open_app() as pilot:
         pane = await drawn(pilot)
-        await pilot.press("left", "left", "o")
+        await pilot.press("left", "left", "right_square_bracket")
         trace = pane.trace
         assert trace is not None
         assert trace.frame is not None

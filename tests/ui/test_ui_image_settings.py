@@ -1,11 +1,11 @@
 """How the settings of an image read in the inspector."""
 
 from genui.protocol import ImageSettings
-from genui.ui.settings import image_lines
+from genui.ui.settings import show_setting
 
 
 def shown(settings: ImageSettings) -> dict[str, str]:
-    return {line.label: line.value for line in image_lines(settings, 1, "cat")}
+    return {name: show_setting(settings, name) for name in ("steps", "eta")}
 
 
 def test_what_is_usual_is_not_spelled_out() -> None:

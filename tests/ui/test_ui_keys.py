@@ -1,5 +1,6 @@
 """The table of keys and what is made from it."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -15,17 +16,86 @@ from genui.ui import keys
 from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
 from genui.ui.screens import Palette
-from genui.ui.widgets.base import FooterLine, fit_keys
+from genui.ui.widgets.base import FooterLine, RowList, fit_keys
 from genui.ui.windows import topic_of
 
 
 def test_no_pane_has_a_key_twice() -> None:
     for pane in keys.TITLES:
-        own = [k for key in keys.of_pane(pane) for k in key.keys.split(",")]
+        own = [k for key in keys.of_pane(pane) for k in key.keys.split(",") if k]
         if pane != "app":
             own += [k for key in keys.common(pane) for k in key.keys.split(",")]
         assert len(own) == len(set(own)), pane
     assert len({key.id for key in keys.TABLE}) == len(keys.TABLE)
+
+
+MEANINGS = {
+    "tab": {"next_pane", "next_side"},
+    "shift+tab": {"next_pane", "next_side"},
+    "1": {"home"},
+    **{digit: {"view"} for digit in "2345"},
+    **{key: {"step", "cursor", "move", "change"} for key in "hl"},
+    **{key: {"choose", "turn", "move"} for key in "jk"},
+    "space": {"play", "pause", "open_row", "toggle_run", "done"},
+    "e": {"edit", "edit_run", "points"},
+    "r": {"reseed"},
+    "f": {"fork"},
+    "b": {"branches"},
+    "v": {"variations"},
+    "c": {"compare"},
+    "enter": {"open_row", "open", "zoom", "enter", "set", "type", "toggle_run"},
+    "z": {"zoom", "open"},
+    "escape": {"back", "leave", "close", "done"},
+    "slash": {"filter", "search"},
+    "y": {"copy"},
+    "x": {"export"},
+    "s": {"settings", "leave"},
+    "n": {"new_run", "branch"},
+    "o": {"runs", "close"},
+    "u": {"undo"},
+    "ctrl+z": {"undo"},
+    "ctrl+s": {"save", "checkpoint"},
+    "question_mark": {"help"},
+    "f1": {"manual"},
+    "ctrl+p": {"app.command_palette"},
+    "q": {"quit"},
+    "i": {"details", "into"},
+    "d": {"delete_run"},
+}
+"""For each key of the grammar, the actions that have its meaning."""
+
+
+def test_a_key_of_the_grammar_means_the_same_in_every_pane() -> None:
+    capitals: dict[str, str] = {}
+    for row in keys.TABLE:
+        action = row.action.partition("(")[0]
+        for key in filter(None, row.keys.split(",")):
+            if key in MEANINGS:
+                assert action in MEANINGS[key], row.id
+            elif key in "HJKL":
+                assert action in {"step", "cursor", "move"}, row.id
+            else:  # beside the grammar there are no other small letters
+                assert not (len(key) == 1 and key.islower()), row.id
+                if len(key) == 1 and key.isupper():
+                    assert capitals.setdefault(key, row.description) == row.description
+    listed = {key for group in keys.GRAMMAR for key in group.split(",")}
+    assert MEANINGS.keys() - {"i", "d"} <= listed
+
+
+def test_windows_have_no_other_use_for_the_verbs_of_the_grammar() -> None:
+    verbs = {
+        "e": "edit edit_run", "f": "fork", "b": "leave", "v": "leave", "c": "compare", "r": "more",
+        "x": "export sheet choose", "s": "", "o": "close", "u": "undo", "n": "answer",
+        "y": "answer",
+    }  # fmt: skip
+    for module in ("compare", "export", "windows", "widgets.dialogs", "training.alerts",
+                   "training.panels", "training.console", "training.config"):  # fmt: skip
+        for name, kind in vars(importlib.import_module(f"genui.ui.{module}")).items():
+            for binding in vars(kind).get("BINDINGS", ()) if isinstance(kind, type) else ():
+                for key in binding.key.split(","):
+                    if key in verbs:
+                        action = binding.action.partition("(")[0]
+                        assert action in verbs[key].split(), (name, key, action)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
@@ -200,6 +270,8 @@ async def test_keys_typed_at_once_reach_the_line_that_the_first_one_opens(
     shipped, open_app: Opener
 ) -> None:
     """As over a link that stalls: all of them are there before the line is."""
+    paths.state_dir().mkdir(parents=True)
+    (paths.state_dir() / keys.KEYMAP_FILE).write_text('text.temperature = "t"\n')
     async with open_app() as pilot:
         pane = home_of(pilot).query_one("#text", TracePane)
         app = pilot.app
@@ -208,7 +280,9 @@ async def test_keys_typed_at_once_reach_the_line_that_the_first_one_opens(
         for typed, temperature, prompt in (
             ("t|0|full_stop|9|enter", 0.9, "ROMEO:"),
             ("t|backspace|backspace|backspace|1|full_stop|5|enter|enter", 1.5, "ROMEO:"),
-            ("t|2|escape|escape", 0.8, "ROMEO:"),
+            ("t|2|escape", 0.8, "ROMEO:"),
+            ("s|home|enter|0|full_stop|9|enter|escape", 0.9, "ROMEO:"),
+            ("s|home|right|right|s", 0.9, "ROMEO:"),
             ("e|H|e|y|enter", 0.8, "Hey"),
             ("e|H|e|y|escape", 0.8, "ROMEO:"),
         ):
@@ -223,3 +297,45 @@ async def test_keys_typed_at_once_reach_the_line_that_the_first_one_opens(
             assert values == (temperature, prompt), typed
             assert not pane.has_class("-editing")
             assert pane.zoomed
+
+
+async def test_keys_typed_at_once_reach_what_has_the_focus_after_a_line(
+    shipped, open_app: Opener
+) -> None:
+    """Enter in the filter, and Enter again on the row that it has found."""
+    async with open_app() as pilot:
+        home = home_of(pilot)
+        pane = home.query_one("#text", TracePane)
+        for key in ("slash", *"shakespeare", "enter", "enter"):
+            pilot.app.post_message(key_event(key))
+        await until(pilot, lambda: pane.trace is not None)
+        assert home.current == "text"
+        await pilot.press("1", "escape")  # to the list, and without the filter
+        assert home.current == "models"
+        for key in ("slash", "x", "escape", "end"):  # to the last row, not to the end of the line
+            pilot.app.post_message(key_event(key))
+        rows = home.query_one("#rows", RowList)
+        await until(pilot, lambda: rows.chosen == rows.rows[-1].key)
+
+
+async def test_the_settings_panel_explains_changes_and_takes_what_is_typed(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one("#text", TracePane)
+        settings = pane.controller.settings
+        await pilot.press("tab", "tab", "s")  # from Home: the pane fills the screen
+        await until_seen(pilot, "0 always takes the likeliest token")
+        assert pane.zoomed
+        await pilot.press("right", "l", "left", "j")
+        assert pane.controller.settings.temperature == pytest.approx(settings.temperature + 0.05)
+        await until_seen(pilot, "keep only the k likeliest tokens".capitalize())
+        await pilot.press("enter", *"many", "enter")
+        await until_seen(pilot, "top-k 'many': expected a whole number")
+        await pilot.press("ctrl+u", "ctrl+k", *"40", "enter", "escape", "plus")
+        assert pane.controller.settings.top_k == 80  # + goes on with the chosen setting
+        assert home_of(pilot).scope == "text"
+        await pilot.press("s", "space")  # other keys work from the panel
+        await until(pilot, lambda: pane.trace is not None)
+        await pilot.press("escape", "escape")
+        assert not pane.zoomed

@@ -97,22 +97,22 @@ async def test_the_playhead_moves_and_rests(open_app: Opener, usual_pace: None) 
 async def test_another_family_trains_on_the_same_data_as_a_branch(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await train_to(pilot, 5)
-        await pilot.press("m")
+        await pilot.press("lab.family")
         assert lab.trace is not None
         assert lab.trace.request.model == "lab:autoregressive"
         assert lab.trace.request.prompt == "two moons"
         assert len(lab.controller.tree.branches) == 2
-        await pilot.press("d")
+        await pilot.press("lab.data")
         assert lab.trace.request.prompt == "eight Gaussians"
 
 
 async def test_before_anything_is_trained_a_choice_starts_nothing(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await enter(pilot)
-        await pilot.press("m", "t")
+        await pilot.press("lab.family", "lab.noise")
         await until_seen(pilot, "autoregressive has no noise levels")
         assert view_of(pilot).planes.noise == 0.0
-        await pilot.press("d")
+        await pilot.press("lab.data")
         assert lab.trace is None
         assert "autoregressive on eight Gaussians" in " ".join(seen(pilot).split())
 
@@ -129,7 +129,7 @@ async def test_another_learning_rate_forks_and_another_width_begins_again(
         assert edit.step == 40
         assert isinstance(edit.edit, SetSettings)
         assert lab.controller.settings.learning_rate == pytest.approx(0.008)
-        await pilot.press("u")
+        await pilot.press("lab.width")
         await pilot.press("home", "ctrl+k", *"32", "enter")
         await until(pilot, lambda: len(lab.controller.tree.branches) == 3)
         assert lab.trace is not None
@@ -145,14 +145,14 @@ async def test_noise_levels_particles_and_layers_go_round(open_app: Opener) -> N
         assert trace.frame is not None
         assert trace.frame.plane is None  # between two looks: asked for once the playhead rests
         await until(pilot, lambda: view_of(pilot).planes.cache.exact(trace, 0.0) is not None)
-        await pilot.press("t")
+        await pilot.press("lab.noise")
         assert view_of(pilot).planes.noise == 0.25
         await until(pilot, lambda: view_of(pilot).planes.cache.exact(trace, 0.25) is not None)
         for _ in range(4):
-            await pilot.press("t")
+            await pilot.press("lab.noise")
         assert view_of(pilot).planes.noise == 0.0
         await train_to(pilot, 20)
-        await pilot.press("w")
+        await pilot.press("semicolon")
         await until(pilot, lambda: view_of(pilot).planes.particles is not None)
         await until_seen(pilot, "particles at noise")
         await pilot.press("left")
@@ -160,10 +160,10 @@ async def test_noise_levels_particles_and_layers_go_round(open_app: Opener) -> N
         assert at(lab) == 19
         await train_to(pilot, 20)
         await until_seen(pilot, "→ flow to data")
-        await pilot.press("g")
+        await pilot.press("right_square_bracket")
         await until(pilot, lambda: "→ flow to data" not in seen(pilot))
         assert "∴ samples" in seen(pilot)
-        await pilot.press("g")
+        await pilot.press("right_square_bracket")
         await until(pilot, lambda: "░ density" in seen(pilot))
         assert "∴ samples" not in seen(pilot)
 
@@ -171,14 +171,14 @@ async def test_noise_levels_particles_and_layers_go_round(open_app: Opener) -> N
 async def test_points_are_set_by_keys_and_trained_on(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await enter(pilot)
-        await pilot.press("p", "enter", "escape")
+        await pilot.press("e", "enter", "escape")
         await until_seen(pilot, "set points in two places or more")
         assert lab.trace is None
         assert len(view_of(pilot).controller.own) == 1
-        await pilot.press("p", "backspace")
+        await pilot.press("e", "backspace")
         assert not view_of(pilot).editor.points
         await until_seen(pilot, "done: train")
-        await pilot.press("enter", "shift+right", "l", "c", "shift+up", "enter")
+        await pilot.press("enter", "shift+right", "l", "right_square_bracket", "shift+up", "enter")
         assert [point.label for point in view_of(pilot).editor.points] == [0, 1]
         left, right = view_of(pilot).editor.points
         assert right.x > left.x
@@ -205,13 +205,13 @@ async def test_a_csv_is_trained_on_and_one_that_will_not_do_is_one_line(
             ("c", "", "has no points"),
         ):
             (tmp_path / f"{name}.csv").write_text(content)
-            await pilot.press("o")
+            await pilot.press("lab.open")
             await answered(pilot, f"{name}.csv")
             await until_seen(pilot, said)
             assert f"{name}.csv" in seen(pilot)
             assert lab.trace is None
         (tmp_path / "mine.csv").write_text("a,b\n100,200\n300,400\n")
-        await pilot.press("o")
+        await pilot.press("lab.open")
         await answered(pilot, "mine.csv")
         await until(pilot, lambda: lab.trace is not None)
         assert lab.trace is not None

@@ -27,7 +27,7 @@ def bars(pilot: Pilot[None], pane: str = "text") -> LabelBars:
 
 async def test_a_key_shows_the_likeliest_labels_of_the_text(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("2", "right", "right", "right", "J")
+        await pilot.press("2", "right", "right", "right", "text.labels")
         async for _ in each_size(pilot):
             await until_seen(pilot, "speakers · step 3")
             assert "ROMEO" in seen(pilot)
@@ -38,7 +38,7 @@ async def test_a_key_shows_the_likeliest_labels_of_the_text(judged, open_app: Op
 
 async def test_they_follow_the_playhead_forwards_and_back(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("2", "right", "right", "J")
+        await pilot.press("2", "right", "right", "text.labels")
         await until_seen(pilot, "step 2")
         await pilot.press("right")
         await until_seen(pilot, "step 3")
@@ -60,7 +60,7 @@ async def test_they_are_asked_a_few_times_a_second_while_it_writes(
 
     monkeypatch.setattr(Session, "label", counted)
     async with open_app() as pilot:  # a worker that writes hundreds of tokens a second
-        await pilot.press("2", "J", "space")
+        await pilot.press("2", "text.labels", "space")
         pane = home_of(pilot).query_one("#text", TracePane)
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
         await until(pilot, lambda: bool(asked) and asked[-1] == 400)
@@ -70,39 +70,39 @@ async def test_they_are_asked_a_few_times_a_second_while_it_writes(
 
 async def test_the_key_walks_off_and_on_again(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("2", "right", "J")
+        await pilot.press("2", "right", "text.labels")
         await until_seen(pilot, "speakers · step 1")
-        await pilot.press("J")
+        await pilot.press("text.labels")
         assert not bars(pilot).display
         assert "ROMEO  " not in seen(pilot)
 
 
 async def test_before_there_is_a_text_it_says_what_to_press(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("2", "J")
+        await pilot.press("2", "text.labels")
         await until_seen(pilot, "speakers · press space")
 
 
 async def test_the_canvas_asks_classifiers_of_images_only(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("3", "right", "right", "J")
+        await pilot.press("3", "right", "right", "canvas.labels")
         await until_seen(pilot, "fashion-labels · step 2")
         assert "speakers" not in bars(pilot, "canvas").heading
-        await pilot.press("J")
+        await pilot.press("canvas.labels")
         assert not bars(pilot, "canvas").display
 
 
 async def test_what_a_classifier_cannot_say_is_a_line(judged, open_app: Opener) -> None:
     async with open_app() as pilot:
         home_of(pilot).query_one("#text", TracePane).controller.prompt = "zebra"
-        await pilot.press("2", "right", "J")
+        await pilot.press("2", "right", "text.labels")
         await until_seen(pilot, "zebras: it gives labels to plays")
 
 
 async def test_without_a_fitting_classifier_the_key_says_so(shipped, open_app: Opener) -> None:
     stage.ship(shipped, "fashion-labels")
     async with open_app() as pilot:
-        await pilot.press("2", "J")
+        await pilot.press("2", "text.labels")
         await until_seen(pilot, "no classifier fits")
         assert "fashion-labels" in seen(pilot)
 
@@ -112,13 +112,13 @@ async def test_labels_need_no_colour(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with open_app() as pilot:
-        await pilot.press("2", "right", "J")
+        await pilot.press("2", "right", "text.labels")
         await until_seen(pilot, "50%")
 
 
 async def test_a_worker_that_dies_is_asked_again(judged, open_app: Opener) -> None:
     async with open_app(worker=SLOW) as pilot:
-        await pilot.press("2", "right", "J")
+        await pilot.press("2", "right", "text.labels")
         await until_seen(pilot, "step 1")
         pane = home_of(pilot).query_one("#text", TracePane)
         pane.labels._pending = (99, 1)  # a question that the next worker knows nothing of

@@ -126,7 +126,7 @@ async def test_generating_from_a_run_takes_its_newest_checkpoint(
     run = stage.make_run(recipe, name="plays", step=300)
     async with open_app() as pilot:
         await until_seen(pilot, "plays")
-        await pilot.press("g")
+        await pilot.press("G")
         home = home_of(pilot)
         await until(pilot, lambda: home.current == pane)
         assert home.offered_models()[place] == f"{run.id}@300"
@@ -137,7 +137,7 @@ async def test_generating_from_a_run_without_checkpoint_says_so(shipped, open_ap
     stage.make_run(name="young", step=5, checkpoint=False)
     async with open_app() as pilot:
         await until_seen(pilot, "young")
-        await pilot.press("g")
+        await pilot.press("G")
         await until_seen(pilot, "is stopped and has no checkpoint")
 
 

@@ -89,7 +89,7 @@ async def test_the_caption_line_says_what_it_is_and_completes(shipped, open_app:
 
 async def test_a_caption_from_here_is_checked_in_the_window(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await drawn_to(pilot, "left", "left", "c")
+        await drawn_to(pilot, "left", "left", "canvas.recaption")
         await until_seen(pilot, "Caption from step 18 on")
         await pilot.press("ctrl+u", *"red riding ")
         await until_seen(pilot, "not in this model's vocabulary: riding")

@@ -108,7 +108,7 @@ async def test_notes_of_ones_own_are_checked_before_they_are_written(
 ) -> None:
     async with open_app() as pilot:
         pane = await held(pilot, 10)
-        await pilot.press("i", *"H9", "enter")
+        await pilot.press("roll.insert", *"H9", "enter")
         assert "give a note such as C4" in fault(pilot)
         await pilot.press("backspace", "backspace", *"G3", "enter")
         await until(pilot, lambda: len(pane.controller.tree.branches) == 2)
@@ -123,7 +123,7 @@ async def test_a_melody_is_asked_for_and_a_missing_file_is_told(
     path.write_bytes(b"MThd")
     async with open_app() as pilot:
         pane = await held(pilot, 4)
-        await pilot.press("o", *"none.mid", "enter")
+        await pilot.press("roll.melody", *"none.mid", "enter")
         assert "no such file" in fault(pilot)
         await pilot.press("escape")
         next(a for a in pane.actions if isinstance(a, MusicActions)).use_melody(str(path))
@@ -149,7 +149,7 @@ async def test_listening_before_there_is_a_note_says_what_to_press(
         pane = await opened(pilot)
         await pilot.press("home")
         await until(pilot, lambda: pane.trace is not None and pane.trace.position == 0)
-        await pilot.press("s")
+        await pilot.press("semicolon")
         await until_seen(pilot, "no note is written yet")
 
 

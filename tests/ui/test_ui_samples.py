@@ -198,7 +198,7 @@ async def test_w_plays_the_samples_and_the_cursor_goes_along(
             cursors.append(screen.board.state.cursor)
 
         monkeypatch.setattr(screen.board, "point_at_step", pointed)
-        await pilot.press("w")
+        await pilot.press("semicolon")
         await until(pilot, lambda: cursors[-3:] == [100, 200, None])
         await until_seen(pilot, "KING RICHARD")
 

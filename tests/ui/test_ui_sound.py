@@ -46,13 +46,13 @@ async def test_the_waveform_stands_below_the_spectrogram(voice: Path, open_app: 
         assert not wave_of(pilot).display
         await drawn_to(pilot)
         assert wave_of(pilot).display
-        assert "S hear · 0.10 s at 8,000 samples a second" in seen(pilot)
+        assert "; hear · 0.10 s at 8,000 samples a second" in seen(pilot)
         assert any("⣿" in line or "⠿" in line for line in seen(pilot).splitlines())
 
 
 async def test_an_image_has_no_waveform(shipped: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await drawn_to(pilot, "S")
+        await drawn_to(pilot, "canvas.hear")
         assert not wave_of(pilot).display
         await until_seen(pilot, "there is no sound")
 
@@ -61,7 +61,7 @@ async def test_without_a_player_one_line_says_what_to_do(
     voice: Path, silent: None, open_app: Opener
 ) -> None:
     async with open_app((200, 60)) as pilot:
-        await drawn_to(pilot, "S")
+        await drawn_to(pilot, "semicolon")
         await until_seen(pilot, "no audio player found")
         assert "genui[sound]" in seen(pilot)
         assert "--out - | aplay" in seen(pilot)
@@ -73,7 +73,7 @@ async def test_what_is_heard_is_the_sound_of_the_step(
     heard = tmp_path / "heard.wav"
     playing(monkeypatch, f'cp "$0" {heard}.part; mv {heard}.part {heard}')
     async with open_app() as pilot:
-        await drawn_to(pilot, "S")
+        await drawn_to(pilot, "semicolon")
         await until(pilot, heard.exists)
         frame = shown(pilot).frame
         assert frame is not None
@@ -87,7 +87,7 @@ async def test_a_player_that_fails_is_told_in_its_own_words(
 ) -> None:
     playing(monkeypatch, NO_DEVICE)
     async with open_app((200, 60)) as pilot:
-        await drawn_to(pilot, "S")
+        await drawn_to(pilot, "semicolon")
         await until_seen(pilot, "sh could not play it (no sound card)")
 
 
@@ -96,9 +96,9 @@ async def test_pressed_again_it_is_silent_and_says_nothing(
 ) -> None:
     playing(monkeypatch, "exec sleep 60")
     async with open_app() as pilot:
-        await drawn_to(pilot, "S")
+        await drawn_to(pilot, "semicolon")
         hearing = next(a for a in pane_of(pilot).actions if isinstance(a, CanvasSound))
         await until(pilot, lambda: hearing.speaker.playing)
-        await pilot.press("S")
+        await pilot.press("semicolon")
         await until(pilot, lambda: not hearing.speaker.playing)
         assert "could not play" not in seen(pilot)

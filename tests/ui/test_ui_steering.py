@@ -32,11 +32,11 @@ async def test_stop_asks_first_and_the_end_is_its_answer(open_watch: Opener) -> 
         stage.set_state(run, "running", 100, 400)
         async with open_watch() as pilot:
             await board(pilot)
-            await pilot.press("x")
+            await pilot.press("ctrl+x")
             await until_seen(pilot, "Stop plays?")
             await pilot.press("escape")
             assert control.poll(run) == []
-            await pilot.press("x", "y")
+            await pilot.press("ctrl+x", "y")
             await until_seen(pilot, "stop requested")
             assert control.poll(run) == [Control("stop")]
             stage.set_state(run, "stopped", 107, 400)
@@ -49,7 +49,7 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
 ) -> None:
     async with open_watch() as pilot:
         await board(pilot)
-        await pilot.press("r")
+        await pilot.press("board.rate")
         await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
         await until_seen(pilot, "Now: 0.003")
         for typed, line in (
@@ -66,7 +66,7 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
         assert control.poll(run) == [Control("set_lr", 3e-4)]
         control.record(run, 101, "set_lr", "learning rate 0.003 → 0.0003")
         await until_seen(pilot, "step 101: learning rate 0.003 → 0.0003")
-        await pilot.press("r")  # the rate in force now is offered
+        await pilot.press("board.rate")  # the rate in force now is offered
         await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
         value = pilot.app.screen.query_one("LineInput").value  # type: ignore[attr-defined]
         assert value == "0.0003"

@@ -165,11 +165,11 @@ async def test_in_home_the_arrows_scroll_and_enter_opens(shipped, open_app: Open
 async def test_words_are_written_at_the_cursor_and_it_goes_on(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         pane = await write(pilot)
-        await pilot.press("i")
+        await pilot.press("text.insert")
         await until_seen(pilot, "Insert text")
         await pilot.press("O", "escape")
         assert len(pane.controller.tree.branches) == 1
-        await pilot.press("left", "left", "i")
+        await pilot.press("left", "left", "text.insert")
         await until_seen(pilot, "Insert text")
         await pilot.press("enter")
         assert fault(pilot) == "nothing was typed; Esc cancels"
@@ -189,7 +189,7 @@ async def test_words_can_be_written_after_the_last_token(shipped, open_app: Open
         pane.controller.settings = TextSettings(tokens=6)
         await pilot.press("2", "end")
         await until_seen(pilot, "6/6 tok")
-        await pilot.press("i")
+        await pilot.press("text.insert")
         await until_seen(pilot, "Insert text")
         await pilot.press(*"Ay", "enter")
         await until(pilot, lambda: "breaks Ay" in pane.query_one(Prose).text)
@@ -201,7 +201,7 @@ async def test_words_can_be_written_after_the_last_token(shipped, open_app: Open
 async def test_attention_is_shown_and_walked_head_by_head(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         pane = await write(pilot)
-        await pilot.press("a")
+        await pilot.press("text.attention")
         async for _ in each_size(pilot):
             await until_seen(pilot, "Attention · average")
             await until_seen(pilot, "6 tokens in the context")
@@ -215,15 +215,16 @@ async def test_attention_is_shown_and_walked_head_by_head(shipped, open_app: Ope
             await pilot.press("right_square_bracket")
             names.append(pane.query_one(".odds").border_title)
         layers = [f"ayer {n} of 2, head {m} of 2" for n in (1, 2) for m in (1, 2)]
-        for name, layer in zip(names, [*layers, "verage"], strict=True):
+        for name, layer in zip(names, [*layers, "Token 5"], strict=True):
             assert name is not None
             assert name.endswith(layer)
+        assert "model logit drawn" in seen(pilot)  # past the last head, the candidates
         await pilot.press("left_square_bracket")
         assert "2 of 2, head 2 of 2" in seen(pilot)
-        await pilot.press("a")
+        await pilot.press("text.attention")
         assert "model logit drawn" in seen(pilot)
         # From Home the key opens the pane; back there the odds are shown.
-        await pilot.press("escape", "a")
+        await pilot.press("escape", "text.attention")
         await until_seen(pilot, "6 tokens in the context")
         assert pane.zoomed
         await pilot.press("escape")
@@ -237,8 +238,6 @@ async def test_the_text_is_shaded_by_attention_and_the_cursor_asks_again(
 ) -> None:
     async with open_app() as pilot:
         await pilot.press("2", "right_square_bracket")
-        await until_seen(pilot, "press a first")
-        await pilot.press("a")
         await until_seen(pilot, "No token at the cursor")
         pane = await write(pilot)
         await until_seen(pilot, "6 tokens in the context")
@@ -268,7 +267,7 @@ async def test_the_cursor_and_attention_have_marks_without_colour(
         await pilot.press("left")
         assert styled(pilot, "reverse") == "this "
         assert "that" in styled(pilot, "dim")
-        await pilot.press("right", "a")
+        await pilot.press("right", "text.attention")
         await until_seen(pilot, "6 tokens in the context")
         assert styled(pilot, "underline").startswith("ROMEO:")
         assert styled(pilot, "bold").startswith("What")
@@ -285,19 +284,19 @@ async def test_a_recurrent_model_writes_here_and_says_that_it_has_no_attention(
         trace = pane.trace
         assert trace is not None
         assert trace.request.model == "shakespeare-gru"
-        await pilot.press("a")
+        await pilot.press("text.attention")
         await until_seen(pilot, "It has no attention")
-        await pilot.press("right_square_bracket", "left")
+        await pilot.press("left")
         await until(pilot, lambda: trace.position == 4)
         await until_seen(pilot, "It has no attention")
-        await pilot.press("a")
+        await pilot.press("text.attention")
         assert "model logit drawn" in seen(pilot)
 
 
 async def test_playing_leaves_the_attention_until_it_is_held(shipped, open_app: Opener) -> None:
     async with open_app(worker=SLOW) as pilot:
         pane = await write(pilot)
-        await pilot.press("a")
+        await pilot.press("text.attention")
         await until_seen(pilot, "6 tokens in the context")
         await pilot.press("space")
         await until_seen(pilot, "Press space to pause")

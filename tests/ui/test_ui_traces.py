@@ -5,7 +5,7 @@ import signal
 from functools import partial
 
 import pytest
-from acting import SLOW, Opener, home_of, process, seen, session_of, until, until_seen
+from acting import SLOW, Opener, fault, home_of, process, seen, session_of, until, until_seen
 
 from genui.protocol import SAMPLERS, ImageFrame
 from genui.ui.generate.pane import TracePane
@@ -109,15 +109,15 @@ async def test_what_the_model_does_not_know_is_said(shipped, open_app: Opener) -
 async def test_settings_are_typed_and_refused_in_place(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         pane = home_of(pilot).query_one("#text", TracePane)
-        await pilot.press("2", "t", *"hot", "enter")
-        await until_seen(pilot, "temperature 'hot': expected a number")
+        await pilot.press("2", "text.temperature", *"hot", "enter")
+        await until(pilot, lambda: "temperature 'hot': expected a number" in fault(pilot))
         await pilot.press("ctrl+u", "ctrl+k", *"11", "enter")
-        await until_seen(pilot, "temperature '11': expected a number, 0 to 10")
+        await until(pilot, lambda: "temperature '11': expected a number, 0 to 10" in fault(pilot))
         await pilot.press("ctrl+u", "ctrl+k", *"0.5", "enter")
         await until(pilot, lambda: pane.controller.settings.temperature == 0.5)
         await pilot.press("plus")
         assert pane.controller.settings.temperature == 0.55
-        await pilot.press("k", "escape", "plus", "plus", "minus")
+        await pilot.press("text.top_k", "escape", "plus", "plus", "minus")
         assert pane.controller.settings.top_k == 1
 
 
@@ -127,16 +127,16 @@ async def test_the_sampler_goes_round(shipped, open_app: Opener) -> None:
         names = []
         await pilot.press("3")
         for _ in SAMPLERS:
-            await pilot.press("s")
+            await pilot.press("canvas.sampler")
             names.append(pane.controller.settings.sampler)
         assert names == [*list(SAMPLERS)[1:], "dpmpp-2m"]
 
 
-async def test_o_swaps_the_guess_and_the_noisy_image(shipped, open_app: Opener) -> None:
+async def test_brackets_change_the_large_image(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("tab", "tab", "tab", "right")
         await until_seen(pilot, "predicted 1/20")
-        await pilot.press("o")
+        await pilot.press("right_square_bracket")
         await until_seen(pilot, "noisy 1/20")
 
 

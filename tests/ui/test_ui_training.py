@@ -93,19 +93,19 @@ async def test_keys_leave_commands_for_the_trainer(shipped, open_app: Opener) ->
             await pilot.press("space")
             await until_seen(pilot, "pause requested")
             assert control.poll(run) == [Control("pause")]
-            await pilot.press("c")
+            await pilot.press("ctrl+s")
             await until_seen(pilot, "checkpoint requested")
             assert control.poll(run) == [Control("checkpoint")]
-            await pilot.press("x")
+            await pilot.press("ctrl+x")
             await until_seen(pilot, "Stop plays?")
             await pilot.press("escape")
             assert control.poll(run) == []
-            await pilot.press("x", "y")
+            await pilot.press("ctrl+x", "y")
             await until_seen(pilot, "stop requested")
             assert control.poll(run) == [Control("stop")]
             stage.set_state(run, "paused", 100, 400)
             await until_seen(pilot, "paused")
-            await pilot.press("p")
+            await pilot.press("space")
             await until_seen(pilot, "resume requested")
             assert control.poll(run) == [Control("resume")]
 
@@ -119,9 +119,9 @@ async def test_a_run_that_does_not_train_cannot_be_paused(shipped, open_app: Ope
         await pilot.press("space")
         await until_seen(pilot, "R resumes it")
         assert "ETA" not in seen(pilot)
-        await pilot.press("escape", "c")
+        await pilot.press("escape", "ctrl+s")
         await until_seen(pilot, "R resumes it")
-        await pilot.press("escape", "x")
+        await pilot.press("escape", "ctrl+x")
         await until_seen(pilot, "this run is stopped: R resumes it")
         assert control.poll(run) == []
 

@@ -140,7 +140,7 @@ async def test_with_nothing_to_vary_one_line_says_what_to_do(
         pane = await shown(pilot, "emoji", "canvas")
         await pilot.press("home", "v")
         await until_seen(pilot, "still pure noise")
-        await pilot.press("w")
+        await pilot.press("canvas.grid")
         await until_seen(pilot, "along x")
         await pilot.press("enter", "enter")
         await until(pilot, lambda: pane.trace is not None and bool(pane.trace.request.grid))

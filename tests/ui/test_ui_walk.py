@@ -84,7 +84,7 @@ async def test_a_gan_opens_at_the_seeds_own_image(open_app: Opener) -> None:
 async def test_unknown_words_of_a_caption_are_said_while_it_is_typed(open_app: Opener) -> None:
     async with open_app(worker=WALKER) as pilot:
         await walking(pilot)
-        for key in ("e", "c"):
+        for key in ("e", "walk.recaption"):
             await pilot.press(key, "ctrl+u", *"hor ")
             await until_seen(pilot, "not in this model's vocabulary:")
             await pilot.press("escape")
@@ -109,7 +109,7 @@ async def test_arrows_walk_along_the_direction_both_ways(open_app: Opener) -> No
 async def test_a_path_to_a_seed_plays_and_ends_at_its_image(open_app: Opener) -> None:
     async with open_app(worker=WALKER) as pilot:
         await walking(pilot)
-        await pilot.press("i")
+        await pilot.press("walk.interpolate")
         await answered(pilot, "9")
         await until_seen(pilot, "step 40/40")
         assert frame(pilot).along == pytest.approx(seed_latent(9, 16)[:8], abs=1e-3)
@@ -130,11 +130,11 @@ async def test_full_screen_shows_directions_score_and_settings(open_app: Opener)
             assert "▸1" in text
             assert pane_of(pilot).query_one(DirectionBars).size.height >= len(DIRECTIONS)
         # What cannot be is said in the window.
-        await pilot.press("d")
+        await pilot.press("walk.direction")
         await answered(pilot, "99")
         await until(pilot, lambda: "a number from 1 to 8" in fault(pilot))
         await pilot.press("escape")
-        await pilot.press("w", "ctrl+u", "ctrl+k", *"guidance 1, 2", "enter", "enter")
+        await pilot.press("walk.grid", "ctrl+u", "ctrl+k", *"guidance 1, 2", "enter", "enter")
         await until(pilot, lambda: "a walk has no guidance" in fault(pilot))
         await pilot.press("escape")
 
@@ -145,7 +145,7 @@ async def test_keys_without_an_image_yet_do_no_harm(open_app: Opener) -> None:
     ) as pilot:
         home_of(pilot).open_model(find_model("fashion-gan"))
         await until(pilot, lambda: bool(home_of(pilot).query("#walk")))
-        await pilot.press("right_square_bracket", "f", "left", "right", "p", "enter")
+        await pilot.press("right_square_bracket", "f", "left", "right", "walk.basis", "enter")
         await until_seen(pilot, "loading fashion-gan")
 
 

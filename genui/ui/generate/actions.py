@@ -17,13 +17,22 @@ from textual.timer import Timer
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show as shown_path
-from genui.base.schema import settings_of
+from genui.base.schema import Setting, ordered
 from genui.base.text import clean_line
 from genui.protocol import Failed, Labels, Neighbours
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
+from genui.protocol.settings import SEED
 from genui.runs.models import ModelInfo
-from genui.ui.settings import describe_change, describe_setting, nudge_setting, parse_setting
+from genui.ui.settings import (
+    describe_change,
+    describe_setting,
+    nudge_setting,
+    parse_setting,
+    show_setting,
+    type_setting,
+    varied_along,
+)
 from genui.ui.sound import Speaker
 from genui.ui.traces.compare import Column
 from genui.ui.traces.controller import NO_MODEL, parse_number
@@ -31,6 +40,7 @@ from genui.ui.traces.trees import Branch, Lost, Trace, TraceReply
 from genui.ui.widgets.base import Row
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
+from genui.ui.widgets.settings import Option, SettingsPanel
 
 if TYPE_CHECKING:
     from genui.formats.trees import SavedTree
@@ -49,6 +59,10 @@ class Actions:
 
     def __init__(self, pane: TracePane) -> None:
         self.pane = pane
+
+    def options(self) -> list[Option]:
+        """The rows of the Settings panel that the group sets."""
+        return []
 
     def handle(self, reply: TraceReply) -> None:
         """Handle a reply of the session about a trace of the pane."""
@@ -91,50 +105,111 @@ RESTART_DELAY = 0.25  # seconds after the last change of a setting until the tra
 
 
 class SettingActions(Actions):
-    """Changes of the settings; `setting` is the one that + and − change."""
+    """The Settings panel of a pane; `chosen` is the setting that + and − change at first."""
 
-    def __init__(self, pane: TracePane, setting: str) -> None:
+    def __init__(self, pane: TracePane, chosen: str, without: frozenset[str]) -> None:
         super().__init__(pane)
-        self.setting = setting
+        self.panel = SettingsPanel(chosen)
+        self._without = without
         self._restart: Timer | None = None
+        self._reseeded = False  # whether the seed was changed since the trace started
 
-    def action_nudge(self, direction: int) -> None:
-        """Raise the setting by a step, or lower it."""
-        self.change(nudge_setting(self.pane.controller.settings, self.setting, direction))
+    def options(self) -> list[Option]:
+        """The settings that apply now, and the seed."""
+        controller = self.pane.controller
+        fields = [
+            self._option(one)
+            for one in ordered(type(controller.settings))
+            if one.adjustable and one.name not in self._without and controller.offers(one.name)
+        ]
+        seed = Option(
+            "seed",
+            "seed",
+            varied_along(controller.opening.grid).get("seed") or str(controller.seed),
+            "The random numbers; r takes others",
+            change=lambda by: self._use_seed(max(0, controller.seed + by)),
+            use=lambda text: self._use_seed(SEED.parse(text, f"seed {text.strip()!r}")),
+            text=str(controller.seed),
+        )
+        return [*fields, seed]
+
+    def _option(self, one: Setting) -> Option:
+        """A field of the settings; one with choices is not typed."""
+        controller = self.pane.controller
+        along = varied_along(controller.opening.grid)
+
+        def use(text: str) -> None:
+            self.change(parse_setting(controller.settings, one.name, text))
+
+        return Option(
+            one.name,
+            one.title,
+            along.get(one.name) or show_setting(controller.settings, one.name),
+            describe_setting(controller.settings, one.name),
+            change=lambda by: self.change(nudge_setting(controller.settings, one.name, by)),
+            use=use if one.choices is None else None,
+            text=type_setting(controller.settings, one.name),
+        )
+
+    def paint(self) -> None:
+        """Show the settings as they are now."""
+        place = self.pane.branch_place()
+        branches = f"branch {place[0]} of {place[1]}" if place is not None else ""
+        self.panel.show(self.pane.options(), branches)
+
+    def action_settings(self) -> None:
+        """Focus the panel."""
+        self.paint()
+        self.panel.enter()
+        self._reveal()
 
     def action_setting(self, name: str) -> None:
-        """Ask for a value; a setting with fixed choices takes the next one."""
-        controller, settings = self.pane.controller, self.pane.controller.settings
-        if line := controller.refusal(name):
+        """Type a value of a setting; one with fixed choices takes the next one."""
+        if line := self.pane.controller.refusal(name):
             self.pane.say(line)
             return
-        if settings_of(type(settings))[name].choices is not None:
-            self.change(nudge_setting(settings, name, 1))
-            return
-        self.setting = name
+        self.paint()
+        if not self.panel.set(name):
+            self.pane.say(f"{self.pane.heading} has no {name} to set now")
+        elif self.panel.active:
+            self._reveal()
 
-        def parse(text: str) -> Any:
-            return parse_setting(controller.settings, name, text)
+    def _reveal(self) -> None:
+        """Fill the screen with the pane, if the panel cannot be seen."""
+        if not self.pane.zoomed and not self.panel.is_on_screen:
+            self.pane.action_zoom()
 
-        title, value = name.replace("_", "-").capitalize(), f"{getattr(settings, name):g}"
-        self.pane.ask(
-            ValueScreen(title, value, describe_setting(settings, name), parse), self.change
-        )
+    def action_nudge(self, by: int) -> None:
+        """Change the chosen setting by one step."""
+        self.paint()
+        self.panel.action_change(by)
 
     def change(self, settings: Any) -> None:
         """Use these settings; the trace starts again after the last of several quick changes."""
-        pane = self.pane
-        if pane.controller.change(settings):
-            pane.clear_line()
-            if pane.controller.trace is not None:
-                if self._restart is not None:
-                    self._restart.stop()
-                self._restart = pane.set_timer(RESTART_DELAY, self._apply)
-        pane.paint()
+        if self.pane.controller.change(settings):
+            self._restart_soon()
+        self.pane.paint()
+
+    def _use_seed(self, seed: int) -> None:
+        self.pane.controller.seed = seed
+        self._reseeded = True
+        self._restart_soon()
+        self.pane.paint()
+
+    def _restart_soon(self) -> None:
+        self.pane.clear_line()
+        if self.pane.controller.trace is not None:
+            if self._restart is not None:
+                self._restart.stop()
+            self._restart = self.pane.set_timer(RESTART_DELAY, self._apply)
 
     def _apply(self) -> None:
         controller = self.pane.controller
         trace = controller.trace
+        if self._reseeded:
+            self._reseeded = False
+            controller.start_over(play=True)
+            return
         before = inputs_at(trace.request)[2] if trace is not None else controller.settings
         controller.apply(describe_change(before, controller.settings))
 
@@ -500,14 +575,25 @@ class LabelActions(Actions):
         suitable = [each for each in self._classifiers if each.medium == medium]
         return sorted(suitable, key=lambda each: each.dataset != model.dataset)
 
-    def action_labels(self) -> None:
-        """Use the next classifier; after the last, none."""
+    def options(self) -> list[Option]:
+        if not self._suitable() and self.classifier is None:
+            return []
+        value = clean_line(self.classifier.name, 24) if self.classifier is not None else "none"
+        return [
+            Option(
+                "labels", "labels", value, "A classifier that labels it, live", self.action_labels
+            )
+        ]
+
+    def action_labels(self, by: int = 1) -> None:
+        """Use the next classifier or the one before; between the last and the first, none."""
         suitable, ref = self._suitable(), self.classifier.ref if self.classifier else None
         if not suitable and ref is None:
             self.pane.say(self._none_text())
             return
-        following = zip([None, *(each.ref for each in suitable)], [*suitable, None], strict=True)
-        self.classifier = dict(following).get(ref)
+        choices = [None, *suitable]
+        at = next((n for n, each in enumerate(suitable, 1) if each.ref == ref), 0)
+        self.classifier = choices[(at + by) % len(choices)]
         self._labelled = None
         if self.classifier is not None:
             self._show("classifying …")

@@ -1,7 +1,7 @@
 """The Canvas pane: an image is denoised step by step, forwards and backwards."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -19,10 +19,9 @@ from genui.protocol.edits import inputs_at
 from genui.protocol.settings import AXIS_NAMES, format_axis, format_grid, parse_axes
 from genui.ui import keys
 from genui.ui.generate.actions import Actions, SoundActions
-from genui.ui.generate.pane import Inspector, PaneKind, Parts, SettingsBox, TracePane, View
+from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.generate.prompt import CaptionScreen, PromptLine
-from genui.ui.settings import Line as Setting
-from genui.ui.settings import describe_model, format_step, image_lines
+from genui.ui.settings import describe_model, format_step, varied_along
 from genui.ui.terminal import get_metered_driver
 from genui.ui.traces.compare import ClipHead, Part, part_after
 from genui.ui.traces.image import ImageController, parse_opening
@@ -32,6 +31,7 @@ from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.dialogs import Field, FormScreen, ValueScreen
 from genui.ui.widgets.image import ImageView, Waveform
+from genui.ui.widgets.settings import Option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -197,8 +197,8 @@ PARTS: tuple[Part, ...] = ("x", "denoised", "noise")
 WORTH_HIDING = 1.1  # how much larger an image must get for the inspector to be hidden
 SHORT = 20  # lines below which three images have nothing under them
 ARRANGEMENTS = (16, 8, 4, 2, 1)  # frames in a row; the one that shows them largest is used
-CLIP_KEYS = ", . frames · ; play/pause · p all frames"
-HEAR = "canvas.hear"
+CLIP_KEYS = ", . frames · ; play/pause"
+HEAR = "canvas.roll"
 
 
 class CanvasView(TraceImageView):
@@ -368,7 +368,7 @@ class CanvasView(TraceImageView):
         """Show the caption at this step, which image is large, and the step."""
         caption, trace = "", self._controller.trace
         if trace is not None:
-            varied = _varied_along(trace.request.grid).get("caption")
+            varied = varied_along(trace.request.grid).get("caption")
             prompt = inputs_at(trace.request, trace.position)[0]
             caption = f"captions {varied}" if varied else f"“{prompt}”"
         what = "step" if self.three else NAMES[self.part]
@@ -406,11 +406,6 @@ def tile_largest(clip: "np.ndarray", cols: int, rows: int) -> "np.ndarray":
     return max((tile_clip(clip, across) for across in ARRANGEMENTS), key=size)
 
 
-def _varied_along(grid: Sequence[Axis]) -> dict[str, str]:
-    """For each setting that varies in a grid, `along x →` or `along y ↓`."""
-    return {axis.name: along for axis, along in zip(grid, ("along x →", "along y ↓"), strict=False)}
-
-
 # --- Beside the large image: the two others, the noise schedule and the settings --------------
 
 NARROW = 38  # cells of a border with room for few words
@@ -431,7 +426,7 @@ class CanvasInspector(ImageInspector):
                     yield ImageView()
         with Vertical(classes="box schedule"):
             yield Curve("The noise level of each step shows here", legend=False, log_y=True)
-        yield SettingsBox(self.pane)
+        yield self.pane.tuning.panel
 
     def on_mount(self) -> None:
         set_border(self.query_one(".schedule"), title="Noise schedule")
@@ -440,7 +435,7 @@ class CanvasInspector(ImageInspector):
         if not self._view.three:
             self.show_others(self._controller.frame)
         self._show_schedule(self._controller.trace)
-        self.query_one(SettingsBox).show(self._setting_lines())
+        self.pane.tuning.paint()
 
     def show_others(self, frame: ImageFrame | None) -> None:
         """Show the images of the step that are not the large one, at the same frame of a clip."""
@@ -469,41 +464,47 @@ class CanvasInspector(ImageInspector):
         last = trace.total if trace is not None else None
         show_curve(box, "σ", [(f.step, f.sigma) for f in frames if f.sigma > 0], step, text, last)
 
-    def _setting_lines(self) -> list[Setting]:
-        """The settings that apply: η depends on the sampler, autoguidance on the model. Last, what
-        the trace starts from."""
-        controller = self._controller
-        opening, settings = controller.opening, controller.settings
-        varied = _varied_along(opening.grid)
-        applies = {
-            "eta": SAMPLERS[settings.sampler].noise == "eta" or "eta" in varied,
-            "autoguidance": controller.model is not None and controller.model.guided,
-        }
-        lines = [
-            line._replace(value=varied.get(line.label, line.value))
-            for line in image_lines(settings, controller.seed, controller.prompt)
-            if applies.get(line.name, True)
-        ]
-        if opening.forward:
-            lines.append(Setting("u", "adds noise", f"to {opening.title}"))
-        elif opening.init is not None:
-            lines.append(Setting("i", "from", f"{opening.title}, {opening.strength:g}"))
-        if opening.grid:
-            lines.append(Setting("w", "grid", format_grid(opening.grid, with_values=False)))
-        return lines
-
 
 # --- Keys -------------------------------------------------------------------------------------
+
+
+_VIEW = "The image of the step that is large: the predicted x₀, the noisy one or the noise"
+_FROM = "Pure noise, an image of yours or a training image, with a strength"
+GRID_HELP = "Several images at once: seeds or captions, or one setting along x and another along y"
 
 
 class CanvasActions(Actions):
     """What a trace starts from, edits midway, and what is shown."""
 
-    def __init__(self, pane: TracePane, controller: ImageController, view: CanvasView) -> None:
+    def __init__(
+        self,
+        pane: TracePane,
+        controller: ImageController,
+        view: CanvasView,
+        sound: "CanvasSound",
+    ) -> None:
         super().__init__(pane)
         self._controller = controller
         self._view = view
-        self.action_layout = view.next_layout
+        self._sound = sound
+
+    def options(self) -> list[Option]:
+        """What is shown of a step, what a trace starts from, and the grid."""
+        view, opening = self._view, self._controller.opening
+        start = "noise"
+        if opening.forward:
+            start = f"{opening.title}, adding noise"
+        elif opening.init is not None:
+            start = f"{opening.title}, {opening.strength:g}"
+        grid = format_grid(opening.grid, with_values=False) or "none"
+        layout = "all frames" if view.spread else "three images" if view.three else "one image"
+        layouts = "One image large, or all three side by side; of a clip also all its frames"
+        return [
+            Option("view", "large image", NAMES[view.part], _VIEW, self.action_swap),
+            Option("layout", "layout", layout, layouts, lambda _: view.next_layout()),
+            Option("image", "starts from", start, _FROM, open=self.action_image),
+            Option("grid", "grid", grid, GRID_HELP, open=self.action_grid),
+        ]
 
     # --- starting -----------------------------------------------------------------------
 
@@ -549,7 +550,7 @@ class CanvasActions(Actions):
         if trace is None:
             return
         if controller.varies("caption"):
-            self.pane.say("the caption varies along this grid: w changes it")
+            self.pane.say("the caption varies along this grid: change the grid in the settings")
             return
         step, restarts = trace.position, trace.position == 0 or trace.finished
 
@@ -612,10 +613,10 @@ class CanvasActions(Actions):
 
     # --- what is shown ------------------------------------------------------------------
 
-    def action_swap(self) -> None:
-        """Show the next image of the step large: predicted, noisy or the noise."""
+    def action_swap(self, by: int) -> None:
+        """Show the next image of the step large, or the one before: predicted, noisy or noise."""
         self.pane.remove_class("-three")
-        self._view.show_part(part_after(self._view.part))
+        self._view.show_part(part_after(self._view.part, by))
 
     def action_frame(self, by: int) -> None:
         """Pause the clip at the frame after, or before."""
@@ -624,8 +625,11 @@ class CanvasActions(Actions):
             self._controller.refresh()
 
     def action_roll(self) -> None:
-        """Pause the clip, or play it."""
-        if self._is_clip():
+        """Play the clip or the sound, or pause it."""
+        frame = self._controller.frame
+        if self._view.frames <= 1 and (frame is None or frame.sound):
+            self._sound.action_hear()
+        elif self._is_clip():
             self._view.clip.toggle(self._view.frames)
             self._controller.refresh()
 
@@ -664,7 +668,8 @@ def _build(pane: TracePane) -> Parts:
     controller = ImageController(pane.session, pane)
     view = CanvasView(pane, controller)
     inspector = CanvasInspector(pane, controller, view)
-    actions = CanvasActions(pane, controller, view), CanvasSound(pane)
+    sound = CanvasSound(pane)
+    actions = CanvasActions(pane, controller, view, sound), sound
     return Parts(controller, view, inspector, actions)
 
 

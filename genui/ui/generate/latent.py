@@ -11,9 +11,8 @@ from genui.protocol.edits import inputs_at
 from genui.protocol.settings import format_grid
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.image import WIDE, ImageInspector, TraceImageView, ask_grid, show_curve
-from genui.ui.generate.pane import PaneKind, Parts, SettingsBox, TracePane
+from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import CaptionScreen, PromptLine
-from genui.ui.settings import latent_lines
 from genui.ui.traces.controller import parse_number
 from genui.ui.traces.latent import (
     LatentController,
@@ -24,8 +23,8 @@ from genui.ui.traces.latent import (
 from genui.ui.widgets.base import Line, Timeline, set_border
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.dialogs import ValueScreen
 from genui.ui.widgets.image import DirectionBars, ImageView
+from genui.ui.widgets.settings import Option
 
 NARROW = 40  # cells of a border with room for few words
 MOST_DIRECTIONS = 64  # before the first frame, which has their number
@@ -104,18 +103,15 @@ class WalkInspector(ImageInspector):
             yield DirectionBars()
         with Vertical(classes="box score"):
             yield Curve("The score at each step shows here", legend=False)
-        yield SettingsBox(self.pane)
+        yield self.pane.tuning.panel
 
     def on_mount(self) -> None:
         set_border(self.query_one(".score"), title="Discriminator's score")
 
     def paint_step(self) -> None:
-        controller = self._controller
         self._show_directions()
         self._show_score()
-        grid = controller.opening.grid
-        lines = latent_lines(controller.settings, controller.seed, controller.prompt, grid)
-        self.query_one(SettingsBox).show(lines)
+        self.pane.tuning.paint()
 
     def _show_directions(self) -> None:
         """Show where the step is along each direction."""
@@ -138,38 +134,55 @@ class WalkInspector(ImageInspector):
         show_curve(box, "score", known, step, text)
 
 
+DIRECTION = "The direction of the walk, through this point; 1 is the strongest"
+BASIS = "Directions found in the first layer (SeFa), or in its activations (PCA)"
+TO = "The walk goes from here to that seed's image, along an arc"
+BLEND = "Seeds mixed with the seed in equal parts, such as 7, 12; empty for none"
+GRID_HELP = "A grid of seeds and captions, walked at once"
+
+
 class WalkActions(Actions):
     """Changes the direction, seeds, caption and grid of a walk."""
 
     def __init__(self, pane: TracePane, controller: LatentController) -> None:
         super().__init__(pane)
         self._controller = controller
-        self.action_turn, self.action_basis = controller.turn, controller.next_basis
+        self.action_turn = controller.turn
 
-    def action_direction(self) -> None:
-        """Ask for the number of a direction, and walk along it."""
-        controller = self._controller
-
-        def parse(text: str) -> int:
-            return parse_number(text, 1, controller.directions or MOST_DIRECTIONS)
-
-        hint = "1 is the strongest; the walk passes through this point"
-        now = str(controller.settings.direction)
-        self.pane.ask(ValueScreen("Direction", now, hint, parse), controller.walk_along)
-
-    def action_interpolate(self) -> None:
-        """Ask for a seed, and walk to its image."""
-        hint = "the walk goes from here to that seed's image, along an arc"
-        seed = str(random.randrange(1, 10_000))
-        window = ValueScreen("Walk to a seed", seed, hint, parse_seed)
-        self.pane.ask(window, self._controller.walk_to)
-
-    def action_blend(self) -> None:
-        """Ask for seeds, and blend with them."""
-        controller = self._controller
-        hint = f"seeds mixed with {controller.seed} in equal parts, e.g. 7, 12; empty for none"
-        now = ", ".join(map(str, controller.settings.blend))
-        self.pane.ask(ValueScreen("Blend", now, hint, parse_seeds), controller.blend)
+    def options(self) -> list[Option]:
+        """The way through the latent space, the seeds that are mixed in, and the grid."""
+        controller, settings = self._controller, self._controller.settings
+        grid = format_grid(controller.opening.grid, with_values=False) or "none"
+        basis = settings_of(LatentSettings)["basis"]
+        seeds = ", ".join(map(str, settings.blend))
+        most = controller.directions or MOST_DIRECTIONS
+        direction = f"{settings.direction}" if settings.to is None else "to a seed"
+        return [
+            Option(
+                *("direction", "direction", direction, DIRECTION, controller.turn),
+                lambda text: controller.walk_along(parse_number(text, 1, most)),
+                f"{settings.direction}",
+                first=True,
+            ),
+            Option(
+                "basis",
+                "basis",
+                basis.show(settings.basis),
+                BASIS,
+                lambda _: controller.next_basis(),
+            ),
+            Option(
+                *("to", "walk to seed", "none" if settings.to is None else f"{settings.to}", TO),
+                use=lambda text: controller.walk_to(parse_seed(text)),
+                text=str(random.randrange(1, 10_000)),
+            ),
+            Option(
+                *("blend", "blended with", seeds or "none", BLEND),
+                use=lambda text: controller.blend(parse_seeds(text)),
+                text=seeds,
+            ),
+            Option("grid", "grid", grid, GRID_HELP, open=self.action_grid),
+        ]
 
     def action_recaption(self) -> None:
         """Ask for another caption from this step on."""
@@ -203,4 +216,6 @@ def _build(pane: TracePane) -> Parts:
     return Parts(controller, view, inspector, (WalkActions(pane, controller),))
 
 
-WALK = PaneKind("walk", "Walk", "image-pane walk-pane", _build, "truncation")
+WALK = PaneKind(
+    "walk", "Walk", "image-pane walk-pane", _build, "truncation", without=frozenset({"basis"})
+)

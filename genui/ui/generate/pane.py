@@ -14,6 +14,7 @@ from textual.binding import BindingsMap
 from textual.containers import Vertical
 from textual.geometry import Size
 from textual.timer import Timer
+from textual.widget import Widget
 
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
@@ -30,10 +31,9 @@ from genui.ui.generate.actions import (
     VariationActions,
 )
 from genui.ui.generate.prompt import PromptLine
-from genui.ui.keys import PaneName
+from genui.ui.keys import PaneName, Scope
 from genui.ui.screens import Copyable
 from genui.ui.session import Session
-from genui.ui.settings import Line, settings_content
 from genui.ui.terminal import may_animate
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import TraceController
@@ -41,14 +41,13 @@ from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import (
     LineInput,
     Pane,
-    SettingLines,
     Timeline,
     bind_actions,
     escape_newlines,
-    set_border,
     unescape_newlines,
 )
 from genui.ui.widgets.dialogs import Window
+from genui.ui.widgets.settings import Option, SettingsPanel
 
 T = TypeVar("T")
 
@@ -101,24 +100,6 @@ class Inspector(Vertical):
         """Draw the details of the shown step."""
 
 
-class SettingsBox(Vertical):
-    """The settings, one a line; the one that + and − change is marked."""
-
-    def __init__(self, pane: "TracePane") -> None:
-        super().__init__(classes="box settings")
-        self._pane = pane
-
-    def compose(self) -> ComposeResult:
-        yield SettingLines(classes="settings-lines")
-
-    def on_mount(self) -> None:
-        set_border(self, title="Settings", subtitle="+ − change")
-
-    def show(self, lines: list[Line]) -> None:
-        """Show these lines."""
-        self.query_one(SettingLines).show(settings_content(lines, self._pane.tuning.setting))
-
-
 class Parts(NamedTuple):
     """The parts of a pane that depend on the medium."""
 
@@ -136,6 +117,7 @@ class PaneKind(NamedTuple):
     classes: str  # of the pane's widget, for the style sheet
     build: Callable[["TracePane"], Parts]
     setting: str  # what + and − change until another setting is chosen
+    without: frozenset[str] = frozenset()  # settings that do not apply, or have a row of their own
     fps: float = 10  # most repaints a second
     catch_up: float = 4.0  # seconds within which the playhead reaches the newest frame
     compares: bool = True  # whether two of its traces can be shown side by side
@@ -154,7 +136,7 @@ class TracePane(Pane):
         self._stale = False  # whether something new is to be painted
         self._painted_at = 0.0  # the last time, in monotonic seconds
         self._clock: Timer | None = None
-        self.tuning = SettingActions(self, kind.setting)
+        self.tuning = SettingActions(self, kind.setting, kind.without)
         self.files = FileActions(self)
         self.branches = BranchActions(self)
         self.labels = LabelActions(self)
@@ -175,6 +157,30 @@ class TracePane(Pane):
 
     def on_mount(self) -> None:
         self.paint()
+
+    def options(self) -> list[Option]:
+        """The rows of the Settings panel."""
+        rows = [row for group in self.actions for row in group.options()]
+        return sorted(rows, key=lambda row: not row.first)
+
+    @property
+    def scope(self) -> Scope:
+        return "settings" if self.tuning.panel.active else self.pane
+
+    @property
+    def focus_target(self) -> Widget:
+        panel = self.tuning.panel
+        if panel.active and self.zoomed:
+            return self.screen.focused or self
+        return self
+
+    @on(messages.KeysChanged)
+    def _mark_settings(self) -> None:
+        self.set_class(self.tuning.panel.active, "-in-settings")
+
+    @on(SettingsPanel.Left)
+    def _settings_left(self) -> None:
+        self.screen.set_focus(self)
 
     def on_unmount(self) -> None:
         for group in self.actions:

@@ -22,6 +22,7 @@ from genui.ui.generate.text import (
 from genui.ui.traces.controller import Opening
 from genui.ui.widgets.dialogs import ValueScreen
 from genui.ui.widgets.roll import Roll
+from genui.ui.widgets.settings import Option
 
 
 class RollView(TextView):
@@ -108,6 +109,12 @@ class MusicActions(SoundActions):
         super().__init__(pane)
         self._controller = controller
 
+    def options(self) -> list[Option]:
+        init = self._controller.opening.init
+        value = clean_line(Path(init).name, 24) if isinstance(init, str) and init else "none"
+        help = "A MIDI file to harmonise: its highest part is the melody"
+        return [Option("melody", "melody", value, help, open=self.action_melody)]
+
     def action_melody(self) -> None:
         """Ask for a MIDI file to harmonise."""
         if not self._controller.has_model():
@@ -162,7 +169,16 @@ def _build(pane: TracePane) -> Parts:
     attention = AttentionActions(pane, controller)
     view = RollView(pane, controller, attention)
     actions = attention, RollActions(pane, controller, view), MusicActions(pane, controller)
-    return Parts(controller, view, TextInspector(pane, controller, view, "grammar"), actions)
+    return Parts(controller, view, TextInspector(pane, controller, view), actions)
 
 
-ROLL = PaneKind("roll", "Roll", "text-pane roll-pane", _build, "temperature", fps=15, catch_up=0.2)
+ROLL = PaneKind(
+    "roll",
+    "Roll",
+    "text-pane roll-pane",
+    _build,
+    "temperature",
+    without=frozenset({"grammar"}),
+    fps=15,
+    catch_up=0.2,
+)

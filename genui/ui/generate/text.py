@@ -19,9 +19,9 @@ from genui.protocol import Attention, Failed, TextFrame, TextSettings, WriteText
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.ui.generate.actions import Actions
-from genui.ui.generate.pane import Inspector, PaneKind, Parts, SettingsBox, TracePane, View
+from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.generate.prompt import PromptLine
-from genui.ui.settings import describe_model, token_lines
+from genui.ui.settings import describe_model
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Lost, Trace, TraceReply
 from genui.ui.widgets.base import FindLine, set_border, unescape_newlines
@@ -35,6 +35,7 @@ from genui.ui.widgets.candidates import (
 )
 from genui.ui.widgets.dialogs import ValueScreen
 from genui.ui.widgets.prose import CodeProse
+from genui.ui.widgets.settings import Option
 
 TextController = TraceController[TextFrame, TextSettings]
 
@@ -92,12 +93,24 @@ class AttentionActions(Actions):
         self._controller.refresh()
 
     def action_head(self, by: int) -> None:
-        """Show the next attention head, or the one before."""
-        if self._heads is None or not self._wanted:
-            self.pane.say("press a first: [ and ] change the head")
-            return
-        self.head = (self.head + by) % self._heads.count
-        self.pane.paint()
+        """Show the next attention head, or the one before; past the ends, the odds."""
+        count = self._heads.count if self._heads is not None else 1
+        if not self.is_shown:
+            self.head = 0 if by > 0 else count - 1
+            self.action_attention()
+        elif 0 <= self.head + by < count:
+            self.head += by
+            self.pane.paint()
+        else:
+            self.action_attention()
+
+    def options(self) -> list[Option]:
+        value = self._head_name() if self.is_shown else "off"
+        help = "Which tokens the one at the cursor attended to; [ and ] change it too"
+        return [Option("attention", "attention", value, help, self.action_head)]
+
+    def _head_name(self) -> str:
+        return self._heads.name(self.head) if self._heads is not None else "average"
 
     def paint(self, box: Widget) -> None:
         """Show the attention, or request it."""
@@ -108,10 +121,10 @@ class AttentionActions(Actions):
             shown.show(attention.texts, heads.weights(self.head), attention.first)
         elif reason := self._request():
             shown.clear(reason)
-        name = self._heads.name(self.head) if self._heads is not None else "average"
+        name = self._head_name()
         title = f"Attention · {name}"
         short = name.capitalize() if cell_len(title) > box.size.width - 2 else title
-        set_border(box, title=short, subtitle="[ ] heads · a candidates")
+        set_border(box, title=short, subtitle="[ ] heads, then candidates")
 
     def _request(self) -> str:
         """Request the attention from the worker. Returns why that is not possible, or ""."""
@@ -343,31 +356,23 @@ class TextView(View):
 
 
 class TextInspector(Inspector):
-    """The next token's odds or the attention of the token at the cursor; full-screen, settings.
+    """The next token's odds or the attention of the token at the cursor; full-screen, settings."""
 
-    `without` is a setting that is not shown.
-    """
-
-    def __init__(
-        self, pane: TracePane, controller: TextController, view: TextView, without: str = ""
-    ) -> None:
+    def __init__(self, pane: TracePane, controller: TextController, view: TextView) -> None:
         super().__init__(pane)
         self._controller = controller
         self._view = view
-        self._without = without
         self._odds_frame: TextFrame | None = None  # the frame in the candidates
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="box odds"):
             yield Candidates()
             yield AttentionList()
-        yield SettingsBox(self.pane)
+        yield self.pane.tuning.panel
 
     def paint(self) -> None:
         self.paint_odds()
-        controller = self._controller
-        lines = token_lines(controller.settings, controller.seed, self._without)
-        self.query_one(SettingsBox).show(lines)
+        self.pane.tuning.paint()
 
     def paint_odds(self) -> None:
         """Draw the odds of the token, or its attention."""
@@ -418,6 +423,14 @@ class TextActions(Actions):
     def action_search(self) -> None:
         """Search the text."""
         self.pane.query_one(FindLine).open("")
+
+    def options(self) -> list[Option]:
+        code = self._view.code
+        if not code.is_code:
+            return []
+        value = "surprise" if code.by_surprise else "syntax"
+        help = "Colour code by syntax, or by how surprising its tokens were"
+        return [Option("highlight", "colours", value, help, lambda _: self.action_highlight())]
 
     def action_highlight(self) -> None:
         """Colour code by syntax, or by how surprising its tokens were."""

@@ -17,13 +17,13 @@ PARTS: dict[Part, str] = {
     "x": "xₜ, with noise",
     "noise": "predicted noise",
 }
-"""The images of a step, in the order of the key `o`."""
+"""The images of a step, in the order of the keys `[` and `]`."""
 
 
-def part_after(part: Part) -> Part:
-    """The part that follows in the order of PARTS."""
+def part_after(part: Part, by: int = 1) -> Part:
+    """The part that follows in the order of PARTS; with `by` -1, the one before."""
     parts = tuple(PARTS)
-    return parts[(parts.index(part) + 1) % len(parts)]
+    return parts[(parts.index(part) + by) % len(parts)]
 
 
 class Difference(NamedTuple):
@@ -275,9 +275,9 @@ class Columns:
                 column.fault = clean_line(reply.message)
         return line
 
-    def next_part(self) -> None:
-        """Show the next image of the step: predicted x₀, noisy or the noise."""
-        self.part = part_after(self.part)
+    def next_part(self, by: int = 1) -> None:
+        """Show the next image of the step, or the one before: predicted x₀, noisy or the noise."""
+        self.part = part_after(self.part, by)
 
     def frames(self, steps: Sequence[int]) -> int:
         """The most frames of a clip at these steps, one for each column; 1 for images."""

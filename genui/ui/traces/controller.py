@@ -280,6 +280,10 @@ class TraceController(Generic[F, S]):
         """Why that setting cannot be changed now; "" if it can."""
         return ""
 
+    def offers(self, setting: str) -> bool:
+        """Whether that setting is shown: it can be changed, or varies in the grid."""
+        return not self.refusal(setting) or any(axis.name == setting for axis in self.opening.grid)
+
     def apply(self, label: str) -> None:
         """Fork at the playhead with the settings; at either end, start again with them."""
         trace = self.trace

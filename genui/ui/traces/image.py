@@ -40,7 +40,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
 
     def refusal(self, setting: str) -> str:
         if setting == "eta" and SAMPLERS[self.settings.sampler].noise != "eta":
-            return "eta applies to DPM++ and DDIM only: press s to choose one"
+            return "eta applies to DPM++ and DDIM only: choose one as the sampler"
         if setting == "autoguidance" and not (self.model and self.model.guided):
             name = clean_line(self.model.name, 24) if self.model else "no model"
             return f"{name} has no guide model: autoguidance needs one"
@@ -86,9 +86,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
             image = RgbImage(width=SIDE, height=SIDE * frame.images, rgb=frame.denoised)
             opening = Opening(image, forward=True, name="this image")
         self.open(opening)
-        self.listener.say(
-            f"noise is added to {opening.title}: f denoises from any step, u ends the process"
-        )
+        self.listener.say(f"noise is added to {opening.title}: f denoises from any step")
         return "x"
 
     # --- forks --------------------------------------------------------------------------

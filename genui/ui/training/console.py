@@ -328,7 +328,7 @@ class ConsoleSearch:
         if not self.hits:
             return Content("no match · / search")
         at, count = numbers.count(self.at + 1), numbers.count(len(self.hits))
-        return Content(f"match {at} of {count} · n N next, previous")
+        return Content(f"match {at} of {count} · . , next, previous")
 
 
 # --- Drawing the rows: time of day, sign, text, hits ------------------------------------------
@@ -418,8 +418,8 @@ class ConsolePanel(SidePanel):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         SEARCH_KEY,
-        Binding("n", "step_hit(1)", "Next hit", show=False),
-        Binding("N", "step_hit(-1)", "Previous hit", show=False),
+        Binding("full_stop", "step_hit(1)", "Next hit", show=False),
+        Binding("comma", "step_hit(-1)", "Previous hit", show=False),
     ]
 
     def __init__(self) -> None:

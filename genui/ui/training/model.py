@@ -612,10 +612,15 @@ class Board:
                 x = math.ceil(x) if columns > 0 else math.floor(x)
         self.point(min(max(x, first), last))
 
-    def move_to_end(self, direction: int, chart: ChartRange) -> None:
-        """Move the cursor to the first or the last visible point."""
+    def move_to_end(self, direction: int, chart: ChartRange) -> str:
+        """Move the cursor to the first or the last visible point; from the last, follow the
+        newest."""
         (start, end), (first, last) = chart.visible, chart.extent
-        self.point(max(start, first) if direction < 0 else min(end, last))
+        point = max(start, first) if direction < 0 else min(end, last)
+        if direction > 0 and self.state.cursor == point:
+            return self.follow_newest()
+        self.point(point)
+        return ""
 
     def point(self, x: float) -> None:
         """Put the cursor at `x`, and move the view if that is outside."""
@@ -686,13 +691,13 @@ class Board:
 
     # --- axes and smoothing -----------------------------------------------------------
 
-    def next_axis(self) -> str:
-        """Switch to the next known x axis; the cursor stays at its step."""
+    def next_axis(self, by: int = 1) -> str:
+        """Switch to the next known x axis or the one before; the cursor stays at its step."""
         axes, current = self.axes(), self.state.axis
         if len(axes) < 2:
             return "this run has steps only"
         step = self.cursor_step
-        axis = axes[(axes.index(current) + 1) % len(axes)] if current in axes else axes[0]
+        axis = axes[(axes.index(current) + by) % len(axes)] if current in axes else axes[0]
         self.change(axis=axis, view=None, follow=True)
         self.change(cursor=None if step is None else self.place_of(step))
         return f"the x axis counts {_AXIS_UNITS[axis]}"
@@ -704,11 +709,11 @@ class Board:
         else:
             self.change(log_x=not self.state.log_x, view=None, follow=True)
 
-    def smooth(self, value: float | None = None) -> str:
-        """Set the smoothing; without a value, the next of SMOOTHINGS."""
+    def smooth(self, value: float | None = None, by: int = 1) -> str:
+        """Set the smoothing; without a value, the next of SMOOTHINGS, or the one before."""
         if value is None:
-            current = self.state.smoothing
-            value = next((one for one in SMOOTHINGS if one > current + 1e-9), SMOOTHINGS[0])
+            current, known = self.state.smoothing, SMOOTHINGS[::by]
+            value = next((one for one in known if (one - current) * by > 1e-9), known[0])
         self.change(smoothing=value)
         return f"smoothing {value:g}" if value else "smoothing off"
 
@@ -753,12 +758,13 @@ class Board:
     def snapshot(self) -> Snapshot:
         return Snapshot(self.shown, self.cursor_step, self.state.axis, self.state.view)
 
-    def next_side(self, wide: bool) -> None:
-        """Show the next panel; if the screen is not wide, in place of the curves, then these."""
-        state = self.state
+    def next_side(self, wide: bool, by: int = 1) -> None:
+        """Show the next panel, or the one before; if the screen is not wide, in place of the
+        curves, which come between the last panel and the first."""
+        state, ends = self.state, (SIDE_TABS[0], SIDE_TABS[-1])
         if not wide and not state.side_shown:
-            self.change(side_shown=True, side=SIDE_TABS[0])
-        elif not wide and state.side == SIDE_TABS[-1]:
+            self.change(side_shown=True, side=ends[0] if by > 0 else ends[1])
+        elif not wide and state.side == (ends[1] if by > 0 else ends[0]):
             self.change(side_shown=False)
         else:
-            self.change(side=SIDE_TABS[(SIDE_TABS.index(state.side) + 1) % len(SIDE_TABS)])
+            self.change(side=SIDE_TABS[(SIDE_TABS.index(state.side) + by) % len(SIDE_TABS)])

@@ -99,7 +99,7 @@ def _tabs(current: SideTab) -> Content:
     for tab in SIDE_TABS:
         style = "bold $background on $primary" if tab == current else "$text-muted"
         parts.append(clickable(f" {tab.title()} ", style, f"screen.side('{tab}')"))
-    return Content.assemble(*parts, ("  t next", "$text-disabled"))
+    return Content.assemble(*parts, ("  tab next", "$text-disabled"))
 
 
 # --- The list of runs -------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The Training screen: the curves of one or several runs, and the panels beside them."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -30,7 +30,7 @@ from genui.ui.training.steering import Steering
 from genui.ui.watcher import RunView, Watcher
 from genui.ui.widgets.base import FooterLine, HeaderLine, SearchLine, StatusLine
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.dialogs import ValueScreen
+from genui.ui.widgets.settings import Option, SettingsPanel
 
 PAINT_INTERVAL = 0.2  # seconds between paints of new data; the first is painted at once
 READING_INTERVAL = 0.8  # the same while a log is read: each paint delays the reading
@@ -41,6 +41,9 @@ SAVE_DELAY = 1.0  # seconds after a change of the view until it is saved
 WIDE = 110  # columns from which the panels have room beside the curves
 EMPTY = "No runs yet. Press 1, then n to start one."
 NO_LOG = "No log yet: waiting for one; q quits"
+
+
+SCALES = {False: "linear", True: "logarithmic"}
 
 
 class Exit(NamedTuple):
@@ -109,6 +112,7 @@ class TrainingScreen(AppScreen[Exit]):
         yield BoardHead()
         with Horizontal(id="board"):
             yield RunList()
+            yield SettingsPanel("smoothing")
             yield CurveGrid(min(room, max(len(self.board.plots()), 3)))
             yield SideColumn()
         yield SearchLine(
@@ -121,6 +125,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def on_mount(self) -> None:
         self.query_one(RunList).display = False
+        self.query_one(SettingsPanel).display = False
         self.begin_watching()
         self.paint()
         self.update_bars()
@@ -239,6 +244,8 @@ class TrainingScreen(AppScreen[Exit]):
         self.query_one(BoardHead).show(board, caption, self.grid.series_style)
         if side_shown and self._curves_painted:
             self.query_one(SideColumn).show(state.side, board.snapshot)
+        if (panel := self.query_one(SettingsPanel)).display:
+            panel.show(self._options())
 
     def _curves_shown(self) -> None:
         """After the first curves, paint the panels and read the rest of the log."""
@@ -265,6 +272,8 @@ class TrainingScreen(AppScreen[Exit]):
 
     @property
     def scope(self) -> Scope:
+        if self.usable and self.query_one(SettingsPanel).active:
+            return "settings"
         return "runs" if self._in_list else "board"
 
     @property
@@ -278,7 +287,8 @@ class TrainingScreen(AppScreen[Exit]):
         self.update_bars()
 
     async def press(self, key: keys.Key) -> None:
-        namespace = self.query_one(RunList) if key.pane == "runs" else self
+        parts = {"runs": RunList, "settings": SettingsPanel}
+        namespace = self.query_one(parts[key.pane]) if key.pane in parts else self
         await self.app.run_action(key.action, namespace)
 
     def update_bars(self) -> None:
@@ -441,16 +451,6 @@ class TrainingScreen(AppScreen[Exit]):
     def action_smooth(self) -> None:
         self.show_result(self.board.smooth())
 
-    def action_smooth_by(self) -> None:
-
-        def typed(value: float | None) -> None:
-            if value is not None:
-                self.show_result(self.board.smooth(value))
-
-        hint = "0 is off, nearer 1 is smoother: W&B's time-weighted average"
-        current = f"{self.board.state.smoothing:g}"
-        self.app.push_screen(ValueScreen("Smoothing", current, hint, parse_smoothing), typed)
-
     @on(Curve.Picked)
     def _picked(self, event: Curve.Picked) -> None:
         event.stop()
@@ -466,10 +466,68 @@ class TrainingScreen(AppScreen[Exit]):
         event.stop()
         self.show_result(self.board.point_at_step(event.step))
 
+    # --- the settings -----------------------------------------------------------------
+
+    def action_settings(self) -> None:
+        """Open the settings of the curves, and focus them."""
+        self._show_settings().enter()
+
+    def action_smooth_by(self) -> None:
+        """Type a smoothing."""
+        self._show_settings().set("smoothing")
+
+    def _show_settings(self) -> SettingsPanel:
+        panel = self.query_one(SettingsPanel)
+        panel.display = True
+        panel.show(self._options())
+        return panel
+
+    def _options(self) -> list[Option]:
+        """The rows of the Settings panel."""
+        board, state = self.board, self.board.state
+
+        def use(text: str) -> None:
+            self.show_result(board.smooth(parse_smoothing(text)))
+
+        def log(axis: Literal["x", "y"]) -> Callable[[int], object]:
+            return lambda _: self.show_result(board.toggle_log(axis))
+
+        return [
+            Option(
+                *("smoothing", "smoothing", f"{state.smoothing:g}" if state.smoothing else "off"),
+                "0 is off, nearer 1 is smoother: W&B's time-weighted average",
+                lambda by: self.show_result(board.smooth(by=by)),
+                use,
+                f"{state.smoothing:g}",
+            ),
+            Option("log_y", "values", SCALES[state.log_y], "The scale of the values", log("y")),
+            Option(
+                *("axis", "x axis", state.axis, "Steps, time, tokens or epochs, if they are known"),
+                lambda by: self.show_result(board.next_axis(by)),
+            ),
+            Option("log_x", "x scale", SCALES[state.log_x], "The scale of the x axis", log("x")),
+            Option("side", "panel", state.side, "What is beside the curves", self.action_next_side),
+            Option(
+                *("rate", "learning rate", "", "The learning rate of a run that trains"),
+                open=self.steering.action_rate,
+            ),
+        ]
+
+    @on(messages.KeysChanged)
+    def _hide_settings(self) -> None:
+        panel = self.query_one(SettingsPanel)
+        if panel.display and not panel.active:
+            panel.display = False
+
+    @on(SettingsPanel.Left)
+    def _settings_left(self) -> None:
+        self.set_focus(None)
+
     # --- the panel beside the curves --------------------------------------------------
 
-    def action_next_side(self) -> None:
-        self.show_result(self.board.next_side(self.has_class("-wide")))
+    def action_next_side(self, by: int) -> None:
+        """Show the next panel beside the curves, or the one before."""
+        self.show_result(self.board.next_side(self.has_class("-wide"), by))
 
     def action_side(self, tab: SideTab) -> None:
         self.change(side=tab)
@@ -502,7 +560,12 @@ class TrainingScreen(AppScreen[Exit]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Without a main screen there is no other view to go to."""
-        return (self._home or action != "view") and super().check_action(action, parameters)
+        return (self._home or action not in ("home", "view")) and super().check_action(
+            action, parameters
+        )
+
+    def action_home(self) -> None:
+        self.action_view("home")
 
     def action_view(self, view: ViewName) -> None:
         """Go to a view of the main screen."""

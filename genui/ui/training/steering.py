@@ -63,13 +63,13 @@ def key_hints(view: RunView) -> list[str]:
     """The keys that have an effect on the run now, the most useful first."""
     summary, hints = view.summary, list[str]()
     if summary.alive and summary.info.kind == "script":
-        hints.append("x stop")
+        hints.append("^x stop")
     elif summary.alive:
-        hints += ["space resume" if summary.state == "paused" else "space pause", "x stop"]
+        hints += ["space resume" if summary.state == "paused" else "space pause", "^x stop"]
     if can_continue(view):
         hints.append("R resume" if view.has_checkpoint else "R start again")
     if is_trained_here(view) and view.has_checkpoint and not summary.alive:
-        hints.append("g generate")
+        hints.append("G generate")
     return hints
 
 
@@ -90,7 +90,7 @@ def refusal(view: RunView, command: Command) -> str:
         return f"this run is {summary.state}: {remedy}"
     if is_script and command != "stop":
         return (
-            "this run belongs to a script: only x (stop) works, if the script checks "
+            "this run belongs to a script: only ^x (stop) works, if the script checks "
             "run.stop_requested"
         )
     return ""
@@ -102,7 +102,7 @@ def _checkpoint_refusal(view: RunView, verb: str) -> str:
     if view.has_checkpoint:
         return ""
     if view.summary.alive:
-        return "this run has no checkpoint yet: c writes one"
+        return "this run has no checkpoint yet: ^s writes one"
     again = ": R starts it again" if can_continue(view) else ""
     return f"this run has no checkpoint to {verb}{again}"
 
@@ -396,7 +396,7 @@ class Steering:
             self._say(str(error))
             return
         if not steps:
-            self._say("this run has no checkpoint yet: c writes one", "note")
+            self._say("this run has no checkpoint yet: ^s writes one", "note")
             return
 
         def started(new: RunDir | None) -> None:

@@ -179,12 +179,6 @@ class Line(Static):
             self.update(content, layout=self.WRAPS)
 
 
-class SettingLines(Line):
-    """The settings of a pane, a line for each."""
-
-    WRAPS = True
-
-
 class HeaderLine(Line):
     """`genui  1 Home 2 Text …` and, at the right, runs, device and bytes a second."""
 
@@ -355,6 +349,16 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
     def medium(self) -> str:
         """The medium of the pane's model; "" for none."""
         return ""
+
+    @property
+    def scope(self) -> Scope:
+        """The keys that hold while the pane has the focus."""
+        return self.pane
+
+    @property
+    def focus_target(self) -> Widget:
+        """The widget that gets the focus with the pane."""
+        return self
 
     def refused_keys(self) -> frozenset[str]:
         """The ids of the keys that have no effect now."""
@@ -671,6 +675,9 @@ class Timeline(Widget):
 # --- A one-line input that Esc cancels --------------------------------------------------------
 
 
+CLOSING_KEYS = ("enter", "escape")
+
+
 class LineInput(Input):
     """Enter posts Input.Submitted, Esc LineInput.Cancelled."""
 
@@ -678,6 +685,9 @@ class LineInput(Input):
 
     class Cancelled(Message):
         """Esc was pressed."""
+
+    class Answered(Message):
+        """Enter or Esc was pressed, and every widget around the line has handled that."""
 
     def take(self, event: events.Key) -> bool:
         """Handle a key that was sent to another widget; return False if it has no effect here.
@@ -701,6 +711,8 @@ class LineInput(Input):
             event.prevent_default()
             for binding in self._bindings.get_bindings_for_key(event.key):
                 await self.run_action(binding.action)
+            if event.key in CLOSING_KEYS:
+                self.post_message(self.Answered())
 
     def action_cancel(self) -> None:
         self.post_message(self.Cancelled())

@@ -1,0 +1,201 @@
+"""The Settings panel: the settings of a pane, one a row, changed and typed in place."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Static
+
+from genui.base.errors import MisuseError
+from genui.ui import keys
+from genui.ui.messages import KeysChanged
+from genui.ui.widgets.base import LifecycleGuard, LineInput, Row, RowList, set_border
+
+
+class Option(NamedTuple):
+    """A row of a Settings panel."""
+
+    name: str
+    label: str
+    value: str
+    help: str
+    change: Callable[[int], object] | None = None  # by one step down or up
+    use: Callable[[str], object] | None = None  # takes typed text; raises MisuseError
+    text: str = ""  # the value, as it is typed
+    open: Callable[[], object] | None = None  # opens a window where the value is set
+    first: bool = False  # whether it is listed before the others
+
+
+class SettingsPanel(LifecycleGuard, Vertical):
+    """↑↓ chooses a setting, ←→ changes it, Enter takes a typed value; Esc posts Left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("settings")]
+    IDLE, ACTIVE = "s change · + −", "←→ change · ⏎ type · esc"
+
+    class Left(Message):
+        """The focus goes back to what the settings are of."""
+
+    def __init__(self, chosen: str = "") -> None:
+        super().__init__(classes="box settings")
+        self._options: dict[str, Option] = {}
+        self._returns = False  # whether the focus leaves once a value is set
+        self._rows = RowList(empty="nothing to set")
+        self._rows.set_reactive(RowList.chosen, chosen)
+
+    def compose(self) -> ComposeResult:
+        yield self._rows
+        yield LineInput(compact=True)
+        yield Static(classes="fault", markup=False)
+        yield Static(classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        set_border(self, title="Settings", subtitle=self.IDLE)
+
+    # --- which setting is chosen ------------------------------------------------------
+
+    @property
+    def chosen(self) -> str:
+        """The name of the chosen setting."""
+        return self._rows.chosen
+
+    @chosen.setter
+    def chosen(self, name: str) -> None:
+        self._rows.chosen = name
+
+    def show(self, options: Sequence[Option], subtitle: str = "") -> None:
+        """Show these settings; while the panel is not used, `subtitle` is in its border."""
+        if not self.usable:
+            return
+        self._options = {option.name: option for option in options}
+        self._rows.set_rows([Row(one.name, one.label, one.value) for one in options])
+        set_border(self, subtitle=self.ACTIVE if self.active else subtitle or self.IDLE)
+        self._explain()
+
+    @on(RowList.Chosen)
+    def _explain(self) -> None:
+        """Show what the chosen setting does."""
+        option = self._options.get(self.chosen)
+        self.query_one(".hint", Static).update(option.help if option is not None else "")
+
+    @on(RowList.Chosen)
+    def _forget_fault(self) -> None:
+        self._show_fault("")
+
+    def _show_fault(self, line: str) -> None:
+        fault = self.query_one(".fault", Static)
+        fault.update(line)
+        fault.set_class(bool(line), "-shown")
+
+    # --- the focus --------------------------------------------------------------------
+
+    @property
+    def active(self) -> bool:
+        """Whether the panel has the focus."""
+        focused = self.screen.focused
+        return focused is not None and self in focused.ancestors
+
+    def enter(self) -> None:
+        """Take the focus."""
+        self.add_class("-active")
+        self.screen.set_focus(self._rows)
+
+    def on_descendant_focus(self) -> None:
+        self._mark()
+
+    def on_descendant_blur(self) -> None:
+        self._mark()
+
+    def _mark(self) -> None:
+        """Show whether the panel has the focus."""
+        if not self.active:
+            self._returns = False
+            self.remove_class("-typing")
+            self._show_fault("")
+        self.set_class(self.active, "-active")
+        set_border(self, subtitle=self.ACTIVE if self.active else self.IDLE)
+        self.post_message(KeysChanged())
+
+    def action_leave(self) -> None:
+        """Give the focus back."""
+        self.remove_class("-active", "-typing")
+        self.post_message(self.Left())
+
+    # --- changing a setting -----------------------------------------------------------
+
+    def action_change(self, by: int) -> None:
+        """Change the chosen setting by one step."""
+        option = self._options.get(self.chosen)
+        if option is None:
+            return
+        self._show_fault("")
+        if option.change is not None:
+            option.change(by)
+        else:
+            self._show_fault("press Enter to set it")
+
+    def action_type(self) -> None:
+        """Type a value, or open the window of the chosen setting; else take the next choice."""
+        option = self._options.get(self.chosen)
+        if option is None:
+            return
+        if option.open is not None:
+            option.open()
+        elif option.use is None:
+            self.action_change(1)
+        else:
+            line = self.query_one(LineInput)
+            line.value = option.text
+            line.placeholder = option.label
+            self.add_class("-typing")
+            self.screen.set_focus(line)
+
+    def set(self, name: str) -> bool:
+        """Type a value of this setting, and then leave; one that is not typed is changed at once.
+
+        Returns False if there is no such setting now.
+        """
+        if name not in self._options:
+            return False
+        self.chosen = name
+        option = self._options[name]
+        if option.open is None and option.use is not None:
+            self._returns = not self.active
+            self.add_class("-active")
+        self.action_type()
+        return True
+
+    @on(LineInput.Submitted)
+    def _submitted(self, event: LineInput.Submitted) -> None:
+        event.stop()
+        option = self._options.get(self.chosen)
+        try:
+            if option is not None and option.use is not None:
+                option.use(event.value)
+        except MisuseError as error:
+            self._show_fault(str(error))
+        else:
+            self._finish()
+
+    @on(LineInput.Cancelled)
+    def _cancelled(self, event: LineInput.Cancelled) -> None:
+        event.stop()
+        self._finish()
+
+    @on(LineInput.Changed)
+    def _typed(self, event: LineInput.Changed) -> None:
+        event.stop()
+        self._show_fault("")
+
+    def _finish(self) -> None:
+        """Close the line."""
+        self.remove_class("-typing")
+        self._show_fault("")
+        if self._returns:
+            self._returns = False
+            self.action_leave()
+        else:
+            self.screen.set_focus(self._rows)
