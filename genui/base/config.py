@@ -73,9 +73,9 @@ def load_config(environ: Mapping[str, str] = os.environ) -> Config:
     """
     path = config_file()
     values = _check(path, _read(path))
-    for name, one in settings_of(Config).items():
+    for name in Config.__struct_fields__:
         if text := environ.get(variable(name), ""):
-            values[name] = _parse(one, text, f"{variable(name)}={text}")
+            values[name] = _parse(settings_of(Config)[name], text, f"{variable(name)}={text}")
     return Config(**values)
 
 
@@ -161,7 +161,7 @@ def _read_earlier() -> dict[str, Any]:
 
 
 def _check(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
-    known = settings_of(Config)
+    known = settings_of(Config) if table else {}  # the app starts sooner without
     for name, value in table.items():
         if name not in known:
             raise MisuseError(f"{path}: no setting '{name}': {did_you_mean(name, known)}")
