@@ -534,7 +534,7 @@ class OwnPoints(Actions):
                 )
 
         hint = "a CSV with one point per line: x,y or x,y,class; up to 5,000 points"
-        self.pane.app.push_screen(ValueScreen("Points from a CSV", "", hint, parse), done)
+        self.pane.app.push_screen(ValueScreen("Points from a CSV", "", hint, parse, "open"), done)
 
     async def _read_csv(self, path: Path) -> None:
         try:

@@ -91,6 +91,7 @@ async def test_a_caption_from_here_is_checked_in_the_window(shipped, open_app: O
     async with open_app() as pilot:
         await drawn_to(pilot, "left", "left", "canvas.recaption")
         await until_seen(pilot, "Caption from step 18 on")
+        assert "⏎ generate · esc cancel" in seen(pilot)
         await pilot.press("ctrl+u", *"red riding ")
         await until_seen(pilot, "not in this model's vocabulary: riding")
         await pilot.press("enter")  # it is a warning: such a word is left out

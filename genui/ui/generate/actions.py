@@ -410,7 +410,9 @@ class BranchActions(Actions):
         hint = (
             f"Number of continuations ({FEWEST}–{MOST_COLUMNS}), from seeds {seed}, {seed + 1}, …"
         )
-        self.pane.ask(ValueScreen("Side by side", str(USUAL_COLUMNS), hint, parse), show)
+        self.pane.ask(
+            ValueScreen("Side by side", str(USUAL_COLUMNS), hint, parse, "generate"), show
+        )
 
     def _side_by_side(self, columns: list[Column], playing: bool) -> None:
         from genui.ui.compare import CompareScreen
@@ -538,7 +540,8 @@ class VariationActions(Actions):
 
         hint = "a .png file: all of them, each with its label"
         name = str(export.free_file("variations"))
-        self.pane.ask(ValueScreen("Contact sheet", name, hint, export.parse_sheet_path), start)
+        question = ValueScreen("Contact sheet", name, hint, export.parse_sheet_path, "write")
+        self.pane.ask(question, start)
 
 
 # --- A classifier that labels the shown step, live --------------------------------------------

@@ -181,7 +181,7 @@ def ask_grid(
         Field("along x →", along_x, f"none, or e.g. {examples[0]}"),
         Field("along y ↓", along_y, f"none, or e.g. {examples[1]}"),
     )
-    pane.ask(FormScreen("Grid", fields, hint, parse), controller.open_grid)
+    pane.ask(FormScreen("Grid", fields, hint, parse, "generate"), controller.open_grid)
 
 
 # --- The view of the Canvas -------------------------------------------------------------------
@@ -524,7 +524,8 @@ class CanvasActions(Actions):
             "most of the image, 0.8 little. The nearest training image is the one whose name is "
             "most like the caption. Type noise to start from pure noise again."
         )
-        self.pane.ask(FormScreen("From an image", fields, hint, parse_opening), controller.open)
+        window = FormScreen("From an image", fields, hint, parse_opening, "generate")
+        self.pane.ask(window, controller.open)
 
     def action_forward_process(self) -> None:
         """Run the forward process from the finished image or a training image, or end it."""
@@ -609,7 +610,7 @@ class CanvasActions(Actions):
         def use(to: int) -> None:
             self._controller.add_noise(trace, step, to, mask)
 
-        self.pane.ask(ValueScreen(title, str(back.usual), back.hint, back.parse), use)
+        self.pane.ask(ValueScreen(title, str(back.usual), back.hint, back.parse, "generate"), use)
 
     # --- what is shown ------------------------------------------------------------------
 

@@ -179,7 +179,7 @@ class CaptionScreen(Window[str | None]):
             yield Static(self._hint, classes="hint", markup=False)
 
     def on_mount(self) -> None:
-        self.set_titles(self._title, "→ completes · ⏎ set · esc cancel")
+        self.set_titles(self._title, "→ completes · ⏎ generate · esc cancel")
         self.query_one(PromptLine).open(self._value, self._model)
         self.begin_typing()
 

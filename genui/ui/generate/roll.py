@@ -122,7 +122,7 @@ class MusicActions(SoundActions):
         hint = "a MIDI file, whose highest part is harmonised; empty for no melody"
         given = self._controller.opening.init
         path = given if isinstance(given, str) and not given.startswith(score.GIVEN) else ""
-        self.pane.ask(ValueScreen("Melody", path, hint, _parse_path), self.use_melody)
+        self.pane.ask(ValueScreen("Melody", path, hint, _parse_path, "harmonise"), self.use_melody)
 
     def use_melody(self, path: str) -> None:
         """Harmonise the melody of that file; "" for no melody."""

@@ -481,7 +481,7 @@ class TextActions(Actions):
             return
         self._pause(trace)
         title, hint = self.insert_dialog
-        self.pane.ask(ValueScreen(title, "", hint, self.parse_insertion), self._write)
+        self.pane.ask(ValueScreen(title, "", hint, self.parse_insertion, "insert"), self._write)
 
     def parse_insertion(self, text: str) -> str:
         """The text to insert, as typed. Raises MisuseError if it is empty."""

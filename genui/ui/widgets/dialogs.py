@@ -170,12 +170,15 @@ class ValueScreen(Window[T | None], Generic[T]):
 
     typing = True
 
-    def __init__(self, title: str, value: str, hint: str, parse: Callable[[str], T]) -> None:
+    def __init__(
+        self, title: str, value: str, hint: str, parse: Callable[[str], T], verb: str = "set"
+    ) -> None:
         super().__init__()
         self._title = title
         self._value = value
         self._hint = hint
         self._parse = parse
+        self._verb = verb
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window"):
@@ -184,7 +187,7 @@ class ValueScreen(Window[T | None], Generic[T]):
             yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        self.set_titles(self._title, "⏎ set · esc cancel")
+        self.set_titles(self._title, f"⏎ {self._verb} · esc cancel")
         self.begin_typing()
 
     @on(LineInput.Submitted)
