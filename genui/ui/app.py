@@ -240,6 +240,13 @@ class Shell(LifecycleGuard, App[None]):
     def _line_answered(self) -> None:
         self._answering_line = None
 
+    async def _check_bindings(self, key: str, priority: bool = False) -> bool:
+        """As in Textual; a key that a priority binding takes, as in forms, misses the line."""
+        taken = await super()._check_bindings(key, priority)
+        if taken and priority:
+            self._answering_line = None
+        return taken
+
     def _queue(self, event: events.Key) -> bool:
         """Queue a key that must wait, and all keys after it to keep their order. Returns whether
         the key is queued."""
