@@ -334,7 +334,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("walk.zoom", "walk", "enter,z", "⏎", "zoom", "open",
         "Full-screen: the directions, the score along the walk and the settings"),
     Key("walk.next", "walk", "right_square_bracket,down,j", "[]", "turn(1)", "direction",
-        "The next direction, through the same point"),
+        "The next direction, through the same point", False),
     Key("walk.before", "walk", "left_square_bracket,up,k", "[", "turn(-1)", "previous direction",
         "The previous direction, through the same point", False),
     _unbound("walk.direction", "setting('direction')", "direction no.",
