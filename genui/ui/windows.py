@@ -752,8 +752,9 @@ class NearestScreen(Window[None]):
             set_border(box, title=title, subtitle="a training image")
 
     def _show_near(self, view: ImageView, near: Neighbour) -> None:
-        spectrogram = self._trace.medium == "audio"
-        view.show(near.rgb, near.width, near.height, spectrogram)
+        frame = self._trace.frame
+        has_sound = isinstance(frame, ImageFrame) and bool(frame.sound)
+        view.show(near.rgb, near.width, near.height, spectrogram=has_sound)
 
     def _show_text(self, quote: Quote | None) -> None:
         """Show the text with the quotation marked, and the source of the quotation."""

@@ -21,7 +21,7 @@ def test_a_token_costs_what_it_changes() -> None:
     with Terminal(size=(120, 40)) as terminal:
         terminal.until(lambda text: "─ Text  " in text)  # a model is offered
         terminal.press("\t\t")
-        terminal.until(lambda text: "temperature" in text.splitlines()[-1])
+        terminal.until(lambda text: "→ token" in text.splitlines()[-1])
         terminal.press(" ")
         terminal.until(lambda text: written(text) > 0)
         first, sent = written(terminal.text), len(terminal.output)

@@ -34,6 +34,7 @@ from genui.ui.driver import MOST_PENDING, MeteredWriter
 from genui.ui.organise import train_command
 from genui.ui.widgets.dialogs import ChooseScreen
 from genui.ui.widgets.prose import Prose
+from genui.ui.windows import BranchesScreen
 
 TEXT, IMAGE = KINDS["transformer", "text"], KINDS["diffusion", "image"]
 FROM_FILE = Start(
@@ -203,7 +204,9 @@ async def test_slash_searches_the_models_from_any_pane_and_the_branches(
         await pilot.press("3", "end", "slash", *"emoji")
         assert (home.view, home.current) == ("home", "models")
         await until(pilot, lambda: "1 of 4" in seen(pilot))
-        await pilot.press("escape", "3", "r", "b", "slash", *"seed 1")
+        await pilot.press("escape", "3", "r", "b")
+        await until(pilot, lambda: isinstance(pilot.app.screen, BranchesScreen))
+        await pilot.press("slash", *"seed 1")
         rows = pilot.app.screen.query_one("RowList")
         await until(pilot, lambda: [row.left for row in rows.rows] == ["seed 1"])  # type: ignore[attr-defined]
 

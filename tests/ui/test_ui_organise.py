@@ -40,7 +40,7 @@ async def test_a_run_is_renamed_tagged_and_noted_and_undo_brings_the_name_back(
         name, tags, note = pilot.app.screen.query("LineInput")
         name.value = "two words"  # type: ignore[attr-defined]
         await pilot.press("enter", "enter", "enter")
-        assert "'two words': use up to" in fault(pilot)
+        await until(pilot, lambda: "'two words': use up to" in fault(pilot))
         name.value, tags.value, note.value = "wider", "base", "twice as wide"  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until_seen(pilot, "wider")

@@ -33,9 +33,15 @@ SMALL = 80, 24  # a terminal that is soon drawn
 
 @pytest.fixture
 def resumed(monkeypatch: pytest.MonkeyPatch) -> list[RunDir]:
-    """The runs that a command goes on with, for which no trainer starts."""
+    """The runs that a command resumes or tries again; no trainer starts."""
     runs: list[RunDir] = []
+
+    def retry(run: RunDir) -> RunDir:
+        runs.append(run)
+        return run
+
     monkeypatch.setattr("genui.runs.launch.resume", runs.append)
+    monkeypatch.setattr("genui.runs.launch.retry", retry)
     return runs
 
 

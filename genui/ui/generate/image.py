@@ -356,7 +356,7 @@ class CanvasView(TraceImageView):
         trace, timeline = self._controller.trace, self.query_one(Timeline)
         noising = trace is not None and adds_noise(trace.request, trace.position)
         # As wide as "σ 0.043", so that the bar does not move.
-        clean = "sound" if trace is not None and trace.medium == "audio" else "image"
+        clean = "sound" if frame is not None and frame.sound else "image"
         start = clean if noising else "noise  "
         timeline.left = f"σ {frame.sigma:<5.2g}" if frame is not None else start
         timeline.right = "noise  " if noising else clean
