@@ -19,6 +19,8 @@ HERE = Path(__file__).parent
 FONT = "DejaVu Sans Mono"
 TRAINED_STEPS = 420
 LAB_STEPS = 600
+KEYS = '"text.side" = "f5"\n"canvas.grid" = "f6"\n"canvas.layout" = "f7"\n'
+"""A user's keys for actions that have none of their own."""
 SMALL = {"layers": "3", "width": "96", "context": "96", "batch": "12", "steps": "900"} | {
     "eval_every": "60",
     "sample_every": "60",
@@ -53,6 +55,7 @@ async def draw() -> None:
     from genui.runs.layout import read_status
     from genui.ui.app import GenuiApp
 
+    await live_home()
     hot = launch(find_recipe("prose"), SMALL | {"learning_rate": "0.02"}, "manual-hot")
     run = launch(find_recipe("prose"), SMALL, "manual")
     app = GenuiApp()
@@ -64,7 +67,6 @@ async def draw() -> None:
         await prepare(pilot)
         control.send(run, "resume")
         await pilot.pause(2.0)
-        save(app, "home.png")
         for key, name in (("2", "text.png"), ("3", "canvas.png")):
             await pilot.press(key)
             await pilot.pause(1.5)
@@ -79,6 +81,28 @@ async def draw() -> None:
         await asyncio.to_thread(wait_for_end, one)
 
 
+async def live_home() -> None:
+    """Home as it is on a first start, when no key was pressed: the demo, near a finished image."""
+    from genui.ui.app import GenuiApp
+
+    os.environ["GENUI_QUIET"] = "off"  # the demo plays, however busy the machine
+    app = GenuiApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+
+        def nearly_done() -> bool:
+            text, image = (app.home.query_one(f"#{pane}").trace for pane in ("text", "canvas"))
+            return (
+                text is not None
+                and image is not None
+                and text.position > 120
+                and (image.position >= 17)
+            )
+
+        await until(pilot, nearly_done)
+        save(app, "home.png")
+    os.environ["GENUI_QUIET"] = "on"
+
+
 async def prepare(pilot: object) -> None:
     """A text under way, and an image two thirds out of the noise, by keyboard."""
     press, pause = pilot.press, pilot.pause  # type: ignore[attr-defined]
@@ -87,7 +111,7 @@ async def prepare(pilot: object) -> None:
     await pause(6.0)
     await press("space")  # hold
     await press("escape", "1")
-    await choose(pilot, "emoji")
+    await choose(pilot, "icons")
     await press("end")
     await pause(6.0)
     await press(*["left"] * 6)
@@ -104,17 +128,17 @@ async def watching(pilot: object) -> None:
     save(pilot.app, "training.png")  # type: ignore[attr-defined]
     await press("end", "o")
     await pause(0.8)
-    await press("down", "space", "escape", "t", "t")
+    await press("down", "space", "escape", "tab", "tab")
     await pause(2.0)
     save(pilot.app, "runs.png")  # type: ignore[attr-defined]
-    await press("t", "t", "1")
+    await press("tab", "tab", "1")
     await pause(1.0)
 
 
 async def beside(pilot: object) -> None:
     """Three continuations of the prompt, in step."""
     press, pause = pilot.press, pilot.pause  # type: ignore[attr-defined]
-    await press("2", "w")
+    await press("2", "f5")
     await pause(0.8)
     await press("enter")
     await pause(1.5)
@@ -144,14 +168,14 @@ async def lab(pilot: object) -> None:
 async def grid(pilot: object) -> None:
     """Four seeds at four strengths of guidance."""
     press, pause = pilot.press, pilot.pause  # type: ignore[attr-defined]
-    await press("3", "w")
+    await press("3", "f6")
     await pause(0.8)
     await press("enter", "enter")
     await pause(1.0)
     await press("end")
     await pause(14.0)
     save(pilot.app, "grid.png")  # type: ignore[attr-defined]
-    await press("w")
+    await press("f6")
     await pause(0.8)
     await press(*"none", "enter", *"none", "enter")
     await pause(6.0)
@@ -178,9 +202,14 @@ def wait_for_end(run: object) -> None:
 
 def at_home(draw: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Draw with a GENUI_HOME that is gone afterwards, for a terminal of all colours."""
+    from genui.base import paths
+
     with tempfile.TemporaryDirectory() as home:
         os.environ["GENUI_HOME"] = home
+        os.environ["GENUI_QUIET"] = "on"
         os.environ.setdefault("COLORTERM", "truecolor")
+        paths.state_dir().mkdir(parents=True, exist_ok=True)
+        (paths.state_dir() / "keys.toml").write_text(KEYS)
         asyncio.run(draw())
 
 

@@ -6,13 +6,13 @@ Takes about a minute; needs the `dev` extra (resvg) and a monospace font.
 
 from typing import Any
 
-from draw import at_home, choose, save, until
+from draw import at_home, save, until
 
 SCENES = (
     ("fashion-gan", "walk", 40, ["left"] * 16),  # back towards the seed's own image
     ("chorales", "roll", 420, []),
     ("voice", "voice", 12, []),
-    ("video", "video", 12, ["p", "p"]),  # all sixteen frames
+    ("video", "video", 12, ["f7", "f7"]),  # all sixteen frames
 )
 """Model, image, the step that it has reached, and the keys pressed then."""
 
@@ -24,7 +24,7 @@ async def draw() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(2.0)
         for model, name, step, keys in SCENES:
-            await choose(pilot, model)
+            await pilot.press("slash", *model, "enter", "enter")
             await until(pilot, lambda model=model: trace_of(app, model) is not None)
             if not trace_of(app, model).playing:
                 await pilot.press("space")
@@ -44,7 +44,8 @@ async def draw() -> None:
 def trace_of(app: Any, model: str) -> Any:
     """The trace in the Canvas's place, once it is of that model."""
     pane = app.home.query_one(f"#{app.home.slot}")
-    return pane.trace if pane.model is not None and pane.model.name == model else None
+    opened = pane.controller.model
+    return pane.trace if opened is not None and opened.name == model else None
 
 
 if __name__ == "__main__":
