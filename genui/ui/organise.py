@@ -78,7 +78,7 @@ class RunOrganiser:
         """Delete a run that does not train, if the user confirms it."""
         if run.alive:
             name = clean_line(run.info.name, 40)
-            self._screen.say(f"{name} is {run.state}: stop it first (x in Training)", "note")
+            self._screen.say(f"{name} is {run.state}: stop it first (ctrl+x in Training)", "note")
         else:
             self._run(self._ask_to_delete(run))
 

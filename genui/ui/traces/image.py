@@ -109,7 +109,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         seeds = self.varies("seed")
         draws = self._draws() and not trace.finished
         if seeds and draws:
-            self.listener.say("the seed varies along this grid: a adds other noise to all of it")
+            self.listener.say("the seed varies along this grid: add noise (ctrl+p) instead")
             return
         if not seeds:
             self.seed = random.randrange(1, 10_000)
