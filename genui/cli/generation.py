@@ -15,9 +15,10 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean
 from genui.cli import files, output
 from genui.cli.output import Progress
-from genui.cli.request import Request, first_edit_fits, spell
+from genui.cli.request import Request, first_edit_fits
 from genui.formats import midi
 from genui.formats.codec import Sample, codec_of, encode
+from genui.formats.command import format_edit
 from genui.formats.image import film_steps
 from genui.formats.recipe import TraceRecipe, View, recipe_of, result_of
 from genui.formats.text import body
@@ -262,7 +263,7 @@ def _tree(name: str, generation: Generation) -> SavedTree:
     last = generation.frames[-1].step
     labels, settings = [""], start.settings
     for at in start.edits:
-        labels.append(f"{spell(at.edit, settings)} at {at.step}")
+        labels.append(f"{format_edit(at.edit, settings)} at {at.step}")
         if isinstance(at.edit, SetSettings):
             settings = at.edit.settings
     totals = [started.total_steps, *(0 for _ in start.edits)]

@@ -18,6 +18,7 @@ from genui.base.schema import settings_of
 from genui.cli.options import MOST_SAMPLES, seed_from, setting_names, settings_for
 from genui.formats import score
 from genui.formats.codec import carries_recipe, read
+from genui.formats.command import format_edit
 from genui.protocol import (
     FROM_DATA,
     AddNoise,
@@ -41,7 +42,7 @@ from genui.protocol.settings import parse_axes
 if TYPE_CHECKING:
     from genui.runs.models import ModelInfo
 
-# --- `--fork STEP:EDIT`: an edit of a trace, parsed and printed -------------------------------
+# --- `--fork STEP:EDIT`: an edit of a trace, parsed -------------------------------------------
 
 _FORM = re.compile(r"(\d{1,9}):([A-Za-z_-]+)(?:=(.*))?", re.DOTALL)
 
@@ -147,41 +148,6 @@ def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:
     near = difflib.get_close_matches(text, by_text, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else "use text=TEXT for any text, or #ID"
     raise MisuseError(f"{prefix}: {model.ref} has no such token; {hint}")
-
-
-def spell(edit: Edit, settings: Settings) -> str:
-    """An edit as typed for `--fork`; `settings` are those before it."""
-    match edit:
-        case SetSettings(settings=new):
-            old = msgspec.structs.asdict(settings)
-            changed = [
-                f"{name}={value}"
-                for name, value in msgspec.structs.asdict(new).items()
-                if old.get(name) != value
-            ]
-            return " ".join(changed) or "the same settings"
-        case SetSeed(seed=seed):
-            return f"seed={seed}"
-        case SetPrompt(prompt=prompt):
-            return f"caption={prompt}"
-        case WriteText(text=text):
-            return f"text={text}"
-        case WriteToken(token=token):
-            return f"token=#{token}"
-        case AddNoise(to=to, mask=mask):
-            return f"noise={to}" + (" in a mask" if mask else "")
-        case Denoise():
-            return "denoise"
-
-
-def spell_all(edits: Sequence[EditAt], settings: Settings) -> list[str]:
-    """The edits as `STEP:EDIT`."""
-    lines = []
-    for at in edits:
-        lines.append(f"{at.step}:{spell(at.edit, settings)}")
-        if isinstance(at.edit, SetSettings):
-            settings = at.edit.settings
-    return lines
 
 
 # --- The request of `genui generate`: the traces that its options describe ---------------------
@@ -340,7 +306,7 @@ def first_edit_fits(start: Start, total: int) -> None:
     checked by the engine, since the first may change the number of steps."""
     for at in start.edits[:1]:
         if at.step > total:
-            what = spell(at.edit, start.settings)
+            what = format_edit(at.edit, start.settings)
             raise MisuseError(
                 f"--fork {at.step}:{what[:60]}: this trace has steps 0 to {total}; "
                 "fork at one of them"

@@ -13,9 +13,9 @@ from genui.base.schema import settings_of
 from genui.base.text import clean
 from genui.cli import output
 from genui.cli.parser import add_json
-from genui.cli.request import spell_all
 from genui.formats import image, score
 from genui.formats.codec import CODECS, NoRecipeError, SavedFile, carries_recipe, codec_of, read
+from genui.formats.command import format_edits
 from genui.formats.recipe import Machine
 from genui.formats.text import RECIPE_LINE
 from genui.formats.trees import ListedTrace, SavedTree, list_trees
@@ -192,7 +192,7 @@ def print_facts(saved: SavedFile) -> None:
             ("seed", str(recipe.seed)),
             ("samples", str(recipe.count) if recipe.count > 1 else ""),
             ("settings", _flatten(_settings_by_name(recipe.settings))),
-            ("edits", "; ".join(spell_all(recipe.edits, recipe.settings))),
+            ("edits", "; ".join(format_edits(recipe.edits, recipe.settings))),
             ("begins from", f"{origin}, noise added" if recipe.forward else origin),
             ("grid", " × ".join(grid)),
             ("steps", count(recipe.result.steps) if recipe.result.digest else ""),

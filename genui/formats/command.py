@@ -1,6 +1,7 @@
-"""The shell command that generates a sample again."""
+"""The shell command that generates a sample again, and its edits as `--fork` takes them."""
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -61,14 +62,18 @@ def quote(text: str) -> str:
 
 def _changes(before: Settings, after: Settings) -> list[tuple[str, str]]:
     """The settings that differ, each with its value as it is typed."""
-    old = msgspec.structs.asdict(before)
     changes = []
-    for name, value in msgspec.structs.asdict(after).items():
-        if old.get(name) != value:
-            if value is None:
-                raise MisuseError(f"no option gives {name.replace('_', ' ')} its default again")
-            changes.append((name, _value(value)))
+    for name, value in _changed(before, after).items():
+        if value is None:
+            raise MisuseError(f"no option gives {name.replace('_', ' ')} its default again")
+        changes.append((name, _value(value)))
     return changes
+
+
+def _changed(before: Settings, after: Settings) -> dict[str, Any]:
+    old = msgspec.structs.asdict(before)
+    new = msgspec.structs.asdict(after)
+    return {name: value for name, value in new.items() if old.get(name) != value}
 
 
 def _value(value: Any) -> str:
@@ -101,21 +106,44 @@ def _axis(axis: Axis) -> str:
 
 def _edits(at: EditAt, settings: Settings) -> list[str]:
     """An edit as `--fork` takes it after the step; other settings are one edit each."""
-    edit: Edit = at.edit
-    match edit:
+    match at.edit:
         case SetSettings(settings=new):
             return [f"{name}={value}" for name, value in _changes(settings, new)]
+        case AddNoise(mask=mask) if mask:
+            raise MisuseError("a part was drawn again with a mask: x exports it")
+    return [format_edit(at.edit, settings)]
+
+
+# --- Edits in words -----------------------------------------------------------------------------
+
+
+def format_edit(edit: Edit, settings: Settings) -> str:
+    """An edit as typed for `--fork`; `settings` are those before it."""
+    match edit:
+        case SetSettings(settings=new):
+            changed = _changed(settings, new)
+            return " ".join(f"{name}={value}" for name, value in changed.items()) or (
+                "the same settings"
+            )
         case SetSeed(seed=seed):
-            return [f"seed={seed}"]
+            return f"seed={seed}"
         case SetPrompt(prompt=prompt):
-            return [f"caption={prompt}"]
+            return f"caption={prompt}"
         case WriteText(text=text):
-            return [f"text={text}"]
+            return f"text={text}"
         case WriteToken(token=token):
-            return [f"token=#{token}"]
+            return f"token=#{token}"
         case AddNoise(to=to, mask=mask):
-            if mask:
-                raise MisuseError("a part was drawn again with a mask: x exports it")
-            return [f"noise={to}"]
+            return f"noise={to}" + (" in a mask" if mask else "")
         case Denoise():
-            return ["denoise"]
+            return "denoise"
+
+
+def format_edits(edits: Sequence[EditAt], settings: Settings) -> list[str]:
+    """The edits as `STEP:EDIT`; `settings` are those before the first."""
+    lines = []
+    for at in edits:
+        lines.append(f"{at.step}:{format_edit(at.edit, settings)}")
+        if isinstance(at.edit, SetSettings):
+            settings = at.edit.settings
+    return lines
