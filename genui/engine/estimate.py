@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from genui.base.errors import GenuiError
@@ -45,11 +46,8 @@ def estimate(recipe: Recipe) -> Iterator[Plan]:
     if speed is not None:
         return
     try:
-        if download:
-            with use_stand_ins():
-                yield from (_measured(recipe, begin, download))
-        else:
-            yield from (_measured(recipe, begin, download))
+        with use_stand_ins() if download else nullcontext():
+            yield from _measured(recipe, begin, download)
     except GenuiError as error:
         yield Plan(download=download, fault=str(error))
 
