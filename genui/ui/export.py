@@ -149,6 +149,7 @@ class ExportScreen(Window[Path | None]):
             self._drop_question()
             return
         if self._finishing:
+            self._finishing = False  # a poll that is due would request the steps again
             self._trace.seek(self._step)
         self.leave()
 
