@@ -120,6 +120,7 @@ def inspect_dict(summary: "RunSummary") -> dict[str, Any]:
     last = {name: float(series.values[-1]) for name, series in tail.series.items()}
     fields = as_dict(now)
     fields["info"]["config"] = tail.config
+    extras = tail.extras
     return {
         **fields,
         "format": summary.format,
@@ -127,6 +128,15 @@ def inspect_dict(summary: "RunSummary") -> dict[str, Any]:
         "loss": last.get("loss"),
         "val": last.get("val"),
         "metrics": last,
+        "summary": extras.about.summary,
+        "environment": extras.about.environment,
+        "axes": extras.axes,
+        "system": {name: float(one.values[-1]) for name, one in extras.system.items()},
+        "samples": [one._asdict() for media in extras.media.values() for one in media],
+        "console": [text for _, text in extras.console],
+        "bad_lines": tail.bad_lines,
+        "dropped": tail.dropped,
+        "overlaps": tail.overlaps,
     }
 
 
@@ -134,7 +144,7 @@ def _read_foreign(summary: "RunSummary") -> "tuple[RunSummary, Tail, int | None]
     """Reads another tool's log to its end: its state, its reader, and the last step, None if
     nothing was logged. Raises GenuiError if it cannot be read."""
     tail = read_whole(summary)
-    now = replace(_now(summary, tail), info=summary.info)
+    now = replace(_now(summary, tail), info=summary.info, labels=summary.labels)
     steps = [int(series.steps[-1]) for series in tail.series.values()]
     return now, tail, max(steps, default=None)
 
@@ -151,12 +161,23 @@ def _describe_foreign(summary: "RunSummary") -> None:
     now, tail, step = _read_foreign(summary)
     names = list(tail.series)
     more = len(names) - EARLIER
+    about, media = tail.extras.about, tail.extras.media
+    axes = {x: [name for name, one in tail.extras.axes.items() if one == x]
+            for x in tail.extras.axes.values()}  # fmt: skip
     output.facts(
         [
             ("log", title(summary)),
+            ("name", summary.info.name),
+            ("tags", ", ".join(summary.labels.tags)),
+            ("note", summary.labels.note),
+            ("project", summary.info.project),
             ("format", summary.format),
             ("state", now.state),
             ("config", _settings(tail.config)),
+            ("environment", _settings(about.environment)),
+            ("summary", _settings(about.summary)),
+            ("x axis", "; ".join(f"{x} of {', '.join(names)}" for x, names in axes.items())),
+            ("samples", _several(sum(map(len, media.values())), "sample")),
             ("step", "" if step is None else count(step)),
             ("metrics", ", ".join(names[:EARLIER]) + (f" and {more} more" if more > 0 else "")),
             ("written", f"{clock(now.age)} ago"),

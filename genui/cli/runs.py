@@ -29,7 +29,7 @@ def find_path(word: str) -> Path | None:
     looks_like_path = os.sep in word or word in (".", "..", "~")
     if not looks_like_path and match_runs(word, list_runs()):
         return None
-    if _exists(path) or os.path.isfile(path.parent):  # a run inside trackio's file
+    if _exists(path) or os.path.isfile(path.parent):  # a run inside a database
         return path
     if looks_like_path:
         raise MisuseError(f"{word}: there is no such file or folder; check the path")
@@ -41,19 +41,51 @@ def find_one(word: str) -> "RunSummary":
     """The log that `word` names. Raises MisuseError if there is none, or more than one."""
     from genui.runs.listing import find_run, summarise
 
-    path = find_path(word)
-    if path is None:
-        return summarise(find_run(word))
-    if _exists(path):
-        logs = find_all(path)
-    else:
-        logs = [log for log in find_all(path.parent) if log.run.path == path]
+    path = Path(word).expanduser()
+    if os.sep in word and not _exists(path) and _exists(path.parent):
+        logs = _named(path)
         if not logs:
-            raise MisuseError(f"{word}: {path.parent} holds no such run; name another")
+            raise MisuseError(
+                f"{word}: there is no such file or folder, and no log of that name in "
+                f"{path.parent}; check the path"
+            )
+    else:
+        path = find_path(word)
+        if path is None:
+            return summarise(find_run(word))
+        logs = find_all(path)
     if len(logs) > 1:
-        some = ", ".join(str(log.run.path) for log in logs[:3]) + (", …" if len(logs) > 3 else "")
-        raise MisuseError(f"{word}: holds {len(logs)} logs ({some}); name one of them")
+        itself = [log for log in logs if log.run.path == path]  # a log with others below it
+        if len(itself) == 1:
+            return itself[0]
+        some = ", ".join(map(_reference, logs[:3])) + (", …" if len(logs) > 3 else "")
+        raise MisuseError(
+            f"{word}: holds {len(logs)} logs ({some}); name one of them "
+            f"(`genui watch {word}` lists them)"
+        )
     return logs[0]
+
+
+def _named(path: Path) -> "list[RunSummary]":
+    """The logs in the file or folder above this path, at which there is no file, that it names: by
+    a tool's own name of a run, its id, or what the list of runs shows."""
+    try:
+        logs = find_all(path.parent)
+    except MisuseError:  # there is none
+        return []
+    exact = [log for log in logs if log.run.path == path]
+    return exact or [log for log in logs if path.name in _names(log)]
+
+
+def _names(summary: "RunSummary") -> set[str]:
+    name = summary.info.name
+    return {name, name.rpartition("/")[2], summary.info.id}
+
+
+def _reference(summary: "RunSummary") -> str:
+    """The path of a log, with its name if the path does not show it."""
+    path, name = str(summary.run.path), summary.info.name.rpartition("/")[2]
+    return path if name in path else f"{path} “{name}”"
 
 
 def find_all(path: Path) -> "list[RunSummary]":

@@ -8,9 +8,9 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, report_defect, show
@@ -35,6 +35,11 @@ class Log:
     name: str = ""  # empty: the name in the log itself
     id: str = ""  # unique among the logs of the search
     project: str = ""
+    key: str = ""  # the tool's own short id, which tells logs of the same name apart
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    created: float = 0.0  # unix time; 0 if it is not known
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,10 @@ class Format:
 
     def place(self, file: Path, root: Path) -> Path:
         """The place of the log to which a file belongs; `root` is the folder that is searched."""
+        return file
+
+    def place_beside(self, place: Path, file: Path) -> Path:
+        """The same if `place` is a log of another format already."""
         return file
 
     def logs(self, path: Path, root: Path) -> list[Log]:
@@ -114,6 +123,51 @@ class Format:
         """The reader, at the beginning. Reads nothing yet."""
         return resolve(self.reader)(path)
 
+
+# --- What a log has beside its metrics and config ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class About:
+    """What a tool says about a run."""
+
+    name: str = ""
+    id: str = ""
+    project: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    created: float = 0.0  # unix time; 0 if it is not known
+    environment: Mapping[str, Any] = field(default_factory=dict)  # program, host, GPUs, …
+    summary: Mapping[str, Any] = field(default_factory=dict)  # results that are no metric's last
+
+
+MediaKind = Literal["image", "text", "audio", "table", "file"]
+
+
+class Media(NamedTuple):
+    """A sample that a tool logged: a file, or a part of one."""
+
+    step: int
+    name: str  # of the metric, so to say: "validation/images"
+    kind: MediaKind
+    path: Path
+    start: int = 0  # bytes
+    size: int = -1  # bytes; -1: up to the end of the file
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a log has beside its metrics and config; empty if the format has none of it."""
+
+    about: About = field(default_factory=About)
+    system: "Mapping[str, Series]" = field(default_factory=dict)  # with ten steps per second
+    console: Sequence[tuple[float, str]] = ()  # the newest lines: unix time or NaN, and text
+    axes: Mapping[str, str] = field(default_factory=dict)  # the metric that is a metric's x axis
+    media: Mapping[int, Sequence[Media]] = field(default_factory=dict)  # by step, ascending
+
+
+NO_EXTRAS = Extras()
 
 # --- Readers: the protocol of all, and the base class of readers of other tools' logs ----------
 
@@ -165,6 +219,11 @@ class Tail(Protocol):
         """The share of the log that was read: 1.0 is all of it."""
         ...
 
+    @property
+    def extras(self) -> Extras:
+        """What the log has beside its metrics and config."""
+        ...
+
     def read(self, limit_bytes: int = CHUNK) -> bool:
         """Reads what was appended, about `limit_bytes` at most; True if anything changed: call
         again until False to reach the end.
@@ -208,6 +267,10 @@ class Reader:
     def overlaps(self) -> tuple[tuple[int, int], ...]:
         return self._collected.overlaps
 
+    @property
+    def extras(self) -> Extras:
+        return NO_EXTRAS
+
 
 class SafeTail:
     """Wraps a reader so that it raises only GenuiError: a defect becomes one line about one log,
@@ -231,6 +294,10 @@ class SafeTail:
                 raise
             self._defect = report_defect(self._path, error)
             raise self._defect from None
+
+    @property
+    def extras(self) -> Extras:
+        return getattr(self._tail, "extras", NO_EXTRAS)  # plug-ins of earlier versions have none
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tail, name)

@@ -3,14 +3,20 @@
 import dataclasses
 import os
 import stat
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import report_defect, show
+from genui.base.text import clean_line
 from genui.logs.base import Format, Log
-from genui.logs.formats import FORMATS, SNIFFED, describe_content, format_by_content, format_of
+from genui.logs.formats import FORMATS, SNIFFED, describe_content, formats_by_content, formats_of
+from genui.runs.labels import LONGEST_NOTE, Labels
 from genui.runs.listing import RunSummary
 
 DEEPEST = 8
@@ -20,6 +26,9 @@ MOST_FILES = 200_000
 """Names after which the search ends."""
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
+_KEY = 8  # characters of a tool's own id, shown after a name that several logs have
+
+T = TypeVar("T")
 
 
 class LogList(list[RunSummary]):
@@ -75,19 +84,34 @@ def _logs_in_file(path: Path) -> list[RunSummary]:
             head = file.read(SNIFFED)
     except OSError as error:
         raise _refused(path, error) from None
-    row = format_by_content(path.name, head)
-    logs = row.logs(path, path.parent) if row else []
-    if row is None or not logs:
-        raise MisuseError(f"{show(path)} is not a training log but {describe_content(head)}")
-    return [_summary(row, log) for log in logs]
+    for row in formats_by_content(path.name, head):
+        logs = row.logs(path, path.parent)
+        if logs:
+            return [_summary(row, log) for log in _distinguish(logs)]
+    raise MisuseError(f"{show(path)} is not a training log but {describe_content(head)}")
+
+
+def _distinguish(logs: Sequence[Log]) -> list[Log]:
+    """The logs, those of the same name with the tool's own id after it."""
+    names = Counter(log.name for log in logs)
+    return [
+        dataclasses.replace(log, name=f"{log.name} {log.key[:_KEY]}")
+        if log.key and names[log.name] > 1
+        else log
+        for log in logs
+    ]
 
 
 def _summary(row: Format, log: Log) -> RunSummary:
     summary = row.summarise(log.path)
     if not log.name:
         return summary
-    info = msgspec.structs.replace(summary.info, id=log.id, name=log.name, project=log.project)
-    return dataclasses.replace(summary, info=info)
+    info = msgspec.structs.replace(
+        summary.info, id=log.id, name=clean_line(log.name), project=clean_line(log.project),
+        created=log.created or summary.info.created, host=clean_line(log.host),
+    )  # fmt: skip
+    labels = Labels(tags=tuple(map(clean_line, log.tags)), note=clean_line(log.note, LONGEST_NOTE))
+    return dataclasses.replace(summary, info=info, labels=labels)
 
 
 class _Walk:
@@ -97,6 +121,9 @@ class _Walk:
         self._root = root
         self._formats = tuple(FORMATS.values())
         self._seen: set[tuple[int, int]] = set()  # folders, so that links cannot lead in circles
+        self._found: dict[Path, tuple[Format, Log]] = {}
+        self._places: dict[Path, Format] = {}
+        self._listed: set[Path] = set()
         self._names = 0
         self._too_deep = False
         self._refused = 0
@@ -117,7 +144,6 @@ class _Walk:
 
     def logs(self) -> list[RunSummary]:
         """The logs found. Raises GenuiError if the folder itself cannot be read."""
-        logs: dict[Path, RunSummary] = {}
         waiting = [(self._root, 0)]
         links: list[tuple[Path, int]] = []
         while waiting or links:
@@ -141,10 +167,9 @@ class _Walk:
                 break
             names = {entry.name for entry in entries}
             owner = next((row for row in self._formats if row.owns(folder, names)), None)
-            places = self._places(entries) if owner is None else {folder: owner}
-            for place, row in places.items():
-                if place not in logs:
-                    logs.update((summary.run.path, summary) for summary in self._at(place, row))
+            files = self._files(entries) if owner is None else [(folder, [owner])]
+            for file, rows in files:
+                self._add(file, rows)
             if owner is not None:
                 continue
             below = [e for e in entries if e.name not in _SKIPPED and _is_folder(e)]
@@ -154,12 +179,18 @@ class _Walk:
             for entry in below:
                 where = links if entry.is_symlink() else waiting
                 where.append((Path(entry.path), depth + 1))
-        return list(logs.values())
+        rows = [row for row, _ in self._found.values()]
+        logs = _distinguish([log for _, log in self._found.values()])
+        summaries = (
+            self._guard(log.path, partial(_summary, row, log))
+            for row, log in zip(rows, logs, strict=True)
+        )
+        return [summary for summary in summaries if summary is not None]
 
-    def _places(self, entries: list[os.DirEntry[str]]) -> dict[Path, Format]:
-        """The places of the logs to which the files of one folder belong."""
-        places: dict[Path, Format] = {}
-        for entry in entries:
+    def _files(self, entries: list[os.DirEntry[str]]) -> list[tuple[Path, list[Format]]]:
+        """The files of one folder that may be logs, and the formats that they may have."""
+        files: list[tuple[Path, list[Format]]] = []
+        for entry in sorted(entries, key=lambda entry: entry.name):
             if not any(row.file.fullmatch(entry.name) for row in self._formats):
                 continue
             try:
@@ -170,15 +201,32 @@ class _Walk:
             except OSError:
                 self._refused += 1
                 continue
-            row = format_of(entry.name, head)
-            if row is not None:
-                places[row.place(Path(entry.path), self._root)] = row
-        return places
+            rows = formats_of(entry.name, head)
+            if rows:
+                files.append((Path(entry.path), rows))
+        return files
 
-    def _at(self, place: Path, row: Format) -> list[RunSummary]:
-        """The logs there; after an error none and a note, and the others are still listed."""
+    def _add(self, file: Path, rows: list[Format]) -> None:
+        """Adds the logs of the first of these formats that finds any in the file."""
+        for row in rows:
+            place = row.place(file, self._root)
+            other = self._places.setdefault(place, row)
+            if other is not row:  # the place is a log of another format too
+                place = row.place_beside(place, file)
+                self._places.setdefault(place, row)
+            elif place in self._listed:
+                return
+            self._listed.add(place)
+            logs = self._guard(place, partial(row.logs, place, self._root))
+            if logs is None or logs:
+                self._found.update((log.path, (row, log)) for log in logs or ())
+                return
+            del self._places[place]
+
+    def _guard(self, place: Path, find: Callable[[], T]) -> T | None:
+        """What `find` returns; after an error None and a note, and the others are still listed."""
         try:
-            return [_summary(row, log) for log in row.logs(place, self._root)]
+            return find()
         except GenuiError as error:
             self.refusal = self.refusal or error
         except Exception as error:
@@ -186,7 +234,7 @@ class _Walk:
                 raise
             self.refusal = self.refusal or report_defect(place, error)
         self._refused += 1
-        return []
+        return None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -15,6 +15,7 @@ from genui.logs.base import Format, Log, Tail
 from genui.logs.mlflow import Mlflow
 from genui.logs.records import STEP_KEYS
 from genui.logs.trackio import Trackio
+from genui.logs.wandb import Wandb
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 
@@ -59,9 +60,13 @@ class HuggingFace(Format):
         output = folder.parent if folder.name.startswith("checkpoint-") else folder
         return output if output == root or root in output.parents else file
 
+    def place_beside(self, place: Path, file: Path) -> Path:
+        return place / "trainer_state.json"
+
     def times(self, path: Path) -> Iterator[float]:
         yield from super().times(path)
-        for state in path.glob("checkpoint-*/trainer_state.json"):
+        folder = path.parent if path.name == "trainer_state.json" else path
+        for state in folder.glob("checkpoint-*/trainer_state.json"):
             yield state.stat().st_mtime
 
 
@@ -105,7 +110,7 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
         "tensorboard", "TensorBoard event files", "genui.logs.tensorboard:EventsTail",
         re.compile(r".*tfevents.*"), _is_event_file,
     ),
-    Format(
+    Wandb(
         "wandb", "W&B runs (run-*.wandb)", "genui.logs.wandb:WandbTail",
         re.compile(r".+\.wandb"), lambda head: not head or head.startswith(b":W&B"),
         folder_names=re.compile(r".*"),
@@ -134,15 +139,14 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
 """Formats by name."""
 
 
-def format_of(name: str, head: bytes) -> Format | None:
-    """The format of a file with that name in a folder."""
-    return next((row for row in FORMATS.values() if row.fits(name, head)), None)
+def formats_of(name: str, head: bytes) -> list[Format]:
+    """The formats that a file with that name in a folder may have, the likeliest first."""
+    return [row for row in FORMATS.values() if row.fits(name, head)]
 
 
-def format_by_content(name: str, head: bytes) -> Format | None:
-    """The format of a file given by path, whatever its name."""
-    named = (row for row in FORMATS.values() if row.fits_named(name, head))
-    return format_of(name, head) or next(named, None)
+def formats_by_content(name: str, head: bytes) -> list[Format]:
+    """The formats that a file given by path may have, whatever its name."""
+    return formats_of(name, head) or [r for r in FORMATS.values() if r.fits_named(name, head)]
 
 
 def describe_content(head: bytes) -> str:

@@ -89,10 +89,11 @@ def newest_state(path: Path) -> tuple[Path, tuple[object, ...]] | None:
     changes when it is rewritten; None if there is none. Raises GenuiError if the folder cannot be
     read."""
     candidates = [path]
+    folder = path.parent if path.name == NAME and not path.exists() else path
     try:
-        with os.scandir(path) as entries:
-            folders = [Path(e.path) for e in entries if e.name.startswith("checkpoint-")]
-        candidates = [path / NAME, *(folder / NAME for folder in folders)]
+        with os.scandir(folder) as entries:
+            below = [Path(e.path) for e in entries if e.name.startswith("checkpoint-")]
+        candidates = [folder / NAME, *(one / NAME for one in below)]
     except (NotADirectoryError, FileNotFoundError):
         pass
     except OSError as error:

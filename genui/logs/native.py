@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.logs.base import CHUNK
+from genui.logs.base import CHUNK, NO_EXTRAS
 from genui.logs.records import Record, decode_lines, number
 from genui.logs.series_store import MOST_SERIES, merge_spans
 from genui.logs.text import LineReader, Shapes, columns
@@ -45,6 +45,7 @@ class MetricsTail:
         self.path = path
         self.config: Mapping[str, Any] = {}
         self.ended = ""
+        self.extras = NO_EXTRAS
         self._past = _Part(path)
         self._newest: _Part | None = None
         self._joined: Mapping[str, Series] | None = None

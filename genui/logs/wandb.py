@@ -1,21 +1,39 @@
-"""W&B's run-*.wandb: LevelDB's log format around protobuf records, and their reader."""
+"""W&B's run-*.wandb: LevelDB's log format around protobuf records, and their reader.
 
+No numpy at the top: a list of runs reads their names.
+"""
+
+import math
+import os
 import re
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
-import numpy as np
 
 from genui.base.errors import GenuiError
 from genui.base.files import show
-from genui.logs import tensorboard
-from genui.logs.base import CHUNK, PIECE, GrowingFile, Reader
-from genui.logs.tensorboard import BYTES, VARINT, WireError
-from genui.logs.text import numbers_of
+from genui.logs import protobuf
+from genui.logs.base import (
+    CHUNK,
+    PIECE,
+    About,
+    Extras,
+    Format,
+    GrowingFile,
+    Log,
+    Media,
+    MediaKind,
+    Reader,
+)
+from genui.logs.protobuf import BYTES, VARINT, WireError
+from genui.runs.listing import RunSummary
 
 _BLOCK_HEADER = 7  # bytes: uint32 checksum of kind and data, uint16 length, uint8 kind
 _BLOCK = 32 * 1024
@@ -98,16 +116,18 @@ class LogBlocks:
 MAGIC = b":W&B"
 
 _FILE_HEADER = 7  # bytes of the file: magic, two bytes, version
-_CONSOLE = 1000  # pieces of output in memory
 
-_CONFIG, _OUTPUT, _RUN, _EXIT = 5, 13, 17, 18  # fields of Record
+# Fields of Record.
+_HISTORY, _SUMMARY = 2, 3
+_CONFIG, _STATS, _METRIC, _OUTPUT, _RUN, _EXIT, _ENVIRONMENT = 5, 7, 12, 13, 17, 18, 26
 _NUMBER_KEY, _HISTORY_KEY, _SUMMARY_KEY = 0x08, 0x12, 0x1A  # the first byte of such a field
 _STEP_KEY = 0x12  # of HistoryRecord.step
-_KEY, _NESTED, _JSON = 1, 2, 16  # fields of HistoryItem and ConfigItem
+_KEY, _NESTED, _JSON = 1, 2, 16  # fields of HistoryItem, SummaryItem and ConfigItem
 
 # Keys as in the file; the second is that of older versions.
 _STEP, _OLD_STEP = b"\x12\x05_step", b"\n\x05_step"
 _TIMESTAMPS = (b"\x12\x0a_timestamp", b"\n\x0a_timestamp")
+_TYPE = b"\x12\x05_type"  # the end of a key: of an image, a table, a histogram, …
 
 # An item of one short key and a number: the key with the first bytes of its field, and the number.
 # Its matches cover a row exactly if the row has only such items.
@@ -115,31 +135,57 @@ _PLAIN_ITEM = re.compile(rb"\n.([\n\x12].[^\x82]{1,127}?)\x82\x01.([-+.0-9A-Za-z
 _ITEM_FRAME = 5  # bytes of an item besides these two
 _SHORT = 12  # bytes; a HistoryStep is shorter
 
+_LONGEST_CONSOLE = 4 * 1024 * 1024  # characters of the newest lines in memory
+_LONGEST_CONSOLE_LINE = 16 * 1024
+_MOST_MEDIA = 20_000
+_MOST_RESULTS = 2000  # of the summary
+
 Row = dict[bytes, bytes]
 """One row of the history: keys as in the file, values as JSON."""
 
 
 class WandbTail(Reader):
-    """The history in a .wandb file; also its config, its exit and its output."""
+    """The history in a .wandb file, and what else W&B keeps of a run."""
 
     def __init__(self, path: Path) -> None:
         self._file = GrowingFile(path)
         super().__init__(path)
 
     def _forget(self) -> None:
+        from genui.logs.series_store import SeriesStore  # brings numpy
+
         super()._forget()
-        self._output: deque[str] = deque(maxlen=_CONSOLE)
         self._blocks = LogBlocks()
         self._rows: list[Row] = []  # of the history, not yet added to the series
+        self._about = About()
+        self._console = _Console()
+        self._system = SeriesStore()
+        self._stats: list[tuple[float, str, float]] = []  # not yet added: time, name, value
+        self._started = math.nan  # the time of the first stats
+        self._axes: dict[str, str] = {}  # names, or beginnings that end with a star
+        self._aggregates = False  # whether a summary has more than last values
+        self._newest_summary = b""  # of a row of the history
+        self._summary: dict[str, Any] = {}  # that a script has set
+        self._media: dict[int, list[Media]] = {}
+        self._media_count = 0
+        self._media_names: set[str] = set()
 
     @property
     def bad_lines(self) -> int:
         return self._damaged + self._blocks.damaged
 
     @property
-    def console(self) -> tuple[str, ...]:
-        """The newest lines that the run printed."""
-        return tuple("".join(self._output).splitlines())
+    def extras(self) -> Extras:
+        return Extras(
+            replace(self._about, summary=self._results()),
+            self._system.series,
+            self._console.lines(),
+            self._known_axes(),
+            {
+                step: tuple(sorted(self._media[step], key=lambda media: media.name))
+                for step in sorted(self._media)
+            },
+        )
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
         changed = False
@@ -174,10 +220,13 @@ class WandbTail(Reader):
                 at += 2
                 while data[at - 1] >= 0x80:
                     at += 1
-            if data[at] == _SUMMARY_KEY:
-                return  # as are two of three records
+            if data[at] == _SUMMARY_KEY:  # as are two of three records
+                if data.find(b"_timestamp", at, end) < 0 or self._aggregates:
+                    length, at = protobuf.varint(data, at + 1)
+                    self._summarize(data[at : min(end, at + length)])
+                return
             if data[at] == _HISTORY_KEY:
-                length, at = tensorboard.varint(data, at + 1)
+                length, at = protobuf.varint(data, at + 1)
                 self._history(data[at : min(end, at + length)])
             else:
                 self._other(data, at, end)
@@ -193,30 +242,75 @@ class WandbTail(Reader):
         plain = not rest or (rest[0] == _STEP_KEY and rest[1] == len(rest) - 2 < _SHORT)
         if not plain or len(row) != len(pairs):
             row = _row(data)
+            if b"_type" in data:
+                self._take_media(row)
         elif _STEP not in row:
             row[_STEP] = row.get(_OLD_STEP) or _step_of(rest)
         self._rows.append(row)
 
+    def _summarize(self, data: bytes) -> None:
+        """A SummaryRecord. Most only repeat a row of the history, or have the run's time."""
+        if b"_timestamp" in data:
+            self._newest_summary = data
+        elif b"_wandb" not in data:
+            self._summary.update(_summary_items(data))
+
+    def _take_media(self, row: Row) -> None:
+        """Moves the images, tables and the like of a row, which is changed, to the samples."""
+        objects: dict[str, dict[str, Any]] = {}
+        for key in [key for key in row if key.endswith(_TYPE)]:
+            prefix = key[: -len(_TYPE)]
+            fields = {k: row.pop(k) for k in [k for k in row if k.startswith(prefix)]}
+            objects[_name(prefix)] = {_name(k[len(prefix) :]): v for k, v in fields.items()}
+        for key, text in row.items():  # of older versions
+            if text.startswith(b"{") and b'"_type"' in text:
+                with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
+                    value = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+                    objects[_name(key)] = {k: bytes(v) for k, v in value.items()}
+        try:
+            step = int(float(row.get(_STEP, b"0")))
+        except (ValueError, OverflowError):
+            return
+        for name, fields in objects.items():
+            self._media_names.add(name)
+            for media in _media_of(name, step, fields, self.path.parent / "files"):
+                if step >= 0 and self._media_count < _MOST_MEDIA:
+                    self._media.setdefault(step, []).append(media)
+                    self._media_count += 1
+
     def _other(self, data: bytes, start: int, end: int) -> None:
         """Any record but history and summary."""
-        for number, kind, value, stop in tensorboard.fields(data, start, end):
+        for number, kind, value, stop in protobuf.fields(data, start, end):
             if kind != BYTES:
                 continue
             if number == _CONFIG:
                 self._configure(data, value, stop)
             elif number == _RUN:
-                for at in tensorboard.messages(data, value, stop, 4):
+                for at in protobuf.messages(data, value, stop, 4):
                     self._configure(data, *at)
+                about = _about_run(data, value, stop)
+                environment = {**self._about.environment, **about.environment}
+                self._about = replace(about, environment=environment)
+            elif number == _HISTORY:
+                self._history(data[value:stop])
+            elif number == _SUMMARY:
+                self._summarize(data[value:stop])
+            elif number == _ENVIRONMENT:
+                environment = {**self._about.environment, **_environment(data, value, stop)}
+                self._about = replace(self._about, environment=environment)
             elif number == _EXIT:
                 self.ended = "failed" if _first_varint(data, value, stop) else "finished"
             elif number == _OUTPUT:
-                for at in tensorboard.messages(data, value, stop, 3):
-                    self._output.append(tensorboard.text(data, *at))
+                self._console.add(data, value, stop)
+            elif number == _STATS:
+                self._measure(data, value, stop)
+            elif number == _METRIC:
+                self._define(data, value, stop)
 
     def _configure(self, data: bytes, start: int, end: int) -> None:
         """Applies the updates of a ConfigRecord."""
         config = dict(self.config)
-        for update in tensorboard.messages(data, start, end, 1):
+        for update in protobuf.messages(data, start, end, 1):
             key, text = _item(data, *update)
             name = _name(key)
             if not name.startswith("_"):
@@ -226,8 +320,65 @@ class WandbTail(Reader):
                     self._damaged += 1
         self.config = config
 
+    def _define(self, data: bytes, start: int, end: int) -> None:
+        """Applies a MetricRecord: `wandb.define_metric`."""
+        texts = _texts(data, start, end)
+        name = next((texts[number][-1] for number in (1, 2) if number in texts), "")
+        if name and 4 in texts:
+            self._axes[name] = texts[4][-1]
+        self._aggregates = self._aggregates or 7 in texts
+
+    def _known_axes(self) -> Mapping[str, str]:
+        """The x axis of each metric that has one."""
+        if not self._axes:
+            return {}
+        series = self._collected.series
+        globs = [(key[:-1], x) for key, x in self._axes.items() if key.endswith("*")]
+        axes: dict[str, str] = {}
+        for name in series:
+            by_glob = (x for prefix, x in globs if name.startswith(prefix))
+            x = self._axes.get(name) or next(by_glob, "")
+            if x in series and x != name:
+                axes[name] = x
+        return axes
+
+    def _results(self) -> dict[str, Any]:
+        """What the summary has beside the last values of metrics."""
+        results = dict(self._summary)
+        with suppress(WireError, IndexError):
+            for name, value in _summary_items(self._newest_summary).items():
+                if isinstance(value, dict):  # {"max": 0.9}, as define_metric asks for
+                    results[name] = value
+        series = self._collected.series
+        for name in list(results):
+            is_media = any(
+                name == media or name.startswith(f"{media}/") for media in self._media_names
+            )
+            if is_media or (name in series and results[name] == series[name].values[-1]):
+                del results[name]
+        return dict(list(results.items())[:_MOST_RESULTS])
+
+    def _measure(self, data: bytes, start: int, end: int) -> None:
+        """A StatsRecord: the load of the machine."""
+        for at in protobuf.messages(data, start, end, 2):
+            when = _timestamp(data, *at)
+            break
+        else:
+            return
+        for item in protobuf.messages(data, start, end, 3):
+            key, text = _item(data, *item)
+            name, factor = _measurement(_name(key))
+            with suppress(ValueError):
+                self._stats.append((when, name, float(text) * factor))
+
     def _add(self) -> None:
         """Adds the rows to the series."""
+        import numpy as np
+
+        from genui.logs.text import numbers_of  # imports numpy, which a list of logs does without
+
+        if self._stats:
+            self._add_stats()
         rows, self._rows = self._rows, []
         steps, good = numbers_of([row.get(_STEP) for row in rows])
         good = good & (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
@@ -247,6 +398,61 @@ class WandbTail(Reader):
             for values, there in [numbers_of(_cells(rows, spellings))]
         )
 
+    def _add_stats(self) -> None:
+        import numpy as np
+
+        stats, self._stats = self._stats, []
+        if math.isnan(self._started):
+            self._started = stats[0][0]
+        by_name: dict[str, list[tuple[float, float]]] = {}
+        for when, name, number in stats:
+            if 0 <= when - self._started < 1e9:
+                by_name.setdefault(name, []).append((when, number))
+        for name, points in by_name.items():
+            times, values = np.array(points).T
+            steps = np.round(10 * (times - self._started)).astype(np.int64)
+            self._system.add([(name, steps, values, times)])
+
+
+class _Console:
+    """The newest lines that a run printed, put together from the pieces that it wrote."""
+
+    def __init__(self) -> None:
+        self._lines: deque[tuple[float, str]] = deque()
+        self._size = 0
+        self._open: dict[int, tuple[float, str]] = {}  # lines without an end, by stream
+
+    def add(self, data: bytes, start: int, end: int) -> None:
+        """Adds an OutputRawRecord. Raises WireError."""
+        stream, when, text = 0, math.nan, ""
+        for number, kind, value, stop in protobuf.fields(data, start, end):
+            if number == 1 and kind == VARINT:
+                stream = value
+            elif number == 2 and kind == BYTES:
+                when = _timestamp(data, value, stop)
+            elif number == 3 and kind == BYTES:
+                text = protobuf.text(data, value, stop)
+        began, before = self._open.pop(stream, (when, ""))
+        *whole, rest = (before + text).split("\n")
+        for line in whole:
+            line = _last_state(line)
+            self._lines.append((began, line))
+            self._size += len(line) + 1
+            began = when
+        if rest:
+            self._open[stream] = (began, _last_state(rest))
+        while self._size > _LONGEST_CONSOLE:
+            self._size -= len(self._lines.popleft()[1]) + 1
+
+    def lines(self) -> tuple[tuple[float, str], ...]:
+        return (*self._lines, *self._open.values())
+
+
+def _last_state(line: str) -> str:
+    """What is left of a line that carriage returns overwrite, as progress bars do."""
+    ended = line.rstrip("\r")
+    return ended.rpartition("\r")[2][:_LONGEST_CONSOLE_LINE] + line[len(ended) :]
+
 
 def _cells(rows: list[Row], keys: Sequence[bytes]) -> list[bytes | None]:
     """The value of each row for the keys, which are spellings of one name."""
@@ -260,7 +466,7 @@ def _row(data: bytes) -> Row:
     """The items of a HistoryRecord. Raises WireError."""
     row: Row = {}
     step = b"0"
-    for number, kind, value, stop in tensorboard.fields(data, 0, len(data)):
+    for number, kind, value, stop in protobuf.fields(data, 0, len(data)):
         if number == 1 and kind == BYTES:
             key, text = _item(data, value, stop)
             row[key] = text
@@ -277,14 +483,29 @@ def _step_of(field: bytes) -> bytes:
 
 def _first_varint(data: bytes, start: int, end: int) -> int:
     """Field 1 of a message; 0 if it is left out."""
-    values = [v for n, k, v, _ in tensorboard.fields(data, start, end) if (n, k) == (1, VARINT)]
+    values = [v for n, k, v, _ in protobuf.fields(data, start, end) if (n, k) == (1, VARINT)]
     return values[-1] if values else 0
+
+
+def _texts(data: bytes, start: int, end: int) -> dict[int, list[str]]:
+    """The fields of bytes of a message as texts, by number. Raises WireError."""
+    texts: dict[int, list[str]] = {}
+    for number, kind, value, stop in protobuf.fields(data, start, end):
+        if kind == BYTES:
+            texts.setdefault(number, []).append(protobuf.text(data, value, stop))
+    return texts
+
+
+def _timestamp(data: bytes, start: int, end: int) -> float:
+    """A google.protobuf.Timestamp in seconds. Raises WireError."""
+    numbers = {n: v for n, k, v, _ in protobuf.fields(data, start, end) if k == VARINT}
+    return float(protobuf.signed(numbers.get(1, 0))) + numbers.get(2, 0) / 1e9
 
 
 def _item(data: bytes, start: int, end: int) -> tuple[bytes, bytes]:
     """The key of a HistoryItem or ConfigItem as in the file, and its value as JSON."""
     key = text = b""
-    for number, kind, value, stop in tensorboard.fields(data, start, end):
+    for number, kind, value, stop in protobuf.fields(data, start, end):
         if kind == BYTES and number in (_KEY, _NESTED):
             key += data[start:stop]
         elif kind == BYTES and number == _JSON:
@@ -297,9 +518,223 @@ def _name(key: bytes) -> str:
     """The name of a metric; nested ones with slashes."""
     try:
         return "/".join(
-            tensorboard.text(key, value, stop)
-            for _, kind, value, stop in tensorboard.fields(key, 0, len(key))
+            protobuf.text(key, value, stop)
+            for _, kind, value, stop in protobuf.fields(key, 0, len(key))
             if kind == BYTES
         )
     except WireError:
         return "_"
+
+
+def _summary_items(data: bytes) -> dict[str, Any]:
+    """The values in a SummaryRecord by name, without W&B's own. Raises WireError."""
+    items: dict[str, Any] = {}
+    for update in protobuf.messages(data, 0, len(data), 1):
+        key, text = _item(data, *update)
+        name = _name(key)
+        if not name.startswith("_"):
+            with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
+                items[name] = msgspec.json.decode(text)
+    return items
+
+
+# --- The machine's load, in the names of genui's own runs ---------------------------------------
+
+_MIB, _GIB = 2**20 / 1e9, 2**30 / 1e9  # in GB
+_MEASUREMENTS = {
+    "cpu": ("cpu %", 1.0),
+    "memory_percent": ("machine memory %", 1.0),
+    "proc.memory.rssMB": ("memory GB", _MIB),
+    "proc.memory.percent": ("memory %", 1.0),
+    "proc.memory.availableMB": ("memory available GB", _MIB),
+    "proc.cpu.threads": ("cpu threads", 1.0),
+    "network.sent": ("network sent MB", 1e-6),
+    "network.recv": ("network received MB", 1e-6),
+    "network.tcpRetransmits": ("network retransmits", 1.0),
+}
+_GPU_MEASUREMENTS = {
+    "gpu": ("%", 1.0),
+    "memory": ("memory activity %", 1.0),
+    "memoryAllocatedBytes": ("memory GB", 1e-9),
+    "memoryAllocated": ("memory %", 1.0),
+    "powerWatts": ("power W", 1.0),
+    "powerPercent": ("power %", 1.0),
+    "temp": ("°C", 1.0),
+    "smClock": ("clock MHz", 1.0),
+    "memoryClock": ("memory clock MHz", 1.0),
+}
+_OF_GPU = re.compile(r"gpu\.(\d+)\.(\w+)")
+_OF_CORE = re.compile(r"cpu\.(\d+)\.cpu_percent")
+_OF_DISK = re.compile(r"disk\.(.+)\.(in|out|usagePercent|usageGB)")
+_DISK = {
+    "in": ("read MB", 1.0),
+    "out": ("write MB", 1.0),
+    "usagePercent": ("%", 1.0),
+    "usageGB": ("GB", _GIB),
+}
+
+
+def _measurement(key: str) -> tuple[str, float]:
+    """The name and unit of a measurement, as "gpu0 power W", and the factor to that unit."""
+    if key in _MEASUREMENTS:
+        return _MEASUREMENTS[key]
+    if (gpu := _OF_GPU.fullmatch(key)) and gpu[2] in _GPU_MEASUREMENTS:
+        name, factor = _GPU_MEASUREMENTS[gpu[2]]
+        return f"gpu{gpu[1]} {name}", factor
+    if core := _OF_CORE.fullmatch(key):
+        return f"core{core[1]} %", 1.0
+    if disk := _OF_DISK.fullmatch(key):
+        name, factor = _DISK[disk[2]]
+        return f"disk {disk[1]} {name}", factor
+    return key, 1.0
+
+
+# --- Who and where a run is ----------------------------------------------------------------------
+
+
+def _about_run(data: bytes, start: int, end: int) -> About:
+    """The names in a RunRecord. Raises WireError."""
+    texts = _texts(data, start, end)
+
+    def last(number: int) -> str:
+        return texts.get(number, [""])[-1]
+
+    started = 0.0
+    for at in protobuf.messages(data, start, end, 17):
+        started = _timestamp(data, *at)
+    where = {"group": last(6), "job type": last(7), "sweep": last(12), "host": last(13)}
+    return About(
+        name=last(8),
+        id=last(1),
+        project=last(3),
+        tags=tuple(texts.get(10, ())),
+        note=last(9),
+        created=started,
+        environment={name: text for name, text in where.items() if text},
+    )
+
+
+def _environment(data: bytes, start: int, end: int) -> dict[str, Any]:
+    """An EnvironmentRecord, without the user's name and address. Raises WireError."""
+    texts: dict[str, Any] = {}
+    names = {1: "os", 2: "python", 4: "docker", 6: "program", 12: "host", 14: "executable",
+             18: "gpu", 25: "cuda"}  # fmt: skip
+    numbers = {16: "cpu cores", 17: "logical cpu cores", 19: "gpus"}
+    for number, kind, value, stop in protobuf.fields(data, start, end):
+        if kind == BYTES and number in names:
+            texts[names[number]] = protobuf.text(data, value, stop)
+        elif kind == VARINT and number in numbers:
+            texts[numbers[number]] = value
+        elif kind == BYTES and number == 5:
+            texts.setdefault("arguments", []).append(protobuf.text(data, value, stop))
+        elif kind == BYTES and number == 9:
+            git = _texts(data, value, stop)
+            for field, name in ((1, "git remote"), (2, "git commit")):
+                if field in git:
+                    texts[name] = git[field][-1]
+        elif kind == BYTES and number == 21:
+            texts["memory GB"] = round(_first_varint(data, value, stop) / 1e9, 1)
+        elif kind == BYTES and number == 22:
+            texts["cpu"] = _texts(data, value, stop).get(3, [""])[-1]
+        elif kind == BYTES and number == 24:
+            gpu = _texts(data, value, stop).get(1)
+            texts.setdefault("gpu names", []).extend(gpu or ())
+    return texts
+
+
+_HEAD = 64 * 1024  # bytes read for the names
+
+
+def read_about(path: Path) -> About:
+    """The names of a run, from the beginning of its log; empty if they are not written yet, or
+    the log cannot be read."""
+    with suppress(OSError, WireError, IndexError):
+        for data, start, end in _records_at(path, 0, _HEAD):
+            for at in protobuf.messages(data, start, end, _RUN):
+                return _about_run(data, *at)
+    return About()
+
+
+def read_end(path: Path) -> str:
+    """ "finished" or "failed" if the log ends with the exit of its run, else empty."""
+    ended = ""
+    with suppress(OSError, WireError, IndexError):
+        last = max(0, path.stat().st_size - 1) // _BLOCK * _BLOCK
+        for data, start, end in _records_at(path, last, _BLOCK):
+            if data[start] != _NUMBER_KEY or end - start > _SHORT * 4:
+                continue
+            for at in protobuf.messages(data, start, end, _EXIT):
+                ended = "failed" if _first_varint(data, *at) else "finished"
+    return ended
+
+
+def _records_at(path: Path, offset: int, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """The records in a part of the file that begins with a block. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        data = os.pread(fd, size, offset)
+    finally:
+        os.close(fd)
+    if offset or data.startswith(MAGIC):
+        yield from LogBlocks().records(data, 0 if offset else _FILE_HEADER, offset)
+
+
+@dataclass(frozen=True)
+class Wandb(Format):
+    """Runs of W&B: a file each, named in it."""
+
+    def logs(self, path: Path, root: Path) -> list[Log]:
+        (log,) = super().logs(path, root)
+        about = read_about(path)
+        return [
+            replace(
+                log, name=about.name or log.name, project=about.project, key=about.id,
+                tags=about.tags, note=about.note, created=about.created,
+                host=str(about.environment.get("host", "")),
+            )
+        ]  # fmt: skip
+
+    def summarise(self, path: Path, ended: str = "") -> RunSummary:
+        return super().summarise(path, ended or read_end(path))
+
+
+# --- Images, tables, sounds and files of a row ---------------------------------------------------
+
+_KINDS: Mapping[str, MediaKind] = {
+    "image-file": "image", "images/separated": "image", "table-file": "table",
+    "audio-file": "audio", "audio": "audio", "html-file": "text",
+}  # fmt: skip
+
+
+def _media_of(name: str, step: int, fields: Mapping[str, bytes], folder: Path) -> list[Media]:
+    """The files of an object in a row, whose fields are JSON; none of a kind without files."""
+    values: dict[str, Any] = {}
+    for field, text in fields.items():
+        with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
+            values[field] = msgspec.json.decode(text)
+    type_name = str(values.get("_type", ""))
+    kind = _KINDS.get(type_name, "file")
+    paths: list[Any]
+    captions: list[Any]
+    if "filenames" in values:
+        paths, captions = _list(values["filenames"]), _list(values.get("captions"))
+    elif isinstance(values.get("audio"), list):
+        sounds = [one for one in values["audio"] if isinstance(one, dict)]
+        paths = [one.get("path") for one in sounds]
+        captions = [one.get("caption") for one in sounds]
+    else:
+        paths, captions = [values.get("path")], [values.get("caption")]
+    captions += [None] * (len(paths) - len(captions))
+    media: list[Media] = []
+    for path, caption in zip(paths, captions, strict=False):
+        # The log may come from someone else: nothing outside its folder is read.
+        if isinstance(path, str) and path and not path.startswith("/"):
+            parts = Path(path).parts
+            if ".." not in parts and "\0" not in path:
+                text = caption if isinstance(caption, str) else ""
+                media.append(Media(step, name, kind, folder.joinpath(*parts), caption=text))
+    return media
+
+
+def _list(value: object) -> list[Any]:
+    return list(value) if isinstance(value, list) else []

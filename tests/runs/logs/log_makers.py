@@ -163,10 +163,10 @@ def event(step: int, scalars: Iterable[tuple[str, float]], time: float = 1.0) ->
 def event_body(step: int, scalars: Iterable[tuple[str, float]], time: float = 1.0) -> bytes:
     """What is in such a record."""
     values = b"".join(
-        _field(1, _field(1, tag.encode()) + b"\x15" + struct.pack("<f", value))
+        field(1, field(1, tag.encode()) + b"\x15" + struct.pack("<f", value))
         for tag, value in scalars
     )
-    return b"\x09" + struct.pack("<d", time) + b"\x10" + varint(step) + _field(5, values)
+    return b"\x09" + struct.pack("<d", time) + b"\x10" + varint(step) + field(5, values)
 
 
 def wandb_log(*records: bytes) -> bytes:
@@ -189,15 +189,15 @@ def wandb_log(*records: bytes) -> bytes:
 def wandb_row(items: Iterable[tuple[str, str]], step: int | None = None, key: int = 2) -> bytes:
     """A record with a row of the history: names and JSON, under the key's field number."""
     row = b"".join(
-        _field(1, _field(key, name.encode()) + _field(16, text.encode())) for name, text in items
+        field(1, field(key, name.encode()) + field(16, text.encode())) for name, text in items
     )
     if step is not None:
-        row += _field(2, b"\x08" + varint(step))
-    return b"\x08\x07" + _field(2, row)
+        row += field(2, b"\x08" + varint(step))
+    return b"\x08\x07" + field(2, row)
 
 
 def wandb_exit(code: int) -> bytes:
-    return b"\x08\x07" + _field(18, b"\x08" + varint(code))
+    return b"\x08\x07" + field(18, b"\x08" + varint(code))
 
 
 def varint(value: int) -> bytes:
@@ -209,7 +209,7 @@ def varint(value: int) -> bytes:
     return bytes([*parts, value])
 
 
-def _field(number: int, data: bytes) -> bytes:
+def field(number: int, data: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 

@@ -16,6 +16,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,46 @@ def wandb() -> None:
         run.finish()
         (log,) = Path(scratch).glob("wandb/offline-run-*/run-*.wandb")
         shutil.copy(log, HERE / "run-fixture.wandb")
+
+
+def wandb_whole() -> None:
+    """A run with all that W&B keeps beside numbers, in fixtures/wandb."""
+    os.environ.update(WANDB_MODE="offline", WANDB_SILENT="true", WANDB_CONSOLE="wrap")
+    import numpy as np
+    import wandb as tool  # type: ignore[import-not-found]
+
+    folder = HERE / "wandb"
+    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = tool.Settings(x_save_requirements=False, x_stats_sampling_interval=0.2)
+        run = tool.init(
+            project="owls", name="first flight", tags=["night", "two words"], notes="a note\nmore",
+            group="field", dir=scratch, config={"lr": 3e-4}, settings=settings,
+        )  # fmt: skip
+        run.define_metric("frame")
+        run.define_metric("test/*", step_metric="frame")
+        run.define_metric("acc", summary="max")
+        for step in range(6):
+            row: dict[str, Any] = {"loss": loss(step), "acc": step % 4}
+            if step % 2 == 0:
+                row.update({"frame": 100 * step, "test/f1": step / 10})
+            if step in (0, 4):
+                shade = np.full((4, 6, 3), 40 * step, np.uint8)
+                row["pair"] = [tool.Image(shade + n, caption=f"owl {n}") for n in range(2)]
+                row["one"] = tool.Image(shade)
+                row["said"] = tool.Table(columns=["in", "out"], data=[["hoo", f"at {step}"]])
+                row["weights"] = tool.Histogram(np_histogram=([1, 4, 2], [-1.0, 0.0, 1.0, 2.0]))
+                row["call"] = tool.Audio(np.zeros(80, "f4"), sample_rate=8000, caption="a call")
+            run.log(row)
+            print("step", step)
+            time.sleep(0.1)
+        sys.stderr.write("bar 10%\rbar 20%\n")
+        run.summary["best"] = {"loss": 0.5}
+        run.finish()
+        (log,) = Path(scratch).glob("wandb/offline-run-*/run-*.wandb")
+        tool.teardown()  # the file is written then
+        shutil.copytree(log.parent / "files" / "media", folder / "files" / "media")
+        shutil.copy(log, folder / "run-whole.wandb")
 
 
 def trackio() -> None:
@@ -138,7 +179,10 @@ def mlflow() -> None:
         shutil.copytree(f"{scratch}/mlruns", folder, ignore=shutil.ignore_patterns(".trash", "0"))
 
 
-WRITERS = {w.__name__: w for w in (tensorboard, wandb, trackio, lightning, trainer_state, mlflow)}
+WRITERS = {
+    writer.__name__: writer
+    for writer in (tensorboard, wandb, wandb_whole, trackio, lightning, trainer_state, mlflow)
+}
 
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)

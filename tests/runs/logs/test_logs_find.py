@@ -1,5 +1,6 @@
 """What there is to watch below a path, told without reading it."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -19,12 +20,14 @@ from log_makers import (
 )
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.cli.main import main
 from genui.logs import find, open_tail
 from genui.logs.find import find_logs, summarise_log
 from genui.logs.formats import FORMATS
 from genui.recipes import find_recipe
 from genui.runs.layout import create_run
 
+Capture = pytest.CaptureFixture[str]
 FOLDERS = ("genui", "mlflow")
 """Formats whose log is a folder of its own."""
 
@@ -281,6 +284,36 @@ def test_links_in_circles_end_and_nothing_is_listed_twice(many: Path):
     assert "wandb/offline-run-1-x" in names
 
 
+def test_a_folder_may_be_a_log_and_have_logs_below_it(many: Path, capsys: Capture):
+    for name in ("tb", "hf"):
+        shutil.copytree(many / "tb" / "pair_a", many / "hf" / name)
+    (tensorboard,) = [one for one in find_logs(many / "tb") if one.run.path == many / "tb"]
+    assert main(["inspect", str(many / "tb"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["path"] == str(tensorboard.run.path)
+    assert main(["inspect", str(many / "hf"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["format"] == "trainer-state"
+    assert main(["inspect", str(many), "--json"]) == 2
+    told = capsys.readouterr().err
+    assert "holds 13 logs" in told
+    assert f"genui watch {many}` lists them" in told
+
+
+@pytest.mark.parametrize("checkpoints", [False, True])
+def test_two_logs_in_one_folder_are_both_found(checkpoints: bool, tmp_path: Path):
+    shutil.copytree(FIXTURES / "tensorboard" / "pair_a", tmp_path / "out")
+    state = tmp_path / "out" / ("checkpoint-10" if checkpoints else "") / "trainer_state.json"
+    state.parent.mkdir(exist_ok=True)
+    state.write_bytes(whole_log("trainer-state"))
+    found = {one.format: one for one in find_logs(tmp_path)}
+    assert found.keys() == {"tensorboard", "trainer-state"}
+    assert len({one.run.path for one in found.values()}) == 2
+    for one in found.values():
+        tail = open_tail(one)
+        read_all(tail)
+        assert seen(tail)
+        assert summarise_log(one.run.path, one.format).fault == ""
+
+
 def test_a_walk_that_is_cut_short_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     deep = tmp_path.joinpath(*"abcdefghijkl")
     deep.mkdir(parents=True)
@@ -359,4 +392,4 @@ def test_formats_of_a_plug_in_are_found_and_read(tmp_path: Path, monkeypatch: py
         tail = open_tail(one)
         read_all(tail)
         assert len(seen(tail)["train/loss"]) == 30
-        assert summarise_log(one.run.path, one.format).state == "writing"
+        assert summarise_log(one.run.path, one.format).fault == ""

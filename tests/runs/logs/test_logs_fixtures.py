@@ -82,7 +82,7 @@ def test_wandb_history_config_console_and_exit():
     assert not any(name.startswith("_") or name == "word" for name in tail.series)
     assert np.all(tail.series["loss"].times > 1.7e9)
     assert tail.config == {"lr": 3e-4, "model": {"dim": 64}}
-    assert tail.console == ("hello console",)
+    assert [line for _, line in tail.extras.console] == ["hello console"]
     assert (tail.bad_lines, tail.progress, tail.ended) == (0, 1.0, "finished")
 
 

@@ -1,0 +1,83 @@
+"""The part of protobuf's wire format that TensorBoard and W&B logs use, without numpy.
+
+A message is a sequence of fields: a varint of number and wire type, then a varint (type 0), eight
+bytes (1), a length and that many bytes (2), or four bytes (5).
+Source: protobuf.dev/programming-guides/encoding.
+"""
+
+import struct
+from collections.abc import Iterator
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+_LONGEST_VARINT = 10
+_LARGEST_VARINT = 2**64 - 1
+_DOUBLE = struct.Struct("<d")
+_FLOAT = struct.Struct("<f")
+
+
+class WireError(ValueError):
+    """The bytes are not a protobuf message."""
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """(value, end); only the low 64 bits count, as in protobuf. Raises WireError."""
+    value = shift = 0
+    for position in range(at, min(at + _LONGEST_VARINT, len(data))):
+        byte = data[position]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & _LARGEST_VARINT, position + 1
+        shift += 7
+    raise WireError("a number without an end")
+
+
+def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """The fields of the message in data[start:end]: (number, wire type, value, end).
+
+    The value of a varint is the number; of the other types it is the start of the contents. Raises
+    WireError.
+    """
+    at = start
+    while at < end:
+        key, at = varint(data, at)
+        kind = key & 7
+        if kind == VARINT:
+            value, stop = varint(data, at)
+        elif kind == BYTES:
+            length, value = varint(data, at)
+            stop = value + length
+        elif kind == FIXED64:
+            value, stop = at, at + 8
+        elif kind == FIXED32:
+            value, stop = at, at + 4
+        else:
+            raise WireError(f"wire type {kind}")
+        if stop > end:
+            raise WireError("a field reaches beyond its message")
+        yield key >> 3, kind, value, stop
+        at = stop
+
+
+def messages(data: bytes, start: int, end: int, number: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of the fields of bytes with that number. Raises WireError."""
+    for field_number, kind, value, stop in fields(data, start, end):
+        if field_number == number and kind == BYTES:
+            yield value, stop
+
+
+def double(data: bytes, at: int) -> float:
+    return _DOUBLE.unpack_from(data, at)[0]
+
+
+def float32(data: bytes, at: int) -> float:
+    return _FLOAT.unpack_from(data, at)[0]
+
+
+def text(data: bytes, start: int, end: int) -> str:
+    return data[start:end].decode(errors="replace")
+
+
+def signed(value: int) -> int:
+    """A varint as int64."""
+    return value - 2**64 if value >= 2**63 else value
