@@ -57,7 +57,7 @@ def listing() -> None:
                 count(model.step),
                 model.source,
                 model.dataset,
-                model.summary,
+                ": ".join(filter(None, (model.quality, model.summary))),
             )
         )
     heads = ("MEDIUM", "FAMILY", "MODEL", "PARAMETERS", "STEP", "FROM", "DATA", "QUALITY")

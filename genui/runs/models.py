@@ -7,7 +7,9 @@ The format is 8 bytes of little-endian length, that many bytes of JSON, and the 
 import hashlib
 import math
 import os
+import re
 import shutil
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,7 @@ from msgspec import Meta, Struct
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_write, open_regular, read_small, sanitize, show
-from genui.protocol.registry import FAMILIES, MEDIA
+from genui.protocol.registry import FAMILIES, KINDS, MEDIA
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
@@ -196,6 +198,45 @@ class ModelInfo:
     guided: bool = False  # whether it has a weaker copy of itself for autoguidance
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
 
+    @property
+    def quality(self) -> str:
+        """The quality in a word, by `rate_quality`; "" without a measured figure that it rates."""
+        return rate_quality(self.summary) if _measurements(self.card) else ""
+
+
+QUALITIES = ("good", "fair", "weak")
+"""Words for the quality of a model, the best first."""
+
+
+def rate_quality(measured: str) -> str:
+    """Return the word of QUALITIES for a measured figure; "" for a figure that has no scale.
+
+    - A share of samples that are right, relative to that of real data if it is stated: good from
+      90 %, fair from 70 %.
+    - Held-out text: good up to 1.5 bits a character, fair up to 2.2. A recurrent network reaches
+      about 1.4 on text8; a small Transformer 2.1 on Shakespeare.
+    - Held-out music: good up to 0.4 nats a token, fair up to 0.5. Transformers reach 0.34 to 0.42
+      on chorales (Huang et al. 2018).
+    """
+    number = re.match(r"([\d.]+) ?(%|bits/char|nats/char|nats a token)", measured)
+    if number is None:
+        return ""
+    value = float(number[1])
+    match number[2]:
+        case "%":
+            real = re.search(r"right of ([\d.]+)% of real", measured)
+            share = value / float(real[1]) if real else value / 100
+            return _word_for(-share, -0.9, -0.7)
+        case "nats a token":
+            return _word_for(value, 0.4, 0.5)
+        case unit:
+            return _word_for(value / (math.log(2) if unit == "nats/char" else 1), 1.5, 2.2)
+
+
+def _word_for(value: float, good: float, fair: float) -> str:
+    """Return the word for a value of which less is better."""
+    return QUALITIES[(value > good) + (value > fair)]
+
 
 FIRST = ("icons", "shakespeare")
 """Shipped models that are listed before the others of their kind, for new users."""
@@ -267,10 +308,14 @@ def _shipped(name: str) -> ModelInfo:
 
 def _quality(card: dict[str, Any]) -> str:
     """The first measurement on a card, or its summary if there is none."""
+    measured = _measurements(card)
+    return str(next(iter(measured.values()))) if measured else str(card.get("summary", ""))
+
+
+def _measurements(card: dict[str, Any]) -> dict[str, Any]:
+    """The measurements on a card, the most important first."""
     quality = card.get("quality")
-    if isinstance(quality, dict) and quality:
-        return str(next(iter(quality.values())))
-    return str(card.get("summary", ""))
+    return quality if isinstance(quality, dict) else {}
 
 
 def _of_run(summary: RunSummary, header: Header, ref: str) -> ModelInfo:
@@ -354,12 +399,40 @@ def _model(
     )
 
 
+CLASSIFIERS = "classifiers"
+
+
+def group_models(models: Iterable[ModelInfo]) -> dict[str, list[ModelInfo]]:
+    """Models by medium, the best of each first; classifiers are a group of their own, the last.
+
+    The media of FIRST precede the others.
+    """
+
+    def place(model: ModelInfo) -> int:
+        return FIRST.index(model.name) if model.name in FIRST else len(FIRST)
+
+    def quality(model: ModelInfo) -> int:
+        return _rank(model.quality, QUALITIES)
+
+    models = sorted(models, key=lambda model: (place(model), quality(model), model.name))
+    groups: dict[str, list[ModelInfo]] = {}
+    for model in models:
+        kind = KINDS.get((model.family, model.medium))
+        is_classifier = kind is not None and not kind.generates
+        groups.setdefault(CLASSIFIERS if is_classifier else model.medium, []).append(model)
+
+    def group_place(name: str) -> tuple[bool, int, int]:
+        return name == CLASSIFIERS, place(groups[name][0]), _rank(name, MEDIA)
+
+    return {name: groups[name] for name in sorted(groups, key=group_place)}
+
+
 def group_rank(model: ModelInfo) -> tuple[int, int]:
     """The sort key of its group in a list: medium, then family."""
     return _rank(model.medium, MEDIA), _rank(model.family, FAMILIES)
 
 
-def _rank(word: str, known: tuple[str, ...]) -> int:
+def _rank(word: str, known: Sequence[str]) -> int:
     return known.index(word) if word in known else len(known)
 
 

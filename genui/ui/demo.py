@@ -10,7 +10,7 @@ import os
 import random
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -21,6 +21,7 @@ from genui.base.config import AUTO, load_config
 from genui.base.errors import MisuseError
 from genui.protocol import LabSettings
 from genui.ui import messages
+from genui.ui.generate.image import NOISE_SIDE, CanvasView
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
 from genui.ui.session import Session
@@ -49,9 +50,10 @@ LAB = LabSettings(steps=600)
 ROUNDS = 2  # through the captions
 TICK = 0.125  # seconds
 END_TICKS = 20  # for which a finished trace stays
+NOISE_TICKS = 2  # between two images of noise
 MAX_BUSY = 12  # ticks in a row in which the terminal may be busy
 
-HINT = "space pauses · ←→ a step · e another caption · Tab to the models · ? every key"
+HINT = "space pauses · ←→ a step · e caption · 1 models · n trains · ? every key"
 
 
 def may_play() -> bool:
@@ -132,6 +134,7 @@ class Demo:
         self._preview: LabPreview | None = None
         self._part: Part = "denoised"  # what the Canvas showed of a step before the demo
         self._count = 0  # of captions played
+        self._ticks = 0
         self._end_ticks: Counter[str] = Counter()  # since the trace of a pane has finished
         self._busy_ticks = 0  # in a row
         self.over = False
@@ -157,6 +160,7 @@ class Demo:
         canvas = self._pane("canvas")
         canvas.controller.use_model(by_name["icons"])
         self._part, canvas.view.part = canvas.view.part, "x"  # show noise that becomes an image
+        self._draw_noise()
         self._next_image()
         if home.shows("text"):
             self._next_text()
@@ -170,7 +174,8 @@ class Demo:
             return
         self._timer.stop()
         self._timer = None
-        self._pane("canvas").view.part = self._part
+        canvas = self._canvas_view
+        canvas.part, canvas.noise = self._part, b""
         for pane in self._home.query(TracePane):
             pane.controller.pause()
             pane.controller.refresh()
@@ -188,11 +193,26 @@ class Demo:
     def _pane(self, name: str) -> TracePane:
         return self._home.query_one(f"#{name}", TracePane)
 
+    @property
+    def _canvas_view(self) -> CanvasView:
+        return cast("CanvasView", self._pane("canvas").view)
+
+    def _draw_noise(self) -> None:
+        """Make other noise, which the Canvas shows until the model has loaded."""
+        values = (int(random.gauss(128, 85)) for _ in range(3 * NOISE_SIDE**2))
+        self._canvas_view.noise = bytes(min(max(value, 0), 255) for value in values)
+
     # --- rounds -----------------------------------------------------------------------------
 
     def _tick(self) -> None:
         driver = get_metered_driver(self._home.app)
         self._busy_ticks = self._busy_ticks + 1 if driver is not None and driver.busy else 0
+        self._ticks += 1
+        trace = self._pane("canvas").trace
+        if trace is None or trace.frames:
+            self._canvas_view.noise = b""
+        elif self._ticks % NOISE_TICKS == 0:
+            self._draw_noise()
         canvas_done = self._is_done("canvas", self._pane("canvas").controller)
         if self._busy_ticks > MAX_BUSY or (canvas_done and self._count >= ROUNDS * len(CAPTIONS)):
             self.stop()

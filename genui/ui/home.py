@@ -38,12 +38,15 @@ from genui.ui.session import Session
 from genui.ui.settings import find_newest_model, list_classifiers, pane_of, pane_of_saved
 from genui.ui.watcher import RunView, Watcher
 from genui.ui.widgets.base import (
+    PANES,
+    SMALLEST,
     TABS,
+    Arrangement,
     FooterLine,
     HeaderLine,
     Pane,
     StatusLine,
-    TabsLine,
+    arrange,
 )
 from genui.ui.widgets.settings import SettingsPanel
 
@@ -51,23 +54,6 @@ if TYPE_CHECKING:
     from genui.formats.trees import ListedTrace
     from genui.ui.lab import LabScreen
     from genui.ui.training.screen import Exit, TrainingScreen
-
-Arrangement = Literal["large", "grid", "tabs", "tiny"]
-
-SMALLEST = (60, 16)
-GRID = (104, 33)  # four panes, the image one pixel a column
-LARGE = (170, 56)  # four panes, the image two columns a pixel
-
-
-def arrange(width: int, height: int) -> Arrangement:
-    """The arrangement for a terminal: four panes if they fit, one at a time, or only a text."""
-    if width < SMALLEST[0] or height < SMALLEST[1]:
-        return "tiny"
-    if width >= LARGE[0] and height >= LARGE[1]:
-        return "large"
-    if width >= GRID[0] and height >= GRID[1]:
-        return "grid"
-    return "tabs"
 
 
 def too_small(width: int, height: int) -> str:
@@ -119,7 +105,6 @@ class HomeScreen(AppScreen[None]):
     def compose(self) -> ComposeResult:
         self._fit(self.app.size)  # before the panes exist: later it would restyle them all
         yield HeaderLine()
-        yield TabsLine()
         with Horizontal(id="body"):
             yield ModelsPane(lambda: None if self.alone else self.watched)
             with Vertical(id="right"):
@@ -209,7 +194,7 @@ class HomeScreen(AppScreen[None]):
             self.query_one(TrainingPane).show_run(view)
         self._choose_watched(self.runs)  # the run may have been deleted
         if result is not None:
-            self.action_view(result.view)
+            self._go_to(result.view)
             if result.generate and run is not None:
                 self.generate_from(run)
 
@@ -242,6 +227,13 @@ class HomeScreen(AppScreen[None]):
 
     def _lab_closed(self, view: ViewName | None) -> None:
         if view is not None:
+            self._go_to(view)
+
+    def _go_to(self, view: ViewName) -> None:
+        """Show the view that was asked for on another screen."""
+        if view == "home" and self.arrangement == "tabs":
+            self.action_home()
+        else:
             self.action_view(view)
 
     # --- which panes are visible --------------------------------------------------------
@@ -272,9 +264,8 @@ class HomeScreen(AppScreen[None]):
         arrangements: tuple[Arrangement, ...] = ("grid", "large", "tabs", "tiny")
         classes = {f"-{name}": self.arrangement == name for name in arrangements}
         tab = tab_of(self.current)
-        classes |= {f"-only-{name}": self.alone and tab == name for name in TABS}
+        classes |= {f"-only-{name}": self.alone and tab == name for name in PANES}
         classes["-alone"] = self.alone
-        classes["-tabbed"] = self.arrangement == "tabs" and self.view == "home"
         return classes
 
     def _show(self) -> None:
@@ -324,11 +315,12 @@ class HomeScreen(AppScreen[None]):
             self.update_bars()
 
     def action_home(self) -> None:
-        """Show all panes; if they are shown, focus the list."""
-        if self.view == "home":
-            self.action_show_pane("models")
-        else:
+        """Show all panes; if they are shown, or do not fit, focus the list."""
+        shown = self.view == "home"
+        if not shown:
             self.action_view("home")
+        if shown or self.arrangement == "tabs":
+            self.action_show_pane("models")
 
     def action_view(self, view: ViewName) -> None:
         """Show Home, a pane full-screen, or the Training screen or the Lab."""
@@ -360,8 +352,9 @@ class HomeScreen(AppScreen[None]):
         self._focus_current()
 
     def action_next_pane(self, by: int) -> None:
-        at = TABS.index(tab_of(self.current))
-        self.action_show_pane(TABS[(at + by) % len(TABS)])
+        order = TABS if self.arrangement == "tabs" else PANES
+        at = order.index(tab_of(self.current))
+        self.action_show_pane(order[(at + by) % len(order)])
 
     def action_search(self) -> None:
         """Search the models and runs, from any pane."""
@@ -388,9 +381,10 @@ class HomeScreen(AppScreen[None]):
         return self.query_one(f"#{self.current}", Pane).scope
 
     def update_bars(self) -> None:
-        self.query_one(TabsLine).set(tab_of(self.current))
         live = sum(run.alive for run in self.runs)
         view = self.view if self.view == "home" else tab_of(self.view)
+        if view == "home" and self.arrangement == "tabs" and self.current != "models":
+            view = tab_of(self.current)
         self.query_one(HeaderLine).set(view, live, self.machine, self.traffic)
         refused = self.query_one(f"#{self.current}", Pane).refused_keys()
         footer = self.query_one(FooterLine)

@@ -18,14 +18,14 @@ from genui.base.text import clean_line
 from genui.protocol.registry import KINDS, resolve
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
-from genui.runs.models import FIRST, ModelInfo
+from genui.runs.models import FIRST, ModelInfo, group_models
 from genui.ui import keys, messages
 from genui.ui.generate.pane import PaneKind, TracePane
 from genui.ui.keys import PaneName
 from genui.ui.organise import run_copyables
 from genui.ui.screens import Copyable
 from genui.ui.session import Session
-from genui.ui.settings import model_card, pane_of, read_thumbnail, run_card, run_row
+from genui.ui.settings import model_card, model_row, pane_of, read_thumbnail, run_card, run_row
 from genui.ui.terminal import get_metered_driver
 from genui.ui.training.head import stats_line, waiting_text
 from genui.ui.training.model import Snapshot
@@ -105,15 +105,18 @@ class ModelsPane(Pane, can_focus=False):
     # --- the list ---------------------------------------------------------------------
 
     def _fill(self) -> None:
-        groups = {"RUNS": [run_row(key, summary) for key, summary in self._runs.items()]}
-        for key, model in self._models.items():
-            heading = f"{clean_line(model.medium, 20).upper()} · {clean_line(model.family, 20)}"
-            row = Row(key, model.name, model.summary or model.family)
-            groups.setdefault(heading, []).append(row)
-        rows: list[Row] = []
-        for heading, group in groups.items():
-            matches = [row for row in group if self._matches(heading, row)]
-            rows += [Row("", heading), *matches] if matches else []
+        runs = [run_row(key, summary) for key, summary in self._runs.items()]
+        rows = [row for row in runs if self._matches("runs", row.left, row.right)]
+        rows = [Row("", "RUNS"), *rows] if rows else []
+        for name, group in group_models(self._models.values()).items():
+            matches = [
+                model_row(MODEL + model.ref, model)
+                for model in group
+                if self._matches(
+                    name, model.medium, model.family, model.name, model.summary, model.quality
+                )
+            ]
+            rows += [Row("", clean_line(name, 20).upper()), *matches] if matches else []
         if self._has_lists:
             total = len(self._runs) + len(self._models)
             count = sum(not row.is_heading for row in rows)
@@ -122,9 +125,8 @@ class ModelsPane(Pane, can_focus=False):
             self.set_title(*([f"{count} of {total}"] if self._pattern else []))
         self.show_card()
 
-    def _matches(self, heading: str, row: Row) -> bool:
-        text = f"{heading.lower()} {row.left} {row.right}"
-        return self._pattern is None or self._pattern.search(text) is not None
+    def _matches(self, *words: str) -> bool:
+        return self._pattern is None or self._pattern.search(" ".join(words)) is not None
 
     # --- the card ---------------------------------------------------------------------
 

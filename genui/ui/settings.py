@@ -193,30 +193,48 @@ def _made_of(run: RunSummary) -> str:
     return clean_line(f"a script's run{project}")
 
 
+def model_row(key: str, model: ModelInfo) -> Row:
+    """Return a model as a row of a list: the first line of its sample and its quality in a word."""
+    line = next((line for line in _sample_of(model) if len(line.split()) > 1), "")
+    middle = f"“{clean_line(line)}”" if line else clean_line(_text(model.card.get("summary")))
+    return Row(key, model.name, model.quality, middle=middle)
+
+
 def model_card(model: ModelInfo, details: bool = False) -> Content:
-    """Return a sample of a model, what it is and its quality; with `details` its whole card."""
+    """Return a sample of a model and three facts; with `details` its whole card.
+
+    The facts are its quality, its network and its data.
+    """
     card, kind = model.card, KINDS.get((model.family, model.medium))
-    sample = _sample(card.get("sample"), SAMPLE_LINES if details else FEW_LINES)
-    lines = [*sample, []] if kind is not None and kind.streams and sample else []
+    written = kind is not None and kind.streams
+    sample: list[list[Part]] = [[line] for line in _sample_of(model)]
+    lines: list[list[Part]] = []
+    if written and sample:
+        lines += [*sample[: SAMPLE_LINES if details else FEW_LINES], []]
     head: list[Part] = [(clean_line(model.name), "bold")]
-    head.append((f" · {model.family}, {numbers.short(model.parameters)} parameters", "$text-muted"))
-    lines.append(head)
     if summary := _text(card.get("summary")):
-        lines.append([summary])
+        head.append((f" · {summary}", ""))
+    lines.append(head)
     measured = card.get("quality")
     quality = list(measured.items()) if isinstance(measured, dict) else []
-    lines += [
-        [(f"{_text(label)} ", "$text-muted"), (_text(value), "bold")]
-        for label, value in (quality if details else quality[:1])
-    ]
-    lines += _origin(model)
+    if quality:
+        word: list[Part] = [(f"{model.quality}: ", "bold")] if model.quality else []
+        lines.append([("quality ", "$text-muted"), *word, _text(quality[0][1])])
+    network = f"{numbers.short(model.parameters)} parameters"
+    lines.append([(f"{model.family} ", "$text-muted"), network])
+    data = card.get("data")
+    known = data if isinstance(data, dict) else {"name": model.dataset}
+    parts = [_text(known.get("name")), _text(known.get("licence")) if details else ""]
+    lines.append([("data ", "$text-muted"), " · ".join(filter(None, parts))])
     if details:
+        lines += _trained(model)
+        lines += [[(f"{_text(label)} ", "$text-muted"), _text(value)] for label, value in quality]
         if licence := _text(card.get("licence")):
             lines.append([("licence ", "$text-muted"), f"{licence}, of the weights"])
         if limitations := _text(card.get("honesty")):
             lines.append([(limitations, "$text-muted italic")])
-        if kind is not None and not kind.streams and sample:
-            lines += [[("prompts of the sample ", "$text-muted")], *sample]
+        if not written and sample:
+            lines += [[("prompts of the sample ", "$text-muted")], *sample[:SAMPLE_LINES]]
     hints: list[Part] = []
     if pane_of(model) is not None:
         hints += [("⏎", "bold $primary"), (" open  ", "$text-muted")]
@@ -225,28 +243,24 @@ def model_card(model: ModelInfo, details: bool = False) -> Content:
     return _lines([*lines, hints])
 
 
-def _origin(model: ModelInfo) -> list[list[Part]]:
-    """Return what a model was trained on, for how long and where."""
-    card, lines = model.card, list[list[Part]]()
-    data = card.get("data")
-    if isinstance(data, dict):
-        parts = [_text(data.get("name")), _text(data.get("licence"))]
-        lines.append([("data ", "$text-muted"), " · ".join(filter(None, parts))])
-    elif model.dataset:
-        lines.append([("data ", "$text-muted"), clean_line(model.dataset)])
-    trained = card.get("trained")
-    if isinstance(trained, dict) and trained.get("minutes") is not None:
-        minutes = clean_line(str(trained["minutes"]))
-        machine = _text(trained.get("machine"))
-        where = f" on {machine}" if machine else ""
-        lines.append([("trained ", "$text-muted"), f"{minutes} min{where}"])
-    return lines
+def _trained(model: ModelInfo) -> list[list[Part]]:
+    """Return for how long and where a model was trained, if its card says so."""
+    trained = model.card.get("trained")
+    if not isinstance(trained, dict) or trained.get("minutes") is None:
+        return []
+    machine = _text(trained.get("machine"))
+    where = f" on {machine}" if machine else ""
+    return [[("trained ", "$text-muted"), f"{clean_line(str(trained['minutes']))} min{where}"]]
 
 
-def _sample(sample: object, most: int) -> list[list[Part]]:
-    """Return the first lines of a sample, or the prompts of an image."""
-    text = clean(sample).strip() if isinstance(sample, str) else ""
-    return [[line] for line in text[:SAMPLE].splitlines()[:most]]
+def _sample_of(model: ModelInfo) -> list[str]:
+    """Return the lines of a model's sample or, for images and sounds, its prompts."""
+    sample = model.card.get("sample")
+    text = clean(sample).strip()[:SAMPLE] if isinstance(sample, str) else ""
+    kind = KINDS.get((model.family, model.medium))
+    if kind is not None and kind.streams:
+        return text.splitlines()
+    return [prompt.strip() for prompt in text.split(";")] if text else []
 
 
 def read_thumbnail(model: ModelInfo, columns: int, rows: int) -> "Pixels | None":

@@ -8,7 +8,7 @@ from run_makers import a_run, add_checkpoint, checkpoint_bytes
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.runs.layout import read_status, write_status
-from genui.runs.models import find_model, list_models
+from genui.runs.models import ModelInfo, find_model, group_models, list_models, rate_quality
 
 IMAGE = {"name": "icons", "family": "diffusion", "medium": "image", "dataset": "icons"}
 
@@ -126,3 +126,70 @@ def test_an_ambiguous_run_is_not_guessed():
     add_checkpoint(a_run("verse-b"), 1)
     with pytest.raises(MisuseError, match="could be"):
         find_model("ver")
+
+
+@pytest.mark.parametrize(
+    ("measured", "word"),
+    [
+        ("98.0% right of 500", "good"),
+        ("88% by fashion-labels, which is right of 91% of real ones", "good"),
+        ("88% of 200 parse", "fair"),
+        ("44.7% of 255 held-out texts", "weak"),
+        ("1.139 bits/char, whole validation split", "good"),
+        ("1.406 nats/char", "fair"),
+        ("2.3 bits/char", "weak"),
+        ("0.371 nats a token", "good"),
+        ("0.6 nats a token", "weak"),
+        ("0.40 to the test set", ""),
+        ("validation loss 1.234", ""),
+        ("", ""),
+    ],
+)
+def test_the_first_figure_is_rated_in_a_word(measured: str, word: str):
+    assert rate_quality(measured) == word
+
+
+def test_a_summary_is_not_rated(weights: Path):
+    icons, card = find_model("icons"), {"summary": "100% cotton"}
+    assert find_model("plays").quality == "fair"
+    assert icons.quality == ""
+    (weights / "icons" / "card.json").write_text(json.dumps(card))
+    assert find_model("icons").summary == "100% cotton"
+    assert find_model("icons").quality == ""
+
+
+def test_models_are_grouped_by_medium_the_best_first_and_classifiers_last():
+    def model(name: str, family: str, medium: str, measured: str = "") -> ModelInfo:
+        card = {"quality": {"right": measured}} if measured else {}
+        return ModelInfo(
+            ref=name,
+            name=name,
+            family=family,
+            medium=medium,
+            dataset="",
+            parameters=1,
+            step=1,
+            summary=measured,
+            path=Path("m"),
+            source="shipped",
+            card=card,
+        )
+
+    groups = group_models(
+        [
+            model("says", "classifier", "text", "99%"),
+            model("prose", "transformer", "text"),
+            model("better", "transformer", "text", "1.2 bits/char"),
+            model("shakespeare", "transformer", "text", "1.9 bits/char"),
+            model("chorales", "transformer", "music", "0.3 nats a token"),
+            model("emoji", "diffusion", "image", "91%"),
+            model("icons", "diffusion", "image", "80%"),
+        ]
+    )
+    assert {name: [model.name for model in group] for name, group in groups.items()} == {
+        "image": ["icons", "emoji"],
+        "text": ["shakespeare", "better", "prose"],
+        "music": ["chorales"],
+        "classifiers": ["says"],
+    }
+    assert list(groups) == ["image", "text", "music", "classifiers"]

@@ -18,11 +18,11 @@ def test_a_large_terminal_shows_four_panes() -> None:
 def test_the_classic_terminal_shows_one_pane_and_tabs() -> None:
     with Terminal(size=(80, 24)) as terminal:
         terminal.until(lambda text: "─ Models " in text)
-        tabs = terminal.screen.display[1]
-        assert all(word in tabs for word in ("Models", "Training", "Text", "Canvas", "tab next"))
-        assert "─ Training " not in terminal.text
+        tabs = terminal.screen.display[0]
+        assert all(word in tabs for word in ("Models", "Text", "Canvas", "Training", "Lab"))
+        assert "─ Text " not in terminal.text
         terminal.press("\t")
-        terminal.until(lambda text: "─ Training " in text and "─ Models " not in text)
+        terminal.until(lambda text: "─ Text " in text and "─ Models " not in text)
 
 
 def test_a_terminal_too_small_says_what_it_needs() -> None:

@@ -17,6 +17,7 @@ from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import ModelsPane, TrainingPane
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import RowList
+from genui.ui.widgets.image import ImageView
 
 LAB = in_process(FakeLab)
 
@@ -48,6 +49,16 @@ async def test_an_image_a_text_and_a_training_play_by_themselves(
         assert model is not None
         assert model.name == "icons"
         assert pane(pilot, "canvas").controller.prompt in demo.CAPTIONS
+
+
+async def test_the_canvas_shows_noise_until_its_model_has_loaded(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app(worker=LAB) as pilot:  # which never loads an image model
+        image = pane(pilot, "canvas").query_one(".large", ImageView)
+        await until(pilot, lambda: image.has_image)
+        await pilot.press("down")
+        await until(pilot, lambda: not image.has_image)
 
 
 async def test_the_training_is_the_labs(shipped: Path, open_app: Opener) -> None:
@@ -85,7 +96,7 @@ async def test_space_plays_the_model_that_is_highlighted(shipped: Path, open_app
     async with open_app() as pilot:
         rows = home_of(pilot).query_one(ModelsPane).query_one(RowList)
         assert rows.chosen == "model:icons"
-        await pilot.press("up", "space")
+        await pilot.press("down", "space")
         chosen = rows.chosen.removeprefix("model:")
         controllers = [pane(pilot, name).controller for name in ("text", "canvas")]
         await until(

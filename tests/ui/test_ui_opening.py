@@ -56,13 +56,17 @@ async def test_four_panes_share_120_by_40(shipped, open_app: Opener) -> None:
 async def test_one_pane_at_80_by_24_the_others_as_tabs(shipped, open_app: Opener) -> None:
     async with open_app(size=(80, 24)) as pilot:
         assert visible(pilot) == ["models"]
-        tabs = seen(pilot).splitlines()[1]
-        assert all(name in tabs for name in ("Models", "Training", "Text", "Canvas"))
-        for expected in ("training", "text", "canvas", "models"):
+        tabs = seen(pilot).splitlines()[0]
+        assert all(name in tabs for name in ("1 Models", "2 Text", "3 Canvas", "4 Training"))
+        for expected in ("text", "canvas", "training", "models"):
             await pilot.press("tab")
             assert visible(pilot) == [expected]
         await pilot.press("shift+tab")
-        assert visible(pilot) == ["canvas"]
+        assert visible(pilot) == ["training"]
+        await pilot.press("1")
+        assert visible(pilot) == ["models"]
+        await pilot.press("3", "1")
+        assert visible(pilot) == ["models"]
 
 
 async def test_a_tiny_terminal_says_what_is_needed_and_can_be_left(open_app: Opener) -> None:

@@ -41,12 +41,14 @@ if TYPE_CHECKING:
 # --- What the Canvas and the Walk share -------------------------------------------------------
 
 SHARPEN_DELAY = 0.5  # seconds without a change until an image is drawn finer
+NOISE_SIDE = 32  # pixels
 WIDE = 60  # cells of a border with room for whole sentences
 
 
 class TraceImageView(View):
     """A view of images. `paint` ends with `sharpen_later`: an image at rest is drawn finer."""
 
+    noise = b""  # pixels shown before the first step of a trace, in place of a text
     _sharpen_timer: Timer | None = None
 
     @on(ImageView.Resized)
@@ -79,15 +81,16 @@ class TraceImageView(View):
     ) -> None:
         """Show the caption and, at the right, measures of the step and its number."""
         line = self.query_one(".caption", Line)
-        if trace is None or trace.frame is None:
+        if trace is not None and trace.frame is not None:
+            end = Content.assemble(
+                *measures,
+                (str(trace.position), "bold $foreground"),
+                (f"/{trace.total}", "$text-muted"),
+            )
+        else:
             prompt = self.pane.controller.prompt
-            line.show(Content.assemble((f"“{clean_line(prompt)}”" if prompt else "", "bold")))
-            return
-        end = Content.assemble(
-            *measures,
-            (str(trace.position), "bold $foreground"),
-            (f"/{trace.total}", "$text-muted"),
-        )
+            caption = f"“{prompt}”" if prompt else ""
+            end = Content.assemble((self.pane.empty_text() if self.noise else "", "$text-muted"))
         width = line.size.width
         caption = clean_line(caption, max(4, width - end.cell_length - 1))
         gap = max(1, width - cell_len(caption) - end.cell_length)
@@ -286,7 +289,9 @@ class CanvasView(TraceImageView):
         self.pane.set_class(bool(grid), "-grid")
         for part, image in self._images():
             image.label(*(axis.values for axis in grid))
-            if frame is None:
+            if frame is None and self.noise and trace is not None:
+                image.show(self.noise, NOISE_SIDE, NOISE_SIDE)
+            elif frame is None:
                 image.clear(self.pane.empty_text() if part == self.part else " ")
             else:
                 self._show_in(image, frame, part)

@@ -322,11 +322,13 @@ class TracePane(Pane):
 
     def empty_text(self) -> str:
         """What the view shows while there is no frame."""
-        controller = self.controller
+        controller, trace = self.controller, self.trace
         if controller.model is None:
             return "Choose a model in Models and press Enter"
-        if controller.trace is not None and controller.trace.loading:
+        if trace is not None and trace.loading:
             return f"loading {clean_line(controller.model.name)} … {controller.waited_s:.0f} s"
+        if trace is not None and (trace.playing or trace.computing):
+            return "starting …"
         return "Press space to start"
 
     def branch_place(self) -> tuple[int, int, str] | None:

@@ -154,7 +154,27 @@ VIEWS: tuple[tuple[str, str, ViewName], ...] = (
     ("4", "Training", "training"),
     ("5", "Lab", "lab"),
 )
-TABS: tuple[PaneName, ...] = ("models", "training", "text", "canvas")
+PANES: tuple[PaneName, ...] = ("models", "training", "text", "canvas")
+"""In the order of their places on Home."""
+TABS: tuple[PaneName, ...] = ("models", "text", "canvas", "training")
+"""In the order of their tabs, if only one is shown at a time."""
+
+Arrangement = Literal["large", "grid", "tabs", "tiny"]
+
+SMALLEST = (60, 16)
+GRID = (104, 33)  # four panes, the image one pixel a column
+LARGE = (170, 56)  # four panes, the image two columns a pixel
+
+
+def arrange(width: int, height: int) -> Arrangement:
+    """The arrangement for a terminal: four panes if they fit, one at a time, or only a text."""
+    if width < SMALLEST[0] or height < SMALLEST[1]:
+        return "tiny"
+    if width >= LARGE[0] and height >= LARGE[1]:
+        return "large"
+    if width >= GRID[0] and height >= GRID[1]:
+        return "grid"
+    return "tabs"
 
 
 def clickable(text: str, style: str, action: str) -> tuple[str, Style]:
@@ -180,7 +200,10 @@ class Line(Static):
 
 
 class HeaderLine(Line):
-    """`genui  1 Home 2 Text …` and, at the right, runs, device and bytes a second."""
+    """`genui  1 Home 2 Text …` and, at the right, runs, device and bytes a second.
+
+    In a terminal that shows one pane at a time, these are the tabs, and Home is the list of models.
+    """
 
     def __init__(self) -> None:
         super().__init__(id="header")
@@ -209,11 +232,14 @@ class HeaderLine(Line):
 
     def _draw(self) -> None:
         left = [(" genui ", Style.parse("bold $background on $primary")), ("  ", Style())]
+        tabbed = arrange(*self.app.size) == "tabs"
         for digit, name, view in VIEWS:
+            if tabbed and view == "home":
+                name = "Models"
             current = view == self._view
             if self._alone and not current:
                 continue
-            action = f"screen.view('{view}')"
+            action = "screen.home" if view == "home" else f"screen.view('{view}')"
             if not self._alone:
                 style = "bold $primary" if current else "$text-muted"
                 left.append(clickable(f"{digit} ", style, action))
@@ -225,22 +251,6 @@ class HeaderLine(Line):
         if gap >= 0:
             line = Content.assemble(line, " " * gap, end)
         self.show(line)
-
-
-class TabsLine(Line):
-    """The tabs of a terminal that shows one pane at a time."""
-
-    def __init__(self) -> None:
-        super().__init__(id="tabs")
-
-    def set(self, current: PaneName) -> None:
-        """Mark the pane that is shown."""
-        parts = []
-        for pane in TABS:
-            style = "bold $background on $primary" if pane == current else "$text-muted"
-            parts.append(clickable(f" {pane.title()} ", style, f"screen.show_pane('{pane}')"))
-            parts.append((" ", Style()))
-        self.show(Content.assemble(*parts, ("  tab next", "$text-disabled")))
 
 
 class StatusLine(Line):
@@ -430,6 +440,7 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
 # --- A list of rows, each with a text on the left and one on the right -------------------------
 
 _MIN_RIGHT = 13  # cells: "training 31 %"
+_MIN_MIDDLE = 12  # cells
 _JOINTS = (", ", " of ", " by ")  # where a long text may be cut
 
 
@@ -443,6 +454,7 @@ class Row:
     mark: str = " "
     mark_kind: str = "dim"  # a component class of RowList, without "rows--"
     lead: str = ""  # drawn before `left`, such as the lines of a tree
+    middle: str = ""  # only if there is room between the columns of `left` and `right`
 
     @property
     def is_heading(self) -> bool:
@@ -476,6 +488,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id)
         self.rows: tuple[Row, ...] = ()
         self._empty = empty
+        self._middle_at = 0  # cells from the left
 
     def set_rows(self, rows: Sequence[Row], empty: str = "") -> None:
         """Show `rows`; the chosen key stays, or the first row is chosen if it is gone."""
@@ -483,6 +496,8 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         if rows != self.rows or empty != self._empty:
             self._empty = empty
             self.rows = rows
+            names = [cell_len(clean_line(row.left)) for row in rows if row.middle]
+            self._middle_at = max(names, default=0) + 5
             self.virtual_size = Size(0, len(rows))
             self.styles.height = max(1, len(rows))  # as high as its rows, up to max-height
             self.refresh()
@@ -567,6 +582,11 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
             base = cursor
         parts = [(f" {row.mark} ", styles[0]), (row.lead, styles[2]), (left, styles[1])]
         used = sum(cell_len(text) for text, _ in parts)
+        free = width - self._middle_at - cell_len(right) - 3
+        if row.middle and free >= _MIN_MIDDLE and used < self._middle_at:
+            middle = clean_line(row.middle, free)
+            parts += [(" " * (self._middle_at - used), base), (middle, styles[2])]
+            used = self._middle_at + cell_len(middle)
         gap = max(1, width - used - cell_len(right) - 1)
         strip = strip_of([*parts, (" " * gap, base), (right, styles[2]), (" ", base)])
         return strip.crop(0, width)
