@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from genui.runs.api import Config, Run, finish, init, log
-    from genui.runs.media import Image, Text
+    from genui.runs.compat import CommError, Error, UsageError
+    from genui.runs.media import Audio, Histogram, Image, Table, Text, Video
 
     run: Run | None
     config: Config
@@ -26,16 +27,28 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Image", "Run", "Text", "finish", "init", "log"]
+__all__ = [
+    "Audio",
+    "CommError",
+    "Error",
+    "Histogram",
+    "Image",
+    "Run",
+    "Table",
+    "Text",
+    "UsageError",
+    "Video",
+    "finish",
+    "init",
+    "log",
+]
 
-_HOMES = {
-    "init": "api",
-    "log": "api",
-    "finish": "api",
-    "Image": "media",
-    "Text": "media",
-    "Run": "script",
+_PUBLIC = {
+    "api": ("Config", "Run", "finish", "init", "log"),
+    "compat": ("CommError", "Error", "UsageError"),
+    "media": ("Audio", "Histogram", "Image", "Table", "Text", "Video"),
 }
+_HOMES = {name: module for module, names in _PUBLIC.items() for name in names}
 """Public name to the module of genui.runs that has it."""
 
 _CURRENT = {"run": "current", "config": "current_config", "summary": "current_summary"}
@@ -52,8 +65,8 @@ def __getattr__(name: str) -> "Any":
     if name in _CURRENT:
         return getattr(import_module("genui.runs.api"), _CURRENT[name])()
     if not name.startswith("_"):
-        from genui.runs.api import FUNCTIONS
+        from genui.runs.compat import NAMES
 
-        if name in FUNCTIONS:
-            return import_module("genui.runs.api").ignored_function(name)
+        if name in NAMES:
+            return import_module("genui.runs.api").ignored(name)
     raise AttributeError(f"module 'genui' has no attribute '{name}'")

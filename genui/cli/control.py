@@ -122,13 +122,18 @@ def learning_rate(run: "RunDir", pairs: list[str]) -> float:
     Raises MisuseError for an invalid value and for any other setting, with the command that trains
     with it.
     """
-    from genui.recipes import override, recipe_from_dict  # not needed by the other commands
+    from genui.recipes import Recipe, override, recipe_from_dict  # not needed by other commands
     from genui.runs.layout import read_info
 
     info = read_info(run)
-    if info.kind == "script":
+    is_script = info.kind == "script"
+    if is_script and "set_lr" not in info.controls:
         raise MisuseError(f"run {run.id} belongs to a script, which sets its learning rate itself")
-    recipe = recipe_from_dict(info.recipe)
+    recipe = (
+        Recipe(name=info.name, family="", medium="", dataset="")
+        if is_script
+        else recipe_from_dict(info.recipe)
+    )
     settings: dict[str, str] = {}
     for pair in pairs:
         key, sign, value = (part.strip() for part in pair.partition("="))

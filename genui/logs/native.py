@@ -19,6 +19,7 @@ from genui.logs.series_store import MOST_SERIES, merge_spans
 from genui.logs.text import LineReader, Shapes, columns
 from genui.runs.layout import RunDir
 from genui.runs.models import ModelInfo
+from genui.runs.ranks import rank_files
 from genui.runs.series import Floats, Series, Steps
 
 NEWEST = 128 * 1024
@@ -49,14 +50,29 @@ class MetricsTail:
         self._past = _Part(path)
         self._newest: _Part | None = None
         self._joined: Mapping[str, Series] | None = None
+        self._ranks: dict[int, MetricsTail] = {}  # of the other processes of a script's job
+        self._with_ranks: tuple[tuple[int, ...], Mapping[str, Series]] = ((), {})
 
     @property
     def series(self) -> Mapping[str, Series]:
         if self._newest is None:
-            return self._past.series
-        if self._joined is None:
-            self._joined = self._past.followed_by(self._newest)
-        return self._joined
+            own = self._past.series
+        else:
+            if self._joined is None:
+                self._joined = self._past.followed_by(self._newest)
+            own = self._joined
+        if not self._ranks:
+            return own
+        parts = {rank: tail.series for rank, tail in sorted(self._ranks.items())}
+        ids = (id(own), *map(id, parts.values()))
+        if ids != self._with_ranks[0]:
+            added = {
+                f"rank {rank}/{name}": series
+                for rank, part in parts.items()
+                for name, series in part.items()
+            }
+            self._with_ranks = ids, {**own, **added}
+        return self._with_ranks[1]
 
     @property
     def bad_lines(self) -> int:
@@ -79,6 +95,15 @@ class MetricsTail:
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
         """As `Tail.read`: reads what was appended, and about `limit_bytes` of the rest."""
+        changed = self._read_own(limit_bytes)
+        for rank, path in rank_files(self.path):
+            if rank not in self._ranks:
+                self._ranks[rank] = MetricsTail(path)
+        for tail in self._ranks.values():
+            changed = tail.read(limit_bytes) or changed
+        return changed
+
+    def _read_own(self, limit_bytes: int) -> bool:
         if not self._past.taken and self._newest is None:
             start = _size(self.path) - NEWEST
             if start > NEWEST:
@@ -103,6 +128,8 @@ class MetricsTail:
         yield self._past
         if self._newest is not None:
             yield self._newest
+        for tail in self._ranks.values():
+            yield from tail._parts()
 
 
 class _Part(LineReader):

@@ -106,6 +106,29 @@ def build_magma() -> NDArray[np.uint8]:
     return np.rint(rgb).astype(np.uint8)
 
 
+_DECIBELS = 80.0  # from the loudest to black
+
+
+def draw_spectrogram(
+    samples: NDArray[np.float32], width: int = 160, height: int = 64
+) -> NDArray[np.uint8]:
+    """Draw samples [N] as an image [height, width, 3] in magma: time to the right, the lowest
+    frequency at the bottom, the frequency on a logarithmic scale."""
+    window = 1024
+    padded = np.pad(samples, (0, max(0, window - len(samples))))
+    starts = np.linspace(0, len(padded) - window, width).astype(np.int64)
+    frames = padded[starts[:, None] + np.arange(window)] * np.hanning(window)
+    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
+    edges = np.geomspace(2, power.shape[1], height + 1)
+    rows = [
+        power[:, int(low) : max(int(low) + 1, int(high))].max(axis=1)
+        for low, high in pairwise(edges)
+    ]
+    decibels = 10 * np.log10(np.stack(rows[::-1]) + 1e-12)
+    share = 1 + (decibels - decibels.max()) / _DECIBELS
+    return build_magma()[np.rint(share.clip(0, 1) * (LEVELS - 1)).astype(np.int64)]
+
+
 @cache
 def _build_grey() -> NDArray[np.uint8]:
     return np.arange(LEVELS, dtype=np.uint8)[:, None].repeat(3, axis=1)

@@ -4,23 +4,30 @@ import atexit
 import dataclasses
 import math
 import os
+import re
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, SupportsInt
 
 import msgspec
 
+from genui.base.errors import GenuiError
 from genui.base.files import SMALL, atomic_write, sanitize
-from genui.runs import control, layout
+from genui.base.text import clean_line
+from genui.runs import control, labels, layout
+from genui.runs.compat import ANSWERED, KEYWORDS, NAMES, RUN_VALUES, Ignored, stand_in
 from genui.runs.layout import create_script_run, read_info
 from genui.runs.media import BEYOND, Names, Notes, Samples, as_step, flatten, json_value, media_in
+from genui.runs.ranks import Place, RankWriter, find_place, find_script_run
 from genui.runs.writer import RunWriter, one_line
 
+_ALONE = Place(0, "")
 _DEEPEST = 16
 _LONGEST_TEXT = 10_000
 _MISSING: Any = object()
@@ -72,6 +79,14 @@ class Config(dict[str, Any]):
         """
         super().update(fields_of(values), **more)
         self._changed()
+
+    def as_dict(self) -> dict[str, Any]:
+        """A plain dict of the values."""
+        return dict(self)
+
+    def setdefaults(self, values: Any) -> None:
+        """Adds the fields of a dict, a Namespace or a dataclass that are not there yet."""
+        self.update({key: value for key, value in fields_of(values).items() if key not in self})
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         if key not in self:
@@ -158,53 +173,6 @@ def _text(value: Any) -> str:
     return text[:_LONGEST_TEXT].encode(errors="replace").decode()
 
 
-# --- Functions of wandb that genui does not have ------------------------------------------------
-# `import genui as wandb` must not break a training because of `wandb.watch(model)`: these do
-# nothing, and print one line, once.
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-FUNCTIONS = _words(
-    "AlertLevel Artifact Audio Histogram Html Object3D Plotly Settings Table Video "
-    "alert define_metric link_artifact log_artifact log_code log_model login mark_preempting "
-    "plot restore save setup teardown unwatch use_artifact use_model util watch"
-)
-"""Names of wandb (https://docs.wandb.ai/models/ref/python) that do nothing here."""
-
-KEYWORDS = _words(
-    "allow_val_change anonymous auto_log_cpu auto_log_gpu bucket_id config_exclude_keys "
-    "config_include_keys cpu_log_interval dataset_id dir embed entity force fork_from "
-    "gpu_log_interval group id job_type monitor_gym notes private resume resume_from save_code "
-    "server_url settings space_id sync_tensorboard tags tensorboard webhook_min_level "
-    "webhook_url"
-)
-"""Arguments of wandb.init and trackio.init that do nothing here."""
-
-
-class Ignored:
-    """Replaces an object of wandb: every call and attribute returns itself; it is false."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Self:
-        return self
-
-    def __getattr__(self, name: str) -> Self:
-        if name.startswith("__"):  # protocols of Python's own, such as copying
-            raise AttributeError(name)
-        return self
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        return None
-
-
 # --- The step, speed and losses of a script's run, for the list of runs ------------------------
 
 _LOSSES = ("loss", "train_loss", "train/loss")
@@ -262,9 +230,11 @@ class Run:
         name: str = "",
         project: str = "",
         config: Mapping[str, Any] | None = None,
+        place: Place = _ALONE,
     ) -> None:
-        """`folder` is a new run, or None for a run that is not saved. Raises GenuiError if the
-        folder cannot be written."""
+        """`folder` is a run that no process writes, or None for a run that is not saved; a run of a
+        rank other than 0 has no folder of its own. Raises GenuiError if the folder cannot be
+        written."""
         self.name = name
         self.project = project
         self.config = Config(config or {}, self._save_config)
@@ -279,14 +249,23 @@ class Run:
         self._next = 0  # step of a log that does not say one
         self._newest = 0
         self._logs = 0
+        self.resumed = False  # whether it continues the run of an earlier process
+        self.start_time = time.time()
         self._samples: Samples | None = None
         self._stop_requested = False
+        self._takes_lr = False  # the script asks for a learning rate
+        self._learning_rate: float | None = None  # set from outside, not taken yet
         self._status_fields = StatusFields()
-        self._writer: RunWriter | None = None
-        if folder is not None:
+        self._writer: RunWriter | RankWriter | None = None
+        if place.rank:
+            self._writer = RankWriter(place)
+        elif folder is not None:
             self._info = layout.read_info(folder)
             self._samples = Samples(folder, self._notes.say)
             self._writer = RunWriter(folder, self._beat).__enter__()
+            if (last := _last_step(folder)) is not None:  # an earlier process wrote it
+                self.resumed = True
+                self._newest, self._next = last, last + 1
             self._safely("status", lambda writer: writer.update(state="running"))
 
     @property
@@ -310,12 +289,69 @@ class Run:
         return self._next
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags, which may be set; `genui tag` changes them too."""
+        return self._labels().tags
+
+    @tags.setter
+    def tags(self, tags: Any) -> None:
+        words = [tags] if isinstance(tags, str) else list(tags or ())
+        tidy = (re.sub(r"[\s,]+", "-", clean_line(str(word), labels.LONGEST_TAG)) for word in words)
+        chosen = tuple(dict.fromkeys(filter(None, tidy)))[: labels.MOST_TAGS]
+        self._label(lambda old: msgspec.structs.replace(old, tags=chosen))
+
+    @property
+    def notes(self) -> str:
+        """The note, which may be set; `genui note` changes it too."""
+        return self._labels().note
+
+    @notes.setter
+    def notes(self, note: Any) -> None:
+        text = clean_line(str(note or ""), labels.LONGEST_NOTE)
+        self._label(lambda old: msgspec.structs.replace(old, note=text))
+
+    def _labels(self) -> labels.Labels:
+        try:
+            return labels.read_labels(self._folder) if self._folder else labels.Labels()
+        except Exception:  # damaged, or removed with the run
+            return labels.Labels()
+
+    def _label(self, change: Callable[[labels.Labels], labels.Labels]) -> None:
+        folder = self._folder
+        if folder is not None:
+            self._safely("labels", lambda _: labels.write_labels(folder, change(self._labels())))
+
+    def project_name(self) -> str:
+        """The name of the project."""
+        return self.project
+
+    def get_url(self) -> str:
+        """As `url`."""
+        return self.url
+
+    get_project_url = get_url
+
+    @property
     def stop_requested(self) -> bool:
         """Whether someone pressed stop in the app or ran `genui stop`, at most a second ago.
 
         The script decides when to stop; the run then ends as "stopped".
         """
         return self._stop_requested
+
+    def take_learning_rate(self) -> float | None:
+        """The learning rate that someone set in the app or by `genui lr`, once; else None.
+
+        The first call tells genui that this script takes one.
+        """
+        if not self._takes_lr:
+            self._takes_lr = True
+            self._save_config()
+        learning_rate, self._learning_rate = self._learning_rate, None
+        if learning_rate is not None:
+            text, step = f"learning rate → {learning_rate:g}", self._newest
+            self._safely("event", lambda w: control.record(w.run, step, "set_lr", text))
+        return learning_rate
 
     def log(
         self,
@@ -382,7 +418,8 @@ class Run:
         with self._guard:
             first, self._ended = not self._ended, True
         if first:
-            self._safely("end", self._update_status)
+            if self._folder is not None:
+                self._safely("end", self._update_status)
             if self.summary:
                 self._save_summary()
             self._safely("end", lambda w: w.update(state=state, error=sanitize(error, 1000)))
@@ -413,11 +450,13 @@ class Run:
         else:
             self.fail(error)
 
-    def __getattr__(self, name: str) -> Ignored:
-        if name not in FUNCTIONS:
+    def __getattr__(self, name: str) -> Any:
+        if name in RUN_VALUES:
+            return RUN_VALUES[name]
+        if name not in NAMES:
             raise AttributeError(f"a run has no '{name}'")
         self._notes.say(name, f"run.{name} does nothing here")
-        return Ignored()
+        return stand_in(name)
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
@@ -427,7 +466,11 @@ class Run:
         return Run, (None, self.name, self.project, plain_data(dict(self.config)))
 
     def _log(
-        self, writer: RunWriter, data: Mapping[str, Any], step: object, commit: bool | None
+        self,
+        writer: RunWriter | RankWriter,
+        data: Mapping[str, Any],
+        step: object,
+        commit: bool | None,
     ) -> None:
         at = step if type(step) is int and 0 <= step < BEYOND else self._step_of(step)
         record: dict[str, Any] = {"step": at, "time": round(time.time(), 3)}
@@ -470,7 +513,7 @@ class Run:
                 self._notes.say(f"value {name}", f"'{name}' is left out: {kind} is not a number")
         return shown
 
-    def _write(self, writer: RunWriter, record: dict[str, Any]) -> None:
+    def _write(self, writer: RunWriter | RankWriter, record: dict[str, Any]) -> None:
         line = self._encode(record) + b"\n"
         if len(line) > LONGEST_LINE and len(record) > 3:
             names = [name for name in record if name not in ("step", "time")]
@@ -494,25 +537,30 @@ class Run:
         for request in control.poll(writer.run, self.say):
             if request.command == "stop":
                 self._stop_requested = True
+            elif request.command == "set_lr" and self._takes_lr:
+                self._learning_rate = request.value
+                self.say(f"{request} requested")
             else:
-                self.say(f"ignored {request}: the run of a script can only be stopped")
+                self.say(f"ignored {request}: this script does not take it")
 
     def _update_status(self, writer: RunWriter) -> None:
         """Brings status.json up to date, at the next heartbeat."""
         writer.update(**self._status_fields.fields(self._newest, self.summary))
 
     def _save_config(self) -> None:
-        if not self._ended:
+        if not self._ended and self._folder is not None:
             self._safely("config", self._write_config)
 
     def _write_config(self, writer: RunWriter) -> None:
         with self._guard:
             config = small_data(self.config, self._notes.say)
-            self._info = msgspec.structs.replace(self._info, config=config)
+            controls = ("stop", "set_lr") if self._takes_lr else ("stop",)
+            self._info = msgspec.structs.replace(self._info, config=config, controls=controls)
             layout.write_info(writer.run, self._info, durable=False)
 
     def _save_summary(self) -> None:
-        self._safely("summary", self._write_summary)
+        if self._folder is not None:
+            self._safely("summary", self._write_summary)
 
     def _write_summary(self, writer: RunWriter) -> None:
         with self._guard:
@@ -524,7 +572,7 @@ class Run:
         if self._ended and self._writer is not None:
             self._notes.say("over", f"run {self.id} has ended: what is logged now is lost")
 
-    def _safely(self, about: str, act: Callable[[RunWriter], object]) -> None:
+    def _safely(self, about: str, act: Callable[[Any], object]) -> None:
         if self._writer is not None:
             try:
                 act(self._writer)
@@ -561,8 +609,12 @@ _process = _Process()
 
 
 def init(project: str | None = None, config: Any = None, name: str | None = None, *,
-         mode: str | None = None, reinit: Any = None, **ignored: Any) -> Run:  # fmt: skip
+         mode: str | None = None, reinit: Any = None, id: str | None = None, resume: Any = None,
+         tags: Any = None, notes: str | None = None, **ignored: Any) -> Run:  # fmt: skip
     """Starts a run and makes it the one that `log` writes to.
+
+    In a job of several processes (torchrun, srun, mpirun) rank 0 makes the run, and what the others
+    log becomes series of it.
 
     Args:
         project: the name of a project; any text.
@@ -571,6 +623,10 @@ def init(project: str | None = None, config: Any = None, name: str | None = None
         mode: "disabled" gives a run that is not saved; other modes of wandb do nothing.
         reinit: what to do if a run has not ended: "return_previous" (the default),
             "finish_previous" (or True), or "create_new" for another run.
+        id: a restarted script with the same id, or the same WANDB_RUN_ID, continues its run.
+        resume: "never" makes a new run; other values of wandb do nothing.
+        tags: words for the run, as with `genui tag`.
+        notes: a text for the run, as with `genui note`.
         ignored: other arguments of wandb and trackio; those given are printed once.
 
     Never raises: if no folder can be written, the run is not saved, and stderr says so.
@@ -588,7 +644,14 @@ def init(project: str | None = None, config: Any = None, name: str | None = None
             )
             _notes.say("twice", line)
             return previous
-    run = _start(project, config, name, isinstance(mode, str) and mode == "disabled")
+    disabled = isinstance(mode, str) and mode == "disabled"
+    renew = isinstance(resume, str) and resume == "never"
+    script_id = id if isinstance(id, str) else os.environ.get("WANDB_RUN_ID", "")
+    run = _start(project, config, name, disabled, script_id, renew)
+    if tags is not None:
+        run.tags = tags
+    if notes is not None:
+        run.notes = notes
     if not (previous is not None and choice == "create_new"):
         _process.current = run
     return run
@@ -626,21 +689,34 @@ def current_summary() -> Config:
     return _process.current.summary if _process.current else Config({}, lambda: None)
 
 
-def ignored_function(name: str) -> Ignored:
-    """Replaces a function or class of wandb that does nothing here."""
-    _notes.say(name, f"{name} does nothing here")
-    return Ignored()
+def ignored(name: str) -> Any:
+    """Replaces a function, class or module of wandb that does nothing here."""
+    if name not in ANSWERED:
+        _notes.say(name, f"{name} does nothing here")
+    return stand_in(name)
 
 
-def _start(project: Any, config: Any, name: Any, disabled: bool) -> Run:
+def _start(
+    project: Any, config: Any, name: Any, disabled: bool, script_id: str, renew: bool
+) -> Run:
+    """A new run, or the one with that `script_id`, unless `renew`; never raises."""
     title, group, values = "run", "", {}
     try:
         values = _values(config)
         group = sanitize("" if project is None else str(project))
         title = sanitize("" if name is None else str(name)) or group or _script()
         if not disabled:
-            folder = create_script_run(title, group, small_data(values, _notes.say))
-            run = Run(folder, read_info(folder).name, group, values)
+            place = find_place()
+            run = None
+            if place.rank:
+                run = Run(None, title, group, values, place)
+            elif script_id and not renew:
+                run = _continue(script_id, values)
+            if run is None:
+                folder = create_script_run(
+                    title, group, small_data(values, _notes.say), script_id, place.job
+                )
+                run = Run(folder, read_info(folder).name, group, values)
             _install_hooks()
             _process.open = [each for each in _process.open if not each.ended]
             _process.open.append(run)
@@ -648,6 +724,40 @@ def _start(project: Any, config: Any, name: Any, disabled: bool) -> Run:
     except Exception as error:
         _notes.say("start", f"this run is not saved: {one_line(error)}")
     return Run(None, title, group, values)
+
+
+def _continue(script_id: str, values: Mapping[str, Any]) -> Run | None:
+    """The run with that id, for another process of its script; None if there is none.
+
+    What the script says of its config now counts more than what it said then.
+    """
+    match = find_script_run(script_id)
+    if match is None:
+        return None
+    folder, info = match
+    try:
+        run = Run(folder, info.name, info.project, info.config)
+    except GenuiError as error:  # its process lives
+        _notes.say("join", f"id {script_id!r} makes a new run: {error}")
+        return None
+    if values:
+        run.config.update(values)
+    return run
+
+
+def _last_step(folder: layout.RunDir) -> int | None:
+    """The step of the last record; None for a run without records."""
+    try:
+        with open(folder.metrics, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 2 * LONGEST_LINE))
+            lines = file.read().splitlines()
+        for line in reversed(lines):
+            with suppress(msgspec.DecodeError):
+                return int(msgspec.json.decode(line)["step"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+    return None
 
 
 def _values(config: Any) -> dict[str, Any]:

@@ -101,10 +101,10 @@ def send_live(run: RunDir, command: Command, value: float | None = None) -> None
         over = summary.state == "finished" or summary.info.kind == "script"
         remedy = "" if over else f" ({goes_on} continues it)"
         raise GenuiError(f"run {run.id} is {summary.state}: nothing to {verb}{remedy}")
-    if summary.info.kind == "script" and command != "stop":
+    if summary.info.kind == "script" and command not in summary.info.controls:
         raise GenuiError(
-            f"run {run.id} belongs to a script: the only command for it is stop "
-            f"(genui stop {run.id})"
+            f"run {run.id} belongs to a script, which does not take {command}: "
+            f"genui stop {run.id} asks it to stop"
         )
     send(run, command, value)
 

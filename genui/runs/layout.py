@@ -75,6 +75,8 @@ class RunDir:
     metrics = _Child("metrics.jsonl")
     system = _Child("system.jsonl")
     """The load of the machine; records as in metrics.jsonl."""
+    histograms = _Child("histograms.jsonl")
+    """Histograms that a script logs: step, time, name, bins and counts; a JSON line each."""
     summary = _Child("summary.json")
     """The last value of every metric and a script's own results, written when the script ends."""
     events = _Child("events.jsonl")
@@ -92,7 +94,7 @@ class RunDir:
         return self.path.name
 
     def sample(self, step: int, suffix: str) -> Path:
-        """The sample of that step; `suffix` is ".txt" or ".png"."""
+        """The sample of that step; `suffix` is ".txt", ".png", ".wav" …"""
         return self.samples / f"step-{step:08d}{suffix}"
 
     def checkpoint(self, step: int) -> Path:
@@ -119,7 +121,10 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     machine: dict[str, Any] = {}  # device, precision, threads: as the trainer chose them
     kind: Literal["recipe", "script"] = "recipe"  # of genui's trainer, or of `genui.init`
     project: str = ""  # as the script named it
+    script_id: str = ""  # given by the script: a restarted job continues the run with the same id
+    job: str = ""  # the key that the ranks of a job share (`genui.runs.ranks`)
     config: dict[str, Any] = {}  # the script's own hyperparameters
+    controls: tuple[str, ...] = ("stop",)  # the commands that the script takes
     scale: dict[str, Any] = {}  # unit, units_per_step, units_per_epoch, if known
     start_from: dict[str, Any] = {}  # ref, run, step, path, fingerprint of the first weights
 
@@ -199,14 +204,24 @@ def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -
     )
 
 
-def create_script_run(name: str, project: str, config: Mapping[str, Any]) -> RunDir:
+def create_script_run(
+    name: str, project: str, config: Mapping[str, Any], script_id: str = "", job: str = ""
+) -> RunDir:
     """Makes the directory of a run that a training script writes itself (`genui.init`).
 
     In `name`, which may be any text, characters that a run may not have become "-". `config` is
     plain JSON data. Raises GenuiError if it cannot be written.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:LONGEST_NAME] or "run"
-    return _make_run(name, recipe={}, kind="script", project=project, config=dict(config))
+    return _make_run(
+        name,
+        recipe={},
+        kind="script",
+        project=project,
+        config=dict(config),
+        script_id=script_id,
+        job=job,
+    )
 
 
 def read_info(run: RunDir) -> RunInfo:

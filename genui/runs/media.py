@@ -1,14 +1,19 @@
 """Samples, names, steps and numbers that scripts log, and notes on stderr for their authors."""
 
+import csv
 import io
 import math
 import os
 import sys
+import time
+import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from genui.base.errors import GenuiError
-from genui.base.files import atomic_write, sanitize
+from genui.base.files import append_whole, atomic_write, sanitize
 from genui.runs.layout import RunDir
 from genui.runs.writer import RESERVED, json_number
 
@@ -39,17 +44,20 @@ class Notes:
             return
 
 
-# --- Images and texts that a training script logs, as files in the samples/ of a run ---------
-# numpy and Pillow are imported only when an image is written.
+# --- What a training script logs besides numbers, as files in the samples/ of a run ------------
+# The classes take the arguments of wandb's (https://docs.wandb.ai/models/ref/python/data-types).
+# numpy and Pillow are imported only when they are needed.
 
 LARGEST = 1 << 20
-"""Bytes; the app does not show larger samples."""
+"""Bytes of a text or an image; the app does not show larger samples."""
 
 MOST_MEDIA = 64
 """Images in a tile; more would be too small to see."""
 
+_LARGEST_FILE = 64 << 20  # bytes of a sound, a video or a table
 _LARGEST_SIDE = 2048  # pixels of one image
 _CHANNELS = (1, 3, 4)
+_STRIP = 8  # frames of a video that are shown side by side
 
 
 class Image:
@@ -73,11 +81,137 @@ class Text:
         self.text = text
 
 
-def media_in(value: Any) -> list[Image | Text]:
-    """The images and texts in a value that is one or a list of them; else an empty list."""
+class Audio:
+    """A sound to be logged: samples [N] or [N, channels], or the path of a WAV file.
+
+    Floats are -1..1, integers of 16 bits. It is kept as a WAV file and shown as a spectrogram.
+    """
+
+    def __init__(
+        self,
+        data_or_path: Any,
+        sample_rate: int | None = None,
+        caption: str | None = None,
+        **ignored: Any,
+    ) -> None:
+        """`sample_rate` is in samples a second, 16,000 by default; a file has its own."""
+        self.data = data_or_path
+        self.sample_rate = sample_rate
+        self.caption = caption
+
+
+class Video:
+    """A video to be logged: frames [T, C, H, W] or [B, T, C, H, W], or the path of a GIF.
+
+    It is kept as a GIF, and some of its frames are shown side by side.
+    """
+
+    def __init__(
+        self,
+        data_or_path: Any,
+        caption: str | None = None,
+        fps: int | None = None,
+        **ignored: Any,
+    ) -> None:
+        """`fps` is in frames a second, 4 by default as in wandb."""
+        self.data = data_or_path
+        self.caption = caption
+        self.fps = fps
+
+
+class Table:
+    """Rows to be logged; kept as CSV and shown as text. Its methods are those of wandb.Table."""
+
+    def __init__(
+        self,
+        columns: Sequence[Any] | None = None,
+        data: Any = None,
+        rows: Any = None,
+        dataframe: Any = None,
+        **ignored: Any,
+    ) -> None:
+        """`data` (or `rows`) is a list of rows, an array or a dataframe."""
+        source: Any = next((each for each in (dataframe, data, rows) if each is not None), [])
+        if hasattr(source, "columns") and hasattr(source, "itertuples"):  # pandas
+            columns = list(source.columns) if columns is None else columns
+            source = source.itertuples(index=False)
+        self.data: list[list[Any]] = [list(row) for row in source]
+        widest = max(map(len, self.data), default=3)
+        default = ["Input", "Output", "Expected"] if widest == 3 else range(widest)
+        self.columns: list[Any] = list(default if columns is None else columns)
+
+    def add_data(self, *data: Any) -> None:
+        """Adds a row."""
+        self.data.append(list(data))
+
+    def add_row(self, *row: Any) -> None:
+        """Adds a row."""
+        self.data.append(list(row))
+
+    def add_column(self, name: str, data: Any, optional: bool = False) -> None:
+        """Adds a column with one value a row; the first column makes the rows."""
+        values = list(data)
+        if not self.data:
+            self.data, self.columns = [[] for _ in values], []
+        for row, value in zip(self.data, values, strict=False):
+            row.append(value)
+        self.columns.append(name)
+
+    def get_column(self, name: str, convert_to: str | None = None) -> Any:
+        """The values of a column as a list, or with `convert_to="numpy"` as an array."""
+        index = self.columns.index(name)
+        values = [row[index] if index < len(row) else None for row in self.data]
+        if convert_to != "numpy":
+            return values
+        import numpy as np
+
+        return np.array(values)
+
+    def iterrows(self) -> Iterator[tuple[int, list[Any]]]:
+        """The rows with their numbers."""
+        yield from enumerate(self.data)
+
+    def get_dataframe(self) -> Any:
+        """The table as a pandas DataFrame. Raises ImportError without pandas."""
+        from importlib import import_module
+
+        return import_module("pandas").DataFrame(self.data, columns=self.columns)
+
+
+class Histogram:
+    """How often values occur: `histogram` has the counts, `bins` their N + 1 edges."""
+
+    MAX_LENGTH = 512
+
+    def __init__(
+        self,
+        sequence: Any = None,
+        np_histogram: Any = None,
+        num_bins: int = 64,
+    ) -> None:
+        """`sequence` are numbers, of which those that are not finite are left out; or
+        `np_histogram` is what numpy.histogram returns. Raises ValueError for anything else."""
+        if np_histogram is None:
+            import numpy as np
+
+            values = np.asarray(_on_cpu(sequence if sequence is not None else [])).ravel()
+            finite = values[np.isfinite(values)]
+            np_histogram = np.histogram(finite, bins=min(max(1, num_bins), self.MAX_LENGTH))
+        counts, edges = np_histogram
+        self.histogram: list[float] = [float(count) for count in counts]
+        self.bins: list[float] = [float(edge) for edge in edges]
+        if len(self.bins) != len(self.histogram) + 1 or len(self.histogram) > self.MAX_LENGTH:
+            raise ValueError(f"a histogram has at most {self.MAX_LENGTH} counts and an edge more")
+
+
+Media = Image | Text | Audio | Video | Table | Histogram
+
+
+def media_in(value: Any) -> list[Media]:
+    """The media in a value that is one or a list of them; else an empty list."""
     values = value if isinstance(value, list | tuple) else [value]
     media = [Text(one) if isinstance(one, str) else one for one in values]
-    return media if all(isinstance(one, Image | Text) for one in media) else []
+    return media if all(isinstance(one, Media) for one in media) else []
 
 
 class Samples:
@@ -90,19 +224,40 @@ class Samples:
         self._step = -1
         self._images: list[Image] = []
         self._texts: dict[str, list[Text]] = {}
+        self._files: list[tuple[str, Callable[[], bytes]]] = []  # suffix and content, not written
+        self._counts: dict[str, int] = {}  # files of this step, by suffix
+        self._histograms: list[tuple[str, Histogram]] = []
 
-    def add(self, step: int, name: str, media: Sequence[Image | Text]) -> None:
+    def add(self, step: int, name: str, media: Sequence[Media]) -> None:
         """Adds what was logged under that name for that step."""
         if step != self._step:
-            self._step, self._images, self._texts = step, [], {}
+            self._step, self._images, self._texts, self._counts = step, [], {}, {}
         for one in media:
-            if isinstance(one, Image):
-                self._images.append(one)
-            else:
-                self._texts.setdefault(name, []).append(one)
+            match one:
+                case Image():
+                    self._images.append(one)
+                case Text():
+                    self._texts.setdefault(name, []).append(one)
+                case Histogram():
+                    self._histograms.append((name, one))
+                case Table():
+                    self._texts.setdefault(name, []).append(Text(format_table(one)))
+                    self._files.append((".csv", lambda table=one: encode_csv(table)))
+                    cells = (cell for row in one.data for cell in row)
+                    self._images += [cell for cell in cells if isinstance(cell, Image)]
+                case Audio():
+                    self._files.append((".wav", lambda sound=one: encode_sound(sound)))
+                case Video():
+                    self._add_video(one)
 
     def write(self) -> None:
         """Writes the files of the newest step, whole or not at all. Never raises."""
+        files, self._files = self._files, []
+        histograms, self._histograms = self._histograms, []
+        for suffix, encode in files:
+            self._safely(lambda suffix=suffix, encode=encode: self._write_file(suffix, encode()))
+        if histograms:
+            self._safely(lambda: self._write_histograms(histograms))
         try:
             if self._images:
                 self._save(".png", tile(self._images))
@@ -114,8 +269,159 @@ class Samples:
             self._images = []  # the faulty one would spoil the others of its step
             self._say("samples", f"the image of step {self._step} is left out: {error}")
 
+    def _safely(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except GenuiError as error:
+            self._say("samples", str(error))
+        except Exception as error:
+            self._say("samples", f"a sample of step {self._step} is left out: {error}")
+
+    def _add_video(self, video: Video) -> None:
+        """Adds its GIF and a strip of its frames."""
+
+        def encode() -> bytes:
+            frames = _open_video(video)
+            every = max(1, -(-len(frames) // _STRIP))
+            self._images.append(Image(_side_by_side(frames[::every]), video.caption))
+            file = io.BytesIO()
+            milliseconds = 1000 // max(1, min(50, video.fps or 4))
+            options: dict[str, Any] = {"duration": milliseconds, "loop": 0}
+            frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], **options)
+            return file.getvalue()
+
+        self._files.append((".gif", encode))
+
+    def _write_file(self, suffix: str, data: bytes) -> None:
+        """One file of its own: step-N.wav, step-N.2.wav …"""
+        if len(data) > _LARGEST_FILE:
+            raise ValueError(f"{len(data) >> 20} MiB of {suffix[1:]}; at most 64 are kept")
+        self._counts[suffix] = number = self._counts.get(suffix, 0) + 1
+        self._save(suffix if number == 1 else f".{number}{suffix}", data)
+
+    def _write_histograms(self, histograms: Sequence[tuple[str, Histogram]]) -> None:
+        """A line each in histograms.jsonl."""
+        lines = b"".join(
+            msgspec.json.encode(
+                {
+                    "step": self._step,
+                    "time": round(time.time(), 3),
+                    "name": name,
+                    "bins": histogram.bins,
+                    "counts": histogram.histogram,
+                }
+            )
+            + b"\n"
+            for name, histogram in histograms
+        )
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        fd = os.open(self._run.histograms, flags, 0o644)
+        try:
+            append_whole(fd, lines)
+        finally:
+            os.close(fd)
+
     def _save(self, suffix: str, data: bytes) -> None:
         atomic_write(self._run.sample(self._step, suffix), data, durable=False)
+
+
+def encode_csv(table: Table) -> bytes:
+    """The table as CSV, UTF-8, with a heading."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow([_cell(name) for name in table.columns])
+    writer.writerows([[_cell(cell) for cell in row] for row in table.data])
+    return file.getvalue().encode(errors="replace")
+
+
+_WIDEST = 40  # characters of a cell that are shown
+_MOST_ROWS = 200
+
+
+def format_table(table: Table) -> str:
+    """The first rows in aligned columns."""
+    cells = [[_cell(name) for name in table.columns]]
+    cells += [[_cell(cell) for cell in row] for row in table.data[:_MOST_ROWS]]
+    cells = [[" ".join(cell.split())[:_WIDEST] for cell in row] for row in cells]
+    columns = max(map(len, cells))
+    widths = [max(len(row[at]) for row in cells if at < len(row)) for at in range(columns)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+    hidden = len(table.data) - _MOST_ROWS
+    return "\n".join(lines + ([f"… and {hidden:,} more rows"] if hidden > 0 else []))
+
+
+def _cell(value: Any) -> str:
+    """A value of a table as text."""
+    if isinstance(value, Image | Audio | Video):
+        return str(value.caption or f"[{type(value).__name__.lower()}]")
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def encode_sound(sound: Audio) -> bytes:
+    """A sound as a WAV file with 16 bits a sample. Raises ValueError if it is not one."""
+    if isinstance(sound.data, str | os.PathLike):
+        with open(sound.data, "rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+        if data[:4] != b"RIFF":
+            raise ValueError(f"{os.fspath(sound.data)} is not a WAV file")
+        return data
+    import numpy as np
+
+    samples = np.asarray(_on_cpu(sound.data))
+    if samples.ndim not in (1, 2) or not samples.size or samples.dtype.kind not in "if":
+        raise ValueError(f"a sound {list(samples.shape)} of {samples.dtype}; give [N] floats")
+    if samples.ndim == 2 and samples.shape[0] < samples.shape[1] and samples.shape[0] <= 8:
+        samples = samples.T  # [channels, N], as torchaudio has it
+    if samples.dtype.kind == "f":
+        samples = np.rint(np.clip(np.nan_to_num(samples), -1, 1) * 32767)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
+        out.setsampwidth(2)
+        out.setframerate(int(sound.sample_rate or 16_000))
+        out.writeframes(np.clip(samples, -32768, 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+_MOST_FRAMES = 500
+
+
+def _open_video(video: Video) -> list["Pillow.Image"]:
+    """The frames, RGB, of the first video of a batch."""
+    from PIL import Image as Pillow
+    from PIL import ImageSequence
+
+    if isinstance(video.data, str | os.PathLike):
+        with Pillow.open(video.data) as opened:
+            frames = []
+            for frame, _ in zip(ImageSequence.Iterator(opened), range(_MOST_FRAMES), strict=False):
+                frames.append(frame.convert("RGB"))
+            return frames
+    import numpy as np
+
+    array = np.asarray(_on_cpu(video.data))
+    array = array[0] if array.ndim == 5 else array
+    if array.ndim != 4 or not array.size:
+        raise ValueError(f"a video {list(array.shape)}; give [T, 3, H, W]")
+    return [Pillow.fromarray(_to_rgb(frame)) for frame in array[:_MOST_FRAMES]]
+
+
+def _side_by_side(frames: Sequence["Pillow.Image"]) -> "Pillow.Image":
+    from PIL import Image as Pillow
+
+    width, height = frames[0].size
+    strip = Pillow.new("RGB", (width * len(frames), height))
+    for index, frame in enumerate(frames):
+        strip.paste(frame, (index * width, 0))
+    return strip
+
+
+def _on_cpu(data: Any) -> Any:
+    """A tensor of torch off the graph and off the GPU; other values as they are."""
+    if not hasattr(data, "detach"):
+        return data
+    data = data.detach().cpu()
+    return data.float() if "bfloat16" in str(data.dtype) else data  # numpy has none
 
 
 def tile(images: Sequence[Image]) -> bytes:
@@ -186,11 +492,7 @@ def _arrays(data: Any) -> list["np.ndarray"]:
     """uint8 arrays [H, W, 3] of an array or a tensor of any library."""
     import numpy as np
 
-    if hasattr(data, "detach"):  # torch: off the graph and off the GPU
-        data = data.detach().cpu()
-        if "bfloat16" in str(data.dtype):  # numpy has none
-            data = data.float()
-    array = np.asarray(data)
+    array = np.asarray(_on_cpu(data))
     if array.size == 0:
         raise ValueError(f"an empty array {list(array.shape)}")
     if array.dtype.kind not in "buif":

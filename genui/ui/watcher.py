@@ -77,6 +77,8 @@ def progress(run: RunSummary) -> str:
 # --- Samples, made at each evaluation from the same seed --------------------------------------
 
 MAX_SAMPLE_BYTES = 1 << 20
+MAX_SOUND_BYTES = 8 << 20
+_SUFFIXES = (".txt", ".png", ".wav")  # of samples, the first that a step has is named
 
 
 @dataclass(frozen=True)
@@ -89,32 +91,43 @@ class Sample:
 
 
 def sample_files(run: RunDir) -> Mapping[int, Path]:
-    """The file of each step, ascending; the text if a step has text and image. Raises OSError."""
-    files = (path for path in run.samples.iterdir() if path.suffix in {".txt", ".png"})
-    return dict(sorted((step, path) for path in files if (step := _step_of(path)) >= 0))
+    """The file of each step, ascending: its text, image or sound. Raises OSError."""
+    files = [path for path in run.samples.iterdir() if path.suffix in _SUFFIXES]
+    files.sort(key=lambda path: _SUFFIXES.index(path.suffix), reverse=True)
+    return dict(sorted({step: path for path in files if (step := _step_of(path)) >= 0}.items()))
 
 
 def load_sample(path: Path, step: int) -> Sample | None:
-    """Load the sample of a step, text and image if it has both.
+    """Load the sample of a step: its text, and its image or a spectrogram of its sound.
 
     Returns None if the file is not a sample. Raises OSError.
     """
     sample = _load(path, step)
-    other_path = path.with_suffix(".png" if path.suffix == ".txt" else ".txt")
-    if sample is None or not other_path.exists():
-        return sample
-    other = _load(other_path, step)
-    if other is None:
-        return sample
-    image = sample.image if sample.image is not None else other.image
-    return Sample(step, sample.text or other.text, image)
+    for suffix in _SUFFIXES:
+        other_path = path.with_suffix(suffix)
+        if sample is None or other_path == path or not other_path.exists():
+            continue
+        other = _load(other_path, step)
+        if other is not None:
+            image = sample.image if sample.image is not None else other.image
+            sample = Sample(step, sample.text or other.text, image)
+    return sample
 
 
 def _load(path: Path, step: int) -> Sample | None:
-    if path.stat().st_size > MAX_SAMPLE_BYTES:
+    if path.stat().st_size > (MAX_SOUND_BYTES if path.suffix == ".wav" else MAX_SAMPLE_BYTES):
         return None
     if path.suffix == ".txt":
         return Sample(step, text=path.read_text(encoding="utf-8", errors="replace"))
+    if path.suffix == ".wav":
+        from genui.formats.audio import decode_wav
+        from genui.render.image import draw_spectrogram
+
+        try:
+            sound = decode_wav(path.read_bytes())
+        except ValueError:
+            return None
+        return Sample(step, image=draw_spectrogram(sound.samples))
     from PIL import UnidentifiedImageError
 
     from genui.formats.image import decode_frame, open_image

@@ -1,5 +1,6 @@
 """Images and texts logged through `import genui`."""
 
+import json
 import math
 import os
 from pathlib import Path
@@ -11,8 +12,10 @@ from api_runs import folder, records, said
 from PIL import Image as Pillow
 
 import genui
+from genui.formats.audio import decode_wav
 from genui.runs.api import Run
 from genui.runs.media import LARGEST
+from genui.ui.watcher import load_sample, sample_files
 
 
 def image(run: Run, step: int) -> "np.ndarray":
@@ -94,3 +97,70 @@ def test_texts_become_samples():
     assert folder(run).sample(3, ".txt").read_text() == "To be, or not\nto be"
     assert folder(run).sample(4, ".txt").read_text() == "[a]\none\n\n[b]\ntwo\n\n[b]\nthree?\n"
     assert records(run) == []
+
+
+# --- Tables, histograms, sounds and videos ------------------------------------------------------
+
+
+def test_a_table_is_kept_as_csv_and_shown_as_text():
+    run = genui.init("tables")
+    table = genui.Table(columns=["input", "score"])
+    table.add_data("2 + 2", 0.25)
+    table.add_data("a, b", genui.Image(np.zeros((4, 4))))
+    table.add_column("seen", [True, False])
+    run.log({"answers": table}, step=3)
+    assert folder(run).sample(3, ".csv").read_text().splitlines() == [
+        "input,score,seen",
+        "2 + 2,0.25,True",
+        '"a, b",[image],False',
+    ]
+    assert folder(run).sample(3, ".txt").read_text().splitlines() == [
+        "input  score    seen",
+        "2 + 2  0.25     True",
+        "a, b   [image]  False",
+    ]
+    assert image(run, 3).shape == (4, 4, 3)
+    assert next(iter(table.iterrows())) == (0, ["2 + 2", 0.25, True])
+    assert table.get_column("seen", convert_to="numpy").tolist() == [True, False]
+
+
+def test_a_histogram_is_kept_with_its_edges():
+    run = genui.init("histograms")
+    run.log({"w": genui.Histogram([0, 1, 1, math.nan, 2], num_bins=2), "loss": 1.0}, step=4)
+    run.log({"w": genui.Histogram(np_histogram=([5, 6], [0, 0.5, 1]))}, step=5)
+    lines = [json.loads(line) for line in folder(run).histograms.read_text().splitlines()]
+    assert [(line["step"], line["name"], line["bins"], line["counts"]) for line in lines] == [
+        (4, "w", [0.0, 1.0, 2.0], [1.0, 3.0]),
+        (5, "w", [0.0, 0.5, 1.0], [5.0, 6.0]),
+    ]
+
+
+def test_sounds_and_videos_are_kept_and_shown():
+    run = genui.init("media")
+    tone = np.sin(np.arange(8000) / 5).astype(np.float32)
+    run.log({"a": genui.Audio(tone, sample_rate=8000), "b": genui.Audio(-tone)}, step=1)
+    sound = decode_wav(folder(run).sample(1, ".wav").read_bytes())
+    assert (len(sound.samples), sound.rate) == (8000, 8000)
+    assert folder(run).sample(1, ".2.wav").exists()
+    shown = load_sample(sample_files(folder(run))[1], 1)
+    assert shown is not None
+    assert shown.image is not None
+    rows = shown.image.astype(int).sum(axis=(1, 2))
+    assert rows.max() > 4 * np.median(rows)  # one tone, one bright row
+    clip = np.full((10, 3, 6, 8), 25, np.uint8).cumsum(axis=0).astype(np.uint8) - 25
+    run.log({"clip": genui.Video(clip, fps=5)}, step=2)
+    with Pillow.open(folder(run).sample(2, ".gif")) as saved:
+        assert (saved.size, saved.info["duration"]) == ((8, 6), 200)
+    strip = image(run, 2)
+    assert strip.shape[0] == 6
+    assert strip[0, 0].tolist() == [0, 0, 0]
+    assert strip[0, -1].tolist() == [200, 200, 200]  # every second of ten frames
+
+
+def test_media_that_cannot_be_read_cost_one_line(capsys: pytest.CaptureFixture[str]):
+    run = genui.init("broken")
+    run.log({"a": genui.Audio("no.wav"), "loss": 1.0}, step=1)
+    run.log({"v": genui.Video(np.zeros(3)), "t": genui.Table(["a"], [[1]])}, step=2)
+    assert records(run) == [{"step": 1, "loss": 1.0}]
+    assert len(said(capsys)) == 1
+    assert folder(run).sample(2, ".csv").exists()

@@ -9,6 +9,7 @@ import pytest
 from api_runs import ROOT, records, script, start_script, wait_for
 
 import genui
+from genui.logs.native import MetricsTail
 from genui.runs.layout import RunDir, read_info, read_status
 from genui.runs.listing import list_runs, summarise
 
@@ -183,3 +184,36 @@ print("child", os.waitstatus_to_exitcode(os.wait()[1]))
 """
     )
     assert "child 0" in said
+
+
+def test_the_ranks_of_a_job_are_one_run(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    code = """
+run = genui.init("ddp")
+for step in range(5):
+    run.log({"loss": step + int(os.environ["RANK"])}, step=step)
+    if step == 2:
+        print(run.id, flush=True)
+        sys.stdin.readline()
+run.finish()
+"""
+    processes = []
+    for rank in (2, 0, 1):  # one rank is there before the run
+        monkeypatch.setenv("RANK", str(rank))
+        processes.append(start_script(code))
+        assert processes[-1].stdout is not None
+        assert bool(processes[-1].stdout.readline().strip()) == (rank == 0)
+    for process in processes:
+        _, err = process.communicate("\n", timeout=60)
+        assert (process.returncode, err) == (0, "")
+    (summary,) = list_runs()
+    tail = MetricsTail(summary.run.metrics)
+    while tail.read():
+        pass
+    values = {name: series.points[1].tolist() for name, series in tail.series.items()}
+    assert values == {
+        "loss": [0, 1, 2, 3, 4],
+        "rank 1/loss": [1, 2, 3, 4, 5],
+        "rank 2/loss": [2, 3, 4, 5, 6],
+    }

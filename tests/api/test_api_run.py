@@ -4,6 +4,7 @@ import copy
 import errno
 import os
 import pickle
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +17,9 @@ import pytest
 from api_runs import folder, records, said, wait_for
 
 import genui
+from genui.base.errors import GenuiError
 from genui.runs import control, writer
+from genui.runs.labels import Labels, read_labels
 from genui.runs.layout import read_status
 from genui.runs.listing import list_runs
 
@@ -188,15 +191,88 @@ def test_what_wandb_has_and_genui_has_not_is_said_once(capsys: pytest.CaptureFix
     run.log({"loss": 1.0, "table": table, "plot": wandb.plot.scatter(table, "a", "b")})
     assert records(run) == [{"step": 0, "loss": 1.0}]
     assert said(capsys) == [
-        "genui: init() ignores entity, tags",
+        "genui: init() ignores entity",
         "genui: init() has no argument frobnicate",
         "genui: watch does nothing here",
-        "genui: Table does nothing here",
         "genui: run.define_metric does nothing here",
         "genui: plot does nothing here",
     ]
     with pytest.raises(AttributeError, match="no attribute 'lgo'"):
         _ = wandb.lgo
+
+
+def test_what_scripts_do_with_parts_of_wandb_raises_nothing():
+    wandb: Any = genui
+    run: Any = wandb.init(project="old", config={"lr": 0.1})
+    with pytest.raises(wandb.Error, match="no network"):
+        raise wandb.errors.CommError("no network")
+    things = (wandb.Table(), wandb.Histogram([1, 2]), wandb.Video(None), wandb.Audio(None))
+    for kind in (wandb.Table, wandb.Histogram, wandb.Video, wandb.Audio, wandb.Artifact):
+        assert sum(isinstance(thing, kind) for thing in things) == (kind is not wandb.Artifact)
+    assert not isinstance(run, wandb.sdk.wandb_run.Other)
+    assert len(wandb.util.generate_id() + "x") == 9
+    assert len(wandb.sweep({"method": "grid"})) == 8
+    wandb.agent("sweep", function=lambda: pytest.fail("a sweep needs a server"))
+    assert list(wandb.Api().runs("me/old")) == []
+    with open(wandb.restore("model.pt").name) as file:
+        assert file.read() == ""
+    assert run.use_artifact("data:latest").download() + "/train.csv" == "/train.csv"
+    artifact = wandb.Artifact("model", type="model")
+    artifact.add_file("model.pt")
+    run.log_artifact(artifact).wait()
+    wandb.integration.keras.WandbCallback(save_model=False)
+    assert wandb.plot.line(wandb.Table(), "x", "y") is not None
+    assert wandb.AlertLevel.WARN is not None
+    assert (run.project_name(), run.get_url(), run.entity) == ("old", run.url, "")
+    assert (run.resumed, run.sweep_id, run.offline) == (False, None, True)
+    assert run.config.as_dict() == {"lr": 0.1}
+    run.config.setdefaults({"lr": 1, "layers": 2})
+    assert run.config.as_dict() == {"lr": 0.1, "layers": 2}
+
+    @wandb.profiler.trace
+    def step() -> int:
+        return 1
+
+    assert step() == 1
+
+
+def test_tags_and_notes_are_those_of_genui_tag_and_note():
+    run = genui.init("labelled", tags=["two words", "b"], notes="first\ntry")
+    assert (run.tags, run.notes) == (("two-words", "b"), "first try")
+    run.tags += ("c",)
+    run.notes = ""
+    assert read_labels(folder(run)) == Labels(tags=("two-words", "b", "c"))
+
+
+def test_a_restarted_script_continues_the_run_with_its_id(capsys: pytest.CaptureFixture[str]):
+    first = genui.init("job", config={"lr": 1, "layers": 2}, id="job-7")
+    for _ in range(3):
+        first.log({"loss": 1.0})
+    busy = genui.init("job", id="job-7", reinit="create_new")  # while the first lives
+    assert busy.id != first.id
+    busy.finish()
+    shutil.rmtree(busy.dir)
+    first.finish()
+    again = genui.init("job", config={"lr": 2}, id="job-7", resume="allow")
+    assert (again.id, again.resumed, again.step) == (first.id, True, 3)
+    assert again.config.as_dict() == {"lr": 2, "layers": 2}
+    again.log({"loss": 0.5})
+    assert [record["step"] for record in records(again)] == [0, 1, 2, 3]
+    again.finish()
+    other = genui.init("job", id="job-7", resume="never")
+    assert other.id != first.id
+
+
+def test_a_script_that_asks_for_a_learning_rate_gets_one():
+    run = genui.init("steered")
+    with pytest.raises(GenuiError, match="does not take set_lr"):
+        control.send_live(folder(run), "set_lr", 0.5)
+    assert run.take_learning_rate() is None
+    control.send_live(folder(run), "set_lr", 0.5)
+    wait_for(lambda: run._learning_rate is not None)
+    assert run.take_learning_rate() == 0.5
+    assert run.take_learning_rate() is None
+    assert [event.text for event in control.read_events(folder(run))] == ["learning rate → 0.5"]
 
 
 def test_a_run_sent_to_another_process_logs_nothing_there():

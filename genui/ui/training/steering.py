@@ -88,9 +88,10 @@ def refusal(view: RunView, command: Command) -> str:
         elif not view.has_checkpoint:
             remedy = "n starts another"
         return f"this run is {summary.state}: {remedy}"
-    if is_script and command != "stop":
+    if is_script and command not in summary.info.controls:
+        title = "a learning rate" if command == "set_lr" else command
         return (
-            "this run belongs to a script: only ^x (stop) works, if the script checks "
+            f"the script of this run does not take {title}: ^x (stop) works, if it checks "
             "run.stop_requested"
         )
     return ""

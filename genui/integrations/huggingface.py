@@ -1,0 +1,53 @@
+"""A callback of the Hugging Face Trainer, and of trainers made from it, such as those of TRL.
+
+    trainer = Trainer(..., callbacks=[GenuiCallback()])
+
+https://huggingface.co/docs/transformers/main_classes/callback
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from transformers import TrainerCallback
+
+import genui
+
+
+class GenuiCallback(TrainerCallback):
+    """Logs what the trainer logs, under its names. It takes stop and a new learning rate."""
+
+    def __init__(
+        self, sample: Callable[[Any], Mapping[str, Any]] | None = None, **init: Any
+    ) -> None:
+        """`sample` makes texts or images of the model, by name, after each evaluation; `init` are
+        arguments of `genui.init`."""
+        self._sample = sample
+        self._init = init
+        self._run: genui.Run | None = None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            self._run = genui.init(**{"name": args.run_name, **self._init})
+            self._run.config.update(args.to_sanitized_dict())
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if self._run is not None and logs:
+            self._run.log(logs, step=state.global_step)
+
+    def on_evaluate(self, args, state, control, model=None, **kwargs):
+        if self._run is not None and self._sample is not None:
+            self._run.log(self._sample(model), step=state.global_step)
+
+    def on_step_end(self, args, state, control, optimizer=None, lr_scheduler=None, **kwargs):
+        if self._run is None:
+            return
+        control.should_training_stop |= self._run.stop_requested
+        if learning_rate := self._run.take_learning_rate():
+            # The peak; what the schedule makes of it keeps its shape.
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] = learning_rate
+            lr_scheduler.base_lrs = [learning_rate] * len(optimizer.param_groups)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        if self._run is not None:
+            self._run.finish()

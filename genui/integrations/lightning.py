@@ -1,0 +1,67 @@
+"""A logger of Lightning, and a callback that lets genui stop the training.
+
+    logger = GenuiLogger(project="digits")
+    trainer = Trainer(logger=logger, callbacks=[GenuiSteering(logger)])
+
+https://lightning.ai/docs/pytorch/stable/extensions/logging.html
+"""
+
+from typing import Any
+
+from lightning.pytorch import Callback
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+import genui
+
+
+class GenuiLogger(Logger):
+    """Logs the metrics and hyperparameters of a LightningModule. `experiment` is the run."""
+
+    def __init__(self, **init: Any) -> None:
+        """`init` are arguments of `genui.init`."""
+        super().__init__()
+        self._init = init
+        self._run: Any = None
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> genui.Run:
+        if self._run is None:
+            self._run = genui.init(**self._init)
+        return self._run
+
+    @property
+    def name(self) -> str:
+        return self.experiment.name
+
+    @property
+    def version(self) -> str:
+        return self.experiment.id
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any = None, *args: Any, **kwargs: Any) -> None:
+        self.experiment.config.update(params)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        self.experiment.log(metrics, step=step)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.experiment.finish(0 if status in ("success", "finished") else 1)
+
+
+class GenuiSteering(Callback):
+    """Stops the training, or changes the learning rate, when genui asks for it."""
+
+    def __init__(self, logger: GenuiLogger) -> None:
+        self._logger = logger
+
+    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+        run = self._logger.experiment
+        trainer.should_stop = trainer.should_stop or bool(run.stop_requested)
+        if learning_rate := run.take_learning_rate():
+            for optimizer in trainer.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate
