@@ -17,7 +17,7 @@ from genui.cli.parser import add_json
 from genui.cli.runs import as_dict, find_one, read_whole, title
 
 if TYPE_CHECKING:
-    from genui.logs.base import Tail
+    from genui.logs.base import Media, Tail
     from genui.runs.alerts import Alert
     from genui.runs.listing import RunSummary
     from genui.runs.series import Floats, Series
@@ -132,12 +132,18 @@ def inspect_dict(summary: "RunSummary") -> dict[str, Any]:
         "environment": extras.about.environment,
         "axes": extras.axes,
         "system": {name: float(one.values[-1]) for name, one in extras.system.items()},
-        "samples": [one._asdict() for media in extras.media.values() for one in media],
+        "samples": [_sample_dict(one) for media in extras.media.values() for one in media],
         "console": [text for _, text in extras.console],
         "bad_lines": tail.bad_lines,
         "dropped": tail.dropped,
         "overlaps": tail.overlaps,
     }
+
+
+def _sample_dict(media: "Media") -> dict[str, Any]:
+    fields = media._asdict()
+    del fields["content"]
+    return fields
 
 
 def _read_foreign(summary: "RunSummary") -> "tuple[RunSummary, Tail, int | None]":

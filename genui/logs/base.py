@@ -141,11 +141,11 @@ class About:
     summary: Mapping[str, Any] = field(default_factory=dict)  # results that are no metric's last
 
 
-MediaKind = Literal["image", "text", "audio", "table", "file"]
+MediaKind = Literal["image", "text", "audio", "table", "file", "histogram", "curve"]
 
 
 class Media(NamedTuple):
-    """A sample that a tool logged: a file, or a part of one."""
+    """A sample that a tool logged: a file, a part of one, or what is drawn itself."""
 
     step: int
     name: str  # of the metric, so to say: "validation/images"
@@ -154,6 +154,7 @@ class Media(NamedTuple):
     start: int = 0  # bytes
     size: int = -1  # bytes; -1: up to the end of the file
     caption: str = ""
+    content: Any = None  # of a histogram: all of its name; of a curve: x and y
 
 
 @dataclass(frozen=True)

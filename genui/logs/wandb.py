@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -34,6 +34,9 @@ from genui.logs.base import (
 )
 from genui.logs.protobuf import BYTES, VARINT, WireError
 from genui.runs.listing import RunSummary
+
+if TYPE_CHECKING:
+    from genui.logs.media import Histograms
 
 _BLOCK_HEADER = 7  # bytes: uint32 checksum of kind and data, uint16 length, uint8 kind
 _BLOCK = 32 * 1024
@@ -169,6 +172,7 @@ class WandbTail(Reader):
         self._media: dict[int, list[Media]] = {}
         self._media_count = 0
         self._media_names: set[str] = set()
+        self._histograms: dict[str, Histograms] = {}
 
     @property
     def bad_lines(self) -> int:
@@ -220,8 +224,9 @@ class WandbTail(Reader):
                 at += 2
                 while data[at - 1] >= 0x80:
                     at += 1
-            if data[at] == _SUMMARY_KEY:  # as are two of three records
-                if data.find(b"_timestamp", at, end) < 0 or self._aggregates:
+            if data[at] == _SUMMARY_KEY:
+                # Two of three records, which W&B adds after a row; a script's own begin otherwise.
+                if self._aggregates:
                     length, at = protobuf.varint(data, at + 1)
                     self._summarize(data[at : min(end, at + length)])
                 return
@@ -273,10 +278,33 @@ class WandbTail(Reader):
             return
         for name, fields in objects.items():
             self._media_names.add(name)
-            for media in _media_of(name, step, fields, self.path.parent / "files"):
-                if step >= 0 and self._media_count < _MOST_MEDIA:
-                    self._media.setdefault(step, []).append(media)
-                    self._media_count += 1
+            values: dict[str, Any] = {}
+            for field, text in fields.items():
+                with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
+                    values[field] = msgspec.json.decode(text)
+            if values.get("_type") == "histogram":
+                media = self._histogram(name, step, values)
+            else:
+                media = _media_of(name, step, values, self.path.parent / "files")
+            if media and step >= 0 and self._media_count < _MOST_MEDIA:
+                self._media.setdefault(step, []).extend(media)
+                self._media_count += len(media)
+
+    def _histogram(self, name: str, step: int, values: Mapping[str, Any]) -> list[Media]:
+        from genui.logs.media import Histograms  # brings numpy
+
+        counts, edges = values.get("values"), values.get("bins")
+        packed = values.get("packedBins")
+        if isinstance(packed, dict) and isinstance(counts, list):
+            with suppress(KeyError, TypeError):
+                low, size = packed["min"], packed["size"]
+                edges = [low + size * number for number in range(len(counts) + 1)]
+        known = self._histograms.setdefault(name, Histograms())
+        try:
+            added = known.add(step, _list(edges), _list(counts))
+        except (TypeError, ValueError):  # no numbers
+            added = False
+        return [Media(step, name, "histogram", self.path, content=known)] if added else []
 
     def _other(self, data: bytes, start: int, end: int) -> None:
         """Any record but history and summary."""
@@ -706,12 +734,8 @@ _KINDS: Mapping[str, MediaKind] = {
 }  # fmt: skip
 
 
-def _media_of(name: str, step: int, fields: Mapping[str, bytes], folder: Path) -> list[Media]:
-    """The files of an object in a row, whose fields are JSON; none of a kind without files."""
-    values: dict[str, Any] = {}
-    for field, text in fields.items():
-        with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
-            values[field] = msgspec.json.decode(text)
+def _media_of(name: str, step: int, values: Mapping[str, Any], folder: Path) -> list[Media]:
+    """The files of an object in a row; none of a kind without files."""
     type_name = str(values.get("_type", ""))
     kind = _KINDS.get(type_name, "file")
     paths: list[Any]

@@ -15,6 +15,7 @@ from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
 from genui.logs import open_tail
+from genui.logs.base import NO_EXTRAS, About, Extras, Media
 from genui.logs.find import LogList, find_logs, summarise_log
 from genui.runs.layout import RunDir, checkpoint_steps
 from genui.runs.listing import RunSummary, list_runs, summarise
@@ -88,6 +89,11 @@ class Sample:
     step: int
     text: str = ""
     image: "np.ndarray | None" = None  # uint8 [H, W, 3]
+    is_grid: bool = True  # whether the image may be a grid of small ones
+
+
+SampleSource = Path | Sequence[Media]
+"""Where a sample is: a file of a run, or what another tool logged at one step."""
 
 
 def sample_files(run: RunDir) -> Mapping[int, Path]:
@@ -97,11 +103,16 @@ def sample_files(run: RunDir) -> Mapping[int, Path]:
     return dict(sorted({step: path for path in files if (step := _step_of(path)) >= 0}.items()))
 
 
-def load_sample(path: Path, step: int) -> Sample | None:
+def load_sample(source: SampleSource, step: int) -> Sample | None:
     """Load the sample of a step: its text, and its image or a spectrogram of its sound.
 
     Returns None if the file is not a sample. Raises OSError.
     """
+    if not isinstance(source, Path):
+        from genui.logs.media import compose  # brings numpy
+
+        return Sample(step, *compose(source), is_grid=False)
+    path = source
     sample = _load(path, step)
     for suffix in _SUFFIXES:
         other_path = path.with_suffix(suffix)
@@ -222,8 +233,9 @@ class RunView:
     bad_lines: int = 0
     dropped: int = 0  # values of metrics beyond the largest number that is held
     sample: Sample | None = None  # the newest
-    sample_files: Mapping[int, Path] = field(default_factory=dict)  # by step, ascending
+    sample_files: Mapping[int, SampleSource] = field(default_factory=dict)  # by step, ascending
     console: tuple[str, ...] = ()  # the last lines
+    extras: Extras = NO_EXTRAS  # what another tool's log has beside metrics
     has_checkpoint: bool = False  # from which genui can resume, generate or start another run
     read_at: float = 0.0  # unix time
 
@@ -243,6 +255,7 @@ class RunReader:
         self._format = summary.format
         self._native = summary.native
         self._info = summary.info  # of another tool's log: the name in the list
+        self._labels = summary.labels
         self._tail: Tail = open_tail(summary)
         self._system: MetricsTail | None = _system_tail(self.run) if self._native else None
         self._last: tuple[object, ...] = ()
@@ -269,18 +282,24 @@ class RunReader:
         if key == self._last and not grown:
             return None
         self._last = key
+        extras = self._tail.extras
+        system = self._system.series if self._system else extras.system
         return RunView(
             summary,
             {name: one.points for name, one in self._tail.series.items()},
-            {name: one.points for name, one in self._system.series.items()} if self._system else {},
+            {name: one.points for name, one in system.items()},
             self._tail.overlaps,
-            dict(self._tail.config or summary.info.config or summary.info.recipe),
+            {
+                **(self._tail.config or summary.info.config or summary.info.recipe),
+                **_describe(extras.about),
+            },
             self._tail.progress,
             self._tail.bad_lines,
             self._tail.dropped,
             self._sample,
-            self._sample_files,
+            self._sample_files if self._native else extras.media,
             self._console,
+            extras,
             self._has_checkpoint,
             time.time(),
         )
@@ -289,7 +308,7 @@ class RunReader:
         if self._native:
             return summarise(self.run)
         summary = summarise_log(self.run.path, self._format, self._tail.ended)
-        return replace(summary, info=self._info)
+        return replace(summary, info=self._info, labels=self._labels)
 
     def _read_series(self) -> bool:
         """Read the metrics; after an error, the points read so far stay. Returns whether there are
@@ -345,6 +364,18 @@ class RunReader:
         if size > CONSOLE_BYTES:
             lines = lines[1:]  # the first line is incomplete
         self._console = tuple(lines[-CONSOLE_LINES:])
+
+
+def _describe(about: About) -> dict[str, Any]:
+    """What a tool says about a run, as settings beside the config."""
+    fields = {
+        "project": about.project,
+        "tags": ", ".join(about.tags),
+        "note": about.note,
+        "summary": about.summary,
+        "environment": about.environment,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def _system_tail(run: RunDir) -> "MetricsTail":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +125,48 @@ class ConsoleFile:
         self._inode, self._rest = inode, b""
         self._offset = self._skipped = max(0, stat.st_size - MAX_CONSOLE_BYTES)
         return True
+
+
+class LoggedConsole:
+    """Follows the lines in another tool's log, each a unix time and a text."""
+
+    def __init__(self) -> None:
+        self.lines: Sequence[tuple[float, str]] = ()
+        self._shown: Sequence[tuple[float, str]] = ()
+
+    def read(self) -> Lines | None:
+        """The new lines; all of them if the earlier ones are not the same. None if there are
+        none."""
+        lines, shown = self.lines, self._shown
+        if lines is shown:
+            return None
+        self._shown = lines
+        # The last one may have been continued.
+        grown = (
+            len(shown) <= len(lines)
+            and shown[:1] == lines[:1]
+            and shown[-1:] == (lines[len(shown) - 1 : len(shown)])
+        )
+        new = lines[len(shown) :] if grown and shown else lines
+        parts = [(_time_of_day(when), _split(text.encode())[1]) for when, text in new]
+        widths = [_width(text) for _, text in parts]
+        return Lines(
+            stamps=[stamp for stamp, _ in parts],
+            texts=[text for _, text in parts],
+            cells=np.array([cells for cells, _ in widths], np.int64),
+            uneven=np.array([uneven for _, uneven in widths], bool),
+            pending="",
+            fresh=not (grown and shown),
+            skipped=0,
+            more=False,
+        )
+
+
+def _time_of_day(when: float) -> str:
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(when))
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def _split(line: bytes) -> tuple[str, str]:
@@ -427,7 +470,7 @@ class ConsolePanel(SidePanel):
         self._lines = ConsoleLines(NO_CONSOLE)
         self._search = ConsoleSearch()
         self._run: RunDir | None = None
-        self._file: ConsoleFile | None = None
+        self._file: ConsoleFile | LoggedConsole | None = None
         self._last_console: object = None  # of the last view: if it differs, the file has grown
         self._reading = False
         self._read_again = False  # the file has grown while it was read
@@ -458,24 +501,30 @@ class ConsolePanel(SidePanel):
     def show(self, snapshot: Snapshot) -> None:
         """Show the console. It does not move with the cursor: its lines have times, no steps."""
         views = snapshot.views
-        view = next((view for view in views if view.summary.native), None)
+        view = next((v for v in views if v.summary.native or v.extras.console), None)
         if view is None:
             self._follow(None, FOREIGN if views else NO_CONSOLE)
             return
         if view.summary.run != self._run:
-            self._follow(view.summary.run, NO_CONSOLE)
+            self._follow(view.summary.run, NO_CONSOLE, view.summary.native)
             name = clean_line(view.summary.info.name, 24)
             set_border(self, title=f"Console  {name}" if len(views) > 1 else "Console")
-        if self._last_console is not view.console:
-            self._last_console = view.console
+        console = view.console if view.summary.native else view.extras.console
+        if self._last_console is not console:
+            self._last_console = console
+            if isinstance(self._file, LoggedConsole):
+                self._file.lines = view.extras.console
             self._read()
 
-    def _follow(self, run: RunDir | None, empty: str) -> None:
+    def _follow(self, run: RunDir | None, empty: str, native: bool = True) -> None:
         self._lines.set_empty_text(empty)
         if run == self._run:
             return
         self._run, self._last_console = run, None
-        self._file = ConsoleFile(run.console) if run is not None else None
+        if run is None:
+            self._file = None
+        else:
+            self._file = ConsoleFile(run.console) if native else LoggedConsole()
         self._add(NO_LINES)
 
     def _read(self) -> None:
@@ -486,7 +535,7 @@ class ConsolePanel(SidePanel):
             self._read_pieces(self._file)
 
     @work(group="console", exit_on_error=False)
-    async def _read_pieces(self, file: ConsoleFile) -> None:
+    async def _read_pieces(self, file: ConsoleFile | LoggedConsole) -> None:
         """Read to the end of the file, one piece after another."""
         try:
             while file is self._file:

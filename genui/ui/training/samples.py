@@ -79,7 +79,8 @@ class SampleBody(LifecycleGuard, Vertical):
             return
         text.update(mark_changes(clean(sample.text), before) if before else clean(sample.text))
         if sample.image is not None:
-            self.query_one(ImageView).show(self._crop(sample.image))
+            image = self._crop(sample.image) if sample.is_grid else sample.image
+            self.query_one(ImageView).show(image)
 
     def _crop(self, image: "np.ndarray") -> "np.ndarray":
         """Crop a grid of images, uint8 [H, W, 3], to as many whole ones as fit."""
@@ -142,7 +143,7 @@ _CACHE_SIZE = 64  # samples of at most a megabyte
 
 NONE_OWN = "No sample yet. This run makes one every {} steps (--set sample_every=N)."
 NONE_SCRIPT = 'No sample yet. A script makes one with run.log({"sample": genui.Image(image)}).'
-NO_FOREIGN_SAMPLES = "A log of another tool: genui reads no samples from it."
+NO_FOREIGN_SAMPLES = "A log of another tool: it has no samples."
 
 
 class _PlaceLine(Line):
@@ -181,7 +182,7 @@ class SamplesPanel(SidePanel):
         self._requested: object = None  # the samples that are shown or being loaded
         self._loading = False
         self._marked = False  # whether words that changed are marked
-        self._cache: OrderedDict[tuple[Path, int], Sample | None] = OrderedDict()
+        self._cache: OrderedDict[tuple[object, int], Sample | None] = OrderedDict()
         self._film: list[int] = []  # the steps that are still to be played
         self._timer: Timer | None = None
         self._started_at = self._painted_at = 0.0
@@ -323,12 +324,14 @@ class SamplesPanel(SidePanel):
             return None
         if view.sample is not None and view.sample.step == step:
             return view.sample
-        key = (view.sample_files[step], step)
+        source = view.sample_files[step]
+        # A log may get more samples of a step, and more steps of a histogram.
+        key = (source if isinstance(source, Path) else (view.summary.run, len(source)), step)
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
         try:
-            sample = await asyncio.to_thread(load_sample, *key)
+            sample = await asyncio.to_thread(load_sample, source, step)
         except OSError:
             return None  # the run was removed in the meantime
         self._cache[key] = sample

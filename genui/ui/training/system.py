@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # --- Groups of measurements, and their x on the axis of the curves ----------------------------
 
-_GPU = re.compile(r"(gpu\d+) (.+)")
+_GPU = re.compile(r"((?:gpu|core)\d+) (.+)")
 _GPU_GROUPS = {
     "%": "gpu busy",
     "memory GB": "gpu memory",
@@ -64,10 +64,12 @@ def make_groups(names: Mapping[str, object]) -> list[Group]:
     for name in [*known, *(name for name in names if name not in _GROUPS)]:
         gpu = _GPU.fullmatch(name)
         if gpu is not None:
-            title, label = _GPU_GROUPS.get(gpu[2], f"gpu {gpu[2]}"), gpu[1]
+            kind = gpu[1].rstrip("0123456789")
+            known_title = _GPU_GROUPS.get(gpu[2]) if kind == "gpu" else None
+            title, label = known_title or f"{kind} {gpu[2].rpartition(' ')[0]}".strip(), gpu[1]
         else:
             title, label = _GROUPS.get(name, (name.rpartition(" ")[0] or name, ""))
-        unit = clean_line(name.rpartition(" ")[2], 8)
+        unit = clean_line(name.rpartition(" ")[2], 8) if " " in name else ""
         series.setdefault((clean_line(title, 24), unit), {})[label] = name
     groups = [Group(title, unit, names) for (title, unit), names in series.items()]
     order = {title: number for number, title in enumerate(_ORDER)}
@@ -123,7 +125,7 @@ def curve_points(points: Points, x: np.ndarray | None) -> tuple[np.ndarray, np.n
 MIN_CURVE_HEIGHT = 5  # rows
 NONE_YET = "No measurements yet: a running trainer takes them every two seconds"
 NONE = "This run has no measurements of its machine"
-NO_FOREIGN_SYSTEM = "A log of another tool: genui reads no measurements of its machine"
+NO_FOREIGN_SYSTEM = "A log of another tool: it has no measurements of its machine"
 
 
 class MeasureView(LifecycleGuard, Vertical):

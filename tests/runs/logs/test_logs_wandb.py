@@ -71,6 +71,7 @@ def test_images_tables_and_sounds_are_samples_and_no_curves(whole: WandbTail):
         ("pair", "image", "owl 0"),
         ("pair", "image", "owl 1"),
         ("said", "table", ""),
+        ("weights", "histogram", ""),
     ]
     assert all(one.path.is_file() for step in media.values() for one in step)
 
@@ -101,7 +102,7 @@ def test_a_summary_that_a_script_sets_and_one_that_repeats_a_row(tmp_path: Path)
         updates = b"".join(
             field(1, field(1, name.encode()) + field(16, text.encode())) for name, text in items
         )
-        return b"\x08\x07" + field(3, updates)
+        return b"\x08\x07" + field(200, field(1, b"run")) + field(3, updates)
 
     tail = log_of(
         tmp_path,
@@ -138,7 +139,7 @@ def test_runs_are_listed_by_their_display_names(tmp_path: Path, capsys: Capture)
     assert told["info"]["created"] == pytest.approx(summary.info.created)
     assert told["summary"] == {"best": {"loss": 0.5}, "acc": {"max": 3}}
     assert told["axes"] == {"test/f1": "frame"}
-    assert len(told["samples"]) == 10
+    assert len(told["samples"]) == 12
     assert told["console"][0] == "step 0"
     assert main(["inspect", str(tmp_path / "wandb/offline-run-1/no such")]) == 2
     assert "no log of that name" in capsys.readouterr().err

@@ -1,0 +1,82 @@
+"""What another tool logged beside its metrics, in the panels of the Training screen."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from acting import until_seen
+from panel_stage import app_of, opened
+
+from genui.logs.find import find_logs
+from genui.ui.training.config import ConfigPanel
+from genui.ui.training.console import ConsolePanel, LoggedConsole
+from genui.ui.training.samples import SamplesPanel
+from genui.ui.training.system import SystemPanel, make_groups
+from genui.ui.watcher import RunReader, RunView, load_sample
+
+LOG = Path(__file__).parents[1] / "runs/logs/fixtures/wandb/run-whole.wandb"
+
+
+@pytest.fixture
+def view() -> RunView:
+    (summary,) = find_logs(LOG)
+    view = RunReader(summary).read()
+    assert view is not None
+    return view
+
+
+def test_a_run_of_wandb_is_read_with_all_that_it_has(view: RunView) -> None:
+    assert (view.summary.info.name, view.summary.state) == ("first flight", "finished")
+    assert view.summary.labels.tags == ("night", "two words")
+    assert view.config["summary"] == {"best": {"loss": 0.5}, "acc": {"max": 3}}
+    assert view.config["lr"] == 3e-4
+    assert "memory GB" in view.system
+    sample = load_sample(view.sample_files[4], 4)
+    assert sample is not None
+    assert re.search(r"in +out\nhoo +at 4\n", sample.text)
+    assert sample.image is not None
+    colours = {tuple(pixel) for row in sample.image.tolist() for pixel in row}
+    assert {(160, 160, 160), (161, 161, 161)} <= colours  # both owls
+
+
+def test_the_lines_of_a_log_are_added_and_the_last_one_may_grow() -> None:
+    console = LoggedConsole()
+    assert console.read() is None
+    console.lines = ((0.0, "one"), (1.0, "tw"))
+    lines = console.read()
+    assert lines is not None
+    assert (lines.texts, lines.fresh) == (["one", "tw"], True)
+    console.lines = ((0.0, "one"), (1.0, "tw"), (2.0, "\x1b[31mthree"))
+    lines = console.read()
+    assert lines is not None
+    assert (lines.texts, lines.fresh) == (["three"], False)
+    console.lines = ((0.0, "one"), (1.0, "tw"), (2.0, "three and"), (np.nan, "four"))
+    lines = console.read()
+    assert lines is not None
+    assert (lines.texts, lines.fresh) == (["one", "tw", "three and", "four"], True)
+    assert lines.stamps[-1] == ""
+
+
+def test_measures_of_cores_and_of_unknown_units_have_a_group() -> None:
+    groups = make_groups(dict.fromkeys(["core0 %", "core1 %", "gpu0 clock MHz", "tpu.0.duty"]))
+    assert {(group.title, group.unit, *group.series) for group in groups} == {
+        ("core", "%", "core0", "core1"),
+        ("gpu clock", "MHz", "gpu0"),
+        ("tpu.0.duty", "", ""),
+    }
+
+
+@pytest.mark.parametrize(
+    ("panel", "text"),
+    [
+        (SamplesPanel, "hoo  at 4"),
+        (ConsolePanel, "bar 20%"),
+        (ConfigPanel, "summary.best.loss"),
+        (SystemPanel, "machine memory"),
+    ],
+)
+async def test_the_panels_show_it(panel: type, text: str, view: RunView) -> None:
+    async with opened(panel(), size=(70, 30)) as pilot:
+        app_of(pilot).show(view)
+        await until_seen(pilot, text)
