@@ -13,7 +13,7 @@ from genui.cli.parser import add_run
 if TYPE_CHECKING:
     from genui.recipes import Recipe
     from genui.runs.control import Command
-    from genui.runs.layout import RunDir
+    from genui.runs.layout import RunDir, RunInfo
 
 POLL_SECONDS = 0.05
 WAIT = 5.0  # seconds
@@ -122,18 +122,13 @@ def learning_rate(run: "RunDir", pairs: list[str]) -> float:
     Raises MisuseError for an invalid value and for any other setting, with the command that trains
     with it.
     """
-    from genui.recipes import Recipe, override, recipe_from_dict  # not needed by other commands
+    from genui.recipes import override, recipe_from_dict  # not needed by other commands
     from genui.runs.layout import read_info
 
     info = read_info(run)
-    is_script = info.kind == "script"
-    if is_script and "set_lr" not in info.controls:
-        raise MisuseError(f"run {run.id} belongs to a script, which sets its learning rate itself")
-    recipe = (
-        Recipe(name=info.name, family="", medium="", dataset="")
-        if is_script
-        else recipe_from_dict(info.recipe)
-    )
+    if info.kind == "script":
+        return _of_script(run, info, pairs[0])
+    recipe = recipe_from_dict(info.recipe)
     settings: dict[str, str] = {}
     for pair in pairs:
         key, sign, value = (part.strip() for part in pair.partition("="))
@@ -146,6 +141,18 @@ def learning_rate(run: "RunDir", pairs: list[str]) -> float:
         return override(recipe, settings).learning_rate
     except MisuseError as error:
         raise MisuseError(str(error).removeprefix("--set ")) from None
+
+
+def _of_script(run: "RunDir", info: "RunInfo", pair: str) -> float:
+    """The new learning rate for the run of a script. Raises MisuseError."""
+    from genui.runs.control import parse_learning_rate
+
+    if "set_lr" not in info.controls:
+        raise MisuseError(f"run {run.id} belongs to a script, which sets its learning rate itself")
+    key, _, value = (part.strip() for part in pair.partition("="))
+    if key != SETTING:
+        raise MisuseError(f"{key}: a script takes only {SETTING}=VALUE, as in {SETTING}=3e-4")
+    return parse_learning_rate(value).value or 0.0  # never 0: it was checked
 
 
 def _fixed(run: "RunDir", recipe: "Recipe", key: str, value: str) -> MisuseError:

@@ -73,6 +73,17 @@ class Control:
         return " ".join((COMMAND_WORDS.get(word, word), *value)).encode()
 
 
+def parse_learning_rate(text: str) -> Control:
+    """The command for a learning rate that was typed. Raises MisuseError, one line."""
+    try:
+        value = float(text.strip())
+    except ValueError:
+        raise MisuseError(
+            f"'{text.strip()[:40]}' is not a number: above 0 and at most {HIGHEST_LR:g}, as in 3e-4"
+        ) from None
+    return Control("set_lr", value)
+
+
 def send(run: RunDir, command: Command, value: float | None = None) -> None:
     """Writes a command for the run's trainer, which may not have started yet.
 

@@ -17,7 +17,8 @@ import pytest
 from api_runs import folder, records, said, wait_for
 
 import genui
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, MisuseError
+from genui.cli.control import learning_rate
 from genui.runs import control, writer
 from genui.runs.labels import Labels, read_labels
 from genui.runs.layout import read_status
@@ -267,8 +268,12 @@ def test_a_script_that_asks_for_a_learning_rate_gets_one():
     run = genui.init("steered")
     with pytest.raises(GenuiError, match="does not take set_lr"):
         control.send_live(folder(run), "set_lr", 0.5)
+    with pytest.raises(MisuseError, match="sets its learning rate itself"):
+        learning_rate(folder(run), ["learning_rate=0.5"])
     assert run.take_learning_rate() is None
-    control.send_live(folder(run), "set_lr", 0.5)
+    with pytest.raises(MisuseError, match="'fast' is not a number"):
+        learning_rate(folder(run), ["learning_rate=fast"])
+    control.send_live(folder(run), "set_lr", learning_rate(folder(run), ["learning_rate=0.5"]))
     wait_for(lambda: run._learning_rate is not None)
     assert run.take_learning_rate() == 0.5
     assert run.take_learning_rate() is None

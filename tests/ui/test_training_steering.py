@@ -12,7 +12,7 @@ import stage
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.runs import control
-from genui.runs.control import Control
+from genui.runs.control import Control, parse_learning_rate
 from genui.runs.layout import RunDir, RunLock, checkpoint_steps, read_info, write_info
 from genui.runs.listing import summarise
 from genui.ui import keys, messages
@@ -21,7 +21,6 @@ from genui.ui.training.steering import (
     ReplyWatch,
     Steering,
     key_hints,
-    parse_learning_rate,
     refusal,
     stop_text,
 )

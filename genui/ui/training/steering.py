@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from textual.widget import Widget
 
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError
 from genui.base.text import clean_line
 from genui.runs.control import (
     HIGHEST_LR,
@@ -18,6 +18,7 @@ from genui.runs.control import (
     Control,
     Event,
     changed_learning_rate,
+    parse_learning_rate,
     read_events,
     send_live,
 )
@@ -183,17 +184,6 @@ def base_learning_rate(view: RunView) -> float | None:
             return changed
     value = view.summary.info.recipe.get("learning_rate")
     return float(value) if isinstance(value, int | float) else None
-
-
-def parse_learning_rate(text: str) -> Control:
-    """The command for a learning rate that was typed. Raises MisuseError, one line."""
-    try:
-        value = float(text.strip())
-    except ValueError:
-        raise MisuseError(
-            f"'{text.strip()[:40]}' is not a number: above 0 and at most {HIGHEST_LR:g}, as in 3e-4"
-        ) from None
-    return Control("set_lr", value)
 
 
 # --- Controlling a run by keys ----------------------------------------------------------------
