@@ -173,7 +173,7 @@ def _describe_foreign(summary: "RunSummary") -> None:
     output.facts(
         [
             ("log", title(summary)),
-            ("name", summary.info.name),
+            ("name", "" if summary.info.name in title(summary) else summary.info.name),
             ("tags", ", ".join(summary.labels.tags)),
             ("note", summary.labels.note),
             ("project", summary.info.project),

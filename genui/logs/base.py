@@ -25,6 +25,7 @@ WRITING = 30.0
 """Seconds since the last write within which a log counts as being written."""
 
 NEVER = re.compile(r"(?!)")
+_BEYOND = 2**63  # steps are int64
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,41 @@ class Media(NamedTuple):
     size: int = -1  # bytes; -1: up to the end of the file
     caption: str = ""
     content: Any = None  # of a histogram: all of its name; of a curve: x and y
+
+
+class MediaStore:
+    """The samples of a log, at most MOST. The mapping is replaced when one is added."""
+
+    MOST = 20_000
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self._lists: dict[int, list[Media]] = {}
+        self._count = 0
+        self._by_step: Mapping[int, Sequence[Media]] | None = {}
+
+    def add(self, media: Media) -> None:
+        self.names.add(media.name)
+        if 0 <= media.step < _BEYOND and self._count < self.MOST:
+            self._lists.setdefault(media.step, []).append(media)
+            self._count += 1
+            self._by_step = None
+
+    def forget_after(self, step: int) -> None:
+        """Drops the samples of steps later than `step`."""
+        self._lists = {one: media for one, media in self._lists.items() if one <= step}
+        self._count = sum(map(len, self._lists.values()))
+        self._by_step = None
+
+    @property
+    def by_step(self) -> Mapping[int, Sequence[Media]]:
+        """The samples by step, ascending; those of a step by name."""
+        if self._by_step is None:
+            self._by_step = {
+                step: tuple(sorted(self._lists[step], key=lambda media: media.name))
+                for step in sorted(self._lists)
+            }
+        return self._by_step
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,10 @@ class Histograms:
             self._stride *= 2
         return True
 
+    def forget_after(self, step: int) -> None:
+        """Drops the histograms of steps later than `step`."""
+        self._items = [item for item in self._items if item[0] <= step]
+
     def heat_map(self, until: int) -> Pixels:
         """A column for each step up to `until`, the values upwards, more counts brighter."""
         items = sorted((item for item in self._items if item[0] <= until), key=lambda one: one[0])

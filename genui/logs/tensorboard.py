@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, show
-from genui.logs.base import CHUNK, GrowingFile, Reader
+from genui.logs.base import CHUNK, Extras, GrowingFile, Media, MediaKind, MediaStore, Reader
+from genui.logs.media import Histograms
 from genui.logs.native import Row
 from genui.logs.protobuf import (
     BYTES,
@@ -120,6 +121,19 @@ class Scalar(NamedTuple):
     kind: str  # the numpy type; "" for a varint, whose value is `at`
 
 
+Span = tuple[int, int]
+"""The start and end of bytes in a record."""
+
+
+class Sample(NamedTuple):
+    """An image, text, sound, histogram or curve of a summary."""
+
+    tag: Span
+    kind: MediaKind
+    at: Span  # of the encoded image, text or sound
+    content: Any = None  # of a histogram: edges and counts; of a curve: x and y
+
+
 @dataclass
 class Event:
     """The parts of one message that are used; positions are offsets into the record."""
@@ -127,6 +141,7 @@ class Event:
     wall_time: int | None = None  # position of a float64
     step: tuple[int, int] | None = None  # position of a varint
     scalars: list[Scalar] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
     restarted: bool = False  # SessionLog.START: earlier records from this step on are void
     config: Mapping[str, Any] = field(default_factory=dict)
 
@@ -188,6 +203,7 @@ def points_alike(
         not event.scalars
         or event.restarted
         or event.config
+        or event.samples
         or not all(scalar.kind for scalar in event.scalars)
     ):
         return [], np.zeros(len(starts), bool)
@@ -254,8 +270,9 @@ def _read_value(record: bytes, start: int, end: int, event: Event) -> None:
     """Adds one Summary.Value to the event."""
     tag = (start, start)
     at, kind = -1, ""
-    tensor: tuple[int, int] | None = None
+    tensor: Span | None = None
     plugin, content = "", (0, 0)
+    old: tuple[int, Span] | None = None  # an image, histogram or sound of the first API
     for number, wired, value, stop in fields(record, start, end):
         if number == 1 and wired == BYTES:
             tag = (value, stop)
@@ -265,15 +282,89 @@ def _read_value(record: bytes, start: int, end: int, event: Event) -> None:
             tensor = (value, stop)
         elif number == 9 and wired == BYTES:
             plugin, content = _plugin(record, value, stop)
+        elif number in _OLD and wired == BYTES:
+            old = (number, (value, stop))
     if plugin == "hparams":
         if text(record, *tag) == _HPARAMS:
             event.config = _hparams(record, *content)
     elif at >= 0:
         event.scalars.append(Scalar(tag, at, kind))
+    elif old is not None:
+        event.samples += _old_samples(record, tag, *old)
     elif tensor is not None and plugin in ("", "scalars"):
         number_at = _tensor(record, *tensor)
         if number_at is not None:
             event.scalars.append(Scalar(tag, *number_at))
+    elif tensor is not None and plugin in _PLUGINS:
+        event.samples += _samples(record, tag, plugin, *tensor)
+
+
+# Images, texts, sounds, histograms and precision over recall. Sources: summary.proto, tensor.proto,
+# and metadata.py of tensorboard/plugins/{image,text,audio,histogram,pr_curve}.
+
+_IMAGE, _HISTOGRAM, _AUDIO = 4, 5, 6  # fields of Summary.Value
+_OLD = frozenset({_IMAGE, _HISTOGRAM, _AUDIO})
+_PLUGINS = frozenset({"images", "text", "audio", "histograms", "pr_curves"})
+_MOST_NUMBERS = 65_536  # of a tensor
+
+
+def _old_samples(record: bytes, tag: Span, number: int, at: Span) -> Iterator[Sample]:
+    """The sample in Summary.Value.image, histo or audio. Raises WireError."""
+    if number == _HISTOGRAM:
+        doubles: dict[int, NDArray[np.float64]] = {}
+        limits: dict[int, float] = {}
+        for field_number, kind, value, stop in fields(record, *at):
+            if kind == FIXED64:
+                limits[field_number] = double(record, value)
+            elif kind == BYTES and (stop - value) % 8 == 0:
+                doubles[field_number] = np.frombuffer(record, "<f8", (stop - value) // 8, value)
+        rights, counts = doubles.get(6), doubles.get(7)
+        if rights is None or counts is None or len(rights) != len(counts) or not len(rights):
+            return
+        # The last limit is often the largest float.
+        rights = np.minimum(rights, max(limits.get(2, rights[0]), rights[0]))
+        left = min(limits.get(1, rights[0]), rights[0])
+        edges = np.maximum.accumulate(np.concatenate(([left], rights)))
+        yield Sample(tag, "histogram", at, (edges, counts))
+        return
+    for encoded in messages(record, *at, 4):
+        yield Sample(tag, "image" if number == _IMAGE else "audio", encoded)
+
+
+def _samples(record: bytes, tag: Span, plugin: str, start: int, end: int) -> list[Sample]:
+    """The samples in a tensor of a plugin. Raises WireError."""
+    if plugin in ("images", "text", "audio"):
+        texts = list(messages(record, start, end, 8))
+        if plugin == "images":
+            return [Sample(tag, "image", at) for at in texts[2:]]  # after width and height
+        if plugin == "text":
+            return [Sample(tag, "text", at) for at in texts]
+        return [Sample(tag, "audio", at) for at in texts[::2]]  # each has a label
+    numbers = _tensor_numbers(record, start, end)
+    if plugin == "histograms" and len(numbers) >= 3 and len(numbers) % 3 == 0:
+        rows = numbers.reshape(-1, 3)  # left, right, count
+        edges = np.maximum.accumulate(np.concatenate((rows[:1, 0], rows[:, 1])))
+        return [Sample(tag, "histogram", (start, end), (edges, rows[:, 2]))]
+    if plugin == "pr_curves" and len(numbers) >= 12 and len(numbers) % 6 == 0:
+        rows = numbers.reshape(6, -1).astype(np.float32)  # the last two: precision and recall
+        return [Sample(tag, "curve", (start, end), (rows[5], rows[4]))]
+    return []
+
+
+def _tensor_numbers(record: bytes, start: int, end: int) -> NDArray[np.float64]:
+    """The floats in a TensorProto, flat; empty if it has none or too many. Raises WireError."""
+    dtype = 0
+    parts: list[NDArray[np.float64]] = []
+    for number, kind, value, stop in fields(record, start, end):
+        if number == 1 and kind == VARINT:
+            dtype = value
+        elif number in _PACKED and kind in (BYTES, FIXED32, FIXED64):
+            place = _PACKED[number] or _CONTENT.get(dtype, "")
+            size = np.dtype(place).itemsize if place else 0
+            if size and (stop - value) % size == 0 and stop - value <= size * _MOST_NUMBERS:
+                count = (stop - value) // size
+                parts.append(np.frombuffer(record, place, count, value).astype(np.float64))
+    return np.concatenate(parts)[:_MOST_NUMBERS] if parts else np.empty(0)
 
 
 def _plugin(record: bytes, start: int, end: int) -> tuple[str, tuple[int, int]]:
@@ -341,17 +432,23 @@ def _struct_value(record: bytes, start: int, end: int) -> Any:
 # write it at the beginning.
 
 _PIECE = 1024 * 1024  # bytes decoded at once
-_LARGEST_RECORD = 4 * 1024 * 1024  # bytes; larger records are images or graphs, and are skipped
+_LARGEST_RECORD = 4 * 1024 * 1024  # bytes; larger records are large images or graphs: skipped
 _ALIKE = 4096  # bytes; larger records are too few to be read as a matrix
 _MOST_LAYOUTS = 32  # of one length; other records are read one by one
 
 
 class EventsTail(Reader):
-    """The scalars in an event file or in all event files of a folder."""
+    """The scalars and samples in an event file or in all event files of a folder."""
 
     def _forget(self) -> None:
         super()._forget()
         self._files: dict[Path, _EventFile] = {}
+        self._media = MediaStore()
+        self._histograms: dict[str, Histograms] = {}
+
+    @property
+    def extras(self) -> Extras:
+        return Extras(media=self._media.by_step)
 
     @property
     def bad_lines(self) -> int:
@@ -416,6 +513,24 @@ class EventsTail(Reader):
                 self._collected.forget_after(step - 1)
             after = record
 
+    def add_samples(
+        self, samples: list[tuple[int, Media]], restarts: list[tuple[int, int]]
+    ) -> None:
+        """Adds samples, each with the number of its record; `restarts` are as in `add`."""
+        for record, step in [*restarts, (np.iinfo(np.int64).max, -1)]:
+            while samples and samples[0][0] < record:
+                media = samples.pop(0)[1]
+                if media.kind == "histogram":
+                    known = self._histograms.setdefault(media.name, Histograms())
+                    if not known.add(media.step, *media.content):
+                        continue
+                    media = media._replace(content=known)
+                self._media.add(media)
+            if step >= 0:
+                self._media.forget_after(step - 1)
+                for known in self._histograms.values():
+                    known.forget_after(step - 1)
+
     def learn(self, config: Mapping[str, Any]) -> None:
         self.config = {**self.config, **config}
 
@@ -473,16 +588,23 @@ class _EventFile(GrowingFile):
                 return whole
             return self.take_piece(whole, tail)
         self._waiting = 0
+        before = self.offset
         self.take(data, end)
-        self._decode(data, starts, lengths, tail)
+        self._decode(data, starts, lengths, tail, before)
         return end
 
     def _decode(
-        self, data: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64], tail: EventsTail
+        self,
+        data: bytes,
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        tail: EventsTail,
+        offset: int,  # of the data in the file
     ) -> None:
         rows = np.frombuffer(data, np.uint8)
         points: list[Points] = []
         restarts: list[tuple[int, int]] = []
+        samples: list[tuple[int, Media]] = []
 
         def decode_one(index: int) -> None:
             record = data[starts[index] : starts[index] + lengths[index]]
@@ -493,6 +615,14 @@ class _EventFile(GrowingFile):
                 self._damaged += 1
                 return
             points.extend(points_of(record, event, index))
+            for sample in event.samples:
+                name = text(record, *sample.tag).removesuffix("/text_summary")
+                place = offset + int(starts[index]) + sample.at[0]
+                size = sample.at[1] - sample.at[0]
+                media = Media(
+                    step, name, sample.kind, self.path, place, size, content=sample.content
+                )
+                samples.append((index, media))
             if event.restarted:
                 restarts.append((index, max(step, 0)))
             if event.config:
@@ -519,7 +649,11 @@ class _EventFile(GrowingFile):
                 decode_one(index)
         good = [_drop_negative_steps(part) for part in points]
         self._damaged += sum(len(p.steps) for p in points) - sum(len(p.steps) for p in good)
-        tail.add([part for part in good if len(part.steps)], sorted(restarts))
+        restarts.sort()
+        tail.add([part for part in good if len(part.steps)], restarts)
+        if samples or restarts:
+            samples.sort(key=lambda sample: sample[0])
+            tail.add_samples(samples, restarts)
 
     def _undamaged(
         self, rows: Bytes, starts: NDArray[np.int64], length: int, which: NDArray[np.int64]

@@ -30,6 +30,7 @@ from genui.logs.base import (
     Log,
     Media,
     MediaKind,
+    MediaStore,
     Reader,
 )
 from genui.logs.protobuf import BYTES, VARINT, WireError
@@ -140,7 +141,6 @@ _SHORT = 12  # bytes; a HistoryStep is shorter
 
 _LONGEST_CONSOLE = 4 * 1024 * 1024  # characters of the newest lines in memory
 _LONGEST_CONSOLE_LINE = 16 * 1024
-_MOST_MEDIA = 20_000
 _MOST_RESULTS = 2000  # of the summary
 
 Row = dict[bytes, bytes]
@@ -169,9 +169,7 @@ class WandbTail(Reader):
         self._aggregates = False  # whether a summary has more than last values
         self._newest_summary = b""  # of a row of the history
         self._summary: dict[str, Any] = {}  # that a script has set
-        self._media: dict[int, list[Media]] = {}
-        self._media_count = 0
-        self._media_names: set[str] = set()
+        self._media = MediaStore()
         self._histograms: dict[str, Histograms] = {}
 
     @property
@@ -185,10 +183,7 @@ class WandbTail(Reader):
             self._system.series,
             self._console.lines(),
             self._known_axes(),
-            {
-                step: tuple(sorted(self._media[step], key=lambda media: media.name))
-                for step in sorted(self._media)
-            },
+            self._media.by_step,
         )
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
@@ -277,7 +272,7 @@ class WandbTail(Reader):
         except (ValueError, OverflowError):
             return
         for name, fields in objects.items():
-            self._media_names.add(name)
+            self._media.names.add(name)
             values: dict[str, Any] = {}
             for field, text in fields.items():
                 with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
@@ -286,9 +281,8 @@ class WandbTail(Reader):
                 media = self._histogram(name, step, values)
             else:
                 media = _media_of(name, step, values, self.path.parent / "files")
-            if media and step >= 0 and self._media_count < _MOST_MEDIA:
-                self._media.setdefault(step, []).extend(media)
-                self._media_count += len(media)
+            for one in media:
+                self._media.add(one)
 
     def _histogram(self, name: str, step: int, values: Mapping[str, Any]) -> list[Media]:
         from genui.logs.media import Histograms  # brings numpy
@@ -380,7 +374,7 @@ class WandbTail(Reader):
         series = self._collected.series
         for name in list(results):
             is_media = any(
-                name == media or name.startswith(f"{media}/") for media in self._media_names
+                name == media or name.startswith(f"{media}/") for media in self._media.names
             )
             if is_media or (name in series and results[name] == series[name].values[-1]):
                 del results[name]

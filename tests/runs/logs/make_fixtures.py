@@ -51,6 +51,25 @@ def tensorboard() -> None:
         writer.add_hparams({"lr": 0.1, "name": "x", "flag": True}, {"score": 0.5}, run_name=".")
 
 
+def tensorboard_samples() -> None:
+    """Everything but scalars that SummaryWriter writes."""
+    import numpy as np
+    import torch  # type: ignore[import-not-found]
+    from torch.utils.tensorboard import SummaryWriter  # type: ignore[import-not-found]
+
+    folder = HERE / "tensorboard-samples"
+    shutil.rmtree(folder, ignore_errors=True)
+    with SummaryWriter(str(folder), filename_suffix=".a") as writer:
+        for step in (0, 300):
+            writer.add_scalar("loss", loss(step), step)
+            writer.add_image("owl", np.full((3, 4, 6), step / 600, np.float32), step)
+            writer.add_text("said", f"hoo at {step}", step)
+            writer.add_audio("call", torch.zeros(1, 80), step, sample_rate=8000)
+            writer.add_histogram("weights", np.linspace(0, 1 + step, 50), step)
+            labels, scores = np.arange(20) % 2, np.linspace(0, 1, 20)
+            writer.add_pr_curve("precision", labels, scores, step, num_thresholds=5)
+
+
 def wandb() -> None:
     os.environ.update(WANDB_MODE="offline", WANDB_SILENT="true", WANDB_CONSOLE="wrap")
     import wandb as tool  # type: ignore[import-not-found]
@@ -181,7 +200,16 @@ def mlflow() -> None:
 
 WRITERS = {
     writer.__name__: writer
-    for writer in (tensorboard, wandb, wandb_whole, trackio, lightning, trainer_state, mlflow)
+    for writer in (
+        tensorboard,
+        tensorboard_samples,
+        wandb,
+        wandb_whole,
+        trackio,
+        lightning,
+        trainer_state,
+        mlflow,
+    )
 }
 
 if __name__ == "__main__":
