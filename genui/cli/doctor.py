@@ -54,8 +54,17 @@ def _machine() -> dict[str, str]:
     try:
         from genui.engine.device import describe
     except ImportError as error:
-        return {"device": f"torch cannot be imported: {error}"}
-    return describe()
+        return {"device": f"torch cannot be imported: {error}", "GPUs measured": _gpus()}
+    return {**describe(), "GPUs measured": _gpus()}
+
+
+def _gpus() -> str:
+    """The GPUs whose load is recorded."""
+    from genui.runs.gpus import find_gpus, missing_library, read_gpus
+
+    states = read_gpus(find_gpus())
+    names = ", ".join(f"{state.index} {state.name}" for state in states)
+    return names or missing_library() or "none"
 
 
 def _terminal() -> dict[str, str]:

@@ -39,6 +39,9 @@ COMMANDS = MappingProxyType(
         "note": Command("labels", "keep a note with a run"),
         "rm": Command("labels", "remove runs, and say what that frees"),
         "watch": Command("watch", "open the app on any training's log, or on a command's output"),
+        "top": Command(
+            "top", "show the machine now: processor, memory, GPUs and what trains there"
+        ),
         "inspect": Command("inspect", "show a run or log, or follow its metrics"),
         "export": Command("export", "write metrics as CSV, JSONL or TensorBoard events"),
         "pause": Command("control", "hold a run between two steps", "control"),

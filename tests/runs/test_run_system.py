@@ -1,6 +1,8 @@
 """system.jsonl: what the machine does while a run trains."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,15 +13,18 @@ from typing import Any
 import pytest
 from run_makers import a_run
 
+from genui.cli.main import main
 from genui.logs.native import MetricsTail
-from genui.runs import writer
-from genui.runs.writer import RunWriter, SystemLog, SystemSampler
+from genui.runs import gpus, system, writer
+from genui.runs.gpus import GpuState, find_gpus, read_gpus, visible
+from genui.runs.system import ProcessTree, SystemLog, SystemSampler
+from genui.runs.writer import RunWriter
 
 BUSY = "while True: pass"
 
 
-def fake_nvml(count: int = 2) -> Any:
-    """The part of pynvml that is used, with a second GPU that does not tell its power."""
+def fake_nvml(count: int = 2, broken: int = -1) -> Any:
+    """The part of pynvml that is used. The second GPU does not tell its power, `broken` nothing."""
 
     class NVMLError(Exception):
         pass
@@ -27,6 +32,14 @@ def fake_nvml(count: int = 2) -> Any:
     class Figures:
         gpu = 87
         used = 12_000_000_000
+        total = 80_000_000_000
+        pid = os.getpid()
+        usedGpuMemory = 2_000_000_000  # noqa: N815 - NVML's name
+
+    def handle(index: int) -> int:
+        if index == broken:
+            raise NVMLError("the GPU is lost")
+        return index
 
     def power(gpu: int) -> int:
         if gpu:
@@ -38,7 +51,13 @@ def fake_nvml(count: int = 2) -> Any:
     module.NVML_TEMPERATURE_GPU = 0
     module.nvmlInit = lambda: None
     module.nvmlDeviceGetCount = lambda: count
-    module.nvmlDeviceGetHandleByIndex = lambda index: index
+    module.NVML_CLOCK_SM = 1
+    module.nvmlDeviceGetHandleByIndex = handle
+    module.nvmlDeviceGetName = lambda gpu: b"NVIDIA H100"
+    module.nvmlDeviceGetUUID = lambda gpu: f"GPU-{gpu}a0b"
+    module.nvmlDeviceGetClockInfo = lambda gpu, clock: 1980
+    module.nvmlDeviceGetCurrentClocksThrottleReasons = lambda gpu: (1 | 4, 1 | 32 | 64)[gpu % 2]
+    module.nvmlDeviceGetComputeRunningProcesses = lambda gpu: [] if gpu else [Figures]
     module.nvmlDeviceGetUtilizationRates = lambda gpu: Figures
     module.nvmlDeviceGetMemoryInfo = lambda gpu: Figures
     module.nvmlDeviceGetPowerUsage = power
@@ -76,12 +95,98 @@ def test_gpus_tell_what_they_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {name: value for name, value in values.items() if name.startswith("gpu")} == {
         "gpu0 %": 87,
         "gpu0 memory GB": 12.0,
+        "gpu0 memory %": 15.0,
         "gpu0 power W": 245.5,
         "gpu0 °C": 61,
+        "gpu0 clock MHz": 1980,
+        "gpu0 throttled": 1,
         "gpu1 %": 87,
         "gpu1 memory GB": 12.0,
+        "gpu1 memory %": 15.0,
         "gpu1 °C": 61,
+        "gpu1 clock MHz": 1980,
+        "gpu1 throttled": 1,
     }
+
+
+def test_a_gpu_that_refuses_hides_no_other(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(8, broken=5))
+    states = read_gpus(find_gpus())
+    assert [state.index for state in states] == [0, 1, 2, 3, 4, 6, 7]
+    assert [state.throttled for state in states[:2]] == ["power cap", "heat"]
+
+
+@pytest.mark.parametrize(
+    ("value", "indices"),
+    [
+        ("2", [2]),
+        ("3,1", [3, 1]),
+        ("GPU-2a", [2]),
+        ("0,9,1", [0]),
+        ("", []),
+        ("-1", []),
+        ("MIG-GPU-1a0b/7/0", [1]),
+        (None, [0, 1, 2, 3]),
+    ],
+)
+def test_a_run_has_the_gpus_of_cuda_visible_devices(value: str | None, indices: list[int]):
+    states = [GpuState(index, uuid=f"GPU-{index}a0b") for index in range(4)]
+    environ = {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
+    assert [state.index for state in visible(states, environ)] == indices
+
+
+def test_counters_become_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Counting:
+        octets = 0.0
+
+        def read(self) -> list[GpuState]:
+            self.octets += 5e6
+            return [GpuState(0, counters={"PCIe in": self.octets})]
+
+    monkeypatch.setattr(system, "find_gpus", lambda: [Counting()])
+    sampler = SystemSampler(tmp_path)
+    assert "gpu0 PCIe in MB/s" not in sampler.sample()
+    assert sampler.sample()["gpu0 PCIe in MB/s"] > 0
+
+
+def test_another_process_is_measured_with_its_children():
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    with subprocess.Popen([sys.executable, "-c", code, BUSY]) as process:
+        tree = ProcessTree(process.pid)
+        end, busy = time.monotonic() + 20, 0.0
+        while busy < 0.02 and time.monotonic() < end:
+            time.sleep(0.1)
+            busy = tree.sample(0.1)["cpu cores"]
+        for pid in tree._descendants():
+            os.kill(pid, signal.SIGKILL)
+    assert busy >= 0.02
+
+
+def test_top_shows_the_gpus_and_the_runs_on_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(sys.modules, "pynvml", fake_nvml())
+    monkeypatch.setenv("COLUMNS", "160")
+    run = a_run()
+    with RunWriter(run) as running:
+        running.update(state="running", step=7)
+        assert main(["top", "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert [gpu["processes"] for gpu in answer["gpus"]][1] == []
+        (process,) = answer["gpus"][0]["processes"]
+        assert (process["pid"], process["run"]) == (os.getpid(), run.id)
+        assert [(one["id"], one["step"]) for one in answer["runs"]] == [(run.id, 7)]
+        assert main(["top"]) == 0
+    text = capsys.readouterr().out
+    assert "NVIDIA H100" in text
+    assert "12 / 80 GB" in text
+    assert text.count(run.id) == 2
+
+
+def test_a_machine_without_the_library_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    monkeypatch.setattr(gpus.Path, "exists", lambda path: "nvidia" in str(path))
+    assert gpus.missing_library().endswith("pip install 'genui[gpu]'")
 
 
 def test_what_cannot_be_measured_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -93,7 +198,7 @@ def test_what_cannot_be_measured_is_left_out(tmp_path: Path, monkeypatch: pytest
 
 def test_a_writer_logs_the_system_beside_its_heartbeat(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(writer, "HEARTBEAT", 0.01)
-    monkeypatch.setattr(writer, "EVERY", 0.15)
+    monkeypatch.setattr(system, "EVERY", 0.15)
     run = a_run()
     tail = MetricsTail(run.system)
     with RunWriter(run):
@@ -117,7 +222,7 @@ def test_a_run_that_ends_at_once_never_measures():
 
 
 def test_a_folder_that_is_gone_costs_nothing(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(writer, "EVERY", 0.0)
+    monkeypatch.setattr(system, "EVERY", 0.0)
     run = a_run()
     log = SystemLog(run)
     log.beat()

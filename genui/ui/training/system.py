@@ -30,8 +30,12 @@ _GPU = re.compile(r"((?:gpu|core)\d+) (.+)")
 _GPU_GROUPS = {
     "%": "gpu busy",
     "memory GB": "gpu memory",
+    "memory %": "gpu memory used",
     "power W": "gpu power",
     "°C": "gpu temperature",
+    "clock MHz": "gpu clock",
+    "throttled": "gpu throttled",
+    "ECC errors": "gpu ECC errors",
 }
 _GROUPS = {
     "cpu cores": ("cpu", "run"),

@@ -1,0 +1,199 @@
+"""The load of the machine, and of the process that trains, in system.jsonl.
+
+Every two seconds a record is appended. psutil (https://psutil.readthedocs.io) measures the process,
+the memory and the disks, `genui.runs.gpus` the GPUs. psutil is imported by the first sample, so a
+very short run does not import it.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from genui.base.files import append_whole
+from genui.runs.gpus import find_gpus, metrics_of, missing_library, read_gpus, visible
+from genui.runs.layout import RunDir
+
+EVERY = 2.0
+"""Seconds between two records."""
+
+STEPS_PER_SECOND = 10
+"""The step of a record is its unix time in tenths of a second."""
+
+_GB = 1e9
+_MB = 1e6
+
+
+class SystemLog:
+    """Appends records to system.jsonl, from one thread. Never raises: what cannot be measured or
+    written is left out."""
+
+    def __init__(self, run: RunDir, say: Callable[[str], None] = lambda line: None) -> None:
+        """`say` is called with what to install if there are GPUs that cannot be measured."""
+        self._run, self._say = run, say
+        self._sampler: SystemSampler | None = None
+        self._due = 0.0  # on the monotonic clock
+
+    def beat(self) -> None:
+        """Writes a record if one is due; the first call only starts the measurement."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + EVERY
+        if self._sampler is None:
+            self._sampler = SystemSampler(self._run.path)
+            if line := "" if self._sampler.has_gpus else missing_library():
+                with suppress(Exception):
+                    self._say(line)
+        elif values := self._sampler.sample():
+            moment = time.time()
+            step = int(moment * STEPS_PER_SECOND)
+            self._append({"step": step, "time": round(moment, 3), **values})
+
+    def _append(self, record: dict[str, float]) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        with suppress(OSError):
+            fd = os.open(self._run.system, flags, 0o644)
+            try:
+                append_whole(fd, msgspec.json.encode(record) + b"\n")
+            finally:
+                os.close(fd)
+
+
+class SystemSampler:
+    """Measures a process and the machine it runs on. Rates are averages since the last sample,
+    or since the sampler was made. Never raises."""
+
+    def __init__(self, folder: Path, pid: int = 0) -> None:
+        """`folder` is on the disk whose free space is measured. The process is this one, or with
+        `pid` that one and its children."""
+        self._folder = folder
+        self._parts: list[Callable[[float], dict[str, float]]] = [self._free]
+        for part in (lambda: ProcessTree(pid), _Machine, _Gpus):
+            with suppress(Exception):  # not installed, no GPU, no /proc
+                self._parts.append(part().sample)
+        self._last = time.monotonic()
+
+    @property
+    def has_gpus(self) -> bool:
+        return any(isinstance(getattr(part, "__self__", None), _Gpus) for part in self._parts)
+
+    def sample(self) -> dict[str, float]:
+        """The measurements by name and unit, such as "cpu cores", "memory GB", "gpu0 %"."""
+        now = time.monotonic()
+        seconds, self._last = max(now - self._last, 1e-3), now
+        values: dict[str, float] = {}
+        for part in self._parts:
+            with suppress(Exception):
+                values |= part(seconds)
+        return {name: round(value, 4) for name, value in values.items()}
+
+    def _free(self, seconds: float) -> dict[str, float]:
+        return {"disk free GB": shutil.disk_usage(self._folder).free / _GB}
+
+
+class ProcessTree:
+    """A process, this one by default, and the processor time of its children.
+
+    Of another process the memory of the children counts too. Raises psutil.Error if it has ended.
+    """
+
+    def __init__(self, pid: int = 0) -> None:
+        import psutil
+
+        self._psutil = psutil
+        self._own = pid in (0, os.getpid())
+        self._process = psutil.Process(pid or None)
+        self._has_children_files = os.path.exists("/proc/thread-self/children")
+        self._busy = self._seconds()
+
+    def sample(self, seconds: float) -> dict[str, float]:
+        before, self._busy = self._busy, self._seconds()
+        octets = self._process.memory_info().rss
+        if not self._own:
+            for child in self._descendants():
+                with suppress(self._psutil.Error):
+                    octets += self._psutil.Process(child).memory_info().rss
+        return {
+            # Negative if a child ended that nobody waited for.
+            "cpu cores": max(0.0, self._busy - before) / seconds,
+            "memory GB": octets / _GB,
+        }
+
+    def _seconds(self) -> float:
+        """Processor time so far: of the process, of ended children and of living ones."""
+        total = sum(self._process.cpu_times()[:4])
+        for child in self._descendants():
+            with suppress(self._psutil.Error):  # it has ended since
+                total += sum(self._psutil.Process(child).cpu_times()[:4])
+        return total
+
+    def _descendants(self) -> list[int]:
+        """Their process ids, on Linux by proc_pid_children(5): psutil asks every process of the
+        machine for its parent, 30 µs each."""
+        if not self._has_children_files:  # macOS, and kernels built without it
+            return [child.pid for child in self._process.children(recursive=True)]
+        pids = [self._process.pid]
+        for pid in pids:  # grows as it goes
+            with suppress(OSError):  # it has ended since
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                        pids += map(int, file.read().split())
+        return pids[1:]
+
+
+class _Machine:
+    """All processors, all memory, all disks."""
+
+    def __init__(self) -> None:
+        import psutil
+
+        self._psutil = psutil
+        self._cores = psutil.cpu_count() or 1
+        psutil.cpu_percent()  # the first call only begins to measure
+        self._disk = self._bytes()
+
+    def sample(self, seconds: float) -> dict[str, float]:
+        memory = self._psutil.virtual_memory()
+        values = {
+            "machine cpu cores": self._psutil.cpu_percent() / 100 * self._cores,
+            "machine memory GB": (memory.total - memory.available) / _GB,
+        }
+        before, self._disk = self._disk, self._bytes()
+        if before and self._disk:
+            for name, old, new in zip(("read", "write"), before, self._disk, strict=True):
+                values[f"disk {name} MB/s"] = max(0, new - old) / _MB / seconds
+        return values
+
+    def _bytes(self) -> tuple[int, int] | None:
+        """Bytes read and written since the machine started; None if it has no disk."""
+        counters = self._psutil.disk_io_counters()
+        return (counters.read_bytes, counters.write_bytes) if counters else None
+
+
+class _Gpus:
+    """The GPUs that this process may use. Raises if there is none.
+
+    CUDA_VISIBLE_DEVICES is read at each measurement: a script may set it late.
+    """
+
+    def __init__(self) -> None:
+        self._libraries = find_gpus()
+        self._counters: dict[int, Mapping[str, float]] = {}
+        if not self._libraries:
+            raise LookupError("no GPU")
+
+    def sample(self, seconds: float) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for state in visible(read_gpus(self._libraries)):
+            values |= metrics_of(state)
+            before = self._counters.get(state.index, {})
+            self._counters[state.index] = state.counters
+            for name in state.counters.keys() & before.keys():
+                speed = max(0.0, state.counters[name] - before[name]) / _MB / seconds
+                values[f"gpu{state.index} {name} MB/s"] = speed
+        return values
