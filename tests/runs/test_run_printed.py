@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui.logs.printed import Lines, PrintedLog, read_line
+from genui.logs.printed_line import read_line
+from genui.logs.printed_log import Lines, PrintedLog
 
 Found = tuple[int, dict[str, float]] | None
 
 
 def at_once(*lines: str) -> list[Found]:
     log = PrintedLog()
-    return [log.take(line) for line in lines]
+    return [points[-1] if (points := log.take(line)) else None for line in lines]
 
 
 def metrics(line: str) -> dict[str, float]:
@@ -271,13 +272,11 @@ def test_a_line_of_a_megabyte_takes_no_time_that_grows_with_its_square(unit: str
 @given(st.lists(st.one_of(st.text(max_size=80), st.sampled_from([f[0] for f in FORMATS.values()]))))
 def test_no_text_whatever_raises(texts: list[str]) -> None:
     log = PrintedLog()
-    for text in texts:
-        found = log.take(text)
-        if found is not None:
-            step, values = found
-            assert step >= 0
-            assert values
-            assert all(isinstance(value, float) for value in values.values())
+    points = [point for text in texts for point in log.take(text)]
+    for step, values in points + log.finish():
+        assert step >= 0
+        assert values
+        assert all(isinstance(value, float) for value in values.values())
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,0 +1,67 @@
+"""What whole logs of training tools mean: `printed/NAME.txt` as printed, `NAME.json` as read.
+
+The files of `issue 20` have short names for their metrics; NAMES has ours. The others were written
+by hand, after the statement that prints them.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genui.logs.printed_log import Choice, Lines, Point, PrintedLog
+
+FOLDER = Path(__file__).parent / "printed"
+
+NAMES = {
+    "grad": ("grad_norm",),
+    "lr": ("lr", "learning_rate"),
+    "LR": ("LR",),
+    "core": ("CORE_metric",),
+    "eplen": ("Mean_episode_length",),
+    "mem": ("peak_memory_active",),
+    "mfu": ("mfu", "bf16_mfu"),
+    "reward": ("reward", "Mean_reward"),
+    "std": ("Mean_action_noise_std",),
+    "tf": ("TFLOP/s/device",),
+    "time": ("seconds",),
+    "tps": ("tps", "tokens_per_second_per_gpu"),
+    "val_bpb": ("val/bpb",),
+    "valacc": ("val/Acc@1",),
+    "vf": ("Mean_value_function_loss",),
+}
+
+Series = dict[str, dict[int, float]]
+
+
+def read(data: bytes, size: int = 65536, choice: Choice | None = None) -> tuple[Series, list[str]]:
+    """The series and notes of a log that arrives in pieces."""
+    lines, log = Lines(), PrintedLog(choice)
+    pieces = [data[i : i + size] for i in range(0, len(data), size)]
+    points: list[Point] = []
+    for piece in [*pieces, b""]:
+        for line in lines.take(piece, final=not piece):
+            points += log.take(line.text, line.stays)
+    series: Series = {}
+    for step, metrics in points + log.finish():
+        for name, value in metrics.items():
+            series.setdefault(name, {})[step] = value
+    return series, log.notes
+
+
+def text(*lines: str) -> bytes:
+    return "\n".join([*lines, ""]).encode()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.json")))
+def test_every_metric_at_every_step(name: str) -> None:
+    truth = json.loads((FOLDER / f"{name}.json").read_text())
+    series, _ = read((FOLDER / f"{name}.txt").read_bytes(), size=7)
+    for short, points in truth.items():
+        ours = next((n for n in NAMES.get(short, (short,)) if n in series), "")
+        assert ours, f"{short} is not among {list(series)}"
+        wanted = {int(step): value for step, value in points.items()}
+        if short == "valacc":  # by epoch; on the axis of the steps it is at the end of each
+            assert list(series[ours].values()) == list(wanted.values())
+        else:
+            assert series[ours] == pytest.approx(wanted)
