@@ -32,11 +32,11 @@ class Config(Struct, frozen=True, kw_only=True):
     """The settings; each default is that of a first start."""
 
     theme: Annotated[
-        str, about("colours of the app, by a name of Ctrl+P; auto follows the terminal")
+        str, about("colour theme of the app (Ctrl+P shows them); auto follows the terminal")
     ] = AUTO
     quiet: Annotated[
         Literal["auto", "on", "off"],
-        about("on: Home plays no demo; off: it does, even while the machine is busy"),
+        about("on: no demo on Home; off: a demo, even while the machine is busy"),
     ] = AUTO
     bell: Annotated[bool, about("alerts ring the bell and notify the desktop")] = True
     notify: Annotated[
@@ -44,7 +44,7 @@ class Config(Struct, frozen=True, kw_only=True):
         about("the OSC sequence of desktop notifications; auto goes by the terminal's name"),
     ] = AUTO
     fps: Annotated[
-        int, Meta(ge=1, le=240), about("most times a second that the app is painted")
+        int, Meta(ge=1, le=240), about("how often the app is painted at most, per second")
     ] = 120
     threads: Annotated[
         int,
@@ -53,7 +53,7 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = 0
     data: Annotated[str, about("folder with downloads, used instead of the network")] = ""
     emoji_font: Annotated[str, about("path of NotoColorEmoji.ttf, to train emoji")] = ""
-    soundfont: Annotated[str, about("path of the .sf2 file that plays --gm")] = ""
+    soundfont: Annotated[str, about("path of the .sf2 soundfont for --gm")] = ""
 
 
 def config_file() -> Path:

@@ -15,10 +15,20 @@ from genui.base.schema import settings_of
 from genui.base.text import clean_line
 
 _BASH = r"""_genui() {
-    local IFS=$'\n' line
+    local IFS=$'\n' line word joined="" words=()
     COMPREPLY=()
-    for line in $(genui completion words -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null); do
-        COMPREPLY+=("$(printf %q "${line%%$'\t'*}")")
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD}"; do  # bash splits words at =
+        if [[ $word == = || $joined ]]; then
+            words[${#words[@]}-1]+=$word
+        else
+            words+=("$word")
+        fi
+        [[ $word == = ]] && joined=1 || joined=""
+    done
+    for line in $(genui completion words -- "${words[@]}" 2>/dev/null); do
+        line=${line%%$'\t'*}
+        [[ $line == *=?* ]] && line=${line#*=}
+        COMPREPLY+=("$(printf %q "$line")")
     done
     [[ ${COMPREPLY[0]} != *= ]] || compopt -o nospace
 }
@@ -31,7 +41,13 @@ _genui() {
     lines=("${(@f)$(genui completion words -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
     lines=("${(@)lines//:/\\:}")
     lines=("${(@)lines/$tab/:}")
-    if [[ -n "$lines" ]]; then _describe genui lines; else _files; fi
+    if [[ "$lines[1]" == *=(|:*) ]]; then
+        _describe genui lines -S ""
+    elif [[ -n "$lines" ]]; then
+        _describe genui lines
+    else
+        _files
+    fi
 }
 compdef _genui genui
 """
@@ -94,7 +110,7 @@ def complete(words: list[str]) -> list[tuple[str, str]]:
     action = _next_action(parser := command_parser(command), before, current)
     if action is None:
         return _beginning(current, _options(parser))
-    return _beginning(current, _values(command, action, before))
+    return _beginning(current, _values(command, action, before, current))
 
 
 def _beginning(current: str, candidates: Candidates) -> list[tuple[str, str]]:
@@ -131,21 +147,27 @@ def _next_action(
     return last if last.nargs in ("*", "+") else None
 
 
-def _values(command: str, action: argparse.Action, before: list[str]) -> Candidates:
+def _values(command: str, action: argparse.Action, before: list[str], current: str) -> Candidates:
     if action.choices:
         return [(str(choice), "") for choice in action.choices if choice != "words"]
     if command == "config":
         one = settings_of(Config).get(before[1]) if action.dest == "value" else None
+        if before[1:] == ["theme"]:
+            from genui.ui.themes import list_themes  # late: it imports Textual
+
+            return [(name, "") for name in list_themes()]
         if one is not None:
             return [(name, "") for name in one.choices or ()]
         return [(each.name, each.description) for each in settings_of(Config).values()]
     if action.dest == "settings" and command == "train":
-        return _recipe_settings(before)
+        return _recipe_settings(before, current)
     name = str(action.metavar or action.dest).partition("|")[0]
     if command == "watch" and not action.option_strings:
         name = "RUN"
     if name == "NAME":
         return _choices(action)
+    if name == "MODEL" and command == "generate":
+        return _generators()
     return _NAMES.get(name, list)()
 
 
@@ -158,11 +180,16 @@ def _choices(action: argparse.Action) -> Candidates:
     return []
 
 
-def _recipe_settings(before: list[str]) -> Candidates:
+def _recipe_settings(before: list[str], current: str) -> Candidates:
+    """The settings of the recipe; after `NAME=` its choices."""
     from genui.recipes import FIXED, RECIPES
 
     recipe = next((RECIPES[word] for word in before if word in RECIPES), None)
     known = settings_of(type(recipe)).values() if recipe is not None else ()
+    name, sign, _ = current.partition("=")
+    if sign:
+        chosen = [one for one in known if one.name == name]
+        return [(f"{name}={choice}", "") for one in chosen for choice in one.choices or ()]
     return [(f"{one.name}=", one.description) for one in known if one.name not in FIXED]
 
 
@@ -170,6 +197,10 @@ def _models() -> Candidates:
     from genui.runs.models import list_models
 
     return [(model.ref, f"{model.medium}, {model.family}") for model in list_models()]
+
+
+def _generators() -> Candidates:
+    return [pair for pair in _models() if not pair[1].endswith("classifier")]
 
 
 def _runs() -> Candidates:

@@ -3,7 +3,7 @@
 import argparse
 
 from genui.base import config
-from genui.base.errors import MisuseError
+from genui.base.errors import MisuseError, did_you_mean
 from genui.cli import output
 
 
@@ -32,6 +32,8 @@ def run_config(args: argparse.Namespace) -> int:
     if (args.value is None) == (args.action == "set") or (args.name and args.action != "set"):
         raise MisuseError("config: expected `config`, `config path` or `config set NAME VALUE`")
     if args.action == "set":
+        if args.name == "theme" and args.value != config.AUTO:
+            _check_theme(args.value)
         path = config.save_setting(args.name, args.value)
         output.note(f"{path}: {args.name} is set")
         config.load_config()  # tells if the environment has an invalid value
@@ -40,3 +42,11 @@ def run_config(args: argparse.Namespace) -> int:
     else:
         print(config.render_config(), end="")
     return 0
+
+
+def _check_theme(name: str) -> None:
+    """Raises MisuseError for an unknown theme."""
+    from genui.ui.themes import list_themes  # late: it imports Textual
+
+    if name not in (known := list_themes()):
+        raise MisuseError(f"theme {name}: no such theme; {did_you_mean(name, known)}")

@@ -97,8 +97,8 @@ SETTING = "learning_rate"
 def configure_set(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "This is the recipe's base learning rate: warm-up and decay keep their shape, and Muon's\n"
-        "rate changes by the same factor. A checkpoint is written with it, so a run that is\n"
-        "killed later goes on as it would have. Other settings need a new run:\n"
+        "rate changes by the same factor. A checkpoint records it, so a run that is\n"
+        "killed later resumes with it. Other settings need a new run:\n"
         "genui train --from RUN --set KEY=VALUE.\n\n"
         "example:\n"
         "  genui set last learning_rate=3e-4"

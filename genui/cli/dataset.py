@@ -102,7 +102,10 @@ def write_folder(
         raise _full(folder, error, done) from None
     except KeyboardInterrupt:
         progress.clear()
-        output.note(f"{done:,} of {count:,} are whole in {folder}; the same command goes on")
+        output.note(
+            f"{done:,} of {count:,} samples are complete in {folder}; repeat the "
+            "command to continue"
+        )
         raise
     finally:
         progress.clear()
@@ -110,7 +113,7 @@ def write_folder(
 
 def _full(folder: Path, error: OSError, done: int) -> GenuiError:
     reason = (error.strerror or str(error)).lower()
-    whole = f"; {done:,} are whole, and the same command goes on" if done else ""
+    whole = f"; {done:,} samples are complete: repeat the command to continue" if done else ""
     return GenuiError(f"cannot write in {folder}: {reason}{whole}")
 
 
@@ -143,7 +146,7 @@ def write(args: argparse.Namespace) -> int:
     folder cannot be used."""
     count = args.count
     if not 1 <= count <= MOST_IN_FOLDER:
-        raise MisuseError(f"-n {count}: between 1 and {MOST_IN_FOLDER:,}")
+        raise MisuseError(f"-n {count}: expected a whole number, 1 to {MOST_IN_FOLDER:,}")
     _refuse_others(args)
     one = argparse.Namespace(**vars(args) | {"count": 1, "out": None})
     request = parse_request(one)
@@ -166,13 +169,13 @@ def write(args: argparse.Namespace) -> int:
     )
     if before is not None and used_critic(folder):
         raise MisuseError(
-            f"--out {folder}: was begun with a critic, which genui no longer has; "
+            f"--out {folder}: was started with a critic, which genui no longer has; "
             "name an empty or a new folder"
         )
     if before is not None and before != plan:
         raise MisuseError(
-            f"--out {folder}: was begun {describe_difference(before, plan)}; "
-            "ask for the same, or name an empty or a new folder"
+            f"--out {folder}: was started {describe_difference(before, plan)}; "
+            "repeat that command, or name an empty or a new folder"
         )
     index = TEXTS if request.kind.streams else METADATA
     done = prepare(folder, plan, index)
@@ -181,7 +184,7 @@ def write(args: argparse.Namespace) -> int:
         return 0
     prompts = Prompts(start.model, start.seed, args.prompt)
     note = f"{prompts.source}, seeds {start.seed} to {start.seed + count - 1}"
-    output.note(note + (f"; {done:,} are there already" if done else ""))
+    output.note(note + (f"; {done:,} exist already" if done else ""))
     start = msgspec.structs.replace(start, settings=plan.settings)
     batches = _batches(start, prompts, plan.batch, range(done, count), request.kind)
     write_folder(folder, batches, done, count, index)
@@ -206,9 +209,11 @@ def _refuse_others(args: argparse.Namespace) -> None:
     options = ("trace", "rate", "film", "frames", "scale", "grid", "init", "fork", "attention")
     for name in options:
         if is_given(args, name):
-            raise MisuseError(f"--{name}: is of one sample; leave it out where --out is a folder")
+            raise MisuseError(
+                f"--{name}: applies to one sample; leave it out when --out is a folder"
+            )
     if args.json or args.every_step:
-        raise MisuseError("--json: prints samples; leave it out where --out is a folder")
+        raise MisuseError("--json: prints samples; leave it out when --out is a folder")
 
 
 def _batches(
@@ -240,7 +245,7 @@ def _sample(start: Start, prompt: str, number: int, kind: Kind) -> tuple[Line, b
     started, *rest = stream(start)
     frames = [frame for frame in rest if not isinstance(frame, Started)]
     if not isinstance(started, Started) or not frames:
-        raise GenuiError(f"{start.model}: nothing came; `genui doctor` says what is installed")
+        raise GenuiError(f"{start.model}: no output; run `genui doctor` to check the installation")
     generation = Generation(start, started, frames)
     if kind.streams:
         return Line(text=generation.text, prompt=started.prompt, seed=seed), b""

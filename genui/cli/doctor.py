@@ -98,7 +98,7 @@ def _writable(path: Path) -> str:
     folder = next((p for p in (path, *path.parents) if p.exists()), path)
     try:
         with tempfile.TemporaryFile(dir=folder):
-            return "writable" if folder == path else "writable, not made yet"
+            return "writable" if folder == path else "writable, not created yet"
     except OSError as error:
         return f"not writable: {error.strerror}"
 

@@ -43,13 +43,17 @@ def configure_export(parser: argparse.ArgumentParser) -> None:
     )
     kinds = parser.add_mutually_exclusive_group(required=True)
     kinds.add_argument(
-        "--csv", metavar="FILE", nargs="?", const=STDOUT, help="a row a step; FILE or - (default)"
+        "--csv",
+        metavar="FILE",
+        nargs="?",
+        const=STDOUT,
+        help="one row per step; FILE or - (default)",
     )
     kinds.add_argument(
-        "--jsonl", metavar="FILE", nargs="?", const=STDOUT, help="a JSON object a step"
+        "--jsonl", metavar="FILE", nargs="?", const=STDOUT, help="one JSON object per step"
     )
     kinds.add_argument("--tensorboard", metavar="DIR", help="an event file in the folder DIR")
-    parser.add_argument("--force", action="store_true", help="replace what is there")
+    parser.add_argument("--force", action="store_true", help="replace existing files")
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -120,7 +124,7 @@ def _to_tensorboard(ref: str, folder: Path, force: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GenuiError(
-            f"{folder}: cannot be made ({error.strerror}); name another folder"
+            f"{folder}: cannot be created ({error.strerror}); name another folder"
         ) from None
     # Named as by TensorBoard's writers: it reads the files of a folder in the order of these names.
     host, pid = socket.gethostname(), os.getpid()
@@ -152,11 +156,11 @@ def _check_file(target: Path, force: bool) -> None:
     if target.is_dir():
         raise MisuseError(f"{target}: is a folder; name a file in it")
     if os.path.lexists(target) and not target.is_file():
-        raise MisuseError(f"{target}: is no regular file; name another")
+        raise MisuseError(f"{target}: is not a regular file; name another file")
     if target.exists() and not force:
-        raise MisuseError(f"{target}: is there already; --force replaces it")
+        raise MisuseError(f"{target}: exists already; --force replaces it")
     if not target.parent.is_dir():
-        raise MisuseError(f"{target}: there is no folder {target.parent}; make it first")
+        raise MisuseError(f"{target}: there is no folder {target.parent}; create it first")
 
 
 def _write(target: Path, pieces: Iterable[bytes]) -> None:

@@ -58,7 +58,7 @@ def check_folder(folder: Path) -> None:
         raise MisuseError(f"--frames {folder}: is a file; name a folder") from None
     except OSError as error:
         raise GenuiError(
-            f"--frames {folder}: cannot be made ({error.strerror}); name another folder"
+            f"--frames {folder}: cannot be created ({error.strerror}); name another folder"
         ) from None
     others = [name for name in names if not _FRAME.fullmatch(name)]
     if others:
@@ -132,4 +132,4 @@ def write_pipe(data: bytes) -> None:
     except BrokenPipeError:
         # Otherwise the interpreter flushes once more as it exits, and prints an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise GenuiError("--out -: the reader of the pipe has ended") from None
+        raise GenuiError("--out -: the program that reads the pipe has ended") from None

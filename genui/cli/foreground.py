@@ -36,7 +36,7 @@ def train_here(run: RunDir) -> int:
         _watch(run, child, interrupts)
     status = read_status(run)
     if interrupts:
-        output.note(f"stopped at step {count(status.step)}; `genui resume {run.id}` goes on")
+        output.note(f"stopped at step {count(status.step)}; `genui resume {run.id}` continues it")
         return INTERRUPTED
     if status.state == "failed" or child.returncode:
         raise GenuiError(

@@ -22,7 +22,7 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "  genui generate icons --prompt 'red heart' --out heart.gif --scale 8\n"
         "  genui generate video --prompt 'red heart moving up on black' --out up.gif --scale 8\n"
         "  genui generate voice --prompt 'four two seven jackson' --out 427.wav\n"
-        "  ssh box genui generate voice --prompt '4 2 7' --out - | aplay     heard here\n"
+        "  ssh box genui generate voice --prompt '4 2 7' --out - | aplay     played here\n"
         "  genui generate chorales --prompt 'G minor, 3/4' --out tune.mid\n"
         "  genui generate chorales --melody hymn.mid --out four.wav\n"
         "  genui generate icons -n 1000 --out made/     a labelled folder to train on\n"
@@ -102,7 +102,9 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         help="with --out FILE.wav: play it with General MIDI instruments, by fluidsynth",
     )
     music.add_argument(
-        "--voices", metavar="V,V", help="which of its tracks are given, such as soprano,bass"
+        "--voices",
+        metavar="V,V",
+        help="the tracks to keep, such as soprano,bass; the model writes the others",
     )
     image = parser.add_argument_group("initial images")
     image.add_argument(

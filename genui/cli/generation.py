@@ -123,9 +123,9 @@ def check(args: argparse.Namespace, request: Request) -> None:
     """
     several = len(request.starts) > 1
     if args.scale is not None and not 1 <= args.scale <= MOST_SCALE:
-        raise MisuseError(f"--scale {args.scale}: between 1 and {MOST_SCALE}")
+        raise MisuseError(f"--scale {args.scale}: expected a whole number, 1 to {MOST_SCALE}")
     if args.rate is not None and not LEAST_RATE <= args.rate <= MOST_RATE:
-        raise MisuseError(f"--rate {args.rate}: between {LEAST_RATE} and {MOST_RATE:.0f}")
+        raise MisuseError(f"--rate {args.rate}: expected a number, {LEAST_RATE} to {MOST_RATE:.0f}")
     if args.denoising and args.out is None:
         raise MisuseError("--denoising: needs --out")
     if args.gm:
@@ -136,7 +136,7 @@ def check(args: argparse.Namespace, request: Request) -> None:
         files.check_target(args.out, request.kind, request.model.medium)
         codec = codec_of(args.out)
         if several and request.kind.streams and codec is not None and codec.one_text:
-            raise MisuseError(f"--out {args.out}: a recording has room for one text; leave out -n")
+            raise MisuseError(f"--out {args.out}: a recording holds one text; leave out -n")
     if args.trace is not None:
         files.check_file(args.trace, "--trace", (".trace",), "a trace")
         if several:

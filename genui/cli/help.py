@@ -39,7 +39,9 @@ def configure_help(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "topic", metavar="TOPIC", nargs="?", help="a page of the manual, or a command's name"
     )
-    parser.add_argument("--search", metavar="WORDS", nargs="+", help="passages with all of these")
+    parser.add_argument(
+        "--search", metavar="WORDS", nargs="+", help="find passages with all of these words"
+    )
     parser.epilog = (
         "Without TOPIC the topics are listed. In the app F1 shows the same pages.\n\n"
         "examples:\n"

@@ -35,7 +35,7 @@ def configure_inspect(parser: argparse.ArgumentParser) -> None:
         "  genui inspect plays --follow --json      every record from the first, a line each\n"
         "  genui inspect plays --until done && genui generate plays\n"
         "  genui inspect lightning_logs/version_3 --until 'val_loss<1.5'\n\n"
-        "--until exits with 0 when it is reached, and with 1 where the run fails or ends before."
+        "--until exits with 0 when it is reached, and with 1 if the run fails or ends first."
     )
     parser.add_argument(
         "run_ref", metavar="RUN", help="a run's id, name or 'last', or the path of a log"
@@ -54,7 +54,7 @@ def configure_inspect(parser: argparse.ArgumentParser) -> None:
 
 def run_inspect(args: argparse.Namespace) -> int:
     if args.summary and (args.follow or args.until is not None):
-        raise MisuseError("inspect: --summary shows a run as it is now; leave --follow out")
+        raise MisuseError("inspect: --summary shows the run once; leave --follow out")
     until = None if args.until is None else parse_until(args.until)
     summary = find_one(args.run_ref)
     if args.follow or until:
@@ -255,7 +255,7 @@ def _report_end(look: "Look", until: "Until | None", say: Callable[[str], None])
         why = last.fault or last.status.error or "its process is gone"
         remedy = ""
         if last.native and last.info.kind == "recipe":
-            remedy = f"; `genui resume {last.run.id}` goes on from its newest checkpoint"
+            remedy = f"; `genui resume {last.run.id}` continues it from its newest checkpoint"
         raise GenuiError(f"{state}: {why}{remedy}")
     if until is not None and not until.is_end:
         raise GenuiError(f"{state}, before {until.text}")
@@ -494,7 +494,7 @@ def line(record: Record) -> str:
     step = record.get("step")
     parts = [f"step {count(step) if isinstance(step, int | float) else step}"]
     if record.get("rewind"):
-        parts.append("goes on from here: later records above no longer count")
+        parts.append("continues from here: the later records above no longer count")
     for key, number in record.items():
         if key not in _NOT_SHOWN:
             parts.append(f"{key} {value(number) if isinstance(number, int | float) else number}")

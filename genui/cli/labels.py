@@ -21,7 +21,7 @@ def run_rename(args: argparse.Namespace) -> int:
 
     run = find_run(args.run_ref)
     rename(run, args.name)
-    output.say(f"{run.id}: its name is {args.name}")
+    output.say(f"{run.id}: renamed to {args.name}")
     return 0
 
 
@@ -30,7 +30,7 @@ def configure_tag(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("tags", metavar="TAG", nargs="*", help="a word to add")
     parser.add_argument(
-        "--remove", metavar="TAG", action="append", default=[], help="a tag to take away"
+        "--remove", metavar="TAG", action="append", default=[], help="a tag to remove"
     )
 
 
@@ -78,11 +78,11 @@ def run_rm(args: argparse.Namespace) -> int:
             raise GenuiError(f"run {run.id} is still training: stop it first (genui stop {run.id})")
     freed = {run: labels.bytes_of(run) for run in runs}
     if not args.yes and not _confirm([f"{run.id} ({size(freed[run])})" for run in runs]):
-        output.note("nothing was removed")
+        output.note("nothing was deleted")
         return 1
     for run in runs:
         labels.remove(run)
-        output.say(f"{run.id}: removed, {size(freed[run])} freed")
+        output.say(f"{run.id}: deleted, {size(freed[run])} freed")
     labels.empty()
     return 0
 
@@ -90,6 +90,6 @@ def run_rm(args: argparse.Namespace) -> int:
 def _confirm(names: list[str]) -> bool:
     """Asks on the terminal. Raises MisuseError if stdin is not one."""
     if not sys.stdin.isatty():
-        raise MisuseError("rm asks before it removes a run: give --yes where nobody can answer")
-    output.note(f"remove {', '.join(names)} for good? [y/N]")
+        raise MisuseError("rm asks before it deletes a run: give --yes if nobody can answer")
+    output.note(f"delete {', '.join(names)} for good? [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")

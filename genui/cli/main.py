@@ -30,23 +30,25 @@ class Command(NamedTuple):
 
 COMMANDS = MappingProxyType(
     {
-        "models": Command("models", "list what can generate: shipped models and your checkpoints"),
+        "models": Command(
+            "models", "list the models that can generate: shipped ones and your checkpoints"
+        ),
         "recipes": Command("recipes", "list what can be trained, or every setting of one recipe"),
         "train": Command("train", "train a recipe in the background (or here, --foreground)"),
         "runs": Command("runs", "list your training runs"),
-        "rename": Command("labels", "give a run another name"),
+        "rename": Command("labels", "rename a run"),
         "tag": Command("labels", "add tags to a run, or remove some"),
-        "note": Command("labels", "keep a note with a run"),
-        "rm": Command("labels", "remove runs, and say what that frees"),
+        "note": Command("labels", "add a note to a run"),
+        "rm": Command("labels", "delete runs, and say how much space that frees"),
         "watch": Command("watch", "open the app on any training's log, or on a command's output"),
         "top": Command(
             "top", "show the machine now: processor, memory, GPUs and what trains there"
         ),
         "inspect": Command("inspect", "show a run or log, or follow its metrics"),
         "export": Command("export", "write metrics as CSV, JSONL or TensorBoard events"),
-        "pause": Command("control", "hold a run between two steps", "control"),
-        "resume": Command("train", "let a paused run go on, or restart a stopped or dead one"),
-        "stop": Command("control", "end a run after a checkpoint", "control"),
+        "pause": Command("control", "pause a run between two steps", "control"),
+        "resume": Command("train", "continue a paused, stopped or failed run"),
+        "stop": Command("control", "stop a run after a last checkpoint", "control"),
         "checkpoint": Command("control", "write a checkpoint now", "control"),
         "evaluate": Command(
             "control", "evaluate a run on held-out data and sample from it now", "control"
@@ -59,14 +61,14 @@ COMMANDS = MappingProxyType(
         ),
         "twins": Command("measure", "compare a discriminative and a generative classifier"),
         "probes": Command("measure", "compare image models of the same data by their metrics"),
-        "average": Command("models", "write a model of the mean of several models' weights"),
+        "average": Command("models", "average the weights of several models into one model"),
         "worth": Command("measure", "compare classifiers trained on generated and on real images"),
         "sheet": Command("sheet", "put saved generations on one contact sheet"),
         "replay": Command("replay", "repeat a saved generation and compare the two"),
-        "traces": Command("show", "list the traces that were saved"),
+        "traces": Command("show", "list saved traces"),
         "show": Command("show", "show an image, a sample, a trace, a model or a run folder"),
         "config": Command("config", "show the settings of genui, or change one"),
-        "completion": Command("completion", "print the script that completes in a shell"),
+        "completion": Command("completion", "print the completion script for bash, zsh or fish"),
         "doctor": Command("doctor", "print what genui finds here, for a bug report"),
         "help": Command("help", "read the manual, by topic or by words"),
     }
@@ -139,7 +141,10 @@ def overall_parser() -> "argparse.ArgumentParser":
     )
     parser.add_argument("--version", action="version", version=f"genui {__version__}")
     parser.add_argument(
-        "command", metavar="COMMAND", nargs="?", help="one of those below; each has its own --help"
+        "command",
+        metavar="COMMAND",
+        nargs="?",
+        help="one of the commands below; each has its own --help",
     )
     return parser
 
@@ -191,7 +196,8 @@ def _dispatch(words: list[str]) -> int:
         return done.code if isinstance(done.code, int) else 0
     if unknown or not known:
         where, word = (f"{command}: ", unknown[0]) if known else ("", command)
-        raise MisuseError(f"{where}cannot use {word!r}; see {parser.prog} --help")
+        what = "unknown option" if word.startswith("-") else "unexpected"
+        raise MisuseError(f"{where}{what} {word!r}; see {parser.prog} --help")
     return args.run(args)
 
 

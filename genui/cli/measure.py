@@ -59,7 +59,7 @@ def configure_probes(parser: argparse.ArgumentParser) -> None:
 
 def run_probes(args: argparse.Namespace) -> int:
     if not FEWEST_PROBES <= args.count <= MOST:
-        raise MisuseError(f"-n {args.count}: between {FEWEST_PROBES} and {MOST:,}")
+        raise MisuseError(f"-n {args.count}: expected a whole number, {FEWEST_PROBES} to {MOST:,}")
     return table_of(args.models, args.count, args.json, args.lines)
 
 
@@ -127,7 +127,7 @@ def configure_twins(parser: argparse.ArgumentParser) -> None:
         "--counts", metavar="N,N,…", default="", help="numbers of training examples (10 to all)"
     )
     parser.add_argument(
-        "--repeats", metavar="N", type=int, default=5, help="draws of few examples (5)"
+        "--repeats", metavar="N", type=int, default=5, help="repetitions with few examples (5)"
     )
     parser.add_argument(
         "--model",
@@ -140,7 +140,7 @@ def configure_twins(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tested", metavar="N", type=int, default=200, help="images that MODEL labels (200)"
     )
-    parser.add_argument("--name", metavar="NAME", default="", help="what to call the run")
+    parser.add_argument("--name", metavar="NAME", default="", help="name of the run")
     add_json(parser, "the points as JSON")
 
 
@@ -278,7 +278,7 @@ def configure_worth(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "A classifier is trained on generated images and another on as many real ones; both are\n"
         "tested on real images that neither the model nor the classifiers saw. MODEL generates\n"
-        "them first, into the cache, and goes on there if it was stopped.\n\n"
+        "them first, into the cache, and continues there if it was stopped.\n\n"
         "examples:\n"
         "  genui worth fashion -n 5000\n"
         "  genui generate fashion -n 60000 --out made/ && genui worth made/ --steps 3600"
@@ -300,7 +300,7 @@ def run_worth(args: argparse.Namespace) -> int:
     if args.steps < 1:
         raise MisuseError(f"--steps {args.steps}: give 1 or more")
     if not 0 <= args.seed < 2**31:
-        raise MisuseError(f"--seed {args.seed}: between 0 and {2**31 - 1}")
+        raise MisuseError(f"--seed {args.seed}: expected a whole number, 0 to {2**31 - 1}")
     folder = Path(args.what)
     if os.path.isdir(folder) and (folder / METADATA).is_file():
         if args.count is not None:
@@ -342,7 +342,9 @@ def _generated(args: argparse.Namespace) -> Path:
 
     number = USUAL_WORTH if args.count is None else args.count
     if not FEWEST_WORTH <= number <= MOST_IN_FOLDER:
-        raise MisuseError(f"-n {number}: between {FEWEST_WORTH} and {MOST_IN_FOLDER:,}")
+        raise MisuseError(
+            f"-n {number}: expected a whole number, {FEWEST_WORTH} to {MOST_IN_FOLDER:,}"
+        )
     model = find_model(args.what)
     if not KINDS[model.family, model.medium].batches:
         raise MisuseError(
@@ -407,8 +409,6 @@ def run_lab(args: argparse.Namespace) -> int:
     if args.out is not None:
         files.check_target(args.out, kind, "points")
     seed = secrets.randbelow(1_000_000) if args.seed is None else seed_from(args.seed)
-    if args.seed is None:
-        output.note(f"seed {seed} (repeat with --seed {seed})")
     start = Start(
         trace=0,
         model=LAB + args.family,
@@ -416,7 +416,7 @@ def run_lab(args: argparse.Namespace) -> int:
         seed=seed,
         settings=settings_for(kind, args.family, _given(args)),
     )
-    started, frames = _train(start, args.json)
+    started, frames = _train(start, args.seed is None, args.json)
     if args.out is not None:
         _write(args.out, start, started, frames)
         output.note(f"wrote {args.out}")
@@ -436,13 +436,15 @@ def _given(args: argparse.Namespace) -> dict[str, str]:
     return {name: text for name, text in named if text is not None}
 
 
-def _train(start: Start, as_json: bool) -> tuple[Started, list[Frame]]:
-    """Trains, and prints a line for each evaluation."""
+def _train(start: Start, is_random: bool, as_json: bool) -> tuple[Started, list[Frame]]:
+    """Trains, and prints a line for each evaluation, and the seed if it is random."""
     from genui.engine.load import stream
 
     messages = stream(start)
     started = next(messages)
     assert isinstance(started, Started)
+    if is_random:
+        output.note(f"seed {start.seed} (repeat with --seed {start.seed})")
     frames: list[Frame] = []
     for frame in messages:
         assert isinstance(frame, PointsFrame)

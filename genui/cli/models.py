@@ -84,7 +84,7 @@ def configure_average(parser: Parser) -> None:
     parser.add_argument(
         "--out", metavar="FILE", type=Path, required=True, help=f"where to write it: {SUFFIX}"
     )
-    parser.add_argument("--force", action="store_true", help="replace what is there")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
 
 
 def run_average(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from genui.base.errors import MisuseError
 from genui.base.text import from_text
 
 _REMARK = re.compile(r"(\s*\S.*?\S {2,})(\S.*)")  # an example or a name, and what it does
+_MISSING = "the following arguments are required: "  # argparse
 _NUMBERS = {int: "a whole number", float: "a number"}
 
 
@@ -56,7 +57,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises MisuseError with the fault and the command for help."""
-        raise MisuseError(f"{message.removeprefix('argument ')}; see {self.prog} --help")
+        fault = message.removeprefix("argument ")
+        if fault.startswith(_MISSING):
+            names = fault.removeprefix(_MISSING)
+            fault = f"{names} {'are' if ', ' in names else 'is'} missing"
+        raise MisuseError(f"{fault}; see {self.prog} --help")
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         """The value of an argument; a wrong number is reported as a setting's would be."""

@@ -85,7 +85,7 @@ def configure_replay(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Prints `identical` (exit code 0) or how the two differ (exit code 1). The same\n"
         "bits are promised for the same weights, versions, processor and number of threads;\n"
-        "where one of those is another, what differs may be rounding, and is reported as that.\n\n"
+        "if one of those differs, a difference may be rounding, and is reported as such.\n\n"
         "examples:\n"
         "  genui replay cats.png\n"
         "  genui replay play.txt --json"
@@ -147,7 +147,7 @@ def _print_comparison(comparison: Comparison, why: str) -> None:
     if comparison.identical:
         return
     if why:
-        output.say(f"made on another machine, which may round otherwise: {why}")
+        output.say(f"made on another machine, which may round differently: {why}")
     else:
         output.say("the machine and the versions are the same: the file was changed")
 
@@ -157,7 +157,7 @@ def _print_comparison(comparison: Comparison, why: str) -> None:
 
 def configure_compare(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Two models begin from the same prompt, seed and settings; a saved file is generated\n"
+        "Two models start from the same prompt, seed and settings; a saved file is generated\n"
         "again from its recipe, with its edits.\n\n"
         "examples:\n"
         "  genui compare emoji icons --prompt 'cat on black' --seed 7\n"
@@ -167,7 +167,7 @@ def configure_compare(parser: argparse.ArgumentParser) -> None:
     )
     for name in ("one", "other"):
         parser.add_argument(
-            name, metavar="MODEL", help="a model, RUN@STEP, or a file that carries a recipe"
+            name, metavar="MODEL", help="a model, RUN@STEP, or a file that contains a recipe"
         )
     parser.add_argument(
         "--probes", action="store_true", help="measure both on their data instead (genui probes)"
@@ -184,11 +184,14 @@ def run_compare(args: argparse.Namespace) -> int:
     one = _request(args, args.one)
     if one.random_seed is not None:
         args.seed = str(one.random_seed)
-        output.note(f"seed {one.random_seed} (repeat with --seed {one.random_seed})")
     other = _request(args, args.other)
+    if one.random_seed is not None:
+        output.note(f"seed {one.random_seed} (repeat with --seed {one.random_seed})")
     kinds = [request.kind.settings for request in (one, other)]
     if (kinds[0] is TextSettings) != (kinds[1] is TextSettings):
-        raise MisuseError(f"{args.one} and {args.other}: one draws and the other writes")
+        raise MisuseError(
+            f"{args.one} and {args.other}: one draws images and the other writes text"
+        )
     generations = [generate(request.starts[0]) for request in (one, other)]
     facts = _facts(generations)
     if args.json:

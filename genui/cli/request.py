@@ -180,7 +180,7 @@ def parse_request(args: argparse.Namespace) -> Request:
     requested = getattr(args, "count", None)
     count = count if requested is None else requested
     if not 1 <= count <= MOST_SAMPLES:
-        raise MisuseError(f"-n {count}: between 1 and {MOST_SAMPLES}")
+        raise MisuseError(f"-n {count}: expected a whole number, 1 to {MOST_SAMPLES}")
     if base is None:
         base = Start(trace=0, model=_pinned(model), prompt="", seed=0, settings=settings)
         if args.prompt is None:

@@ -150,7 +150,8 @@ def _runs(tag: str | None) -> "list[RunSummary]":
         return runs
     known = {word for summary in runs for word in summary.labels.tags}
     if tag not in known:
-        raise MisuseError(f"no run has the tag '{tag}': {did_you_mean(tag, known)}")
+        remedy = did_you_mean(tag, known) if known else "no run has any"
+        raise MisuseError(f"no run has the tag '{tag}': {remedy}")
     return [summary for summary in runs if tag in summary.labels.tags]
 
 
@@ -158,7 +159,7 @@ def listing(tag: str | None = None) -> None:
     """Prints the runs as a table, or a hint if there are none."""
     summaries = _runs(tag)
     if not summaries:
-        output.say("none yet: `genui train shakespeare` starts one")
+        output.say("no runs yet: `genui train shakespeare-quick` starts one")
         return
     heads = ("RUN", "STATE", "STEP", "VAL", "LEFT", "LAST WRITE")
     rows = [_run_row(summary) for summary in summaries]

@@ -28,12 +28,14 @@ def configure_sheet(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="a .png, .gif, .apng, .txt or .trace that genui wrote",
     )
-    parser.add_argument(
-        "--favourites", action="store_true", help="everything kept as a favourite in the app"
-    )
+    parser.add_argument("--favourites", action="store_true", help="all favourites of the app")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the .png to write")
     parser.add_argument(
-        "--columns", metavar="N", type=int, default=0, help="in a row (about as many as rows)"
+        "--columns",
+        metavar="N",
+        type=int,
+        default=0,
+        help="samples per row (default: about as many as rows)",
     )
 
 
@@ -43,7 +45,7 @@ def run_sheet(args: argparse.Namespace) -> int:
         paths += [listed.path for listed in list_favourites()]
     if not paths:
         what = (
-            "no favourite is kept yet: * in the app keeps one"
+            "no favourites yet: press * in the app to add one"
             if args.favourites
             else "name files, or --favourites"
         )
@@ -51,12 +53,12 @@ def run_sheet(args: argparse.Namespace) -> int:
     if len(paths) > MOST_CARDS:
         raise MisuseError(f"sheet: {len(paths)} files; at most {MOST_CARDS} fit on one")
     if not 0 <= args.columns <= MOST_CARDS:
-        raise MisuseError(f"--columns {args.columns}: between 1 and {MOST_CARDS}")
+        raise MisuseError(f"--columns {args.columns}: expected a whole number, 1 to {MOST_CARDS}")
     files.check_file(args.out, "--out", (".png",), "a contact sheet")
     samples = [_sample(read(path)) for path in paths]
     captions = [caption_of(recipe) for _, recipe in samples]
     atomic_write(args.out, encode_sheet(samples, captions, args.columns))
-    output.note(f"wrote {args.out}: {len(samples)} on it")
+    output.note(f"wrote {args.out}: {len(samples)} samples")
     return 0
 
 

@@ -193,7 +193,7 @@ def print_facts(saved: SavedFile) -> None:
             ("samples", str(recipe.count) if recipe.count > 1 else ""),
             ("settings", _flatten(_settings_by_name(recipe.settings))),
             ("edits", "; ".join(format_edits(recipe.edits, recipe.settings))),
-            ("begins from", f"{origin}, noise added" if recipe.forward else origin),
+            ("starts from", f"{origin}, noise added" if recipe.forward else origin),
             ("grid", " × ".join(grid)),
             ("steps", count(recipe.result.steps) if recipe.result.digest else ""),
             ("genui", recipe.genui),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def configure_train(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "The run's id is the only thing on stdout, so RUN=$(genui train icons) keeps it.\n\n"
+        "The run's id is the only thing on stdout, so RUN=$(genui train icons) stores it.\n\n"
         "examples:\n"
         "  genui train shakespeare --steps 500 --name first\n"
         "  genui train shakespeare --data letters/ --set width=128 --set layers=4\n"
@@ -35,15 +35,15 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "recipe",
         metavar="RECIPE",
         nargs="?",
-        help="a name that `genui recipes` lists; with --from it may be left out",
+        help="a name that `genui recipes` lists; optional with --from",
     )
     parser.add_argument(
         "--from",
         metavar="MODEL",
         default="",
         dest="start_from",
-        help="begin with the weights of RUN, RUN@STEP, a shipped model or a file; step, "
-        "optimiser and schedule begin anew",
+        help="start with the weights of RUN, RUN@STEP, a shipped model or a file; step, "
+        "optimiser and schedule start anew",
     )
     parser.add_argument(
         "--set",
@@ -59,7 +59,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="your own text file or folder, or a folder of captioned images",
     )
-    parser.add_argument("--name", metavar="NAME", default="", help="what to call the run")
+    parser.add_argument("--name", metavar="NAME", default="", help="name of the run")
     parser.add_argument(
         "--foreground",
         action="store_true",
@@ -159,7 +159,7 @@ def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe
     if not start_from:
         if name is None:
             raise MisuseError(
-                "train: required: RECIPE; see genui train --help (--from MODEL takes the model's)"
+                "train: RECIPE is missing; see genui train --help (--from MODEL takes the model's)"
             )
         return find_recipe(name)
     from genui.runs.models import check_fits, find_origin
@@ -195,7 +195,7 @@ def _announce(started: "RunDir", as_json: bool) -> None:
 
 
 def _hints(started: "RunDir") -> None:
-    output.note("training in the background: closing this terminal does not touch it")
+    output.note("training in the background: it continues when you close this terminal")
     output.note(f"  watch  genui inspect {started.id} --follow   (or open the app: genui)")
     output.note(f"  pause  genui pause {started.id}")
     output.note(f"  stop   genui stop {started.id}")
@@ -206,7 +206,7 @@ def _hints(started: "RunDir") -> None:
 
 def configure_resume(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "A run that was stopped, failed or was killed goes on from its newest checkpoint\n"
+        "A run that was stopped, failed or was killed continues from its newest checkpoint\n"
         "and gives the same losses as one never interrupted.\n\n"
         "examples:\n"
         "  genui resume last\n"
@@ -219,7 +219,7 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         dest="settings",
-        help="go on at another learning rate",
+        help="continue with another learning rate",
     )
     add_wait(parser)
 

@@ -33,7 +33,7 @@ def configure_watch(parser: argparse.ArgumentParser) -> None:
         "  python train.py 2>&1 | genui watch - | tee log.txt"
     )
     parser.add_argument("paths", metavar="PATH", nargs="*", help="a log, a folder of them, or -")
-    parser.add_argument("--name", metavar="NAME", default="", help="with -: what to call the run")
+    parser.add_argument("--name", metavar="NAME", default="", help="with -: name of the run")
     parser.add_argument("--project", metavar="NAME", default="", help="with -: its project")
 
 
@@ -123,7 +123,7 @@ def _farewell(run: "RunDir") -> None:
 
     if summarise(run).alive:
         output.note(
-            f"recording goes on as run {run.id} until the command ends: "
+            f"still recording as run {run.id}, until the command ends: "
             f"`genui watch {run.id}` shows it again"
         )
     else:

@@ -5,6 +5,7 @@ checked before a file is read, pixels are counted before they are decoded, and t
 validated.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -236,6 +237,8 @@ def read(path: Path) -> SavedFile:
     """
     codec = codec_of(path)
     if codec is None or not codec.decode:
+        if not os.path.lexists(path):
+            read_bytes(path)  # raises for a missing file
         suffixes = " ".join(codec.suffix for codec in CODECS.values() if codec.decode)
         raise MisuseError(f"{show(path)}: a recipe is in files that end in {suffixes}; name one")
     name = show(path)

@@ -113,7 +113,7 @@ class Format:
         except OSError as error:
             fault = f"cannot read {show(path)}: {(error.strerror or str(error)).lower()}"
         if not written and not fault:
-            fault = f"{show(path)} is gone: it was removed or renamed"
+            fault = f"{show(path)} no longer exists: it was removed or renamed"
         age = max(0.0, time.time() - written)
         state = "failed" if fault else ended or ("writing" if age < WRITING else "quiet")
         status = Status(state="running" if state == "writing" else "stopped", heartbeat=written)

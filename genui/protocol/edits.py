@@ -102,7 +102,7 @@ def schedule_step(request: Start, step: int) -> int:
 # Each type of settings has its own method, a row of `VARIATION_METHODS`. Every method is an edit
 # of the trace, so a variation is one of its branches.
 
-DISTANCES = ("very near", "near", "between", "far", "very far")
+DISTANCES = ("very near", "near", "medium", "far", "very far")
 DEFAULT_DISTANCE = 2  # of DISTANCES
 SHARES = (0.12, 0.25, 0.4, 0.6, 0.85)  # of the steps to the sample that are taken again
 WALK_STEPS = 4  # of a walk to a variation

@@ -317,7 +317,7 @@ class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
         Meta(gt=0, le=1),
         about(
             "Adam's learning rate, usually 0.0005 to 0.01",
-            "rate",
+            "learning rate",
             id="rate",
             step=(0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064),
         ),

@@ -147,6 +147,9 @@ def choose_x_ticks(low: float, high: float, most: int, unit: str, log: bool) -> 
         return [Tick(tick.position, _format_one(10.0**tick.position, unit)) for tick in ticks]
     if unit == SECONDS:
         return _choose_clock_ticks(low, high, most)
+    if unit == "step" and high - low < most and (whole := list_multiples(low, high, 1.0)):
+        texts = format_labels(whole, 1.0)
+        return [Tick(at, text) for at, text in zip(whole, texts, strict=True)]
     ticks = choose_ticks(low, high, most)
     if unit != TOKENS:
         return ticks

@@ -23,8 +23,8 @@ from textual.theme import Theme
 from textual.timer import Timer
 
 from genui.base import numbers, paths
-from genui.base.config import Config, load_config, save_setting
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.config import AUTO, Config, load_config, save_setting
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
 from genui.render.colours import detect_colours
@@ -101,6 +101,8 @@ GC_THRESHOLDS = 2_000, 10_000, 10_000
 GC_INTERVAL = 1.0  # seconds between collections of generation 1, while no key is handled
 MAX_GC_DELAY = 60  # collections of generation 0 until keys no longer delay generation 1
 FULL_GC_INTERVAL, FULL_GC_PAUSE = 60.0, 5.0  # seconds between full collections, and after a key
+# Of the foreground, on the background, in themes that leave it to Textual.
+MUTED = {"text-muted": 0.65, "text-disabled": 0.4}
 MIN_TRAFFIC = 50  # KB/s; less is not shown
 TRAFFIC_PERIOD = 1.0  # seconds over which the bytes to the terminal are counted
 
@@ -144,6 +146,9 @@ class Shell(LifecycleGuard, App[None]):
             self.register_theme(theme)
         default = themes.choose_theme(detect_colours(os.environ, True))
         known = config.theme in self.available_themes
+        if not known and config.theme != AUTO and not self._config_error:
+            hint = did_you_mean(config.theme, self.available_themes)
+            self._config_error = f"no theme '{clean_line(config.theme, 40)}': {hint}"
         self._set_first_theme(config.theme if known else default)
 
     def _set_first_theme(self, theme: str) -> None:
@@ -152,6 +157,16 @@ class Shell(LifecycleGuard, App[None]):
         self.stylesheet.set_variables(self.get_css_variables())
         dark = self.current_theme.dark
         self.set_classes([f"-theme-{theme}", "-dark-mode" if dark else "-light-mode"])
+
+    def get_css_variables(self) -> dict[str, str]:
+        """As in Textual; muted colours are mixed here, since in text `auto 60%` would be white."""
+        variables = super().get_css_variables()
+        for name, share in MUTED.items():
+            if variables[name].startswith("auto"):
+                colours = (Color.parse(variables[each]) for each in ("background", "foreground"))
+                background, foreground = colours
+                variables[name] = background.blend(foreground, share).hex
+        return variables
 
     @property
     def front(self) -> AppScreen[Any]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Grid, Horizontal, Vertical
@@ -123,6 +123,8 @@ class ColumnKeys(_Window):
 
 # --- Traces side by side on one timeline: branches, models or seeds ---------------------------
 
+WIDE = 92  # columns in which all keys fit below the columns
+
 PART_NAMES: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "noise"}
 CATCH_UP = {"text": 0.2, "image": 4.0}  # seconds in which the playhead reaches the newest step
 
@@ -152,7 +154,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         Binding("down,j", "scroll_text(1)", "Scroll down", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
-        Binding("enter", "take", "Take", show=False),
+        Binding("enter", "take", "Open", show=False),
         Binding("escape,q", "leave", "Close", show=False),
         *ColumnKeys.CLIP_KEYS,
     ]
@@ -185,13 +187,15 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     def on_mount(self) -> None:
         self.traces.take_over()
         self.query_one(".parting").set_class(self._two_images, "-two")
-        image_keys = "[] view · i metrics · " if self.timeline.shows_images else ""
-        self.query_one(".keys", Static).update(
-            f"space play · ←→ · = diff · tab next · {image_keys}⏎ take · esc close"
-        )
         self.timeline.compare()
         self._update()
         self.set_interval(1 / TICKS_PER_S, self._tick)
+
+    def on_resize(self, event: events.Resize) -> None:
+        shown = ["space play", "←→ step", "= difference", "tab next"]
+        if self.timeline.shows_images:
+            shown += ["[] view", *(["i metrics"] if event.size.width >= WIDE else [])]
+        self.query_one(".keys", Static).update(" · ".join([*shown, "⏎ open", "esc close"]))
 
     # --- keys -------------------------------------------------------------------------
 
@@ -230,7 +234,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     def action_probes(self) -> None:
         """Measure the models of the columns."""
         if not self.timeline.shows_images:
-            self.say("this table of metrics is for models of images")
+            self.say("only models of images can be measured here")
             return
         from genui.ui.windows import MetricsScreen
 
@@ -262,7 +266,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         """Close, and show the focused column in the pane."""
         column = self.columns[self.focus_at]
         if not column.trace.started and not column.trace.frames:
-            self.say("this column has no steps yet: nothing to take")
+            self.say("this column has no steps yet: nothing to open")
         elif self.is_active:
             self.close(column)
 
@@ -380,7 +384,7 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         Binding("left_square_bracket", "swap(-1)", "The image before that", show=False),
         Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
         Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
-        Binding("enter", "take", "Take", show=False),
+        Binding("enter", "take", "Open", show=False),
         Binding("escape,q,v", "leave", "Close", show=False),
         *ColumnKeys.CLIP_KEYS,
     ]
@@ -410,6 +414,7 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="variations"):
+            yield Static(classes="title", markup=False)
             if self._sample.trace.first:
                 yield RowList(id="texts", empty="nothing yet")
                 yield ColumnView(self._sample)
@@ -422,12 +427,15 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
 
     def on_mount(self) -> None:
         self.traces.take_over()
-        view_key = "" if self._sample.trace.first else "[] view · "
-        self.query_one(".keys", Static).update(
-            f"←→ · + - distance · r others · {view_key}* keep · x sheet · ⏎ take · esc close"
-        )
         self._make_variations()
         self.set_interval(1 / TICKS_PER_S, self._tick)
+
+    def on_resize(self, event: events.Resize) -> None:
+        shown = ["←→ choose", "+− distance", "r others"]
+        if not self._sample.trace.first and event.size.width >= WIDE:
+            shown.append("[] view")
+        shown += ["* favourite", "x sheet", "⏎ open", "esc close"]
+        self.query_one(".keys", Static).update(" · ".join(shown))
 
     def _make_variations(self) -> None:
         """Fork the sample at the chosen distance, with the next seeds."""
@@ -445,6 +453,9 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         self.chosen = min(self.chosen, len(self.columns) - 1)
         self._note = ""
         self._opened_at = time.monotonic()
+        method = variation_method(trace.request.settings).title
+        title = f"Variations · distance: {DISTANCES[self.distance]} · {method}"
+        self.query_one(".title", Static).update(title, layout=False)
         self.request()
         self.repaint()
 
@@ -469,7 +480,7 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         """Make variations farther from the sample, or nearer."""
         distance = max(0, min(self.distance + by, len(DISTANCES) - 1))
         if distance == self.distance:
-            self.say(f"they are {DISTANCES[distance]} already: r makes others")
+            self.say(f"they are {DISTANCES[distance]} already: r makes new ones")
             return
         self.distance = distance
         self._make_variations()
@@ -553,9 +564,8 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         self.query_one(".note", Static).update(self._note or self._caption(), layout=False)
 
     def _caption(self) -> str:
-        """Which one is chosen, and how they were made."""
-        method = variation_method(self._sample.trace.request.settings).title
-        line = f"{self.chosen + 1} of {len(self.columns)} · {DISTANCES[self.distance]}: {method}"
+        """Which one is chosen."""
+        line = f"{self.chosen + 1} of {len(self.columns)}"
         if self.clip_frames > 1:
             line += f" · {self.traces.clip.text(self.clip_frames)}"
         return line

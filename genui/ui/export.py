@@ -115,7 +115,7 @@ class ExportScreen(Window[Path | None]):
         elif self.missing:
             line = f"{progress} are computed"
         else:
-            line = "the file carries its recipe: genui replay generates it again"
+            line = "the file contains its recipe: genui replay generates it again"
         if line != self._hint:
             self._hint = line
             self.query_one(".hint", Static).update(line)

@@ -743,7 +743,7 @@ class LabInspector(Inspector):
         floor = trace.frames[0].floor if trace is not None and trace.frames else None
         name = LAB_FAMILIES[self._controller.family].divergence
         if floor is not None:
-            name += f" · samples of the truth {floor:.3f}"
+            name += f" · exact samples: {floor:.3f}"
         set_border(self.query_one(".divergence-box"), title="Divergence, bits", subtitle=name)
 
     def _bits(self, trace: Trace[PointsFrame] | None) -> str:

@@ -19,7 +19,7 @@ from genui.ui.screens import AppScreen, Copyable
 from genui.ui.watcher import Watcher
 from genui.ui.widgets.dialogs import ConfirmScreen, Field, FormScreen
 
-HINT = "Tags are words with spaces between. Without a name, the run has its first one again."
+HINT = "Put spaces between tags. An empty name restores the first one."
 
 
 def parse_labels(lines: Sequence[str]) -> Labels:
@@ -68,7 +68,7 @@ class RunOrganiser:
         async def undo() -> str:
             await asyncio.to_thread(labels.write_labels, run.run, before)
             self._watcher.refresh()
-            return f"{clean_line(run.info.name, 40)} has its earlier name, tags and note again"
+            return f"{clean_line(run.info.name, 40)} has its previous name, tags and note again"
 
         await asyncio.to_thread(labels.write_labels, run.run, new)
         self._watcher.refresh()
@@ -100,7 +100,7 @@ class RunOrganiser:
     async def _delete(self, run: RunSummary, freed: str) -> None:
         name = clean_line(run.info.name, 40)
         if (await asyncio.to_thread(summarise, run.run)).alive:
-            self._screen.say(f"{name} trains again: stop it first", "note")
+            self._screen.say(f"{name} is training again: stop it first", "note")
             return
         self._leave(run.run)
         removed = await asyncio.to_thread(labels.remove, run.run)

@@ -1,6 +1,6 @@
 """The themes of genui: dark, light, and one with the sixteen standard terminal colours."""
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from genui.render.colours import ColourMode
 
@@ -108,6 +108,11 @@ SIXTEEN = Theme(
 )
 
 OWN = (DARK, LIGHT, SIXTEEN)
+
+
+def list_themes() -> list[str]:
+    """Return the names of all themes, sorted."""
+    return sorted({*BUILTIN_THEMES, *(theme.name for theme in OWN)})
 
 
 def choose_theme(mode: ColourMode) -> str:

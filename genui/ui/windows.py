@@ -284,7 +284,7 @@ class BranchesScreen(Window[Choice | None]):
             branch_row(branch, lead, branch is self._tree.shown, self._model)
             for (branch, _), lead in zip(lines, leads, strict=True)
         ]
-        empty = "no branch is called so; esc shows all" if sought else NO_BRANCHES
+        empty = "no branch matches; esc shows all" if sought else NO_BRANCHES
         self.query_one(RowList).set_rows(rows, empty)
 
     def _say(self, line: str) -> None:
@@ -581,7 +581,9 @@ class MaskScreen(Window[bytes | None]):
         if not painter.painted:
             self._show_state("nothing is painted: move, and press space to paint")
         elif painter.painted == painter.pixels:
-            self._show_state("everything is painted: unpaint some, or press esc, then a")
+            self._show_state(
+                "everything is painted: unpaint some, or press esc and add noise instead (ctrl+p)"
+            )
         else:
             self.leave(painter.mask)
 
@@ -677,10 +679,10 @@ class NearestScreen(Window[None]):
             steps = f"tokens {neighbours.quote.first}–{neighbours.quote.last}"
             if kind_of_trace(self._trace.medium, self._trace.request.settings).streams:
                 steps = f"{len(neighbours.quote.text)} characters, {steps}"
-            return f"longest run {steps}, of {source}"
+            return f"longest match {steps}, in {source}"
         if neighbours.images:
             return f"nearest in {source}"
-        return f"no run of it is in {source}"
+        return f"no part of it is in {source}"
 
     # --- keys -------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ def test_config_prints_sets_and_says_where(capsys: Capture) -> None:
     ("words", "fault"),
     [
         (["set", "thraeds", "2"], "did you mean 'threads'?"),
+        (["set", "theme", "nrod"], "theme nrod: no such theme; did you mean 'nord'?"),
         (["set", "threads", "x"], "threads x: expected a whole number, 0 to 4,096"),
         (["set", "threads"], "expected `config`, `config path` or `config set NAME VALUE`"),
         (["path", "threads"], "expected `config`, `config path` or `config set NAME VALUE`"),
@@ -53,6 +54,8 @@ def test_misuse_of_config_is_one_line(words: list[str], fault: str, capsys: Capt
         ("help gen", "generate"),
         ("probes icons --json fa", "fashion"),
         ("completion f", "fish"),
+        ("config set theme gr", "gruvbox"),
+        ("train icons --set precision=b", "precision=bf16"),
     ],
 )
 def test_the_next_word_is_completed(line: str, candidate: str) -> None:
@@ -65,6 +68,10 @@ def test_the_next_word_is_completed(line: str, candidate: str) -> None:
 @pytest.mark.parametrize("line", ["generate icons --out ", "generate icons --steps 1", "nope x"])
 def test_files_and_values_are_left_to_the_shell(line: str) -> None:
     assert complete(line.split(" ")) == []
+
+
+def test_only_models_that_generate_are_offered_to_generate_with() -> None:
+    assert [word for word, _ in complete(["generate", "icons"])] == ["icons"]
 
 
 def test_every_command_and_option_can_be_completed() -> None:

@@ -47,7 +47,7 @@ def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str) -
 @pytest.mark.parametrize("name", READERS)
 def test_a_device_that_never_ends_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).symlink_to("/dev/zero")
-    with pytest.raises(GenuiError, match=r"is no ordinary file|is not a regular file"):
+    with pytest.raises(GenuiError, match=r"is not a regular file"):
         READERS[name](tmp_path / name)
 
 

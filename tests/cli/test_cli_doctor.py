@@ -25,7 +25,7 @@ def test_doctor_says_one_fact_a_line(
     assert any(line.startswith("device") and line.endswith("  cpu") for line in lines)
     assert any("plays, shapes" in line for line in lines)
     folder = next(line for line in lines if line.startswith("data folder"))
-    assert folder.endswith(f"{genui_home}/data (writable, not made yet)")
+    assert folder.endswith(f"{genui_home}/data (writable, not created yet)")
     assert not genui_home.exists()  # looking leaves nothing behind
 
 

@@ -186,7 +186,7 @@ def test_a_mask_that_is_no_image_is_named(
 ) -> None:
     (tmp_path / "m.png").write_bytes(b"no")
     words = [*IMAGE, "--fork", "3:noise=1", "--mask", str(tmp_path / "m.png")]
-    assert "m.png: is no image" in refused(words, capsys)
+    assert "m.png: is not an image" in refused(words, capsys)
 
 
 # --- images to begin from -------------------------------------------------------------

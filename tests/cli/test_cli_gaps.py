@@ -57,7 +57,7 @@ def test_a_script_gets_the_text_put_together(capsys: pytest.CaptureFixture[str])
     ("prompt", "reason"),
     [
         ("a <FILL> b <FILL>", "has 2 gaps <FILL>, and one is filled at a time; keep one"),
-        ("<FILL>", "nothing stands before or after <FILL>; write what is there"),
+        ("<FILL>", "there is no text before or after <FILL>; write what is there"),
     ],
 )
 def test_a_gap_that_cannot_be_filled_is_one_line(

@@ -16,7 +16,7 @@ def test_without_a_terminal_it_lists_models_and_runs(
     assert main([]) == 0
     out = capsys.readouterr().out
     assert "plays" in out
-    assert "none yet: `genui train shakespeare` starts one" in out
+    assert "no runs yet: `genui train shakespeare-quick` starts one" in out
     assert "run `genui` in one" in out
 
 

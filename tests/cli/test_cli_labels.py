@@ -78,7 +78,7 @@ def test_a_run_is_removed_once_somebody_agrees(
     answer(monkeypatch, "\n")
     assert main(["rm", run.id]) == 1
     assert run.path.is_dir()
-    assert "nothing was removed" in capsys.readouterr().err
+    assert "nothing was deleted" in capsys.readouterr().err
     answer(monkeypatch, "y\n")
     assert main(["rm", run.id]) == 0
     assert "freed" in capsys.readouterr().out

@@ -43,8 +43,8 @@ def test_help_wraps_all_but_examples(
     ("words", "fault"),
     [
         (["trian"], "no command 'trian': did you mean 'train'?"),
-        (["train"], "required: RECIPE; see genui train --help"),
-        (["models", "--jsno"], "models: cannot use '--jsno'; see genui models --help"),
+        (["train"], "train: RECIPE is missing; see genui train --help"),
+        (["models", "--jsno"], "models: unknown option '--jsno'; see genui models --help"),
         (["--nonsense"], "--nonsense"),
         (["frobnicate"], "no command 'frobnicate': genui --help lists them\n"),
         (["gen"], "no command 'gen': did you mean 'generate'?"),

@@ -22,7 +22,7 @@ def test_images_texts_and_traces_are_on_one_sheet_with_their_recipes(
     out = tmp_path / "sheet.png"
     files = [str(file) for file in (image, text, trace)]
     assert main(["sheet", *files, "--columns", "3", "--out", str(out)]) == 0
-    assert "3 on it" in capsys.readouterr().err
+    assert "3 samples" in capsys.readouterr().err
     with Image.open(out) as sheet:
         assert sheet.width > 3 * 160
         recipes = json.loads(sheet.info["genui"])
@@ -46,9 +46,9 @@ def test_favourites_are_taken_without_naming_them(tiny: Path, tmp_path: Path) ->
     ("words", "line"),
     [
         ([], "sheet: name files, or --favourites"),
-        (["--favourites"], "no favourite is kept yet"),
+        (["--favourites"], "no favourites yet"),
         (["missing.png"], "missing.png"),
-        (["--columns", "-1", "--favourites"], "no favourite is kept yet"),
+        (["--columns", "-1", "--favourites"], "no favourites yet"),
     ],
 )
 def test_with_nothing_to_put_on_it_one_line_says_so(

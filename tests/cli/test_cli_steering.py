@@ -222,7 +222,7 @@ def test_follow_shows_a_person_the_last_records_first(
     assert main(["inspect", "last", "--follow"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
     assert lines[1:10] == [f"step {i}  loss 0.5000" for i in range(22, 31)]
-    assert lines[10].startswith("step 40  goes on from here")
+    assert lines[10].startswith("step 40  continues from here")
     assert len(lines) == 11  # the first is the fact "step 40 of 40"
 
 

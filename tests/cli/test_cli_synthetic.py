@@ -106,13 +106,13 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
         patched.setattr(diffusion, "draw", until_interrupted)
         told(capsys)
         assert main([*SHAPES, "-n", "6", "--out", str(out)]) == 130
-    assert "4 of 6 are whole" in told(capsys)
+    assert "4 of 6 samples are complete" in told(capsys)
     assert len(lines(out)) == 4
     with (out / "metadata.jsonl").open("a") as file:
         file.write('{"file_name": "000/0000')  # as a kill leaves it
     words = [word for word in SHAPES if word not in ("--seed", "5")]
     assert main([*words, "-n", "6", "--out", str(out)]) == 0
-    assert "4 are there already" in told(capsys)
+    assert "4 exist already" in told(capsys)
     assert lines(out) == lines(whole)
     for line in lines(out):
         name = line["file_name"]
@@ -134,7 +134,7 @@ def test_a_folder_begun_with_a_critic_that_is_gone_is_not_gone_on_with(
     code = main([*SHAPES, "-n", "64", "--out", str(out)])
     if rejection:
         assert told(capsys) == (
-            f"genui: --out {out}: was begun with a critic, which genui no longer has; "
+            f"genui: --out {out}: was started with a critic, which genui no longer has; "
             "name an empty or a new folder\n"
         )
         assert (code, len(lines(out))) == (2, 32)
@@ -191,17 +191,19 @@ def test_a_full_disk_leaves_what_is_whole_and_says_so(
     monkeypatch.setattr(Path, "write_bytes", full)
     assert main([*SHAPES, "-n", "4", "--out", str(out)]) == 1
     error = told(capsys)
-    assert "no space left on device; 2 are whole, and the same command goes on" in error
+    assert (
+        "no space left on device; 2 samples are complete: repeat the command to continue" in error
+    )
     assert len(lines(out)) == 2
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["-n", "0"], "-n 0: between 1 and 1,000,000"),
-        (["-n", "-3"], "-n -3: between 1"),
-        (["-n", "1000000000"], "-n 1000000000: between 1 and 1,000,000"),
-        (["-n", "2", "--film", "x.png"], "--film: is of one sample"),
+        (["-n", "0"], "-n 0: expected a whole number, 1 to 1,000,000"),
+        (["-n", "-3"], "-n -3: expected a whole number, 1 to"),
+        (["-n", "1000000000"], "-n 1000000000: expected a whole number, 1 to 1,000,000"),
+        (["-n", "2", "--film", "x.png"], "--film: applies to one sample"),
         (["-n", "2", "--json"], "--json: prints samples"),
     ],
 )
@@ -227,9 +229,9 @@ def test_a_folder_with_other_things_in_it_is_left_alone(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--steps", "2"], "was begun with other settings"),
-        (["--seed", "9"], "was begun with seed 5"),
-        (["--prompt", "dog"], "was begun with prompt cat"),
+        (["--steps", "2"], "was started with other settings"),
+        (["--seed", "9"], "was started with seed 5"),
+        (["--prompt", "dog"], "was started with prompt cat"),
     ],
 )
 def test_a_folder_that_was_begun_otherwise_is_refused(

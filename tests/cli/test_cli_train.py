@@ -161,7 +161,7 @@ def test_a_shipped_model_is_fine_tuned_on_a_file(
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        ([], "required: RECIPE"),
+        ([], "RECIPE is missing"),
         (["--from", "sorce"], "did you mean 'source'?"),
         (["--from", "source@9"], "no checkpoint at step '9': it has 40"),
         (["shakespeare", "--from", "source"], "width=256 does not fit the weights of run source-"),
@@ -264,7 +264,7 @@ sys.exit(main(["train", "shakespeare", "--steps", "1000", "--foreground"]))
     _, err = child.communicate(timeout=20)
     assert child.returncode == 130
     assert read_status(run).state == "stopped"
-    assert f"`genui resume {run.id}` goes on" in err
+    assert f"`genui resume {run.id}` continues it" in err
 
 
 def test_what_cannot_start_leaves_no_run(

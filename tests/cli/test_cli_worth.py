@@ -90,7 +90,7 @@ def test_what_is_left_out_is_said(
     ("words", "line"),
     [
         (["plays"], "plays: a transformer of text; only image models are compared"),
-        (["shapes", "-n", "0"], "-n 0: between 20 and 1,000,000"),
+        (["shapes", "-n", "0"], "-n 0: expected a whole number, 20 to 1,000,000"),
         (["shapes", "--steps", "0"], "--steps 0"),
         (["shapes", "--seed", "-1"], "--seed -1"),
         (["nothing"], "no model 'nothing'"),
@@ -108,7 +108,7 @@ def test_what_cannot_be_worth_anything_is_refused(
     [
         (["plays"], "plays: a transformer of text; the table is of models that draw"),
         (["shapes"], "shapes: no classifier of icons is here to measure it by"),
-        (["shapes", "-n", "5"], "-n 5: between 100 and 10,000"),
+        (["shapes", "-n", "5"], "-n 5: expected a whole number, 100 to 10,000"),
         (["nothing"], "no model 'nothing'"),
     ],
 )

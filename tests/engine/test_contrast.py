@@ -158,25 +158,25 @@ def test_a_shipped_model_says_what_it_was_trained_against_and_no_path(drawn: Pat
 def test_a_folder_that_no_model_drew(model: str, tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path, tmp_path / "bright")
     for check in (check_images, lambda recipe: ImageTask(recipe, DEVICE)):
-        with pytest.raises(MisuseError, match=r"bright: is no folder of images that a model"):
+        with pytest.raises(MisuseError, match=r"bright: is not a folder of generated images"):
             check(recipe)
 
 
 def test_a_folder_that_is_not_there(model: str, tmp_path: Path) -> None:
-    with pytest.raises(MisuseError, match="nowhere: is no folder of images"):
+    with pytest.raises(MisuseError, match="nowhere: is not a folder of generated images"):
         check_images(recipe_of(tmp_path, tmp_path / "nowhere"))
 
 
 def test_a_damaged_plan(drawn: Path, tmp_path: Path) -> None:
     (drawn / "genui.json").write_text("{")
-    with pytest.raises(MisuseError, match="is no folder of images that a model drew"):
+    with pytest.raises(MisuseError, match="is not a folder of generated images"):
         check_images(recipe_of(tmp_path, drawn))
 
 
 def test_a_model_whose_weights_are_others_now(drawn: Path, tmp_path: Path) -> None:
     plan = json.loads((drawn / "genui.json").read_text())
     (drawn / "genui.json").write_text(json.dumps(plan | {"fingerprint": "0" * 16}))
-    with pytest.raises(MisuseError, match="was drawn with other weights of"):
+    with pytest.raises(MisuseError, match="was generated with other weights of"):
         check_images(recipe_of(tmp_path, drawn))
 
 
@@ -184,7 +184,7 @@ def test_a_folder_that_an_earlier_version_drew_with_a_critic(drawn: Path, tmp_pa
     plan = json.loads((drawn / "genui.json").read_text())
     plan["settings"]["rejection"] = 2.0
     (drawn / "genui.json").write_text(json.dumps(plan))
-    with pytest.raises(MisuseError, match="was drawn with a critic, which genui no longer has"):
+    with pytest.raises(MisuseError, match="was generated with a critic, which genui no longer has"):
         check_images(recipe_of(tmp_path, drawn))
 
 
@@ -217,5 +217,5 @@ def test_on_the_shell_it_is_one_line(
 ) -> None:
     assert main(["train", "--from", model, "--set", f"against={tmp_path / 'bright'}"]) == 2
     told = capsys.readouterr().err
-    assert "is no folder of images that a model drew" in told
+    assert "is not a folder of generated images" in told
     assert "Traceback" not in told

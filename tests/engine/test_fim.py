@@ -268,7 +268,7 @@ def test_the_marks_themselves_are_never_written(writer: TextGenerator) -> None:
     ("prompt", "reason"),
     [
         (f"a = {FILL} + {FILL}", "has 2 gaps <FILL>, and one is filled at a time"),
-        (FILL, "nothing stands before or after <FILL>"),
+        (FILL, "there is no text before or after <FILL>"),
     ],
 )
 def test_a_gap_that_cannot_be_filled_is_one_line(

@@ -83,9 +83,12 @@ def test_any_mode_is_read(tmp_path: Path, mode: str) -> None:
     [
         (Image.new("RGB", (32, 32)), ""),
         (Image.new("RGB", (300, 300)), "x.png: 300×300 fitted to 32×32"),
-        (Image.new("RGBA", (32, 32), (1, 2, 3, 99)), "x.png: what is transparent made white"),
-        (Image.new("I;16", (32, 32)), "x.png: 16 bits made 8"),
-        (Image.new("LA", (64, 48)), "x.png: 64×48 fitted to 32×32, what is transparent made white"),
+        (Image.new("RGBA", (32, 32), (1, 2, 3, 99)), "x.png: transparent areas filled with white"),
+        (Image.new("I;16", (32, 32)), "x.png: 16 bits reduced to 8"),
+        (
+            Image.new("LA", (64, 48)),
+            "x.png: 64×48 fitted to 32×32, transparent areas filled with white",
+        ),
     ],
 )
 def test_what_was_done_to_an_image_is_told(tmp_path: Path, image: Image.Image, told: str) -> None:
@@ -131,12 +134,12 @@ def torn(path: Path) -> None:
     [
         (large, "over 64,000,000 pixels; make it smaller"),
         (just_over, "over 64,000,000 pixels; make it smaller"),
-        (torn, "broken or cut off"),
-        (lambda path: path.write_text("hello"), "no image"),
-        (lambda path: path.write_bytes(b""), "no image"),
+        (torn, "damaged or truncated"),
+        (lambda path: path.write_text("hello"), "is not an image"),
+        (lambda path: path.write_bytes(b""), "is not an image"),
         (lambda path: path.mkdir(), "is a folder"),
         (lambda path: None, "no such file"),
-        (lambda path: os.mkfifo(path), "no ordinary file"),
+        (lambda path: os.mkfifo(path), "is not a regular file"),
     ],
     ids=["bomb", "just over", "torn", "text", "empty", "folder", "missing", "pipe"],
 )

@@ -275,7 +275,7 @@ def test_what_cannot_be_given_is_refused() -> None:
     for init, reason in (
         (given(0, 1, 2, 3).to_text(), "leave one for the model"),
         ("notes:nonsense", "are damaged"),
-        (RgbImage(width=1, height=1, rgb=b"123"), "cannot begin from an image"),
+        (RgbImage(width=1, height=1, rgb=b"123"), "cannot start from an image"),
     ):
         with pytest.raises(MisuseError, match=reason):
             Trace(small_generator(), start(init=init))

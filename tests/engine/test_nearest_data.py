@@ -71,7 +71,7 @@ def test_where_the_data_is_gone_one_line_says_so(trained: RunDir, plays: Path) -
 
 def test_a_step_that_is_not_reached_is_refused(trained: RunDir) -> None:
     trace = open_trace(start(trained, "to be"))
-    with pytest.raises(MisuseError, match="stands at step 0"):
+    with pytest.raises(MisuseError, match="is at step 0"):
         nearest(trace, 3, 6)
 
 

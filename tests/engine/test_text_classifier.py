@@ -259,7 +259,7 @@ def test_a_classifier_that_is_gone_is_a_line(text_generator: TextGenerator) -> N
 def test_a_step_that_is_not_reached_is_refused(
     text_generator: TextGenerator, classifier: Path
 ) -> None:
-    with pytest.raises(MisuseError, match="stands at step 3"):
+    with pytest.raises(MisuseError, match="is at step 3"):
         labels(text_trace(text_generator), 9, str(classifier))
 
 

@@ -235,7 +235,7 @@ def test_a_fork_at_a_step_not_reached_names_both_steps(
 ) -> None:
     trace = Trace(text_generator, start())
     list(trace.advance(0, 10))
-    with pytest.raises(MisuseError, match=rf"step {step}: this trace stands at step 10"):
+    with pytest.raises(MisuseError, match=rf"step {step}: this trace is at step 10"):
         trace.fork(2, step, SetSeed(1))
 
 

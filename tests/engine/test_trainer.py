@@ -196,7 +196,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_so(
     saved = max(checkpoint_steps(run))
     assert status.error == (
         f"the loss became nan at step {status.step + 1}: genui resume {run.id} "
-        f"--set learning_rate=3 goes on at a lower rate from the checkpoint at step {saved}"
+        f"--set learning_rate=3 continues at a lower rate from the checkpoint at step {saved}"
     )
     assert "genui: " in capsys.readouterr().err
 

@@ -214,7 +214,7 @@ def test_a_fork_goes_its_own_way_and_another_worker_goes_the_same(
     early = worker.next()  # of a step that its parent has not reached
     assert isinstance(early, Failed)
     assert early.trace == 3
-    assert "step 12: this trace stands at step 8" in early.message
+    assert "step 12: this trace is at step 8" in early.message
     assert "\n" not in early.message
 
     branch = worker.frames(2, 0, 20)

@@ -19,6 +19,12 @@ def test_seconds_are_marked_as_on_a_clock() -> None:
     assert labels(0, 0.4, 2, "s") == ["0", "0.2 s", "0.4 s"]
 
 
+def test_no_mark_is_between_two_steps() -> None:
+    assert labels(0, 1, 5, "step") == ["0", "1"]
+    assert labels(7, 10, 9, "step") == ["7", "8", "9", "10"]
+    assert labels(0, 40, 4, "step") == ["0", "10", "20", "30", "40"]
+
+
 def test_tokens_have_the_prefixes_people_say() -> None:
     assert labels(0, 3e6, 6, "token") == ["0", "500k", "1.0M", "1.5M", "2.0M", "2.5M", "3.0M"]
     assert labels(0, 2e9, 2, "token") == ["0", "1B", "2B"]

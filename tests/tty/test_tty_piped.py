@@ -41,7 +41,7 @@ def test_the_command_goes_on_and_is_recorded_after_the_app_was_left(
     with Terminal(["sh", "-c", f"{line}; echo the prompt is back"]) as terminal:
         terminal.until(lambda text: "loss" in text and "running" in text)
         terminal.press("q")
-        terminal.until_sent(f"recording goes on as run {only_run().run.id}".encode())
+        terminal.until_sent(f"still recording as run {only_run().run.id}".encode())
         before = only_run()
         assert before.state == "running"
         wait_for(lambda: only_run().status.step > before.status.step + 20)

@@ -288,7 +288,7 @@ async def test_a_model_that_cannot_be_loaded_says_so_in_its_column(
         await pilot.press("right")
         await until(pilot, lambda: screen.timeline.position == 2)
         await pilot.press("tab", "enter")
-        await until_seen(pilot, "no steps yet: nothing to take")
+        await until_seen(pilot, "no steps yet: nothing to open")
 
 
 async def test_a_killed_worker_is_told_and_space_goes_on(shipped: Path, open_app: Opener) -> None:

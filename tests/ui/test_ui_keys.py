@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from acting import Opener, home_of, key_event, seen, until, until_seen
+from textual.app import App
 from textual.color import Color
 from textual.widget import Widget
 from textual.widgets import Markdown, MarkdownViewer
@@ -17,6 +18,7 @@ from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
 from genui.ui.screens import Palette
 from genui.ui.widgets.base import FooterLine, RowList, fit_keys
+from genui.ui.widgets.dialogs import help_text
 from genui.ui.windows import topic_of
 
 
@@ -113,6 +115,28 @@ async def test_the_help_shows_the_keys_of_the_focused_pane(shipped, open_app: Op
         assert "Generate again from other noise" in seen(pilot)
         await pilot.press("escape")
         assert "Keys of Canvas" not in seen(pilot)
+
+
+@pytest.mark.parametrize("width", [60, 81])
+def test_a_long_line_of_the_help_stays_in_its_column(width: int) -> None:
+    lines = help_text("canvas", {}, width).plain.splitlines()
+    assert all(len(line) <= width for line in lines)
+    column = next(line for line in lines if "Denoise" in line).index("Denoise")
+    rows = lines[1 : lines.index("")]
+    assert any(line.startswith(" " * column) for line in rows)  # some line goes on
+    assert all(line[column - 2 : column] == "  " and line[column] != " " for line in rows)
+
+
+@pytest.mark.parametrize("theme", ["gruvbox", "nord", "solarized-light", "genui-dark"])
+def test_muted_text_is_nearer_to_the_background_than_other_text(theme: str) -> None:
+    app = GenuiApp()
+    app.set_reactive(App.theme, theme)
+    variables = app.get_css_variables()
+    background, text, muted = (
+        Color.parse(variables[name]) for name in ("background", "foreground", "text-muted")
+    )
+    distances = [abs(color.brightness - background.brightness) for color in (text, muted)]
+    assert distances[0] > distances[1] > 0
 
 
 async def test_f1_opens_the_manual_at_the_page_of_the_focused_pane(

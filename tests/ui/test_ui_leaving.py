@@ -138,7 +138,7 @@ async def test_an_answer_for_a_window_that_was_left_is_dropped(shipped, open_app
         app.push_screen(window)
         window.show(NONE_FOUND)  # before it is there
         await until(pilot, lambda: window.is_mounted)
-        assert str(window.query_one(".what", Static).content).startswith("no run of it")
+        assert str(window.query_one(".what", Static).content).startswith("no part of it")
         window.action_leave()
         window.call_after_refresh(window.action_alone)
         await until(pilot, lambda: not window.is_attached)

@@ -57,8 +57,8 @@ async def test_variations_of_an_image_are_a_grid_to_choose_from(
         async for _ in each_size(pilot):
             text = seen(pilot)
             assert "1 this one" in text
-            assert "between: add noise and denoise" in text
-            assert "⏎ take" in text
+            assert "Variations · distance: medium · add noise and denoise" in text
+            assert "⏎ open" in text
         seeds = {column.trace.request.edits[0].edit for column in screen.columns[1:]}
         assert len(seeds) == COUNT
         assert all(isinstance(seed, SetSeed) for seed in seeds)
@@ -86,7 +86,7 @@ async def test_farther_and_nearer_add_more_and_less_noise_and_r_makes_others(
         await pilot.press("plus")
         await finished(pilot, screen)
         assert noise_of(screen) < usual
-        await until_seen(pilot, "far: add noise and denoise")
+        await until_seen(pilot, "distance: far · add noise and denoise")
         await pilot.press("minus", "minus")
         await finished(pilot, screen)
         assert noise_of(screen) > usual
@@ -230,8 +230,8 @@ async def test_a_quotation_is_marked_in_the_text_with_where_it_stands(
     async with open_app() as pilot:
         await shown(pilot, "shakespeare", "text")
         await pilot.press("N")
-        await until_seen(pilot, "longest run")
-        await until_seen(pilot, "tokens 2–3, of four, 4 things")
+        await until_seen(pilot, "longest match")
+        await until_seen(pilot, "tokens 2–3, in four, 4 things")
         text = seen(pilot)
         assert "the training text, line 7" in text
         assert "…before it" in text

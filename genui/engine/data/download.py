@@ -10,6 +10,7 @@ import hashlib
 import http
 import http.client
 import os
+import socket
 import stat
 import urllib.error
 import urllib.request
@@ -106,7 +107,7 @@ def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha
             part.unlink()
     except OSError as error:
         raise GenuiError(f"{target}: cannot be written ({error.strerror})") from None
-    raise GenuiError(f"{name}: what {url} sent has another checksum than pinned; not kept")
+    raise GenuiError(f"{name}: the download from {url} has the wrong checksum; it was deleted")
 
 
 def _open_locked(part: Path) -> IO[bytes]:
@@ -164,8 +165,10 @@ def _request(url: str, begin: int) -> urllib.request.Request:
 
 
 def _no_download(name: str, error: Exception) -> GenuiError:
-    target = paths.downloads_dir() / name
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, socket.gaierror):
+        reason = "no network"
     return GenuiError(
-        f"{name}: cannot be downloaded ({getattr(error, 'reason', error)}); put the file at "
-        f"{target}, or name its folder in GENUI_DATA, or pass --data FILE"
+        f"{name}: cannot be downloaded ({reason}); copy it to {paths.downloads_dir()}, or give its "
+        "folder with genui config set data, or use --data PATH"
     )

@@ -31,14 +31,14 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     Raises MisuseError, naming the file, if it is missing, truncated, of another type or number of
     dimensions, or longer than its header says.
     """
-    body = read_regular(path, MOST_IDX_BYTES, "fetch it again", MisuseError)
+    body = read_regular(path, MOST_IDX_BYTES, "download it again", MisuseError)
     if body.startswith(GZIP_MAGIC):
         try:
             with gzip.open(io.BytesIO(body)) as file:
                 body = file.read(MOST_IDX_BYTES + 1)
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise MisuseError(
-                f"{path}: its gzip stream is cut off or broken; fetch it again"
+                f"{path}: its gzip stream is cut off or broken; download it again"
             ) from None
     if len(body) > MOST_IDX_BYTES:
         raise MisuseError(f"{path}: unpacks to more than {MOST_IDX_BYTES >> 20} MiB; not read")
@@ -50,14 +50,14 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         raise MisuseError(f"{path}: an IDX array of {body[3]} dimensions; {dimensions} are needed")
     start = 4 + 4 * dimensions
     if len(body) < start:
-        raise MisuseError(f"{path}: cut off within its header; fetch it again")
+        raise MisuseError(f"{path}: cut off within its header; download it again")
     shape = struct.unpack(f">{dimensions}I", body[4:start])
     wanted = math.prod(shape)
     if len(body) - start != wanted:
         sizes = "×".join(map(str, shape))
         raise MisuseError(
             f"{path}: says {sizes} = {wanted:,} bytes and holds {len(body) - start:,}; "
-            "fetch it again"
+            "download it again"
         )
     return np.frombuffer(body, np.uint8, offset=start).reshape(shape)
 

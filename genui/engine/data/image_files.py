@@ -55,7 +55,7 @@ def read_square(path: Path) -> Square:
     if stat.S_ISDIR(status.st_mode):
         raise UnusableError("is a folder; name an image file")
     if not stat.S_ISREG(status.st_mode):
-        raise UnusableError("is no ordinary file; name an image file")
+        raise UnusableError("is not a regular file; name an image file")
     if status.st_size > MOST_IMAGE_BYTES:
         raise UnusableError(f"larger than {MOST_IMAGE_BYTES >> 20} MiB; make it smaller")
     try:
@@ -69,9 +69,9 @@ def read_square(path: Path) -> Square:
         raise UnusableError("may not be read; change its permissions") from None
     except UnidentifiedImageError:
         known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        raise UnusableError(f"is no image this can read; use a {known}") from None
+        raise UnusableError(f"is not an image that genui can read; use a {known}") from None
     except Exception:  # Pillow's decoders raise almost anything for a broken file
-        raise UnusableError("is broken or cut off; replace it with a whole one") from None
+        raise UnusableError("is damaged or truncated; replace it") from None
     hard_edged = max(image.size) < SIDE or _is_enlarged_pixel_art(image)
     resampling = Image.Resampling.NEAREST if hard_edged else Image.Resampling.LANCZOS
     return Square(fit_square(image, resample=resampling), _changes(image, mode))
@@ -83,9 +83,9 @@ def _changes(image: Image.Image, mode: str) -> tuple[str, ...]:
     if image.size != (SIDE, SIDE):
         changes.append(f"{image.width}×{image.height} fitted to {SIDE}×{SIDE}")
     if mode.startswith("I"):
-        changes.append("16 bits made 8")
+        changes.append("16 bits reduced to 8")
     if min(image.getchannel("A").getextrema()) < 255:  # type: ignore[type-var]
-        changes.append("what is transparent filled")
+        changes.append("transparent areas filled")
     return tuple(changes)
 
 
@@ -314,17 +314,17 @@ def find_reference(recipe: DiffusionRecipe) -> ModelInfo:
         plan, critic = read_plan(folder), used_critic(folder)
     except GenuiError:
         raise MisuseError(
-            f"against={show(folder)}: is no folder of images that a model drew; {COMMAND}"
+            f"against={show(folder)}: is not a folder of generated images; {COMMAND}"
         ) from None
     model = find_model(plan.model)
     if weights_fingerprint(model.path) != plan.fingerprint:
         raise MisuseError(
-            f"against={show(folder)}: was drawn with other weights of {plan.model}; "
+            f"against={show(folder)}: was generated with other weights of {plan.model}; "
             f"name a new folder: {COMMAND}"
         )
     if critic:
         raise MisuseError(
-            f"against={show(folder)}: was drawn with a critic, which genui no longer has; "
+            f"against={show(folder)}: was generated with a critic, which genui no longer has; "
             f"name a new folder: {COMMAND}"
         )
     reference = read_header(model.path).recipe

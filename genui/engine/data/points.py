@@ -194,7 +194,9 @@ def data_named(prompt: str) -> Data:
     wanted = " ".join(prompt.replace("-", " ").replace("_", " ").split()).lower()
     data = {name.lower(): data for name, data in _GENERATED.items()}.get(wanted)
     if data is None:
-        raise MisuseError(f"no points are called '{prompt[:40]}': {did_you_mean(wanted, NAMES)}")
+        known = [name.lower().replace(" ", "-") for name in NAMES]
+        hint = did_you_mean(wanted.replace(" ", "-"), known)
+        raise MisuseError(f"no points are called '{prompt[:40]}': {hint}")
     return data
 
 

@@ -394,9 +394,9 @@ def read_take(path: Path) -> tuple[Samples, str]:
         raise MisuseError(f"{shown}: {reason}") from None
     changes = []
     if sound.rate != SAMPLE_RATE:
-        changes.append(f"{sound.rate:,} Hz made {SAMPLE_RATE:,}")
+        changes.append(f"{sound.rate:,} Hz resampled to {SAMPLE_RATE:,}")
     if len(sound.samples) > sound.rate and len(samples) == SAMPLES:
-        changes.append("its loudest second taken")
+        changes.append("cut to its loudest second")
     return samples, f"{clean_line(path.name)}: {', '.join(changes)}" if changes else ""
 
 

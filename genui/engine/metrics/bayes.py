@@ -261,7 +261,7 @@ def score_model(model: str, dataset: str, tested: int) -> ModelScores:
     if kind.classifier:
         classifier = ImageClassifier.load(model)
         if classifier.labels != data.labels:
-            raise MisuseError(f"{model}: its labels are not those of {dataset}; train it anew")
+            raise MisuseError(f"{model}: its labels are not those of {dataset}; train it again")
         p, question = classifier.probabilities(rgb), "discriminative"
     else:
         generator = find_and_load(model)

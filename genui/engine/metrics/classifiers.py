@@ -64,7 +64,7 @@ def labels(trace: Trace, step: int, model: str) -> Labels:
     Raises MisuseError for a step that was not computed.
     """
     if not 0 <= step <= trace.reached:
-        raise MisuseError(f"step {step}: this trace stands at step {trace.reached}")
+        raise MisuseError(f"step {step}: this trace is at step {trace.reached}")
     try:
         likeliest, fault = _classify(trace, step, model), ""
     except GenuiError as error:

@@ -301,7 +301,7 @@ def nearest(trace: Trace, step: int, count: int) -> Neighbours:
     computed.
     """
     if not 0 <= step <= trace.reached:
-        raise MisuseError(f"step {step}: this trace stands at step {trace.reached}")
+        raise MisuseError(f"step {step}: this trace is at step {trace.reached}")
     try:
         recipe = read_header(find_model(trace.request.model).path).recipe
         neighbours = kinds.nearest(recipe, trace, step, count)

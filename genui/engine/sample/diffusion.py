@@ -284,8 +284,8 @@ class DiffusionGenerator:
         """Returns `settings`. Raises MisuseError if they need a guide and the model has none."""
         if settings.autoguidance != 1 and self.guide is None:
             raise MisuseError(
-                f"autoguidance {settings.autoguidance:g}: this model has no guide, a weaker copy "
-                "of itself to be led away from; leave it at 1"
+                f"autoguidance {settings.autoguidance:g}: this model has no guide model, "
+                "a weaker copy of itself; leave it at 1"
             )
         return settings
 

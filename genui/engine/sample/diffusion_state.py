@@ -204,7 +204,7 @@ def initial_sigmas(request: Start, settings: ImageSettings) -> tuple[float, ...]
     levels = sigmas(settings)
     if request.forward:
         if request.init is None:
-            raise MisuseError("the forward process needs an image to begin from: give one")
+            raise MisuseError("the forward process needs an image to start from: give one")
         return levels[::-1]
     if request.init is None:
         return levels

@@ -200,7 +200,7 @@ def read_image(path: Path) -> tuple[RgbImage, str]:
     alpha = rgba[..., 3:] / 255
     image = _image(np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8))
     note = f"{clean_line(path.name)}: {', '.join(square.changes)}" if square.changes else ""
-    return image, note.replace("filled", "made white")
+    return image, note.replace("filled", "filled with white")
 
 
 def nearest_training_image(images: CaptionedImages, caption: str) -> tuple[RgbImage, str]:
@@ -223,7 +223,7 @@ def nearest_training_image(images: CaptionedImages, caption: str) -> tuple[RgbIm
     recoloured = _recolour(name, words, images.scheme)
     rgb = images.compose(recoloured)
     assert rgb is not None  # a training image in two different colours of the palette
-    return _image(as_pixels(rgb)), f"begins from the training image “{clean_line(recoloured)}”"
+    return _image(as_pixels(rgb)), f"starts from the training image “{clean_line(recoloured)}”"
 
 
 def _find_ground(words: tuple[str, ...]) -> str:
@@ -251,7 +251,7 @@ def _find_colour(words: tuple[str, ...], ground: str) -> str:
 def _check_image(image: RgbImage) -> RgbImage:
     if (image.width, image.height) != (SIDE, SIDE):
         raise MisuseError(
-            f"the image to begin from is {image.width}×{image.height}: "
+            f"the image to start from is {image.width}×{image.height}: "
             f"this model draws {SIDE}×{SIDE}"
         )
     _check_bytes(image)
@@ -263,7 +263,7 @@ def _check_bytes(image: RgbImage, what: str = "image") -> None:
     expected = image.width * image.height * 3
     if len(image.rgb) != expected:
         raise MisuseError(
-            f"the {what} to begin from has {len(image.rgb)} bytes: "
+            f"the {what} to start from has {len(image.rgb)} bytes: "
             f"{image.width}×{image.height} RGB has {expected}"
         )
 
@@ -383,13 +383,13 @@ def _training_clip(caption: str) -> tuple[RgbImage, str]:
     poses = draw_poses(scene.motion, np.random.default_rng(0))
     rgb = as_pixels(load_clips().draw([scene], poses[None])[0])
     image = RgbImage(width=SIDE, height=CLIP_FRAMES * SIDE, rgb=rgb.tobytes())
-    return image, f"begins from a training clip, “{scene.caption}”"
+    return image, f"starts from a training clip, “{scene.caption}”"
 
 
 def _check_clip(image: RgbImage) -> RgbImage:
     if image.width != SIDE or image.height not in (SIDE, CLIP_FRAMES * SIDE):
         raise MisuseError(
-            f"the image to begin from is {image.width}×{image.height}: give {SIDE}×{SIDE}, "
+            f"the image to start from is {image.width}×{image.height}: give {SIDE}×{SIDE}, "
             f"or {CLIP_FRAMES} such frames one below the other"
         )
     _check_bytes(image)
@@ -487,7 +487,7 @@ class SpeechMedium:
                 f"{speech.name}: no take is of {clean_line(caption)!r}; name a word it has"
             )
         take = speech.takes[speech.train[best]]
-        note = f"begins from the training take “{clean_line(take.caption)}”"
+        note = f"starts from the training take “{clean_line(take.caption)}”"
         return _from_mels(log_mel(pad_take(take.samples)), note)
 
 
@@ -513,7 +513,7 @@ def _mels_of_image(image: RgbImage) -> Tensor:
     """[1, MELS, FRAMES] from a spectrogram in the colours of the display."""
     if (image.width, image.height) != (MEL_FRAMES, MELS):
         raise MisuseError(
-            f"the spectrogram to begin from is {image.width}×{image.height}: this model "
+            f"the spectrogram to start from is {image.width}×{image.height}: this model "
             f"speaks {MEL_FRAMES}×{MELS}, one word; name a WAV file"
         )
     _check_bytes(image, "spectrogram")

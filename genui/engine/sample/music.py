@@ -38,7 +38,7 @@ def read_given(init: RgbImage | str | None) -> tuple[score.Given | None, tuple[s
     if init is None:
         return None, ()
     if isinstance(init, RgbImage):
-        raise MisuseError("music cannot begin from an image: give a MIDI file")
+        raise MisuseError("music cannot start from an image: give a MIDI file")
     if init.startswith(score.GIVEN):
         given = score.Given.from_text(init)
         if len(given.leads) == len(chorale.VOICES):

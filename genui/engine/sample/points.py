@@ -239,7 +239,7 @@ class LabGenerator:
                 if new.width != state.settings.width:
                     raise MisuseError(
                         f"width {new.width}: a network keeps its width of "
-                        f"{state.settings.width}; begin again with another"
+                        f"{state.settings.width}; start again with another"
                     )
                 return replace(state, settings=new)
         raise MisuseError("a training takes another seed or other settings, and nothing else")
@@ -305,7 +305,7 @@ def inspect_plane(trace: Trace, request: Inspect) -> Inspection:
     if not isinstance(trace.generator, LabGenerator):
         raise MisuseError("only a training in the Lab can be looked at in the plane")
     if not 0 <= request.step <= trace.reached:
-        raise MisuseError(f"step {request.step}: this training stands at step {trace.reached}")
+        raise MisuseError(f"step {request.step}: this training is at step {trace.reached}")
     return trace.generator.answer(trace.state(request.step), request)
 
 

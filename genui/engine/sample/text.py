@@ -55,7 +55,7 @@ def split_gap(prompt: str, tokenizer: Tokenizer) -> tuple[str, str] | None:
         marks = prompt.count(FILL)
         raise MisuseError(f"prompt: has {marks} gaps {FILL}, and one is filled at a time; keep one")
     if not prefix and not suffix:
-        raise MisuseError(f"prompt: nothing stands before or after {FILL}; write what is there")
+        raise MisuseError(f"prompt: there is no text before or after {FILL}; write what is there")
     return prefix, suffix
 
 

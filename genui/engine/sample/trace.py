@@ -130,7 +130,7 @@ class Trace:
         """
         if not 0 <= step <= self.reached:
             raise MisuseError(
-                f"step {step}: this trace stands at step {self.reached}; "
+                f"step {step}: this trace is at step {self.reached}; "
                 "fork at a step that it has reached"
             )
         branch = object.__new__(Trace)

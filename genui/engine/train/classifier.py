@@ -57,7 +57,7 @@ class ClassifierTask(Generic[R]):
         if extra and tuple(extra["labels"]) != labels:
             raise MisuseError(
                 f"{data.name}: its {len(labels)} labels are not the {len(extra['labels'])} that "
-                "these weights were trained for; train anew"
+                "these weights were trained for; train a new one"
             )
         self._recipe, self._device, self._labels = recipe, device, labels
         self.data_line, self.notes = data_line, data.notes

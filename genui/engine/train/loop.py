@@ -151,7 +151,7 @@ class Trainer:
                     self._paused = False
                     self._writer.update(state="running")
                     self._writer.say("resumed")
-                    self._mark("resume", "went on")
+                    self._mark("resume", "resumed")
 
     def _set_lr(self, value: float) -> None:
         """Change the base learning rate; the schedule keeps its shape.
@@ -230,8 +230,8 @@ class Trainer:
         remedy = f"train again with {lower}"
         if self._saved >= 0:
             remedy = (
-                f"genui resume {self._run.id} {lower} goes on at a lower rate from the checkpoint "
-                f"at step {self._saved:,}"
+                f"genui resume {self._run.id} {lower} continues at a lower rate from the "
+                f"checkpoint at step {self._saved:,}"
             )
         return GenuiError(f"the {whose}{broken} at step {self._step + 1:,}: {remedy}")
 

@@ -395,4 +395,6 @@ def _why_no_samples(views: Sequence[RunView]) -> str:
         return NO_FOREIGN_SAMPLES
     if summary.info.kind == "script":
         return NONE_SCRIPT
+    if not summary.alive:
+        return NO_SAMPLES
     return NONE_OWN.format(clean_line(str(summary.info.recipe.get("sample_every", "so many")), 12))

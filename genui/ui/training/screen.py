@@ -573,7 +573,8 @@ class TrainingScreen(AppScreen[Exit]):
             self._leave(view)
 
     def action_back(self) -> None:
-        """Go back one level: from a panel to the curves, from one curve to all, to Home."""
+        """Go back one level: from a panel to the curves, from one curve or the filtered ones to
+        all, to Home."""
         if self.focused is not None:
             self.set_focus(None)
         elif self.board.state.side_shown and not self.has_class("-wide"):
@@ -582,6 +583,8 @@ class TrainingScreen(AppScreen[Exit]):
             self.change(alone=False)
         elif self.query_one(RunList).display:
             self.action_runs()
+        elif self.board.state.filter:
+            self.change(filter="")
         elif self._home:
             self._leave("home")
         else:

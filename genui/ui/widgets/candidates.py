@@ -225,13 +225,14 @@ class Candidates(LineWidget):
         base = self.rich_style
         if frame is None:
             return []
+        tokens = " token" if frame.kept == 1 else " tokens"
         lines = [
             [
                 ("surprise ", number),
                 (f"{frame.surprisal:.2f}", base),
                 (" bits · kept ", number),
                 (numbers.short(frame.kept), base),
-                (" tokens" if width >= _WIDE else "", number),
+                (tokens if width >= _WIDE else "", number),
             ],
             [
                 ("entropy ", number),
@@ -246,7 +247,7 @@ class Candidates(LineWidget):
         else:
             lines.append(
                 [
-                    ("u ", number),
+                    ("random number " if width >= _WIDE else "random ", number),
                     (f"{frame.u:.3f}", base),
                     (" is in ", number),
                     (f"{frame.low:.2f}–{frame.high:.2f}", base),

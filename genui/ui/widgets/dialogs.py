@@ -1,5 +1,6 @@
 """The base of windows, and the small ones: question, list, value, form and help."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
@@ -9,7 +10,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Label, Static
 
 from genui.base.errors import MisuseError
@@ -293,7 +296,7 @@ class HelpScreen(Window[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="window help"):
-            yield Static(help_text(self._pane, self._keymap))
+            yield KeyTable(self._pane, self._keymap)
 
     def on_mount(self) -> None:
         title = f"Keys of {keys.TITLES[self._pane]}"
@@ -310,23 +313,51 @@ class HelpScreen(Window[None]):
         self.query_one(".window").scroll_relative(y=lines, animate=False)
 
 
-def help_text(pane: Scope, keymap: dict[str, str]) -> Content:
-    """Return the lines `key  what it does`, in two blocks."""
+class KeyTable(Widget):
+    """What the keys of a pane do, then those that work everywhere, and what the palette has."""
+
+    DEFAULT_CSS = "KeyTable { height: auto; }"
+
+    def __init__(self, pane: Scope, keymap: dict[str, str]) -> None:
+        super().__init__()
+        self._pane: Scope = pane
+        self._keymap = keymap
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return self._text(width).plain.count("\n") + 1
+
+    def render(self) -> Content:
+        return self._text(self.content_size.width)
+
+    def _text(self, width: int) -> Content:
+        return help_text(self._pane, self._keymap, width)
+
+
+def help_text(pane: Scope, keymap: dict[str, str], width: int) -> Content:
+    """Return the lines `key  what it does`, each wrapped within its column."""
     own = [] if pane == "app" else keys.of_pane(pane)
-    common = keys.common(pane)
     labels = {
-        key.id: "  ".join(keys.format_keys(keymap.get(key.id, key.keys))) for key in [*own, *common]
+        key.id: "  ".join(keys.format_keys(keymap.get(key.id, key.keys)))
+        for key in [*own, *keys.common(pane)]
     }
-    width = max(cell_len(label) for label in labels.values())
+    unbound = [key.description for key in own if not labels[key.id]]
+    room = max(cell_len(label) for label in labels.values())
+    indent = " " * (room + 4)
     parts: list[str | tuple[str, str]] = []
-    for heading, block in ((keys.TITLES[pane], own), ("Everywhere", common)):
-        if block:
+    for heading, block in ((keys.TITLES[pane], own), ("Everywhere", keys.common(pane))):
+        rows = [key for key in block if labels[key.id]]
+        if rows:
             parts.append((f"{heading}\n", "bold $text-muted"))
-        for key in block:
+        for key in rows:
             label = labels[key.id]
-            parts.append((f"  {label}{' ' * (width - cell_len(label))}  ", "bold $primary"))
-            parts.append((f"{key.tooltip}\n", "$foreground"))
-        if block:
+            lines = textwrap.wrap(key.tooltip, max(width - len(indent), 20))
+            parts.append((f"  {label}{' ' * (room - cell_len(label))}  ", "bold $primary"))
+            parts.append((f"\n{indent}".join(lines) + "\n", "$foreground"))
+        if rows:
             parts.append("\n")
+    if unbound:
+        parts.append(("Without a key, in the palette (ctrl+p)\n", "bold $text-muted"))
+        names = textwrap.wrap(" · ".join(unbound), max(width - 2, 20))
+        parts.append(("  " + "\n  ".join(names) + "\n\n", "$foreground"))
     parts.append(("In a list ↑ ↓ or j k move; the mouse works too.", "$text-muted"))
     return Content.assemble(*parts)

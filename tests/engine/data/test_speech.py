@@ -155,7 +155,7 @@ def test_what_was_done_to_a_take_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", tone(3.0, 44100), 44100)
     samples, told = read_take(path)
     assert len(samples) == SAMPLES
-    assert told == "a.wav: 44,100 Hz made 8,000, its loudest second taken"
+    assert told == "a.wav: 44,100 Hz resampled to 8,000, cut to its loudest second"
 
 
 def test_an_hour_of_recording_is_refused(tmp_path: Path) -> None:

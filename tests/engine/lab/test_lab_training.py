@@ -163,7 +163,7 @@ def test_every_noise_level_has_a_sight_of_its_own(family: str) -> None:
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        (Inspect(trace=1, step=40), "stands at step"),
+        (Inspect(trace=1, step=40), "is at step"),
         (Inspect(trace=1, step=2, paths=True), "moves no particles"),
     ],
 )

@@ -33,6 +33,6 @@ def test_a_look_at_another_step_or_no_trace_is_one_line() -> None:
     begin = Start(trace=7, model="lab:gan", prompt="spirals", seed=1, settings=settings)
     *_, late, unknown = asked(begin, Inspect(trace=7, step=9), Inspect(trace=8, step=0))
     assert isinstance(late, Failed)
-    assert "stands at step 0" in late.message
+    assert "is at step 0" in late.message
     assert isinstance(unknown, Failed)
     assert "start it again" in unknown.message
