@@ -1,4 +1,4 @@
-"""`genui` alone: the app in a terminal, else a plain listing.
+"""`genui` alone and `genui tour`: the app in a terminal; without one, a plain listing.
 
 Little is imported here, so that the app starts fast.
 """
@@ -7,9 +7,13 @@ import gc
 import os
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from genui.base.config import Config, load_config
 from genui.base.errors import MisuseError
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def run_home() -> int:
@@ -21,6 +25,27 @@ def run_home() -> int:
         return app.run()
     overview()
     return 0
+
+
+def configure_tour(parser: "argparse.ArgumentParser") -> None:
+    parser.epilog = (
+        "The app opens, and two lines at its foot say what to try. A sentence gives way to the\n"
+        "next once what it names has happened. F2 skips it, F3 leaves the tour at any moment; in\n"
+        "the app F2 starts it. All of it is real: its training is a run of your own, which it\n"
+        "stops again, and which `genui rm` removes.\n\n"
+        "examples:\n"
+        "  genui tour          in a terminal of 80×24 or larger"
+    )
+
+
+def run_tour(_: "argparse.Namespace") -> int:
+    """Opens the app with the tour. Raises MisuseError if this is no terminal."""
+    if not has_terminal():
+        raise MisuseError("tour: this is not a terminal; `genui help start` is the tour to read")
+    before_textual()
+    from genui.ui import app
+
+    return app.run(tour=True)
 
 
 def before_textual() -> None:

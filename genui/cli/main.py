@@ -30,6 +30,7 @@ class Command(NamedTuple):
 
 COMMANDS = MappingProxyType(
     {
+        "tour": Command("home", "learn the app in five minutes, in the app itself"),
         "models": Command(
             "models", "list the models that can generate: shipped ones and your checkpoints"
         ),
@@ -77,6 +78,7 @@ COMMANDS = MappingProxyType(
 EXAMPLES = """\
 examples:
   genui                                        open the app
+  genui tour                                   learn it in five minutes
   genui generate shakespeare --prompt 'ROMEO:'
   genui generate icons --prompt 'red heart on black'
   genui train shakespeare --set steps=500

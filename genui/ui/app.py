@@ -44,6 +44,8 @@ from genui.ui.widgets.dialogs import ThemeScreen, Window
 if TYPE_CHECKING:
     from textual.screen import Screen
 
+    from genui.ui.tour import Tour
+
 
 def leave_on_signals(app: App[Any]) -> None:
     """End `app` on SIGTERM, and on SIGHUP when the terminal is lost, with a shell's exit code.
@@ -439,12 +441,15 @@ class Shell(LifecycleGuard, App[None]):
 class GenuiApp(Shell):
     """Connects the session, the watcher and the main screen.
 
-    `launch` starts the worker; tests pass their own.
+    `launch` starts the worker; tests pass their own. With `tour` it opens with the tour.
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *keys.make_bindings(keys.of_pane("tour"), priority=True)  # in lines and windows too
+    ]
     CSS_PATH = [STYLE_SHEET, STYLE_SHEET.with_name("home.tcss")]  # noqa: RUF012 - as in Textual
 
-    def __init__(self, launch: Launch = launch_worker) -> None:
+    def __init__(self, launch: Launch = launch_worker, tour: bool = False) -> None:
         super().__init__()
         # Late: these import every pane and recipe, which `genui watch` does not need.
         from genui.runs.models import list_models
@@ -453,6 +458,8 @@ class GenuiApp(Shell):
         self.session = Session(self, launch)
         self.watcher = Watcher(self, models=list_models)
         self.home = HomeScreen(self.session, self.watcher)
+        self.tour: Tour | None = None  # while it is taken
+        self._opens_tour = tour
         self._warmed = False
 
     def get_default_screen(self) -> "Screen":
@@ -495,6 +502,9 @@ class GenuiApp(Shell):
     def _lists_changed(self, event: messages.ListsChanged) -> None:
         self.home.set_lists(tuple(event.models), tuple(event.runs))
         self._warm()
+        if self._opens_tour:
+            self._opens_tour = False
+            self.action_tour()
 
     def _warm(self) -> None:
         """Load the models of the panes in advance."""
@@ -502,6 +512,29 @@ class GenuiApp(Shell):
             self._warmed = True
             for ref in self.home.offered_models():
                 self.session.warm(ref)
+
+    # --- the tour -----------------------------------------------------------------------
+
+    def action_tour(self) -> None:
+        """Take the tour from its beginning."""
+        from genui.ui.tour import Tour  # late: it imports every screen that it shows
+
+        self.action_tour_leave()
+        self.tour = Tour(self)
+
+    def action_tour_skip(self) -> None:
+        if self.tour is not None:
+            self.tour.skip()
+
+    def action_tour_leave(self) -> None:
+        if self.tour is not None:
+            self.tour.stop()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a tour its keys are free."""
+        if action in ("tour_skip", "tour_leave") and self.tour is None:
+            return False
+        return super().check_action(action, parameters)
 
 
 def farewell() -> str:
@@ -517,9 +550,9 @@ def farewell() -> str:
     return f"{len(live)} {runs} still training: {names} — genui shows {them}"
 
 
-def run() -> int:
-    """Run the app. Returns its exit code."""
-    app = GenuiApp()
+def run(tour: bool = False) -> int:
+    """Run the app, with the tour if asked for. Returns its exit code."""
+    app = GenuiApp(tour=tour)
     app.run()
     labels.empty()  # deleted runs can be brought back only until now
     gc.freeze()  # a full collection would delay the prompt by a second

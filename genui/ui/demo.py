@@ -53,7 +53,7 @@ END_TICKS = 20  # for which a finished trace stays
 NOISE_TICKS = 2  # between two images of noise
 MAX_BUSY = 12  # ticks in a row in which the terminal may be busy
 
-HINT = "space pauses · ←→ a step · e caption · 1 models · n trains · ? every key"
+HINT = "space pauses · ←→ step · e caption · 1 models · n trains · ? keys · F2 tour"
 
 
 def may_play() -> bool:

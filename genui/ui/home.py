@@ -71,7 +71,7 @@ Use = Callable[[TracePane], object]
 
 LAB_SCREEN = "lab"  # the name of the installed screen, which Textual keeps when it is closed
 
-HINT = "↑↓ choose a model · Enter opens it · space plays · n trains · ? every key"
+HINT = "↑↓ choose · Enter opens it · space plays · n trains · ? every key · F2 tour"
 
 
 class HomeScreen(AppScreen[None]):

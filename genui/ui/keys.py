@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.binding import Binding
 
 PaneName = Literal["models", "training", "text", "canvas", "lab", "roll", "walk"]
-Scope = PaneName | Literal["app", "board", "runs", "points", "settings"]
+Scope = PaneName | Literal["app", "board", "runs", "points", "settings", "tour"]
 
 TITLES: dict[Scope, str] = {
     "app": "Everywhere",
@@ -31,6 +31,7 @@ TITLES: dict[Scope, str] = {
     "lab": "Lab",
     "points": "Setting points in the Lab",
     "settings": "Settings",
+    "tour": "Tour",
 }
 
 
@@ -64,7 +65,8 @@ _NAMES = {
     "less_than_sign": "<", "greater_than_sign": ">", "pageup": "PgUp", "pagedown": "PgDn",
     "backspace": "⌫", "delete": "Del",
     "left": "←", "right": "→", "up": "↑", "down": "↓", "escape": "Esc", "enter": "Enter",
-    "space": "Space", "tab": "Tab", "home": "Home", "end": "End", "f1": "F1",
+    "space": "Space", "tab": "Tab", "home": "Home", "end": "End",
+    "f1": "F1", "f2": "F2", "f3": "F3",
 }  # fmt: skip
 
 
@@ -95,7 +97,7 @@ GRAMMAR: Mapping[str, str] = MappingProxyType({
 action without such a key is in the palette. A few more keys have one meaning each: `i` details,
 `d` delete, `*` favourite, `F` favourites, `N` nearest, `G` generate from a run, `R` resume a run,
 `;` play what moves or sounds, `[` `]` the previous and next view, `,` `.` the previous and next
-sample, frame or hit."""
+sample, frame or hit, `F2` `F3` the tour."""
 
 
 # --- The panes that generate: the same key does the same in all of them -----------------------
@@ -591,6 +593,11 @@ TABLE: tuple[Key, ...] = (
         "Filter the runs by a regular expression"),
     Key("runs.close", "runs", "escape,o", "esc", "close", "close",
         "Close the list"),
+    # the tour
+    Key("tour.skip", "tour", "f2", "f2", "app.tour_skip", "skip",
+        "The next sentence of the tour"),
+    Key("tour.leave", "tour", "f3", "f3", "app.tour_leave", "leave",
+        "Leave the tour; all else stays as it is"),
     # everywhere
     Key("app.new_run", "app", "n", "n", "new_run", "new run",
         "Train a recipe, on your own data if you like"),
@@ -626,6 +633,8 @@ TABLE: tuple[Key, ...] = (
         "The keys of this pane"),
     Key("app.manual", "app", "f1", "f1", "manual", "manual",
         "The manual, open at the page of this pane", False),
+    Key("app.tour", "app", "f2", "f2", "app.tour", "tour",
+        "Take the tour: five minutes in the app itself, a sentence at a time", False),
     Key("app.quit", "app", "q,ctrl+q", "q", "quit", "quit",
         "Close the app; training continues"),
 )  # fmt: skip
@@ -693,7 +702,7 @@ def common(pane: Scope) -> list[Key]:
     rows = of_pane("app")
     if pane == "app":
         return rows
-    if pane in ("board", "runs", "lab", "points", "settings"):
+    if pane in ("board", "runs", "lab", "points", "settings", "tour"):
         rows = [key for key in rows if key.id in _ON_OTHER_SCREENS]
     own = {name for key in of_pane(pane) for name in key.keys.split(",")}
     return [key for key in rows if own.isdisjoint(key.keys.split(","))]
@@ -704,7 +713,7 @@ def bindings(pane: Scope) -> "list[Binding]":
     return make_bindings(of_pane(pane) + (common(pane) if pane == "board" else []))
 
 
-def make_bindings(rows: Iterable[Key]) -> "list[Binding]":
+def make_bindings(rows: Iterable[Key], priority: bool = False) -> "list[Binding]":
     """Make Textual bindings from rows; one without a key has its id as a key that nobody sends."""
     from textual.binding import Binding  # the command line reads the table without Textual
 
@@ -715,6 +724,7 @@ def make_bindings(rows: Iterable[Key]) -> "list[Binding]":
             key.description,
             key_display=key.shown,
             tooltip=key.tooltip,
+            priority=priority,
             id=key.id,
         )
         for key in rows

@@ -52,3 +52,15 @@ assert main(["{command}"]) == 0
 assert "torch" not in sys.modules and "textual" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_tour_opens_the_app_or_names_what_to_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tour"]) == 2
+    assert "genui help start" in capsys.readouterr().err
+    opened: list[bool] = []
+    monkeypatch.setattr("genui.ui.app.run", lambda tour: opened.append(tour) or 0)
+    monkeypatch.setattr(home, "has_terminal", lambda: True)
+    assert main(["tour"]) == 0
+    assert opened == [True]

@@ -1,0 +1,414 @@
+"""The tour: the app explained in the app, a sentence at a time.
+
+STEPS is the whole of it. A step is over when what it names has happened, which is observed in the
+state of the app, not in the keys: nothing is simulated, and every key works as always.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.screen import Screen
+
+from genui.ui import keys
+from genui.ui.compare import CompareScreen
+from genui.ui.generate.pane import TracePane
+from genui.ui.home_panes import TrainingPane, tab_of
+from genui.ui.screens import PaletteScreen
+from genui.ui.widgets.base import FooterLine, Line, clickable
+from genui.ui.widgets.dialogs import HelpScreen
+from genui.ui.windows import ManualScreen
+
+if TYPE_CHECKING:
+    from genui.ui.app import GenuiApp
+
+TICK = 0.2  # seconds between two looks at the app
+PAUSE = 1.0  # seconds for which a step that is done is marked, before the next one
+AWAY = 5.0  # seconds in another place until the sentence says the way back
+
+
+# --- What the tour observes of the app ----------------------------------------------------------
+
+
+class Shown(NamedTuple):
+    """The shown trace of a pane; -1 for its branch if there is none."""
+
+    branch: int = -1
+    forked: bool = False  # whether the branch is a fork of another
+    step: int = 0
+    farthest: int = 0  # the last step of this branch that was shown in this step of the tour
+    playing: bool = False
+    finished: bool = False
+    seed: int = 0
+    settings: Any = None  # of the next trace
+
+    @property
+    def went_back(self) -> bool:
+        """Whether the playhead stands before a step that was shown."""
+        return not self.playing and self.step < self.farthest
+
+
+class Scene(NamedTuple):
+    """What there is to see at one time."""
+
+    pane: str = "models"  # or the screen: "board", "lab"
+    full: bool = False  # whether the pane fills the screen
+    window: str = ""  # the class of the window in front; "" for none
+    demo: bool = False
+    text: Shown = Shown()
+    image: Shown = Shown()
+    runs: frozenset[str] = frozenset()
+    alive: bool = False  # whether the watched run is
+    points: int = 0  # of its loss
+    sampled: bool = False
+    cursor: bool = False  # whether there is one in the curves of the Training screen
+
+
+def look(app: "GenuiApp", before: Scene) -> Scene:
+    """Observe the app; `before` is what was observed last."""
+    home, board = app.home, app.home.board
+    screen = app.screen
+    window = "" if screen in {home, board, home.lab} else type(screen).__name__
+    pane: str = "lab" if home.visible_lab else "board" if board else tab_of(home.current)
+    run = board.board.first if board is not None else home.query_one(TrainingPane).run
+    loss = next((run.series[name] for name in _LOSSES if name in run.series), None) if run else None
+    return Scene(
+        pane=pane,
+        full=home.view != "home",
+        window=window,
+        demo=home.demo.playing,
+        text=_shown(home.query_one("#text", TracePane), before.text),
+        image=_shown(home.query_one(f"#{home.slot}", TracePane), before.image),
+        runs=frozenset(one.run.id for one in home.runs),
+        alive=run is not None and run.summary.alive,
+        points=len(loss[0]) if loss is not None else 0,
+        sampled=run is not None and run.sample is not None,
+        cursor=board is not None and board.board.cursor_step is not None,
+    )
+
+
+_LOSSES = ("loss", "generator_loss")
+
+
+def _shown(pane: TracePane, before: Shown) -> Shown:
+    controller = pane.controller
+    branch, trace = controller.tree.shown, controller.trace
+    if branch is None or trace is None:
+        return Shown(settings=controller.settings)
+    same = branch.number == before.branch
+    return Shown(
+        branch=branch.number,
+        forked=branch.parent >= 0,
+        step=trace.position,
+        farthest=max(trace.position, before.farthest if same else 0),
+        playing=trace.playing,
+        finished=trace.finished,
+        seed=controller.seed,
+        settings=controller.settings,
+    )
+
+
+# --- The steps ----------------------------------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """A sentence with keys by their ids in braces, and what must happen: `done(now, start)`.
+
+    In a `place` other than its own, the sentence begins with the way there. A step that does not
+    `apply` when its turn comes is left out.
+    """
+
+    sentence: str
+    done: Callable[[Scene, Scene], bool]
+    place: str = ""
+    applies: Callable[[Scene], bool] = lambda _: True
+
+
+class Place(NamedTuple):
+    """Where a step can be done, and the way there."""
+
+    way: str
+    holds: Callable[[Scene], bool]
+
+
+PLACES: Mapping[str, Place] = MappingProxyType({
+    "": Place("", lambda _: True),
+    "home": Place("{app.home} first: ", lambda now: now.pane not in ("board", "lab")),
+    "models": Place("{app.home} for the list: ", lambda now: now.pane == "models"),
+    "text": Place("{app.text} for Text: ", lambda now: now.pane == "text" and now.full),
+    "canvas": Place("{app.canvas} for the Canvas: ", lambda now: now.pane == "canvas"),
+    "training": Place(
+        "{app.training} for Training: ", lambda now: now.pane in ("training", "board")
+    ),
+})  # fmt: skip
+CLOSE = "Esc closes this. "
+
+
+def _began(now: Shown, start: Shown) -> bool:
+    return now.branch != start.branch and now.step > 0
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        "Nothing here is recorded: small models are at work, on this machine. "
+        "Any key takes over: try {app.home}.",
+        lambda now, start: not now.demo,
+        applies=lambda now: now.demo,
+    ),
+    Step(
+        "These are the models, by what they make. Go to shakespeare with ↑↓, "
+        "then {models.play}: it writes a play.",
+        lambda now, start: _began(now.text, start.text),
+        place="models",
+    ),
+    Step(
+        "{app.text} fills the screen with Text. Green tokens were expected, red ones a surprise; "
+        "beside them are their odds.",
+        lambda now, start: now.pane == "text" and now.full,
+    ),
+    Step(
+        "{text.play} pauses, {text.back} goes back a token. Every generation is a timeline, "
+        "and its steps are kept.",
+        lambda now, start: now.text.went_back,
+        place="text",
+    ),
+    Step(
+        "↑↓ choose another token here, Enter continues with it. The first text is kept: "
+        "{text.branches} lists such branches.",
+        lambda now, start: now.text.forked and now.text.branch != start.text.branch,
+        place="text",
+    ),
+    Step(
+        "{text.settings} goes to the settings: ↑↓ choose one, {settings.more} raises it. "
+        "More temperature, bolder words.",
+        lambda now, start: now.text.settings != start.text.settings,
+        place="text",
+    ),
+    Step(
+        "{app.canvas} is the Canvas. {canvas.caption} takes a caption: type heart, then Enter. "
+        "Noise becomes an image.",
+        lambda now, start: _began(now.image, start.image) and now.image.finished,
+    ),
+    Step(
+        "{canvas.back} goes back towards the noise. {canvas.view} shows the noisy image, "
+        "the noise, the prediction.",
+        lambda now, start: now.image.went_back,
+        place="canvas",
+    ),
+    Step(
+        "The caption named no colours: {canvas.reseed} takes another seed, so other noise "
+        "and other colours.",
+        lambda now, start: (
+            _began(now.image, start.image)
+            and now.image.finished
+            and now.image.seed != start.image.seed
+        ),
+        place="canvas",
+    ),
+    Step(
+        "{canvas.compare}, then Enter: another branch beside it, on one timeline. "
+        "{canvas.back} and {canvas.forward} move both.",
+        lambda now, start: now.window == CompareScreen.__name__,
+        place="canvas",
+    ),
+    Step(
+        "Now train a model: {app.new_run}, then Ctrl+s. shakespeare-quick needs no download "
+        "and takes a minute or two.",
+        lambda now, start: now.alive and not now.runs <= start.runs,
+        place="home",
+    ),
+    Step(
+        "It trains in a process of its own, also after you quit. Soon it has a curve "
+        "and a first sample.",
+        lambda now, start: now.points > 1 and now.sampled,
+        applies=lambda now: now.alive,
+    ),
+    Step(
+        "{app.training} has every curve, {board.side} the samples and the console. "
+        "{board.left} moves the cursor to an earlier step.",
+        lambda now, start: now.cursor,
+        applies=lambda now: now.points > 1,
+    ),
+    Step(
+        "{training.stop} stops it and keeps a checkpoint: {board.resume} resumes it, "
+        "{training.generate} writes with it, {models.delete} in the list deletes it.",
+        lambda now, start: not now.alive,
+        place="training",
+        applies=lambda now: now.alive,
+    ),
+    Step(
+        "{app.palette} finds whatever can be done here, by a word of what it does.",
+        lambda now, start: now.window == PaletteScreen.__name__,
+    ),
+    Step(
+        "{app.help} lists the keys of the place where you are, {app.manual} opens the manual.",
+        lambda now, start: now.window in (HelpScreen.__name__, ManualScreen.__name__),
+    ),
+)
+
+END = (
+    "That was the tour. Read on with {app.manual}, or genui help start in the shell. "
+    "{app.lab} is the Lab, {app.quit} quits."
+)
+
+
+# --- Sentences and the strip --------------------------------------------------------------------
+
+Part = str | tuple[str, str]
+
+_KEY = re.compile(r"\{([\w.]+)\}")
+_ROWS = {key.id: key for key in keys.TABLE}
+
+
+def show_keys(sentence: str, keymap: Mapping[str, str]) -> list[Part]:
+    """The parts of a sentence for `Content.assemble`, with its keys as the user has them."""
+    parts = list[Part](_KEY.split(sentence))
+    for at in range(1, len(parts), 2):
+        row = _ROWS[str(parts[at])]
+        names = keys.format_keys(keymap.get(row.id, row.keys))
+        parts[at] = (names[0] if names else row.shown, "bold $primary")
+    return parts
+
+
+class TourStrip(Horizontal):
+    """Two lines above the footer: how far the tour is, its sentence, and its keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = [Line(classes=f"tour-{name}") for name in ("at", "text", "keys")]
+
+    def compose(self) -> ComposeResult:
+        yield from self._lines
+
+    def show(self, *contents: Content) -> None:
+        """Show how far, the sentence and the keys; nothing for those that are left out."""
+        for at, line in enumerate(self._lines):
+            line.show(contents[at] if at < len(contents) else Content(""))
+
+
+# --- The tour -----------------------------------------------------------------------------------
+
+
+class Tour:
+    """Shows one step after the other, on whichever screen is in front."""
+
+    def __init__(self, app: "GenuiApp") -> None:
+        self._app = app
+        self._left = list(STEPS)  # from the current one on
+        self._count = 0  # of the steps that are over
+        self._done_at: float | None = None  # when the current step was done
+        self._here_at = 0.0  # when the user was last in the place of the current step
+        self._strips: dict[Screen[Any], TourStrip] = {}
+        self._start = self.now = look(app, Scene())
+        app.home.clear_line()  # of the hint, which says the same
+        self._turn()
+        self._timer = app.set_interval(TICK, self._tick)
+        self._paint()
+
+    def skip(self) -> None:
+        """Go to the next step; at the end, close the tour."""
+        if not self._left:
+            self.stop()
+            return
+        self._next()
+        self._tick()
+
+    def stop(self) -> None:
+        """Remove the strip; the app stays as it is."""
+        self._timer.stop()
+        for screen, strip in self._strips.items():
+            screen.remove_class("-tour")
+            if strip.is_attached:
+                strip.remove()
+        self._strips.clear()
+        self._app.tour = None
+
+    def _tick(self) -> None:
+        app = self._app
+        if not app.is_running or not app.home.usable:
+            return
+        self.now = look(app, self.now)
+        if self._left and PLACES[self._left[0].place].holds(self.now):
+            self._here_at = time.monotonic()
+        if self._done_at is not None:
+            if time.monotonic() - self._done_at >= PAUSE:
+                self._next()
+        elif self._left and self._left[0].done(self.now, self._start):
+            self._done_at = time.monotonic()
+        self._paint()
+
+    def _next(self) -> None:
+        self._left.pop(0)
+        self._count += 1
+        self._turn()
+
+    def _turn(self) -> None:
+        """Begin with the next step that applies."""
+        while self._left and not self._left[0].applies(self.now):
+            self._left.pop(0)
+        self._done_at, self._here_at = None, 0.0
+        now = self.now
+        self._start = self.now = now._replace(
+            text=now.text._replace(farthest=now.text.step),
+            image=now.image._replace(farthest=now.image.step),
+        )
+
+    # --- the strip ------------------------------------------------------------------------
+
+    def _paint(self) -> None:
+        front = self._app.screen
+        for screen, strip in list(self._strips.items()):
+            if screen is not front:
+                strip.show()  # the one of the screen in front has the sentence
+                if not strip.is_attached:
+                    del self._strips[screen]
+        if (strip := self._strip_of(front)) is None:
+            return
+        done = self._done_at is not None or not self._left
+        number = f"{self._count + 1}/{self._count + len(self._left)}\n" if self._left else ""
+        style = "bold $text-success" if done else "bold $accent"
+        strip.show(
+            Content.assemble((f"{number}{'✓' if done else '▸'}", style)),
+            Content.assemble(*show_keys(self._sentence(), self._app.user_keys)),
+            Content.assemble(*self._keys()),
+        )
+
+    def _sentence(self) -> str:
+        now, step = self.now, self._left[0] if self._left else None
+        place = PLACES[step.place if step is not None else ""]
+        if self._done_at is not None:
+            way = ""
+        elif now.window and now.window == self._start.window:
+            way = CLOSE
+        elif time.monotonic() - self._here_at > AWAY and not place.holds(now):
+            way = place.way
+        else:
+            way = ""
+        return way + (step.sentence if step is not None else END)
+
+    def _keys(self) -> list[Any]:
+        verbs = {"tour.skip": "skip", "tour.leave": "leave"} if self._left else {}
+        parts = []
+        for name, verb in (verbs or {"tour.leave": "close"}).items():
+            row = _ROWS[name]
+            key = keys.format_keys(self._app.user_keys.get(name, row.keys))[0]
+            parts += [clickable(f"{key} ", "bold $primary", row.action)]
+            parts += [clickable(f"{verb}\n", "$text-muted", row.action)]
+        return parts
+
+    def _strip_of(self, screen: Screen[Any]) -> TourStrip | None:
+        """The strip of a screen, mounted above its footer; None if it has no place yet."""
+        strip = self._strips.get(screen)
+        if strip is None and screen.is_mounted:
+            footer = next(iter(screen.query(FooterLine)), None)
+            if footer is None and not screen.is_modal:
+                return None
+            strip = self._strips[screen] = TourStrip()
+            screen.add_class("-tour")
+            screen.mount(strip, before=footer)
+        return strip
