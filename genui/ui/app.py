@@ -547,7 +547,7 @@ def farewell() -> str:
     names = ", ".join(clean_line(run.info.name, 40) for run in live[:3])
     names += ", …" if len(live) > 3 else ""
     runs, them = ("run is", "it") if len(live) == 1 else ("runs are", "them")
-    return f"{len(live)} {runs} still training: {names} — genui shows {them}"
+    return f"{len(live)} {runs} still training: {names}. Run genui to see {them}."
 
 
 def run(tour: bool = False) -> int:

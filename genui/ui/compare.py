@@ -414,7 +414,7 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="variations"):
-            yield Static(classes="title", markup=False)
+            yield Static(classes="note", markup=False)
             if self._sample.trace.first:
                 yield RowList(id="texts", empty="nothing yet")
                 yield ColumnView(self._sample)
@@ -422,7 +422,6 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
                 with Grid(classes="cells"):
                     for _ in range(1 + COUNT):
                         yield ColumnView(self._sample)
-            yield Static(classes="note", markup=False)
             yield Static(classes="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -431,10 +430,9 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         self.set_interval(1 / TICKS_PER_S, self._tick)
 
     def on_resize(self, event: events.Resize) -> None:
-        shown = ["←→ choose", "+− distance", "r others"]
-        if not self._sample.trace.first and event.size.width >= WIDE:
-            shown.append("[] view")
-        shown += ["* favourite", "x sheet", "⏎ open", "esc close"]
+        shown = ["←→ choose", "+− distance", "r others", "* favourite", "⏎ open", "esc close"]
+        if event.size.width >= WIDE:
+            shown[3:3] = ["x sheet"] if self._sample.trace.first else ["[] view", "x sheet"]
         self.query_one(".keys", Static).update(" · ".join(shown))
 
     def _make_variations(self) -> None:
@@ -453,9 +451,6 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         self.chosen = min(self.chosen, len(self.columns) - 1)
         self._note = ""
         self._opened_at = time.monotonic()
-        method = variation_method(trace.request.settings).title
-        title = f"Variations · distance: {DISTANCES[self.distance]} · {method}"
-        self.query_one(".title", Static).update(title, layout=False)
         self.request()
         self.repaint()
 
@@ -564,8 +559,10 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         self.query_one(".note", Static).update(self._note or self._caption(), layout=False)
 
     def _caption(self) -> str:
-        """Which one is chosen."""
-        line = f"{self.chosen + 1} of {len(self.columns)}"
+        """Which one is chosen, and how they were made."""
+        method = variation_method(self._sample.trace.request.settings).title
+        line = f"Variations · {self.chosen + 1} of {len(self.columns)} · "
+        line += f"distance: {DISTANCES[self.distance]} · {method}"
         if self.clip_frames > 1:
             line += f" · {self.traces.clip.text(self.clip_frames)}"
         return line

@@ -560,7 +560,7 @@ class HomeScreen(AppScreen[None]):
                 self._new_run = run
                 self.watcher.refresh()
                 self.open_run(run)
-                self.say(f"{run.id} is starting; it continues when you quit", "note")
+                self.say("the run is starting; it keeps training after you quit", "note")
 
         self.app.push_screen(NewRunScreen(recipe), started)
 

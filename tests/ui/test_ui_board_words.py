@@ -16,7 +16,7 @@ async def test_what_is_logged_is_seen_and_its_age_told(open_watch: Opener) -> No
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)
         async with open_watch() as pilot:
-            await until_seen(pilot, "continues when you quit")
+            await until_seen(pilot, "keeps running after you quit")
             log(run, {"step": 101, "loss": 0.125})
             await until_seen(pilot, "━ train 0.1250")
             assert re.search(r"updated \d+\.\d s ago", seen(pilot))

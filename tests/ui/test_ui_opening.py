@@ -157,7 +157,7 @@ def test_the_farewell_names_what_goes_on() -> None:
     assert farewell() == ""
     with RunLock(run):
         stage.set_state(run, "running", 10, 100)
-        assert farewell() == "1 run is still training: plays — genui shows it"
+        assert farewell() == "1 run is still training: plays. Run genui to see it."
 
 
 def test_watching_is_imported_without_what_only_a_chart_or_a_model_needs() -> None:

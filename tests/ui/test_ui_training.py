@@ -189,7 +189,7 @@ async def test_a_new_run_is_started_and_shown(
         await until(pilot, lambda: bool(asked))
         second = list(RECIPES)[1]
         assert asked == [(second, {"width": "128", "steps": "500"}, "mine")]
-        await until_seen(pilot, "it continues when you quit")
+        await until_seen(pilot, "it keeps training after you quit")
         await until(pilot, lambda: home_of(pilot).current == "training")
         await until_seen(pilot, "mine")
     training.close()

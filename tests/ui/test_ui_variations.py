@@ -57,7 +57,7 @@ async def test_variations_of_an_image_are_a_grid_to_choose_from(
         async for _ in each_size(pilot):
             text = seen(pilot)
             assert "1 this one" in text
-            assert "Variations · distance: medium · add noise and denoise" in text
+            assert "Variations · 1 of 6 · distance: medium · add noise and denoise" in text
             assert "⏎ open" in text
         seeds = {column.trace.request.edits[0].edit for column in screen.columns[1:]}
         assert len(seeds) == COUNT

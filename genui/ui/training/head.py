@@ -167,7 +167,7 @@ def _process_text(view: RunView) -> str:
     if summary.status.pid:
         parts.append(f"pid {summary.status.pid}")
     if summary.alive:
-        parts.append("continues when you quit")
+        parts.append("keeps running after you quit")
     return " · ".join(parts)
 
 

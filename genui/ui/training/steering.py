@@ -393,7 +393,7 @@ class Steering:
         def started(new: RunDir | None) -> None:
             if new is not None:
                 self._host.post_message(messages.OpenRun(new))
-                self._say(f"{new.id} is starting; it continues when you quit", "note")
+                self._say("the run is starting; it keeps training after you quit", "note")
 
         before = [checkpoint for checkpoint in steps if step is not None and checkpoint <= step]
         chosen = before[-1] if before else steps[-1]
