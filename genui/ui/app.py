@@ -39,7 +39,7 @@ from genui.ui.terminal import NoColour, choose_driver, get_metered_driver
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
 from genui.ui.widgets.base import CLOSING_KEYS, LifecycleGuard, LineInput
-from genui.ui.widgets.dialogs import ThemeScreen, Window
+from genui.ui.widgets.dialogs import HelpScreen, ThemeScreen, Window
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -294,7 +294,11 @@ class Shell(LifecycleGuard, App[None]):
             self.post_message(events.Key(key.key, key.character))
 
     def action_command_palette(self) -> None:
-        if not isinstance(self.screen, PaletteScreen):
+        """Open the palette; over a window, which has no commands, only in place of the help."""
+        screen = self.screen
+        if isinstance(screen, HelpScreen):
+            screen.leave()
+        if not isinstance(self.screen, PaletteScreen | Window):
             self.push_screen(PaletteScreen(id="--command-palette"))
 
     def _send_late(self, event: events.Key) -> bool:

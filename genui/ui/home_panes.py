@@ -32,7 +32,16 @@ from genui.ui.training.model import Snapshot
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.steering import Steering, key_hints
 from genui.ui.watcher import RunView, mark
-from genui.ui.widgets.base import Line, LineInput, Pane, Row, RowList, StepBar, colour_mode
+from genui.ui.widgets.base import (
+    Line,
+    LineInput,
+    Pane,
+    Row,
+    RowList,
+    SearchLine,
+    StepBar,
+    colour_mode,
+)
 from genui.ui.widgets.curve import Curve
 
 if TYPE_CHECKING:
@@ -62,7 +71,9 @@ class ModelsPane(Pane, can_focus=False):
         self._show_details = False  # on the card
 
     def compose(self) -> ComposeResult:
-        yield LineInput(placeholder="type to filter", compact=True)
+        line = LineInput(placeholder="type to filter", compact=True)
+        line.hints = SearchLine.hints
+        yield line
         yield Static(classes="fault", markup=False)
         yield RowList(id="rows", empty="reading …")
         with VerticalScroll(classes="card", can_focus=False):

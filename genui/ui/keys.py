@@ -95,9 +95,9 @@ GRAMMAR: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 """Keys that mean the same everywhere. A pane may leave one out, but has no other use for it; an
 action without such a key is in the palette. A few more keys have one meaning each: `i` details,
-`d` delete, `*` favourite, `F` favourites, `N` nearest, `G` generate from a run, `R` resume a run,
-`;` play what moves or sounds, `[` `]` the previous and next view, `,` `.` the previous and next
-sample, frame or hit, `F2` `F3` the tour."""
+`d` delete, `*` favourite, `F` favourites, `G` generate from a run, `;` play what moves or sounds,
+`[` `]` the previous and next view, `,` `.` the previous and next sample, frame or hit, `F2` `F3`
+the tour."""
 
 
 # --- The panes that generate: the same key does the same in all of them -----------------------
@@ -109,7 +109,7 @@ _SHARED: dict[str, tuple[str, str, str, str, str, bool]] = {
         "Every branch: go to one, compare, save or export it", False),
     "variations": ("v", "v", "variations", "variations",
         "Variations of this sample, nearer or farther, to choose one and continue with it", False),
-    "nearest": ("N", "N", "nearest", "nearest",
+    "nearest": ("", "", "nearest", "nearest",
         "Is it copied? The training data that is most like it", False),
     "labels": ("", "", "labels", "labels",
         "Label it with a classifier, live: the next one, then none", False),
@@ -257,8 +257,8 @@ TRACE_KEYS: tuple[Key, ...] = (
     _unbound("roll.side", "side_by_side", "side by side",
         "Several pieces on one timeline, from several seeds"),
     *_shared("roll", "variations"),
-    Key("roll.nearest", "roll", "N", "N", "nearest", "nearest",
-        "Is it copied? The longest run of notes that is in the training data", False),
+    _unbound("roll.nearest", "nearest", "nearest",
+        "Is it copied? The longest run of notes that is in the training data"),
     *_shared("roll", "favourite", "compare", "save"),
     Key("roll.export", "roll", "x", "x", "export", "export",
         "Write a MIDI file, a WAV or a trace file that replays", False),
@@ -443,7 +443,7 @@ TABLE: tuple[Key, ...] = (
         "Write a checkpoint now"),
     Key("training.stop", "training", "ctrl+x", "^x", "stop", "stop",
         "Stop the run after a last checkpoint (asks first)"),
-    Key("training.resume", "training", "R", "R", "resume", "resume",
+    _unbound("training.resume", "resume", "resume",
         "Continue a stopped or dead run from its checkpoint; without one, start it again"),
     Key("training.generate", "training", "G", "G", "generate", "generate",
         "Generate from the run's newest checkpoint"),
@@ -574,14 +574,14 @@ TABLE: tuple[Key, ...] = (
         "Play the history: the samples from the first to the newest", False),
     _unbound("board.evaluate", "evaluate", "evaluate",
         "Evaluate now, with a sample"),
-    Key("board.resume", "board", "R", "R", "resume", "resume",
-        "Continue a stopped or dead run from its checkpoint; without one, start it again", False),
+    _unbound("board.resume", "resume", "resume",
+        "Continue a stopped or dead run from its checkpoint; without one, start it again"),
     Key("board.generate", "board", "G", "G", "generate", "generate",
         "Generate from the run's newest checkpoint", False),
     Key("board.alerts", "board", "exclamation_mark", "!", "app.alerts", "alerts",
         "Every alert so far: NaN, divergence, stall, crash, finish; Enter goes to its step", False),
-    Key("board.bell", "board", "B", "B", "app.ringing", "bell",
-        "Turn the bell and the notifications on or off", False),
+    _unbound("board.bell", "app.ringing", "bell",
+        "Turn the bell and the notifications on or off"),
     # the list of runs on the Training screen
     Key("runs.show", "runs", "space,enter", "space", "toggle_run", "show/remove",
         "Show the run's curves with the others, or remove them"),

@@ -202,22 +202,22 @@ def test_a_script_that_has_ended_is_not_said_to_have_a_checkpoint(state: str) ->
 @pytest.mark.parametrize(
     ("state", "line"),
     [
-        ("stopped", "this run is stopped: R resumes it"),
+        ("stopped", "this run is stopped: space resumes it"),
         ("finished", "this run is finished: n starts another from its checkpoint"),
     ],
 )
 def test_a_run_that_does_not_train_says_what_can_be_done(state: str, line: str) -> None:
     run = stage.make_run(name="plays", state=state)
     host, steer = steered(run)
-    steer.action_pause()
+    steer.give("pause")
     steer.give("checkpoint")
     steer.action_stop()
     steer.action_rate()
     assert host.said == [line] * 4
     assert control.poll(run) == []
-    resume = {"board.resume"} if state == "finished" else set()
-    assert steer.refused_keys("board") == resume | {
-        f"board.{key}" for key in ("pause", "checkpoint", "rate", "stop")
+    continuing = {"board.resume", "board.pause"} if state == "finished" else set()
+    assert steer.refused_keys("board") == continuing | {
+        f"board.{key}" for key in ("checkpoint", "rate", "stop")
     }
 
 
@@ -295,12 +295,12 @@ async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
         return other
 
     monkeypatch.setattr("genui.runs.launch.launch", launch)
-    assert key_hints(view_of(run)) == ["R start again"]
+    assert key_hints(view_of(run)) == ["space start again"]
     host, steer = steered(run)
     assert {"board.generate", "board.branch"} <= steer.refused_keys("board")
     steer.action_generate()
-    assert host.said == ["this run has no checkpoint to generate from: R starts it again"]
-    steer.action_resume()
+    assert host.said == ["this run has no checkpoint to generate from: space starts it again"]
+    steer.action_pause()  # as resume does
     await host.until_said("again starts again with the same settings")
     assert launched == [(4000, {"steps": "4000"}, "plays", "")]
 
@@ -308,7 +308,7 @@ async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
 @pytest.mark.parametrize(
     ("state", "checkpoint", "script", "hints"),
     [
-        ("failed", True, False, ["R resume", "G generate"]),
+        ("failed", True, False, ["space resume", "G generate"]),
         ("finished", True, False, ["G generate"]),
         ("finished", False, False, []),
         ("finished", False, True, []),

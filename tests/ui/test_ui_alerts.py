@@ -83,7 +83,7 @@ async def test_the_bell_can_be_turned_off_and_that_is_remembered(
         await board(pilot)
         await pilot.press("exclamation_mark")
         await until_seen(pilot, "No alerts so far")
-        await pilot.press("escape", "B")
+        await pilot.press("escape", "board.bell")
         await until_seen(pilot, "alerts are silent")
         await until(pilot, lambda: not load_config().bell)
         log(run, 101, '"NaN"')

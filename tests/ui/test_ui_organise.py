@@ -156,7 +156,7 @@ async def test_the_error_of_a_failed_run_is_said_once(shipped, open_app: Opener,
         pane = home_of(pilot).query_one(TrainingPane)
         await until(pilot, lambda: pane.run is not None)
         await until(pilot, lambda: seen(pilot).count(error) == 1)
-        assert "R start again" in seen(pilot)
+        assert "space start again" in seen(pilot)
         assert "g generate" not in seen(pilot)
         await pilot.resize_terminal(80, 24)  # only the card is on the screen
         await until(pilot, lambda: seen(pilot).count(error) == 1)

@@ -19,6 +19,7 @@ from genui.runs.layout import RunDir
 from genui.ui import keys, messages
 from genui.ui.app import GenuiApp
 from genui.ui.home import HomeScreen
+from genui.ui.home_panes import TrainingPane
 from genui.ui.lab import LabScreen
 from genui.ui.screens import Palette, PaletteScreen
 from genui.ui.training.screen import TrainingScreen
@@ -84,6 +85,7 @@ async def test_every_command_of_the_main_screen_can_be_done(
     async with open_app(SMALL) as pilot:
         app, home = pilot.app, home_of(pilot)
         palette = Palette(home, None)
+        await until(pilot, lambda: home.query_one(TrainingPane).run is not None)
 
         async def back() -> None:
             while app.screen is not home:

@@ -74,7 +74,7 @@ async def test_the_caption_line_says_what_it_is_and_completes(shipped, open_app:
         await drawn_to(pilot)
         await pilot.press("e", "ctrl+u", *"red h")
         await until_seen(pilot, "caption  red heart on black")
-        await until_seen(pilot, "⏎ generate · esc cancel · → completes")
+        await until_seen(pilot, " ⏎ generate  → complete  esc cancel")
         await pilot.press("right")
         await until(pilot, lambda: value(pilot) == "red heart on black")
         await pilot.press("ctrl+u", *"red riding ")

@@ -110,19 +110,17 @@ async def test_keys_leave_commands_for_the_trainer(shipped, open_app: Opener) ->
             assert control.poll(run) == [Control("resume")]
 
 
-async def test_a_run_that_does_not_train_cannot_be_paused(shipped, open_app: Opener) -> None:
+async def test_a_run_that_does_not_train_takes_no_commands(shipped, open_app: Opener) -> None:
     run = stage.make_run(name="plays", state="stopped")
     async with open_app() as pilot:
         await pilot.press("tab")
         await until_seen(pilot, "stopped")
         await until(pilot, lambda: home_of(pilot).query_one(TrainingPane).run is not None)
-        await pilot.press("space")
-        await until_seen(pilot, "R resumes it")
         assert "ETA" not in seen(pilot)
-        await pilot.press("escape", "ctrl+s")
-        await until_seen(pilot, "R resumes it")
+        await pilot.press("ctrl+s")
+        await until_seen(pilot, "this run is stopped: space resumes it")
         await pilot.press("escape", "ctrl+x")
-        await until_seen(pilot, "this run is stopped: R resumes it")
+        await until_seen(pilot, "this run is stopped: space resumes it")
         assert control.poll(run) == []
 
 
@@ -141,7 +139,7 @@ async def test_a_killed_trainer_is_seen_as_dead_and_can_be_resumed(
         await pilot.press("tab")
         await until_seen(pilot, "dead")
         await until(pilot, lambda: home_of(pilot).query_one(TrainingPane).run is not None)
-        await pilot.press("R")
+        await pilot.press("space")
         await until(pilot, lambda: resumed == [run])
 
 

@@ -133,7 +133,7 @@ async def test_with_nothing_to_vary_one_line_says_what_to_do(
 ) -> None:
     async with open_app() as pilot:
         home_of(pilot).action_show_pane("canvas")
-        await pilot.press("N")
+        await pilot.press("canvas.nearest")
         await until_seen(pilot, "nothing to compare yet")
         await pilot.press("asterisk")
         await until_seen(pilot, "nothing to save yet")
@@ -204,7 +204,7 @@ async def test_the_nearest_training_images_stand_beside_the_sample(
 ) -> None:
     async with open_app() as pilot:
         pane = await shown(pilot, "emoji", "canvas")
-        await pilot.press("N")
+        await pilot.press("canvas.nearest")
         await until(pilot, lambda: isinstance(pilot.app.screen, NearestScreen))
         async for _ in each_size(pilot):
             await until_seen(pilot, "nearest in four, 4 things · a ruler")
@@ -220,7 +220,7 @@ async def test_the_nearest_training_images_stand_beside_the_sample(
         pane.controller.prompt = "zebra"
         pane.controller.start_over(play=True)
         await until(pilot, lambda: pane.trace is not None and pane.trace.finished)
-        await pilot.press("N")
+        await pilot.press("canvas.nearest")
         await until_seen(pilot, "nothing to compare with: zebras: no such file")
 
 
@@ -229,7 +229,7 @@ async def test_a_quotation_is_marked_in_the_text_with_where_it_stands(
 ) -> None:
     async with open_app() as pilot:
         await shown(pilot, "shakespeare", "text")
-        await pilot.press("N")
+        await pilot.press("text.nearest")
         await until_seen(pilot, "longest match")
         await until_seen(pilot, "tokens 2–3, in four, 4 things")
         text = seen(pilot)

@@ -134,7 +134,6 @@ class PromptLine(Vertical):
             yield Label(f"{self._label} ", markup=False)
             yield LineInput(placeholder=self._placeholder, compact=True)
         yield Static(classes="prompt-words", markup=False)
-        yield Static(classes="prompt-keys", markup=False)
 
     def open(self, value: str, model: ModelInfo | None) -> None:
         """Begin to edit a prompt of a model."""
@@ -142,8 +141,8 @@ class PromptLine(Vertical):
         line, has_words = self.query_one(LineInput), bool(self._vocabulary.words)
         line.suggester = CaptionSuggester(self._vocabulary) if has_words else None
         line.value = value
-        completes = " · → completes" if has_words else ""
-        self.query_one(".prompt-keys", Static).update(f"⏎ generate · esc cancel{completes}")
+        completes = (("→", "complete"),) if has_words else ()
+        line.hints = (("⏎", "generate"), *completes, ("esc", "cancel"))
         self._describe(value)
         self.screen.set_focus(line)
 

@@ -32,7 +32,7 @@ from genui.ui.widgets.dialogs import ConfirmScreen, ValueScreen
 CONFIRMATIONS: dict[Command, str] = {
     "pause": "pause requested: it takes effect after this step",
     "resume": "resume requested",
-    "stop": "stop requested: it writes a checkpoint and ends; R resumes it",
+    "stop": "stop requested: it writes a checkpoint and ends; space resumes it",
     "checkpoint": "checkpoint requested after this step",
     "evaluate": "evaluation requested after this step",
     "set_lr": "learning rate {:g} requested",
@@ -68,7 +68,7 @@ def key_hints(view: RunView) -> list[str]:
     elif summary.alive:
         hints += ["space resume" if summary.state == "paused" else "space pause", "^x stop"]
     if can_continue(view):
-        hints.append("R resume" if view.has_checkpoint else "R start again")
+        hints.append("space resume" if view.has_checkpoint else "space start again")
     if is_trained_here(view) and view.has_checkpoint and not summary.alive:
         hints.append("G generate")
     return hints
@@ -85,7 +85,7 @@ def refusal(view: RunView, command: Command) -> str:
         if is_script:
             remedy = "start its script again yourself"
         elif summary.state != "finished":
-            remedy = "R resumes it" if view.has_checkpoint else "R starts it again"
+            remedy = "space resumes it" if view.has_checkpoint else "space starts it again"
         elif not view.has_checkpoint:
             remedy = "n starts another"
         return f"this run is {summary.state}: {remedy}"
@@ -105,7 +105,7 @@ def _checkpoint_refusal(view: RunView, verb: str) -> str:
         return ""
     if view.summary.alive:
         return "this run has no checkpoint yet: ^s writes one"
-    again = ": R starts it again" if can_continue(view) else ""
+    again = ": space starts it again" if can_continue(view) else ""
     return f"this run has no checkpoint to {verb}{again}"
 
 
@@ -221,16 +221,21 @@ class Steering:
         refused = {name for name, command in KEYS.items() if view is None or refusal(view, command)}
         if view is None or _checkpoint_refusal(view, "start from"):
             refused |= {"branch", "generate"}
-        if view is None or not (can_continue(view) or view.summary.state == "paused"):
+        if view is not None and can_continue(view):
+            refused.discard("pause")
+        elif view is None or view.summary.state != "paused":
             refused.add("resume")
         return {f"{pane}.{name}" for name in refused}
 
     # --- commands -----------------------------------------------------------------------
 
     def action_pause(self) -> None:
-        """Pause or resume. A second press requests the opposite, even before the run has
-        obeyed the first."""
+        """Pause or resume; continue a stopped or dead run. A second press requests the opposite,
+        even before the run has obeyed the first."""
         view = self._run()
+        if view is not None and can_continue(view):
+            self.action_resume()
+            return
         current = state = view.summary.state if view is not None else ""
         if view is not None and self._toggle[:2] == (view.summary.run, current):
             state = self._toggle.requested

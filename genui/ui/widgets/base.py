@@ -8,7 +8,7 @@ dismissed. `LifecycleGuard` ignores such messages.
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
@@ -39,7 +39,7 @@ from genui.base.text import clean_line
 from genui.render.colours import ColourMode
 from genui.ui import keys
 from genui.ui.keys import Key, PaneName, Scope, list_bindings
-from genui.ui.messages import ViewName, ZoomPane
+from genui.ui.messages import KeysChanged, ViewName, ZoomPane
 from genui.ui.traces.compare import Part
 from genui.ui.traces.trees import Trace
 
@@ -281,7 +281,10 @@ class StatusLine(Line):
 
 
 class FooterLine(Line):
-    """The keys of the focused pane: as many as fit, and always help and quit."""
+    """The keys of the focused pane: as many as fit, and always help and quit.
+
+    While a line is typed, its keys.
+    """
 
     def __init__(self) -> None:
         super().__init__(id="footer")
@@ -306,6 +309,10 @@ class FooterLine(Line):
         self._draw()
 
     def _draw(self) -> None:
+        line = self.screen.focused
+        if isinstance(line, LineInput):
+            self.show(Content.assemble(*_hint_parts(line.hints)))
+            return
         rows = [key for key in keys.footer(self._pane) if key.id not in self._without]
         if self._zoomed:
             back = next(key for key in keys.TABLE if key.id == "app.back")
@@ -316,6 +323,12 @@ class FooterLine(Line):
             parts.append(clickable(f" {label}", "bold $primary", action))
             parts.append(clickable(f" {key.description} ", "$text-muted", action))
         self.show(Content.assemble(*parts))
+
+
+def _hint_parts(hints: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for key, does in hints:
+        yield f" {key}", "bold $primary"
+        yield f" {does} ", "$text-muted"
 
 
 def fit_keys(rows: Sequence[Key], width: int, keymap: dict[str, str]) -> list[Key]:
@@ -702,12 +715,20 @@ class LineInput(Input):
     """Enter posts Input.Submitted, Esc LineInput.Cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel", show=False)]
+    hints: tuple[tuple[str, str], ...] = (("⏎", "use"), ("esc", "cancel"))
+    """The keys of the line and what they do, for the footer."""
 
     class Cancelled(Message):
         """Esc was pressed."""
 
     class Answered(Message):
         """Enter or Esc was pressed, and every widget around the line has handled that."""
+
+    def on_focus(self) -> None:
+        self.post_message(KeysChanged())
+
+    def on_blur(self) -> None:
+        self.post_message(KeysChanged())
 
     def take(self, event: events.Key) -> bool:
         """Handle a key that was sent to another widget; return False if it has no effect here.
@@ -745,6 +766,7 @@ class SearchLine(LineInput):
     `restores`, brings the earlier text back. Both return the focus to where it was.
     """
 
+    hints = (("⏎", "keep"), ("esc", "clear"))
     DEFAULT_CSS = """
     SearchLine { display: none; background: $panel; padding: 0 1; &.-open { display: block; } }
     """
@@ -796,6 +818,7 @@ class SearchLine(LineInput):
 class FindLine(SearchLine):
     """A line for text to find: Enter, ↓ and ↑ post Stepped, Esc clears it."""
 
+    hints = (("⏎", "next match"), ("↑", "previous"), ("esc", "close"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "step(1)", "Next", show=False),
         Binding("up,shift+enter", "step(-1)", "Previous", show=False),
@@ -808,7 +831,7 @@ class FindLine(SearchLine):
         by: int
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__("text to find · ⏎ next · ↑ previous · esc", id=id)
+        super().__init__("text to find", id=id)
 
     async def action_submit(self) -> None:
         self.action_step(1)

@@ -34,7 +34,7 @@ class SettingsPanel(LifecycleGuard, Vertical):
     """↑↓ chooses a setting, ←→ changes it, Enter takes a typed value; Esc posts Left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("settings")]
-    IDLE, ACTIVE = "s change · + −", "←→ change · ⏎ type · esc"
+    IDLE, ACTIVE, TYPING = "s change · + −", "←→ change · ⏎ type · esc", "⏎ set · esc cancel"
 
     class Left(Message):
         """The focus goes back to what the settings are of."""
@@ -48,7 +48,9 @@ class SettingsPanel(LifecycleGuard, Vertical):
 
     def compose(self) -> ComposeResult:
         yield self._rows
-        yield LineInput(compact=True)
+        line = LineInput(compact=True)
+        line.hints = (("⏎", "set"), ("esc", "cancel"))
+        yield line
         yield Static(classes="fault", markup=False)
         yield Static(classes="hint", markup=False)
 
@@ -72,7 +74,7 @@ class SettingsPanel(LifecycleGuard, Vertical):
             return
         self._options = {option.name: option for option in options}
         self._rows.set_rows([Row(one.name, one.label, one.value) for one in options])
-        set_border(self, subtitle=self.ACTIVE if self.active else subtitle or self.IDLE)
+        self._mark_border(subtitle)
         self._explain()
 
     @on(RowList.Chosen)
@@ -116,8 +118,12 @@ class SettingsPanel(LifecycleGuard, Vertical):
             self.remove_class("-typing")
             self._show_fault("")
         self.set_class(self.active, "-active")
-        set_border(self, subtitle=self.ACTIVE if self.active else self.IDLE)
+        self._mark_border()
         self.post_message(KeysChanged())
+
+    def _mark_border(self, subtitle: str = "") -> None:
+        keys = self.TYPING if self.has_class("-typing") else self.ACTIVE
+        set_border(self, subtitle=keys if self.active else subtitle or self.IDLE)
 
     def action_leave(self) -> None:
         """Give the focus back."""
