@@ -7,13 +7,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
 from genui.base.plugins import Table, index_by_name
 from genui.logs.base import Format, Log, Tail
 from genui.logs.mlflow import Mlflow
-from genui.logs.records import STEP_KEYS
+from genui.logs.records import STEP_KEYS, is_number, is_row_of_numbers
 from genui.logs.trackio import Trackio
 from genui.logs.wandb import Wandb
 from genui.runs.layout import RunDir
@@ -88,10 +89,34 @@ def _crc32c(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
+@dataclass(frozen=True)
+class Csv(Format):
+    """Tables with a header. In a folder they need a column for the step."""
+
+    def fits_named(self, name: str, head: bytes) -> bool:
+        return super().fits_named(name, head) or _is_table(head)
+
+
+def _lines_of(head: bytes) -> list[str]:
+    """The lines of a table, without comments before its header."""
+    lines = head.decode(errors="replace").lstrip("\ufeff").splitlines()
+    return [*dropwhile(lambda line: line.startswith("#") or not line.strip(), lines)]
+
+
 def _is_csv(head: bytes) -> bool:
-    first = head.split(b"\n", 1)[0].decode(errors="replace").lstrip("\ufeff").rstrip("\r")
-    names = [name.strip(' "').lower() for name in re.split(r"[,;\t]", first)]
+    names = [name.strip(' "').lower() for name in re.split(r"[,;\t]", (_lines_of(head) or [""])[0])]
     return len(names) > 1 and any(name in STEP_KEYS for name in names)
+
+
+def _is_table(head: bytes) -> bool:
+    """Whether it has a row of names and a row of as many cells, most of them numbers."""
+    lines = _lines_of(head)
+    if len(lines) < 2:
+        return False
+    delimiter = max(",;\t", key=lines[0].count)
+    names, cells = (line.split(delimiter) for line in lines[:2])
+    named = not any(map(is_number, names))
+    return named and len(names) == len(cells) > 1 and is_row_of_numbers(cells)
 
 
 def _is_jsonl(head: bytes) -> bool:
@@ -128,12 +153,17 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
     Mlflow("mlflow", "MLflow runs (mlruns)", "genui.logs.mlflow:MlflowTail"),
     Format(
         "jsonl", "JSON lines (*.jsonl)", "genui.logs.text:JsonlTail",
-        re.compile(r".+\.(jsonl|ndjson)"), _is_jsonl,
-        folder_names=re.compile(r"metrics\.jsonl"),
+        # The others: Detectron2, mmengine, stable-baselines3, mmcv, DeiT and those after it.
+        re.compile(
+            r".+\.(jsonl|ndjson)|metrics\.json|scalars\.json|progress\.json|.+\.log\.json|log\.txt"
+        ),
+        _is_jsonl,
+        folder_names=re.compile(r"metrics\.jsonl?|scalars\.json|progress\.json|log\.txt"),
     ),
-    Format(
+    Csv(
         "csv", "CSV with a column step, iteration or epoch", "genui.logs.tables:CsvTail",
-        re.compile(r".+\.csv"), _is_csv, folder_names=re.compile(r"metrics\.csv"),
+        re.compile(r".+\.(csv|tsv)"), _is_csv,
+        folder_names=re.compile(r"(metrics|progress|results)\.csv"),
     ),
 )))  # fmt: skip
 """Formats by name."""

@@ -3,18 +3,34 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-STEP_KEYS = ("step", "_step", "global_step", "trainer/global_step", "iter", "iteration", "steps",
-             "batch", "epoch")  # fmt: skip
+STEP_KEYS = (
+    *("step", "_step", "global_step", "trainer/global_step", "iter", "iteration", "steps"),
+    *("num_updates", "time/total_timesteps", "total_timesteps", "num_timesteps", "timesteps"),
+    *("timestep", "env_steps", "env_step", "batch", "epoch"),
+)
 """Names of the step in logs, the most certain first; case is ignored."""
+
+STEP_NAMES = frozenset(STEP_KEYS)
+
+PHASE_KEYS = frozenset({"mode", "split", "phase", "stage", "subset", "type"})
+"""Names of the field that says of which phase a record is."""
+
+_TRAINING = frozenset({"train", "training"})
+_HELD_OUT = frozenset(
+    {"val", "valid", "validation", "validate", "eval", "evaluation", "evaluate", "test", "dev"}
+)
 
 Record = dict[str, Any]
 
 _DEEPEST = 8  # levels of nesting that become a name with slashes
 _SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|[-+]?inf", re.ASCII)
+_LONGEST_NUMBER = 40  # characters
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 """A surrogate, half of a character above U+FFFF; a single one cannot be encoded."""
@@ -87,6 +103,36 @@ def number(cell: object) -> float | None:
     return _SPELLED.get(cell) if isinstance(cell, str) else None
 
 
+def number_or_text(cell: object) -> float | None:
+    """The same, also for a number in a string, as "2.5"."""
+    if isinstance(cell, str) and len(cell) <= _LONGEST_NUMBER and _NUMBER.fullmatch(cell):
+        return float(cell)
+    return number(cell)
+
+
+def split_phase(record: Record) -> tuple[str, Record]:
+    """(held-out phase or "", record): a record of {"split": "val", "loss": 2} is of the phase
+    "val" and {"val/loss": 2}. Records of training, and those that do not say, keep their names."""
+    key = next((key for key in record if key in PHASE_KEYS and _phase(record[key])), None)
+    if key is None:
+        return "", record
+    word = _phase(record[key])
+    rest = {name: value for name, value in record.items() if name != key}
+    if word in _TRAINING:
+        return "", rest
+    own = STEP_NAMES | {"time", "timestamp", "epoch", "lr"}
+    return word, {
+        name if name.lower() in own or name.lower().startswith(word) else f"{word}/{name}": value
+        for name, value in rest.items()
+    }
+
+
+def _phase(value: object) -> str:
+    """The word of a phase, as "val"; "" for anything else."""
+    word = value.lower() if isinstance(value, str) else ""
+    return word if word in _TRAINING or word in _HELD_OUT else ""
+
+
 def _encodable(pairs: list[tuple[str, Any]]) -> Record:
     return {name.encode(errors="replace").decode(): value for name, value in pairs}
 
@@ -97,3 +143,62 @@ def _flatten(record: Record, prefix: str, result: Record, depth: int) -> None:
             result[prefix + name] = value
         elif depth:
             _flatten(value, f"{prefix}{name}/", result, depth - 1)
+
+
+_CELL = re.compile(r'\s*"?[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?"?\s*')
+
+
+def is_row_of_numbers(cells: Sequence[str]) -> bool:
+    """Whether most cells of a row of a table are numbers, also with decimal commas."""
+    return 2 * sum(map(is_number, cells)) > len(cells)
+
+
+def is_number(cell: str) -> bool:
+    return len(cell) <= _LONGEST_NUMBER and _CELL.fullmatch(cell) is not None
+
+
+# --- Settings that tools write beside a log, as YAML --------------------------------------------
+
+_ITEM = re.compile(r"( *)([^\s:#-][^:]*):(?:\s+(.*))?")
+_WORDS = {"null": None, "~": None, "true": True, "false": False}
+
+
+def decode_settings(text: str) -> Record:
+    """The settings in simple YAML, nested ones as "optimizer.lr"; other lines are left out."""
+    settings: Record = {}
+    above: list[tuple[int, str]] = []  # indent and key of the mappings around a line
+    for line in text.splitlines():
+        if item := _ITEM.fullmatch(line.rstrip()):
+            indent, key, value = len(item[1]), item[2].strip("'\""), item[3]
+            while above and above[-1][0] >= indent:
+                above.pop()
+            name = ".".join([*(key for _, key in above), key])
+            if value and not value.startswith("#"):
+                settings[name] = decode_scalar(value)
+            else:
+                above.append((indent, key))
+        elif (word := line.strip()).startswith("- ") and above:
+            name = ".".join(key for _, key in above)
+            items = settings.setdefault(name, [])
+            if isinstance(items, list):
+                items.append(decode_scalar(word[2:].strip()))
+    return settings
+
+
+def decode_scalar(text: str) -> Any:
+    """The value of a YAML scalar."""
+    if text[:1] == text[-1:] == "'":
+        return text[1:-1].replace("''", "'")
+    if text[:1] == text[-1:] == '"':
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text[1:-1]
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text

@@ -1,21 +1,41 @@
 """CSV files with a header, such as Lightning's metrics.csv and those of Keras's CSVLogger.
 
 Rows may be sparse: Lightning writes one for training and one for validation at the same step.
-It also rewrites the file with a longer header when a metric appears; it is then read again.
+It also rewrites the file with a longer header when a metric appears; it is then read again. The
+settings beside it, in Lightning's hparams.yaml and ultralytics' args.yaml, are its config.
 """
 
 import csv
+from contextlib import suppress
+from itertools import dropwhile
+from pathlib import Path
 
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.base.files import sanitize, show
-from genui.logs.records import STEP_KEYS
-from genui.logs.text import LineReader, numbers_of, parse_step, step_key, time_key, times_of
+from genui.base.files import read_small, sanitize, show
+from genui.logs.base import CHUNK
+from genui.logs.records import STEP_KEYS, Record, decode_settings, is_row_of_numbers
+from genui.logs.text import (
+    EpochSteps,
+    LineReader,
+    numbers_of,
+    parse_step,
+    step_key,
+    time_key,
+    times_of,
+)
+
+_SETTINGS = ("hparams.yaml", "args.yaml")
 
 
 class CsvTail(LineReader):
-    """The metrics of a CSV file; `read` raises GenuiError if it has no column for the step."""
+    """The metrics of a CSV file. Without a column for the step the rows are counted."""
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self._fractions: set[str] = set()  # names that are not always whole
+        self._epochs = EpochSteps()
+        super().__init__(path, offset)
 
     def _forget(self) -> None:
         super()._forget()
@@ -23,6 +43,14 @@ class CsvTail(LineReader):
         self._delimiter = ","
         self._step: str | None = None
         self._time: str | None = None
+        self._count = 0  # rows so far
+        self._epochs.forget()
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        changed = super().read(limit_bytes)
+        if changed and self._names and not self.config:
+            self.config = _settings_beside(self.path)
+        return changed
 
     def _add_lines(self, lines: bytes) -> None:
         self._add(_text(lines).split("\n"))
@@ -37,40 +65,114 @@ class CsvTail(LineReader):
         return True
 
     def _add(self, lines: list[str]) -> None:
-        if lines and not self._names:
+        if not self._names:
+            lines = [*dropwhile(lambda line: line.startswith("#") or not line.strip(), lines)]
+            if not lines:
+                return
             self._names, self._delimiter = header(lines.pop(0))
-            if not any(name.lower() in STEP_KEYS for name in self._names):
-                raise GenuiError(
-                    f"{show(self.path)} has no column for the step "
-                    f"({sanitize(', '.join(self._names), 80)}): name one of them 'step'"
-                )
         rows = [row for row in _rows(lines, self._delimiter) if row]
         good = [row for row in rows if len(row) == len(self._names)]
-        if self._step is None:
-            for row in good:
+        if rows and not good and not self._count and len(self._names) < 2:
+            good = rows[:1]  # no table at all: refused below
+        if self._delimiter == ";" and any("," in cell for row in good for cell in row):
+            good = [[cell.replace(",", ".") for cell in row] for row in good]  # decimal commas
+        if not self._add_rows(good):
+            self._damaged += len(rows)
+            return
+        self._damaged += len(rows) - len(good)
+
+    def _add_rows(self, rows: list[list[str]]) -> bool:
+        """Adds the rows that have a step; False if none of them says what a step is."""
+        if self._step is None and not self._count:
+            named = any(name.lower() in STEP_KEYS for name in self._names)
+            for row in rows:
                 record = dict(zip(self._names, row, strict=True))
-                self._step = step_key(record)
+                self._step = step_key(
+                    {name: cell for name, cell in record.items() if name not in self._fractions}
+                )
                 if self._step is not None:
                     self._time = time_key(record)
                     break
             else:
-                self._damaged += len(rows)
-                return
-        at = self._names.index(self._step)
-        numbered = [(parse_step(row[at]), row) for row in good]
-        steps = np.array([step for step, _ in numbered if step is not None], np.int64)
-        good = [row for step, row in numbered if step is not None]
-        self._damaged += len(rows) - len(good)
-        if not good:
-            return
-        table = dict(zip(self._names, zip(*good, strict=True), strict=True))
-        table.pop(self._step)
+                if named and not self._fractions:
+                    return False
+                if rows and not named and not is_row_of_numbers(rows[0]):
+                    raise GenuiError(
+                        f"{show(self.path)} has no column for the step "
+                        f"({sanitize(', '.join(self._names), 80)}): name one of them 'step'"
+                    )
+                self._time = next((time_key(dict(zip(self._names, row, strict=True)))
+                                   for row in rows), None)  # fmt: skip
+        first, self._count = self._count, self._count + len(rows)
+        if self._step is None:
+            steps = np.arange(first, self._count)
+        else:
+            at = self._names.index(self._step)
+            numbered = [parse_step(row[at]) for row in rows]
+            if None in numbered and self._is_fraction(rows, at, numbered):
+                self._again = True
+                return True
+            known = [step for step in numbered if step is not None]
+            if len(known) < len(rows):
+                self._damaged += len(rows) - len(known)
+                rows = [row for row, step in zip(rows, numbered, strict=True) if step is not None]
+            if not self._place(known, rows):
+                return True
+            steps = np.array(known, np.int64)
+        if not rows:
+            return True
+        table = dict(zip(self._names, zip(*rows, strict=True), strict=True))
+        table.pop(self._step or "", None)
         times = times_of(table.pop(self._time)) if self._time else np.full(len(steps), np.nan)
         self._collected.add(
             (name, steps[there], values[there], times[there])
             for name, cells in table.items()
+            if not name.startswith(_UNNAMED)
             for values, there in [numbers_of(cells)]
         )
+        return True
+
+    def _is_fraction(self, rows: list[list[str]], at: int, steps: list[int | None]) -> bool:
+        """Whether the epoch of a row is not whole, as 0.25; its name is remembered."""
+        name = self._names[at]
+        cells = [row[at] for row, step in zip(rows, steps, strict=True) if step is None]
+        values, there = numbers_of(cells)
+        if "epoch" in name.lower() and (values[there] >= 0).any():
+            self._fractions.add(name)
+            return True
+        return False
+
+    def _place(self, steps: list[int], rows: list[list[str]]) -> bool:
+        """Makes steps that begin again in each epoch steps of the run, in place. False if it was
+        found only now that they do: then the file is read again."""
+        at = next((i for i, name in enumerate(self._names) if name.lower() == "epoch"), None)
+        if at is None or self._names[at] == self._step:
+            return True
+        if not rows:
+            return True
+
+        def epoch_of(index: int) -> object:
+            return parse_step(rows[index][at])
+
+        phases = [""] * len(rows)
+        if not self._epochs.begin_again and self._epochs.find(steps, epoch_of, phases):
+            self._again = True
+            return False
+        if self._epochs.begin_again:
+            steps[:] = self._epochs.place(steps, epoch_of, phases)
+        return True
+
+
+def _settings_beside(path: Path) -> Record:
+    """The settings in a file of _SETTINGS in the folder; empty if there is none."""
+    for name in _SETTINGS:
+        with suppress(GenuiError, OSError):
+            if (file := path.parent / name).is_file():
+                return decode_settings(read_small(file).decode(errors="replace"))
+    return {}
+
+
+_UNNAMED = "column "  # of a column without a name, as of an index
 
 
 def header(line: str) -> tuple[list[str], str]:
@@ -78,7 +180,7 @@ def header(line: str) -> tuple[list[str], str]:
     line = line.lstrip("\ufeff")
     delimiter = max(",;\t", key=line.count)
     names = next(iter(_rows([line], delimiter)), [])
-    return [name.strip() or f"column {at}" for at, name in enumerate(names, 1)], delimiter
+    return [name.strip() or f"{_UNNAMED}{at}" for at, name in enumerate(names, 1)], delimiter
 
 
 def _text(data: bytes) -> str:

@@ -4,8 +4,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
-from operator import attrgetter
+from itertools import chain, compress
+from operator import attrgetter, lt
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 
 from genui.logs.base import CHUNK, PIECE, LineFile, Reader
 from genui.logs.records import (
+    PHASE_KEYS,
     STEP_KEYS,
     Record,
     decode_lines,
     decode_record,
     flatten,
     number,
+    number_or_text,
     one_a_line,
+    split_phase,
 )
 from genui.logs.series_store import Column, SeriesStore
 from genui.runs.series import Floats, Steps
@@ -128,16 +131,21 @@ def _first(
 
 
 def columns(
-    records: Sequence[Record], steps: Steps, times: Floats, skip: Collection[str]
+    records: Sequence[Record],
+    steps: Steps,
+    times: Floats,
+    skip: Collection[str],
+    number: Callable[[object], float | None] = number,
 ) -> list[Column]:
     """The metrics of records with the given `steps` and `times` [records].
 
-    Metrics are numbers and the words "NaN", "Infinity" and "-Infinity"; nested ones are named
-    with slashes, "train/loss". They are in the order in which they first appear.
+    Metrics are numbers and the words "NaN", "Infinity" and "-Infinity", or what else `number`
+    reads; nested ones are named with slashes, "train/loss". They are in the order in which they
+    first appear.
     """
     names = [name for name in dict.fromkeys(chain.from_iterable(records)) if name not in skip]
     if 2 * sum(map(len, records)) < len(names) * len(records):
-        return _sparse(records, steps, times, skip)
+        return _sparse(records, steps, times, skip, number)
     metrics: list[Column] = []
     for name in names:
         cells = [record.get(name) for record in records]
@@ -149,7 +157,7 @@ def columns(
             except OverflowError:  # an integer too large for a float
                 pass
         if dict in types:
-            return columns([flatten(record) for record in records], steps, times, skip)
+            return columns([flatten(r) for r in records], steps, times, skip, number)
         numbers = [number(cell) for cell in cells]
         there = np.array([value is not None for value in numbers], bool)
         values = np.array(numbers, np.float64)[there]  # None became NaN
@@ -158,7 +166,11 @@ def columns(
 
 
 def _sparse(
-    records: Sequence[Record], steps: Steps, times: Floats, skip: Collection[str]
+    records: Sequence[Record],
+    steps: Steps,
+    times: Floats,
+    skip: Collection[str],
+    number: Callable[[object], float | None],
 ) -> list[Column]:
     """The same cell by cell, for many names of which each record has few."""
     cells: dict[str, tuple[list[int], list[float]]] = {}
@@ -260,6 +272,7 @@ class LineReader(Reader, ABC):
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.lines = LineFile(path, offset)
         self.restarted = False  # the last `read` found another file
+        self._again = False  # something was learnt for which the file is read again
         super().__init__(path)
 
     @property
@@ -280,6 +293,10 @@ class LineReader(Reader, ABC):
             changed = True
             limit_bytes -= self.lines.offset - before
             self._add_lines(lines)
+            if self._again:
+                self._again = False
+                self.lines = LineFile(self.path)
+                self._forget()
         self.progress = 1.0 if limit_bytes > 0 else self.lines.progress
         return changed
 
@@ -292,19 +309,83 @@ class LineReader(Reader, ABC):
         return False
 
 
+class EpochSteps:
+    """Steps that begin again in each epoch, as steps of the run.
+
+    An epoch has as many steps as the last that was logged in it: a few less than it really has if
+    not every step is logged.
+    """
+
+    def __init__(self) -> None:
+        self.begin_again = False  # whether the steps of this log do
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins with the first record."""
+        self._epoch: int | None = None
+        self._last = -1
+        self._before = 0  # steps of the epochs before this one
+
+    def find(
+        self, steps: Sequence[int], epochs: Callable[[int], object], held_out: Sequence[str]
+    ) -> bool:
+        """Whether a step of training is no larger than the last, in a later epoch. `epochs`
+        returns the epoch of a record, `held_out` are the held-out phases of the records, or ""."""
+        if steps[0] > self._last and all(map(lt, steps, steps[1:])):
+            known = (epochs(len(steps) - 1), epochs(0))
+            self._epoch = next((epoch for epoch in known if type(epoch) is int), self._epoch)
+            self._last = steps[-1]
+            return False
+        for index, step in enumerate(steps):
+            epoch = epochs(index)
+            if held_out[index] or type(epoch) is not int:
+                continue
+            if self._epoch is not None and epoch > self._epoch and step <= self._last:
+                self.begin_again = True
+                return True
+            self._epoch, self._last = epoch, step
+        return False
+
+    def place(
+        self, steps: Sequence[int], epochs: Callable[[int], object], held_out: Sequence[str]
+    ) -> list[int]:
+        """The steps of the run. Those of an evaluation are at the end of its epoch so far."""
+        placed: list[int] = []
+        for index, step in enumerate(steps):
+            if held_out[index]:
+                placed.append(self._before + max(self._last, 0))
+                continue
+            epoch = epochs(index)
+            if type(epoch) is int:
+                if self._epoch is not None and epoch > self._epoch:
+                    self._before += max(self._last, 0)
+                    self._last = -1
+                self._epoch = epoch
+            self._last = max(step, self._last)
+            placed.append(self._before + step)
+        return placed
+
+
 # --- Files of JSON records, one a line ----------------------------------------------------------
 # The step is the first of STEP_KEYS that a record has, or the number of the record in a file
-# without one. Records before the first with a step, and later ones without it, count as bad.
+# without one. Records before the first with a step, and later ones without it, count as bad. A
+# fraction of an epoch is no step: then the records are counted.
 
 
 class JsonlTail(LineReader):
     """The numbers in a JSONL file."""
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self._fractions: set[str] = set()  # names that are not always whole
+        self._epochs = EpochSteps()
+        super().__init__(path, offset)
 
     def _forget(self) -> None:
         super()._forget()
         self._count = 0  # records so far
         self._step: str | None = None
         self._time: str | None = None
+        self._epochs.forget()
 
     def _add_lines(self, lines: bytes) -> None:
         records, damaged = decode_lines(lines)
@@ -325,24 +406,39 @@ class JsonlTail(LineReader):
             for index, record in enumerate(records):
                 # Flat, so that a nested "step" is found too.
                 record = records[index] = flatten(record)
-                self._step = step_key(record)
+                known = {k: v for k, v in record.items() if k not in self._fractions}
+                self._step = step_key(known)
                 if self._step is not None:
                     self._damaged += self._count + index
                     self._collected = SeriesStore()
                     records = records[index:]
                     break
+                if parse_step(record.get("epoch", 0)) is None:
+                    self._fractions.add("epoch")
         if self._time is None:
             self._time = next((key for r in records for key in [time_key(r)] if key), None)
         if not records:
             return
         first, self._count = self._count, self._count + len(records)
+        phases = [""] * len(records)
+        if not all(map(PHASE_KEYS.isdisjoint, records)):
+            split = [split_phase(flatten(record)) for record in records]
+            phases, records = [phase for phase, _ in split], [record for _, record in split]
         if self._step is None:
             steps = [*range(first, self._count)]
         else:
-            numbered = [(parse_step(r.get(self._step)), r) for r in map(flatten, records)]
-            steps = [step for step, _ in numbered if step is not None]
-            records = [record for step, record in numbered if step is not None]
-            self._damaged += len(numbered) - len(records)
+            flat = [flatten(record) for record in records]
+            numbered = [parse_step(record.get(self._step)) for record in flat]
+            if None in numbered and self._is_fraction(flat, numbered):
+                self._again = True
+                return
+            records, steps = flat, [step for step in numbered if step is not None]
+            if len(steps) < len(numbered):
+                good = [step is not None for step in numbered]
+                records, phases = [*compress(flat, good)], [*compress(phases, good)]
+                self._damaged += len(numbered) - len(records)
+            if not self._place(steps, records, phases):
+                return
         if records:
             times = (
                 np.full(len(records), np.nan)
@@ -350,4 +446,34 @@ class JsonlTail(LineReader):
                 else times_of([record.get(self._time) for record in records])
             )
             skip = {key for key in (self._step, self._time) if key}
-            self._collected.add(columns(records, np.array(steps, np.int64), times, skip))
+            where = np.array(steps, np.int64)
+            self._collected.add(columns(records, where, times, skip, number_or_text))
+
+    def _is_fraction(self, records: list[Record], steps: Sequence[int | None]) -> bool:
+        """Whether the epoch of a record is not whole, as 0.25; its name is remembered."""
+        assert self._step is not None
+        if "epoch" not in self._step.lower():
+            return False
+        values = (number(r.get(self._step)) for r, step in zip(records, steps, strict=True)
+                  if step is None)  # fmt: skip
+        if any(value is not None and 0 <= value < _BEYOND for value in values):
+            self._fractions.add(self._step)
+            return True
+        return False
+
+    def _place(self, steps: list[int], records: list[Record], phases: Sequence[str]) -> bool:
+        """Makes steps that begin again in each epoch steps of the run, in place. False if it was
+        found only now that they do: then the file is read again."""
+        epochs = self._epochs
+        if self._step == "epoch" or not records or "epoch" not in records[0]:
+            return True
+
+        def epoch_of(index: int) -> object:
+            return records[index].get("epoch")
+
+        if not epochs.begin_again and epochs.find(steps, epoch_of, phases):
+            self._again = True
+            return False
+        if epochs.begin_again:
+            steps[:] = epochs.place(steps, epoch_of, phases)
+        return True
