@@ -14,17 +14,26 @@ from genui.cli.parser import add_json
 
 if TYPE_CHECKING:
     from genui.logs.base import Tail
+    from genui.logs.remote import Place
     from genui.runs.listing import RunSummary
 
 
 def find_path(word: str) -> Path | None:
     """The path that `word` names; None if it names a run.
 
-    A run takes precedence over a file of the same name; `./NAME` is the file. Raises MisuseError
-    if there is neither.
+    A run takes precedence over a file of the same name; `./NAME` is the file. Of `user@host:PATH`
+    it is a copy, fetched now. Raises MisuseError if there is neither.
     """
     from genui.runs.listing import find_run, list_runs, match_runs
 
+    if (place := remote_place(word)) is not None:
+        from genui.logs.remote import fetch_once  # late: it starts processes
+
+        progress = output.Progress()
+        try:
+            return fetch_once(place, progress.show)
+        finally:
+            progress.clear()
     path = Path(word).expanduser()
     looks_like_path = os.sep in word or word in (".", "..", "~")
     if not looks_like_path and match_runs(word, list_runs()):
@@ -35,6 +44,15 @@ def find_path(word: str) -> Path | None:
         raise MisuseError(f"{word}: there is no such file or folder; check the path")
     find_run(word, "run, file or folder")
     return None  # it was started just now
+
+
+def remote_place(word: str) -> "Place | None":
+    """`user@host:PATH`; None for anything else."""
+    if ":" not in word:
+        return None
+    from genui.logs.remote import parse_place  # late: it starts processes
+
+    return parse_place(word)
 
 
 def find_one(word: str) -> "RunSummary":

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from genui.base.errors import MisuseError
 from genui.cli import output
 from genui.cli.home import before_textual, has_terminal
-from genui.cli.runs import find_path
+from genui.cli.runs import find_path, remote_place
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from genui.logs.remote import Follower
     from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
 
@@ -24,11 +27,13 @@ def configure_watch(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "PATH is a log or a folder of logs: TensorBoard event files, W&B offline runs, CSV as\n"
         "Lightning writes it, trainer_state.json of Hugging Face, SQLite of trackio, MLflow's\n"
-        "mlruns, JSONL, or a run of genui by path, id or name. Without PATH: your runs. With -:\n"
-        "what a command prints, recorded as a run, also after you have left the app.\n\n"
+        "mlruns, JSONL, or a run of genui by path, id or name; user@host:PATH reads it over ssh.\n"
+        "Without PATH: your runs. With -: what a command prints, recorded as a run, also after\n"
+        "you have left the app.\n\n"
         "examples:\n"
         "  genui watch                                   your runs\n"
         "  genui watch lightning_logs wandb              every log in two folders\n"
+        "  genui watch me@cluster:jobs me@other:jobs     logs on two other hosts\n"
         "  python train.py 2>&1 | genui watch -          a script as it is, read from its output\n"
         "  python train.py 2>&1 | genui watch - | tee log.txt"
     )
@@ -45,12 +50,14 @@ def run_watch(args: argparse.Namespace) -> int:
     if args.name or args.project:
         raise MisuseError("watch: --name and --project are for a command piped to `genui watch -`")
 
-    paths = [_path_of(word) for word in args.paths]
     if has_terminal():
+        links = _connect(args.paths)
+        paths = [links[word].root if word in links else _path_of(word) for word in args.paths]
         before_textual()
         from genui.ui import app
 
-        return app.run_watch(paths or None, None)
+        return app.run_watch(paths or None, None, [*links.values()])
+    paths = [_path_of(word) for word in args.paths]
     if not paths:
         from genui.cli import runs
 
@@ -61,6 +68,17 @@ def run_watch(args: argparse.Namespace) -> int:
         rows = [_row(summary) for path in paths for summary in find_all(path)]
         output.table(("LOG", "FORMAT", "STATE", "LAST WRITE"), rows)
     return 0
+
+
+def _connect(words: "Sequence[str]") -> "dict[str, Follower]":
+    """Followers of the words that are `user@host:PATH`. Raises GenuiError."""
+    places = {word: place for word in words if (place := remote_place(word)) is not None}
+    if not places:
+        return {}
+    from genui.logs.remote import Follower  # late: it starts processes
+
+    output.note(f"connecting to {', '.join(place.host for place in places.values())} …")
+    return {word: Follower(place) for word, place in places.items()}
 
 
 def _path_of(word: str) -> Path:

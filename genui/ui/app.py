@@ -44,6 +44,7 @@ from genui.ui.widgets.dialogs import HelpScreen, ThemeScreen, Window
 if TYPE_CHECKING:
     from textual.screen import Screen
 
+    from genui.logs.remote import Follower
     from genui.ui.tour import Tour
 
 
@@ -569,12 +570,18 @@ def run(tour: bool = False) -> int:
 # Without a worker, models and panes the first curve is painted sooner.
 
 
+LINK_POLL = 1.0  # seconds between two looks at the links to other hosts
+
+
 class WatchApp(Shell):
     """Shows the first run of the target, or the runs that were shown last time."""
 
-    def __init__(self, target: WatchTarget) -> None:
+    def __init__(self, target: WatchTarget, links: "Sequence[Follower]" = ()) -> None:
+        """`links` keep logs of other hosts up to date; what is wrong with one is shown."""
         super().__init__()
         self._note = target.note
+        self._links = links
+        self._link_line = ""
         self.watcher = Watcher(self, runs=target.find)
         from genui.ui.training.screen import TrainingScreen  # late: it imports numpy
 
@@ -602,20 +609,32 @@ class WatchApp(Shell):
         """Show which files were left out; the watcher has already been started."""
         if self._note:
             self.board.say(self._note, "note")
+        if self._links:
+            self.set_interval(LINK_POLL, self._tell_of_links)
+
+    def _tell_of_links(self) -> None:
+        """Say once what is wrong with a link, and when it is right again."""
+        line = "; ".join(link.line for link in self._links if link.line)
+        if line != self._link_line:
+            self._link_line = line
+            self.board.say(line or "connected again", "error" if line else "note")
 
     @on(messages.ListsChanged)
     def _lists_changed(self, event: messages.ListsChanged) -> None:
         self.board.set_lists(event.runs)
 
 
-def run_watch(paths: Sequence[Path] | None, run: RunDir | None) -> int:
+def run_watch(
+    paths: Sequence[Path] | None, run: RunDir | None, links: "Sequence[Follower]" = ()
+) -> int:
     """Watch one run of genui, the logs in `paths`, or all runs of genui. Returns the exit code.
 
+    `links` keep copies of other hosts' logs, among `paths`, up to date.
     Raises GenuiError if a path cannot be read, MisuseError if it is a file without a log.
     """
     target = watch_target(paths, run)
     gc.freeze()  # imported modules need no collection
-    app = WatchApp(target)
+    app = WatchApp(target, links)
     app.run()
     labels.empty()  # deleted runs can be brought back only until now
     gc.freeze()  # a full collection would delay the prompt by a second

@@ -153,7 +153,7 @@ def test_with_a_terminal_it_opens_the_app_which_answers_keys_at_once(
     monkeypatch.setattr("gc.disable", lambda: None)  # not in the tests' own process
     monkeypatch.setattr(watch, "has_terminal", lambda: True)
     assert main(["watch", str(tmp_path)]) == main(["watch"]) == 0
-    assert opened == [([tmp_path], None, "120"), (None, None, "120")]
+    assert opened == [([tmp_path], None, [], "120"), (None, None, [], "120")]
 
 
 # --- a command's output --------------------------------------------------------------

@@ -40,6 +40,8 @@ class Link:
     port: int
     _pairs: list[tuple[socket.socket, socket.socket]] = field(default_factory=list)
     _silent: threading.Event = field(default_factory=threading.Event)
+    rate: float = float("inf")  # bytes a second, each way
+    carried: int = 0  # bytes, both ways
 
     def cut(self) -> None:
         """Close every connection at once, as when a router restarts."""
@@ -64,6 +66,10 @@ class Sshd:
 
     def command(self, link: Link, remote: str) -> list[str]:
         """The `ssh` that runs `remote` in a terminal over that link."""
+        return [*self.client(link), "-tt", f"{getpass.getuser()}@127.0.0.1", remote]
+
+    def client(self, link: Link) -> list[str]:
+        """`ssh` with the options for that link."""
         options = (
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
@@ -72,9 +78,9 @@ class Sshd:
             "EscapeChar=none",
         )
         return [
-            *("ssh", "-tt", "-F", "none", "-i", str(self.folder / "user_key")),
+            *("ssh", "-F", "none", "-i", str(self.folder / "user_key")),
             *(word for option in options for word in ("-o", option)),
-            *("-p", str(link.port), f"{getpass.getuser()}@127.0.0.1", remote),
+            *("-p", str(link.port)),
         ]
 
     @contextmanager
@@ -102,9 +108,11 @@ class Sshd:
 
 def _carry(source: socket.socket, target: socket.socket, link: Link) -> None:
     with suppress(OSError):
-        while data := source.recv(65536):
+        while data := source.recv(16384):
             if link._silent.is_set():
                 threading.Event().wait()  # for ever: the bytes are lost, the sockets stay
+            time.sleep(len(data) / link.rate)
+            link.carried += len(data)
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
 

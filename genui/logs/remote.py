@@ -1,0 +1,497 @@
+"""Logs on other hosts, read over the system's `ssh`: `genui watch user@host:PATH`.
+
+A copy of the log files is kept in the cache folder and grows as they grow, so every reader works as
+on files of this machine. The other host needs a POSIX shell with find, ls, tail and head; nothing
+is installed or written there. One ssh process is one shell, which reads commands from its standard
+input; a reply ends with a random line, so it may have any length. What is asked each second is
+`ls` of the files that grow, and the bytes after those that are here: none is read twice. A lost
+link is made again, and reading goes on where it ended.
+"""
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import select
+import shlex
+import subprocess
+import tempfile
+import threading
+import time
+from calendar import timegm
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from genui.base import paths
+from genui.base.errors import GenuiError
+from genui.base.files import atomic_write, cannot_write
+from genui.base.text import clean_line
+
+SSH = "GENUI_SSH"
+"""Environment variable with the command in place of `ssh`, as GIT_SSH_COMMAND of git."""
+
+POLL = 1.0  # seconds between two looks at the files that grow
+SEARCH = 10.0  # seconds between two searches for new files
+CHUNK = 64 * 1024  # bytes of a file at once, at first
+MOST_CHUNK = 4 << 20
+MOST_FILES = 5_000
+MOST_POLLED = 200  # files that are looked at each second, those that changed last
+LARGEST = 8 << 30  # bytes of a file
+_SMALL = 4 << 20  # bytes of a file that is not appended to
+_PATIENCE = 20.0  # seconds without a byte
+_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to connect again
+
+_GROWING = re.compile(r".*\.(jsonl|ndjson|csv|tsv|log|out|err|txt|wandb)|.*tfevents.*")
+_REPLACED = re.compile(r".*\.(json|ya?ml|toml|png|wav|gif|db|sqlite3?)")
+_PRUNED = ("node_modules", "site-packages", "__pycache__", ".git", "checkpoints")
+
+
+class Place(NamedTuple):
+    """A path on another host."""
+
+    host: str  # "host" or "user@host", as ssh takes it
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.path}"
+
+
+_PLACE = re.compile(r"((?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9][\w.-]*):(.+)", re.DOTALL)
+
+
+def parse_place(word: str) -> Place | None:
+    """`user@host:PATH`, as scp takes it; None for anything else, also for a file of that name."""
+    match = _PLACE.fullmatch(word)
+    if match is None or "/" in match[1] or os.path.lexists(word):
+        return None
+    return Place(match[1], match[2])
+
+
+# --- A shell on the other host ----------------------------------------------------------------
+
+
+class LinkLostError(GenuiError):
+    """The shell has ended, or does not answer; `partial` is the beginning of its reply."""
+
+    partial = b""
+
+
+class Shell:
+    """A POSIX shell at the other end of one ssh process. Every method raises LinkLostError."""
+
+    def __init__(self, host: str, ask: bool) -> None:
+        """With `ask` ssh may ask for a password or about a host's key, on the terminal."""
+        options = ["-T", "-C", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]
+        if not ask:
+            options += ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
+        command = [*shlex.split(os.environ.get(SSH, "ssh")), *options, "--", host, "exec sh"]
+        self.host = host
+        self.received = 0  # bytes of replies
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the shell
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                start_new_session=not ask,  # Ctrl+C in the app is not for ssh
+                bufsize=0,
+            )
+        except OSError as error:
+            raise LinkLostError(f"cannot start {command[0]}: {error.strerror}") from None
+        self._buffer = bytearray()
+        self.run("export LC_ALL=C TZ=UTC0", float("inf") if ask else _PATIENCE)
+
+    def run(self, command: str, patience: float = _PATIENCE) -> bytes:
+        """What the command prints. Its standard input is empty and its errors are dropped."""
+        mark = secrets.token_hex(16)
+        # Quoted in two parts: what a shell echoes of the command is not taken for its end.
+        say = f"printf '\\n%s%s\\n' {mark[:16]} {mark[16:]}"
+        line = f"{{ {command}; }} </dev/null 2>/dev/null; {say}\n"
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode(errors="surrogateescape"))
+        except OSError:
+            raise self._lost() from None
+        end = f"\n{mark}\n".encode()
+        start = 0
+        while (at := self._buffer.find(end, start)) < 0:
+            start = max(0, len(self._buffer) - len(end))
+            try:
+                self._buffer += self._receive(patience)
+            except LinkLostError as error:
+                error.partial = _without_beginning(bytes(self._buffer), end)
+                raise
+        reply = bytes(self._buffer[:at])
+        del self._buffer[: at + len(end)]
+        return reply
+
+    def _receive(self, patience: float) -> bytes:
+        assert self._process.stdout is not None
+        fd = self._process.stdout.fileno()
+        timeout = None if patience == float("inf") else patience
+        ready, _, _ = select.select([fd], [], [], timeout)
+        data = os.read(fd, 1 << 16) if ready else b""
+        if not data:
+            raise self._lost()
+        self.received += len(data)
+        return data
+
+    def _lost(self) -> LinkLostError:
+        """The end, with what ssh said last."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.5)
+        self._errors.seek(0)
+        lines = self._errors.read()[-2000:].decode(errors="replace").strip().splitlines()
+        reason = clean_line(lines[-1], 200) if lines else "the connection was lost"
+        return LinkLostError(f"{clean_line(self.host)}: {reason}")
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                stream.close()
+
+
+def _without_beginning(data: bytes, end: bytes) -> bytes:
+    """The data without a beginning of `end` at its end."""
+    size = next(n for n in range(min(len(end), len(data)), -1, -1) if data.endswith(end[:n]))
+    return data[: len(data) - size]
+
+
+# --- Files there, and their copies here -------------------------------------------------------
+
+
+@dataclass
+class RemoteFile:
+    """A log file on the other host, as `ls` shows it."""
+
+    path: str  # there
+    name: str  # here, relative to the copy
+    inode: int
+    size: int
+    changed: float  # unix time, to the minute
+
+
+_LINE = re.compile(rb" *(\d+) +-\S+ +\d+ +\S+ +\S+ +(\d+) +(\w{3}) +(\d+) +(\d{4}|\d\d:\d\d) (.+)")
+_MONTHS: list[str] = [
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+]
+
+
+def parse_listing(reply: bytes, root: str, now: float) -> Iterator[RemoteFile]:
+    """The files of `ls -lin` below `root`; other lines, and paths that lead outside, are skipped.
+
+    Without a `root` a file is called by the last part of its path.
+    """
+    prefix = root.rstrip("/") + "/"
+    for line in reply.split(b"\n"):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            continue
+        path = os.fsdecode(match[6])
+        below = bool(root) and path.startswith(prefix)
+        name = os.path.normpath(path[len(prefix) :] if below else os.path.basename(path))
+        if os.path.isabs(name) or name.startswith("..") or max(map(len, name.split("/"))) > 200:
+            continue
+        changed = _parse_time(match[3].decode(), int(match[4]), match[5].decode(), now)
+        yield RemoteFile(path, name, int(match[1]), int(match[2]), changed)
+
+
+def _parse_time(month: str, day: int, last: str, now: float) -> float:
+    """The time of `ls` in UTC: "Nov 27 17:20" within half a year, else "Nov 27 2025"."""
+    try:
+        at = _MONTHS.index(month) + 1
+        if ":" not in last:
+            return float(timegm((int(last), at, day, 0, 0, 0)))
+        hour, minute = map(int, last.split(":"))
+        year = time.gmtime(now).tm_year
+        moment = float(timegm((year, at, day, hour, minute, 0)))
+        return (
+            moment if moment < now + 86_400 else float(timegm((year - 1, at, day, hour, minute, 0)))
+        )
+    except (ValueError, OverflowError):
+        return now
+
+
+def quote(path: str) -> str:
+    """A path for the shell there; `~/` is its home, and no path is taken for an option."""
+    if path == "~" or path.startswith("~/"):
+        return '"$HOME"' + (shlex.quote(path[1:]) if len(path) > 1 else "")
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)
+
+
+class Copy:
+    """The copy of the logs at a place, brought up to date by `update`."""
+
+    def __init__(self, place: Place) -> None:
+        """Raises GenuiError if the cache cannot be written."""
+        self.place = place
+        self.root = _folder_of(place)
+        self.fetched = 0  # bytes of files
+        self._files: dict[str, RemoteFile] = {}  # by name, as last listed
+        self._inodes: dict[str, int] = {}  # of what is here
+        self._seen: dict[str, tuple[int, int, float]] = {}  # replaced files: as last fetched
+        self._chunk = CHUNK
+        self._there = place.path
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise cannot_write(self.root, error) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.owned = True
+        except OSError:  # another process keeps the copy up to date
+            self.owned = False
+        with suppress(OSError, ValueError):
+            saved = json.loads((self.root / ".inodes").read_text())
+            self._inodes = {str(name): int(inode) for name, inode in saved.items()}
+
+    def close(self) -> None:
+        """Lets another process bring the copy up to date."""
+        os.close(self._lock)
+
+    def search(self, shell: Shell) -> None:
+        """Looks for all log files below the place. Raises LinkLostError and GenuiError."""
+        where = quote(self.place.path)
+        self._there = os.fsdecode(
+            shell.run(f"cd {where} && pwd || echo").rstrip(b"\n").rpartition(b"\n")[2]
+        )
+        if self._there:  # a folder
+            shell.run("cd")  # back home
+            pruned = " -o ".join(f"-name {name}" for name in _PRUNED)
+            command = (
+                f"find {shlex.quote(self._there)}/ \\( {pruned} \\) -prune -o -type f "
+                f"-exec ls -lin {{}} + | head -n {4 * MOST_FILES}"
+            )
+        else:
+            command = f"ls -lin {where}"
+        files = list(parse_listing(shell.run(command), self._there, time.time()))
+        if not files and not self._there:
+            raise GenuiError(f"{clean_line(str(self.place))}: there is no such file or folder")
+        if self._there:
+            files = [file for file in files if _is_log(file.name)]
+        files.sort(key=lambda file: file.changed, reverse=True)
+        self._files = {file.name: file for file in files[:MOST_FILES]}
+
+    def look(self, shell: Shell) -> None:
+        """Brings the sizes of the files up to date that changed last."""
+        newest = sorted(self._files.values(), key=lambda file: file.changed, reverse=True)
+        polled = newest[:MOST_POLLED]
+        if not polled:
+            return
+        names = " ".join(quote(file.path) for file in polled)
+        now = time.time()
+        for file in parse_listing(shell.run(f"ls -lin {names}"), self._there, now):
+            before = self._files.get(file.name)
+            if before is not None and before.size != file.size:
+                file.changed = now
+            self._files[file.name] = file
+
+    def fetch(self, shell: Shell, budget_s: float = float("inf")) -> bool:
+        """Fetches what is missing of each file, for about so long. Returns whether all is here.
+
+        Raises LinkLostError, and GenuiError if the cache cannot be written.
+        """
+        deadline = time.monotonic() + budget_s
+        missing = [file for file in self._files.values() if self._lacks(file)]
+        missing.sort(key=lambda file: (file.size - self._size(file), file.name))
+        while missing:
+            for file in list(missing):
+                if not self._fetch_some(shell, file):
+                    missing.remove(file)
+                if time.monotonic() > deadline:
+                    self._save()
+                    return False
+        self._save()
+        return True
+
+    @property
+    def lacking(self) -> int:
+        """Bytes that are still to be fetched."""
+        files = [file for file in self._files.values() if self._lacks(file)]
+        return sum(max(0, file.size - self._size(file)) for file in files)
+
+    def _lacks(self, file: RemoteFile) -> bool:
+        if _is_replaced(file.name):
+            return self._seen.get(file.name) != _state(file) and file.size <= _SMALL
+        there = self._inodes.get(file.name)
+        return file.size <= LARGEST and (there != file.inode or self._size(file) != file.size)
+
+    def _fetch_some(self, shell: Shell, file: RemoteFile) -> bool:
+        """Fetches the next bytes of a file. Returns whether there are more."""
+        copy = self.root / file.name
+        if _is_replaced(file.name):
+            data = shell.run(f"head -c {_SMALL} {quote(file.path)}")
+            self._seen[file.name] = _state(file)
+            self._write(copy, file, data, whole=True)
+            return False
+        anew = self._inodes.get(file.name) != file.inode or self._size(file) > file.size
+        start = 0 if anew else self._size(file)
+        began = time.monotonic()
+        try:
+            data = shell.run(f"tail -c +{start + 1} {quote(file.path)} | head -c {self._chunk}")
+        except LinkLostError as error:
+            if error.partial:
+                self._inodes[file.name] = file.inode
+                self._write(copy, file, error.partial, whole=anew)
+                self._save()
+            raise
+        taken = time.monotonic() - began
+        if len(data) == self._chunk:  # half a second of the link at once
+            self._chunk = min(MOST_CHUNK, self._chunk * 2) if taken < 0.25 else self._chunk
+            self._chunk = max(CHUNK // 4, self._chunk // 2) if taken > 1.0 else self._chunk
+        self._inodes[file.name] = file.inode
+        self._write(copy, file, data, whole=anew)
+        return bool(data) and start + len(data) < file.size
+
+    def _write(self, copy: Path, file: RemoteFile, data: bytes, whole: bool) -> None:
+        self.fetched += len(data)
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if whole:
+                atomic_write(copy, data, durable=False)
+            else:
+                with open(copy, "ab") as out:
+                    out.write(data)
+            os.utime(copy, (file.changed, file.changed))
+        except OSError as error:
+            raise cannot_write(copy, error) from None
+
+    def _size(self, file: RemoteFile) -> int:
+        try:
+            return (self.root / file.name).stat().st_size
+        except OSError:
+            return 0
+
+    def _save(self) -> None:
+        atomic_write(self.root / ".inodes", json.dumps(self._inodes).encode(), durable=False)
+
+
+def _is_log(name: str) -> bool:
+    base = os.path.basename(name)
+    return bool(_GROWING.fullmatch(base) or _REPLACED.fullmatch(base))
+
+
+def _is_replaced(name: str) -> bool:
+    return _REPLACED.fullmatch(os.path.basename(name)) is not None
+
+
+def _state(file: RemoteFile) -> tuple[int, int, float]:
+    return file.inode, file.size, file.changed
+
+
+def _folder_of(place: Place) -> Path:
+    """The folder of the copy, of a name that can be read."""
+    tidy = re.sub(r"[^A-Za-z0-9._@-]+", "_", place.path).strip("_")[-80:] or "root"
+    key = f"{hash_text(str(place))}-{tidy}"
+    return paths.cache_dir() / "remote" / re.sub(r"[^A-Za-z0-9._@-]", "_", place.host)[:80] / key
+
+
+def hash_text(text: str) -> str:
+    """Eight hex digits."""
+    from hashlib import sha256
+
+    return sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]
+
+
+# --- Fetching once, and following -------------------------------------------------------------
+
+
+def fetch_once(place: Place, show: Callable[[str], None] = lambda line: None) -> Path:
+    """The copy of the logs at the place, complete; `show` gets lines of progress.
+
+    Raises GenuiError if the host cannot be reached, or has nothing there.
+    """
+    copy = Copy(place)
+    try:
+        if copy.owned:
+            _fetch_all(copy, show)
+    finally:
+        copy.close()
+    return copy.root
+
+
+def _fetch_all(copy: Copy, show: Callable[[str], None]) -> None:
+    shell = Shell(copy.place.host, ask=True)
+    try:
+        copy.search(shell)
+        while not copy.fetch(shell, budget_s=0.5):
+            show(f"{copy.place}: {copy.lacking / 1e6:,.1f} MB to read")
+    finally:
+        shell.close()
+
+
+class Follower:
+    """Keeps the copy of a place up to date on a thread of its own, until the process ends."""
+
+    def __init__(self, place: Place) -> None:
+        """Connects and lists the files. Raises GenuiError if that is not possible."""
+        self.copy = Copy(place)
+        self.line = ""  # what is wrong with the link; "" while it works
+        self._shell: Shell | None = None
+        self._stopping = threading.Event()
+        if self.copy.owned:
+            self._shell = Shell(place.host, ask=True)
+            self.copy.search(self._shell)
+            self.copy.fetch(self._shell, budget_s=1.0)
+            threading.Thread(target=self._follow, name="ssh", daemon=True).start()
+
+    @property
+    def root(self) -> Path:
+        return self.copy.root
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if (shell := self._shell) is not None:
+            shell.close()
+
+    def _follow(self) -> None:
+        attempt, searched = 0, time.monotonic()
+        while not self._stopping.is_set():
+            try:
+                if self._shell is None:
+                    self._shell = Shell(self.copy.place.host, ask=False)
+                    searched = 0.0
+                whole = self.copy.fetch(self._shell, budget_s=POLL)
+                if time.monotonic() - searched > SEARCH:
+                    self.copy.search(self._shell)
+                    searched = time.monotonic()
+                else:
+                    self.copy.look(self._shell)
+                self.line, attempt = "", 0
+                if whole:
+                    self._stopping.wait(POLL)
+            except LinkLostError as error:
+                self._close()
+                wait = _WAITS[min(attempt, len(_WAITS) - 1)]
+                attempt += 1
+                self.line = f"{error}; connecting again in {wait:g} s"
+                self._stopping.wait(wait)
+            except (GenuiError, OSError, ValueError) as error:
+                # Removed there, or a full disk here: it may come right again.
+                self.line = clean_line(str(error))
+                self._stopping.wait(SEARCH)
+
+    def _close(self) -> None:
+        if self._shell is not None:
+            self._shell.close()
+            self._shell = None
