@@ -180,10 +180,14 @@ class MeteredDriver(LinuxDriver):
             self._writer_thread.start()
 
     def run_input_thread(self) -> None:
-        try:
-            super().run_input_thread()
-        except OSError:  # the terminal is gone, with or without a SIGHUP
-            self._app.call_later(self._app.exit)
+        while not self.exit_event.is_set():
+            try:
+                super().run_input_thread()
+            except OSError:  # the terminal is gone, with or without a SIGHUP
+                self._app.call_later(self._app.exit)
+                return
+            except (ValueError, OverflowError):
+                continue  # not UTF-8, or the code of no character: what follows is read anew
 
     def stop_application_mode(self) -> None:
         if isinstance(self._writer_thread, MeteredWriter):

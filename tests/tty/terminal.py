@@ -111,9 +111,9 @@ class Terminal:
     # --- what a person does -------------------------------------------------------------
 
     def press(self, keys: str) -> float:
-        """Type `keys`; returns when they were sent."""
+        """Type `keys`, surrogates as the bytes they stand for; returns when they were sent."""
         at = time.perf_counter()
-        os.write(self._fd, keys.encode())
+        os.write(self._fd, keys.encode(errors="surrogateescape"))
         return at
 
     def signal(self, number: signal.Signals) -> None:

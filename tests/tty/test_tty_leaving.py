@@ -108,3 +108,19 @@ def lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_bytes_that_are_no_key_do_not_end_the_app() -> None:
+    with Terminal() as terminal:
+        terminal.until(lambda text: "─ Models " in text)
+        for junk in ("\udcff", "\udce9x", "\x1b[9999999u", f"\x1b[{9**21}u"):
+            terminal.press(junk)
+            end = time.monotonic() + PATIENCE
+            while "Keys of Models" not in terminal.text:
+                assert terminal.process.poll() is None, repr(junk)
+                assert time.monotonic() < end, terminal.text
+                terminal.press("\x1b[27u?")  # what is read together with the junk is lost
+                time.sleep(0.1)
+                terminal.settle()
+            terminal.press("\x1b[27u")
+            terminal.until(lambda text: "Keys of Models" not in text)
