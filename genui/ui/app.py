@@ -18,6 +18,7 @@ from textual import events, on
 from textual.app import App
 from textual.binding import BindingType
 from textual.color import Color
+from textual.errors import NoWidget
 from textual.filter import LineFilter
 from textual.theme import Theme
 from textual.timer import Timer
@@ -235,7 +236,17 @@ class Shell(LifecycleGuard, App[None]):
                 return
             if not event.is_forwarded:
                 self._await_answer(event.key)
+        if isinstance(event, events.MouseDown | events.MouseMove) and self._is_stale(event):
+            return
         await super().on_event(event)
+
+    def _is_stale(self, event: events.MouseEvent) -> bool:
+        """Whether the widget under the mouse has been removed, and is only drawn still. Textual
+        would look for its parent."""
+        if self.screen_stack:
+            with suppress(NoWidget):
+                return not self.screen.get_widget_at(event.x, event.y)[0].is_attached
+        return False
 
     # --- keys that are typed before their target is ready -------------------------------
 
