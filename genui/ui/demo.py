@@ -27,6 +27,7 @@ from genui.ui.home_panes import TrainingPane
 from genui.ui.session import Session
 from genui.ui.terminal import get_metered_driver, may_animate
 from genui.ui.traces.compare import Part
+from genui.ui.widgets.base import LifecycleGuard
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.plane import PlaneView
 
@@ -66,7 +67,7 @@ def may_play() -> bool:
     return os.getloadavg()[0] <= (os.cpu_count() or 1)
 
 
-class LabPreview(Vertical):
+class LabPreview(LifecycleGuard, Vertical):
     """A training of the Lab in the Training pane, whose curve shows its loss."""
 
     def __init__(self, session: Session, curve: Curve) -> None:
@@ -107,7 +108,7 @@ class LabPreview(Vertical):
     # --- the Listener of the controller ---------------------------------------------------
 
     def repaint(self) -> None:
-        if self.is_mounted:
+        if self.usable:
             self._paint()
 
     def repaint_soon(self) -> None:

@@ -266,7 +266,7 @@ class NewRunScreen(Window[RunDir | None]):
     def _left(self, event: events.DescendantBlur) -> None:
         """Show the whole name that was found by a part of it, and check the field that is left."""
         field = event.widget
-        if not isinstance(field, LineInput) or not self.is_mounted:
+        if not isinstance(field, LineInput) or not self.usable:
             return
         key = (field.id or "").removeprefix("field-")
         if key == "recipe" and field.value and not self._list(field.value):
@@ -372,7 +372,7 @@ class NewRunScreen(Window[RunDir | None]):
         self._show_plan(msgspec.structs.replace(plan, measuring=False))
 
     def _show_plan(self, plan: Plan | None) -> None:
-        if not self.is_mounted:
+        if not self.usable:
             return
         text = "" if plan is None else plan.describe()
         if plan is not None and plan.fault:
@@ -491,7 +491,7 @@ def _raise(fault: str) -> None:
 
 
 def _check_path(data: str) -> None:
-    if data and not Path(data).expanduser().exists():
+    if data and not os.path.exists(os.path.expanduser(data)):
         raise MisuseError(f"{data}: no such file or folder; give a text file or a folder")
 
 

@@ -883,13 +883,13 @@ class MetricsScreen(Window[None]):
             self._say(f"{message['model']}: {done} of {of} samples")
 
     def _say(self, line: str) -> None:
-        if self.is_mounted:
+        if self.usable:
             self.query_one(".progress", Static).update(clean_line(line))
 
     # --- drawing ----------------------------------------------------------------------
 
     def _paint(self) -> None:
-        if self.is_mounted:
+        if self.usable:
             room = self.query_one(".table").size.width
             self.query_one(".rows", Static).update(table(self.rows, room))
 

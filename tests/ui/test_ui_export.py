@@ -280,6 +280,7 @@ async def test_a_name_that_will_not_do_is_one_line_in_the_window(
             ("a.gif", "end the name in .png"),
             ("", "end the name in .png"),
             ("~nobody-of-that-name/a.png", "home"),
+            (f"{'x' * 300}.png", "too long"),
         ):
             screen = await window(pilot)
             screen.query_one("#file", LineInput).value = name

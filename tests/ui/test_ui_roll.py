@@ -125,6 +125,8 @@ async def test_a_melody_is_asked_for_and_a_missing_file_is_told(
         pane = await held(pilot, 4)
         await pilot.press("roll.melody", *"none.mid", "enter")
         assert "no such file" in fault(pilot)
+        await pilot.press("home", *"~nobody-", "enter")
+        assert "~nobody-none.mid: no such file" in fault(pilot)
         await pilot.press("escape")
         next(a for a in pane.actions if isinstance(a, MusicActions)).use_melody(str(path))
         await until(pilot, lambda: pane.trace is not None and pane.trace.position > 20)

@@ -156,6 +156,8 @@ async def test_a_new_run_that_cannot_be_says_why_in_place(shipped, open_app: Ope
             ("set", "width=250 heads=4", "not a multiple of heads"),
             ("name", "a/b", "run name 'a/b'"),
             ("data", "/no/such/file", "/no/such/file: no such file or folder"),
+            ("data", "x" * 300, "no such file or folder"),
+            ("data", "~nobody-of-that-name/x", "no such file or folder"),
         ):
             one = window.query_one(f"#field-{field}", LineInput)
             one.value = text

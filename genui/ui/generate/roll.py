@@ -1,5 +1,6 @@
 """The Roll pane: a model writes four voices note by note, with the odds of each note."""
 
+import os
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -156,10 +157,10 @@ def _parse_path(text: str) -> str:
     """The absolute path of a file, or "". Raises MisuseError if there is no such file."""
     if not text.strip():
         return ""
-    path = Path(text.strip()).expanduser().absolute()
-    if not path.is_file():
-        raise MisuseError(f"{clean_line(str(path), 60)}: no such file")
-    return str(path)
+    path = os.path.abspath(os.path.expanduser(text.strip()))
+    if not os.path.isfile(path):
+        raise MisuseError(f"{clean_line(path, 60)}: no such file")
+    return path
 
 
 def _build(pane: TracePane) -> Parts:

@@ -371,9 +371,9 @@ def check_path(path: Path, form: Format) -> None:
     """Raise MisuseError, one line, if no file of that format can be written to the path."""
     if path.suffix.lower() != form.suffix:
         raise MisuseError(f"{show(path)}: end the name in {form.suffix}, or choose its format")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise MisuseError(f"{show(path)}: is a folder; name a file in it")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise MisuseError(
             f"{show(path)}: there is no folder {show(path.parent)}; create it, or name another"
         )
