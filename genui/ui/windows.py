@@ -9,7 +9,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -38,7 +38,7 @@ from genui.render.table import HEADS, format_row
 from genui.ui import messages
 from genui.ui.keys import Scope, keys_markdown
 from genui.ui.traces.trees import Branch, Trace, Tree
-from genui.ui.widgets.base import Row, RowList, SearchLine, set_border
+from genui.ui.widgets.base import LifecycleGuard, Row, RowList, SearchLine, set_border
 from genui.ui.widgets.dialogs import ChooseScreen, Window
 from genui.ui.widgets.image import ImageView, MaskPainter
 
@@ -127,7 +127,7 @@ class ManualScreen(Window[None]):
         self.app.push_screen(ChooseScreen("Manual", rows, "open", "no pages"), self._open)
 
     async def _open(self, topic: str | None) -> None:
-        if topic is not None:
+        if topic is not None and self.usable:
             await self._viewer.go(PAGES / f"{topic}.md")
 
     def action_contents(self) -> None:
@@ -156,7 +156,7 @@ class ManualScreen(Window[None]):
         viewer.scroll_to(y=0 if towards < 0 else viewer.max_scroll_y, animate=False)
 
 
-class _Viewer(MarkdownViewer, inherit_bindings=False):
+class _Viewer(LifecycleGuard, MarkdownViewer, inherit_bindings=False):
     """Textual's viewer without animation."""
 
     def __init__(self, keymap: Mapping[str, str]) -> None:
@@ -168,6 +168,11 @@ class _Viewer(MarkdownViewer, inherit_bindings=False):
         document.can_focus = True
         yield document
         yield MarkdownTableOfContents(document)
+
+    async def go(self, location: str | PurePath) -> None:
+        """Open a page, unless the window is closing."""
+        if self.usable:
+            await super().go(location)
 
     async def _on_markdown_link_clicked(self, message: Markdown.LinkClicked) -> None:
         if "://" in message.href:  # for which Textual would look for a file

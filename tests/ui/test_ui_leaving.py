@@ -6,7 +6,7 @@ import pytest
 import stage
 from acting import FAST, Opener, home_of, until
 from textual import events
-from textual.widgets import Static
+from textual.widgets import MarkdownViewer, Static
 
 from genui import protocol
 from genui.runs.layout import RunDir
@@ -121,9 +121,35 @@ async def test_a_panel_without_its_children_is_shown_nothing_while_the_app_ends(
         board = app.screen
         assert isinstance(board, TrainingScreen)
         await until(pilot, lambda: bool(board.board.snapshot.views))
-        await board.query_one(SamplesPanel).remove_children()
+        column, snapshot = board.query_one(SideColumn), board.board.snapshot
+        removed = board.query_one(SamplesPanel).remove_children()
+        app.exit()  # before anything else can be shown
+        await removed
+        column.show("sample", snapshot)
+
+
+async def test_a_pane_without_its_children_draws_nothing_while_the_app_ends(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await pilot.press("3")
+        pane = home_of(pilot).query_one("#canvas", TracePane)
+        removed = [part.remove_children() for part in (pane.view, pane.inspector)]
+        pilot.app.exit()
+        for one in removed:
+            await one
+        pane.paint()
+        pane.view._sharpen_if_idle()  # type: ignore[attr-defined]
+        pane.inspector._paint_now()  # type: ignore[attr-defined]
+
+
+async def test_the_app_can_be_left_while_the_manual_opens(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:  # leaving raises what any of them raised
+        app = pilot.app
+        app.post_message(events.Key("f1", None))
+        while not app.screen.query(MarkdownViewer):
+            await asyncio.sleep(0)  # it is not composed yet
         app.exit()
-        board.query_one(SideColumn).show("sample", board.board.snapshot)
 
 
 async def test_an_answer_for_a_window_that_was_left_is_dropped(shipped, open_app: Opener) -> None:

@@ -68,7 +68,7 @@ class TraceImageView(View):
         self._sharpen_timer = self.set_timer(SHARPEN_DELAY, self._sharpen_if_idle)
 
     def _sharpen_if_idle(self) -> None:
-        if self.animated:
+        if self.animated or not self.pane.usable:
             return
         driver = get_metered_driver(self.app)
         if driver is not None and driver.busy:
@@ -134,7 +134,7 @@ class ImageInspector(Inspector):
 
     def _paint_now(self) -> None:
         self._due = False
-        if self.pane.zoomed:
+        if self.pane.zoomed and self.pane.usable:
             self.paint_step()
 
     def paint_step(self) -> None:

@@ -190,7 +190,9 @@ class TracePane(Pane):
         self.view.fit(event.size)
 
     def paint(self) -> None:
-        """Draw the trace as it is now."""
+        """Draw the trace as it is now, unless the pane is being removed."""
+        if not self.usable:
+            return
         self.view.paint()
         self.inspector.paint()
         self.labels.paint()
