@@ -56,7 +56,7 @@ def run_inspect(args: argparse.Namespace) -> int:
     if args.summary and (args.follow or args.until is not None):
         raise MisuseError("inspect: --summary shows the run once; leave --follow out")
     until = None if args.until is None else parse_until(args.until)
-    summary = find_one(args.run_ref)
+    summary = find_one(args.run_ref, wait=args.follow or until is not None)
     if args.follow or until:
         return _follow(summary, args.json, until)
     if args.summary:
@@ -401,6 +401,8 @@ def _metric_row(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
 Record = dict[str, Any]
 
 FOLLOW_SECONDS = 0.25
+ROTATION_SECONDS = 5.0
+"""A log of printed lines may be missing that long between two rotations."""
 _NOT_SHOWN = frozenset({"step", "time", "rewind"})
 _GOES_ON = frozenset({"writing", "quiet"})
 """States of another tool's log that has not ended, as far as is known."""
@@ -476,6 +478,7 @@ def follow(summary: "RunSummary") -> Iterator[Look]:
 
     tail, alerts = open_tail(summary), Alerts()
     records = RecordTail(summary.run.metrics) if summary.native else SeriesRecords(tail)
+    gone = 0.0
     while True:
         now = _now(summary, tail)  # before reading, so that the last record is seen
         while tail.read():
@@ -484,7 +487,11 @@ def follow(summary: "RunSummary") -> Iterator[Look]:
         points = {name: series.points for name, series in tail.series.items()}
         step = max([now.status.step, *(int(steps[-1]) for steps, _, _ in points.values())])
         yield Look(now, new, alerts.look(now, points, whole=True), frozenset(points), step)
-        if not (now.alive or now.state in _GOES_ON):
+        if now.alive or now.state in _GOES_ON:
+            gone = 0.0
+        elif now.format == "text" and now.fault and gone < ROTATION_SECONDS:
+            gone += FOLLOW_SECONDS  # perhaps it was renamed, and is begun anew
+        else:
             return
         time.sleep(FOLLOW_SECONDS)
 

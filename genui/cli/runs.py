@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from genui.logs.base import Tail
     from genui.logs.remote import Place
     from genui.runs.listing import RunSummary
+
+
+WAIT_SECONDS = 1.0
+"""Between two searches of a folder without logs."""
 
 
 def find_path(word: str) -> Path | None:
@@ -55,8 +61,11 @@ def remote_place(word: str) -> "Place | None":
     return parse_place(word)
 
 
-def find_one(word: str) -> "RunSummary":
-    """The log that `word` names. Raises MisuseError if there is none, or more than one."""
+def find_one(word: str, wait: bool = False) -> "RunSummary":
+    """The log that `word` names; with `wait` the first that is written to a folder without any.
+
+    Raises MisuseError if there is none, or more than one.
+    """
     from genui.runs.listing import find_run, summarise
 
     path = Path(word).expanduser()
@@ -71,7 +80,11 @@ def find_one(word: str) -> "RunSummary":
         path = find_path(word)
         if path is None:
             return summarise(find_run(word))
-        logs = find_all(path)
+        logs = find_all(path, wait)
+        while not logs:
+            time.sleep(WAIT_SECONDS)
+            with suppress(MisuseError):
+                logs = find_all(path)
     if len(logs) > 1:
         itself = [log for log in logs if log.run.path == path]  # a log with others below it
         if len(itself) == 1:
@@ -106,11 +119,20 @@ def _reference(summary: "RunSummary") -> str:
     return path if name in path else f"{path} “{name}”"
 
 
-def find_all(path: Path) -> "list[RunSummary]":
-    """The logs at or below the path; notes what was left out. Raises as `find_logs`."""
-    from genui.logs.find import find_logs
+def find_all(path: Path, wait: bool = False) -> "list[RunSummary]":
+    """The logs at or below the path; notes what was left out.
 
-    logs = find_logs(path)
+    Raises as `find_logs`; with `wait` a folder without logs has none yet, which is noted.
+    """
+    from genui.logs.find import NoLogsError, find_logs
+
+    try:
+        logs = find_logs(path)
+    except NoLogsError:
+        if not wait:
+            raise
+        output.note(f"{path}: no logs yet")
+        return []
     if logs.note:
         output.note(f"{path}: {logs.note}")
     return logs

@@ -15,11 +15,13 @@ from genui.cli.runs import find_path, remote_place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from genui.logs.printed_log import Choice
     from genui.logs.remote import Follower
     from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
 
 STDIN = "-"
+AUTO = "auto"
 TERMINAL = "/dev/tty"
 
 
@@ -27,37 +29,54 @@ def configure_watch(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "PATH is a log or a folder of logs: TensorBoard event files, W&B offline runs, CSV as\n"
         "Lightning writes it, trainer_state.json of Hugging Face, SQLite of trackio, MLflow's\n"
-        "mlruns, JSONL, or a run of genui by path, id or name; user@host:PATH reads it over ssh.\n"
-        "Without PATH: your runs. With -: what a command prints, recorded as a run, also after\n"
-        "you have left the app.\n\n"
+        "mlruns, JSONL, printed lines (train.log, slurm-1.out), or a run of genui by path, id or\n"
+        "name; user@host:PATH reads it over ssh. Without PATH: your runs. With -: what a command\n"
+        "prints, recorded as a run, also after you have left the app.\n\n"
+        "--step and --metrics say how printed lines are read where genui is unsure. They are\n"
+        "remembered for the project, the name or the file; --step auto forgets them.\n\n"
         "examples:\n"
         "  genui watch                                   your runs\n"
         "  genui watch lightning_logs wandb              every log in two folders\n"
         "  genui watch me@cluster:jobs me@other:jobs     logs on two other hosts\n"
         "  python train.py 2>&1 | genui watch -          a script as it is, read from its output\n"
-        "  python train.py 2>&1 | genui watch - | tee log.txt"
+        "  python train.py 2>&1 | genui watch - | tee log.txt\n"
+        "  genui watch slurm-123.out --step tick         a log whose step is called tick"
     )
     parser.add_argument("paths", metavar="PATH", nargs="*", help="a log, a folder of them, or -")
     parser.add_argument("--name", metavar="NAME", default="", help="with -: name of the run")
     parser.add_argument("--project", metavar="NAME", default="", help="with -: its project")
+    parser.add_argument(
+        "--step",
+        metavar="NAME",
+        default="",
+        help="of printed lines: the name of the step; 'count' numbers the records",
+    )
+    parser.add_argument(
+        "--metrics",
+        metavar="NAMES",
+        default="",
+        help="of printed lines: the metrics to read, as 'loss,val_*'",
+    )
 
 
 def run_watch(args: argparse.Namespace) -> int:
     if STDIN in args.paths:
         if len(args.paths) > 1:
             raise MisuseError("watch -: reads standard input alone; leave the other paths out")
-        return _watch_pipe(args.name, args.project)
+        return _watch_pipe(args)
     if args.name or args.project:
         raise MisuseError("watch: --name and --project are for a command piped to `genui watch -`")
 
     if has_terminal():
         links = _connect(args.paths)
         paths = [links[word].root if word in links else _path_of(word) for word in args.paths]
+        _choose_for_files(args, paths)
         before_textual()
         from genui.ui import app
 
         return app.run_watch(paths or None, None, [*links.values()])
     paths = [_path_of(word) for word in args.paths]
+    _choose_for_files(args, paths)
     if not paths:
         from genui.cli import runs
 
@@ -65,7 +84,7 @@ def run_watch(args: argparse.Namespace) -> int:
     else:
         from genui.cli.runs import find_all
 
-        rows = [_row(summary) for path in paths for summary in find_all(path)]
+        rows = [_row(summary) for path in paths for summary in find_all(path, wait=True)]
         output.table(("LOG", "FORMAT", "STATE", "LAST WRITE"), rows)
     return 0
 
@@ -79,6 +98,34 @@ def _connect(words: "Sequence[str]") -> "dict[str, Follower]":
 
     output.note(f"connecting to {', '.join(place.host for place in places.values())} …")
     return {word: Follower(place) for word, place in places.items()}
+
+
+def _choice(args: argparse.Namespace, key: str) -> "Choice":
+    """How printed lines are read: as the options say, which are remembered, or as they said
+    last."""
+    from genui.logs.printed_choice import recall, remember
+    from genui.logs.printed_log import Choice
+
+    if not args.step and not args.metrics:
+        return recall(key)
+    names = tuple(name.strip() for name in args.metrics.split(",") if name.strip())
+    choice = Choice("" if args.step == AUTO else args.step, names)
+    remember(key, choice)
+    return choice
+
+
+def _choose_for_files(args: argparse.Namespace, paths: list[Path]) -> None:
+    """Remembers --step and --metrics for the logs. Raises MisuseError if they have none."""
+    if not args.step and not args.metrics:
+        return
+    from genui.cli.runs import find_all
+    from genui.logs.printed_choice import key_of_file
+
+    logs = [log.run.path for path in paths for log in find_all(path) if log.format == "text"]
+    if not logs:
+        raise MisuseError("watch: --step and --metrics are for printed lines; name such a log or -")
+    for key in {key_of_file(path) for path in logs}:
+        _choice(args, key)
 
 
 def _path_of(word: str) -> Path:
@@ -96,7 +143,7 @@ def _row(summary: "RunSummary") -> tuple[str, ...]:
     return (title(summary), summary.format, state, f"{span(summary.age)} ago")
 
 
-def _watch_pipe(name: str, project: str) -> int:
+def _watch_pipe(args: argparse.Namespace) -> int:
     """Records standard input as a run, and opens the app on it if there is a terminal.
 
     With a terminal a separate recorder reads the pipe, so that leaving the app does not close it.
@@ -106,16 +153,17 @@ def _watch_pipe(name: str, project: str) -> int:
         raise MisuseError("watch -: nothing is piped in; use `COMMAND 2>&1 | genui watch -`")
     from genui.logs import printed
 
-    run = printed.create(name, project)
+    choice = _choice(args, f"- {args.project or args.name}".strip())
+    run = printed.create(args.name, args.project)
     terminal = _open_terminal()
     if terminal is None:
         output.note(f"recording as run {run.id}: `genui watch {run.id}` shows it")
         # Ctrl-C is for the command; its last output is still recorded.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stdout.flush()
-        printed.record(run, sys.stdin.fileno(), sys.stdout.fileno())
+        printed.record(run, sys.stdin.fileno(), sys.stdout.fileno(), choice)
         return 0
-    printed.detach(run)
+    printed.detach(run, choice)
     os.dup2(terminal, sys.stdin.fileno())  # Textual reads keys from standard input
     os.close(terminal)
     try:

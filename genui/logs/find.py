@@ -37,11 +37,15 @@ class LogList(list[RunSummary]):
     note: str = ""
 
 
+class NoLogsError(MisuseError):
+    """A folder has no logs, so far."""
+
+
 def find_logs(path: Path) -> LogList:
     """The logs at or below `path`: a log, the folder of a run, or a folder of many.
 
-    Their names are relative to `path`. Raises MisuseError, one line, if there is no log, and
-    GenuiError if it may not be read.
+    Their names are relative to `path`. Raises MisuseError, one line, if there is no log
+    (NoLogsError for a folder), and GenuiError if it may not be read.
     """
     try:
         about = path.stat()
@@ -60,7 +64,7 @@ def find_logs(path: Path) -> LogList:
     else:
         raise MisuseError(f"{show(path)} is not a file or folder: name a log, or a folder of logs")
     if not logs:
-        raise MisuseError(
+        raise NoLogsError(
             f"no logs in {show(path)}. genui reads "
             + ", ".join(row.title for row in FORMATS.values())
         )

@@ -71,6 +71,39 @@ class HuggingFace(Format):
             yield state.stat().st_mtime
 
 
+@dataclass(frozen=True)
+class Text(Format):
+    """What a command printed, as text. In a folder logs are told by their names; the logs that W&B
+    keeps of itself, and its copy of the console, are left out."""
+
+    def fits_named(self, name: str, head: bytes) -> bool:
+        if not head:
+            return self.file.fullmatch(name) is not None
+        return self.begins(head) and (_is_log_name(name) or _has_metrics(head))
+
+
+def _is_log_name(name: str) -> bool:
+    return re.search(r"(?i)\.(log|out|err)(\.\d+)?$|^slurm-|^std(out|err)|^log\b", name) is not None
+
+
+def _has_metrics(head: bytes) -> bool:
+    from genui.logs.printed_line import read_line  # compiles 40 expressions
+
+    lines = re.split(r"[\r\n]+", head.decode(errors="replace"))
+    return any(line is not None and line.metrics for line in map(read_line, lines))
+
+
+def _is_printed(head: bytes) -> bool:
+    """Whether it is text, and none that another row reads."""
+    if re.search(rb"[\x00-\x06\x0e-\x1a]", head) or re.match(rb"\s*(\{\s*\"|\[\s*[\[{\"\d])", head):
+        return not head
+    try:
+        head[:-4].decode()
+    except UnicodeDecodeError:
+        return False
+    return not _is_jsonl(head) and not _is_csv(head)
+
+
 def _is_event_file(head: bytes) -> bool:
     # A length and its checksum begin the first record, which usually says "brain.Event:2".
     if not head or b"brain.Event:" in head[:64]:
@@ -165,6 +198,11 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
         re.compile(r".+\.(csv|tsv)"), _is_csv,
         folder_names=re.compile(r"(metrics|progress|results)\.csv"),
     ),
+    Text(
+        "text", "printed lines (*.log, *.out, slurm-*)", "genui.logs.printed_file:TextTail",
+        re.compile(r"(?!(?:debug(?:-\w+)?|output)\.log)(?:.+\.(?:log|out|err)|slurm-.+)"),
+        _is_printed,
+    ),
 )))  # fmt: skip
 """Formats by name."""
 
@@ -208,4 +246,4 @@ def describe_content(head: bytes) -> str:
         head[:-4].decode()
     except UnicodeDecodeError:
         return "a binary file of another program"
-    return "plain text: read it with genui watch - < FILE"
+    return "plain text without metrics at its beginning: call it NAME.log to follow it anyway"

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_write, write_all
-from genui.logs.printed_log import Lines, Point, Printed, PrintedLog
+from genui.logs.printed_log import Choice, Lines, Point, Printed, PrintedLog
 from genui.runs.api import Run
 from genui.runs.layout import RunDir, create_script_run, read_info
 from genui.runs.writer import one_line
@@ -18,22 +18,29 @@ from genui.runs.writer import one_line
 
 CHUNK = 64 * 1024  # the capacity of a pipe
 
+MOST_CONSOLE = 64 * 1024 * 1024
+"""Bytes of console.log, after which a new one is begun; console.log.1 has those before."""
+
 
 def create(name: str = "", project: str = "") -> RunDir:
     """The folder of a new run for the output. Raises GenuiError if it cannot be written."""
     return create_script_run(name or project or "piped", project, {})
 
 
-def record(folder: RunDir, source: int, echo: int | None = None) -> None:
+def record(
+    folder: RunDir, source: int, echo: int | None = None, choice: Choice | None = None
+) -> None:
     """Reads the file descriptor `source` to its end into the run, and ends the run.
 
-    Lines go to the console log and their metrics to the metrics. Every byte is copied to the
+    Lines go to the console log and their metrics to the metrics. How the steps were read, where
+    that was not certain, is said in the console log and the config. Every byte is copied to the
     descriptor `echo`, if given, while somebody reads it. Raises GenuiError if the folder cannot be
     written.
     """
     info = read_info(folder)
     with Run(folder, info.name, info.project) as run:
-        lines, log = Lines(), PrintedLog()
+        lines, log = Lines(), PrintedLog(choice)
+        noted = 0
         while True:
             data = os.read(source, CHUNK)
             if data and echo is not None:
@@ -44,6 +51,12 @@ def record(folder: RunDir, source: int, echo: int | None = None) -> None:
             _write(run, log, lines.take(data, final=not data))
             if not data:
                 _log(run, log.finish())
+            if len(log.notes) > noted:
+                run.say("\n".join(f"genui: {note}" for note in log.notes[noted:]))
+                noted = len(log.notes)
+                run.config["printed lines"] = list(log.notes)
+            run.rotate_console(MOST_CONSOLE)
+            if not data:
                 break
         run.end("finished")
 
@@ -61,7 +74,7 @@ def _log(run: Run, points: list[Point]) -> None:
         run.log(metrics, step=step)
 
 
-def detach(folder: RunDir) -> None:
+def detach(folder: RunDir, choice: Choice | None = None) -> None:
     """Hands standard input to a recorder in the background, which outlives this process.
 
     It forks, so call it before any thread is started. Raises GenuiError if the run's console log
@@ -85,17 +98,17 @@ def detach(folder: RunDir) -> None:
         if os.fork() == 0:
             os.dup2(console, 1)
             os.dup2(console, 2)
-            _serve(folder)
+            _serve(folder, choice)
         code = 0
     finally:
         os._exit(code)
 
 
-def _serve(folder: RunDir) -> None:
+def _serve(folder: RunDir, choice: Choice | None) -> None:
     """Records until the command ends; after an error the rest of its output is still read."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        record(folder, 0)
+        record(folder, 0, choice=choice)
     except KeyboardInterrupt:
         return
     except GenuiError as error:

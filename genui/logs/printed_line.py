@@ -87,72 +87,15 @@ _SETTING = re.compile(
     re.IGNORECASE,
 )
 _WORDS_OF_INTEREST = frozenset(
-    [
-        "loss",
-        "losses",
-        "perplexity",
-        "accuracy",
-        "learning",
-        "grad",
-        "lr",
-        "acc",
-        "ppl",
-        "nll",
-        "kl",
-        "elbo",
-        "bpb",
-        "bpc",
-        "bpd",
-        "mse",
-        "mae",
-        "f",
-        "rmse",
-        "auc",
-        "iou",
-        "map",
-        "ap",
-        "fid",
-        "psnr",
-        "ssim",
-        "bleu",
-        "rouge",
-        "wer",
-        "cer",
-        "mfu",
-        "err",
-        "error",
-        "reward",
-        "score",
-        "precision",
-        "recall",
-        "entropy",
-        "r",
-        "step",
-        "steps",
-        "global",
-        "epoch",
-        "epochs",
-        "iter",
-        "iters",
-        "iteration",
-        "iterations",
-        "it",
-        "update",
-        "updates",
-        "batch",
-        "round",
-        "timesteps",
-        "timestep",
-        "tok",
-        "tokens",
-        "throughput",
-        "fps",
-        "tps",
-        "wps",
-        "xent",
-        "cost",
-        "dice",
-    ]
+    re.findall(
+        r"\w+",
+        """
+        loss losses perplexity accuracy learning grad lr acc ppl nll kl elbo bpb bpc bpd mse mae f
+        rmse auc iou map ap fid psnr ssim bleu rouge wer cer mfu err error reward score precision
+        recall entropy r step steps global epoch epochs iter iters iteration iterations it update
+        updates batch round timesteps timestep tok tokens throughput fps tps wps xent cost dice
+        """,
+    )
 )
 _RECORD_SETTING = re.compile(
     r"^(?:v_num|pid|port|rank|local_rank|seed|version|lineno|eta|remaining(?:[_ ]time)?)$", re.I
@@ -312,7 +255,8 @@ def _plan_of(text: str) -> "tuple[_Plan | None, list[str]]":
 
 def _may_interest(template: str) -> bool:
     words = _WORDS.findall(template.lower())
-    return not _WORDS_OF_INTEREST.isdisjoint(words) or "loss" in template
+    bar = "%|" in template or "\u2588" in template
+    return bar or not _WORDS_OF_INTEREST.isdisjoint(words) or "loss" in template
 
 
 def _split_numbers(text: str) -> tuple[str, list[str]]:

@@ -81,6 +81,8 @@ COUNT = "count"
 _Note = Callable[[str], None]
 
 _MOST_NOTES = 40
+_MOST_STREAMS = 4096
+_MOST_NAMES = 5000  # of a step
 _MOST_RANKS = 64  # ranks whose series are kept; of others only the spread is
 _ACROSS = 64  # steps for which the ranks are compared
 _RANK = re.compile(
@@ -127,9 +129,9 @@ class PrintedLog:
         ]
 
     def _stream(self, rank: int) -> "_Stream":
+        if rank not in self._streams and len(self._streams) > _MOST_STREAMS:
+            rank = next(iter(self._streams))
         if rank not in self._streams:
-            if len(self._streams) > 4096:
-                rank = 0
             self._streams[rank] = _Stream(self._choice, self._note)
             if len(self._streams) == 2 and self._newest is not None and 0 in self._streams:
                 self._across.add(0, *self._newest, 1)  # rank 0 was the first to print
@@ -156,7 +158,9 @@ class PrintedLog:
                 return 0, text
             return int(bare), rest[1:]
         if process := match[4] or match[6]:
-            return self._pids.setdefault(process, len(self._pids)) % 4096, rest
+            if process not in self._pids and len(self._pids) > _MOST_STREAMS:
+                return 0, rest
+            return self._pids.setdefault(process, len(self._pids)), rest
         return int(next(group for group in match.groups() if group is not None)), rest
 
     def _named(self, rank: int, points: list[Point]) -> list[Point]:
@@ -209,7 +213,7 @@ class _Across:
                 self._slow.pop(self._steps.popitem(last=False)[0], None)
         result: dict[str, float] = {}
         slowest = self._slow.get(step)
-        for name, value in metrics.items():
+        for name, value in metrics.items() if len(table) < _MOST_NAMES else ():
             low_high = table.setdefault(name, [value, value, 0])
             low_high[0] = min(low_high[0], value)
             low_high[1] = max(low_high[1], value)
@@ -253,6 +257,7 @@ class _Counter:
         elif n > self.last:
             self.stride = n - self.last
         self.last, self.total = n, total or self.total
+        self.first = min(self.first, n)
         self.epoch = epoch if epoch is not None else self.epoch
         return self.before + n
 
@@ -265,7 +270,7 @@ class _Counter:
             self.per_epoch = True
             length = self.total
             if length < self.last or not length:
-                length = self.last + self.stride - self.first
+                length = max(0, self.last + self.stride - self.first)
             epochs = 1
             if later and self.total and epoch is not None and self.epoch is not None:
                 epochs = max(1, int(epoch - self.epoch))
@@ -647,7 +652,8 @@ class _Stream:
             metrics.setdefault("epoch", line.epoch)
         if not line.held_out and not prefix:
             self._move(step)
-            self._values.update(line.metrics)
+            if len(self._values) < _MOST_NAMES:
+                self._values.update(line.metrics)
             if not self._evaluates and len(self._shapes) < 64:
                 self._shapes.add(frozenset(line.metrics))
         if metrics:

@@ -387,6 +387,10 @@ class Run:
         """Appends a line to the run's console log, with the time."""
         self._safely("console", lambda writer: writer.say(line))
 
+    def rotate_console(self, limit: int) -> None:
+        """Begins a new console log if it has more than `limit` bytes; one older is kept."""
+        self._safely("console", lambda writer: writer.rotate_console(limit))
+
     def finish(self, exit_code: int | None = None, **ignored: Any) -> None:
         """Ends the run: "failed" for an exit code other than 0, "stopped" after a stop request,
         else "finished". A second call does nothing."""

@@ -146,6 +146,16 @@ class RunWriter:
         text = "\n".join(f"{stamp} {part}" for part in line.splitlines() or [""])
         self._append(self.run.console, self._console, text)
 
+    def rotate_console(self, limit: int) -> None:
+        """Moves a console.log of more than `limit` bytes to console.log.1, over the one before.
+        If it cannot, console.log grows on."""
+        with suppress(OSError):
+            if os.fstat(self._console).st_size > limit:
+                os.replace(self.run.console, self.run.console.with_name("console.log.1"))
+                fresh = _open_append(self.run.console)
+                os.dup2(fresh, self._console, inheritable=False)
+                os.close(fresh)
+
     def save_sample(self, step: int, suffix: str, data: bytes) -> Path:
         """Writes the sample of that step, whole or not at all, and returns its path."""
         path = self.run.sample(step, suffix)

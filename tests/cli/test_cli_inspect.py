@@ -13,7 +13,10 @@ import msgspec
 import pytest
 
 from genui.base.text import clean
+from genui.cli import runs
+from genui.cli.inspect import follow
 from genui.cli.main import main
+from genui.logs.find import find_logs
 from genui.runs import control
 from genui.runs.layout import RunDir, create_script_run, read_info, write_info
 from genui.runs.writer import RunWriter
@@ -372,7 +375,30 @@ def test_a_log_that_is_removed_ends_it(foreign: Path, capsys: Capture) -> None:
     thread = threading.Timer(0.1, foreign.unlink)
     thread.start()
     assert main(["inspect", str(foreign), "--until", "done"]) == 1
-    assert "is gone" in capsys.readouterr().err
+    assert "no longer exists" in capsys.readouterr().err
+
+
+def test_a_log_that_is_rotated_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("step 1 loss 0.5\n")
+    (log,) = find_logs(path)
+    looks = follow(log)
+    assert [record["step"] for record in next(looks).records] == [1]
+    path.rename(tmp_path / "train.log.1")
+    assert next(looks).records == []
+    path.write_text("step 2 loss 0.4\nstep 3 loss 0.3\n")
+    assert [record["step"] for record in next(looks).records] == [2, 3]
+
+
+def test_a_folder_is_waited_for_until_a_log_is_in_it(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "WAIT_SECONDS", 0.01)
+    text = "step 1 loss 0.5\nstep 2 loss 0.4\nstep 3 loss 0.3\n"
+    thread = threading.Timer(0.05, lambda: (tmp_path / "slurm-1.out").write_text(text))
+    thread.start()
+    assert main(["inspect", str(tmp_path), "--until", "2"]) == 0
+    assert "no logs yet" in capsys.readouterr().err
 
 
 def test_a_folder_of_several_logs_is_not_one(foreign: Path, capsys: Capture) -> None:

@@ -1,10 +1,12 @@
 """`genui watch` without a terminal: what there is to watch, and what a command prints."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +17,7 @@ import pytest
 
 from genui.cli import watch
 from genui.cli.main import main
-from genui.logs import open_tail
+from genui.logs import open_tail, printed
 from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import RunSummary, list_runs, summarise
 
@@ -26,6 +28,23 @@ WATCH = (sys.executable, "-m", "genui", "watch", "-")
 
 def piped(data: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([*WATCH, *words], input=data, capture_output=True, cwd=ROOT, timeout=60)
+
+
+def recorded(data: bytes, name: str) -> RunDir:
+    """The run of a command that printed that, recorded by this process."""
+    run = printed.create(name)
+    source, pipe = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(pipe, "wb") as file:
+            file.write(data)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    printed.record(run, source)
+    thread.join()
+    os.close(source)
+    return run
 
 
 def values(run: RunSummary, name: str) -> list[tuple[int, float]]:
@@ -96,7 +115,6 @@ def test_a_run_is_watched_by_name_and_a_file_of_that_name_by_its_path(
     [
         (["nowhere"], "no run, file or folder 'nowhere'"),
         (["./nowhere"], "there is no such file or folder"),
-        (["empty"], "no logs in"),
         (["-", "empty"], "standard input alone"),
         (["empty", "--name", "x"], "--name"),
     ],
@@ -275,3 +293,53 @@ def test_nothing_piped_in_is_misuse() -> None:
     )
     assert done.returncode == 2
     assert b"nothing is piped in" in done.stderr
+
+
+def test_the_step_and_the_metrics_of_a_pipe_are_chosen_once_for_a_project(capsys: Capture) -> None:
+    lines = b"a tick 5 loss 0.5 acc 0.1\na tick 9 loss 0.4 acc 0.2\n"
+    assert piped(lines, "--project", "ticks", "--step", "tick", "--metrics", "lo*").returncode == 0
+    assert piped(lines, "--project", "ticks", "--name", "again").returncode == 0
+    assert main(["export", "again", "--jsonl", "-"]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(r["step"], r["loss"], "acc" in r) for r in records] == [
+        (5, 0.5, False), (9, 0.4, False),
+    ]  # fmt: skip
+
+
+def test_the_step_of_a_text_log_is_chosen_once_for_its_folder(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    for job in (1, 2):
+        (tmp_path / f"slurm-{job}.out").write_text("a tick 5 loss 0.5\na tick 9 loss 0.4\n")
+    assert main(["watch", str(tmp_path / "slurm-1.out"), "--step", "tick"]) == 0
+    assert main(["export", str(tmp_path / "slurm-2.out"), "--csv", "-"]) == 0
+    rows = [row.split(",") for row in capsys.readouterr().out.splitlines()[-2:]]
+    assert [(row[0], row[-1]) for row in rows] == [("5", "0.5"), ("9", "0.4")]
+
+
+def test_a_choice_for_what_prints_nothing_is_misuse(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "a.csv").write_text("step,loss\n1,2\n")
+    assert main(["watch", str(tmp_path), "--step", "tick"]) == 2
+    assert "printed lines" in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_no_fault(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["watch", str(tmp_path)]) == 0
+    assert "no logs yet" in capsys.readouterr().err
+
+
+def test_how_unsure_steps_were_read_is_said(capsys: Capture) -> None:
+    lines = "".join(f"step {n} loss 1\n" for n in (*range(0, 90, 10), *range(50, 120, 10)))
+    run = recorded(lines.encode(), "resumed")
+    assert "genui: the step went back from 80 to 50" in run.console.read_text()
+    assert main(["inspect", "resumed"]) == 0
+    assert "resumed from a checkpoint" in capsys.readouterr().out
+
+
+def test_the_console_of_a_pipe_is_capped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(printed, "MOST_CONSOLE", 100_000)
+    monkeypatch.setattr(printed, "CHUNK", 10_000)
+    run = recorded((b"x" * 99 + b"\n") * 5000, "long")
+    older = run.console.with_name("console.log.1")
+    assert run.console.stat().st_size < 150_000
+    assert 100_000 < older.stat().st_size < 150_000

@@ -1,6 +1,9 @@
 """Metrics out of what training scripts print for people."""
 
 import math
+import re
+from itertools import cycle
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -260,19 +263,40 @@ def test_a_line_of_a_megabyte_is_given_in_parts_and_held_nowhere() -> None:
     assert max(len(part.text) for part in parts) <= 3 * 16384
 
 
-@pytest.mark.parametrize(
-    "unit", ["a", "1", "a ", "a:", "a-", "1,", "1.", "\x1b[", "(", "'", "1/", "[1", "loss ", "- "]
-)
+UNITS = [
+    *("a", "1", "a ", "a:", "a-", "1,", "1.", "\x1b[", "(", "'", "1/", "[1", "loss ", "- ", " "),
+    *("| ", "{'a': ", "█", "[a", "0-a", "a, ", "1 | ", "-- ", "a  b  ", "1e", "a=1 ", "12:00:00 "),
+]
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_a_line_of_a_megabyte_takes_no_time_that_grows_with_its_square(unit: str) -> None:
     # Were it quadratic, the test's own time limit would end it.
-    read_line((unit * 1_000_000)[:1_000_000] + " loss 0.5")
+    log = PrintedLog()
+    log.take("epoch  loss  acc")
+    log.take((unit * 1_000_000)[:1_000_000] + " loss 0.5")
+    log.take("| " + (unit * 1_000_000)[:1_000_000] + " |")
+
+
+_LOGS = sorted((Path(__file__).parent / "printed").glob("*.txt"))
+REAL = sorted(
+    {line for path in _LOGS for line in re.split("[\r\n]", path.read_text())[:40]}
+    | {line for line, _ in FORMATS.values()}
+)
+"""Lines of real logs."""
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.one_of(st.text(max_size=80), st.sampled_from([f[0] for f in FORMATS.values()]))))
-def test_no_text_whatever_raises(texts: list[str]) -> None:
+@given(
+    st.lists(st.tuples(st.one_of(st.text(max_size=80), st.sampled_from(REAL)), st.booleans())),
+    st.lists(st.sampled_from(["", "[rank1]:", "2: ", "[default0]:"]), min_size=1, max_size=9),
+)
+def test_no_text_whatever_raises(texts: list[tuple[str, bool]], ranks: list[str]) -> None:
     log = PrintedLog()
-    points = [point for text in texts for point in log.take(text)]
+    prefixed = [
+        (rank + text, stays) for rank, (text, stays) in zip(cycle(ranks), texts, strict=False)
+    ]
+    points = [point for text, stays in prefixed for point in log.take(text, stays)]
     for step, values in points + log.finish():
         assert step >= 0
         assert values

@@ -13,6 +13,7 @@ from genui.logs.base import Tail
 from genui.logs.huggingface import TrainerStateTail
 from genui.logs.mlflow import MlflowTail
 from genui.logs.native import MetricsTail
+from genui.logs.printed_file import TextTail
 from genui.logs.tables import CsvTail
 from genui.logs.tensorboard import EventsTail, checksums
 from genui.logs.text import JsonlTail
@@ -30,6 +31,7 @@ READERS = {
     "jsonl": JsonlTail,
     "trainer-state": TrainerStateTail,
     "mlflow": MlflowTail,
+    "text": TextTail,
 }
 """Readers of a path in which one file, `growing_file`, is written."""
 
@@ -94,6 +96,8 @@ def whole_log(format: str) -> bytes:
             )
         case "mlflow":
             return (mlflow_run() / "metrics" / "loss").read_bytes()
+        case "text":
+            return b"".join(b"step %d: loss %d.5, lr 1e-3\n" % (n, n) for n in range(30))
         case "trainer-state":
             return (FIXTURES / "trainer_state.json").read_bytes()
     raise KeyError(format)

@@ -80,7 +80,8 @@ def test_a_log_that_became_another_is_read_from_its_beginning(
     else:
         file.write_bytes(b"")
         assert tail.read()
-        assert not any(map(len, tail.series.values()))
+        # Printed lines that logrotate moved elsewhere still count.
+        assert any(map(len, tail.series.values())) == (format == "text")
         file.write_bytes(whole[:at])
     read_all(tail)
     assert seen(tail) == seen(read_whole(format, path)) != {}

@@ -186,7 +186,7 @@ def test_a_single_file_of_any_name_is_told_by_its_contents(format: str, tmp_path
     [
         (b"\x89PNG\r\n\x1a\n" + bytes(50), "a PNG image"),
         (b"PK\x03\x04" + bytes(50), "a zip archive"),
-        (b"step 1: loss 2.5\n", "genui watch -"),
+        (b"It was a dark and stormy night.\n", "plain text"),
         (b"", "an empty file"),
         (b'{"a": [1,\n2]}', "a JSON document"),
         (bytes(50), "a binary file"),
@@ -330,7 +330,7 @@ def test_a_log_that_is_gone_is_told_in_its_summary(tmp_path: Path):
     for format in FORMATS:
         summary = summarise_log(tmp_path / "none" / "run", format)
         assert summary.state == "failed"
-        assert "is gone" in summary.fault or "cannot read" in summary.fault
+        assert "no longer exists" in summary.fault or "cannot read" in summary.fault
 
 
 def test_a_log_being_written_is_told_from_a_line_half_written(tmp_path: Path):

@@ -1,0 +1,133 @@
+"""Logs of printed lines as files: how they are found, followed and rotated."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from genui.logs import open_tail
+from genui.logs.find import find_logs
+from genui.logs.printed_choice import key_of_file, recall, remember
+from genui.logs.printed_file import TextTail
+from genui.logs.printed_log import Choice
+from tests.runs.logs.log_makers import read_all, seen
+
+
+def steps(first: int, end: int) -> str:
+    return "".join(f"step {n} loss {n}.5\n" for n in range(first, end))
+
+
+def settled(path: Path) -> None:
+    """Nothing was written to the file for a minute."""
+    os.utime(path, (time.time() - 60, time.time() - 60))
+
+
+def read_steps(tail: TextTail) -> list[int]:
+    read_all(tail)
+    return [step for step, _ in seen(tail).get("loss", [])]
+
+
+@pytest.mark.parametrize("name", ["train.log", "slurm-123.out", "slurm-123_4.txt", "job.err"])
+def test_a_log_is_found_by_its_name_in_a_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("starting\n" * 1000 + steps(0, 3))
+    (tmp_path / "notes.txt").write_text(steps(0, 3))
+    (tmp_path / "debug-internal.log").write_text("of W&B\n")
+    (found,) = find_logs(tmp_path)
+    assert (found.format, found.info.name) == ("text", name)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "out"])
+def test_a_text_with_metrics_is_a_log_when_it_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("hello\n" + steps(0, 3))
+    (found,) = find_logs(tmp_path / name)
+    tail = open_tail(found)
+    read_all(tail)
+    assert len(seen(tail)["loss"]) == 3
+
+
+def test_a_log_goes_on_after_it_was_rotated(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(steps(0, 5))
+    tail = TextTail(path)
+    assert read_steps(tail) == [0, 1, 2, 3, 4]
+    with path.open("a") as file:
+        file.write(steps(5, 8))
+        path.rename(tmp_path / "train.log.1")
+        file.write(steps(8, 9))
+    assert read_steps(tail) == [0, 1, 2, 3, 4]  # no file yet, and no fault
+    path.write_text("opened again\n" + steps(9, 12))
+    assert read_steps(tail) == list(range(12))
+
+
+def test_a_log_goes_on_after_it_was_copied_and_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(steps(0, 5))
+    tail = TextTail(path)
+    assert read_steps(tail) == [0, 1, 2, 3, 4]
+    path.write_text("")
+    assert read_steps(tail) == [0, 1, 2, 3, 4]
+    path.write_text(steps(5, 6))
+    assert read_steps(tail) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_log_that_begins_anew_is_another_run(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(steps(0, 50))
+    tail = TextTail(path)
+    assert len(read_steps(tail)) == 50
+    path.write_text("starting\n" + steps(0, 2))
+    assert read_steps(tail) == [0, 1]
+
+
+def test_a_bar_without_a_line_end_is_read_when_nothing_follows(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(
+        "\r 10%|█  | 1/10 [00:01<00:09, loss=2.5]\r 20%|██ | 2/10 [00:02<00:08, loss=2.0]"
+    )
+    settled(path)
+    tail = TextTail(path)
+    assert read_steps(tail) == [1, 2]
+
+
+def test_records_that_wait_for_a_bar_are_read_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("\r 10%|█  | 1/10 [00:01<00:09]\r        \r{'loss': 2.5}\n")
+    settled(path)
+    assert read_steps(TextTail(path)) == [1]
+
+
+def test_the_console_and_the_times_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("2026-01-05 10:00:00 step 1 loss 0.5\nhello\n")
+    settled(path)
+    tail = TextTail(path)
+    read_all(tail)
+    assert [text for _, text in tail.extras.console] == path.read_text().splitlines()
+    (when,) = tail.series["loss"].points[2]
+    assert time.strftime("%Y-%m-%d %H:%M", time.localtime(when)) == "2026-01-05 10:00"
+
+
+def test_what_was_unsure_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("loss 0.5\nloss 0.4\n")
+    settled(path)
+    tail = TextTail(path)
+    read_all(tail)
+    assert any("unsure" in note for note in tail.config.values())
+
+
+def test_a_choice_holds_for_the_logs_of_a_job_array(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENUI_HOME", str(tmp_path / "home"))
+    choice = Choice(step="tick", metrics=("lo*",))
+    remember(key_of_file(tmp_path / "slurm-12.out"), choice)
+    path = tmp_path / "slurm-13.out"
+    path.write_text("a tick 5 loss 0.5 acc 0.1\na tick 9 loss 0.4 acc 0.2\n")
+    settled(path)
+    tail = TextTail(path)
+    read_all(tail)
+    assert seen(tail) == {"loss": [(5, "0.5"), (9, "0.4")]}
+    remember(key_of_file(path), Choice())
+    assert recall(key_of_file(path)) == Choice()
