@@ -533,7 +533,7 @@ class GenuiApp(Shell):
 
     def action_tour(self) -> None:
         """Take the tour from its beginning."""
-        from genui.ui.tour import Tour  # late: it imports every screen that it shows
+        from genui.ui.tour import Tour  # late: only for those who take it
 
         self.action_tour_leave()
         self.tour = Tour(self)

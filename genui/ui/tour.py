@@ -16,13 +16,9 @@ from textual.content import Content
 from textual.screen import Screen
 
 from genui.ui import keys
-from genui.ui.compare import CompareScreen
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane, tab_of
-from genui.ui.screens import PaletteScreen
 from genui.ui.widgets.base import FooterLine, Line, clickable
-from genui.ui.widgets.dialogs import HelpScreen
-from genui.ui.windows import ManualScreen
 
 if TYPE_CHECKING:
     from genui.ui.app import GenuiApp
@@ -213,7 +209,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "{canvas.compare}, then Enter: another branch beside it, on one timeline. "
         "{canvas.back} and {canvas.forward} move both.",
-        lambda now, start: now.window == CompareScreen.__name__,
+        lambda now, start: now.window == "CompareScreen",
         place="canvas",
     ),
     Step(
@@ -243,11 +239,11 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "{app.palette} finds whatever can be done here, by a word of what it does.",
-        lambda now, start: now.window == PaletteScreen.__name__,
+        lambda now, start: now.window == "PaletteScreen",
     ),
     Step(
         "{app.help} lists the keys of the place where you are, {app.manual} opens the manual.",
-        lambda now, start: now.window in (HelpScreen.__name__, ManualScreen.__name__),
+        lambda now, start: now.window in ("HelpScreen", "ManualScreen"),
     ),
 )
 

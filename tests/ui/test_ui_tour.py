@@ -79,7 +79,9 @@ async def strip_gone(pilot: Pilot[None]) -> None:
 
 
 def sentence(pilot: Pilot[None]) -> str:
-    return str(pilot.app.screen.query_one(".tour-text").content)  # type: ignore[attr-defined]
+    """What the strip of the screen in front says; "" before it is there."""
+    lines = pilot.app.screen.query(".tour-text")
+    return "".join(str(line.content) for line in lines)  # type: ignore[attr-defined]
 
 
 async def at(pilot: Pilot[None], number: int, begin: str = "") -> None:
@@ -217,13 +219,14 @@ async def test_skipping_leaves_out_what_needs_what_was_skipped(
     async with open_app() as pilot:
         await pilot.press("f2")
         await at(pilot, 1)
-        numbers = 0
-        while "That was the tour" not in sentence(pilot):
+        for _ in STEPS:
+            if sentence(pilot).startswith("? lists"):
+                break
             assert "stops it" not in sentence(pilot)  # there is no training
             await pilot.press("f2")
-            numbers += 1
-            assert numbers < len(STEPS)
-        await pilot.press("f2")
+        await pilot.press("f1")  # the manual will do as well
+        await until(pilot, lambda: "That was the tour" in sentence(pilot))
+        await pilot.press("escape", "f2")
         await strip_gone(pilot)
 
 
