@@ -75,9 +75,10 @@ def train(run: RunDir) -> int:
             parameters = sum(p.numel() for p in task.model.parameters())
             for line in (task.data_line, *task.notes):
                 writer.say(line)
+            threads = "thread" if machine.threads == 1 else "threads"
             writer.say(
                 f"{parameters:,} parameters, {machine.device} {machine.precision}, "
-                f"{machine.threads} thread(s), pid {os.getpid()}"
+                f"{machine.threads} {threads}, pid {os.getpid()}"
             )
             unit = f"{task.unit}/s"
             writer.update(state="running", doing="", steps=recipe.steps, unit=unit)

@@ -55,6 +55,21 @@ async def test_runs_lie_over_each_other_with_signs_in_the_legend(open_watch: Ope
         await until_seen(pilot, "one run must be shown: add another first")
 
 
+async def test_a_narrow_legend_has_whole_values_of_the_first_run(
+    open_watch: Opener,
+) -> None:
+    for name, loss in (("a-long-name-of-a-run", 1.5), ("another-long-name", 2.5)):
+        run = made(name, loss, age=loss)
+        row = {"step": 100, "time": time.time(), "val_loss": 3.5, "a": 1.0, "b": 1.0}
+        with run.metrics.open("a") as file:
+            file.write(json.dumps(row) + "\n" + json.dumps({**row, "step": 101}) + "\n")
+    async with open_watch(listing=True) as pilot:
+        await until_seen(pilot, "Runs  2")
+        await pilot.press("down", "space", "escape")
+        await until_seen(pilot, "loss train ━ 1.500 val ╌+ 3.500 ─")
+        await until_seen(pilot, "lr ━ 0.5000 ◆ 0.5000 ─")
+
+
 async def test_a_run_started_from_another_is_in_sight(open_watch: Opener) -> None:
     made("old", 2.5, age=60)
     async with open_watch() as pilot:

@@ -169,13 +169,15 @@ class Cell(LifecycleGuard, Framed, Vertical):
         room = self.size.width - ENDS
         title = self._title(state, runs, name, unit)
         # Without names if there is no room: the head has the runs' signs.
-        forms = ((False, "", " "), (True, unit, "  "), (True, unit, " "), (True, "", " "))
+        forms = ((True, unit, "  "), (True, unit, " "), (True, "", " "))
         for short, its_unit, gap in forms:
             if title.cell_length > room > 0:
                 title = self._title(state, runs, name, its_unit, short, gap)
+        if title.cell_length > room > 0 and runs > 1:
+            title = self._title(state, runs, name, "", True, " ", first_only=True)
         if title.cell_length > room > 0:
             name = shorten_middle(name, max(len(name) - (title.cell_length - room), MIN_NAME))
-            title = self._title(state, runs, name, "", True, " ")
+            title = self._title(state, runs, name, "", True, " ", first_only=runs > 1)
         set_border(self, title=title)
 
     def _title(
@@ -186,7 +188,9 @@ class Cell(LifecycleGuard, Framed, Vertical):
         unit: str,
         short: bool = False,
         gap: str = "  ",
+        first_only: bool = False,
     ) -> Content:
+        """The name and the newest values, or with `first_only` those of the first run alone."""
         assert self.plot is not None
         parts: list[str | tuple[str, str | Style]] = [name]
         if self.plot.key in state.pins:
@@ -194,8 +198,12 @@ class Cell(LifecycleGuard, Framed, Vertical):
         if unit:
             parts.append((f" ({unit})", "$text-muted"))
         values = self.curve.values_at(state.cursor) if state.cursor is not None else {}
+        first = self._lines[0].look.hue if self._lines else 0
         part = ""
         for line in self._lines:
+            hue = line.look.hue
+            if first_only and hue != first:
+                continue
             sign = legend_key(line.look, line.kind)
             label = f"{sign} {line.label} "
             if len(self._lines) == 1 and runs == 1:
@@ -204,7 +212,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
                 label = f"{sign} " if line.part == part else f"{line.part} {sign} "
                 part = line.part
             value = values[line.label][1] if line.label in values else line.values[-1]
-            parts += [gap, (label, self.series_style(line.look.hue))]
+            parts += [gap, (label, self.series_style(hue))]
             parts.append((numbers.value(float(value)), "bold $foreground"))
         return Content.assemble(*parts)
 
