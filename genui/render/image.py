@@ -134,6 +134,15 @@ def _build_grey() -> NDArray[np.uint8]:
     return np.arange(LEVELS, dtype=np.uint8)[:, None].repeat(3, axis=1)
 
 
+_FEW = 8  # colours, which any image may share with the map
+
+
+def is_spectrogram(rgb: NDArray[np.uint8]) -> bool:
+    """Return whether all colours of `rgb` [..., 3] are of `build_colour_map`, more than a few."""
+    colours = np.unique(_pack(rgb))
+    return len(colours) > _FEW and bool(np.isin(colours, _pack(build_colour_map())).all())
+
+
 def recolour_spectrogram(rgb: NDArray[np.uint8], mode: ColourMode) -> NDArray[np.uint8]:
     """Replace the colours of `build_colour_map` in `rgb` [..., 3] by magma.
 

@@ -272,10 +272,14 @@ def read_thumbnail(model: ModelInfo, columns: int, rows: int) -> "Pixels | None"
     from rich_pixels import Pixels
 
     from genui.formats.image import decode_frame, open_image
+    from genui.render.image import is_spectrogram, recolour_spectrogram
 
     try:
         with open_image(path) as opened:
-            image = Image.fromarray(decode_frame(opened))
+            pixels = decode_frame(opened)
+        if is_spectrogram(pixels):
+            pixels = recolour_spectrogram(pixels, "truecolor")
+        image = Image.fromarray(pixels)
     except (OSError, ValueError):
         return None
     share = min(columns / image.width, 2 * rows / image.height)

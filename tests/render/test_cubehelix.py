@@ -8,6 +8,7 @@ from genui.render.image import (
     build_colour_map,
     build_magma,
     invert_colour_map,
+    is_spectrogram,
     recolour_spectrogram,
 )
 
@@ -38,3 +39,14 @@ def test_on_screen_every_level_keeps_its_place_in_a_map_that_gets_evenly_lighter
     greys = recolour_spectrogram(levels, "16")
     assert (greys[:, 0] == greys[:, 1]).all()
     assert (np.diff(greys[:, 0].astype(int)) >= 0).all()
+
+
+def test_a_spectrogram_is_known_by_its_colours() -> None:
+    levels = apply_colour_map(np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8))
+    assert is_spectrogram(levels)
+    other = levels.copy()
+    other[0, 0] = 255, 0, 0
+    assert not is_spectrogram(other)
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8, 1).repeat(3, axis=2)
+    assert not is_spectrogram(grey)
+    assert not is_spectrogram(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8))

@@ -9,7 +9,7 @@ from acting import Opener, seen, until, until_seen
 from panel_stage import app_of, look, opened, with_info
 from PIL import Image
 
-from genui.runs.layout import RunDir
+from genui.runs.layout import RunDir, RunLock
 from genui.ui.training import samples
 from genui.ui.training.samples import MAX_FRAMES, SamplesPanel, film_steps
 from genui.ui.training.screen import TrainingScreen
@@ -145,19 +145,25 @@ async def test_runs_that_do_not_fit_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "format", "line"),
+    ("kind", "format", "state", "line"),
     [
-        ("recipe", "genui", "makes one every 100 steps"),
-        ("script", "genui", "genui.Image"),
-        ("recipe", "wandb", "log of another tool"),
+        ("recipe", "genui", "running", "makes one every 100 steps"),
+        ("recipe", "genui", "stopped", "No samples"),
+        ("script", "genui", "running", "genui.Image"),
+        ("recipe", "wandb", "stopped", "log of another tool"),
     ],
 )
-async def test_without_samples_it_says_what_makes_them(kind: str, format: str, line: str) -> None:
+async def test_without_samples_it_says_what_makes_them(
+    kind: str, format: str, state: str, line: str
+) -> None:
     run = writer()
     for path in run.samples.iterdir():
         path.unlink()
+    with RunLock(run):
+        stage.set_state(run, state, 300, 400)
+        view = with_info(look(run), format, kind=kind)
     async with opened(SamplesPanel()) as pilot:
-        app_of(pilot).show(with_info(look(run), format, kind=kind))
+        app_of(pilot).show(view)
         await until(pilot, lambda: line in " ".join(seen(pilot).replace("│", " ").split()))
 
 

@@ -79,8 +79,10 @@ class SampleBody(LifecycleGuard, Vertical):
             return
         text.update(mark_changes(clean(sample.text), before) if before else clean(sample.text))
         if sample.image is not None:
+            from genui.render.image import is_spectrogram  # late: it imports numpy
+
             image = self._crop(sample.image) if sample.is_grid else sample.image
-            self.query_one(ImageView).show(image)
+            self.query_one(ImageView).show(image, spectrogram=is_spectrogram(image))
 
     def _crop(self, image: "np.ndarray") -> "np.ndarray":
         """Crop a grid of images, uint8 [H, W, 3], to as many whole ones as fit."""

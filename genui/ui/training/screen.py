@@ -492,6 +492,9 @@ class TrainingScreen(AppScreen[Exit]):
         def log(axis: Literal["x", "y"]) -> Callable[[int], object]:
             return lambda _: self.show_result(board.toggle_log(axis))
 
+        view = board.first
+        rates = view.series.get("lr") if view is not None and view.summary.alive else None
+        rate = f"{float(rates[1][-1]):.2g}" if rates is not None else "–"
         return [
             Option(
                 *("smoothing", "smoothing", f"{state.smoothing:g}" if state.smoothing else "off"),
@@ -500,15 +503,23 @@ class TrainingScreen(AppScreen[Exit]):
                 use,
                 f"{state.smoothing:g}",
             ),
-            Option("log_y", "values", SCALES[state.log_y], "The scale of the values", log("y")),
+            Option("log_y", "y scale", SCALES[state.log_y], "Linear or logarithmic", log("y")),
+            Option("log_x", "x scale", SCALES[state.log_x], "Linear or logarithmic", log("x")),
             Option(
                 *("axis", "x axis", state.axis, "Steps, time, tokens or epochs, if they are known"),
                 lambda by: self.show_result(board.next_axis(by)),
             ),
-            Option("log_x", "x scale", SCALES[state.log_x], "The scale of the x axis", log("x")),
-            Option("side", "panel", state.side, "What is beside the curves", self.action_next_side),
             Option(
-                *("rate", "learning rate", "", "The learning rate of a run that trains"),
+                *(
+                    "side",
+                    "panel",
+                    state.side,
+                    "Beside the curves: sample, console, …",
+                ),
+                self.action_next_side,
+            ),
+            Option(
+                *("rate", "learning rate", rate, "Enter sets the peak rate of a run that trains"),
                 open=self.steering.action_rate,
             ),
         ]
