@@ -36,6 +36,7 @@ COMMANDS = MappingProxyType(
         ),
         "recipes": Command("recipes", "list what can be trained, or every setting of one recipe"),
         "train": Command("train", "train a recipe in the background (or here, --foreground)"),
+        "run": Command("run", "start a command as a run: its console, metrics, load and exit code"),
         "runs": Command("runs", "list your training runs"),
         "rename": Command("labels", "rename a run"),
         "tag": Command("labels", "add tags to a run, or remove some"),

@@ -45,6 +45,11 @@ def configure_watch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", metavar="PATH", nargs="*", help="a log, a folder of them, or -")
     parser.add_argument("--name", metavar="NAME", default="", help="with -: name of the run")
     parser.add_argument("--project", metavar="NAME", default="", help="with -: its project")
+    add_choice(parser)
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    """--step and --metrics: how printed lines are read."""
     parser.add_argument(
         "--step",
         metavar="NAME",
@@ -100,7 +105,7 @@ def _connect(words: "Sequence[str]") -> "dict[str, Follower]":
     return {word: Follower(place) for word, place in places.items()}
 
 
-def _choice(args: argparse.Namespace, key: str) -> "Choice":
+def choose(args: argparse.Namespace, key: str) -> "Choice":
     """How printed lines are read: as the options say, which are remembered, or as they said
     last."""
     from genui.logs.printed_choice import recall, remember
@@ -125,7 +130,7 @@ def _choose_for_files(args: argparse.Namespace, paths: list[Path]) -> None:
     if not logs:
         raise MisuseError("watch: --step and --metrics are for printed lines; name such a log or -")
     for key in {key_of_file(path) for path in logs}:
-        _choice(args, key)
+        choose(args, key)
 
 
 def _path_of(word: str) -> Path:
@@ -153,7 +158,7 @@ def _watch_pipe(args: argparse.Namespace) -> int:
         raise MisuseError("watch -: nothing is piped in; use `COMMAND 2>&1 | genui watch -`")
     from genui.logs import printed
 
-    choice = _choice(args, f"- {args.project or args.name}".strip())
+    choice = choose(args, f"- {args.project or args.name}".strip())
     run = printed.create(args.name, args.project)
     terminal = _open_terminal()
     if terminal is None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_write, write_all
-from genui.logs.printed_log import Choice, Lines, Point, Printed, PrintedLog
+from genui.logs.printed_log import Choice, Lines, PrintedLog
 from genui.runs.api import Run
 from genui.runs.layout import RunDir, create_script_run, read_info
 from genui.runs.writer import one_line
@@ -39,39 +39,39 @@ def record(
     """
     info = read_info(folder)
     with Run(folder, info.name, info.project) as run:
-        lines, log = Lines(), PrintedLog(choice)
-        noted = 0
-        while True:
-            data = os.read(source, CHUNK)
-            if data and echo is not None:
+        recorder = Recorder(run, choice)
+        while data := os.read(source, CHUNK):
+            if echo is not None:
                 try:
                     write_all(echo, data)
                 except OSError:
                     echo = None  # the reader has ended, which must not end the command
-            _write(run, log, lines.take(data, final=not data))
-            if not data:
-                _log(run, log.finish())
-            if len(log.notes) > noted:
-                run.say("\n".join(f"genui: {note}" for note in log.notes[noted:]))
-                noted = len(log.notes)
-                run.config["printed lines"] = list(log.notes)
-            run.rotate_console(MOST_CONSOLE)
-            if not data:
-                break
+            recorder.take(data)
+        recorder.take(b"", final=True)
         run.end("finished")
 
 
-def _write(run: Run, log: PrintedLog, lines: list[Printed]) -> None:
-    if console := [line.text for line in lines if line.stays and line.text.strip()]:
-        run.say("\n".join(console))
-    for line in lines:
-        if points := log.take(line.text, line.stays):
-            _log(run, points)
+class Recorder:
+    """Writes what a command prints into a run: its console, and the metrics read from it."""
 
+    def __init__(self, run: Run, choice: Choice | None = None) -> None:
+        self._run = run
+        self._lines, self._log = Lines(), PrintedLog(choice)
+        self._noted = 0  # notes of the log that were written
 
-def _log(run: Run, points: list[Point]) -> None:
-    for step, metrics in points:
-        run.log(metrics, step=step)
+    def take(self, data: bytes, final: bool = False) -> None:
+        """Takes the next output; with `final` also what is held back."""
+        lines = self._lines.take(data, final=final)
+        if console := [line.text for line in lines if line.stays and line.text.strip()]:
+            self._run.say("\n".join(console))
+        points = [point for line in lines for point in self._log.take(line.text, line.stays)]
+        for step, metrics in points + (self._log.finish() if final else []):
+            self._run.log(metrics, step=step)
+        if len(self._log.notes) > self._noted:
+            self._run.say("\n".join(f"genui: {note}" for note in self._log.notes[self._noted :]))
+            self._noted = len(self._log.notes)
+            self._run.config["printed lines"] = list(self._log.notes)
+        self._run.rotate_console(MOST_CONSOLE)
 
 
 def detach(folder: RunDir, choice: Choice | None = None) -> None:

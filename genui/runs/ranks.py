@@ -123,6 +123,9 @@ class RankWriter:
     def update(self, **fields: Any) -> None:
         """The status is that of rank 0."""
 
+    def measure(self, pid: int) -> None:
+        """The load is that of rank 0."""
+
     def abandon(self) -> None:
         """In a child after a fork."""
         if self._fd >= 0:

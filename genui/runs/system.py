@@ -32,9 +32,12 @@ class SystemLog:
     """Appends records to system.jsonl, from one thread. Never raises: what cannot be measured or
     written is left out."""
 
-    def __init__(self, run: RunDir, say: Callable[[str], None] = lambda line: None) -> None:
-        """`say` is called with what to install if there are GPUs that cannot be measured."""
-        self._run, self._say = run, say
+    def __init__(
+        self, run: RunDir, say: Callable[[str], None] = lambda line: None, pid: int = 0
+    ) -> None:
+        """`say` is called with what to install if there are GPUs that cannot be measured. The load
+        is that of this process, or with `pid` of that one and its children."""
+        self._run, self._say, self._pid = run, say, pid
         self._sampler: SystemSampler | None = None
         self._due = 0.0  # on the monotonic clock
 
@@ -45,7 +48,7 @@ class SystemLog:
             return
         self._due = now + EVERY
         if self._sampler is None:
-            self._sampler = SystemSampler(self._run.path)
+            self._sampler = SystemSampler(self._run.path, self._pid)
             if line := "" if self._sampler.has_gpus else missing_library():
                 with suppress(Exception):
                     self._say(line)

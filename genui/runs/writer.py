@@ -57,6 +57,7 @@ class RunWriter:
         # Over _status and its file; taken again by a signal handler that ends the run.
         self._guard = threading.RLock()
         self._leaving = threading.Event()
+        self._system = SystemLog(run, self.say)
 
     @property
     def status(self) -> Status:
@@ -114,6 +115,10 @@ class RunWriter:
         Only one thread may append at a time. Raises OSError; an incomplete line is removed.
         """
         append_whole(self._metrics, line)
+
+    def measure(self, pid: int) -> None:
+        """Measures the load of that process and its children, and no longer of this one."""
+        self._system = SystemLog(self.run, self.say, pid)
 
     def abandon(self) -> None:
         """In a child after a fork: closes the files of the run, which belongs to the parent.
@@ -181,7 +186,6 @@ class RunWriter:
         )
 
     def _beat(self) -> None:
-        system = SystemLog(self.run, self.say)
         while not self._leaving.wait(HEARTBEAT):
             if self._on_beat is not None:
                 self._on_beat()
@@ -189,7 +193,7 @@ class RunWriter:
             # it.
             with suppress(GenuiError), self._guard:
                 self._write()
-            system.beat()
+            self._system.beat()
 
     def _write(self, **fields: Any) -> None:
         """Writes status.json with a new heartbeat; the caller holds `_guard`."""

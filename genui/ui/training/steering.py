@@ -112,6 +112,8 @@ def _checkpoint_refusal(view: RunView, verb: str) -> str:
 def stop_text(view: RunView) -> str:
     """What stopping the run does."""
     if view.summary.info.kind == "script":
+        if "command" in view.summary.info.config:  # of `genui run`
+            return "Its command gets Ctrl+C, after 15 s SIGTERM."
         return "Its script ends where it checks run.stop_requested."
     return "It writes a checkpoint first, from which it can be resumed."
 

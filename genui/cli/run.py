@@ -1,0 +1,59 @@
+"""`genui run`: start a command as a run."""
+
+import argparse
+import shutil
+import signal
+import sys
+
+from genui.base.errors import MisuseError
+from genui.cli import output
+from genui.cli.parser import add_json
+from genui.cli.watch import add_choice, choose
+
+
+def configure_run(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "genui run [--name NAME] [--project NAME] [--foreground] -- COMMAND ..."
+    parser.epilog = (
+        "Metrics are read from what the command prints, as by `genui watch -`. It goes on when\n"
+        "you close this terminal. `genui stop` sends it Ctrl+C. Its exit code ends the run, and\n"
+        "the load that is recorded is that of its own processes.\n\n"
+        "examples:\n"
+        "  genui run -- python train.py --lr 3e-4\n"
+        "  genui run --name wide --foreground -- torchrun --nproc-per-node 2 train.py"
+    )
+    parser.add_argument("--name", metavar="NAME", default="", help="name of the run")
+    parser.add_argument("--project", metavar="NAME", default="", help="its project")
+    parser.add_argument(
+        "--foreground",
+        action="store_true",
+        help="stay until it ends, copy its output, and return its exit code",
+    )
+    add_choice(parser)
+    add_json(parser, "the run's id and folder as JSON")
+    parser.add_argument("words", metavar="COMMAND", nargs=argparse.REMAINDER, help="to be run")
+
+
+def run_run(args: argparse.Namespace) -> int:
+    from genui.logs import command
+    from genui.runs.control import send
+
+    words = args.words[1:] if args.words[:1] == ["--"] else args.words
+    if not words:
+        raise MisuseError("run: COMMAND is missing, as in genui run -- python train.py")
+    if shutil.which(words[0]) is None:
+        raise MisuseError(f"run: there is no command {words[0]}; check its name and PATH")
+    run = command.create(words, args.name, args.project)
+    choose(args, command.choice_key(run))
+    if args.json:
+        output.emit({"id": run.id, "path": run.path}, indent=False)
+    else:
+        print(run.id, flush=True)
+    if not args.foreground:
+        command.start(run, words)
+        output.note("running in the background: it continues when you close this terminal")
+        output.note(f"  watch  genui watch {run.id}")
+        output.note(f"  stop   genui stop {run.id}")
+        return 0
+    # Ctrl+C here is a stop, as from anywhere else.
+    signal.signal(signal.SIGINT, lambda *_: send(run, "stop"))
+    return command.record(run, words, None if args.json else sys.stdout.fileno())

@@ -1,0 +1,154 @@
+"""`genui run -- COMMAND`: a command as a run of its own, started and recorded in the background.
+
+The recorder is this module as a process with a session of its own. It starts the command, reads
+what it prints, measures the command's processes, and takes a stop: first Ctrl+C, as at a terminal.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from genui.base.errors import GenuiError
+from genui.base.files import cannot_write, write_all
+from genui.logs.printed import CHUNK, Recorder
+from genui.logs.printed_choice import recall
+from genui.runs.api import Run
+from genui.runs.layout import RunDir, create_script_run, read_info
+
+SIGNALS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
+"""What a stop sends to the command and all its children, and the seconds until the next."""
+
+_POLL = 0.2  # seconds
+_LINGER = 1.0  # seconds: a child that was left behind may hold the output open for ever
+
+
+def create(command: Sequence[str], name: str = "", project: str = "") -> RunDir:
+    """The folder of a new run for the command. Raises GenuiError if it cannot be written."""
+    script = next((word for word in command if word.endswith((".py", ".sh"))), command[0])
+    config = {"command": list(command), "folder": os.getcwd()}
+    return create_script_run(name or Path(script).stem, project, config)
+
+
+def choice_key(run: RunDir) -> str:
+    """The key of what the user chose about printed lines, as that of `genui watch -`."""
+    info = read_info(run)
+    return f"- {info.project or info.name}"
+
+
+def start(run: RunDir, command: Sequence[str]) -> None:
+    """Starts the recorder, and with it the command, in the background. Raises GenuiError."""
+    try:
+        with run.console.open("ab") as console:
+            subprocess.Popen(
+                [sys.executable, "-m", "genui.logs.command", str(run.path), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise cannot_write(run.console, error) from None
+
+
+def record(folder: RunDir, command: Sequence[str], echo: int | None = None) -> int:
+    """Runs the command to its end into the run. Returns its exit code, 128 + N after a signal N.
+
+    Its output is also copied to the descriptor `echo`. Raises GenuiError if the folder cannot be
+    written; the command is not started then.
+    """
+    info = read_info(folder)
+    with Run(folder, info.name, info.project, info.config) as run:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env={"PYTHONUNBUFFERED": "1", **os.environ},
+                start_new_session=True,  # so that a stop reaches all its children
+            )
+        except OSError as error:
+            line = f"cannot start {command[0]}: {error.strerror}"
+            run.say(line)
+            run.end("failed", line)
+            return 127
+        run.measure(process.pid)
+        threading.Thread(target=_stop_on_request, args=(run, process), daemon=True).start()
+        _read(Recorder(run, recall(choice_key(folder))), process, echo)
+        code = process.wait()
+        if run.stop_requested:
+            run.end("stopped")
+        elif code == 0:
+            run.end("finished")
+        else:
+            run.end("failed", _describe(code))
+        return code if code >= 0 else 128 - code
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    with suppress(ValueError):
+        return f"killed by {signal.Signals(-code).name}"
+    return f"killed by signal {-code}"
+
+
+def _read(recorder: Recorder, process: "subprocess.Popen[bytes]", echo: int | None) -> None:
+    """Records the output until it ends, or the command has ended and prints no more."""
+    assert process.stdout is not None
+    source = process.stdout.fileno()
+    ended = 0.0
+    while True:
+        ready, _, _ = select.select([source], [], [], _POLL)
+        data = os.read(source, CHUNK) if ready else b""
+        if ready or ended:
+            if data and echo is not None:
+                with suppress(OSError):
+                    write_all(echo, data)
+            last = bool(ready and not data) or (not ready and time.monotonic() > ended + _LINGER)
+            recorder.take(data, final=last)
+            if last:
+                return
+        elif process.poll() is not None:
+            ended = time.monotonic()
+
+
+def _stop_on_request(run: Run, process: "subprocess.Popen[bytes]") -> None:
+    """Waits for a stop, then ends the command and its children."""
+    while not run.stop_requested:
+        if run.ended or process.poll() is not None:
+            return
+        time.sleep(_POLL)
+    for number, patience in SIGNALS:
+        with suppress(OSError):
+            os.killpg(process.pid, number)
+        run.say(f"stop requested: sent {number.name}")
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            if process.poll() is not None:
+                return
+            time.sleep(_POLL)
+
+
+def main(argv: Sequence[str]) -> int:
+    """The recorder: the run's folder, then the command."""
+    folder, *command = argv
+    # For the command, not for its recorder. Not SIG_IGN, which the command would inherit.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    try:
+        return record(RunDir(Path(folder)), command)
+    except GenuiError as error:
+        print(f"genui: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
