@@ -43,6 +43,10 @@ class Config(Struct, frozen=True, kw_only=True):
         Literal["auto", "9", "777", "off"],
         about("the OSC sequence of desktop notifications; auto goes by the terminal's name"),
     ] = AUTO
+    images: Annotated[
+        Literal["auto", "blocks", "kitty", "iterm2", "sixel"],
+        about("blocks: half-blocks; auto: in pixels by a protocol that the terminal has"),
+    ] = AUTO
     fps: Annotated[
         int, Meta(ge=1, le=240), about("how often the app is painted at most, per second")
     ] = 120

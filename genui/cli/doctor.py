@@ -12,7 +12,8 @@ from pathlib import Path
 
 from genui import __version__
 from genui.base import paths, plugins
-from genui.base.errors import GenuiError
+from genui.base.config import load_config
+from genui.base.errors import GenuiError, MisuseError
 from genui.cli import output
 from genui.cli.parser import add_json
 
@@ -81,10 +82,25 @@ def _terminal() -> dict[str, str]:
         "full screen": "yes" if has_terminal() else "no: stdin or stdout is not a terminal",
         "size": f"{size.columns}×{size.lines}",
         "colour": detect_colours(os.environ, sys.stdout.isatty()),
+        "images": _images(),
         "unicode": f"{unicode} ({sys.stdout.encoding}, locale {locale.setlocale(locale.LC_CTYPE)})",
         "ssh": "yes" if os.environ.get("SSH_CONNECTION") else "no",
         "tmux": "yes" if os.environ.get("TMUX") else "no",
     }
+
+
+def _images() -> str:
+    """How the app shows images here, and why. Asks the terminal."""
+    from genui.render.colours import detect_colours
+    from genui.ui.graphics import choose_for_terminal
+
+    try:
+        setting = load_config().images
+    except MisuseError as error:
+        return str(error)
+    colours = detect_colours(os.environ, sys.stdout.isatty())
+    choice = choose_for_terminal(os.environ, setting, colours)
+    return f"{choice.protocol or 'half-blocks'} ({choice.reason})"
 
 
 def _places() -> dict[str, str]:

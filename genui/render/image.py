@@ -203,11 +203,12 @@ class Fit:
     down: float
     cols: int
     rows: int
+    stretched: bool = False  # its pixels need not be square
 
     @property
     def text(self) -> str:
         """The scale, `2.5×` or `0.53×`; "" for an image that is stretched."""
-        return f"{self.across:.3g}×" if self.across == self.down else ""
+        return "" if self.stretched else f"{self.across:.3g}×"
 
 
 def fit(width: int, height: int, cols: int, rows: int) -> Fit:
@@ -228,7 +229,7 @@ def fit(width: int, height: int, cols: int, rows: int) -> Fit:
 def stretch(width: int, height: int, cols: int, rows: int) -> Fit:
     """Fill `cols` × `rows` cells with an image whose pixels need not be square."""
     cols, rows = max(cols, 1), max(rows, 1)
-    return Fit(cols / width, 2 * rows / height, cols, rows)
+    return Fit(cols / width, 2 * rows / height, cols, rows, stretched=True)
 
 
 def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDGET) -> Drawing:

@@ -39,7 +39,7 @@ from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.terminal import NoColour, choose_driver, get_metered_driver
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
-from genui.ui.widgets.base import CLOSING_KEYS, LifecycleGuard, LineInput
+from genui.ui.widgets.base import CLOSING_KEYS, LifecycleGuard, LineInput, colour_mode
 from genui.ui.widgets.dialogs import HelpScreen, ThemeScreen, Window
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ FULL_GC_INTERVAL, FULL_GC_PAUSE = 60.0, 5.0  # seconds between full collections,
 MUTED = {"text-muted": 0.65, "text-disabled": 0.4}
 MIN_TRAFFIC = 50  # KB/s; less is not shown
 TRAFFIC_PERIOD = 1.0  # seconds over which the bytes to the terminal are counted
+MAX_BEHIND = 1.0  # seconds; a terminal that is written to for longer gets half-blocks
 
 
 class Shell(LifecycleGuard, App[None]):
@@ -140,6 +141,7 @@ class Shell(LifecycleGuard, App[None]):
             config = load_config()
         except MisuseError as error:
             config, self._config_error = Config(), f"{error}; all settings are at their defaults"
+        self._images_setting = config.images
         self.desk = AlertDesk(self, lambda: self.watcher.watched, not config.bell)
         self._bytes = 0
         self._full_gc_at = time.monotonic()
@@ -214,6 +216,7 @@ class Shell(LifecycleGuard, App[None]):
         gc.enable()
         self.start_background()
         self.desk.start()
+        self.run_worker(self._choose_images(), group="images")
         self.set_interval(TRAFFIC_PERIOD, self._count_traffic)
         self.set_interval(GC_INTERVAL, self._collect_garbage)
 
@@ -353,6 +356,23 @@ class Shell(LifecycleGuard, App[None]):
     def _show_message(self, event: messages.Say) -> None:
         self.front.say(event.line, event.kind)
 
+    # --- images in pixels -------------------------------------------------------------
+
+    async def _choose_images(self) -> None:
+        """Ask the terminal how it shows images, and draw them again if it does."""
+        driver = get_metered_driver(self)
+        if driver is not None:
+            await driver.choose_images(self._images_setting, colour_mode(self.app))
+            if driver.images.protocol:
+                self._redraw_images()
+
+    def _redraw_images(self) -> None:
+        from genui.ui.widgets.image import ImageView  # late: `genui watch` may show none
+
+        for screen in self.screen_stack:
+            for image in screen.query(ImageView):
+                image.change_protocol()
+
     # --- garbage, traffic, settings, actions ------------------------------------------
 
     def _collect_garbage(self) -> None:
@@ -371,6 +391,10 @@ class Shell(LifecycleGuard, App[None]):
             return
         kilobytes = round((driver.bytes_written - self._bytes) / TRAFFIC_PERIOD / 1024)
         self._bytes = driver.bytes_written
+        if driver.images.protocol and driver.behind > MAX_BEHIND and self._images_setting == AUTO:
+            driver.images.protocol = None
+            self._redraw_images()
+            self.front.say("the terminal is slow, so images are drawn in half-blocks", "note")
         busy = kilobytes >= MIN_TRAFFIC
         self.front.traffic = f"↑ {numbers.count(kilobytes)} KB/s to terminal" if busy else ""
         self.front.update_bars()

@@ -5,18 +5,35 @@ with an animated image over a 100 KiB/s link. This driver sends only changed cel
 and pending bytes, queues little more than a screenful, and drops the queue at quit.
 """
 
+import asyncio
+import fcntl
 import os
 import select
+import struct
 import termios
+import time
+from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Condition
-from typing import IO
+from typing import IO, Any
 
+from textual._xterm_parser import XTermParser
 from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import AppFocus
+from textual.message import Message
 
+from genui.ui.graphics import (
+    SIXEL,
+    Images,
+    Replies,
+    choose_in_tmux,
+    choose_protocol,
+    read_sixel,
+    settle,
+)
 from genui.ui.terminal import Cells
 
 MOST_PENDING = 64 * 1024
@@ -29,22 +46,29 @@ _CHUNK = 2048
 _OSC = "\x1b]"  # begins a command to the terminal, such as copying to its clipboard
 _MIN_REPAINT = 256  # characters; shorter writes set terminal modes
 _CLOSE_SECONDS = 0.5
-# Ends an escape sequence, a style and a synchronised update that were interrupted.
-_RESET = "\x18\x1b[0m\x1b[?2026l"
+_INPUT_WAIT = 0.1  # seconds, as in Textual
+_MOST_INPUT = 4096  # bytes
+# Ends an escape sequence, a string, a style and a synchronised update that were interrupted.
+_RESET = "\x18\x1b\\\x1b[0m\x1b[?2026l"
+_SYNC_START, _SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
 
 
 class MeteredWriter(WriterThread):
     """Writes in small pieces on its own thread; `write` never blocks."""
 
-    def __init__(self, file: IO[str], drained: Callable[[], None]) -> None:
+    def __init__(
+        self, file: IO[str], drained: Callable[[], None], images: Images | None = None
+    ) -> None:
         """`drained` is called on this thread when the queue is empty after a skipped repaint."""
         super().__init__(file)
         self._fd = file.fileno()
+        self._images = Images() if images is None else images
         self._cells = Cells(0, 0)  # the contents of the terminal once the queue is written
         self._changed = Condition()
         self._pieces: deque[memoryview] = deque()
         self._in_flight = 0
         self._queued = 0
+        self._pending_since = 0.0  # (monotonic)
         self._skipped = False
         self._closing = False
         self._drained = drained
@@ -63,12 +87,36 @@ class MeteredWriter(WriterThread):
             if self.pending > MOST_PENDING and repaint:
                 self._skipped = True
                 return
-            data = self._diff(text).encode("utf-8", "replace")
-            if not data:
-                return
-            self._pieces.append(memoryview(data))
-            self._queued += len(data)
-            self._changed.notify()
+            self._enqueue(self._diff(text))
+
+    def send(self, text: str) -> None:
+        """Queue `text` as it is, which must not change the screen."""
+        with self._changed:
+            self._enqueue(text)
+
+    def paint(self) -> None:
+        """Queue the images that changed; if too much is pending, with the next repaint."""
+        with self._changed:
+            if self.pending > MOST_PENDING:
+                self._skipped = True
+            elif text := self._cells.paint():
+                self._enqueue(_SYNC_START + text + _SYNC_END)
+
+    def _enqueue(self, text: str) -> None:
+        data = text.encode("utf-8", "replace")
+        if not data:
+            return
+        if not self.pending:
+            self._pending_since = time.monotonic()
+        self._pieces.append(memoryview(data))
+        self._queued += len(data)
+        self._changed.notify()
+
+    @property
+    def behind(self) -> float:
+        """For how many seconds there has been something to write without a break."""
+        with self._changed:
+            return time.monotonic() - self._pending_since if self.pending else 0.0
 
     def forget(self) -> None:
         """Send the next repaint in full: the contents of the terminal are unknown."""
@@ -82,7 +130,7 @@ class MeteredWriter(WriterThread):
         except OSError:  # not a terminal
             return text
         if self._cells.size != size:
-            self._cells = Cells(*size)
+            self._cells = Cells(*size, self._images)
         return self._cells.update(text)
 
     def drop(self) -> None:
@@ -150,6 +198,12 @@ class MeteredDriver(LinuxDriver):
 
     _written_before = 0  # by earlier writers: there is one each time application mode starts
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.images = Images()
+        self._replies = Replies()
+        self._answer: tuple[asyncio.AbstractEventLoop, asyncio.Future[str]] | None = None
+
     @property
     def bytes_written(self) -> int:
         """The number of bytes written to the terminal since the app started."""
@@ -167,8 +221,56 @@ class MeteredDriver(LinuxDriver):
         """Whether the last frame is still being written, so that the next should be skipped."""
         return self.pending_bytes > BUSY
 
+    @property
+    def behind(self) -> float:
+        """For how many seconds the terminal has been written to without a break."""
+        writer = self._writer_thread
+        return writer.behind if isinstance(writer, MeteredWriter) else 0.0
+
+    def paint_images(self) -> None:
+        """Show the images whose data changed."""
+        if isinstance(self._writer_thread, MeteredWriter):
+            self._writer_thread.paint()
+
+    async def choose_images(self, setting: str, colours: str) -> None:
+        """Choose the protocol of `images` by the setting, and by what the terminal answers."""
+        choice = choose_protocol(os.environ, setting, colours)
+        self.images.in_tmux = bool(os.environ.get("TMUX"))
+        if choice.query:
+            choice = settle(choice, await self.ask(choice.query))
+        elif choice.ask_tmux:
+            choice = await asyncio.to_thread(choose_in_tmux)
+        cell = self._measure_cell()
+        if choice.protocol == "sixel":
+            self.images.colours, answered = read_sixel(await self.ask(SIXEL))
+            cell = cell or answered
+            if cell is None:
+                return
+        self.images.cell = cell or self.images.cell
+        self.images.protocol = choice.protocol
+
+    async def ask(self, query: str) -> str:
+        """Send a query that ends with DA1, and return the terminal's replies."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+        self._answer = loop, answer
+        self._replies.expect()
+        if isinstance(self._writer_thread, MeteredWriter):
+            self._writer_thread.send(query)
+        return await answer
+
+    def _measure_cell(self) -> tuple[int, int] | None:
+        """Return the width and height of a cell in pixels; None if the terminal has not told it."""
+        size = fcntl.ioctl(self.fileno, termios.TIOCGWINSZ, bytes(8))
+        lines, columns, width, height = struct.unpack("HHHH", size)
+        if not (columns and lines and width >= columns and height >= lines):
+            return None
+        return width // columns, height // lines
+
     def forget(self) -> None:
         """Send the next repaint in full, after a resize."""
+        if self.images.protocol and (cell := self._measure_cell()):
+            self.images.cell = cell
         if isinstance(self._writer_thread, MeteredWriter):
             self._writer_thread.forget()
 
@@ -176,22 +278,57 @@ class MeteredDriver(LinuxDriver):
         super().start_application_mode()
         if self._writer_thread is not None:
             self._writer_thread.stop()
-            self._writer_thread = MeteredWriter(self._writer_thread._file, self._repaint)
+            self._writer_thread = MeteredWriter(
+                self._writer_thread._file, self._repaint, self.images
+            )
             self._writer_thread.start()
 
     def run_input_thread(self) -> None:
-        while not self.exit_event.is_set():
-            try:
-                super().run_input_thread()
-            except OSError:  # the terminal is gone, with or without a SIGHUP
-                self._app.call_later(self._app.exit)
-                return
-            except (ValueError, OverflowError):
-                continue  # not UTF-8, or the code of no character: what follows is read anew
+        """Read what is typed, as Textual does, without the replies to queries."""
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")(errors="replace").decode
+        try:
+            while not self.exit_event.is_set():
+                typed = ""
+                if select.select([self.fileno], [], [], _INPUT_WAIT)[0]:
+                    data = os.read(self.fileno, _MOST_INPUT)
+                    if not data:
+                        raise OSError("end of input")
+                    typed = decode(data)
+                typed, answer = self._replies.take(typed, time.monotonic())
+                if answer:
+                    self._give_answer(answer)
+                try:
+                    for message in parser.feed(typed) if typed else ():
+                        self.process_message(message)
+                    for message in parser.tick():
+                        self.process_message(message)
+                except (ValueError, OverflowError):  # the code of no character
+                    parser = XTermParser(self._debug)
+        except OSError:  # the terminal is gone, with or without a SIGHUP
+            self._app.call_later(self._app.exit)
+
+    def process_message(self, message: Message) -> None:
+        if isinstance(message, AppFocus) and self.images.in_tmux:
+            # What is sent while another window is shown, tmux does not pass on.
+            self._app.call_later(self._paint_all_images)
+        super().process_message(message)
+
+    def _paint_all_images(self) -> None:
+        self.images.forget()
+        self.paint_images()
+
+    def _give_answer(self, text: str) -> None:
+        if self._answer is not None:
+            loop, answer = self._answer
+            self._answer = None
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(lambda: answer.done() or answer.set_result(text))
 
     def stop_application_mode(self) -> None:
         if isinstance(self._writer_thread, MeteredWriter):
             self._writer_thread.drop()
+            self._writer_thread.send(self.images.leave())
         super().stop_application_mode()
 
     def close(self) -> None:

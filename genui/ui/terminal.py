@@ -3,7 +3,7 @@
 Textual repaints whole widgets and writes the full style of each piece of text. `Cells` parses a
 repaint, compares it with the contents of the terminal, and returns only the cells that differ,
 with the shortest codes from one style to the next. Other output is passed unchanged; after it the
-contents of the terminal are unknown.
+contents of the terminal are unknown. Images that are shown in pixels follow the cells.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ from textual.color import Color
 from textual.driver import Driver
 from textual.filter import LineFilter
 
+from genui.ui.graphics import FIRST_MARKER, LAST_MARKER, Images, Origin, Placement
+
 _TOKEN = re.compile(r"\x1b\[(\d+);(\d+)H|\x1b\[([\d;]*)m|([^\x00-\x1f\x7f-\x9f]+)|\n")
 # Modes that do not change the screen: synchronised updates, the mouse, the cursor.
 _HARMLESS = re.compile(r"(\x1b\[\?(2026|25|100[0-6]|1015|1016|2004|2048)(\$p|[hl]))+")
+
+_MARKERS = re.compile(f"[{FIRST_MARKER}-{LAST_MARKER}]")
 
 _SHOWN_ON_BLANKS = frozenset({4, 5, 6, 7, 9, 21, 51, 52, 53})
 _OFF = {1: 22, 2: 22, 3: 23, 4: 24, 5: 25, 6: 25, 7: 27, 8: 28, 9: 29, 21: 24,
@@ -53,8 +57,10 @@ PLAIN = CellStyle(frozenset(), "", "")
 class Cells:
     """The cells of a terminal of `columns` × `lines`, all unknown at first."""
 
-    def __init__(self, columns: int, lines: int) -> None:
+    def __init__(self, columns: int, lines: int, images: Images | None = None) -> None:
         self.size = (columns, lines)
+        self._images = Images() if images is None else images
+        self._origins: list[dict[Placement, Origin]] = [{} for _ in range(lines)]  # by line
         self._rows: list[Row] = []
         self._cursor: tuple[int, int] | None = None
         self.forget()
@@ -64,6 +70,7 @@ class Cells:
         columns, lines = self.size
         self._rows = [[None] * columns for _ in range(lines)]
         self._cursor = None
+        self._images.forget()
 
     def update(self, text: str) -> str:
         """Return the shortest output with the effect of `text`."""
@@ -72,15 +79,57 @@ class Cells:
         repaint = self._parse_repaint(text)
         if repaint is None:
             self.forget()
-            return text
+            return _MARKERS.sub(" ", text) if self._images else text
         rows, cursor = repaint
-        sent = "".join(_encode_differences(self._rows, rows))
+        sent = "".join(_encode_differences(self._rows, rows, self._images))
+        damaged: set[Placement] = set()
         for y, row in rows.items():
+            if self._images:
+                self._origins[y] = self._find_images(y, row, damaged)
             self._rows[y] = row
+        sent += self._paint_images(damaged)
         if sent or cursor != self._cursor:
             self._cursor = cursor
             sent += _move_cursor(*cursor)
         return sent
+
+    def paint(self) -> str:
+        """Return output that shows the images whose data changed."""
+        sent = self._paint_images(set())
+        if sent and self._cursor is not None:
+            sent += _move_cursor(*self._cursor)
+        return sent
+
+    def _find_images(self, y: int, row: Row, damaged: set[Placement]) -> dict[Placement, Origin]:
+        """Return where the images in line `y` begin; add those that are written to `damaged`."""
+        origins: dict[Placement, Origin] = {}
+        for x, cell in enumerate(row):
+            if cell is None or cell[0] < FIRST_MARKER:
+                continue
+            found = self._images.find(cell[0])
+            if found is not None:
+                placement, col, line = found
+                origins[placement] = x - col, y - line
+                if self._rows[y][x] != cell:
+                    damaged.add(placement)
+        return origins
+
+    def _paint_images(self, damaged: set[Placement]) -> str:
+        """Return output that shows the images that changed, under what covers them."""
+        if not self._images:
+            return ""
+        origins = {name: at for line in self._origins for name, at in line.items()}
+        sent, painted = self._images.paint(origins, damaged, self.size)
+        before, after = self._rows[:], {}
+        for x, y, cols, rows in painted:
+            for line in range(y, y + rows):
+                after[line] = self._rows[line]
+                covered = before[line][x : x + cols]
+                before[line] = before[line][:]
+                before[line][x : x + cols] = [
+                    cell if cell is None or cell[0] >= FIRST_MARKER else None for cell in covered
+                ]
+        return sent + "".join(_encode_differences(before, after, self._images))
 
     def _parse_repaint(self, text: str) -> tuple[dict[int, Row], tuple[int, int]] | None:
         """Return the rows and the cursor after `text`; None if it is not a repaint."""
@@ -112,7 +161,7 @@ class Cells:
                 return None
             if (row := rows.get(y)) is None:
                 row = rows[y] = self._rows[y][:]
-            cells = _split_cells(chars, look)
+            cells = _split_cells(chars, look, self._images)
             if cells is None or x + len(cells) > columns:
                 return None
             _cut_wide(row, x, x + len(cells))
@@ -121,16 +170,22 @@ class Cells:
         return (rows, at) if end == len(text) and at is not None else None
 
 
-def _split_cells(text: str, look: CellStyle) -> list[Cell | None] | None:
-    """Return a cell for each column of `text`; None if a character has no width of its own."""
+def _split_cells(text: str, look: CellStyle, images: Images) -> list[Cell | None] | None:
+    """Return a cell for each column of `text`; None if it begins with a combining character."""
     blank: Cell = (" ", _reduce_to_blank(look))
     if text.isascii():
         return [blank if char == " " else (char, look) for char in text]
     cells: list[Cell | None] = []
     for char in text:
+        if char >= FIRST_MARKER and images:
+            cells.append((char, CellStyle(frozenset(), images.foreground(char), "")))
+            continue
         width = get_character_cell_size(char)
         if width < 1:
-            return None
+            if not cells or cells[-1] is None or not cells[-1][0]:
+                return None
+            cells[-1] = (cells[-1][0] + char, look)  # such as the accent of x̂
+            continue
         cells.append(blank if char == " " else (char, look))
         if width == 2:
             cells.append(("", look))
@@ -145,7 +200,7 @@ def _cut_wide(row: Row, start: int, end: int) -> None:
         row[end] = None
 
 
-def _encode_differences(before: list[Row], after: dict[int, Row]) -> list[str]:
+def _encode_differences(before: list[Row], after: dict[int, Row], images: Images) -> list[str]:
     """Return the pieces to send; the style is plain before and after them."""
     sent: list[str] = []
     pen = PLAIN
@@ -163,7 +218,7 @@ def _encode_differences(before: list[Row], after: dict[int, Row]) -> list[str]:
             if not _can_write(pen, char, look):
                 sent.append(_encode_change(pen, look))
                 pen = look
-            sent.append(char)
+            sent.append(images.text(char) if char >= FIRST_MARKER and images else char)
             at = x + (2 if x + 1 < len(row) and row[x + 1] == ("", look) else 1)
             if at >= len(row):
                 at = -1  # terminals differ in where the cursor is after the last column
@@ -344,3 +399,9 @@ def get_metered_driver(app: App[Any]) -> MeteredDriver | None:
     from genui.ui.driver import MeteredDriver  # needs termios, which Windows has not
 
     return app._driver if isinstance(app._driver, MeteredDriver) else None
+
+
+def get_images(app: App[Any]) -> Images | None:
+    """Return the images of the app's driver; None if the terminal shows none in pixels."""
+    driver = get_metered_driver(app)
+    return driver.images if driver is not None and driver.images.protocol else None

@@ -35,6 +35,28 @@ def test_doctor_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"genui", "python", "torch", "textual", "colour", "size", "emoji font"} <= found.keys()
 
 
+@pytest.mark.parametrize(
+    ("env", "images"),
+    [
+        ({"TERM": "dumb"}, "half-blocks (the terminal has few colours)"),
+        ({"GENUI_IMAGES": "kitty"}, "kitty (by the setting images = kitty)"),
+        ({"GENUI_IMAGES": "none"}, "GENUI_IMAGES=none: "),
+    ],
+)
+def test_doctor_says_how_images_are_shown(
+    env: dict[str, str],
+    images: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("TMUX", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["images"].startswith(images)
+
+
 def test_a_data_folder_that_cannot_be_written_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

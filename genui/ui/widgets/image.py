@@ -3,6 +3,7 @@ and a waveform."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -12,10 +13,13 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 from textual.strip import Strip
+from textual.timer import Timer
 
 from genui.base.text import clean_line
 from genui.protocol import ImageFrame
 from genui.protocol.registry import kind_of_trace, resolve
+from genui.ui.graphics import Images, Placement
+from genui.ui.terminal import get_images, get_metered_driver
 from genui.ui.traces.compare import Column, Part
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import (
@@ -33,10 +37,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from genui.render.image import Fit
+    from genui.render.pixels import Encoded
 
 # numpy and genui.render are imported with the first image, so that the app paints sooner.
 
 MAX_LABEL = 12  # cells of a row's label
+REST = 0.8  # seconds without a change after which an image stands still
 STILL_FACTOR = 4  # an image that stands still may take this multiple of the budget
 FINE = 8  # levels of a colour that can be told apart only just
 NO_NOISE = "No noise is left at σ 0"
@@ -45,6 +51,8 @@ LABELLED_SHARE = 0.85  # of the size that an image has without labels, at least
 
 class ImageView(LineWidget):
     """An image at the largest scale that fits, centred. A spectrogram fills the whole widget.
+
+    A terminal with a protocol for images draws it in pixels, any other one in half-blocks.
 
     A step repaints the rows that changed, in at most `BUDGET` bytes; if that reduces the
     image, `sharpen` redraws it in more detail once it stands still. The values of a grid are
@@ -74,6 +82,11 @@ class ImageView(LineWidget):
         self._reduced = False  # drawn with less detail or fewer colours than possible
         self.is_coarse = False  # drawn with fewer pixels than possible
         self._sharp = False  # draw with full detail
+        self._changed_at = float("-inf")  # (monotonic)
+        self._moving = False  # changed again after less than REST
+        self._rest_timer: Timer | None = None
+        self._placement: Placement | None = None  # in a terminal that shows pixels
+        self._encoded: tuple[np.ndarray, Fit, int, Encoded | None] | None = None  # of what
 
     @property
     def has_image(self) -> bool:
@@ -138,6 +151,8 @@ class ImageView(LineWidget):
             return False
         self._rgb = pixels.copy()
         self._sharp = False
+        now = time.monotonic()
+        self._moving, self._changed_at = now - self._changed_at < REST, now
         self.redraw()
         return True
 
@@ -145,7 +160,21 @@ class ImageView(LineWidget):
         """Redraw the image in full detail, until it changes, if the budget reduced it."""
         if self._reduced and not self._sharp:
             self._sharp = True
+            self._moving = False
             self.redraw()
+
+    def _sharpen_later(self) -> None:
+        """Sharpen after REST without a change, once the terminal is free."""
+        if self._rest_timer is not None:
+            self._rest_timer.stop()
+        self._rest_timer = self.set_timer(REST, self._sharpen_if_idle)
+
+    def _sharpen_if_idle(self) -> None:
+        driver = get_metered_driver(self.app)
+        if driver is not None and driver.busy:
+            self._sharpen_later()
+        else:
+            self.sharpen()
 
     def show_frame(self, frame: ImageFrame, part: Part = "denoised", clip_frame: int = 0) -> bool:
         """Show one of the images of a denoising step; of a clip one frame, counted from 0.
@@ -184,6 +213,15 @@ class ImageView(LineWidget):
         super().on_resize()
         self.post_message(self.Resized())
 
+    def on_unmount(self) -> None:
+        self._remove_placement()
+
+    def change_protocol(self) -> None:
+        """Draw again: the terminal shows images in another way."""
+        self._stale = True
+        self.refresh()
+        self.post_message(self.Resized())
+
     def _fit(self, left: int = 0, top: int = 0) -> Fit | None:
         """Return how the image fits beside margins of so many cells; None without an image."""
         return self._fit_within(self.size.width - left, self.size.height - top)
@@ -194,7 +232,12 @@ class ImageView(LineWidget):
         from genui.render.image import fit, stretch
 
         height, width = self._rgb.shape[:2]
-        return (stretch if self._spectrogram else fit)(width, height, cols, rows)
+        images = get_images(self.app)
+        if images is None or self._spectrogram:
+            return (stretch if self._spectrogram else fit)(width, height, cols, rows)
+        from genui.render.pixels import fit_pixels
+
+        return fit_pixels(width, height, cols, rows, images.aspect)
 
     def _margins(self, width: int, height: int) -> tuple[int, int]:
         """Return the cells for labels at the left and top: none if they take too much of it."""
@@ -208,31 +251,88 @@ class ImageView(LineWidget):
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if self._rgb is None:
+            self._remove_placement()
             return self.message(self._empty, width, height)
-        from genui.render.image import BUDGET, draw
+        from genui.render.image import BUDGET
 
         left, top = self._margins(width, height)
         fit = self._fit(left, top)
         assert fit is not None
         budget = STILL_FACTOR * BUDGET if self._sharp else BUDGET
-        mode = colour_mode(self.app)
-        drawing = draw(self._rgb, fit, mode, budget)
-        self.is_coarse = drawing.is_coarse
-        fewer_colours = mode == "truecolor" and (drawing.palette or drawing.rounding > FINE)
-        self._reduced = self._sharp or fewer_colours or self.is_coarse
         base, label = self.rich_style, self.style("image--label")
         ground = Style(bgcolor=base.bgcolor)
+        lines = self._draw_pixels(fit, budget) or self._draw_cells(fit, budget, ground)
         before = (width - left - fit.cols) // 2
         strips = [Strip.blank(width, base)] * ((height - top - fit.rows) // 2)
         if top:
             line = _draw_column_labels(self._labels[0], fit.cols)
             strips.append(strip_of([(" " * (before + left), ground), (line, label)]))
         row_labels = _draw_row_labels(self._labels[1], fit.rows, left) if left else {}
-        for y, row in enumerate(drawing.rows):
-            runs = [(text, run_style(fg, bg, drawing.palette, ground)) for text, fg, bg in row]
+        for y, runs in enumerate(lines):
             beside = row_labels.get(y, " " * left)
             strips.append(strip_of([(" " * before, ground), (beside, label), *runs]))
         return strips
+
+    def _draw_cells(self, fit: Fit, budget: int, ground: Style) -> list[list[tuple[str, Style]]]:
+        """Return the lines of the image in half-blocks."""
+        from genui.render.image import draw
+
+        assert self._rgb is not None
+        mode = colour_mode(self.app)
+        drawing = draw(self._rgb, fit, mode, budget)
+        self.is_coarse = drawing.is_coarse
+        fewer_colours = mode == "truecolor" and (drawing.palette or drawing.rounding > FINE)
+        could_be_pixels = get_images(self.app) is not None
+        self._reduced = self._sharp or fewer_colours or self.is_coarse or could_be_pixels
+        return [
+            [(text, run_style(fg, bg, drawing.palette, ground)) for text, fg, bg in row]
+            for row in drawing.rows
+        ]
+
+    def _draw_pixels(self, fit: Fit, budget: int) -> list[list[tuple[str, Style]]] | None:
+        """Return lines of markers for an image that the terminal draws; None for half-blocks."""
+        driver, images = get_metered_driver(self.app), get_images(self.app)
+        if images is None or driver is None:
+            self._remove_placement()
+            return None
+        # Sixel data is no smaller than half-blocks and takes longer to make.
+        waits = self._moving and images.protocol == "sixel"
+        encoded = None if waits else self._encode(images, fit, budget)
+        if encoded is None:
+            if not self._sharp:
+                self._sharpen_later()
+            self._remove_placement()
+            return None
+        placement = self._placement
+        if placement is None or (placement.cols, placement.rows) != (fit.cols, fit.rows):
+            self._remove_placement()
+            stack = self.app.screen_stack
+            layer = stack.index(self.screen) if self.screen in stack else 0
+            placement = self._placement = images.place(fit.cols, fit.rows, layer)
+            if placement is None:
+                return None
+        if placement.data != encoded.data:
+            placement.update(encoded.data)
+            driver.paint_images()
+        self.is_coarse = encoded.is_coarse
+        self._reduced = self._sharp or encoded.is_reduced
+        plain = Style()
+        return [[(markers, plain)] for markers in placement.markers]
+
+    def _encode(self, images: Images, fit: Fit, budget: int) -> Encoded | None:
+        """Encode the image, unless that was done last."""
+        assert self._rgb is not None
+        last = self._encoded
+        if last is None or last[0] is not self._rgb or last[1:3] != (fit, budget):
+            encoded = images.encode(self._rgb, fit.cols, fit.rows, budget)
+            self._encoded = last = self._rgb, fit, budget, encoded
+        return last[3]
+
+    def _remove_placement(self) -> None:
+        driver = get_metered_driver(self.app)
+        if driver is not None and self._placement is not None:
+            driver.images.remove(self._placement)
+        self._placement = None
 
 
 def _draw_column_labels(labels: Sequence[str], cells: int) -> str:

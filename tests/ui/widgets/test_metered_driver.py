@@ -10,6 +10,7 @@ import termios
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pyte
 import pytest
@@ -116,6 +117,25 @@ def test_it_counts_what_is_taken_and_what_waits(terminal: tuple[int, int]) -> No
         assert (writer.pending, writer.written) == (0, 2000)
 
 
+def test_it_tells_for_how_long_it_has_been_behind(
+    terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = terminal
+    clock = SimpleNamespace(monotonic=lambda: 10.0)
+    monkeypatch.setattr("genui.ui.driver.time", clock)
+    with os.fdopen(os.dup(theirs), "w") as file:
+        writer = MeteredWriter(file, lambda: None)
+        assert writer.behind == 0.0
+        writer.write("a")
+        clock.monotonic = lambda: 13.0
+        writer.write("b")
+        assert writer.behind == 3.0
+        writer.start()
+        take(ours, 5, until=b"b")
+        writer.stop()
+        assert writer.behind == 0.0
+
+
 def test_repaints_are_skipped_behind_a_full_queue_and_asked_for_again(
     terminal: tuple[int, int],
 ) -> None:
@@ -172,7 +192,7 @@ def test_after_dropping_nothing_begins_within_a_sequence(terminal: tuple[int, in
         data = take(ours, 2, until=b"done")
         writer.stop()
     before, cancel, after = data.partition(b"\x18")
-    assert (cancel + after).endswith(b"\x18\x1b[0m\x1b[?2026ldone")
+    assert (cancel + after).endswith(b"\x18\x1b\\\x1b[0m\x1b[?2026ldone")
     whole, rest = divmod(len(before), len(sequence))
     assert before == sequence * whole + sequence[:rest]
 
