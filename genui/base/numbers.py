@@ -49,25 +49,33 @@ def clock(seconds: float) -> str:
     return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
 
 
-def about(seconds: float) -> str:
-    """A rounded duration: `40 s`, `3 min`, `2.5 h`, `6 h`, `2 d`."""
-    if seconds < 57.5:
-        return f"{max(5 * round(seconds / 5), 5)} s"
-    for unit, length, most in (("min", 60, 90), ("h", 3600, 36), ("d", 86400, math.inf)):
-        amount = seconds / length
-        if amount < most:
-            halves = round(2 * amount) / 2
-            return (
-                f"{halves:g} {unit}" if unit == "h" and amount < 4.75 else f"{amount:,.0f} {unit}"
-            )
-    return "–"
+def about(seconds: float, in_words: bool = False) -> str:
+    """A rounded duration: `40 s`, `3 min`, `2.5 h`, `6 h`, `2 d`; `in_words`: `3 minutes`.
+
+    `–` if it is not finite.
+    """
+    if not math.isfinite(seconds):
+        return "–"
+    units = (("s", "second", 1), ("min", "minute", 60), ("h", "hour", 3600), ("d", "day", 86400))
+    at = sum(seconds >= limit for limit in (57.5, 90 * 60, 36 * 3600))
+    short_name, name, length = units[at]
+    amount = seconds / length
+    if short_name == "s":
+        text = f"{max(5 * round(amount / 5), 5)}"
+    elif short_name == "h" and amount < 4.75:
+        text = f"{round(2 * amount) / 2:g}"
+    else:
+        text = f"{amount:,.0f}"
+    if not in_words:
+        return f"{text} {short_name}"
+    return f"{text} {name}" if text == "1" else f"{text} {name}s"
 
 
 def size(octets: float) -> str:
-    """Bytes with a binary prefix: `512 B`, `2.0 KB`, `19 MB`."""
+    """Bytes with a decimal prefix, as of downloads and disks: `512 B`, `2.0 KB`, `19 MB`."""
     for unit in ("B", "KB", "MB", "GB"):
-        if abs(octets) < 1023.5:
+        if abs(octets) < 999.5:
             decimals = 0 if unit == "B" or octets >= 9.95 else 1
             return f"{octets:.{decimals}f} {unit}"
-        octets /= 1024
+        octets /= 1000
     return f"{octets:.1f} TB"

@@ -18,12 +18,13 @@ from msgspec import Struct
 from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write
+from genui.base.numbers import about, size
 from genui.recipes import LOGGING_FIELDS, Recipe
 
-KEPT_S = 7 * 24 * 3600.0
-"""How long a measurement is believed."""
+MAX_AGE = 7 * 24 * 3600.0
+"""Seconds for which a measurement is used."""
 
-_NOT_SPEED = frozenset(
+_IRRELEVANT_TO_SPEED = frozenset(
     {"name", "summary", "steps", "seed", "warmup", "decay_from", "ema", "learning_rate"}
     | {"muon_rate", "beta1", "beta2", "weight_decay", "grad_clip", "sample_prompt", *LOGGING_FIELDS}
 )
@@ -74,18 +75,16 @@ class Plan(Struct, frozen=True, kw_only=True):
         While other processes need the processor, it also says how long it would take beside them.
         """
         if self.seconds >= 0:
-            parts = [f"about {say_duration(self.seconds)} on this machine ({self.source})"]
+            parts = [f"about {about(self.seconds, True)} on this machine ({self.source})"]
             if self.busy > 1.5:
-                parts.append(f"{say_duration(self.seconds * self.busy)} while it is as busy as now")
+                parts.append(f"{about(self.seconds * self.busy, True)} while it is as busy as now")
         elif self.measuring:
             parts = ["measuring a few steps …"]
         else:
             parts = ["its duration is not measured yet"]
         if self.memory:
-            parts.append(f"{self.memory / 1e9:.1f} GB of memory")
-        parts.append(
-            f"downloads {say_megabytes(self.download)}" if self.download else "no download"
-        )
+            parts.append(f"{size(self.memory)} of memory")
+        parts.append(f"downloads {size(self.download)}" if self.download else "no download")
         return " · ".join(parts)
 
 
@@ -109,21 +108,6 @@ def plan_of(
     )
 
 
-def say_duration(seconds: float) -> str:
-    """`10 seconds`, `1 minute`, `25 minutes`, `3 hours`, `2 days`; two digits at most."""
-    units = ((86400, "day", 36 * 3600), (3600, "hour", 90 * 60), (60, "minute", 50))
-    size, unit, _ = next((each for each in units if seconds >= each[2]), (1, "second", 0))
-    count = max(1, round(seconds / size))
-    if count >= 10:
-        count = round(count / 5) * 5
-    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
-
-
-def say_megabytes(octets: float) -> str:
-    """`31 MB`, in millions of bytes as downloads are given."""
-    return f"{max(1, round(octets / 1e6))} MB"
-
-
 # --- Measurements that are kept -----------------------------------------------------------------
 
 
@@ -131,7 +115,7 @@ def read_speed(recipe: Recipe) -> Speed | None:
     """The kept measurement of such a training on this machine, or None."""
     with suppress(OSError, msgspec.DecodeError):
         speed = msgspec.json.decode(_path(recipe).read_bytes(), type=Speed)
-        if 0 <= time.time() - speed.time < KEPT_S:
+        if 0 <= time.time() - speed.time < MAX_AGE:
             return speed
     return None
 
@@ -145,7 +129,7 @@ def write_speed(recipe: Recipe, speed: Speed) -> None:
 
 
 def _path(recipe: Recipe) -> Path:
-    fields = {k: v for k, v in dataclasses.asdict(recipe).items() if k not in _NOT_SPEED}
+    fields = {k: v for k, v in dataclasses.asdict(recipe).items() if k not in _IRRELEVANT_TO_SPEED}
     machine = (socket.gethostname(), os.cpu_count())
     digest = hashlib.sha256(msgspec.json.encode((machine, sorted(fields.items()))))
     return paths.cache_dir() / "speed" / f"{digest.hexdigest()[:16]}.json"

@@ -123,13 +123,25 @@ _SHARED: dict[str, tuple[str, str, str, str, str, bool]] = {
         "Raise the setting that is chosen in the settings", False),
     "less": ("minus", "-", "nudge(-1)", "less",
         "Lower the setting that is chosen in the settings", False),
+    "zoom": ("z", "z", "zoom", "zoom",
+        "Full-screen, or back", True),
+    "fork": ("f", "f", "fork", "fork",
+        "Continue from here with another seed, as a branch", True),
+    "attention": ("", "", "attention", "attention",
+        "Which tokens the one at the cursor attended to, or back to its candidates", False),
+    "head": ("right_square_bracket", "]", "head(1)", "attention head",
+        "Attention of the token at the cursor: average, then each head, then its candidates again",
+        False),
+    "head_before": ("left_square_bracket", "[", "head(-1)", "previous head",
+        "The attention head before, or the candidates again", False),
 }  # fmt: skip
 """By name, the rest of a row after its pane."""
 
 
-def _shared(pane: PaneName, *names: str) -> list[Key]:
+def _shared(pane: PaneName, *names: str, unit: str = "token") -> list[Key]:
     """Make rows that several panes share."""
-    return [Key(f"{pane}.{name}", pane, *_SHARED[name]) for name in names]
+    rows = [Key(f"{pane}.{name}", pane, *_SHARED[name]) for name in names]
+    return [row._replace(tooltip=row.tooltip.replace("token", unit)) for row in rows]
 
 
 def _settings(pane: PaneName, settings: type, without: str = "", unit: str = "token") -> list[Key]:
@@ -164,11 +176,7 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Generate to the last token", False),
     Key("text.enter", "text", "enter", "⏎", "enter", "open/fork",
         "Full-screen; there, fork with the candidate that is chosen", False),
-    Key("text.zoom", "text", "z", "z", "zoom", "zoom",
-        "Full-screen, or back"),
-    Key("text.fork", "text", "f", "f", "fork", "fork",
-        "Continue from here with another seed, as a branch"),
-    *_shared("text", "branches"),
+    *_shared("text", "zoom", "fork", "branches"),
     Key("text.prompt", "text", "e", "e", "edit", "prompt",
         "Edit the prompt (\\n is a new line; <FILL> in code is a gap to be filled)"),
     Key("text.reseed", "text", "r", "r", "reseed", "reseed",
@@ -188,13 +196,7 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Search the text: Enter or ↓ goes to the next match, ↑ to the one before", False),
     _unbound("text.insert", "insert", "insert",
         "Insert your own text at the cursor, as a branch, and continue"),
-    _unbound("text.attention", "attention", "attention",
-        "Which tokens the one at the cursor attended to, or back to its candidates"),
-    Key("text.head", "text", "right_square_bracket", "]", "head(1)", "attention head",
-        "Attention of the token at the cursor: average, then each head, then its candidates again",
-        False),
-    Key("text.head_before", "text", "left_square_bracket", "[", "head(-1)", "previous head",
-        "The attention head before, or the candidates again", False),
+    *_shared("text", "attention", "head", "head_before"),
     _unbound("text.side", "side_by_side", "side by side",
         "Several continuations of the prompt on one timeline, from several seeds"),
     *_shared("text", "variations", "nearest"),
@@ -220,16 +222,12 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Generate to the end of the piece", False),
     Key("roll.enter", "roll", "enter", "⏎", "enter", "open/fork",
         "Full-screen; there, fork with the note that is chosen", False),
-    Key("roll.zoom", "roll", "z", "z", "zoom", "zoom",
-        "Full-screen, or back"),
+    *_shared("roll", "zoom"),
     Key("roll.listen", "roll", "semicolon", ";", "listen", "listen",
         "Play the music so far, if this machine has an audio player", False),
     _unbound("roll.melody", "melody", "melody",
         "Harmonise a MIDI file: its highest part is the melody"),
-    Key("roll.fork", "roll", "f", "f", "fork", "fork",
-        "Continue from here with another seed, as a branch"),
-    Key("roll.branches", "roll", "b", "b", "branches", "branches",
-        "Every branch: go to one, compare, save or export it", False),
+    *_shared("roll", "fork", "branches"),
     Key("roll.prompt", "roll", "e", "e", "edit", "key",
         "The key, the metre and an upbeat of the piece"),
     Key("roll.reseed", "roll", "r", "r", "reseed", "reseed",
@@ -247,13 +245,7 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Show the next bars", False),
     _unbound("roll.insert", "insert", "insert",
         "Insert your own notes at the cursor, as a branch, and continue"),
-    _unbound("roll.attention", "attention", "attention",
-        "Which notes the one at the cursor attended to, or back to its candidates"),
-    Key("roll.head", "roll", "right_square_bracket", "]", "head(1)", "attention head",
-        "Attention of the note at the cursor: average, then each head, then its candidates again",
-        False),
-    Key("roll.head_before", "roll", "left_square_bracket", "[", "head(-1)", "previous head",
-        "The attention head before, or the candidates again", False),
+    *_shared("roll", "attention", "head", "head_before", unit="note"),
     _unbound("roll.side", "side_by_side", "side by side",
         "Several pieces on one timeline, from several seeds"),
     *_shared("roll", "variations"),

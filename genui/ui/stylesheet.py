@@ -13,13 +13,13 @@ from textual.css.styles import RulesMap
 from textual.css.stylesheet import Stylesheet
 from textual.dom import DOMNode
 
-MOST = 5_000  # matches; then all are forgotten
+MAX_MATCHES = 5_000  # that are kept; then all are forgotten
 SIGNS = {SelectorType.CLASS: ".", SelectorType.ID: "#"}
 SYSTEM = ".-textual-system"  # a node with this class is not matched by "*"
 
 
-class Question(NamedTuple):
-    """What the rules that may apply to a node ask of it and of the nodes above it."""
+class Dependencies(NamedTuple):
+    """What the match of a node depends on, by the rules that may apply to it."""
 
     number: int  # of these rules and of the names of the node
     names: frozenset[str]  # of nodes above: types, ids and classes
@@ -44,8 +44,8 @@ class CachedStylesheet(Stylesheet):
         super().__init__(variables=variables)
         self._matches: dict[tuple[Any, ...], Match] = {}
         self._numbers: dict[tuple[RuleSet | str, ...], int] = {}
-        self._questions: dict[frozenset[str], Question] = {}  # by the names of the node
-        self._parsed: list[RuleSet] = []  # the rules that the questions were made from
+        self._dependencies: dict[frozenset[str], Dependencies] = {}  # by the names of the node
+        self._parsed: list[RuleSet] = []  # the rules that the dependencies were read from
         self._order: dict[int, int] = {}  # the position of each, by its identity
 
     def apply(
@@ -57,7 +57,7 @@ class CachedStylesheet(Stylesheet):
         if match is None:
             super().apply(node, animate=animate, cache=cache)
             if not animate:
-                if len(self._matches) > MOST:
+                if len(self._matches) > MAX_MATCHES:
                     self._matches.clear()
                 self._matches[key] = Match(
                     node.styles.base.get_rules(),
@@ -94,17 +94,17 @@ class CachedStylesheet(Stylesheet):
         if self._parsed is not self.rules:
             self._parsed = self.rules
             self._order = {id(rule): at for at, rule in enumerate(self._parsed)}
-            self._questions.clear()
+            self._dependencies.clear()
         names = frozenset(node._selector_names)
-        question = self._questions.get(names)
-        if question is None:
-            question = self._questions[names] = self._ask(names)
-        key: list[Any] = [question.number]
-        key.extend(map(node.has_pseudo_class, question.own_states))
-        asked, states = question.names, question.states
+        known = self._dependencies.get(names)
+        if known is None:
+            known = self._dependencies[names] = self._find_dependencies(names)
+        key: list[Any] = [known.number]
+        key.extend(map(node.has_pseudo_class, known.own_states))
+        names_above, states = known.names, known.states
         above = node._parent
         while isinstance(above, DOMNode):
-            shared = asked & above._selector_names
+            shared = names_above & above._selector_names
             key.append(shared)
             if not states.keys().isdisjoint(shared):
                 for name in states:
@@ -113,8 +113,8 @@ class CachedStylesheet(Stylesheet):
             above = above._parent
         return tuple(key)
 
-    def _ask(self, names: frozenset[str]) -> Question:
-        """What the rules ask of a node with these names."""
+    def _find_dependencies(self, names: frozenset[str]) -> Dependencies:
+        """Read from the rules what the match of a node with these names depends on."""
         rules = {rule for name in names for rule in self.rules_map.get(name, ())}
         ordered = tuple(sorted(rules, key=lambda rule: self._order[id(rule)]))
         above: dict[str, set[str]] = defaultdict(set, {SYSTEM: set()})
@@ -128,7 +128,7 @@ class CachedStylesheet(Stylesheet):
                 own.update(*(selector.pseudo_classes for selector in selectors[first:]))
                 for selector in selectors[:first]:
                     above[name_of(selector)] |= selector.pseudo_classes
-        return Question(
+        return Dependencies(
             self._numbers.setdefault((*ordered, *names), len(self._numbers)),
             frozenset(above),
             {name: tuple(states) for name, states in above.items() if states},

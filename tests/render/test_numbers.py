@@ -46,9 +46,9 @@ def test_times_read_as_a_clock(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("octets", "text"),
-    [(512, "512 B"), (2048, "2.0 KB"), (19 * 2**20, "19 MB"), (1023.9, "1.0 KB")],
+    [(512, "512 B"), (2000, "2.0 KB"), (31_400_000, "31 MB"), (999.9, "1.0 KB")],
 )
-def test_sizes_have_binary_prefixes(octets: float, text: str) -> None:
+def test_sizes_have_decimal_prefixes(octets: float, text: str) -> None:
     assert numbers.size(octets) == text
 
 
@@ -61,3 +61,14 @@ def test_sizes_have_binary_prefixes(octets: float, text: str) -> None:
 )  # fmt: skip
 def test_a_rounded_duration(seconds: float, text: str) -> None:
     assert numbers.about(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (8, "10 seconds"), (41, "40 seconds"), (58, "1 minute"), (130, "2 minutes"),
+        (3 * 3600, "3 hours"), (9000, "2.5 hours"), (50 * 3600, "2 days"),
+    ],
+)  # fmt: skip
+def test_a_rounded_duration_in_words(seconds: float, text: str) -> None:
+    assert numbers.about(seconds, in_words=True) == text

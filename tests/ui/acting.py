@@ -63,7 +63,7 @@ class SharedStylesheet(CachedStylesheet):
         colours = tuple(sorted(self._variables.items()))
         shared = self._shared.setdefault(colours, (LRUCache(1000), {}, {}))
         self._parse_cache, self._matches, self._numbers = shared
-        self._questions.clear()
+        self._dependencies.clear()
 
 
 class QuickPilot(Pilot[None]):
