@@ -46,6 +46,21 @@ def test_nothing_is_asked_until_something_is_wanted() -> None:
     assert trace.next_request() is None
 
 
+def test_the_rest_of_slow_steps_is_foretold_and_not_by_a_pause() -> None:
+    trace = begun()
+    trace.play()
+    assert trace.seconds_left(3.0) == 0.0
+    trace.receive([image(1)], 3.0)
+    trace.receive([image(2)], 7.0)  # a step in four seconds
+    assert trace.seconds_left(7.0) == pytest.approx(18 * 4)
+    trace.pause()
+    assert trace.seconds_left(7.0) == 0.0
+    trace.play()
+    trace.receive([image(3)], 60.0)
+    trace.receive([image(4)], 60.5)
+    assert trace.seconds_left(60.5) == pytest.approx(16 * 0.5)
+
+
 def test_a_pause_cancels_once_and_play_waits_for_the_idle() -> None:
     trace = begun()
     trace.play()

@@ -1,6 +1,7 @@
 """The Canvas pane: an image is denoised step by step, forwards and backwards."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from textual.geometry import Size
 from textual.timer import Timer
 from textual.widgets import Static
 
+from genui.base import numbers
 from genui.base.text import clean_line
 from genui.protocol import FROM_DATA, SAMPLERS, Axis, ImageFrame
 from genui.protocol.edits import inputs_at
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 # --- What the Canvas and the Walk share -------------------------------------------------------
 
 SHARPEN_DELAY = 0.5  # seconds without a change until an image is drawn finer
+WORTH_SAYING = 5.0  # seconds that are left of a slow image or grid
 NOISE_SIDE = 32  # pixels
 WIDE = 60  # cells of a border with room for whole sentences
 
@@ -82,7 +85,9 @@ class TraceImageView(View):
         """Show the caption and, at the right, measures of the step and its number."""
         line = self.query_one(".caption", Line)
         if trace is not None and trace.frame is not None:
+            left = trace.seconds_left(time.monotonic())
             end = Content.assemble(
+                (f"~{numbers.about(left)} left  " if left > WORTH_SAYING else "", "$text-muted"),
                 *measures,
                 (str(trace.position), "bold $foreground"),
                 (f"/{trace.total}", "$text-muted"),

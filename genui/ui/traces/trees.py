@@ -123,6 +123,8 @@ class Trace(Generic[F]):
         """Play to the end; from the end, play again from the fork."""
         if self.finished:
             self.position = self.forked_at
+        if not self.playing:
+            self._arrivals.clear()  # a pause says nothing about the speed
         self.playing = True
         self.goal = self.total
 
@@ -226,14 +228,23 @@ class Trace(Generic[F]):
         return behind > 0
 
     def steps_per_s(self, now: float) -> float:
-        """Frames that arrived per second during the last RATE_WINDOW."""
-        while self._arrivals and now - self._arrivals[0][0] > RATE_WINDOW:
+        """Frames that arrived per second during the last RATE_WINDOW, or the last two steps if
+        they take longer."""
+        window, times = RATE_WINDOW, [at for at, _ in list(self._arrivals)[-2:]]
+        if len(times) == 2:
+            window = max(window, 2 * (times[1] - times[0]))
+        while self._arrivals and now - self._arrivals[0][0] > window:
             self._arrivals.popleft()
         if len(self._arrivals) < 2:
             return 0.0
         first = self._arrivals[0][0]
         count = sum(number for _, number in list(self._arrivals)[1:])
         return count / max(now - first, 1e-3)
+
+    def seconds_left(self, now: float) -> float:
+        """How long the rest takes while it plays; 0 if that is not known."""
+        rate = self.steps_per_s(now) if self.playing else 0.0
+        return (self.total - self.computed) / rate if rate else 0.0
 
 
 # --- The session, as controllers see it, and its replies -------------------------------------

@@ -1071,10 +1071,12 @@ class StepBar(LineWidget):
 
     def clear(self, empty: str | None = None) -> None:
         """Empty the bar."""
-        self._state = (0, 0, -1.0, "")
+        self._state: tuple[int, int, float, str] | None = None
         super().clear(empty)
 
     def draw(self, width: int, height: int) -> list[Strip]:
+        if self._state is None:
+            return []
         step, steps, eta, note = self._state
         label, value = self.style("step-bar--label"), self.style("step-bar--value")
         base = self.rich_style
