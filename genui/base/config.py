@@ -47,6 +47,18 @@ class Config(Struct, frozen=True, kw_only=True):
         Literal["auto", "blocks", "kitty", "iterm2", "sixel"],
         about("blocks: half-blocks; auto: in pixels by a protocol that the terminal has"),
     ] = AUTO
+    alert_url: Annotated[
+        str, about("address that alerts are sent to: a topic of ntfy, or a webhook of a chat")
+    ] = ""
+    alert_service: Annotated[
+        Literal["auto", "ntfy", "text", "discord"],
+        about(
+            "how alert_url takes a text; text is Slack, Mattermost, Google Chat; auto: by its host"
+        ),
+    ] = AUTO
+    alert_text: Annotated[
+        str, about("all that is sent; of {name} {alert} {step} {host} {project}")
+    ] = "{name}: {alert}"
     fps: Annotated[
         int, Meta(ge=1, le=240), about("how often the app is painted at most, per second")
     ] = 120

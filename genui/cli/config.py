@@ -5,6 +5,7 @@ import argparse
 from genui.base import config
 from genui.base.errors import MisuseError, did_you_mean
 from genui.cli import output
+from genui.runs.webhook import format_text
 
 
 def configure_config(parser: argparse.ArgumentParser) -> None:
@@ -15,14 +16,15 @@ def configure_config(parser: argparse.ArgumentParser) -> None:
         "  genui config                    every setting\n"
         "  genui config set threads 4\n"
         "  genui config set theme nord\n"
-        "  $EDITOR $(genui config path)"
+        "  $EDITOR $(genui config path)\n"
+        "  genui config set alert_url https://ntfy.sh/my-topic && genui config test-alert"
     )
     parser.add_argument(
         "action",
         nargs="?",
-        choices=("show", "path", "set"),
+        choices=("show", "path", "set", "test-alert"),
         default="show",
-        help="show the file, print its path, or set NAME to VALUE (show)",
+        help="show the file, print its path, set NAME to VALUE, or send a text to alert_url (show)",
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="a setting")
     parser.add_argument("value", metavar="VALUE", nargs="?", help="its new value")
@@ -32,16 +34,35 @@ def run_config(args: argparse.Namespace) -> int:
     if (args.value is None) == (args.action == "set") or (args.name and args.action != "set"):
         raise MisuseError("config: expected `config`, `config path` or `config set NAME VALUE`")
     if args.action == "set":
+        if args.name == "alert_text":
+            format_text(args.value, {})
         if args.name == "theme" and args.value != config.AUTO:
             _check_theme(args.value)
         path = config.save_setting(args.name, args.value)
         output.note(f"{path}: {args.name} is set")
         config.load_config()  # tells if the environment has an invalid value
+    elif args.action == "test-alert":
+        _send_test()
     elif args.action == "path":
         print(config.config_file())
     else:
         print(config.render_config(), end="")
     return 0
+
+
+def _send_test() -> None:
+    """Raises GenuiError if alert_url is not set or does not take the text."""
+    import socket
+
+    from genui.runs.webhook import post
+
+    settings = config.load_config()
+    if not settings.alert_url:
+        raise MisuseError("alert_url is not set: genui config set alert_url https://…")
+    values = {"name": "test", "alert": "alerts arrive here", "host": socket.gethostname()}
+    text = format_text(settings.alert_text, values)
+    post(settings, text)
+    output.say(f"sent: {text}")
 
 
 def _check_theme(name: str) -> None:

@@ -22,7 +22,15 @@ from genui.base.files import (
     sanitize,
     write_all,
 )
-from genui.runs.layout import LIVE, RunDir, RunLock, Status, read_status, write_status
+from genui.runs.layout import (
+    LIVE,
+    RunDir,
+    RunLock,
+    Status,
+    read_info,
+    read_status,
+    write_status,
+)
 from genui.runs.system import SystemLog
 
 # A record is on disk as a whole line before `log` returns, so a crash or a full disk loses nothing
@@ -96,6 +104,21 @@ class RunWriter:
             except GenuiError:
                 if error is None:
                     raise
+        self._alert()
+
+    def _alert(self) -> None:
+        """Sends that the run has finished or failed, if the user wants alerts."""
+        status = self._status
+        if status.state not in ("finished", "failed"):
+            return
+        from genui.runs import webhook  # late: few runs send alerts
+
+        with suppress(GenuiError):
+            info = read_info(self.run)
+            end = f"finished at step {status.step}"
+            alert = end if status.state == "finished" else f"failed: {status.error}"
+            values = {"name": info.name, "alert": alert, "step": str(status.step)}
+            webhook.send(values | {"host": status.host, "project": info.project}, wait=True)
 
     def log(self, step: int, **values: SupportsFloat) -> None:
         """Appends one record to metrics.jsonl; the time is added. NaN and infinities are kept.

@@ -21,6 +21,7 @@ from textual.containers import Vertical
 from genui.base.config import AUTO, load_config
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
+from genui.runs import webhook
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.watcher import RunView
@@ -166,10 +167,25 @@ class AlertDesk:
         kind: Literal["error", "note"] = "error" if any(entry.bad for entry in fresh) else "note"
         line = " · ".join([fresh[0].line, *(entry.alert.line for entry in fresh[1:])])
         self._app.screen.post_message(messages.Say(line, kind))
+        for entry in fresh:
+            self._send(entry)
         loud = [entry for entry in fresh if entry.rings]
         if loud and not self.quiet and time.monotonic() - self._last_bell >= BELL_INTERVAL:
             self._last_bell = time.monotonic()
             await ring(self._app, "genui", loud[0].line)
+
+    def _send(self, entry: AlertEntry) -> None:
+        """Send an alert to the user's address, unless the run itself sends it as it ends."""
+        view = self._views.get(entry.run)
+        summary = view.summary if view is not None else None
+        ended = summary is not None and summary.native and summary.state in ("finished", "failed")
+        if entry.alert.kind in ("finish", "crash") and ended:
+            return
+        info = summary.info if summary is not None else None
+        values = {"name": entry.name, "alert": entry.alert.line, "step": str(entry.alert.step)}
+        if info is not None:
+            values |= {"host": info.host, "project": info.project}
+        webhook.send(values)
 
     def open(self) -> None:
         """Open the list of alerts; choosing one moves the cursor to its step."""

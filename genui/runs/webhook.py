@@ -1,0 +1,92 @@
+"""Alerts to a phone or a chat: one HTTP request, only if the user has set `alert_url`.
+
+ntfy (https://docs.ntfy.sh/publish) gets the text as the body; Slack, Mattermost, Google Chat and
+others get {"text": …}, Discord {"content": …}. What is sent is `alert_text`, and nothing else.
+
+A run that ends says so itself, also when no app is open. The app sends the other alerts.
+"""
+
+import re
+import threading
+from contextlib import suppress
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from genui.base.config import Config, load_config
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.text import clean_line
+
+_TIMEOUT = 5.0  # seconds
+_LONGEST = 500  # characters
+FIELDS = ("name", "alert", "step", "host", "project")
+"""What `alert_text` may contain, in braces."""
+
+_FIELD = re.compile(r"\{([^{}]*)\}")
+
+Service = Literal["auto", "ntfy", "text", "discord"]
+
+
+def format_text(template: str, values: dict[str, str]) -> str:
+    """The text of an alert. Raises MisuseError for a field that there is not."""
+    strange = [name for name in _FIELD.findall(template) if name not in FIELDS]
+    if strange:
+        known = ", ".join(f"{{{name}}}" for name in FIELDS)
+        raise MisuseError(f"alert_text {template!r}: use only {known}")
+    return clean_line(_FIELD.sub(lambda field: values.get(field[1], ""), template))
+
+
+def post(config: Config, text: str) -> None:
+    """Sends a text. Raises GenuiError, one line, without the path of the address, a secret."""
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    parts = urlsplit(config.alert_url)
+    where = f"alert_url at {parts.hostname or config.alert_url}"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise MisuseError("alert_url: give an address that begins with https://")
+    service = _service(config.alert_service, parts.hostname)
+    text = text[:_LONGEST]
+    if service == "ntfy":
+        data, kind = text.encode(), "text/plain; charset=utf-8"
+    else:
+        field = "content" if service == "discord" else "text"
+        data, kind = msgspec.json.encode({field: text}), "application/json"
+    headers = {"Content-Type": kind, "User-Agent": "genui"}
+    try:
+        with urlopen(Request(config.alert_url, data, headers), timeout=_TIMEOUT) as reply:
+            reply.read(1)
+    except HTTPError as error:
+        raise GenuiError(f"{where}: the server answers {error.code} {error.reason}") from None
+    except URLError as error:
+        raise GenuiError(f"{where}: {clean_line(str(error.reason), 200)}") from None
+    except (OSError, ValueError) as error:
+        raise GenuiError(f"{where}: {clean_line(str(error), 200)}") from None
+
+
+def _service(chosen: Service, host: str) -> Service:
+    if chosen != "auto":
+        return chosen
+    return "ntfy" if "ntfy" in host else "discord" if "discord" in host else "text"
+
+
+def send(values: dict[str, str], wait: bool = False) -> None:
+    """Sends an alert if the user has set an address, on a thread of its own. Never raises.
+
+    With `wait` it returns when the alert is sent, for a process that ends.
+    """
+    with suppress(Exception):  # a damaged config.toml
+        config = load_config()
+        if not config.alert_url:
+            return
+        text = format_text(config.alert_text, values)
+        thread = threading.Thread(target=_post_quietly, args=(config, text), daemon=True)
+        thread.start()
+        if wait:
+            thread.join(_TIMEOUT + 1)
+
+
+def _post_quietly(config: Config, text: str) -> None:
+    with suppress(Exception):
+        post(config, text)

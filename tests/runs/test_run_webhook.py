@@ -1,0 +1,94 @@
+"""Alerts over HTTP, to a server of the test's own."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from run_makers import a_run
+
+from genui.base.config import Config
+from genui.base.errors import GenuiError, MisuseError
+from genui.cli.main import main
+from genui.runs import webhook
+from genui.runs.writer import RunWriter
+
+received: list[tuple[str, bytes]] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        received.append((self.path, body))
+        self.send_response(404 if self.path == "/gone" else 200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    received.clear()
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("service", "body"),
+    [("ntfy", b"icons: finished"), ("text", b'{"text":"icons: finished"}'),
+     ("auto", b'{"text":"icons: finished"}'), ("discord", b'{"content":"icons: finished"}')],
+)  # fmt: skip
+def test_each_service_gets_the_text_as_it_takes_it(server: str, service: str, body: bytes) -> None:
+    config = Config(alert_url=f"{server}/secret", alert_service=service)  # type: ignore[arg-type]
+    webhook.post(config, "icons: finished")
+    assert received == [("/secret", body)]
+
+
+def test_a_server_that_refuses_is_one_line_without_the_secret(server: str) -> None:
+    with pytest.raises(GenuiError, match="the server answers 404") as refused:
+        webhook.post(Config(alert_url=f"{server}/gone"), "x")
+    assert "/gone" not in str(refused.value)
+    with pytest.raises(GenuiError, match=r"alert_url at 127\.0\.0\.1: "):
+        webhook.post(Config(alert_url="http://127.0.0.1:1/gone"), "x")
+    with pytest.raises(MisuseError, match="https://"):
+        webhook.post(Config(alert_url="file:///etc/passwd"), "x")
+
+
+def test_a_run_that_ends_sends_what_the_user_chose(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENUI_ALERT_URL", f"{server}/ntfy")
+    monkeypatch.setenv("GENUI_ALERT_SERVICE", "ntfy")
+    monkeypatch.setenv("GENUI_ALERT_TEXT", "{alert} ({step})")
+    with RunWriter(a_run()) as run:
+        run.update(state="running", step=7)
+        run.update(state="finished")
+    with pytest.raises(ValueError, match="no data"), RunWriter(a_run()) as run:
+        raise ValueError("no data")
+    with RunWriter(a_run()) as run:  # stopped, by the user
+        run.update(state="running")
+    assert [body for _, body in received] == [
+        b"finished at step 7 (7)",
+        b"failed: ValueError: no data (0)",
+    ]
+
+
+def test_without_an_address_nothing_is_sent(server: str) -> None:
+    with RunWriter(a_run()) as run:
+        run.update(state="finished")
+    assert received == []
+
+
+def test_the_shell_sends_a_test_and_checks_the_text(
+    server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "test-alert"]) == 2
+    assert main(["config", "set", "alert_url", f"{server}/x"]) == 0
+    assert main(["config", "set", "alert_text", "{name.__class__}"]) == 2
+    assert main(["config", "set", "alert_text", "{secret}"]) == 2
+    assert "use only {name}, {alert}" in capsys.readouterr().err
+    assert main(["config", "test-alert"]) == 0
+    assert received == [("/x", b'{"text":"test: alerts arrive here"}')]
