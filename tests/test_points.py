@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.formats.points import (
-    MOST_BYTES,
-    MOST_CLASSES,
-    MOST_POINTS,
+    MAX_BYTES,
+    MAX_CLASSES,
+    MAX_POINTS,
     Point,
     fit_to_plane,
     from_text,
@@ -67,14 +67,14 @@ def test_a_third_column_is_a_class_by_any_name(tmp_path: Path) -> None:
         ("1\n2\n", "line 1: has one column"),
         ("1,2,3,4\n5,6,7,8\n", "line 1: has 4 columns"),
         ("1,2\n3,4,5,6\n", "line 2: has 4 columns"),
-        ("1,2,a\n1,3,b\n1,4,c\n1,5,d\n1,6,e\n", f"has 5 classes; give {MOST_CLASSES} at most"),
+        ("1,2,a\n1,3,b\n1,4,c\n1,5,d\n1,6,e\n", f"has 5 classes; give {MAX_CLASSES} at most"),
         ('1,2\n"3,4\n', "is not a CSV file"),
         ("hello there, this is a letter\nnot points at all\n", "line"),
         (b"\xff\xfe1\x00", "is not text"),
         (b"\x00\x01\x02", "has no points"),
         (b"1\x00,2\n3,4", "line 1|is no"),
-        ("1,2\n" * (MOST_POINTS + 1), "has 5,001 points"),
-        (b"1" * (MOST_BYTES + 1), "is over 4 MB"),
+        ("1,2\n" * (MAX_POINTS + 1), "has 5,001 points"),
+        (b"1" * (MAX_BYTES + 1), "is over 4 MB"),
     ],
 )
 def test_what_is_no_points_is_one_line_with_the_file(
@@ -126,7 +126,7 @@ def test_any_file_gives_points_or_one_line(tmp_path: Path, content: bytes | str)
         fault = str(error)
     assert len(found) >= 2 or len(fault.splitlines()) == 1
     assert all(math.isfinite(point.x) and math.isfinite(point.y) for point in found)
-    assert all(0 <= point.label < MOST_CLASSES for point in found)
+    assert all(0 <= point.label < MAX_CLASSES for point in found)
 
 
 PLACES = st.floats(-1e6, 1e6).map(lambda value: float(f"{value:.6g}"))

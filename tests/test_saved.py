@@ -90,7 +90,7 @@ def test_what_no_reader_would_take_is_not_written() -> None:
 def test_a_file_too_large_to_be_read_back_is_not_written(tmp_path: Path) -> None:
     from genui.formats import image
 
-    frames = image_frames()[:1] * (image.MOST_PIXELS // (SIDE * SIDE * 32 * 32) + 1)
+    frames = image_frames()[:1] * (image.MAX_PIXELS // (SIDE * SIDE * 32 * 32) + 1)
     recipe = image_recipe(View(kind="animation", scale=32))
     with pytest.raises(GenuiError, match="this would be over 64,000,000 pixels; draw it smaller"):
         codec.encode(".gif", [Sample(7, "A", frames)], recipe)
@@ -302,7 +302,7 @@ def test_a_truncated_file_is_refused(kind: str, tmp_path: Path) -> None:
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     with path.open("wb") as file:
-        file.truncate(codec.MOST_BYTES + 1)
+        file.truncate(codec.MAX_BYTES + 1)
     with pytest.raises(GenuiError, match="over 64 MB"):
         codec.read(path)
 

@@ -168,7 +168,7 @@ def test_a_box_that_says_it_is_longer_than_the_file_is_refused() -> None:
 
 
 def test_an_mp4_of_millions_of_boxes_is_refused() -> None:
-    data = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x08free" * video.MOST_BOXES
+    data = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x08free" * video.MAX_BOXES
     with pytest.raises(ValueError, match="over 100,000 boxes"):
         video.comment(data)
 

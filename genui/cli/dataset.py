@@ -18,7 +18,7 @@ from msgspec import Struct
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli import output
 from genui.cli.generation import Generation, file_bytes
-from genui.cli.options import MOST_IN_FOLDER
+from genui.cli.options import MAX_IN_FOLDER
 from genui.cli.output import Progress
 from genui.cli.request import is_given, parse_request
 from genui.formats.recipe import METADATA, PLAN, Plan, count_lines, read_plan, used_critic
@@ -145,8 +145,8 @@ def write(args: argparse.Namespace) -> int:
     """Writes the folder. Raises MisuseError or GenuiError, before anything is generated, if the
     folder cannot be used."""
     count = args.count
-    if not 1 <= count <= MOST_IN_FOLDER:
-        raise MisuseError(f"-n {count}: expected a whole number, 1 to {MOST_IN_FOLDER:,}")
+    if not 1 <= count <= MAX_IN_FOLDER:
+        raise MisuseError(f"-n {count}: expected a whole number, 1 to {MAX_IN_FOLDER:,}")
     _refuse_others(args)
     one = argparse.Namespace(**vars(args) | {"count": 1, "out": None})
     request = parse_request(one)

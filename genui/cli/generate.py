@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from genui.cli import output
-from genui.cli.options import MOST_IN_FOLDER, MOST_SAMPLES, add_settings, generated_with
+from genui.cli.options import MAX_IN_FOLDER, MAX_SAMPLES, add_settings, generated_with
 from genui.cli.parser import add_json
 from genui.protocol.registry import resolve
 from genui.protocol.settings import AXIS_NAMES, FROM_DATA
@@ -43,7 +43,7 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         dest="count",
         metavar="COUNT",
         type=int,
-        help=f"samples, from seeds N, N+1, … (at most {MOST_SAMPLES}; {MOST_IN_FOLDER:,} "
+        help=f"samples, from seeds N, N+1, … (at most {MAX_SAMPLES}; {MAX_IN_FOLDER:,} "
         "in a folder)",
     )
     parser.add_argument(

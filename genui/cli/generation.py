@@ -107,8 +107,8 @@ def _print_text(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame
 
 # --- The files that `genui generate` writes ---------------------------------------------------
 
-MOST_SCALE = 32
-LEAST_RATE, MOST_RATE = 0.1, 50.0  # steps a second: a GIF counts in hundredths of one
+MAX_SCALE = 32
+LEAST_RATE, MAX_RATE = 0.1, 50.0  # steps a second: a GIF counts in hundredths of one
 
 
 def has_files(args: argparse.Namespace) -> bool:
@@ -122,10 +122,10 @@ def check(args: argparse.Namespace, request: Request) -> None:
     Raises MisuseError if they do not fit, and GenuiError if a file could not be written.
     """
     several = len(request.starts) > 1
-    if args.scale is not None and not 1 <= args.scale <= MOST_SCALE:
-        raise MisuseError(f"--scale {args.scale}: expected a whole number, 1 to {MOST_SCALE}")
-    if args.rate is not None and not LEAST_RATE <= args.rate <= MOST_RATE:
-        raise MisuseError(f"--rate {args.rate}: expected a number, {LEAST_RATE} to {MOST_RATE:.0f}")
+    if args.scale is not None and not 1 <= args.scale <= MAX_SCALE:
+        raise MisuseError(f"--scale {args.scale}: expected a whole number, 1 to {MAX_SCALE}")
+    if args.rate is not None and not LEAST_RATE <= args.rate <= MAX_RATE:
+        raise MisuseError(f"--rate {args.rate}: expected a number, {LEAST_RATE} to {MAX_RATE:.0f}")
     if args.denoising and args.out is None:
         raise MisuseError("--denoising: needs --out")
     if args.gm:

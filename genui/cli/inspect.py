@@ -272,9 +272,9 @@ def _warn(until: "Until", look: "Look") -> bool:
 
 # --- `--summary`: progress, metrics and alerts of a run on one screen --------------------------
 
-MOST_METRICS = 20  # rows; a terminal has 24
+MAX_METRICS = 20  # rows; a terminal has 24
 CELLS = 24  # of a curve
-MOST_SPANS = 3
+MAX_SPANS = 3
 _BARS, _PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 _BROKEN = "×", "x"  # a part of the curve without finite numbers
 
@@ -334,10 +334,10 @@ def show_summary(summary: "RunSummary") -> None:
         output.say("no metrics yet")
     else:
         heads = ("METRIC", "FIRST", "LAST", "LOWEST", "AT STEP", "CURVE")
-        rows = [_metric_row(name, metrics[name]) for name in list(metrics)[:MOST_METRICS]]
+        rows = [_metric_row(name, metrics[name]) for name in list(metrics)[:MAX_METRICS]]
         output.table(heads, rows, right=(1, 2, 3, 4))
-        if len(metrics) > MOST_METRICS:
-            output.say(f"and {count(len(metrics) - MOST_METRICS)} more: --json has them all")
+        if len(metrics) > MAX_METRICS:
+            output.say(f"and {count(len(metrics) - MAX_METRICS)} more: --json has them all")
     for alert in fields["alerts"]:
         output.say(f"{alert['kind']}: {alert['line']}")
 
@@ -348,7 +348,7 @@ def _several(number: int, thing: str) -> str:
 
 def _spans(overlaps: Sequence[tuple[int, int]]) -> str:
     """The ranges of steps that were logged again; the last values count."""
-    spans = [f"{count(first)} to {count(last)}" for first, last in overlaps[:MOST_SPANS]]
+    spans = [f"{count(first)} to {count(last)}" for first, last in overlaps[:MAX_SPANS]]
     more = f" and {count(len(overlaps) - len(spans))} more" if len(overlaps) > len(spans) else ""
     return f"steps {', '.join(spans)}{more} written again" if spans else ""
 

@@ -12,7 +12,7 @@ from genui.base.errors import MisuseError
 from genui.base.numbers import count
 from genui.cli import dataset, files, output
 from genui.cli.dataset import plan_in
-from genui.cli.options import MOST_IN_FOLDER, add_settings, seed_from, settings_for
+from genui.cli.options import MAX_IN_FOLDER, add_settings, seed_from, settings_for
 from genui.cli.output import Progress
 from genui.cli.parser import add_json
 from genui.formats.points import read_csv, to_text
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from genui.engine.metrics.synthetic import SyntheticScores
 
 NICE = 10  # after the app, which started it
-USUAL_PROBES, FEWEST_PROBES, MOST = 1000, 100, 10_000  # samples
+USUAL_PROBES, MIN_PROBES, MAX_PROBES = 1000, 100, 10_000  # samples
 
 
 def configure_probes(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +58,10 @@ def configure_probes(parser: argparse.ArgumentParser) -> None:
 
 
 def run_probes(args: argparse.Namespace) -> int:
-    if not FEWEST_PROBES <= args.count <= MOST:
-        raise MisuseError(f"-n {args.count}: expected a whole number, {FEWEST_PROBES} to {MOST:,}")
+    if not MIN_PROBES <= args.count <= MAX_PROBES:
+        raise MisuseError(
+            f"-n {args.count}: expected a whole number, {MIN_PROBES} to {MAX_PROBES:,}"
+        )
     return table_of(args.models, args.count, args.json, args.lines)
 
 
@@ -341,9 +343,9 @@ def _generated(args: argparse.Namespace) -> Path:
     from genui.runs.models import find_model
 
     number = USUAL_WORTH if args.count is None else args.count
-    if not FEWEST_WORTH <= number <= MOST_IN_FOLDER:
+    if not FEWEST_WORTH <= number <= MAX_IN_FOLDER:
         raise MisuseError(
-            f"-n {number}: expected a whole number, {FEWEST_WORTH} to {MOST_IN_FOLDER:,}"
+            f"-n {number}: expected a whole number, {FEWEST_WORTH} to {MAX_IN_FOLDER:,}"
         )
     model = find_model(args.what)
     if not KINDS[model.family, model.medium].batches:

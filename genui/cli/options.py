@@ -11,8 +11,8 @@ from genui.base.schema import Setting, ordered, settings_of
 from genui.protocol.registry import KINDS, Kind
 from genui.protocol.settings import SEED, Settings
 
-MOST_SAMPLES = 64  # samples of one command
-MOST_IN_FOLDER = 1_000_000
+MAX_SAMPLES = 64  # samples of one command
+MAX_IN_FOLDER = 1_000_000
 
 
 def generated_with() -> tuple[type[Settings], ...]:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.schema import settings_of
-from genui.cli.options import MOST_SAMPLES, seed_from, setting_names, settings_for
+from genui.cli.options import MAX_SAMPLES, seed_from, setting_names, settings_for
 from genui.formats import score
 from genui.formats.codec import carries_recipe, read
 from genui.formats.command import format_edit
@@ -179,8 +179,8 @@ def parse_request(args: argparse.Namespace) -> Request:
     settings = settings_for(kind, model.ref, given, base.settings if base else None)
     requested = getattr(args, "count", None)
     count = count if requested is None else requested
-    if not 1 <= count <= MOST_SAMPLES:
-        raise MisuseError(f"-n {count}: expected a whole number, 1 to {MOST_SAMPLES}")
+    if not 1 <= count <= MAX_SAMPLES:
+        raise MisuseError(f"-n {count}: expected a whole number, 1 to {MAX_SAMPLES}")
     if base is None:
         base = Start(trace=0, model=_pinned(model), prompt="", seed=0, settings=settings)
         if args.prompt is None:

@@ -8,7 +8,7 @@ from genui.base.files import atomic_write
 from genui.cli import files, output
 from genui.cli.generation import generate
 from genui.formats.codec import Sample, SavedFile, read
-from genui.formats.image import MOST_CARDS, caption_of, encode_sheet
+from genui.formats.image import MAX_CARDS, caption_of, encode_sheet
 from genui.formats.recipe import TraceRecipe
 from genui.formats.trees import SavedTree, list_favourites
 from genui.protocol import Frame, ImageFrame, TextFrame
@@ -50,10 +50,10 @@ def run_sheet(args: argparse.Namespace) -> int:
             else "name files, or --favourites"
         )
         raise MisuseError(f"sheet: {what}")
-    if len(paths) > MOST_CARDS:
-        raise MisuseError(f"sheet: {len(paths)} files; at most {MOST_CARDS} fit on one")
-    if not 0 <= args.columns <= MOST_CARDS:
-        raise MisuseError(f"--columns {args.columns}: expected a whole number, 1 to {MOST_CARDS}")
+    if len(paths) > MAX_CARDS:
+        raise MisuseError(f"sheet: {len(paths)} files; at most {MAX_CARDS} fit on one")
+    if not 0 <= args.columns <= MAX_CARDS:
+        raise MisuseError(f"--columns {args.columns}: expected a whole number, 1 to {MAX_CARDS}")
     files.check_file(args.out, "--out", (".png",), "a contact sheet")
     samples = [_sample(read(path)) for path in paths]
     captions = [caption_of(recipe) for _, recipe in samples]

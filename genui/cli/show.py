@@ -25,7 +25,7 @@ from genui.recipes import FIXED
 
 # --- `genui show`: a file, a run or a model ----------------------------------------------------
 
-MOST_TEXT = 1_000_000  # bytes printed of a text
+MAX_TEXT = 1_000_000  # bytes printed of a text
 
 
 def configure_show(parser: argparse.ArgumentParser) -> None:
@@ -219,12 +219,12 @@ def _machine_words(machine: Machine) -> tuple[str, ...]:
 
 def show_text(file: Path) -> None:
     with file.open("rb") as stream:
-        data = stream.read(MOST_TEXT + 1)
-    text = clean(data[:MOST_TEXT].decode("utf-8", "replace"))
+        data = stream.read(MAX_TEXT + 1)
+    text = clean(data[:MAX_TEXT].decode("utf-8", "replace"))
     text, mark, _ = text.rpartition(f"\n{RECIPE_LINE}") if RECIPE_LINE in text else (text, "", "")
     print(text, end="" if text.endswith("\n") else "\n")
-    if len(data) > MOST_TEXT:
-        output.note(f"{file}: only the first {count(MOST_TEXT)} bytes are shown")
+    if len(data) > MAX_TEXT:
+        output.note(f"{file}: only the first {count(MAX_TEXT)} bytes are shown")
     elif mark:
         output.say()
         _show_recipe(file)

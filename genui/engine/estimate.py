@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from genui.runs.layout import RunDir
     from genui.runs.writer import RunWriter
 
-MOST_STEPS = 20
+MAX_STEPS = 20
 ENOUGH_S = 2.0  # of measured steps
-MOST_S = 6.0  # of waiting for them, on a busy machine
+MAX_S = 6.0  # of waiting for them, on a busy machine
 
 
 def missing_bytes(recipe: Recipe) -> int:
@@ -87,7 +87,7 @@ def measure(recipe: Recipe, begin: float) -> Iterator[Speed]:
     first = timed(trainer.train_step)  # it also allocates
     begin = clock()
     times = [first] if first > 2 * ENOUGH_S else []
-    while sum(times) < ENOUGH_S and clock() - begin < MOST_S and len(times) < MOST_STEPS:
+    while sum(times) < ENOUGH_S and clock() - begin < MAX_S and len(times) < MAX_STEPS:
         times.append(timed(trainer.train_step))
     step = sorted(times)[len(times) // 2]
     busy = max(1.0, (clock() - begin) / sum(times)) if first not in times else 1.0

@@ -9,7 +9,7 @@ from genui.engine import device
 from genui.engine.load import find_and_load, fingerprint_of
 from genui.formats.recipe import Machine, TraceRecipe
 
-MOST_THREADS = 256  # larger numbers in a file are ignored
+MAX_THREADS = 256  # larger numbers in a file are ignored
 
 
 def machine() -> Machine:
@@ -35,7 +35,7 @@ def prepare(recipe: TraceRecipe, name: str) -> Machine:
         )
     find_and_load(recipe.model)  # sets this machine's own number of threads
     chosen = device.for_generation()
-    if 0 < recipe.machine.threads <= MOST_THREADS:
+    if 0 < recipe.machine.threads <= MAX_THREADS:
         chosen = replace(chosen, threads=recipe.machine.threads)
         torch.set_num_threads(chosen.threads)
     return _describe(chosen)

@@ -21,7 +21,7 @@ PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 _NAMES = {2: "ADPCM", 6: "A-law", 7: "µ-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
 _STREAMED = (0, 0xFFFFFFFF)  # the size of a data chunk whose writer could not seek back to set it
 HIGHEST_RATE = 768_000
-MOST_CHANNELS = 64
+MAX_CHANNELS = 64
 
 
 class Sound(NamedTuple):
@@ -120,7 +120,7 @@ def _format(body: bytes) -> _Format:
         raise ValueError(f"is encoded as {named}; convert it to 16-bit PCM")
     if bits not in widths:
         raise ValueError(f"has {bits} bits a sample; convert it to 16-bit PCM")
-    if not 1 <= channels <= MOST_CHANNELS:
+    if not 1 <= channels <= MAX_CHANNELS:
         raise ValueError(f"says it has {channels} channels; write it again")
     if not 1 <= rate <= HIGHEST_RATE:
         raise ValueError(f"says it has {rate:,} samples a second; write it again")

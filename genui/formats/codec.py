@@ -15,7 +15,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
 from genui.base.plugins import Table, resolve
 from genui.formats.recipe import (
-    MOST_BYTES,
+    MAX_BYTES,
     Result,
     Shows,
     TraceRecipe,
@@ -259,9 +259,9 @@ def encode(
     GenuiError if a step of the view does not exist or the file would be too large to be read back.
     """
     data = resolve(CODECS[suffix].encode)(samples, recipe, rate)
-    if len(data) > MOST_BYTES:
+    if len(data) > MAX_BYTES:
         raise GenuiError(
-            f"this would be a file of over {MOST_BYTES >> 20} MB; draw it smaller or take fewer "
+            f"this would be a file of over {MAX_BYTES >> 20} MB; draw it smaller or take fewer "
             "steps"
         )
     return data

@@ -33,9 +33,9 @@ Pixels = NDArray[np.uint8]
 CHUNK = "genui"  # the keyword of the PNG text chunk
 GAP_SHADE = 96  # between the images of a filmstrip
 HOLD = 1500  # milliseconds that an animation shows its last frame
-MOST_PIXELS = 64_000_000  # read of one file, all its frames together
+MAX_PIXELS = 64_000_000  # read of one file, all its frames together
 LONGEST_SIDE = 65_535  # pixels; JPEG has no longer one
-MOST_FRAMES = 10_000  # of one file
+MAX_FRAMES = 10_000  # of one file
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 _STRIP = 1 << 20  # pixels converted at once
@@ -137,7 +137,7 @@ def read(data: bytes) -> Film:
     """All frames of a PNG, APNG or GIF, and the text inside.
 
     Raises ValueError, a reason without the file's name, if `data` is truncated, another format or
-    too large: over MOST_PIXELS in all frames, or over MOST_FRAMES. They are counted before any
+    too large: over MAX_PIXELS in all frames, or over MAX_FRAMES. They are counted before any
     frame is decoded.
     """
     from PIL import UnidentifiedImageError
@@ -146,10 +146,10 @@ def read(data: bytes) -> Film:
     try:
         image = open_image(io.BytesIO(data), ("PNG", "GIF"))
         count = getattr(image, "n_frames", 1)
-        if count > MOST_FRAMES:
-            raise TooLargeError(f"over {MOST_FRAMES:,} frames")
-        if image.width * image.height * count > MOST_PIXELS:
-            raise TooLargeError(f"over {MOST_PIXELS:,} pixels")
+        if count > MAX_FRAMES:
+            raise TooLargeError(f"over {MAX_FRAMES:,} frames")
+        if image.width * image.height * count > MAX_PIXELS:
+            raise TooLargeError(f"over {MAX_PIXELS:,} pixels")
         text = _text(image)
         frames, durations = [], []
         for number in range(count):
@@ -212,18 +212,18 @@ def _own_limits() -> Iterator[None]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             yield
     except Image.DecompressionBombError:
-        raise TooLargeError(f"over {MOST_PIXELS:,} pixels") from None
+        raise TooLargeError(f"over {MAX_PIXELS:,} pixels") from None
 
 
 def _check_size(image: "PilImage") -> None:
-    if image.width * image.height > MOST_PIXELS:
-        raise TooLargeError(f"over {MOST_PIXELS:,} pixels")
+    if image.width * image.height > MAX_PIXELS:
+        raise TooLargeError(f"over {MAX_PIXELS:,} pixels")
     if max(image.size) > LONGEST_SIDE:
         raise TooLargeError(f"over {LONGEST_SIDE:,} pixels on one side")
 
 
 def check_gif(data: bytes | mmap.mmap) -> None:
-    """Raises TooLargeError if `data` is a GIF of more than MOST_FRAMES frames.
+    """Raises TooLargeError if `data` is a GIF of more than MAX_FRAMES frames.
 
     Pillow decodes every frame to reach the next, so they are counted here, block by block (GIF89a,
     1990).
@@ -236,8 +236,8 @@ def check_gif(data: bytes | mmap.mmap) -> None:
             at = _after_blocks(data, at + 2)
         elif data[at : at + 1] == b",":
             frames += 1
-            if frames > MOST_FRAMES:
-                raise TooLargeError(f"over {MOST_FRAMES:,} frames")
+            if frames > MAX_FRAMES:
+                raise TooLargeError(f"over {MAX_FRAMES:,} frames")
             at = _after_blocks(data, at + 11 + _table(data[at + 9]))
         else:
             at += 1  # skipped, as by Pillow
@@ -291,8 +291,8 @@ def shown_images(samples: Sequence[Sample], recipe: TraceRecipe) -> list[Pixels]
         steps = steps[-1:]
     clips = [[_clip(sample, step, view.part) for sample in samples] for step in steps]
     area = sum(clip.size // 3 for of_step in clips for clip in of_step) * view.scale**2
-    if area > MOST_PIXELS:
-        raise GenuiError(f"this would be over {MOST_PIXELS:,} pixels; {SMALLER}")
+    if area > MAX_PIXELS:
+        raise GenuiError(f"this would be over {MAX_PIXELS:,} pixels; {SMALLER}")
     if view.kind == "clip":
         moments = [list(moment) for moment in zip(*clips[0], strict=True)]
     else:  # in a filmstrip of clips each step is a row
@@ -414,7 +414,7 @@ CAPTION_LINES = 2
 SIZE = 12  # points
 GROUND, PAPER = (24, 24, 28), (38, 38, 44)
 INK, DIM = (224, 224, 228), (150, 150, 158)
-MOST_CARDS = 400
+MAX_CARDS = 400
 
 
 @dataclass(frozen=True)
@@ -430,12 +430,12 @@ def contact_sheet(cards: Sequence[Card], columns: int = 0) -> Pixels:
     """The cards in rows, as an image uint8 [H, W, 3]; `columns` 0 makes it about square.
 
     Images are enlarged by whole numbers, or reduced, to fit a cell. Raises ValueError for no card
-    and for more than MOST_CARDS.
+    and for more than MAX_CARDS.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    if not 0 < len(cards) <= MOST_CARDS:
-        raise ValueError(f"{len(cards)} images: a sheet takes 1 to {MOST_CARDS}")
+    if not 0 < len(cards) <= MAX_CARDS:
+        raise ValueError(f"{len(cards)} images: a sheet takes 1 to {MAX_CARDS}")
     across = columns or max(1, round(len(cards) ** 0.5 + 0.25))
     across = min(across, len(cards))
     down = -(-len(cards) // across)
@@ -493,10 +493,10 @@ def encode_sheet(
     """A PNG with the last frame or text of each sample and a caption below it.
 
     Its text chunk has the list of their recipes, as JSON. Raises GenuiError for no sample and for
-    more than MOST_CARDS.
+    more than MAX_CARDS.
     """
-    if not 0 < len(samples) <= MOST_CARDS:
-        raise GenuiError(f"a contact sheet takes 1 to {MOST_CARDS} samples, not {len(samples)}")
+    if not 0 < len(samples) <= MAX_CARDS:
+        raise GenuiError(f"a contact sheet takes 1 to {MAX_CARDS} samples, not {len(samples)}")
     cards = []
     for (sample, _), caption in zip(samples, captions, strict=True):
         last = sample.frames[-1]

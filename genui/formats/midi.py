@@ -22,10 +22,10 @@ from genui.protocol import Frame, RgbImage, TextFrame, chorale
 
 TICKS = 480  # per quarter note in files that are written
 TEMPO = 76.0  # quarters a minute
-MOST_BYTES = 2 * 1024 * 1024
-MOST_NOTES = 100_000
-MOST_EVENTS = 400_000
-MOST_QUARTERS = 100_000  # quarter notes; 64 of the longest pieces have two thirds of it
+MAX_BYTES = 2 * 1024 * 1024
+MAX_NOTES = 100_000
+MAX_EVENTS = 400_000
+MAX_QUARTERS = 100_000  # quarter notes; 64 of the longest pieces have two thirds of it
 DRUMS = 9  # General MIDI's channel for percussion
 VELOCITY = 80
 CHOIR = 52  # General MIDI's "Choir Aahs", counted from 0
@@ -99,13 +99,13 @@ def decode_midi(data: bytes) -> MidiMusic:
     """The content of a Standard MIDI File of type 0 or 1.
 
     Raises ValueError, one line, if it is another format, truncated or damaged, counts in seconds
-    instead of beats, or has over MOST_BYTES, MOST_NOTES, MOST_EVENTS or MOST_QUARTERS. The limits
+    instead of beats, or has over MAX_BYTES, MAX_NOTES, MAX_EVENTS or MAX_QUARTERS. The limits
     are checked first: `mido` has none.
     """
     if not data.startswith(b"MThd"):
         raise ValueError("is not a MIDI file")
-    if len(data) > MOST_BYTES:
-        raise ValueError(f"is over {MOST_BYTES >> 20} MB")
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"is over {MAX_BYTES >> 20} MB")
     _check_bounds(data)
     try:
         file = mido.MidiFile(file=io.BytesIO(data), clip=True)
@@ -125,8 +125,8 @@ def decode_midi(data: bytes) -> MidiMusic:
         _read_track(track, music, metres, texts)
     music.tracks = [track for track in music.tracks if track.notes]
     music.metres, music.texts = tuple(metres), tuple(texts)
-    if sum(len(track.notes) for track in music.tracks) > MOST_NOTES:
-        raise ValueError(f"has over {MOST_NOTES:,} notes")
+    if sum(len(track.notes) for track in music.tracks) > MAX_NOTES:
+        raise ValueError(f"has over {MAX_NOTES:,} notes")
     return music
 
 
@@ -146,12 +146,12 @@ def _check_bounds(data: bytes) -> None:
             raise ValueError("is truncated")
         while at < end:
             events += 1
-            if events > MOST_EVENTS:
-                raise ValueError(f"has over {MOST_EVENTS:,} events")
+            if events > MAX_EVENTS:
+                raise ValueError(f"has over {MAX_EVENTS:,} events")
             delta, at = _variable(data, at)
             now += delta
-            if now > MOST_QUARTERS * max(1, quarter):
-                raise ValueError(f"is over {MOST_QUARTERS:,} quarter notes long")
+            if now > MAX_QUARTERS * max(1, quarter):
+                raise ValueError(f"is over {MAX_QUARTERS:,} quarter notes long")
             kind, at = data[at] if at < end else 0, at + 1
             running = kind < 0x80  # no status byte: the status of the event before applies
             if running:

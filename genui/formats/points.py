@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from genui.render.plane import Scene
 
-MOST_POINTS = 5000
-MOST_CLASSES = 4
-MOST_BYTES = 4 * 1024 * 1024
+MAX_POINTS = 5000
+MAX_CLASSES = 4
+MAX_BYTES = 4 * 1024 * 1024
 LEAST_POINTS = 2
 _SMALLEST = 0.1  # the least extent of points that are not rescaled
 _FURTHEST = 1e9  # a larger coordinate is an error: all other points would coincide
@@ -94,7 +94,7 @@ def read_csv(path: Path) -> list[Point]:
     values that are not finite numbers, or fewer than two points or too many.
     """
     name = str(path)
-    data = read_regular(path, MOST_BYTES, _FEWER, MisuseError)
+    data = read_regular(path, MAX_BYTES, _FEWER, MisuseError)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -102,7 +102,7 @@ def read_csv(path: Path) -> list[Point]:
     return _points(text, name)
 
 
-_FEWER = f"the Lab takes {LEAST_POINTS} to {MOST_POINTS:,} points; give fewer"
+_FEWER = f"the Lab takes {LEAST_POINTS} to {MAX_POINTS:,} points; give fewer"
 
 
 def _points(text: str, name: str) -> list[Point]:
@@ -110,7 +110,7 @@ def _points(text: str, name: str) -> list[Point]:
     rows = _rows(text, name)
     if rows and not any(map(_is_number, rows[0][1][:2])):
         del rows[0]  # the header
-    if len(rows) > MOST_POINTS:
+    if len(rows) > MAX_POINTS:
         raise MisuseError(f"{name}: has {len(rows):,} points; {_FEWER}")
     places = [(line, *_place(cells, line, name), cells[2:]) for line, cells in rows]
     labels = _labels([rest[0].strip() if rest else "" for *_, rest in places], name)
@@ -158,9 +158,9 @@ def _place(cells: Sequence[str], line: int, name: str) -> tuple[float, float]:
 def _labels(words: Sequence[str], name: str) -> list[int]:
     """The classes as numbers, in the order of their numbers or names."""
     kinds = sorted(set(words), key=lambda word: (not word.isdecimal(), word.zfill(20), word))
-    if len(kinds) > MOST_CLASSES:
-        raise MisuseError(f"{name}: has {len(kinds)} classes; give {MOST_CLASSES} at most")
-    if kinds and all(word in map(str, range(MOST_CLASSES)) for word in kinds):
+    if len(kinds) > MAX_CLASSES:
+        raise MisuseError(f"{name}: has {len(kinds)} classes; give {MAX_CLASSES} at most")
+    if kinds and all(word in map(str, range(MAX_CLASSES)) for word in kinds):
         return [int(word) for word in words]
     return [kinds.index(word) for word in words]
 
@@ -175,14 +175,14 @@ def _is_number(text: str) -> bool:
 
 # --- Files of a training in the Lab: its plane as images, its samples as rows ------------------
 
-MOST_STEPS = 120  # of an animation
+MAX_STEPS = 120  # of an animation
 
 
 def steps(frames: Sequence[Frame]) -> tuple[int, ...]:
-    """The steps that have a plane; MOST_STEPS of them, evenly spaced, if there are more."""
+    """The steps that have a plane; MAX_STEPS of them, evenly spaced, if there are more."""
     from genui.formats import image
 
-    return image.pick_evenly(_plane_steps(frames), MOST_STEPS)
+    return image.pick_evenly(_plane_steps(frames), MAX_STEPS)
 
 
 def last_plane_step(frames: Sequence[Frame], step: int) -> int:

@@ -46,8 +46,8 @@ class Machine(Struct, frozen=True, kw_only=True):
 FORMAT = 1
 """The version of recipes that this code writes, and the newest that it reads."""
 
-MOST_BYTES = 64 * 1024 * 1024  # of a file that carries a recipe
-MOST_SIDE = 4096  # pixels of an image that a recipe begins from
+MAX_BYTES = 64 * 1024 * 1024  # of a file that carries a recipe
+MAX_SIDE = 4096  # pixels of an image that a recipe begins from
 
 T = TypeVar("T", bound=Struct)
 
@@ -110,8 +110,8 @@ class _Versioned(Struct):
 
 
 def read_bytes(path: Path) -> bytes:
-    """The whole of a regular file of 1 to MOST_BYTES bytes. Raises GenuiError naming it."""
-    data = read_regular(path, MOST_BYTES, "name a file that genui wrote")
+    """The whole of a regular file of 1 to MAX_BYTES bytes. Raises GenuiError naming it."""
+    data = read_regular(path, MAX_BYTES, "name a file that genui wrote")
     if not data:
         raise GenuiError(f"{show(path)}: is empty; write it again")
     return data
@@ -291,7 +291,7 @@ def check_images(recipe: TraceRecipe, name: str) -> None:
         except MisuseError as error:
             raise GenuiError(f"{name}: {error}") from None
         return
-    sides = range(1, MOST_SIDE + 1)
+    sides = range(1, MAX_SIDE + 1)
     fits = init.width in sides and init.height in sides
     if not fits or len(init.rgb) != init.width * init.height * 3:
         raise GenuiError(f"{name}: the image in its recipe is damaged; write the file again")
@@ -302,7 +302,7 @@ def check_images(recipe: TraceRecipe, name: str) -> None:
 PLAN = "genui.json"
 METADATA = "metadata.jsonl"
 """One line for each image, clip or sound, as in an imagefolder of Hugging Face."""
-MOST_LINES = 1_000_000  # as many as `genui generate -n` takes
+MAX_LINES = 1_000_000  # as many as `genui generate -n` takes
 LONGEST_LINE = 16 * 1024 * 1024  # bytes
 
 _PIECE = 1024 * 1024  # bytes read at once
@@ -338,7 +338,7 @@ def count_lines(path: Path, batch: int = 1) -> tuple[int, int]:
     """How many whole lines the index of a folder has, in whole batches, and their bytes.
 
     It is read in pieces, since a million samples are a large file. Raises GenuiError if it is
-    no regular file, or has more than MOST_LINES or a line of more than LONGEST_LINE bytes.
+    no regular file, or has more than MAX_LINES or a line of more than LONGEST_LINE bytes.
     """
     lines = count = size = begin = read = 0
     with open_regular(path, _not_written(path, "is not a regular file")) as file:
@@ -349,7 +349,7 @@ def count_lines(path: Path, batch: int = 1) -> tuple[int, int]:
                 if lines % batch == 0:
                     count, size = lines, begin
             read += len(piece)
-            if read - begin > LONGEST_LINE or lines > MOST_LINES:
+            if read - begin > LONGEST_LINE or lines > MAX_LINES:
                 raise _not_written(path, "is not a list of samples")
     return count, size
 

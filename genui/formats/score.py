@@ -52,7 +52,7 @@ class Given:
         lengths = {len(tokens) for tokens in given.voices if tokens}
         sane = key in range(chorale.ANY_KEY + 1) and bar in chorale.BARS and begins in range(bar)
         sung = chorale.VOICE_TOKENS.issuperset(b"".join(given.voices))
-        if not (sane and sung and len(lengths) == 1 and max(lengths) <= chorale.MOST_SIXTEENTHS):
+        if not (sane and sung and len(lengths) == 1 and max(lengths) <= chorale.MAX_SIXTEENTHS):
             raise MisuseError("the given voices are damaged: give them again")
         return given
 
@@ -110,7 +110,7 @@ class Grid:
         self.sixteenths = sixteenths
         self.voices: tuple[list[int], ...] = tuple([] for _ in chorale.VOICES)
         self.columns: list[list[Sound | None]] = []  # the sounds of the voices at each sixteenth
-        self._slots = chorale.slot_order(leads, sixteenths or chorale.MOST_SIXTEENTHS)
+        self._slots = chorale.slot_order(leads, sixteenths or chorale.MAX_SIXTEENTHS)
         self._written = 0
 
     @property

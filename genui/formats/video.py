@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 SECONDS = 60  # time limit of ffmpeg
 QUALITY = "10"  # libx264's constant rate factor: visually lossless
-MOST_BOXES = 100_000  # of the file, or of one box
-MOST_FRAMES = 4096  # decoded of one file
-MOST_DECODED = 256 * 1024 * 1024  # bytes of ffmpeg's output
+MAX_BOXES = 100_000  # of the file, or of one box
+MAX_FRAMES = 4096  # decoded of one file
+MAX_DECODED = 256 * 1024 * 1024  # bytes of ffmpeg's output
 
 _PATH = (b"moov", b"udta", b"meta", b"ilst", b"\xa9cmt", b"data")
 _SKIP = {b"meta": 4, b"data": 8}  # bytes between a box's header and its content
@@ -81,8 +81,8 @@ def decode(data: bytes) -> "list[NDArray[np.uint8]]":
         target = Path(folder, "frames.apng")  # in a pipe it would lack the number of frames
         command = [
             *(ffmpeg(), "-v", "error", "-protocol_whitelist", "pipe", "-f", "mov", "-i", "pipe:0"),
-            *("-protocol_whitelist", "file", "-frames:v", str(MOST_FRAMES)),
-            *("-fs", str(MOST_DECODED), "-f", "apng", str(target)),
+            *("-protocol_whitelist", "file", "-frames:v", str(MAX_FRAMES)),
+            *("-fs", str(MAX_DECODED), "-f", "apng", str(target)),
         ]
         try:
             _run(command, data)
@@ -112,7 +112,7 @@ def decode_mp4(data: bytes, name: str) -> "tuple[list[NDArray[np.uint8]], str]":
 def comment(data: bytes) -> str:
     """The comment in an MP4's metadata, or "".
 
-    Raises ValueError if the file is not an MP4, is truncated, or has more than MOST_BOXES boxes.
+    Raises ValueError if the file is not an MP4, is truncated, or has more than MAX_BOXES boxes.
     """
     if data[4:8] != b"ftyp":
         raise ValueError("no MP4")
@@ -131,13 +131,13 @@ def comment(data: bytes) -> str:
 def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """The types and contents of the boxes in `data` (ISO/IEC 14496-12, 4.2).
 
-    Raises ValueError if one is truncated or there are more than MOST_BOXES.
+    Raises ValueError if one is truncated or there are more than MAX_BOXES.
     """
     at = count = 0
     while at + 8 <= len(data):
         count += 1
-        if count > MOST_BOXES:
-            raise ValueError(f"over {MOST_BOXES:,} boxes")
+        if count > MAX_BOXES:
+            raise ValueError(f"over {MAX_BOXES:,} boxes")
         size, head = int.from_bytes(data[at : at + 4], "big"), 8
         if size == 1:  # 64 bits with the size follow
             size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16

@@ -159,9 +159,9 @@ class Media(NamedTuple):
 
 
 class MediaStore:
-    """The samples of a log, at most MOST. The mapping is replaced when one is added."""
+    """The samples of a log, at most MAX_SAMPLES. The mapping is replaced when one is added."""
 
-    MOST = 20_000
+    MAX_SAMPLES = 20_000
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -171,7 +171,7 @@ class MediaStore:
 
     def add(self, media: Media) -> None:
         self.names.add(media.name)
-        if 0 <= media.step < _BEYOND and self._count < self.MOST:
+        if 0 <= media.step < _BEYOND and self._count < self.MAX_SAMPLES:
             self._lists.setdefault(media.step, []).append(media)
             self._count += 1
             self._by_step = None
@@ -233,7 +233,7 @@ class Tail(Protocol):
 
     @property
     def dropped(self) -> int:
-        """Values left out because there were more than MOST_SERIES metrics."""
+        """Values left out because there were more than MAX_SERIES metrics."""
         ...
 
     @property

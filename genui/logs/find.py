@@ -22,7 +22,7 @@ from genui.runs.listing import RunSummary
 DEEPEST = 8
 """Levels of folders that are searched."""
 
-MOST_FILES = 200_000
+MAX_FILES = 200_000
 """Names after which the search ends."""
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
@@ -137,8 +137,8 @@ class _Walk:
     def note(self) -> str:
         """What was left out, if anything."""
         notes: list[str] = []
-        if self._names > MOST_FILES:
-            notes.append(f"only the first {MOST_FILES:,} files were searched")
+        if self._names > MAX_FILES:
+            notes.append(f"only the first {MAX_FILES:,} files were searched")
         if self._too_deep:
             notes.append(f"folders more than {DEEPEST} levels deep were not searched")
         if self._refused:
@@ -167,7 +167,7 @@ class _Walk:
                 self._refused += 1
                 continue
             self._names += len(entries)
-            if self._names > MOST_FILES:
+            if self._names > MAX_FILES:
                 break
             names = {entry.name for entry in entries}
             owner = next((row for row in self._formats if row.owns(folder, names)), None)

@@ -22,9 +22,9 @@ Pixels = NDArray[np.uint8]
 LARGEST = 16 * 1024 * 1024
 """Bytes of one sample."""
 
-MOST_IMAGES = 16  # of one step, and
-MOST_MAPS = 4  # heat maps
-MOST_ROWS = 50  # of a table
+MAX_IMAGES = 16  # of one step, and
+MAX_MAPS = 4  # heat maps
+MAX_ROWS = 50  # of a table
 _SIDE = 512  # pixels; larger images are made smaller if there are several
 _GAP, _SHADE = 2, 40  # pixels between images, and their shade of grey
 _LONGEST_TEXT = 64 * 1024  # characters
@@ -41,7 +41,7 @@ def compose(media: Sequence[Media]) -> tuple[str, Pixels | None]:
     for one in media:
         title = f"{one.name}: {one.caption}" if one.caption else one.name
         maps += one.kind in ("histogram", "curve")
-        if (one.kind == "image" and len(images) >= MOST_IMAGES) or maps > MOST_MAPS:
+        if (one.kind == "image" and len(images) >= MAX_IMAGES) or maps > MAX_MAPS:
             continue
         try:
             text, image = _load(one)
@@ -128,7 +128,7 @@ def _sound(data: bytes) -> tuple[str, Pixels]:
 def format_table(table: Any) -> str:
     """A table of W&B, {"columns": […], "data": [[…], …]}, in columns."""
     names = [str(name) for name in table["columns"]]
-    rows = [[_cell(cell) for cell in row] for row in table["data"][:MOST_ROWS]]
+    rows = [[_cell(cell) for cell in row] for row in table["data"][:MAX_ROWS]]
     lines = [names, *rows]
     widths = [max(len(line[at]) if at < len(line) else 0 for line in lines) for at in
               range(len(names))]  # fmt: skip
@@ -161,7 +161,7 @@ def draw_curve(x: Sequence[float], y: Sequence[float]) -> Pixels:
 class Histograms:
     """The histograms of one name over time. Those of many steps are thinned out."""
 
-    MOST = 512
+    MAX_HISTOGRAMS = 512
 
     def __init__(self) -> None:
         self._items: list[tuple[int, NDArray[np.float32], NDArray[np.float32]]] = []
@@ -186,7 +186,7 @@ class Histograms:
         with np.errstate(over="ignore"):
             item = step, edges_array.astype(np.float32), counts_array.astype(np.float32)
         self._items.append(item)
-        if len(self._items) > self.MOST:
+        if len(self._items) > self.MAX_HISTOGRAMS:
             self._items = self._items[::2]
             self._stride *= 2
         return True

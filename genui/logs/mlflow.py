@@ -22,7 +22,7 @@ from genui.runs.listing import RunSummary
 
 _META = "meta.yaml"
 _ENDED = {"3": "finished", "4": "failed", "5": "stopped"}  # RunStatus; 1 is running
-_MOST_FILES = 20_000  # of a run's metrics or parameters
+_MAX_FILES = 20_000  # of a run's metrics or parameters
 _DEEPEST = 8  # slashes in a name
 _LONGEST_PARAM = 1000  # characters that are kept
 _BEYOND = 2**63
@@ -153,7 +153,7 @@ def _files(folder: Path, prefix: str = "", depth: int = 0) -> Iterator[tuple[str
     """
     try:
         with os.scandir(folder) as entries:
-            listing = sorted(entries, key=lambda entry: entry.name)[:_MOST_FILES]
+            listing = sorted(entries, key=lambda entry: entry.name)[:_MAX_FILES]
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:

@@ -15,7 +15,7 @@ import numpy as np
 from genui.base.errors import GenuiError
 from genui.logs.base import CHUNK, NO_EXTRAS
 from genui.logs.records import Record, decode_lines, number
-from genui.logs.series_store import MOST_SERIES, merge_spans
+from genui.logs.series_store import MAX_SERIES, merge_spans
 from genui.logs.text import LineReader, Shapes, columns
 from genui.runs.layout import RunDir
 from genui.runs.models import ModelInfo
@@ -38,7 +38,7 @@ class MetricsTail:
     `series` maps a metric's name to its points; the mapping is replaced, never changed, when
     a metric appears, so another thread may iterate over one it took. Until the whole
     file is read it has the beginning so far and the end. Lines that are not records are counted
-    in `bad_lines`, values of metrics beyond MOST_SERIES in `dropped`. If the file shrinks or is
+    in `bad_lines`, values of metrics beyond MAX_SERIES in `dropped`. If the file shrinks or is
     replaced, it is read again.
     """
 
@@ -155,7 +155,7 @@ class _Part(LineReader):
         both: dict[str, Series] = {}
         nothing = Series()
         for name in (*self.series, *later.series):
-            if name not in both and len(both) < MOST_SERIES:
+            if name not in both and len(both) < MAX_SERIES:
                 before = self.series.get(name, nothing)
                 joined = before.joined_with(later.series.get(name, nothing), later._rewound)
                 if len(joined):

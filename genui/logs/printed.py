@@ -18,7 +18,7 @@ from genui.runs.writer import one_line
 
 CHUNK = 64 * 1024  # the capacity of a pipe
 
-MOST_CONSOLE = 64 * 1024 * 1024
+MAX_CONSOLE = 64 * 1024 * 1024
 """Bytes of console.log, after which a new one is begun; console.log.1 has those before."""
 
 
@@ -71,7 +71,7 @@ class Recorder:
             self._run.say("\n".join(f"genui: {note}" for note in self._log.notes[self._noted :]))
             self._noted = len(self._log.notes)
             self._run.config["printed lines"] = list(self._log.notes)
-        self._run.rotate_console(MOST_CONSOLE)
+        self._run.rotate_console(MAX_CONSOLE)
 
 
 def detach(folder: RunDir, choice: Choice | None = None) -> None:

@@ -18,8 +18,8 @@ from genui.logs.base import CHUNK, PIECE, SETTLED, Extras, GrowingFile, Reader
 from genui.logs.printed_choice import key_of_file, recall
 from genui.logs.printed_log import Choice, Lines, Point, Printed, PrintedLog
 
-_MOST_LINES = 5000  # of the console
-_MOST_PROBED = 20_000  # lines of a new file in which its first step is looked for
+_MAX_LINES = 5000  # of the console
+_MAX_PROBED = 20_000  # lines of a new file in which its first step is looked for
 _LIVE = 30.0  # seconds since the last write within which a line was printed now
 _TIME = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[T ,](\d\d):(\d\d):(\d\d)")
 
@@ -39,7 +39,7 @@ class TextTail(Reader):
         self._first: int | None = None  # the first step
         self._probed: list[Printed] | None = None  # lines of a new file, before its first step
         self._probe = PrintedLog()
-        self._console: deque[tuple[float, str]] = deque(maxlen=_MOST_LINES)
+        self._console: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
         self._extras: Extras | None = None
         self._finished = True  # nothing waits for the end of the log
 
@@ -87,7 +87,7 @@ class TextTail(Reader):
         for line in lines:
             self._probed.append(line)
             points = self._probe.take(line.text, line.stays)
-            if points or len(self._probed) > _MOST_PROBED:
+            if points or len(self._probed) > _MAX_PROBED:
                 step = points[0].step if points else None
                 rest = lines[lines.index(line) + 1 :]
                 self._decide(step)

@@ -19,8 +19,8 @@ import msgspec
 LONGEST = 16 * 1024
 """Characters of a line that are searched; lines with metrics are shorter."""
 
-_MOST_NUMBERS = 512
-_MOST_PLANS = 4096
+_MAX_NUMBERS = 512
+_MAX_PLANS = 4096
 _LONGEST_TEMPLATE = 1000  # characters of a template that is remembered
 
 _INT, _REAL, _JUNK = "\x11", "\x12", "\x10"  # masks of numbers: whole, other, and of no interest
@@ -241,13 +241,13 @@ def _plan_of(text: str) -> "tuple[_Plan | None, list[str]]":
         template, numbers = _split_numbers(without_ids)
         if template in _PLANS:
             return _PLANS[template], numbers
-    if not numbers or len(numbers) > _MOST_NUMBERS:
+    if not numbers or len(numbers) > _MAX_NUMBERS:
         return None, numbers
     plan = None
     if len(numbers) <= _FEW_NUMBERS or _may_interest(template) or _LEADS.match(text):
         plan = _analyse(template)
     if len(template) <= _LONGEST_TEMPLATE:
-        if len(_PLANS) >= _MOST_PLANS:
+        if len(_PLANS) >= _MAX_PLANS:
             _PLANS.clear()
         _PLANS[template] = plan
     return plan, numbers

@@ -80,10 +80,10 @@ COUNT = "count"
 
 _Note = Callable[[str], None]
 
-_MOST_NOTES = 40
-_MOST_STREAMS = 4096
-_MOST_NAMES = 5000  # of a step
-_MOST_RANKS = 64  # ranks whose series are kept; of others only the spread is
+_MAX_NOTES = 40
+_MAX_STREAMS = 4096
+_MAX_NAMES = 5000  # of a step
+_MAX_RANKS = 64  # ranks whose series are kept; of others only the spread is
 _ACROSS = 64  # steps for which the ranks are compared
 _RANK = re.compile(
     r"\s{0,8}(?:\[(?:rank|default|local|worker|node|role|trainer|gpu|proc)[ _-]?([0-9]{1,6})\]:?"
@@ -129,7 +129,7 @@ class PrintedLog:
         ]
 
     def _stream(self, rank: int) -> "_Stream":
-        if rank not in self._streams and len(self._streams) > _MOST_STREAMS:
+        if rank not in self._streams and len(self._streams) > _MAX_STREAMS:
             rank = next(iter(self._streams))
         if rank not in self._streams:
             self._streams[rank] = _Stream(self._choice, self._note)
@@ -158,7 +158,7 @@ class PrintedLog:
                 return 0, text
             return int(bare), rest[1:]
         if process := match[4] or match[6]:
-            if process not in self._pids and len(self._pids) > _MOST_STREAMS:
+            if process not in self._pids and len(self._pids) > _MAX_STREAMS:
                 return 0, rest
             return self._pids.setdefault(process, len(self._pids)), rest
         return int(next(group for group in match.groups() if group is not None)), rest
@@ -168,7 +168,7 @@ class PrintedLog:
             result: list[Point] = []
             for step, metrics in points:
                 metrics = self._choice.keep(metrics)
-                if rank and rank < _MOST_RANKS:
+                if rank and rank < _MAX_RANKS:
                     named = {f"rank{rank}/{name}": value for name, value in metrics.items()}
                 else:
                     named = metrics if not rank else {}
@@ -191,7 +191,7 @@ class PrintedLog:
         return [point for point in kept if point.metrics]
 
     def _note(self, text: str) -> None:
-        if text not in self.notes and len(self.notes) < _MOST_NOTES:
+        if text not in self.notes and len(self.notes) < _MAX_NOTES:
             self.notes.append(text)
 
 
@@ -213,7 +213,7 @@ class _Across:
                 self._slow.pop(self._steps.popitem(last=False)[0], None)
         result: dict[str, float] = {}
         slowest = self._slow.get(step)
-        for name, value in metrics.items() if len(table) < _MOST_NAMES else ():
+        for name, value in metrics.items() if len(table) < _MAX_NAMES else ():
             low_high = table.setdefault(name, [value, value, 0])
             low_high[0] = min(low_high[0], value)
             low_high[1] = max(low_high[1], value)
@@ -286,8 +286,8 @@ class _Counter:
             note(f"the step went back from {self.last} to {n}: read as resumed from a checkpoint")
 
 
-_MOST_WAITING = 1000
-_MOST_WEAK = 256
+_MAX_WAITING = 1000
+_MAX_WEAK = 256
 _ENOUGH = 3  # times that numbers without a known name are seen before they are metrics
 _LEAD_WAIT = 4
 _EVALUATES = re.compile(r"\bevaluat|\bvalidat|\btesting\b|\binference\b", re.IGNORECASE)
@@ -437,7 +437,7 @@ class _Stream:
         if self._waits(line):
             self._waiting.append(_Waiting(line, self._cleared))
             self._cleared = False
-            if len(self._waiting) > _MOST_WAITING:
+            if len(self._waiting) > _MAX_WAITING:
                 self._resolve(points, None)
             return
         self._emit(line, points)
@@ -445,7 +445,7 @@ class _Stream:
     # --- blocks of a name and a number a line ---
 
     def _add_to_block(self, line: Line, points: list[Point]) -> None:
-        if len(self._block) >= _MOST_WAITING:
+        if len(self._block) >= _MAX_WAITING:
             self._end_block(points)
         self._block.append(line)
 
@@ -476,7 +476,7 @@ class _Stream:
         for name, value in line.metrics.items() if line.single else ():
             seen = self._weak.get(name)
             if seen is None:
-                if len(self._weak) >= _MOST_WEAK:
+                if len(self._weak) >= _MAX_WEAK:
                     self._weak.pop(next(iter(self._weak)))
                 seen = self._weak[name] = []
             if seen and seen[-1].step == self._step:
@@ -498,7 +498,7 @@ class _Stream:
         name, n = line.lead
         lead = self._leads.get(name)
         if lead is None:
-            if len(self._leads) >= _MOST_WEAK:
+            if len(self._leads) >= _MAX_WEAK:
                 return False
             lead = self._leads[name] = _Lead()
         if lead.decided is False:
@@ -652,7 +652,7 @@ class _Stream:
             metrics.setdefault("epoch", line.epoch)
         if not line.held_out and not prefix:
             self._move(step)
-            if len(self._values) < _MOST_NAMES:
+            if len(self._values) < _MAX_NAMES:
                 self._values.update(line.metrics)
             if not self._evaluates and len(self._shapes) < 64:
                 self._shapes.add(frozenset(line.metrics))

@@ -23,7 +23,7 @@ _CELL = re.compile(
 _NUMBER = re.compile(r"(?<![\w.@(-])[0-9]+(?:\.[0-9]*)?(?![\w(-])")
 _PATIENCE = 2000  # lines without a row after which a header no longer counts
 _WIDEST = 64
-_MOST_HEADERS = 4
+_MAX_HEADERS = 4
 _SUMMARY = frozenset(("all", "mean", "avg", "average", "overall", "total"))
 
 
@@ -218,7 +218,7 @@ class Tables:
                 header.spans = old.spans
                 self._headers.remove(old)
                 break
-        self._headers = [header, *self._headers[: _MOST_HEADERS - 1]]
+        self._headers = [header, *self._headers[: _MAX_HEADERS - 1]]
         self._idle = 0
         return header
 

@@ -37,9 +37,9 @@ SSH = "GENUI_SSH"
 POLL = 1.0  # seconds between two looks at the files that grow
 SEARCH = 10.0  # seconds between two searches for new files
 CHUNK = 64 * 1024  # bytes of a file at once, at first
-MOST_CHUNK = 4 << 20
-MOST_FILES = 5_000
-MOST_POLLED = 200  # files that are looked at each second, those that changed last
+MAX_CHUNK = 4 << 20
+MAX_FILES = 5_000
+MAX_POLLED = 200  # files that are looked at each second, those that changed last
 LARGEST = 8 << 30  # bytes of a file
 _SMALL = 4 << 20  # bytes of a file that is not appended to
 _PATIENCE = 20.0  # seconds without a byte
@@ -280,7 +280,7 @@ class Copy:
             pruned = " -o ".join(f"-name {name}" for name in _PRUNED)
             command = (
                 f"find {shlex.quote(self._there)}/ \\( {pruned} \\) -prune -o -type f "
-                f"-exec ls -lin {{}} + | head -n {4 * MOST_FILES}"
+                f"-exec ls -lin {{}} + | head -n {4 * MAX_FILES}"
             )
         else:
             command = f"ls -lin {where}"
@@ -290,12 +290,12 @@ class Copy:
         if self._there:
             files = [file for file in files if _is_log(file.name)]
         files.sort(key=lambda file: file.changed, reverse=True)
-        self._files = {file.name: file for file in files[:MOST_FILES]}
+        self._files = {file.name: file for file in files[:MAX_FILES]}
 
     def look(self, shell: Shell) -> None:
         """Brings the sizes of the files up to date that changed last."""
         newest = sorted(self._files.values(), key=lambda file: file.changed, reverse=True)
-        polled = newest[:MOST_POLLED]
+        polled = newest[:MAX_POLLED]
         if not polled:
             return
         names = " ".join(quote(file.path) for file in polled)
@@ -357,7 +357,7 @@ class Copy:
             raise
         taken = time.monotonic() - began
         if len(data) == self._chunk:  # half a second of the link at once
-            self._chunk = min(MOST_CHUNK, self._chunk * 2) if taken < 0.25 else self._chunk
+            self._chunk = min(MAX_CHUNK, self._chunk * 2) if taken < 0.25 else self._chunk
             self._chunk = max(CHUNK // 4, self._chunk // 2) if taken > 1.0 else self._chunk
         self._inodes[file.name] = file.inode
         self._write(copy, file, data, whole=anew)

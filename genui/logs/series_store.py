@@ -6,10 +6,10 @@ import numpy as np
 
 from genui.runs.series import Floats, Series, Steps, is_rising
 
-MOST_SERIES = 20_000
+MAX_SERIES = 20_000
 """The number of metrics that are kept."""
 
-MOST_OVERLAPS = 100
+MAX_OVERLAPS = 100
 """The number of spans that are kept; a log with more is out of order, not resumed."""
 
 Column = tuple[str, Steps, Floats, Floats]
@@ -21,7 +21,7 @@ class SeriesStore:
 
     `series` is replaced, never changed, when a metric appears or is removed. So is `overlaps`: the
     ranges of steps, (first, last), that were logged again, of all metrics together. `dropped`
-    counts the values of metrics beyond MOST_SERIES.
+    counts the values of metrics beyond MAX_SERIES.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class SeriesStore:
         known = self._every
         new = dict.fromkeys(name for name, *_ in filled if name not in known)
         if new:
-            room = max(0, MOST_SERIES - len(known))
+            room = max(0, MAX_SERIES - len(known))
             known.update((name, Series()) for name in list(new)[:room])
         same: Steps | None = None
         rising, first = True, 0
@@ -75,13 +75,13 @@ class SeriesStore:
 
 def merge_spans(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """The spans merged and in ascending order; a single span if there would be more than
-    MOST_OVERLAPS."""
+    MAX_OVERLAPS."""
     result: list[tuple[int, int]] = []
     for first, last in sorted(spans):
         if result and first <= result[-1][1] + 1:
             result[-1] = (result[-1][0], max(result[-1][1], last))
         else:
             result.append((first, last))
-    if len(result) > MOST_OVERLAPS:
+    if len(result) > MAX_OVERLAPS:
         return ((result[0][0], result[-1][1]),)
     return tuple(result)

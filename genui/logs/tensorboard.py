@@ -305,7 +305,7 @@ def _read_value(record: bytes, start: int, end: int, event: Event) -> None:
 _IMAGE, _HISTOGRAM, _AUDIO = 4, 5, 6  # fields of Summary.Value
 _OLD = frozenset({_IMAGE, _HISTOGRAM, _AUDIO})
 _PLUGINS = frozenset({"images", "text", "audio", "histograms", "pr_curves"})
-_MOST_NUMBERS = 65_536  # of a tensor
+_MAX_NUMBERS = 65_536  # of a tensor
 
 
 def _old_samples(record: bytes, tag: Span, number: int, at: Span) -> Iterator[Sample]:
@@ -361,10 +361,10 @@ def _tensor_numbers(record: bytes, start: int, end: int) -> NDArray[np.float64]:
         elif number in _PACKED and kind in (BYTES, FIXED32, FIXED64):
             place = _PACKED[number] or _CONTENT.get(dtype, "")
             size = np.dtype(place).itemsize if place else 0
-            if size and (stop - value) % size == 0 and stop - value <= size * _MOST_NUMBERS:
+            if size and (stop - value) % size == 0 and stop - value <= size * _MAX_NUMBERS:
                 count = (stop - value) // size
                 parts.append(np.frombuffer(record, place, count, value).astype(np.float64))
-    return np.concatenate(parts)[:_MOST_NUMBERS] if parts else np.empty(0)
+    return np.concatenate(parts)[:_MAX_NUMBERS] if parts else np.empty(0)
 
 
 def _plugin(record: bytes, start: int, end: int) -> tuple[str, tuple[int, int]]:
@@ -434,7 +434,7 @@ def _struct_value(record: bytes, start: int, end: int) -> Any:
 _PIECE = 1024 * 1024  # bytes decoded at once
 _LARGEST_RECORD = 4 * 1024 * 1024  # bytes; larger records are large images or graphs: skipped
 _ALIKE = 4096  # bytes; larger records are too few to be read as a matrix
-_MOST_LAYOUTS = 32  # of one length; other records are read one by one
+_MAX_LAYOUTS = 32  # of one length; other records are read one by one
 
 
 class EventsTail(Reader):
@@ -632,7 +632,7 @@ class _EventFile(GrowingFile):
             rest = np.flatnonzero(lengths == length)
             if length <= _ALIKE:
                 rest = self._undamaged(rows, starts, length, rest)
-            for _ in range(_MOST_LAYOUTS):
+            for _ in range(_MAX_LAYOUTS):
                 if len(rest) < 2 or length > _ALIKE:
                     break
                 try:

@@ -192,7 +192,7 @@ def _sparse(
 # takes three quarters of the time and a third of the memory of dicts, and the type of a cell need
 # not be checked. Records that do not fit are decoded as dicts.
 
-_MOST_NAMES = 64
+_MAX_NAMES = 64
 _NAN = float("nan")
 
 
@@ -229,7 +229,7 @@ class Shapes:
     def learn(self, columns: Collection[Column]) -> None:
         """Adds the names of metrics to the struct."""
         names = self._names.union(column[0] for column in columns)
-        if names == self._names or len(names) > _MOST_NAMES:
+        if names == self._names or len(names) > _MAX_NAMES:
             return
         self._names = names
         fields = {f"f{index}": name for index, name in enumerate(sorted(names))}

@@ -31,7 +31,7 @@ LONGEST = 4 * 1024 * 1024
 LONGEST_NAME = 64 * 1024
 """The same when only the names of runs are read."""
 
-MOST_RUNS = 20_000
+MAX_RUNS = 20_000
 """The number of runs listed of one file."""
 
 SECONDS = 3.0
@@ -159,7 +159,7 @@ def runs_in(database: Path) -> list[TrackioRun]:
             return []
         query = (
             f"SELECT {column}, max(run_name) FROM metrics GROUP BY {column} ORDER BY min(id) "
-            f"LIMIT {MOST_RUNS}"
+            f"LIMIT {MAX_RUNS}"
         )
         runs: list[TrackioRun] = []
         room = LONGEST

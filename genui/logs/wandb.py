@@ -141,7 +141,7 @@ _SHORT = 12  # bytes; a HistoryStep is shorter
 
 _LONGEST_CONSOLE = 4 * 1024 * 1024  # characters of the newest lines in memory
 _LONGEST_CONSOLE_LINE = 16 * 1024
-_MOST_RESULTS = 2000  # of the summary
+_MAX_RESULTS = 2000  # of the summary
 
 Row = dict[bytes, bytes]
 """One row of the history: keys as in the file, values as JSON."""
@@ -378,7 +378,7 @@ class WandbTail(Reader):
             )
             if is_media or (name in series and results[name] == series[name].values[-1]):
                 del results[name]
-        return dict(list(results.items())[:_MOST_RESULTS])
+        return dict(list(results.items())[:_MAX_RESULTS])
 
     def _measure(self, data: bytes, start: int, end: int) -> None:
         """A StatsRecord: the load of the machine."""

@@ -37,7 +37,7 @@ VOICE_TOKENS = frozenset({HOLD, REST, *range(FIRST_NOTE, FIRST_KEY)})
 INPUTS = SIZE + HIGHEST - LOWEST + 1
 """The number of inputs of the network: a HOLD is read as the note that it holds."""
 
-MOST_SIXTEENTHS = 4096
+MAX_SIXTEENTHS = 4096
 """The longest piece: 256 bars of 4/4."""
 
 MELODY_FIRST = frozenset({0})

@@ -452,8 +452,8 @@ class RgbImage(Struct, frozen=True, kw_only=True):
 # --- A grid of images as typed, one line for each axis: `seed 1..6`, `guidance 1, 2, 4, 8` ---
 
 AXIS_NAMES: tuple[str, ...] = ("seed", "caption", *_AXES)
-MOST_VALUES = 16  # on one axis
-MOST_CELLS = 64
+MAX_VALUES = 16  # on one axis
+MAX_CELLS = 64
 _RANGE = re.compile(r"(\d{1,19})\s*\.\.\s*(\d{1,19})")
 
 
@@ -463,8 +463,8 @@ def parse_axes(along_x: str, along_y: str) -> tuple[Axis, ...]:
     if len(axes) == 2 and axes[0].name == axes[1].name:
         raise MisuseError(f"{axes[0].name} is on both axes: choose two different settings")
     cells = math.prod(len(axis.values) for axis in axes)
-    if cells > MOST_CELLS:
-        raise MisuseError(f"{cells} images: at most {MOST_CELLS} are drawn at once")
+    if cells > MAX_CELLS:
+        raise MisuseError(f"{cells} images: at most {MAX_CELLS} are drawn at once")
     return axes
 
 
@@ -477,8 +477,8 @@ def parse_axis(text: str) -> Axis | None:
     if name not in AXIS_NAMES:
         raise MisuseError(f"no setting '{name}': {did_you_mean(name, (*AXIS_NAMES, 'none'))}")
     values = _parse_values(name, rest.strip())
-    if len(values) > MOST_VALUES:
-        raise MisuseError(f"{name}: {len(values)} values; at most {MOST_VALUES} on one axis")
+    if len(values) > MAX_VALUES:
+        raise MisuseError(f"{name}: {len(values)} values; at most {MAX_VALUES} on one axis")
     for value in values:
         parse_axis_value(name, value, f"{name} '{value}'")
     return Axis(name=name, values=values)
@@ -506,8 +506,8 @@ def _parse_values(name: str, text: str) -> tuple[str, ...]:
     match = _RANGE.fullmatch(text) if name == "seed" else None
     if match is not None:
         first, last = int(match[1]), int(match[2])
-        if not 0 <= last - first < MOST_VALUES:
-            raise MisuseError(f"seed {text}: give 1 to {MOST_VALUES} seeds, the lowest first")
+        if not 0 <= last - first < MAX_VALUES:
+            raise MisuseError(f"seed {text}: give 1 to {MAX_VALUES} seeds, the lowest first")
         return tuple(str(seed) for seed in range(first, last + 1))
     parts = text.split(";" if name == "caption" else ",")
     values = tuple(part.strip() for part in parts if part.strip())

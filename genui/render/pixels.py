@@ -17,9 +17,9 @@ from genui.render.image import Fit
 _FACTORS = {8: 2.5, 4: 1.7, 2: 1.35}  # of enlargement, and how many times the bytes, at least
 _PALETTES = (256, 64, 16)
 _SMALL = 64 * 64  # pixels
-_MOST_REDUCED = 3.0  # by how much fewer colours reduce the bytes, at most
+_MAX_REDUCED = 3.0  # by how much fewer colours reduce the bytes, at most
 _MARGIN = 0.9  # of the size that is predicted to fit
-_MOST_SHRINKS = 3
+_MAX_SHRINKS = 3
 
 
 class Encoded(NamedTuple):
@@ -51,7 +51,7 @@ def encode_png(rgb: np.ndarray, size: tuple[int, int], budget: int) -> Encoded |
         rgb = _resize(rgb, size)
     data = _save_png(rgb)
     shrink = 1.0
-    for _ in range(_MOST_SHRINKS):
+    for _ in range(_MAX_SHRINKS):
         if len(data) <= budget:
             break
         shrink *= _MARGIN * (budget / len(data)) ** 0.5
@@ -118,7 +118,7 @@ def encode_sixel(
         bands, expected = _encode_bands(indices, size, budget - len(head + _END))
         if bands:
             return Encoded(head + bands + _END, is_reduced=most < min(colours, _PALETTES[0]))
-        if expected > _MOST_REDUCED * budget:
+        if expected > _MAX_REDUCED * budget:
             break
     return None
 

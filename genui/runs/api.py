@@ -297,7 +297,7 @@ class Run:
     def tags(self, tags: Any) -> None:
         words = [tags] if isinstance(tags, str) else list(tags or ())
         tidy = (re.sub(r"[\s,]+", "-", clean_line(str(word), labels.LONGEST_TAG)) for word in words)
-        chosen = tuple(dict.fromkeys(filter(None, tidy)))[: labels.MOST_TAGS]
+        chosen = tuple(dict.fromkeys(filter(None, tidy)))[: labels.MAX_TAGS]
         self._label(lambda old: msgspec.structs.replace(old, tags=chosen))
 
     @property

@@ -21,7 +21,7 @@ from genui.runs.layout import LONGEST_NAME, RunDir, check_name, read_record
 
 LONGEST_TAG = 32
 LONGEST_NOTE = 2000
-MOST_TAGS = 16
+MAX_TAGS = 16
 
 _REMOVED = ".removed"
 _FORGOTTEN = 24 * 3600.0  # seconds after which runs that another process removed are deleted
@@ -42,7 +42,7 @@ def read_labels(run: RunDir) -> Labels:
     labels = read_record(run.labels, Labels, "remove it")
     return Labels(
         name=clean_line(labels.name, LONGEST_NAME),
-        tags=tuple(clean_line(tag, LONGEST_TAG) for tag in labels.tags[:MOST_TAGS]),
+        tags=tuple(clean_line(tag, LONGEST_TAG) for tag in labels.tags[:MAX_TAGS]),
         note=clean_line(labels.note, LONGEST_NOTE),
     )
 
@@ -58,8 +58,8 @@ def check_labels(labels: Labels) -> None:
         check_name(labels.name)
     for word in labels.tags:
         _check_tag(word)
-    if len(labels.tags) > MOST_TAGS:
-        raise MisuseError(f"at most {MOST_TAGS} tags; remove one first")
+    if len(labels.tags) > MAX_TAGS:
+        raise MisuseError(f"at most {MAX_TAGS} tags; remove one first")
     if len(labels.note) > LONGEST_NOTE:
         raise MisuseError(f"a note has at most {LONGEST_NOTE:,} characters")
 
@@ -82,7 +82,7 @@ def tag(run: RunDir, add: Sequence[str], remove: Sequence[str] = ()) -> tuple[st
     """The run's tags after some were added and some removed.
 
     Raises MisuseError for a tag that is empty, too long or contains a space or comma, for one to
-    remove that the run does not have, and for more than MOST_TAGS.
+    remove that the run does not have, and for more than MAX_TAGS.
     """
     labels = read_labels(run)
     for word in add:
@@ -92,8 +92,8 @@ def tag(run: RunDir, add: Sequence[str], remove: Sequence[str] = ()) -> tuple[st
             some = ", ".join(labels.tags) or "none"
             raise MisuseError(f"{run.id} has no tag {sanitize(word, 60)!r}; it has {some}")
     tags = tuple(dict.fromkeys([*(t for t in labels.tags if t not in remove), *add]))
-    if len(tags) > MOST_TAGS:
-        raise MisuseError(f"{run.id}: at most {MOST_TAGS} tags; remove one first")
+    if len(tags) > MAX_TAGS:
+        raise MisuseError(f"{run.id}: at most {MAX_TAGS} tags; remove one first")
     write_labels(run, msgspec.structs.replace(labels, tags=tags))
     return tags
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image as Pillow
 
-MOST_NOTES = 50
+MAX_NOTES = 50
 """The number of lines on stderr."""
 
 
@@ -33,7 +33,7 @@ class Notes:
 
     def say(self, about: str, line: str) -> None:
         """Prints `genui: line`, unless there was a line `about` the same before."""
-        if about in self._subjects or len(self._subjects) >= MOST_NOTES:
+        if about in self._subjects or len(self._subjects) >= MAX_NOTES:
             return
         self._subjects.add(about)
         try:
@@ -51,7 +51,7 @@ class Notes:
 LARGEST = 1 << 20
 """Bytes of a text or an image; the app does not show larger samples."""
 
-MOST_MEDIA = 64
+MAX_MEDIA = 64
 """Images in a tile; more would be too small to see."""
 
 _LARGEST_FILE = 64 << 20  # bytes of a sound, a video or a table
@@ -335,18 +335,18 @@ def encode_csv(table: Table) -> bytes:
 
 
 _WIDEST = 40  # characters of a cell that are shown
-_MOST_ROWS = 200
+_MAX_ROWS = 200
 
 
 def format_table(table: Table) -> str:
     """The first rows in aligned columns."""
     cells = [[_cell(name) for name in table.columns]]
-    cells += [[_cell(cell) for cell in row] for row in table.data[:_MOST_ROWS]]
+    cells += [[_cell(cell) for cell in row] for row in table.data[:_MAX_ROWS]]
     cells = [[" ".join(cell.split())[:_WIDEST] for cell in row] for row in cells]
     columns = max(map(len, cells))
     widths = [max(len(row[at]) for row in cells if at < len(row)) for at in range(columns)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
-    hidden = len(table.data) - _MOST_ROWS
+    hidden = len(table.data) - _MAX_ROWS
     return "\n".join(lines + ([f"… and {hidden:,} more rows"] if hidden > 0 else []))
 
 
@@ -383,7 +383,7 @@ def encode_sound(sound: Audio) -> bytes:
     return file.getvalue()
 
 
-_MOST_FRAMES = 500
+_MAX_FRAMES = 500
 
 
 def _open_video(video: Video) -> list["Pillow.Image"]:
@@ -394,7 +394,7 @@ def _open_video(video: Video) -> list["Pillow.Image"]:
     if isinstance(video.data, str | os.PathLike):
         with Pillow.open(video.data) as opened:
             frames = []
-            for frame, _ in zip(ImageSequence.Iterator(opened), range(_MOST_FRAMES), strict=False):
+            for frame, _ in zip(ImageSequence.Iterator(opened), range(_MAX_FRAMES), strict=False):
                 frames.append(frame.convert("RGB"))
             return frames
     import numpy as np
@@ -403,7 +403,7 @@ def _open_video(video: Video) -> list["Pillow.Image"]:
     array = array[0] if array.ndim == 5 else array
     if array.ndim != 4 or not array.size:
         raise ValueError(f"a video {list(array.shape)}; give [T, 3, H, W]")
-    return [Pillow.fromarray(_to_rgb(frame)) for frame in array[:_MOST_FRAMES]]
+    return [Pillow.fromarray(_to_rgb(frame)) for frame in array[:_MAX_FRAMES]]
 
 
 def _side_by_side(frames: Sequence["Pillow.Image"]) -> "Pillow.Image":
@@ -425,13 +425,13 @@ def _on_cpu(data: Any) -> Any:
 
 
 def tile(images: Sequence[Image]) -> bytes:
-    """A PNG of the first MOST_MEDIA images side by side, made smaller until it is under LARGEST.
+    """A PNG of the first MAX_MEDIA images side by side, made smaller until it is under LARGEST.
 
     Raises ValueError, TypeError or OSError for anything but an image.
     """
     from PIL import Image as Pillow
 
-    frames = [frame for image in images[:MOST_MEDIA] for frame in _open_frames(image)][:MOST_MEDIA]
+    frames = [frame for image in images[:MAX_MEDIA] for frame in _open_frames(image)][:MAX_MEDIA]
     width = max(frame.width for frame in frames)
     height = max(frame.height for frame in frames)
     columns = math.ceil(math.sqrt(len(frames)))
@@ -497,7 +497,7 @@ def _arrays(data: Any) -> list["np.ndarray"]:
         raise ValueError(f"an empty array {list(array.shape)}")
     if array.dtype.kind not in "buif":
         raise ValueError(f"an array of {array.dtype}")
-    return [_to_rgb(part) for part in (array[:MOST_MEDIA] if array.ndim == 4 else [array])]
+    return [_to_rgb(part) for part in (array[:MAX_MEDIA] if array.ndim == 4 else [array])]
 
 
 def _to_rgb(array: "np.ndarray") -> "np.ndarray":
@@ -524,7 +524,7 @@ def _to_rgb(array: "np.ndarray") -> "np.ndarray":
 BEYOND = 2**63
 """The first integer that is too large for a step and for JSON readers."""
 
-_MOST_NAMES = 10_000
+_MAX_NAMES = 10_000
 _LONGEST_NAME = 200
 _DEEPEST = 8
 
@@ -541,7 +541,7 @@ class Names:
         name = self.known.get(key)
         if name is None:
             name = self._name(key)
-            if len(self.known) < _MOST_NAMES:
+            if len(self.known) < _MAX_NAMES:
                 self.known[key] = name
         return name
 

@@ -20,7 +20,7 @@ from genui.base.files import append_whole
 from genui.runs.layout import RunDir, RunInfo, read_info
 
 _FILE = re.compile(r"metrics-rank(\d{1,6})\.jsonl")
-_MOST_WAITING = 10_000  # records that wait for rank 0 to make the run
+_MAX_WAITING = 10_000  # records that wait for rank 0 to make the run
 _EVERY = 1.0  # seconds between two searches
 _SLACK = 120.0  # seconds that rank 0 may have started before this process
 
@@ -90,7 +90,7 @@ class RankWriter:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._since = time.time() - _SLACK
-        self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[bytes] = deque(maxlen=_MAX_WAITING)
         self._fd = -1
         self._due = 0.0  # of the next search, on the monotonic clock
 

@@ -95,7 +95,7 @@ def remember(memory: Memory) -> None:
 # --- The base of both apps: style sheet, terminal, start and end --------------------------------
 
 STYLE_SHEET = Path(__file__).with_name("app.tcss")  # absolute: also for subclasses elsewhere
-MOST_RECENT = 6  # commands at the top of the palette
+MAX_RECENT = 6  # commands at the top of the palette
 KEY_POLL = 0.02  # seconds between checks whether queued keys can be handled
 MAX_KEY_DELAY = 1.0  # seconds
 ANIMATION_PAUSE = 0.25  # seconds after a key in which animations wait
@@ -449,7 +449,7 @@ class Shell(LifecycleGuard, App[None]):
     @on(messages.Performed)
     def _remember_command(self, event: messages.Performed) -> None:
         recent = dict.fromkeys([event.title, *self._memory.recent])
-        new = msgspec.structs.replace(self._memory, recent=tuple(recent)[:MOST_RECENT])
+        new = msgspec.structs.replace(self._memory, recent=tuple(recent)[:MAX_RECENT])
         self._remember(new)
 
     @on(messages.Undoable)

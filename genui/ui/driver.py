@@ -36,7 +36,7 @@ from genui.ui.graphics import (
 )
 from genui.ui.terminal import Cells
 
-MOST_PENDING = 64 * 1024
+MAX_PENDING = 64 * 1024
 """With more pending bytes a repaint is skipped; the app repaints once they are written."""
 
 BUSY = 8 * 1024
@@ -47,7 +47,7 @@ _OSC = "\x1b]"  # begins a command to the terminal, such as copying to its clipb
 _MIN_REPAINT = 256  # characters; shorter writes set terminal modes
 _CLOSE_SECONDS = 0.5
 _INPUT_WAIT = 0.1  # seconds, as in Textual
-_MOST_INPUT = 4096  # bytes
+_MAX_INPUT = 4096  # bytes
 # Ends an escape sequence, a string, a style and a synchronised update that were interrupted.
 _RESET = "\x18\x1b\\\x1b[0m\x1b[?2026l"
 _SYNC_START, _SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
@@ -84,7 +84,7 @@ class MeteredWriter(WriterThread):
         """Queue the changes in `text`; skip a repaint if too much is pending."""
         with self._changed:
             repaint = len(text) >= _MIN_REPAINT and not text.startswith(_OSC)
-            if self.pending > MOST_PENDING and repaint:
+            if self.pending > MAX_PENDING and repaint:
                 self._skipped = True
                 return
             self._enqueue(self._diff(text))
@@ -97,7 +97,7 @@ class MeteredWriter(WriterThread):
     def paint(self) -> None:
         """Queue the images that changed; if too much is pending, with the next repaint."""
         with self._changed:
-            if self.pending > MOST_PENDING:
+            if self.pending > MAX_PENDING:
                 self._skipped = True
             elif text := self._cells.paint():
                 self._enqueue(_SYNC_START + text + _SYNC_END)
@@ -291,7 +291,7 @@ class MeteredDriver(LinuxDriver):
             while not self.exit_event.is_set():
                 typed = ""
                 if select.select([self.fileno], [], [], _INPUT_WAIT)[0]:
-                    data = os.read(self.fileno, _MOST_INPUT)
+                    data = os.read(self.fileno, _MAX_INPUT)
                     if not data:
                         raise OSError("end of input")
                     typed = decode(data)

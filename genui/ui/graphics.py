@@ -36,7 +36,7 @@ PROTOCOLS: tuple[Protocol, ...] = ("kitty", "iterm2", "sixel")
 DEVICE = "\x1b[c"  # DA1, which every terminal answers: the last query, whose answer ends them
 _KITTY = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"  # may an image of one pixel be shown?
 SIXEL = "\x1b[?1;1;0S\x1b[16t" + DEVICE  # colours (XTSMGRAPHICS) and size of a cell (XTWINOPS)
-_LEAST_COLOURS, _MOST_COLOURS = 2, 256
+_LEAST_COLOURS, _MAX_COLOURS = 2, 256
 _SIXEL = "4"  # the attribute in the answer to DA1
 _ANSWER_TIMEOUT = 1.0  # seconds; the app has more patience
 _TMUX_TIMEOUT = 2.0
@@ -106,7 +106,7 @@ def read_sixel(replies: str) -> tuple[int, tuple[int, int] | None]:
     colours = re.search(r"\x1b\[\?1;0;(\d+)S", replies)
     cell = re.search(r"\x1b\[6;(\d+);(\d+)t", replies)
     return (
-        min(max(int(colours[1]), _LEAST_COLOURS), _MOST_COLOURS) if colours else _MOST_COLOURS,
+        min(max(int(colours[1]), _LEAST_COLOURS), _MAX_COLOURS) if colours else _MAX_COLOURS,
         (int(cell[2]), int(cell[1])) if cell and "0" not in cell.groups() else None,
     )
 

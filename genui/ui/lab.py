@@ -27,8 +27,8 @@ from genui.base.numbers import count
 from genui.base.numbers import value as format_value
 from genui.formats import points
 from genui.formats.points import (
-    MOST_CLASSES,
-    MOST_POINTS,
+    MAX_CLASSES,
+    MAX_POINTS,
     Fit,
     Point,
     fit_to_plane,
@@ -440,8 +440,8 @@ class PointsEditor(PlaneView, can_focus=True):
         self.paint()
 
     def action_set(self) -> None:
-        if len(self.points) >= MOST_POINTS:
-            self.post_message(messages.Say(f"{MOST_POINTS:,} points is the limit", "note"))
+        if len(self.points) >= MAX_POINTS:
+            self.post_message(messages.Say(f"{MAX_POINTS:,} points is the limit", "note"))
             return
         self.points.append(Point(*self._cursor_in_data(), self.label))
         self.post_message(messages.Acted())
@@ -462,7 +462,7 @@ class PointsEditor(PlaneView, can_focus=True):
 
     def action_next_class(self, by: int) -> None:
         """Set the next points of the next class, or of the class before."""
-        self.label = (self.label + by) % MOST_CLASSES
+        self.label = (self.label + by) % MAX_CLASSES
         self.paint()
 
     def action_clear(self) -> None:

@@ -40,7 +40,7 @@ class Copyable(NamedTuple):
     text: str
 
 
-MOST_COPIED = 100_000  # characters: terminals ignore longer ones
+MAX_COPIED = 100_000  # characters: terminals ignore longer ones
 
 
 class Command(NamedTuple):
@@ -232,7 +232,7 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         if one is None:
             self.say("nothing to copy here yet", "note")
             return
-        text = clean(one.text)[:MOST_COPIED]
+        text = clean(one.text)[:MAX_COPIED]
         self.app.copy_to_clipboard(text)
         size = f", {len(text):,} characters" if len(text) > 80 else f": {clean_line(text)}"
         self.say(f"copied the {one.name}{size}", "note")

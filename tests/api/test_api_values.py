@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import genui
 from genui.logs.native import MetricsTail
 from genui.runs.api import LONGEST_LINE
-from genui.runs.media import MOST_NOTES
+from genui.runs.media import MAX_NOTES
 from genui.runs.writer import RESERVED
 
 
@@ -76,7 +76,7 @@ def test_names_a_record_has_already_and_names_no_file_can_hold(capsys: pytest.Ca
 
 def test_a_script_full_of_faults_is_told_of_some(capsys: pytest.CaptureFixture[str]):
     genui.init("faults").log({f"bad {n}": object() for n in range(1000)})
-    assert len(said(capsys)) == MOST_NOTES
+    assert len(said(capsys)) == MAX_NOTES
 
 
 @pytest.mark.parametrize("data", [None, 3, "loss", [1], {"loss": 1.0}.items()])

@@ -24,7 +24,7 @@ from genui.engine.sample.text import TextGenerator
 from genui.engine.train.language import encode_documents, held_out_loss
 
 BATCH = 16
-MOST_BROKEN = 20.0  # % of the functions
+MAX_BROKEN = 20.0  # % of the functions
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def main() -> None:
             "%",
             peer=100 * float(np.mean(free)),
             peer_name="without the grammar and DRY",
-            limit=MOST_BROKEN,
+            limit=MAX_BROKEN,
         )
     )
     if generator.tokenizer.gap is not None:

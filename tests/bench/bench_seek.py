@@ -31,8 +31,8 @@ from genui.protocol import AddNoise, EditAt, ImageSettings, Start, TextSettings
 STEPS = 1000
 GOAL = 0.10  # of the whole
 LONG = 10  # times STEPS, for the memory
-MOST_STATES = RECENT + SPREAD + 2  # the last few, the spread with both its ends, and one in hand
-MOST_MEMORY = MOST_STATES * 3 * 3 * 32 * 32 * 4 / 2**20  # three images a state, in MiB
+MAX_STATES = RECENT + SPREAD + 2  # the last few, the spread with both its ends, and one in hand
+MAX_MEMORY = MAX_STATES * 3 * 3 * 32 * 32 * 4 / 2**20  # three images a state, in MiB
 
 
 def tiny_generator() -> DiffusionGenerator:
@@ -103,10 +103,10 @@ def main() -> None:
         seconds_figure(f"seek to a token of {STEPS:,}, slowest", max(read), written),
         seconds_figure(f"seek to a step of {STEPS:,}, median", percentile(shown, 50), whole),
         seconds_figure(f"seek to a step of {STEPS:,}, slowest", max(shown), whole),
-        Figure(f"states kept of {STEPS:,} steps", short[0], "", limit=MOST_STATES),
-        Figure(f"states kept of {furthest:,} steps", long[0], "", limit=MOST_STATES),
+        Figure(f"states kept of {STEPS:,} steps", short[0], "", limit=MAX_STATES),
+        Figure(f"states kept of {furthest:,} steps", long[0], "", limit=MAX_STATES),
         Figure(f"memory of {STEPS:,} steps", short[1] / 2**20, "MiB"),
-        Figure(f"memory of {furthest:,} steps", long[1] / 2**20, "MiB", limit=MOST_MEMORY),
+        Figure(f"memory of {furthest:,} steps", long[1] / 2**20, "MiB", limit=MAX_MEMORY),
     ]
     report(before, figures, args.json)
     if any(figure.limit is not None and figure.value > figure.limit for figure in figures):

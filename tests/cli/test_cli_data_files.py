@@ -25,13 +25,13 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "saved.png": codec.read,
     "saved.trace": codec.read,
 }
-MOST = {
+MAX_SIZES = {
     "text.txt": text.MAX_BYTES,
-    "melody.mid": midi.MOST_BYTES,
-    "points.csv": points.MOST_BYTES,
-    "take.wav": speech.MOST_BYTES,
-    "train-images-idx3-ubyte": fashion.MOST_IDX_BYTES,
-    "saved.trace": codec.MOST_BYTES,
+    "melody.mid": midi.MAX_BYTES,
+    "points.csv": points.MAX_BYTES,
+    "take.wav": speech.MAX_TAKE_BYTES,
+    "train-images-idx3-ubyte": fashion.MAX_IDX_BYTES,
+    "saved.trace": codec.MAX_BYTES,
 }
 
 
@@ -51,14 +51,14 @@ def test_a_device_that_never_ends_is_refused(tmp_path: Path, name: str) -> None:
         READERS[name](tmp_path / name)
 
 
-@pytest.mark.parametrize("name", MOST)
+@pytest.mark.parametrize("name", MAX_SIZES)
 def test_a_file_that_is_too_large_is_refused_unread(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (tmp_path / name).open("wb") as file:
-        file.truncate(MOST[name] + 1)
+        file.truncate(MAX_SIZES[name] + 1)
     monkeypatch.setattr("genui.base.files.open", None, raising=False)  # nothing is to be read
-    with pytest.raises(GenuiError, match=f"is over {MOST[name] >> 20} MB; "):
+    with pytest.raises(GenuiError, match=f"is over {MAX_SIZES[name] >> 20} MB; "):
         READERS[name](tmp_path / name)
 
 

@@ -160,9 +160,9 @@ def test_a_gif_of_more_frames_than_are_read_is_refused(
 ) -> None:
     shades = [Image.new("RGB", (8, 8), (50 * n, 0, 0)) for n in range(5)]
     shades[0].save(tmp_path / "x.gif", "GIF", save_all=True, append_images=shades[1:])
-    monkeypatch.setattr("genui.formats.image.MOST_FRAMES", 5)
+    monkeypatch.setattr("genui.formats.image.MAX_FRAMES", 5)
     assert main(["show", str(tmp_path / "x.gif")]) == 0
-    monkeypatch.setattr("genui.formats.image.MOST_FRAMES", 4)
+    monkeypatch.setattr("genui.formats.image.MAX_FRAMES", 4)
     capsys.readouterr()
     assert main(["show", str(tmp_path / "x.gif")]) == 2
     assert (

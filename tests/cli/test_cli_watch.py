@@ -337,7 +337,7 @@ def test_how_unsure_steps_were_read_is_said(capsys: Capture) -> None:
 
 
 def test_the_console_of_a_pipe_is_capped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(printed, "MOST_CONSOLE", 100_000)
+    monkeypatch.setattr(printed, "MAX_CONSOLE", 100_000)
     monkeypatch.setattr(printed, "CHUNK", 10_000)
     run = recorded((b"x" * 99 + b"\n") * 5000, "long")
     older = run.console.with_name("console.log.1")

@@ -275,7 +275,7 @@ def test_labels_are_clean_and_few(
 
     monkeypatch.setattr(classifiers, "_loaded", lambda *_: Many())
     told = labels(text_trace(text_generator), 1, str(classifier))
-    assert len(told.labels) == classifiers.MOST_LABELS
+    assert len(told.labels) == classifiers.MAX_LABELS
     assert "\x1b" not in "".join(name for name, _ in told.labels)
 
 

@@ -52,7 +52,7 @@ def test_a_text_that_repeats_itself_is_no_trap() -> None:
 def test_what_is_too_large_is_indexed_in_part_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(verbatim, "MOST_BYTES", 30)
+    monkeypatch.setattr(verbatim, "MAX_BYTES", 30)
     index = Verbatim([b"the first of two short texts", b"and the second of both"])
     assert not index.whole
     assert index.longest(b"the first of two short").length == 22

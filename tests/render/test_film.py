@@ -100,7 +100,7 @@ def test_a_truncated_image_is_refused(write) -> None:
 
 
 def test_pixels_are_counted_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "MOST_PIXELS", NOISE[0][..., 0].size * len(NOISE) - 1)
+    monkeypatch.setattr(image, "MAX_PIXELS", NOISE[0][..., 0].size * len(NOISE) - 1)
     with pytest.raises(ValueError, match=r"over .* pixels"):
         image.read(image.apng(NOISE, TEXT))
 
@@ -112,7 +112,7 @@ def test_a_frame_larger_than_the_header_of_a_gif_says_is_refused(
     Image.new("P", (64, 64)).save(file, "GIF")
     large = file.getvalue()[file.getvalue().index(b",\0\0\0\0\x40\0\x40\0") :]
     assert image.read(HEAD + FRAME + large).frames[1].shape == (64, 64, 3)
-    monkeypatch.setattr(image, "MOST_PIXELS", 1000)
+    monkeypatch.setattr(image, "MAX_PIXELS", 1000)
     with pytest.raises(image.TooLargeError, match="over 1,000 pixels"):
         image.read(HEAD + FRAME + large)
 
@@ -123,16 +123,16 @@ HEAD = b"GIF89a\1\0\1\0\x80\0\0" + bytes(6)
 
 def test_frames_are_counted_before_they_are_decoded() -> None:
     assert len(image.read(HEAD + FRAME * 50 + b";").frames) == 50
-    image.check_gif(HEAD + FRAME * image.MOST_FRAMES + b";")
+    image.check_gif(HEAD + FRAME * image.MAX_FRAMES + b";")
     with pytest.raises(ValueError, match="over 10,000 frames"):
-        image.read(HEAD + FRAME * (image.MOST_FRAMES + 1) + b";")
+        image.read(HEAD + FRAME * (image.MAX_FRAMES + 1) + b";")
 
 
 def test_frames_of_a_gif_with_tables_of_its_own_are_counted(monkeypatch) -> None:
-    monkeypatch.setattr(image, "MOST_FRAMES", len(NOISE) - 1)
+    monkeypatch.setattr(image, "MAX_FRAMES", len(NOISE) - 1)
     with pytest.raises(ValueError, match=f"over {len(NOISE) - 1} frames"):
         image.check_gif(image.gif(NOISE, TEXT * 100))
-    monkeypatch.setattr(image, "MOST_FRAMES", len(NOISE))
+    monkeypatch.setattr(image, "MAX_FRAMES", len(NOISE))
     image.check_gif(image.gif(NOISE, TEXT * 100))
 
 

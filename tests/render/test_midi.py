@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui.formats.midi import MOST_BYTES, decode_midi, encode_midi
+from genui.formats.midi import MAX_BYTES, decode_midi, encode_midi
 
 TUNE = [(0, 67, 0, 4), (0, 67, 4, 8), (0, 69, 8, 16), (3, 43, 0, 16)]
 
@@ -69,7 +69,7 @@ def test_what_is_no_midi_file_a_truncated_one_and_a_huge_one_are_told_apart() ->
     for data, reason in (
         (b"RIFF", "is not a MIDI file"),
         (whole[: len(whole) // 2], "is truncated"),
-        (b"MThd" + bytes(MOST_BYTES), "is over 2 MB"),
+        (b"MThd" + bytes(MAX_BYTES), "is over 2 MB"),
         (whole[:9] + b"\2" + whole[10:], "several pieces"),
         (whole[:12] + b"\xe7\x28" + whole[14:], "counts in seconds"),
     ):

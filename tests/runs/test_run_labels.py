@@ -54,7 +54,7 @@ def test_a_tag_is_one_word(word: str) -> None:
 
 def test_at_most_so_many_tags() -> None:
     run = a_run()
-    labels.tag(run, [f"t{i}" for i in range(labels.MOST_TAGS)])
+    labels.tag(run, [f"t{i}" for i in range(labels.MAX_TAGS)])
     with pytest.raises(MisuseError, match="remove one first"):
         labels.tag(run, ["more"])
 

@@ -190,11 +190,11 @@ def test_a_line_too_long_to_hold_is_skipped(tmp_path: Path, monkeypatch: pytest.
 def test_a_file_of_endless_names_takes_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(series_store, "MOST_SERIES", 5)
+    monkeypatch.setattr(series_store, "MAX_SERIES", 5)
     path = tmp_path / "m"
     path.write_text("".join(f'{{"step":1,"k{n}":1}}\n' for n in range(50)))
     tail = MetricsTail(path)
-    monkeypatch.setattr(native, "MOST_SERIES", 5)
+    monkeypatch.setattr(native, "MAX_SERIES", 5)
     read_all(tail)
     assert len(tail.series) == 5
     assert tail.dropped == 45

@@ -90,7 +90,7 @@ async def test_keys_about_curves_say_that_there_are_none(open_watch: Opener) -> 
 async def test_values_of_too_many_metrics_are_said_to_be_left_out(
     open_watch: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genui.logs.series_store.MOST_SERIES", 3)
+    monkeypatch.setattr("genui.logs.series_store.MAX_SERIES", 3)
     many(5)
     async with open_watch() as pilot:
         await until_seen(pilot, "4 values left out: too many metrics · 3 curves")

@@ -30,7 +30,7 @@ from genui.protocol import (
     WriteToken,
 )
 from genui.protocol.registry import KINDS
-from genui.ui.driver import MOST_PENDING, MeteredWriter
+from genui.ui.driver import MAX_PENDING, MeteredWriter
 from genui.ui.organise import train_command
 from genui.ui.widgets.dialogs import ChooseScreen
 from genui.ui.widgets.prose import Prose
@@ -163,7 +163,7 @@ def test_a_copy_is_sent_even_if_the_terminal_is_slow(monkeypatch: pytest.MonkeyP
             return -1
 
     writer = MeteredWriter(File(), lambda: None)  # type: ignore[arg-type]
-    monkeypatch.setattr(MeteredWriter, "pending", property(lambda self: MOST_PENDING + 1))
+    monkeypatch.setattr(MeteredWriter, "pending", property(lambda self: MAX_PENDING + 1))
     copy = f"\x1b]52;c;{base64.b64encode(bytes(1000)).decode()}\a"
     writer.write(copy)
     writer.write("\x1b[1;1H" + "x" * 1000)

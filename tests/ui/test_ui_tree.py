@@ -3,7 +3,7 @@
 from genui import protocol
 from genui.protocol import AddNoise, EditAt, ImageSettings, SetSeed, SetSettings
 from genui.protocol.edits import inputs_at
-from genui.ui.traces.trees import MOST, Trace, Tree
+from genui.ui.traces.trees import MAX_BRANCHES, Trace, Tree
 
 Images = Trace[protocol.ImageFrame]
 
@@ -115,12 +115,12 @@ def test_branches_are_read_as_a_tree() -> None:
 def test_the_oldest_branches_go_but_never_what_is_shown_grew_from() -> None:
     tree = grown()
     first = tree.fork(1, SetSeed(1), "keep")
-    for seed in range(MOST + 6):
+    for seed in range(MAX_BRANCHES + 6):
         tree.show(0)
         tree.fork(3, SetSeed(seed), f"seed {seed}")
     tree.show(first.number)
     dropped = tree.take_dropped()
-    assert len(tree.branches) == MOST
+    assert len(tree.branches) == MAX_BRANCHES
     assert {0, first.number} <= {branch.number for branch in tree.branches}
     assert dropped
     assert tree.take_dropped() == []

@@ -35,7 +35,7 @@ UNKNOWN = 1
 RESERVED = 2
 """The number of reserved ids; words are numbered from here on."""
 
-MOST_WORDS = 20_000
+MAX_WORDS = 20_000
 """Limit of a vocabulary, which keeps the commonest words: the embedding of a larger one would
 hold most of a small model's parameters."""
 
@@ -77,7 +77,7 @@ class Vocabulary:
     def build(cls, captions: Iterable[str]) -> "Vocabulary":
         """Collect the words of the captions, the colours and "on", in alphabetical order."""
         counts = Counter(word for caption in captions for word in split_words(caption))
-        common = {word for word, _ in counts.most_common(MOST_WORDS)}
+        common = {word for word, _ in counts.most_common(MAX_WORDS)}
         return cls(tuple(sorted({*common, *COLOURS, "on"})))
 
     @property

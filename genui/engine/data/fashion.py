@@ -22,7 +22,7 @@ from genui.engine.data.images import SIDE, RawImages, fingerprint
 
 UNSIGNED_BYTE = 0x08
 GZIP_MAGIC = b"\x1f\x8b"
-MOST_IDX_BYTES = 256 * 2**20  # unpacked
+MAX_IDX_BYTES = 256 * 2**20  # unpacked
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -31,17 +31,17 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     Raises MisuseError, naming the file, if it is missing, truncated, of another type or number of
     dimensions, or longer than its header says.
     """
-    body = read_regular(path, MOST_IDX_BYTES, "download it again", MisuseError)
+    body = read_regular(path, MAX_IDX_BYTES, "download it again", MisuseError)
     if body.startswith(GZIP_MAGIC):
         try:
             with gzip.open(io.BytesIO(body)) as file:
-                body = file.read(MOST_IDX_BYTES + 1)
+                body = file.read(MAX_IDX_BYTES + 1)
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise MisuseError(
                 f"{path}: its gzip stream is cut off or broken; download it again"
             ) from None
-    if len(body) > MOST_IDX_BYTES:
-        raise MisuseError(f"{path}: unpacks to more than {MOST_IDX_BYTES >> 20} MiB; not read")
+    if len(body) > MAX_IDX_BYTES:
+        raise MisuseError(f"{path}: unpacks to more than {MAX_IDX_BYTES >> 20} MiB; not read")
     if len(body) < 4 or body[:2] != b"\0\0":
         raise MisuseError(f"{path}: no IDX file (it begins with {body[:4].hex(' ') or 'nothing'})")
     if body[2] != UNSIGNED_BYTE:

@@ -312,7 +312,7 @@ FOLDERS = (
 )
 BITMAP_SIZE = 109  # the only size of the font's bitmaps
 EMOJI_MARGIN = 1  # pixels around the longest side
-MOST_BYTES = 64 << 20  # of a font
+MAX_BYTES = 64 << 20  # of a font
 EMOJI_DRAWING = 1  # part of the cache key: increment it if an emoji is rendered differently
 
 UNWANTED_WORDS = frozenset(
@@ -398,7 +398,7 @@ def draw_emoji(font: ImageFont.FreeTypeFont, glyph: str) -> NDArray[np.uint8] | 
 
 def _draw_emoji(path: Path, glyphs: dict[str, str]) -> Drawn:
     """Images [N, 32, 32, 4] and their captions. Of identical images the first is kept."""
-    font = read_regular(path, MOST_BYTES, "name another in GENUI_EMOJI_FONT")
+    font = read_regular(path, MAX_BYTES, "name another in GENUI_EMOJI_FONT")
     key = _cache_key("emoji", font, EMOJI_DRAWING, glyphs.items())
     cached = read_cache(key)
     if cached is not None:

@@ -27,7 +27,7 @@ from genui.formats.recipe import METADATA, read_plan, used_critic
 from genui.recipes import DiffusionRecipe
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
 
-MOST_IMAGE_BYTES = 64 * 2**20
+MAX_IMAGE_BYTES = 64 * 2**20
 
 
 class UnusableError(Exception):
@@ -56,8 +56,8 @@ def read_square(path: Path) -> Square:
         raise UnusableError("is a folder; name an image file")
     if not stat.S_ISREG(status.st_mode):
         raise UnusableError("is not a regular file; name an image file")
-    if status.st_size > MOST_IMAGE_BYTES:
-        raise UnusableError(f"larger than {MOST_IMAGE_BYTES >> 20} MiB; make it smaller")
+    if status.st_size > MAX_IMAGE_BYTES:
+        raise UnusableError(f"larger than {MAX_IMAGE_BYTES >> 20} MiB; make it smaller")
     try:
         with open_image(path) as opened:
             mode = opened.mode
@@ -117,9 +117,9 @@ def _is_enlarged_pixel_art(image: Image.Image) -> bool:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
-MOST_IMAGES = 100_000  # 400 MB as 32×32 RGBA
-MOST_CAPTION = 300  # characters
-MOST_NOTES = 20
+MAX_IMAGES = 100_000  # 400 MB as 32×32 RGBA
+MAX_CAPTION = 300  # characters
+MAX_NOTES = 20
 
 T = TypeVar("T")
 CaptionOf = Callable[[Path, Path], str]
@@ -141,7 +141,7 @@ def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
     """
     folder = open_folder(path, "images need a folder, such as cat.png with cat.txt")
     notes: list[str] = []
-    usable, _ = read_captioned(folder, SUFFIXES, "images", MOST_IMAGES, read_image, notes)
+    usable, _ = read_captioned(folder, SUFFIXES, "images", MAX_IMAGES, read_image, notes)
     rgba = np.stack([image for image, _ in usable])
     captions = tuple(caption for _, caption in usable)
     trained, held_out = hold_out_images(len(captions))
@@ -216,9 +216,9 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def clean_caption(text: str) -> str:
-    """Make a caption printable and lower-case, with single spaces, of at most MOST_CAPTION."""
-    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MOST_CAPTION])
-    return " ".join(printable.lower().split())[:MOST_CAPTION].rstrip()
+    """Make a caption printable and lower-case, with single spaces, of at most MAX_CAPTION."""
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_CAPTION])
+    return " ".join(printable.lower().split())[:MAX_CAPTION].rstrip()
 
 
 def _files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -259,7 +259,7 @@ def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
     path = folder / METADATA
     if not path.is_file():
         return None
-    lines = read_regular(path, MOST_IMAGE_BYTES, "split the folder", MisuseError).splitlines()
+    lines = read_regular(path, MAX_IMAGE_BYTES, "split the folder", MisuseError).splitlines()
     decoder = msgspec.json.Decoder(_Row)
     captions: dict[Path, str] = {}
     for number, line in enumerate(lines, 1):
@@ -276,7 +276,7 @@ def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
 def _text_beside(path: Path) -> str:
     try:
         with path.with_suffix(".txt").open("rb") as file:
-            return clean_caption(file.read(16 * MOST_CAPTION).decode("utf-8-sig", "replace"))
+            return clean_caption(file.read(16 * MAX_CAPTION).decode("utf-8-sig", "replace"))
     except OSError:
         return ""
 
@@ -290,9 +290,9 @@ def caption_from_name(path: Path, folder: Path) -> str:
 
 
 def shorten_notes(notes: list[str]) -> tuple[str, ...]:
-    """The first MOST_NOTES notes, and how many more there are."""
-    more = len(notes) - MOST_NOTES
-    return (*notes[:MOST_NOTES], f"and {more} more like these") if more > 0 else tuple(notes)
+    """The first MAX_NOTES notes, and how many more there are."""
+    more = len(notes) - MAX_NOTES
+    return (*notes[:MAX_NOTES], f"and {more} more like these") if more > 0 else tuple(notes)
 
 
 # --- Generated datasets -----------------------------------------------------------------------

@@ -194,8 +194,8 @@ TRIMMED_DB = 45.0  # below the loudest window; quieter ends are trimmed
 LOUDNESS = 0.25  # RMS of the loudest window of MOMENT samples, after normalisation
 MOMENT = 400  # samples
 _AT_ONCE = 64  # takes whose mels are computed together
-MOST_SECONDS = 30.0  # of a recording; the rest is ignored
-MOST_BYTES = 32 << 20  # of its file: half a minute at any usual sample rate
+MAX_SECONDS = 30.0  # of a recording; the rest is ignored
+MAX_TAKE_BYTES = 32 << 20  # of its file: half a minute at any usual sample rate
 
 FSDD = "fsdd.zip"
 FSDD_URL = (
@@ -387,8 +387,8 @@ def read_take(path: Path) -> tuple[Samples, str]:
     """
     shown = clean_line(str(path))
     try:
-        wav = read_regular(path, MOST_BYTES, "name a WAV file of one word", MisuseError)
-        sound = decode_wav(wav, MOST_SECONDS)
+        wav = read_regular(path, MAX_TAKE_BYTES, "name a WAV file of one word", MisuseError)
+        sound = decode_wav(wav, MAX_SECONDS)
         samples = prepare(sound.samples, sound.rate)
     except ValueError as reason:
         raise MisuseError(f"{shown}: {reason}") from None
@@ -445,7 +445,7 @@ def _digest(archive: bytes) -> str:
 # names like `4_anna_0.wav` or `four_anna_0.wav`: digit, speaker and number of the take.
 
 SUFFIXES = (".wav",)
-MOST_TAKES = 20_000
+MAX_TAKES = 20_000
 _NAMED = re.compile(r"([0-9]|[a-z]+)_([^_]+)(?:_[^_]*)?", re.IGNORECASE)
 
 
@@ -465,7 +465,7 @@ def load_speech_folder(path: str | os.PathLike[str]) -> Speech:
         return samples
 
     usable, files = read_captioned(
-        folder, SUFFIXES, "recordings", MOST_TAKES, samples_of, notes, caption_of_name
+        folder, SUFFIXES, "recordings", MAX_TAKES, samples_of, notes, caption_of_name
     )
     takes = tuple(Take(caption, samples) for samples, caption in usable)
     if len(takes) < files:

@@ -272,7 +272,7 @@ def check_text(recipe: TextRecipe) -> str:
 SPEAKERS = 8
 PASSAGE = 400  # characters of code or prose
 HELD_OUT = 5  # one text in so many is held out
-MOST_LABELS = 200
+MAX_LABELS = 200
 
 _SPEECH = re.compile(r"^([A-Z][A-Za-z .']{1,30}):\n((?:.+\n?)+)", re.MULTILINE)
 
@@ -408,10 +408,10 @@ LABELLED_TEXTS = dataset_table(
 def _load_user_labels(path: Path) -> LabelledText:
     examples, notes = _read_folder(path) if path.is_dir() else _read_jsonl(path)
     data = _split(path.name, "yours", examples)
-    if len(data.labels) > MOST_LABELS:
+    if len(data.labels) > MAX_LABELS:
         raise MisuseError(
             f"{path}: {len(data.labels)} labels are too many to tell apart; give at most "
-            f"{MOST_LABELS}"
+            f"{MAX_LABELS}"
         )
     return replace(data, notes=notes)
 

@@ -97,7 +97,7 @@ def _energies(
 COUNTS = (10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 60_000)
 REPEATS = 5  # random subsets that are averaged, of small sizes
 MANY = 3000  # examples from which one subset is enough
-MOST_TESTED = 10_000
+MAX_TESTED = 10_000
 WORDS = 2048  # the most frequent words of the training texts
 
 Fit = Callable[[NDArray[np.float32], NDArray[np.int64], int], Linear]
@@ -187,7 +187,7 @@ def _mean(scores: Sequence[Scores]) -> Scores:
 def _images(dataset: str, data: str) -> Examples:
     labelled = load_labelled_images(dataset, data)
     rgb, targets = render_images(labelled, labelled.train, seed=1)
-    test_rgb, test_targets = render_images(labelled, labelled.held_out[:MOST_TESTED])
+    test_rgb, test_targets = render_images(labelled, labelled.held_out[:MAX_TESTED])
     x = pool(rgb)
     return Examples(
         name=labelled.images.name,

@@ -54,7 +54,7 @@ from genui.runs.models import ModelInfo, find_model, read_header
 
 # --- The labels of one step of a trace --------------------------------------------------------
 
-MOST_LABELS = 8
+MAX_LABELS = 8
 
 
 def labels(trace: Trace, step: int, model: str) -> Labels:
@@ -88,7 +88,7 @@ def _classify(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], .
     classifier = _loaded(resolve(kind.classifier), str(info.path), _changed(info.path))
     example = resolve(kind.example)(trace, step, recipe, classifier)
     p = classifier.probabilities(example)[0]
-    order = np.argsort(-p, kind="stable")[:MOST_LABELS].tolist()
+    order = np.argsort(-p, kind="stable")[:MAX_LABELS].tolist()
     return tuple((clean_line(classifier.labels[i], 40), float(p[i])) for i in order)
 
 

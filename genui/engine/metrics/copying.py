@@ -36,7 +36,7 @@ STRIDE = 4  # bytes between the indexed grams
 SHORTEST = GRAM + STRIDE - 1
 """Runs of at least so many bytes are always found; shorter ones may be missed."""
 
-MOST_BYTES = 64 * 2**20
+MAX_BYTES = 64 * 2**20
 """The longest text that is indexed; the rest is ignored (`Verbatim.whole`)."""
 
 _GAP = b"\0"  # between two texts: no run contains it
@@ -63,10 +63,10 @@ class Verbatim:
         self.starts: list[int] = []  # of each text in `data`
         size = 0
         for text in texts:
-            if size >= MOST_BYTES:
+            if size >= MAX_BYTES:
                 break
             self.starts.append(size)
-            parts += [text[: MOST_BYTES - size].replace(_GAP, b" "), _GAP]
+            parts += [text[: MAX_BYTES - size].replace(_GAP, b" "), _GAP]
             size += len(parts[-2]) + 1
         self.whole = size >= sum(map(len, texts)) + len(texts)  # whether all texts are indexed
         self.data = b"".join(parts)
@@ -204,7 +204,7 @@ def _grams(data: bytes) -> NDArray[np.uint64]:
 # a model copies nothing this holds for half of the passages, since both contain common phrases.
 
 PASSAGE = 120  # bytes
-MOST_PARTS = 4  # of the training text, each as long as the held-out text
+MAX_PARTS = 4  # of the training text, each as long as the held-out text
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def copying(
         for at in range(0, len(sample) - passage // 2, passage)
     ]
     size = sum(map(len, held_out))
-    parts = list(_parts(train, size))[:MOST_PARTS]
+    parts = list(_parts(train, size))[:MAX_PARTS]
     if not passages or not parts:
         raise ValueError(f"{len(passages)} passages and {len(parts)} parts of training text")
     held = Verbatim(held_out)
@@ -287,7 +287,7 @@ CHUNK = 1024  # training images per comparison: 12 MB
 IMAGE_DISTANCE = "root mean square of the colours' differences, 0 to 255"
 CLIP_DISTANCE = "root mean square of the colours' differences over all 16 frames, 0 to 255"
 SPEECH_DISTANCE = "root mean square of the log-mel differences, −1 to 1"
-MOST_CLIPS = 200
+MAX_CLIPS = 200
 TAKES_BATCH = 200
 
 Floats = NDArray[np.floating]
@@ -406,7 +406,7 @@ def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> N
 
 @lru_cache(maxsize=8)
 def _trained_poses(seed: int, steps: int, batch: int, figure: str, motion: str) -> Poses:
-    """The poses of the training clips of an icon and motion, about `MOST_CLIPS`: [N, 16, 4].
+    """The poses of the training clips of an icon and motion, about `MAX_CLIPS`: [N, 16, 4].
 
     The random numbers of a training step are a function of the seed and the step.
     """
@@ -421,7 +421,7 @@ def _trained_poses(seed: int, steps: int, batch: int, figure: str, motion: str) 
             poses = draw_poses(one.motion, rng)
             if (one.figure, one.motion) == (figure, motion):
                 matches.append(poses)
-        if len(matches) >= MOST_CLIPS:
+        if len(matches) >= MAX_CLIPS:
             break
     return np.stack(matches) if matches else np.empty((0, CLIP_FRAMES, 4), np.float32)
 

@@ -147,7 +147,7 @@ def _pair(one: Features, other: Features, least: int) -> tuple[Distances, Distan
 CLASSIFIERS = {"fashion": "fashion-labels"}
 """Data set to the shipped classifier whose features are used."""
 
-MOST_NEIGHBOURS = 5000  # images of each set, for metrics with neighbours
+MAX_NEIGHBOURS = 5000  # images of each set, for metrics with neighbours
 
 Draw = Callable[[list[str], list[int]], NDArray[np.uint8]]
 """Captions and seeds to images uint8 [N, 32, 32, 3]."""
@@ -193,7 +193,7 @@ class Evaluator:
         features = self.classifier.features(rgb)
         rng = np.random.default_rng(0)
         real = self.train[rng.choice(len(self.train), min(len(rgb), len(self.train)), False)]
-        few, few_held = features[:MOST_NEIGHBOURS], self.held_out[:MOST_NEIGHBOURS]
+        few, few_held = features[:MAX_NEIGHBOURS], self.held_out[:MAX_NEIGHBOURS]
         k3, k5 = (manifold_metrics(few_held, few, neighbours) for neighbours in (3, 5))
         p, p_real = map(self.classifier.probabilities, (rgb, self._held_rgb))
         return Distribution(

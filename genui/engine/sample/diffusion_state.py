@@ -25,7 +25,7 @@ from genui.protocol import (
     Start,
 )
 from genui.protocol.edits import init_step
-from genui.protocol.settings import MOST_CELLS, parse_axis_value
+from genui.protocol.settings import MAX_CELLS, parse_axis_value
 
 # --- Inpainting -------------------------------------------------------------------------------
 
@@ -139,8 +139,8 @@ def check_axes(axes: Sequence[Axis]) -> None:
     if len(axes) > 2:
         raise MisuseError(f"grid: {len(names)} axes ({', '.join(names)}); at most 2 fit")
     count = math.prod(len(axis.values) for axis in axes)
-    if count > MOST_CELLS:
-        raise MisuseError(f"grid: {count} images; at most {MOST_CELLS} are drawn at once")
+    if count > MAX_CELLS:
+        raise MisuseError(f"grid: {count} images; at most {MAX_CELLS} are drawn at once")
 
 
 def image_settings(settings: Settings) -> ImageSettings:

@@ -150,12 +150,12 @@ def slerp(start: Latent, goal: Latent, share: float) -> Latent:
 
 # --- Directions in latent space along which images change the most ----------------------------
 
-MOST = 8  # directions
+MAX_DIRECTIONS = 8  # directions
 SAMPLES = 1024  # latents for PCA
 
 
 def directions(generator: Generator, basis: BasisName, token_ids: Tensor) -> Tensor:
-    """Unit vectors [min(MOST, Z), Z], the strongest first; a function of the weights.
+    """Unit vectors [min(MAX_DIRECTIONS, Z), Z], the strongest first; a function of the weights.
 
     - `sefa`: closed-form factorization of the first layer (Shen & Zhou 2021): the right singular
       vectors of its weights.
@@ -165,7 +165,9 @@ def directions(generator: Generator, basis: BasisName, token_ids: Tensor) -> Ten
     The sign is arbitrary; the largest component is made positive.
     """
     basis_vectors = _sefa(generator) if basis == "sefa" else _pca(generator, token_ids)
-    basis_vectors = basis_vectors[:MOST] / basis_vectors[:MOST].norm(dim=1, keepdim=True)
+    basis_vectors = basis_vectors[:MAX_DIRECTIONS] / basis_vectors[:MAX_DIRECTIONS].norm(
+        dim=1, keepdim=True
+    )
     largest = basis_vectors.gather(1, basis_vectors.abs().argmax(dim=1, keepdim=True))
     return basis_vectors * largest.sign()
 
@@ -188,7 +190,7 @@ def _pca(generator: Generator, token_ids: Tensor) -> Tensor:
     # Remove the caption's share of the activations.
     for row in range(count):
         activations[row::count] -= activations[row::count].mean(dim=0)
-    count = min(MOST, size)
+    count = min(MAX_DIRECTIONS, size)
     coordinates, spread, _ = torch.linalg.svd(activations.double(), full_matrices=False)
     coordinates = coordinates[:, :count] * spread[:count]
     return torch.linalg.lstsq(coordinates, latents.double()).solution.float()

@@ -398,10 +398,10 @@ def _check_clip(image: RgbImage) -> RgbImage:
 
 # --- Spoken words: a log-mel spectrogram of one second each -----------------------------------
 
-MOST_PARTS = 12  # words per request
+MAX_PARTS = 12  # words per request
 PREVIEW_ROUNDS = 10  # Griffin–Lim iterations at every step
 FINAL_ROUNDS = 32  # … at the last step
-MOST_HEARD = 16  # words in the sound of one frame
+MAX_HEARD = 16  # words in the sound of one frame
 PAUSE = 0.12  # seconds between words
 REST = 0.5  # seconds between the cells of a grid
 QUIET_DB = 40.0  # frames this far below a word's loudest frame are silence
@@ -427,8 +427,8 @@ class SpeechMedium:
         words = [word for typed in split_words(caption) for word in _as_words(typed)]
         digits = [word for word in words if word in DIGITS]
         others = [word for word in words if word not in DIGITS]
-        if len(digits) > MOST_PARTS:
-            raise MisuseError(f"{len(digits)} digits: at most {MOST_PARTS} are spoken at once")
+        if len(digits) > MAX_PARTS:
+            raise MisuseError(f"{len(digits)} digits: at most {MAX_PARTS} are spoken at once")
         if digits and self.voices and not set(others) & set(self.voices):
             others.append(self.voices[0])
         if len(digits) < 2:
@@ -528,12 +528,12 @@ def _group_cells(rows: Sequence[Row]) -> list[slice]:
 
 
 def sound_of(mels: Mels, cells: Sequence[slice], rounds: int) -> Samples:
-    """Spectrograms [B, MELS, FRAMES] as speech, one cell after another; at most MOST_HEARD words.
+    """Spectrograms [B, MELS, FRAMES] as speech, one cell after another; at most MAX_HEARD words.
 
     `rounds` is the number of Griffin–Lim iterations.
     """
     words = [
-        _trim(each, mel) for each, mel in zip(vocode(mels[:MOST_HEARD], rounds), mels, strict=False)
+        _trim(each, mel) for each, mel in zip(vocode(mels[:MAX_HEARD], rounds), mels, strict=False)
     ]
     pause, rest = (np.zeros(round(s * SAMPLE_RATE), np.float32) for s in (PAUSE, REST))
     pieces: list[Samples] = []

@@ -55,7 +55,7 @@ def from_midi(path: Path, voices: str = "") -> tuple[score.Given, tuple[str, ...
     Raises MisuseError or GenuiError, one line that begins with the path.
     """
     name = show(path)
-    data = read_regular(path, midi.MOST_BYTES, "give a MIDI file of one melody")
+    data = read_regular(path, midi.MAX_BYTES, "give a MIDI file of one melody")
     if not data:
         raise GenuiError(f"{name}: is empty; write it again")
     try:
@@ -81,9 +81,9 @@ def _convert_midi(music: midi.MidiMusic, voices: str) -> tuple[score.Given, tupl
     last = max(end for track in parts.values() for _, _, end in track.notes)
     start = _sixteenth(first, music.quarter)
     length = _sixteenth(last, music.quarter) - start
-    if length > chorale.MOST_SIXTEENTHS:
+    if length > chorale.MAX_SIXTEENTHS:
         raise MisuseError(
-            f"it is {length // bar} bars long; the most is {chorale.MOST_SIXTEENTHS // bar}: cut it"
+            f"it is {length // bar} bars long; the most is {chorale.MAX_SIXTEENTHS // bar}: cut it"
         )
     rows: list[bytes] = [b""] * len(chorale.VOICES)
     moved = total = 0
@@ -301,7 +301,7 @@ class MusicGenerator(TokenGenerator[MusicState]):
         sixteenths = given.sixteenths if given is not None else None
         state = MusicState(
             token_ids=TokenList(chorale.opening_inputs(leads, opening)),
-            slots=chorale.slot_order(leads, sixteenths or chorale.MOST_SIXTEENTHS),
+            slots=chorale.slot_order(leads, sixteenths or chorale.MAX_SIXTEENTHS),
             opening=opening,
             leads=leads,
             given=given,

@@ -381,7 +381,7 @@ class Classifier(SingleNetwork):
 
 SIGMA_MAX = 5.0
 P_MEAN, P_STD = -1.2, 1.2  # of ln σ in training, their table 1
-MOST_ANGLE = math.atan(SIGMA_MAX / SPREAD)
+MAX_ANGLE = math.atan(SIGMA_MAX / SPREAD)
 
 
 class Diffusion(FieldFamily):
@@ -399,20 +399,20 @@ class Diffusion(FieldFamily):
         angle = torch.atan(sigma / SPREAD)
         noisy = (x + sigma * normal(rng, len(x), 2)) * angle.cos()
         target = (x - angle.cos() * noisy) / (SPREAD * angle.sin())
-        output = self.predict(weights, noisy, angle / MOST_ANGLE)
+        output = self.predict(weights, noisy, angle / MAX_ANGLE)
         return (output - target).square().sum(dim=1).mean()
 
     def denoise(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
-        angle = noise * MOST_ANGLE
+        angle = noise * MAX_ANGLE
         level = torch.full((len(x), 1), noise)
         output = self.predict(weights, x, level)
         return math.cos(angle) * x + SPREAD * math.sin(angle) * output
 
     def velocity(self, weights: Tensor, x: Tensor, noise: float) -> Tensor:
         """Their equation 3, dx/dσ = (x - D(x; σ)) / σ, in the coordinates x · cos θ."""
-        angle = noise * MOST_ANGLE
+        angle = noise * MAX_ANGLE
         clean = self.denoise(weights, x, noise)
-        return MOST_ANGLE * (math.cos(angle) * x - clean) / math.sin(angle)
+        return MAX_ANGLE * (math.cos(angle) * x - clean) / math.sin(angle)
 
 
 # --- Flow matching (Lipman et al. 2023): the velocity of straight paths from noise to data ----

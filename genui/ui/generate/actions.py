@@ -319,7 +319,7 @@ class FileActions(Actions):
 
 # --- Branches: listed, and side by side -------------------------------------------------------
 
-FEWEST, MOST_COLUMNS, USUAL_COLUMNS = 2, 6, 3  # continuations side by side
+FEWEST, MAX_COLUMNS, USUAL_COLUMNS = 2, 6, 3  # continuations side by side
 
 
 class BranchActions(Actions):
@@ -401,15 +401,13 @@ class BranchActions(Actions):
             return
 
         def parse(text: str) -> int:
-            return parse_number(text, FEWEST, MOST_COLUMNS)
+            return parse_number(text, FEWEST, MAX_COLUMNS)
 
         def show(count: int) -> None:
             self._side_by_side(controller.continuations(count), playing=True)
 
         seed = controller.seed
-        hint = (
-            f"Number of continuations ({FEWEST}–{MOST_COLUMNS}), from seeds {seed}, {seed + 1}, …"
-        )
+        hint = f"Number of continuations ({FEWEST}–{MAX_COLUMNS}), from seeds {seed}, {seed + 1}, …"
         self.pane.ask(
             ValueScreen("Side by side", str(USUAL_COLUMNS), hint, parse, "generate"), show
         )

@@ -27,7 +27,7 @@ from genui.ui.widgets.image import DirectionBars, ImageView
 from genui.ui.widgets.settings import Option
 
 NARROW = 40  # cells of a border with room for few words
-MOST_DIRECTIONS = 64  # before the first frame, which has their number
+MAX_DIRECTIONS = 64  # before the first frame, which has their number
 
 
 class WalkView(TraceImageView):
@@ -155,7 +155,7 @@ class WalkActions(Actions):
         grid = format_grid(controller.opening.grid, with_values=False) or "none"
         basis = settings_of(LatentSettings)["basis"]
         seeds = ", ".join(map(str, settings.blend))
-        most = controller.directions or MOST_DIRECTIONS
+        most = controller.directions or MAX_DIRECTIONS
         direction = f"{settings.direction}" if settings.to is None else "to a seed"
         return [
             Option(

@@ -18,7 +18,7 @@ from genui.runs.models import ModelInfo, read_header
 from genui.ui.widgets.base import LineInput
 from genui.ui.widgets.dialogs import Window
 
-MOST_LISTED = 80  # words; a wider terminal has no room for more
+MAX_LISTED = 80  # words; a wider terminal has no room for more
 NEAR = 0.75  # how like a word must be that is suggested in place of an unknown one
 
 
@@ -103,7 +103,7 @@ def describe_words(value: str, vocabulary: Vocabulary) -> str:
     words = _beginning(start, vocabulary)
     if words == [start]:  # it is finished
         start, words = "", _beginning("", vocabulary)
-    listed = " ".join(words[:MOST_LISTED])
+    listed = " ".join(words[:MAX_LISTED])
     return listed if start else f"{len(words):,} words: {listed}"
 
 

@@ -204,7 +204,7 @@ def add_saved(saved: SavedTree, tree: trees.Tree[Any]) -> None:
 # --- The file formats of exports, and writing them on a thread --------------------------------
 
 _SIDE = 256  # pixels, about, that a small image is enlarged to
-_MOST_SCALE = 32
+_MAX_SCALE = 32
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Format:
         if self.still:
             steps = (self.find_step(frames, step),)
         if self.shrink:
-            large = max(1, min(_MOST_SCALE, _SIDE // max(first.width, first.height)))
+            large = max(1, min(_MAX_SCALE, _SIDE // max(first.width, first.height)))
             scale = max(1, large // self.shrink)
         if self.shows == "sound":
             part = "x"  # a sound has no parts

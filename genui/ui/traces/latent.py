@@ -17,7 +17,7 @@ from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceCont
 from genui.ui.traces.trees import Trace, Worker
 
 LEAST_MOVES = 10  # of a fork to another seed
-MOST_BLENDED = 15  # seeds
+MAX_BLENDED = 15  # seeds
 
 
 class LatentController(TraceController[ImageFrame, LatentSettings]):
@@ -166,8 +166,8 @@ def parse_seed(text: str) -> int:
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Seeds such as `7, 12`; none for "". Raises MisuseError."""
     seeds = tuple(parse_seed(part) for part in text.replace(",", " ").split())
-    if len(seeds) > MOST_BLENDED:
-        raise MisuseError(f"{len(seeds)} seeds: at most {MOST_BLENDED} can be blended")
+    if len(seeds) > MAX_BLENDED:
+        raise MisuseError(f"{len(seeds)} seeds: at most {MAX_BLENDED} can be blended")
     return seeds
 
 

@@ -311,7 +311,9 @@ def known_sigmas(traces: Iterable[Trace[ImageFrame]], steps: int) -> dict[int, f
 
 # --- The tree of branches ---------------------------------------------------------------------
 
-MOST = 24  # branches kept; the oldest that the shown one does not descend from is dropped first
+MAX_BRANCHES = (
+    24  # branches kept; the oldest that the shown one does not descend from is dropped first
+)
 
 
 @dataclass
@@ -413,10 +415,10 @@ class Tree(Generic[F]):
         yield from self._below(-1, 0)
 
     def take_dropped(self) -> list[Branch[F]]:
-        """The branches removed since the last call, after limiting the tree to MOST."""
+        """The branches removed since the last call, after limiting the tree to MAX_BRANCHES."""
         lineage = {branch.number for branch in self._lineage()}
         spare = [branch for branch in self.branches if branch.number not in lineage]
-        for branch in spare[: max(0, len(self.branches) - MOST)]:
+        for branch in spare[: max(0, len(self.branches) - MAX_BRANCHES)]:
             self._drop(branch)
         dropped, self._dropped = self._dropped, []
         return dropped

@@ -197,12 +197,12 @@ def test_many_faults_stay_few_lines(folder: Path) -> None:
     for i in range(50):
         (folder / f"bad {i} x.png").write_bytes(b"")
     notes = load_folder(folder).notes
-    assert len(notes) == image_files.MOST_NOTES + 1
+    assert len(notes) == image_files.MAX_NOTES + 1
     assert "30 more" in notes[-1]
 
 
 def test_only_so_many_images_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_files, "MOST_IMAGES", 2)
+    monkeypatch.setattr(image_files, "MAX_IMAGES", 2)
     for name in ("a", "b", "c"):
         save(folder / f"{name}.png")
     images = load_folder(folder)

@@ -28,7 +28,7 @@ from genui.protocol.registry import LAB_FAMILIES
 
 STEPS = 12
 SMALL = LabSettings(steps=STEPS, every=4, width=16, batch=64)
-MOST_BYTES = 25_000  # of a frame
+MAX_BYTES = 25_000  # of a frame
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_every_so_many_steps_the_plane_is_looked_at(family: str) -> None:
     cells = GRID * GRID
     assert len(last.surface) + len(last.chances) >= cells
     assert len(last.chances) in (0, 2 * cells)
-    assert max(len(encode(frame)) for frame in (opening, *found)) < MOST_BYTES
+    assert max(len(encode(frame)) for frame in (opening, *found)) < MAX_BYTES
     if family == "classifier":
         grids = np.frombuffer(last.chances, np.uint8).reshape(2, cells).astype(int)
         assert abs(grids.sum(axis=0) - 255).max() <= 1  # a probability and its complement
@@ -146,7 +146,7 @@ def test_particles_go_from_noise_to_the_samples() -> None:
     ways = np.frombuffer(seen.paths, "<u2").reshape(seen.levels, -1, 2)
     shown = np.frombuffer(seen.plane.samples, "<u2").reshape(-1, 2)
     assert (ways[-1] == shown[: len(ways[-1])]).all()
-    assert len(encode(seen)) < MOST_BYTES
+    assert len(encode(seen)) < MAX_BYTES
 
 
 @pytest.mark.parametrize("family", ["diffusion", "flow"])

@@ -322,7 +322,7 @@ def test_a_walk_that_is_cut_short_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     found = find_logs(tmp_path)
     assert len(found) == 1
     assert "not searched" in found.note
-    monkeypatch.setattr(find, "MOST_FILES", 2)
+    monkeypatch.setattr(find, "MAX_FILES", 2)
     assert "only the first 2 files" in find_logs(tmp_path).note
 
 

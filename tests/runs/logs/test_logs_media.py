@@ -86,7 +86,7 @@ def test_a_missing_file_and_one_that_is_too_large_are_lines(
 
 def test_more_images_than_fit_are_counted(tmp_path: Path):
     one = sample(tmp_path, "image", png(7))
-    text, _ = compose([one] * (media.MOST_IMAGES + 3))
+    text, _ = compose([one] * (media.MAX_IMAGES + 3))
     assert text.endswith("and 3 more")
 
 
@@ -103,9 +103,9 @@ def test_histograms_over_time_are_a_heat_map():
         histograms.heat_map(0)
     for edges, counts in ([0, 1], [2, 3]), ([], []), ([0, float("nan")], [1]), ([1, 0], [1]):
         assert not histograms.add(3, edges, counts)
-    for number in range(5 * Histograms.MOST):
+    for number in range(5 * Histograms.MAX_HISTOGRAMS):
         histograms.add(number, [0, 0], [1])
-    assert len(histograms) <= Histograms.MOST
+    assert len(histograms) <= Histograms.MAX_HISTOGRAMS
     assert histograms.heat_map(10**6).shape[0] == height
 
 

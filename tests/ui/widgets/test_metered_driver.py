@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pyte
 import pytest
 
-from genui.ui.driver import MOST_PENDING, MeteredWriter
+from genui.ui.driver import MAX_PENDING, MeteredWriter
 from genui.ui.terminal import choose_driver, get_metered_driver
 
 APP = """
@@ -143,15 +143,15 @@ def test_repaints_are_skipped_behind_a_full_queue_and_asked_for_again(
     drained = threading.Event()
     with os.fdopen(os.dup(theirs), "w") as file:
         writer = MeteredWriter(file, drained.set)
-        writer.write("a" * (MOST_PENDING + 1))
+        writer.write("a" * (MAX_PENDING + 1))
         writer.write("b" * 1000)
         writer.write("\x1b[?25l")
-        assert writer.pending == MOST_PENDING + 1 + 6
+        assert writer.pending == MAX_PENDING + 1 + 6
         writer.start()
         data = take(ours, 5, until=b"\x1b[?25l")
         assert drained.wait(2)
         writer.stop()
-    assert data.count(b"a") == MOST_PENDING + 1
+    assert data.count(b"a") == MAX_PENDING + 1
     assert b"b" not in data
 
 
