@@ -161,6 +161,7 @@ class Line:
     total: int = 0
     whole: bool = False  # the step counts from the beginning of the training, by its name
     epoch: float | None = None
+    epochs: int = 0  # how many, if it is printed: epoch 3/10
     bar: tuple[int, int] | None = None  # n of total in a progress bar; total 0 is unknown
     phase: str = ""  # "train", "val" or "test", if the line begins with it
     summary: bool = False  # it begins with a star, as summaries of an evaluation do
@@ -483,6 +484,8 @@ class _Plan:
             epoch = number_of(numbers[self.epoch[0]])
             if epoch is not None and 0 <= epoch < 2**53:
                 line.epoch = epoch
+                if self.epoch[1] >= 0:
+                    line.epochs = _whole(numbers[self.epoch[1]]) or 0
         for index, total in self.bars:
             n = _whole(numbers[index])
             end = 0 if total < 0 else _whole(numbers[total])

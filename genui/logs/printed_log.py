@@ -7,7 +7,7 @@ was chosen and why.
 
 import codecs
 import re
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -113,7 +113,7 @@ class PrintedLog:
         self._streams: dict[int, _Stream] = {}
         self._pids: dict[str, int] = {}
         self._across = _Across()
-        self._newest: Point | None = None
+        self._recent: deque[Point] = deque(maxlen=_ACROSS)  # before a second rank printed
 
     def take(self, text: str, stays: bool = True) -> list[Point]:
         """The points that a line completes. Never raises."""
@@ -133,8 +133,9 @@ class PrintedLog:
             rank = next(iter(self._streams))
         if rank not in self._streams:
             self._streams[rank] = _Stream(self._choice, self._note)
-            if len(self._streams) == 2 and self._newest is not None and 0 in self._streams:
-                self._across.add(0, *self._newest, 1)  # rank 0 was the first to print
+            if len(self._streams) == 2 and 0 in self._streams:  # rank 0 was the first to print
+                for step, metrics in self._recent:
+                    self._across.add(0, step, metrics, 1)
             if len(self._streams) == 2:
                 self._note("several ranks print: rank 0 has the plain names, others rankN/NAME")
         return self._streams[rank]
@@ -183,8 +184,7 @@ class PrintedLog:
                 for step, metrics in points
                 if (kept := self._choice.keep(metrics))
             ]
-        if points:
-            self._newest = points[-1]
+        self._recent.extend(points)
         if not self._choice.metrics:
             return points
         kept = [Point(step, self._choice.keep(metrics)) for step, metrics in points]
@@ -238,6 +238,7 @@ class _Counter:
         self.stride = 1
         self.epoch: float | None = None
         self.per_epoch = False  # it was seen to restart
+        self._moved = True  # since the last restart
 
     @property
     def step(self) -> int:
@@ -247,15 +248,21 @@ class _Counter:
     def active(self) -> bool:
         return 0 < self.last < self.total
 
+    def begin(self, epochs: int, total: int) -> None:
+        """Counts from the end of that many epochs, which were not printed."""
+        self.before = epochs * total
+
     def at(self, n: int, total: int, epoch: float | None, note: _Note) -> int:
         """The step for a count `n`; `total` is the length of an epoch, 0 if it is unknown."""
         later = epoch is not None and self.epoch is not None and epoch > self.epoch
         if self.first < 0:
             self.first = n
-        elif n < self.last or (n == self.last and later) or (later and self.per_epoch):
+        elif n < self.last or (later and self._moved and (n == self.last or self.per_epoch)):
             self._back(n, later, epoch, note)
+            self._moved = n > 0
         elif n > self.last:
             self.stride = n - self.last
+            self._moved = True
         self.last, self.total = n, total or self.total
         self.first = min(self.first, n)
         self.epoch = epoch if epoch is not None else self.epoch
@@ -292,6 +299,7 @@ _ENOUGH = 3  # times that numbers without a known name are seen before they are 
 _LEAD_WAIT = 4
 _EVALUATES = re.compile(r"\bevaluat|\bvalidat|\btesting\b|\binference\b", re.IGNORECASE)
 _PARTS = re.compile(r"(?:val|valid|validation|eval|test|dev)(?:[_/ -]|$)|_epoch$", re.IGNORECASE)
+_PLANNED = re.compile(r"(?:max|num|train)_?(?:train_)?epochs[\"']?\s?[=:]\s?([0-9]{1,7})\b", re.I)
 _LETTER = re.compile(r"[^\W\d_]")
 _KEY = re.compile(r"\s*[\w./@%-]{1,60}:(?:\s|$)")
 
@@ -338,6 +346,7 @@ class _Stream:
         self._weak: dict[str, list[Point]] = {}
         self._leads: dict[str, _Lead] = {}
         self._evaluates = False
+        self._epochs_planned = 0  # as a setting says
         self._phases: set[str] = set()
         self._shapes: set[frozenset[str]] = set()  # names of lines outside evaluations
         self._counted = 0
@@ -354,6 +363,8 @@ class _Stream:
         if "\x1b[" in text and ("\x1b[A" in text or "\x1b[K" in text or "\x1b[2K" in text):
             self._cleared = True
         text = clean(text)
+        if "poch" in text and (planned := _PLANNED.search(text)):
+            self._epochs_planned = int(planned[1])
         points = []
         rows = self._tables.take(text)
         if rows is not None:
@@ -561,17 +572,33 @@ class _Stream:
         if line.epoch is not None and not line.held_out:
             self._epoch = line.epoch
         if not line.held_out and not self._counts:
-            self._draw_bar((line.title, line.bar[1]), *line.bar, line.epoch, points)
+            key = (line.title, line.bar[1])
+            self._draw_bar(key, *line.bar, line.epoch, line.epochs, points)
         self._cleared = False
 
+    def _first_count(self, total: int, epoch: float | None, epochs: int) -> _Counter:
+        """A counter for a log that begins in a later epoch, if the number of epochs says which."""
+        counter = _Counter()
+        if epoch and epochs and self._epochs_planned:
+            first = {epochs: 1, epochs + 1: 0}.get(self._epochs_planned)  # counted from 1, from 0
+            if first is not None and epoch.is_integer():
+                counter.begin(min(int(epoch) - first, 1_000_000), total)
+        return counter
+
     def _draw_bar(
-        self, key: tuple[str, int], n: int, total: int, epoch: float | None, points: list[Point]
+        self,
+        key: tuple[str, int],
+        n: int,
+        total: int,
+        epoch: float | None,
+        epochs: int,
+        points: list[Point],
     ) -> None:
         """Moves to the position of a bar, unless it is inside or around that of the training."""
         counter = self._bar_count
         if counter is None:
             self._bar, self._credit = key, False
-            counter = self._bar_count = _Counter()
+            counter = self._bar_count = self._first_count(total, epoch, epochs)
         elif key != self._bar:
             if key in self._outer:
                 if n - self._outer[key] < 2:
@@ -717,7 +744,7 @@ class _Stream:
         if line.whole:
             return n, ""
         if counter is None or counter.first < 0:
-            counter = self._counts[bar] = _Counter()
+            counter = self._counts[bar] = self._first_count(total, line.epoch, line.epochs)
         elif total and counter.total and total != counter.total:
             near = 0.8 < total / counter.total < 1.25
             later = line.epoch is not None and counter.epoch is not None
