@@ -6,14 +6,16 @@ at once; then everything from the beginning.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.logs.base import CHUNK, NO_EXTRAS
+from genui.base.text import clean_line
+from genui.logs.base import CHUNK, NO_EXTRAS, Extras, LineFile, Media, MediaStore
 from genui.logs.records import Record, decode_lines, number
 from genui.logs.series_store import MAX_SERIES, merge_spans
 from genui.logs.text import LineReader, Shapes, columns
@@ -21,6 +23,9 @@ from genui.runs.layout import RunDir
 from genui.runs.models import ModelInfo
 from genui.runs.ranks import rank_files
 from genui.runs.series import Floats, Series, Steps
+
+if TYPE_CHECKING:
+    from genui.logs.media import Histograms
 
 NEWEST = 128 * 1024
 """Bytes at the end of a file that are read first, if it is more than twice as large."""
@@ -46,7 +51,7 @@ class MetricsTail:
         self.path = path
         self.config: Mapping[str, Any] = {}
         self.ended = ""
-        self.extras = NO_EXTRAS
+        self._histograms = _HistogramReader(path.with_name("histograms.jsonl"))
         self._past = _Part(path)
         self._newest: _Part | None = None
         self._joined: Mapping[str, Series] | None = None
@@ -67,12 +72,16 @@ class MetricsTail:
         ids = (id(own), *map(id, parts.values()))
         if ids != self._with_ranks[0]:
             added = {
-                f"rank {rank}/{name}": series
+                f"rank{rank}/{name}": series
                 for rank, part in parts.items()
                 for name, series in part.items()
             }
             self._with_ranks = ids, {**own, **added}
         return self._with_ranks[1]
+
+    @property
+    def extras(self) -> Extras:
+        return self._histograms.extras
 
     @property
     def bad_lines(self) -> int:
@@ -96,6 +105,7 @@ class MetricsTail:
     def read(self, limit_bytes: int = CHUNK) -> bool:
         """As `Tail.read`: reads what was appended, and about `limit_bytes` of the rest."""
         changed = self._read_own(limit_bytes)
+        changed = self._histograms.read(limit_bytes) or changed
         for rank, path in rank_files(self.path):
             if rank not in self._ranks:
                 self._ranks[rank] = MetricsTail(path)
@@ -130,6 +140,41 @@ class MetricsTail:
             yield self._newest
         for tail in self._ranks.values():
             yield from tail._parts()
+
+
+class _HistogramReader:
+    """The histograms of a script, a line each with step, name, bins and counts."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = LineFile(path)
+        self._exists = path.exists
+        self._media = MediaStore()
+        self._known: dict[str, Histograms] = {}  # by name
+        self.extras = NO_EXTRAS
+
+    def read(self, limit_bytes: int) -> bool:
+        """Reads what was appended. Returns whether there are new histograms."""
+        if not self._exists():
+            return False
+        from genui.logs.media import Histograms  # late: it brings what draws them
+
+        start = self._lines.offset
+        records, _ = decode_lines(self._lines.read_lines(limit_bytes))
+        if self._lines.restarted:
+            self._media, self._known = MediaStore(), {}
+        for record in records:
+            with suppress(KeyError, TypeError, ValueError, OverflowError):
+                step, name = int(record["step"]), clean_line(str(record["name"]), 200)
+                if self._known.keys() >= {name} or len(self._known) < MAX_SERIES:
+                    known = self._known.setdefault(name, Histograms())
+                    if known.add(step, record["bins"], record["counts"]):
+                        self._media.add(
+                            Media(step, name, "histogram", self._lines.path, content=known)
+                        )
+        if self._lines.offset == start:
+            return False
+        self.extras = Extras(media=self._media.by_step)
+        return True
 
 
 class _Part(LineReader):

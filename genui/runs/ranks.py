@@ -2,7 +2,7 @@
 
 The processes of a job share a key from the variables that torchrun, Slurm and Open MPI set. Rank 0
 writes the key in run.json; the others find the run by it and append to a file of their own, which
-readers show as `rank 3/loss`.
+readers show as `rank3/loss`.
 """
 
 import os

@@ -15,7 +15,7 @@ from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
 from genui.logs import open_tail
-from genui.logs.base import NO_EXTRAS, About, Extras, Media
+from genui.logs.base import NO_EXTRAS, About, Extras, Media, MediaKind
 from genui.logs.find import LogList, find_logs, summarise_log
 from genui.runs.layout import RunDir, checkpoint_steps
 from genui.runs.listing import RunSummary, list_runs, summarise
@@ -101,6 +101,13 @@ def sample_files(run: RunDir) -> Mapping[int, Path]:
     files = [path for path in run.samples.iterdir() if path.suffix in _SUFFIXES]
     files.sort(key=lambda path: _SUFFIXES.index(path.suffix), reverse=True)
     return dict(sorted({step: path for path in files if (step := _step_of(path)) >= 0}.items()))
+
+
+def _as_media(file: Path, step: int) -> list[Media]:
+    """The files of a step of a run as samples of a log."""
+    kinds: dict[str, MediaKind] = {".txt": "text", ".png": "image", ".wav": "audio"}
+    media = [Media(step, "", kind, file.with_suffix(suffix)) for suffix, kind in kinds.items()]
+    return [one for one in media if one.path.exists()]
 
 
 def load_sample(source: SampleSource, step: int) -> Sample | None:
@@ -297,7 +304,7 @@ class RunReader:
             self._tail.bad_lines,
             self._tail.dropped,
             self._sample,
-            self._sample_files if self._native else extras.media,
+            self._sample_sources(extras),
             self._console,
             extras,
             self._has_checkpoint,
@@ -342,6 +349,16 @@ class RunReader:
                 self._sample = load_sample(path, step)
         except OSError:
             return  # the run was removed; the next summary reports it
+
+    def _sample_sources(self, extras: Extras) -> Mapping[int, SampleSource]:
+        """What there is of each step: a run's files, and what the log itself has."""
+        if not self._native or not extras.media:
+            return self._sample_files if self._native else extras.media
+        sources: dict[int, SampleSource] = dict(self._sample_files)
+        for step, media in extras.media.items():
+            file = self._sample_files.get(step)
+            sources[step] = [*(_as_media(file, step) if file is not None else ()), *media]
+        return dict(sorted(sources.items()))
 
     def _find_checkpoint(self) -> None:
         """Look for a checkpoint until there is one."""

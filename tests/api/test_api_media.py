@@ -14,8 +14,9 @@ from PIL import Image as Pillow
 import genui
 from genui.formats.audio import decode_wav
 from genui.runs.api import Run
+from genui.runs.listing import summarise
 from genui.runs.media import LARGEST
-from genui.ui.watcher import load_sample, sample_files
+from genui.ui.watcher import RunReader, load_sample, sample_files
 
 
 def image(run: Run, step: int) -> "np.ndarray":
@@ -133,6 +134,19 @@ def test_a_histogram_is_kept_with_its_edges():
         (4, "w", [0.0, 1.0, 2.0], [1.0, 3.0]),
         (5, "w", [0.0, 0.5, 1.0], [5.0, 6.0]),
     ]
+    run.log({"text": "hello"}, step=5)
+    reader = RunReader(summarise(folder(run)))
+    view = reader.read()
+    assert view is not None
+    assert list(view.sample_files) == [4, 5]
+    shown = load_sample(view.sample_files[5], 5)
+    assert shown is not None
+    assert "hello" in shown.text
+    assert shown.image is not None  # both steps as a heat map
+    run.log({"w": genui.Histogram([1.0])}, step=6)
+    view = reader.read()
+    assert view is not None
+    assert list(view.sample_files) == [4, 5, 6]
 
 
 def test_sounds_and_videos_are_kept_and_shown():

@@ -214,6 +214,6 @@ run.finish()
     values = {name: series.points[1].tolist() for name, series in tail.series.items()}
     assert values == {
         "loss": [0, 1, 2, 3, 4],
-        "rank 1/loss": [1, 2, 3, 4, 5],
-        "rank 2/loss": [2, 3, 4, 5, 6],
+        "rank1/loss": [1, 2, 3, 4, 5],
+        "rank2/loss": [2, 3, 4, 5, 6],
     }
