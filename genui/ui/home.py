@@ -461,7 +461,7 @@ class HomeScreen(AppScreen[None]):
 
     def show_run(self, view: RunView) -> None:
         """Show a new view of the watched run; ignore late views of others."""
-        if view.summary.run == self.watched:
+        if view.summary.run == self.watched and self.usable:
             self.query_one(TrainingPane).show_run(view)
             self.update_bars()
 

@@ -5,7 +5,7 @@ Also what can be copied of a run.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from genui.base.errors import GenuiError
 from genui.base.numbers import size
@@ -34,7 +34,8 @@ def parse_labels(lines: Sequence[str]) -> Labels:
 class RunOrganiser:
     """Edits the labels of runs and deletes runs, with dialogs on `screen`. Both can be undone.
 
-    The disk is read and written on threads. `leave` makes the screen stop showing a run.
+    The disk is read and written on threads, to the end even if the screen is closed meanwhile.
+    `leave` makes the screen stop showing a run.
     """
 
     def __init__(
@@ -78,12 +79,14 @@ class RunOrganiser:
         """Delete a run that does not train, if the user confirms it."""
         if run.alive:
             name = clean_line(run.info.name, 40)
-            self._screen.say(f"{name} is {run.state}: stop it first (ctrl+x in Training)", "note")
+            self._say(f"{name} is {run.state}: stop it first (ctrl+x in Training)", "note")
         else:
             self._run(self._ask_to_delete(run))
 
     async def _ask_to_delete(self, run: RunSummary) -> None:
         freed = size(await asyncio.to_thread(labels.bytes_of, run.run))
+        if not self._screen.is_current:
+            return  # another window has been opened meanwhile, whose keys would answer
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -100,9 +103,10 @@ class RunOrganiser:
     async def _delete(self, run: RunSummary, freed: str) -> None:
         name = clean_line(run.info.name, 40)
         if (await asyncio.to_thread(summarise, run.run)).alive:
-            self._screen.say(f"{name} is training again: stop it first", "note")
+            self._say(f"{name} is training again: stop it first", "note")
             return
-        self._leave(run.run)
+        if self._screen.usable:
+            self._leave(run.run)
         removed = await asyncio.to_thread(labels.remove, run.run)
 
         async def undo() -> str:
@@ -114,17 +118,20 @@ class RunOrganiser:
         self._done(f"deleted {name}: frees {freed} when genui closes; u brings it back", undo)
 
     def _done(self, line: str, undo: Callable[[], Awaitable[str]]) -> None:
-        self._screen.say(line, "note")
+        self._say(line, "note")
         self._screen.app.post_message(messages.Undoable(undo))
+
+    def _say(self, line: str, kind: Literal["error", "note"] = "error") -> None:
+        self._screen.app.post_message(messages.Say(line, kind))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         async def run() -> None:
             try:
                 await work
             except GenuiError as error:
-                self._screen.say(clean_line(str(error)))
+                self._say(clean_line(str(error)))
 
-        self._screen.run_worker(run(), group="organise", exit_on_error=False)
+        self._screen.app.run_worker(run(), group="organise", exit_on_error=False)
 
 
 # --- What can be copied of a run --------------------------------------------------------------

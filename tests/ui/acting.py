@@ -119,11 +119,12 @@ async def idle(seconds: float = 5) -> None:
 
 @asynccontextmanager
 async def running(app: App[Any], size: tuple[int, int]) -> AsyncIterator[QuickPilot]:
-    """The app on a terminal of that size that is not there."""
+    """The app on a terminal of that size that is not there. It ends as a user leaves it."""
     async with app.run_test(size=size):
         pilot = QuickPilot(app)
         await pilot.pause()
         yield pilot
+        app.exit()  # Textual's shutdown alone would go on handling messages, without the widgets
 
 
 def home_of(pilot: Pilot[None]) -> HomeScreen:

@@ -1,6 +1,7 @@
 """A stage for the app: shipped models, a fake worker, and an app opened on them."""
 
 import gc
+import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,7 +26,8 @@ TICK = Trace.tick
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No shipped models, whatever the package has; a worker that finds the package; style sheets
-    that are parsed once for all apps."""
+    that are parsed once for all apps; the same random seeds each time."""
+    random.seed(0)
     monkeypatch.setattr(app, "CachedStylesheet", SharedStylesheet)
     monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "nothing")
     monkeypatch.setenv("PYTHONPATH", str(HERE.parent.parent))

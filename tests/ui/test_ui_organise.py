@@ -1,5 +1,6 @@
 """Runs are renamed, tagged, noted, deleted and brought back; which run the Training pane shows."""
 
+import threading
 from contextlib import ExitStack
 
 import pytest
@@ -11,7 +12,8 @@ from genui.base.errors import MisuseError
 from genui.runs import labels
 from genui.runs.labels import Labels
 from genui.runs.layout import RunDir, RunLock
-from genui.runs.listing import list_runs, summarise
+from genui.runs.listing import RunSummary, list_runs, summarise
+from genui.ui import organise
 from genui.ui.app import GenuiApp
 from genui.ui.app import run as run_app
 from genui.ui.home_panes import TrainingPane
@@ -103,6 +105,33 @@ async def test_the_list_of_the_training_screen_deletes_the_run_that_is_shown(
         await pilot.press("ctrl+z")
         await until(pilot, run.path.exists)
     labels.empty()
+
+
+async def test_a_run_whose_list_is_closed_while_it_is_deleted_can_be_brought_back(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, closed = stage.make_run(name="plays", state="failed"), threading.Event()
+
+    def look(run: RunDir) -> RunSummary:
+        closed.wait(20)
+        return summarise(run)
+
+    async with open_app() as pilot:
+        home = home_of(pilot)
+        await until(pilot, lambda: home.watched == run)
+        await pilot.press("o")
+        await until_seen(pilot, "d delete")
+        board = board_of(pilot)
+        await pilot.press("d")
+        await until_seen(pilot, "Delete plays?")
+        monkeypatch.setattr(organise, "summarise", look)
+        await pilot.press("enter", "1")
+        await until(pilot, lambda: pilot.app.screen is home and not board.is_attached)
+        closed.set()
+        await until(pilot, lambda: not run.path.exists())
+        await until_seen(pilot, "deleted plays")
+        await pilot.press("u")
+        await until(pilot, run.path.exists)
 
 
 # --- which run the Training pane shows --------------------------------------------------------

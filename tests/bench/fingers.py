@@ -1,0 +1,309 @@
+"""What the walk through all keys and the monkey share: inputs, a home, and the app they press.
+
+Trainers are stand-ins that hold the lock of their run for some seconds; a form measures no
+training. Nothing outside the throw-away home can be written.
+"""
+
+import asyncio
+import faulthandler
+import os
+import string
+import sys
+import threading
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness import ROOT, home
+
+sys.path[:0] = [str(ROOT / "tests" / "ui")]
+
+import stage  # noqa: E402 - the tests' stage of the app, once it can be found
+from acting import idle, key_event  # noqa: E402
+from fake_lab_worker import FakeLab  # noqa: E402
+from fake_pipes import Fake  # noqa: E402
+from fake_process import in_process  # noqa: E402
+from fake_walk_worker import FakeWalk  # noqa: E402
+from fake_worker import FakeWorker  # noqa: E402
+from textual import events  # noqa: E402
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS  # noqa: E402
+from textual.geometry import Size  # noqa: E402
+from textual.worker import Worker, WorkerState  # noqa: E402
+
+from genui import protocol  # noqa: E402
+from genui.ui import keys, new_run, windows  # noqa: E402
+from genui.ui.app import GenuiApp  # noqa: E402
+from genui.ui.session import launch_worker  # noqa: E402
+from genui.ui.widgets.base import Pane  # noqa: E402
+
+TRAINING_SECONDS = "20"
+SIZE = (120, 40)
+ESCAPES = 12  # presses of Esc that leave every window
+PRINTABLE = [c for c in string.printable + "éß字€" if c.isprintable()]
+ARROWS = ["up", "down", "left", "right", "home", "end", "pageup", "pagedown"]
+CONTROL = [f"ctrl+{letter}" for letter in "abdefghklnoprstuvwxyz"]  # ^c and ^q are the app's own
+FUNCTION = [f"f{n}" for n in range(1, 13)]
+OTHERS = ["enter", "escape", "tab", "shift+tab", "space", "backspace", "delete", "insert"]
+OF_THE_TABLE = sorted({key for row in keys.TABLE for key in row.keys.split(",") if key})
+
+
+class Input(NamedTuple):
+    """A key by its name, or a click or turn of the wheel at a share of the screen, a paste, a
+    resize, bytes that are no key, or a pause in seconds."""
+
+    kind: str
+    value: Any
+
+    def __str__(self) -> str:
+        return self.value if self.kind == "key" else f"{self.kind} {self.value!r}"
+
+
+def all_keys() -> list[str]:
+    """Every key of the table and every printable one, without repeats."""
+    shifted = [f"shift+{key}" for key in ARROWS]
+    listed = [*OF_THE_TABLE, *PRINTABLE, *ARROWS, *shifted, *CONTROL, *FUNCTION, *OTHERS]
+    return list({key_event(key).key: key for key in listed}.values())
+
+
+# --- As events of an app in this process, and as bytes of a terminal --------------------------
+
+
+def to_events(one: Input, size: tuple[int, int]) -> list[events.Event]:
+    match one.kind:
+        case "key":
+            return [key_event(one.value)]
+        case "paste":
+            return [events.Paste(one.value)]
+        case "resize":
+            return [events.Resize(Size(*one.value), Size(*one.value))]
+        case "click" | "wheel":
+            x, y = (int(part * most) for part, most in zip(one.value, size, strict=True))
+            at = (None, x, y, 0, 0, int(one.kind == "click"), False, False, False, x, y)
+            if one.kind == "wheel":
+                return [events.MouseScrollDown(*at)]
+            return [events.MouseMove(*at), events.MouseDown(*at), events.MouseUp(*at)]
+    return []
+
+
+_BYTES = {
+    **{key: chars for chars, names in reversed(ANSI_SEQUENCES_KEYS.items())
+       if isinstance(names, tuple) and len(names) == 1 for key in [names[0].value]},
+    "escape": "\x1b[27u",  # as kitty has it: the parser need not wait for the rest of a sequence
+    "enter": "\r", "tab": "\t", "space": " ", "backspace": "\x7f",
+}  # fmt: skip
+
+
+def to_bytes(one: Input, size: tuple[int, int]) -> bytes:
+    """What a terminal sends; nothing for a resize."""
+    match one.kind:
+        case "key":
+            event = key_event(one.value)
+            return (_BYTES.get(event.key) or event.character or "").encode()
+        case "paste":
+            return f"\x1b[200~{one.value}\x1b[201~".encode()
+        case "click" | "wheel":
+            x, y = (int(part * most) + 1 for part, most in zip(one.value, size, strict=True))
+            if one.kind == "wheel":
+                return f"\x1b[<65;{x};{y}M".encode()
+            return f"\x1b[<0;{x};{y}M\x1b[<0;{x};{y}m".encode()
+        case "junk":
+            return one.value
+    return b""
+
+
+# --- A home and the app -----------------------------------------------------------------------
+
+
+class Everything(Fake):
+    """One fake worker for all panes: of text, images and music, of walks, and of the Lab."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._worker = FakeWorker()
+        self._of_kind = {protocol.LabSettings: FakeLab(), protocol.LatentSettings: FakeWalk()}
+        self._of_trace: dict[int, Fake] = {}
+
+    def answer(self, request: protocol.Request) -> None:
+        fake: Fake = self._of_trace.get(getattr(request, "trace", -1), self._worker)
+        match request:
+            case protocol.Start():
+                fake = self._of_kind.get(type(request.settings), self._worker)
+            case protocol.Fork():
+                fake = self._of_trace[request.parent]
+        if isinstance(request, protocol.Start | protocol.Fork):
+            self._of_trace[request.trace] = fake
+        fake.answer(request)
+        self.replies += fake.take_replies()
+
+
+@contextmanager
+def busy_home() -> Iterator[Path]:
+    """A home with runs in several states; the current folder is in it."""
+    with home() as folder:
+        stage.make_run(name="plays", step=300, steps=300, state="finished")
+        stage.make_run(name="cut", step=200, steps=400)
+        stage.make_run(name="broken", step=50, state="failed", error="NaN", checkpoint=False)
+        stage.make_run("icons", name="pictures", step=200, steps=400)
+        here = folder / "here"
+        here.mkdir()
+        os.chdir(here)
+        yield folder
+
+
+def count_runs(folder: Path) -> int:
+    """How many runs are on the disk, those that can be brought back among them."""
+    return sum(1 for _ in (folder / "data" / "runs").glob("**/run.json"))
+
+
+faults: list[str] = []
+"""What went wrong in this process, once each."""
+
+
+def note_fault(text: str) -> None:
+    if text not in faults:
+        faults.append(text)
+        print(f"FAULT {text}", file=sys.__stderr__, flush=True)
+
+
+def _watch_workers() -> None:
+    """Note what ends a worker of Textual's, which otherwise nobody is told."""
+    run = Worker._run
+
+    async def watched(worker: Worker[Any], app: Any) -> None:
+        await run(worker, app)
+        if worker.state is WorkerState.ERROR and worker.error is not None:
+            note_fault("".join(traceback.format_exception(worker.error)))
+
+    Worker._run = watched  # type: ignore[method-assign]
+
+
+def _forbid_writing(folder: Path) -> None:
+    writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+    allowed = str(folder), "/dev/", "/proc/"
+
+    def audit(event: str, args: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(args[0], str) or not (args[2] or 0) & writes:
+            return
+        if not os.path.abspath(args[0]).startswith(allowed):
+            raise PermissionError(13, "outside the throw-away home", args[0])
+
+    sys.addaudithook(audit)
+
+
+def prepare(folder: Path) -> None:
+    """Stand-ins for what takes the machine; faults are noted."""
+    from genui.runs import launch
+
+    launch.foreground = lambda run: ["sleep", TRAINING_SECONDS]
+    new_run.PLANNER = ("true",)
+    windows.MetricsScreen.__init__.__defaults__ = (("true",),)
+    os.environ["BROWSER"] = "true"
+    _watch_workers()
+    threading.excepthook = lambda args: note_fault(
+        "".join(traceback.format_exception(args.exc_value))
+    )
+    _forbid_writing(folder)
+
+
+def make_app(real: bool) -> GenuiApp:
+    return GenuiApp(launch_worker if real else in_process(Everything))
+
+
+class Hand:
+    """Presses keys in an app in this process, and checks what they leave."""
+
+    def __init__(self, app: GenuiApp, folder: Path) -> None:
+        self.app, self.folder = app, folder
+        self.size = SIZE
+        self._layout: dict[str, Any] = {}
+
+    @property
+    def gone(self) -> bool:
+        """Whether the app has ended, as after `q`, or is about to."""
+        return self.app._exit or not self.app.is_running or not self.app.screen_stack
+
+    async def press(self, *burst: Input) -> None:
+        """All at once, then wait until nothing is left to do."""
+        for one in burst:
+            if one.kind == "pause":
+                await asyncio.sleep(one.value)
+            if one.kind == "resize":
+                self.size = one.value
+            for event in to_events(one, self.size):
+                self.app.post_message(event)
+        await self.settle()
+
+    async def settle(self) -> None:
+        faulthandler.dump_traceback_later(
+            60, exit=True, file=sys.__stderr__
+        )  # a hang shows where it is
+        await idle(2)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 5
+        while not self.gone and self.app._queued_keys and loop.time() < end:
+            await asyncio.sleep(0.02)
+            await idle(1)
+        faulthandler.cancel_dump_traceback_later()
+
+    async def go_home(self) -> None:
+        """Esc and then 1, as a user does who is lost."""
+        app = self.app
+        for turn in range(ESCAPES):
+            if self.gone or app.screen in (app.home, app.home.lab, app.home.board):
+                break
+            await self.press(Input("key", "escape"))
+            await asyncio.sleep(0.02 * turn)  # a page of the manual is parsed on a thread
+        await self.press(*[Input("key", "escape")] * 3)
+        for _ in range(2):
+            if not self.gone and not (app.screen is app.home and app.home.view == "home"):
+                await self.press(Input("key", "1"))
+        await self.press(Input("key", "1"))
+
+    async def check(self) -> str:
+        """What is wrong with the app once it is home again; "" if nothing is."""
+        app = self.app
+        await self.go_home()
+        if self.gone:
+            return "" if app._exception is None else "it has ended"
+        if app.screen is not app.home or app.home.view != "home":
+            return f"Esc and 1 do not lead home from {app.screen_stack!r}\n{pending()}"
+        await self.press(Input("resize", SIZE))
+        await self.press(Input("key", "escape"))
+        await asyncio.sleep(0.05)
+        await self.settle()
+        layout = self._measure()
+        self._layout = self._layout or layout
+        if layout != self._layout:
+            return f"the layout was {self._layout}, is {layout}"
+        await self.press(Input("key", "question_mark"))
+        if not isinstance(app.screen, windows.Window) or not app.screen.query(".help"):
+            return f"? does not open the help: {app.screen!r}, focus {app.focused!r}"
+        await self.press(Input("key", "escape"))
+        return "" if app.screen is app.home else f"Esc does not leave the help: {app.screen!r}"
+
+    def _measure(self) -> dict[str, Any]:
+        """Where the panes and lines of Home are; one of those that share a place as the Canvas."""
+        app = self.app
+        shown = [pane for pane in app.home.query(Pane) if not pane.has_class("-hidden")]
+        places = {("canvas" if "slot" in p.classes else str(p.id)): p.region for p in shown}
+        lines = {line: app.home.query_one(f"#{line}").region for line in ("header", "footer")}
+        return places | lines
+
+
+def pending() -> str:
+    """What the tasks wait for that do more than to take the next message."""
+    lines = []
+    for task in asyncio.all_tasks():
+        names, coroutine = [], task.get_coro()
+        while coroutine is not None and (frame := getattr(coroutine, "cr_frame", None)) is not None:
+            names.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
+            coroutine = getattr(coroutine, "cr_await", None)
+        if not any("_get_message" in name or "Timer._run" in name for name in names):
+            lines.append(f"  {task.get_name()}: {' > '.join(names)}")
+    return "\n".join(lines)
+
+
+def describe(burst: Iterable[Input]) -> str:
+    return " ".join(map(str, burst))
