@@ -18,7 +18,9 @@ from collections import deque
 from pathlib import Path
 
 import fingers
-from fingers import Hand, Input
+from fingers import Far, Hand, Input
+
+from genui.ui.app import GenuiApp
 
 CHECK = 250  # inputs between checks
 LAST = 50
@@ -90,9 +92,33 @@ class Monkey:
         )
 
 
-async def play(monkey: Monkey, folder: Path, real: bool) -> None:
+def play_in_terminal(monkey: Monkey, folder: Path, worker: str) -> None:
     """Press keys in one app until it ends or all are pressed."""
-    app = fingers.make_app(real)
+    far, runs = Far(folder, worker), fingers.count_runs(folder)
+    known = folder / fingers.FAULTS
+    try:
+        check = monkey.pressed + CHECK
+        while not far.gone and monkey.pressed < monkey.keys:
+            far.press(*monkey.next_burst())
+            if monkey.pressed >= check or monkey.pressed >= monkey.keys:
+                check += CHECK
+                if fault := far.check():
+                    monkey.fail(fault)
+                    break
+                if not far.gone and fingers.count_runs(folder) < runs:
+                    monkey.fail("a run is gone from the disk")
+                runs = fingers.count_runs(folder)
+            if known.exists():
+                monkey.fail(known.read_text())
+                known.unlink()
+    finally:
+        if fault := far.end():
+            monkey.fail(fault)
+
+
+async def play(monkey: Monkey, folder: Path, worker: str) -> None:
+    """Press keys in one app until it ends or all are pressed."""
+    app = GenuiApp(fingers.make_launch(worker))
     runs, known = fingers.count_runs(folder), len(fingers.faults)
     async with app.run_test(size=fingers.SIZE):
         hand = Hand(app, folder)
@@ -127,13 +153,18 @@ def main() -> None:
     parser.add_argument("--terminal", action="store_true", help="in a real terminal")
     args = parser.parse_args()
     monkey, begin = Monkey(args.seed, args.keys, args.terminal), time.monotonic()
-    print(f"seed {args.seed}, {args.keys} inputs, {args.worker} worker", flush=True)
+    where = "a real terminal" if args.terminal else "this process"
+    print(f"seed {args.seed}, {args.keys} inputs, {args.worker} worker, in {where}", flush=True)
     with fingers.busy_home() as folder:
-        fingers.prepare(folder)
+        if not args.terminal:
+            fingers.prepare(folder)
         while monkey.pressed < monkey.keys and monkey.faults < MOST_FAULTS:
             monkey.starts += 1
             try:
-                asyncio.run(play(monkey, folder, args.worker == "real"))
+                if args.terminal:
+                    play_in_terminal(monkey, folder, args.worker)
+                else:
+                    asyncio.run(play(monkey, folder, args.worker))
             except Exception:
                 monkey.fail(traceback.format_exc())
     seconds = time.monotonic() - begin

@@ -17,6 +17,8 @@ from pathlib import Path
 import fingers
 from fingers import Hand, Input
 
+from genui.ui.app import GenuiApp
+
 PLACES = {
     "models": "1 home", "filter": "slash i", "training": "tab", "text": "2", "text-played": "2 end",
     "text-home": "tab tab", "canvas": "3", "canvas-played": "3 end", "canvas-home": "tab tab tab",
@@ -30,7 +32,7 @@ PLACES = {
     "board": "4", "table": "o", "table-search": "o slash", "board-console": "4 tab i",
     "board-config": "4 tab tab i", "board-filter": "4 slash", "board-settings": "4 s",
     "run-from-here": "4 n", "alerts": "4 !",
-    "lab": "5", "lab-played": "5 end", "lab-settings": "5 s", "points": "5 e", 
+    "lab": "5", "lab-played": "5 end", "lab-settings": "5 s", "points": "5 e",
     "lab-branches": "5 end b", "lab-export": "5 end x",
 }  # fmt: skip
 """Where keys are pressed, by the keys that lead there from Home."""
@@ -63,7 +65,7 @@ class Walk:
 
     async def visit(self, place: str, todo: list[list[Input]]) -> None:
         """Press each of `todo`, all at once, at a place, and take it away."""
-        app = fingers.make_app(False)
+        app = GenuiApp(fingers.make_launch("fake"))
         async with app.run_test(size=fingers.SIZE):
             hand, at = Hand(app, self.folder), None
             await hand.settle()

@@ -1,5 +1,7 @@
 """What the walk through all keys and the monkey share: inputs, a home, and the app they press.
 
+As a program it is that app, for a real terminal: `fingers.py fake`, or `real` for the real worker.
+
 Trainers are stand-ins that hold the lock of their run for some seconds; a form measures no
 training. Nothing outside the throw-away home can be written.
 """
@@ -7,16 +9,18 @@ training. Nothing outside the throw-away home can be written.
 import asyncio
 import faulthandler
 import os
+import signal
 import string
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import ROOT, home
+from harness import ROOT, Terminal, home
 
 sys.path[:0] = [str(ROOT / "tests" / "ui")]
 
@@ -34,12 +38,14 @@ from textual.worker import Worker, WorkerState  # noqa: E402
 
 from genui import protocol  # noqa: E402
 from genui.ui import keys, new_run, windows  # noqa: E402
-from genui.ui.app import GenuiApp  # noqa: E402
-from genui.ui.session import launch_worker  # noqa: E402
+from genui.ui.app import GenuiApp, run  # noqa: E402
+from genui.ui.session import Launch, launch_worker  # noqa: E402
 from genui.ui.widgets.base import Pane  # noqa: E402
 
 TRAINING_SECONDS = "20"
+FAULTS, STACKS = "faults.txt", "stacks.txt"  # in the home
 SIZE = (120, 40)
+KEY_SECONDS = 0.01  # between keys in a terminal
 ESCAPES = 12  # presses of Esc that leave every window
 PRINTABLE = [c for c in string.printable + "éß字€" if c.isprintable()]
 ARROWS = ["up", "down", "left", "right", "home", "end", "pageup", "pagedown"]
@@ -88,7 +94,7 @@ def to_events(one: Input, size: tuple[int, int]) -> list[events.Event]:
 
 
 _BYTES = {
-    **{key: chars for chars, names in reversed(ANSI_SEQUENCES_KEYS.items())
+    **{key: chars for chars, names in reversed([*ANSI_SEQUENCES_KEYS.items()])
        if isinstance(names, tuple) and len(names) == 1 for key in [names[0].value]},
     "escape": "\x1b[27u",  # as kitty has it: the parser need not wait for the rest of a sequence
     "enter": "\r", "tab": "\t", "space": " ", "backspace": "\x7f",
@@ -158,13 +164,15 @@ def count_runs(folder: Path) -> int:
 
 
 faults: list[str] = []
-"""What went wrong in this process, once each."""
+"""What went wrong in this process besides what ends the app, once each."""
 
 
 def note_fault(text: str) -> None:
+    """Also in a file, for who has this process in a terminal."""
     if text not in faults:
         faults.append(text)
-        print(f"FAULT {text}", file=sys.__stderr__, flush=True)
+        with open(Path(os.environ["GENUI_HOME"], FAULTS), "a") as file:
+            file.write(f"{text}\n")
 
 
 def _watch_workers() -> None:
@@ -207,8 +215,9 @@ def prepare(folder: Path) -> None:
     _forbid_writing(folder)
 
 
-def make_app(real: bool) -> GenuiApp:
-    return GenuiApp(launch_worker if real else in_process(Everything))
+def make_launch(worker: str) -> Launch:
+    """What starts the worker: the real one, or the fake one in this process."""
+    return launch_worker if worker == "real" else in_process(Everything)
 
 
 class Hand:
@@ -237,7 +246,7 @@ class Hand:
 
     async def settle(self) -> None:
         faulthandler.dump_traceback_later(
-            60, exit=True, file=sys.__stderr__
+            60, exit=True, file=sys.__stderr__ or 2
         )  # a hang shows where it is
         await idle(2)
         loop = asyncio.get_running_loop()
@@ -307,3 +316,70 @@ def pending() -> str:
 
 def describe(burst: Iterable[Input]) -> str:
     return " ".join(map(str, burst))
+
+
+class Far:
+    """Presses keys in an app in a real terminal: what is sent together is one write."""
+
+    def __init__(self, folder: Path, worker: str) -> None:
+        self.folder = folder
+        self.size = SIZE
+        program = [sys.executable, __file__, worker]
+        self.terminal = Terminal(program, size=SIZE, env={"GENUI_HOME": str(folder)})
+        self.terminal.until(lambda text: "─ Models " in text)
+
+    @property
+    def gone(self) -> bool:
+        return self.terminal.process.poll() is not None
+
+    def press(self, *burst: Input) -> None:
+        for one in burst:
+            if one.kind == "resize":
+                self.size = one.value
+                self.terminal.resize(*one.value)
+            if one.kind == "pause":
+                time.sleep(one.value)
+        data = b"".join(to_bytes(one, self.size) for one in burst)
+        with suppress(OSError):  # it has ended
+            self.terminal.press(data.decode(errors="surrogateescape"))
+        time.sleep(KEY_SECONDS * len(burst))
+
+    def check(self) -> str:
+        """What is wrong with the app once it is home again; "" if nothing is, or if it is gone."""
+        self.press(Input("junk", b"\x1b[201~"))  # ends a paste that junk may have begun
+        for turn in range(ESCAPES):
+            self.press(Input("key", "escape"))
+            time.sleep(0.02 * turn)
+        self.press(Input("key", "1"), Input("key", "1"))
+        self.press(Input("resize", (119, 39)))
+        self.press(Input("resize", SIZE))
+        try:
+            self.press(Input("key", "question_mark"))
+            self.terminal.until(lambda text: "Keys of Models" in text)
+            self.press(Input("key", "escape"))
+            self.terminal.until(lambda text: "Keys of" not in text and "─ Canvas" in text)
+        except AssertionError as error:
+            if self.gone:
+                return ""
+            self.terminal.signal(signal.SIGUSR1)
+            time.sleep(1)
+            stacks = (self.folder / STACKS).read_text()
+            return f"it does not answer: {error}\n{stacks}"
+        return ""
+
+    def end(self) -> str:
+        """End it; what it said if it had ended by itself, other than as `q` does."""
+        fault = ""
+        if self.gone and (code := self.terminal.wait()):
+            fault = f"exit code {code}: {self.terminal.output[-6000:].decode(errors='replace')}"
+        self.terminal.__exit__(None, None, None)
+        return fault
+
+
+if __name__ == "__main__":
+    place = Path(os.environ["GENUI_HOME"])
+    prepare(place)
+    faulthandler.register(signal.SIGUSR1, (place / STACKS).open("w"))
+    defaults = GenuiApp.__init__.__defaults__ or ()
+    GenuiApp.__init__.__defaults__ = (make_launch(sys.argv[1]), *defaults[1:])
+    sys.exit(run())

@@ -116,6 +116,14 @@ class Terminal:
         os.write(self._fd, keys.encode(errors="surrogateescape"))
         return at
 
+    def resize(self, columns: int, lines: int) -> None:
+        """Change the size, and forget what came before: the process draws everything again."""
+        with self._news:
+            self._chunks.clear()
+            self._drawn = 0
+        self.screen.resize(lines, columns)
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process."""
         self.process.send_signal(number)
