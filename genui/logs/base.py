@@ -155,7 +155,7 @@ class Media(NamedTuple):
     start: int = 0  # bytes
     size: int = -1  # bytes; -1: up to the end of the file
     caption: str = ""
-    content: Any = None  # of a histogram: all of its name; of a curve: x and y
+    content: Any = None  # of a histogram: all of its name; of a curve: x and y; of a table: itself
 
 
 class MediaStore:

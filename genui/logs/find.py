@@ -226,6 +226,7 @@ class _Walk:
                 self._found.update((log.path, (row, log)) for log in logs or ())
                 return
             del self._places[place]
+            self._listed.remove(place)
 
     def _guard(self, place: Path, find: Callable[[], T]) -> T | None:
         """What `find` returns; after an error None and a note, and the others are still listed."""

@@ -13,8 +13,9 @@ from typing import Any
 
 from genui.base.plugins import Table, index_by_name
 from genui.logs.base import Format, Log, Tail
-from genui.logs.mlflow import Mlflow
+from genui.logs.mlflow import Mlflow, MlflowDatabase
 from genui.logs.records import STEP_KEYS, is_number, is_row_of_numbers
+from genui.logs.sqlite import MAGIC
 from genui.logs.trackio import Trackio
 from genui.logs.wandb import Wandb
 from genui.runs.layout import RunDir
@@ -181,9 +182,13 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
     ),
     Trackio(
         "trackio", "trackio projects (*.db)", "genui.logs.trackio:TrackioTail",
-        re.compile(r".+\.db"), lambda head: head.startswith(b"SQLite format 3\0"),
+        re.compile(r".+\.db"), lambda head: head.startswith(MAGIC),
     ),
     Mlflow("mlflow", "MLflow runs (mlruns)", "genui.logs.mlflow:MlflowTail"),
+    MlflowDatabase(
+        "mlflow-db", "MLflow databases (mlflow.db)", "genui.logs.mlflow:MlflowDatabaseTail",
+        re.compile(r".+\.(db|sqlite|sqlite3)"), lambda head: head.startswith(MAGIC),
+    ),
     Format(
         "jsonl", "JSON lines (*.jsonl)", "genui.logs.text:JsonlTail",
         # The others: Detectron2, mmengine, stable-baselines3, mmcv, DeiT and those after it.
@@ -224,7 +229,7 @@ def describe_content(head: bytes) -> str:
         b"\xff\xd8\xff": "a JPEG image",
         b"PK\x03\x04": "a zip archive (perhaps a PyTorch checkpoint)",
         b"\x1f\x8b": "a gzip archive",
-        b"SQLite format 3\0": "an SQLite database, not of trackio",
+        b"SQLite format 3\0": "an SQLite database, not of trackio or MLflow",
         b"\x89HDF": "an HDF5 file",
         b"\x93NUMPY": "a numpy array",
         b"PAR1": "a Parquet file",

@@ -87,6 +87,8 @@ def _load(media: Media) -> tuple[str, Pixels | None]:
         return "", cast("Histograms", media.content).heat_map(media.step)
     if media.kind == "curve":
         return "", draw_curve(*media.content)
+    if media.kind == "table" and media.content is not None:
+        return format_table(media.content), None
     if media.kind == "file":
         return str(media.path), None
     data = _read(media)

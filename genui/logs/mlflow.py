@@ -1,4 +1,6 @@
-"""MLflow's file store: a folder for each run, and in it a small file for each metric.
+"""MLflow's file store and its SQLite database.
+
+The file store has a folder for each run, and in it a small file for each metric:
 
     mlruns/EXPERIMENT/meta.yaml                   name
     mlruns/EXPERIMENT/RUN/meta.yaml               run_name, status, lifecycle_stage
@@ -6,19 +8,38 @@
     mlruns/EXPERIMENT/RUN/params/NAME             a text
     mlruns/EXPERIMENT/RUN/tags/mlflow.runName     the run's name, in older versions
 
-A slash in a name is a folder. Source: mlflow/store/tracking/file_store.py 3.17.
+A slash in a name is a folder. The database, which newer versions write by default as mlflow.db, has
+tables of experiments, runs, metrics, params and tags. Sources: mlflow/store/tracking/file_store.py
+and mlflow/store/tracking/dbmodels/models.py 3.17.
 """
 
 import json
+import math
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, read_small
+from genui.logs import sqlite
 from genui.logs.base import CHUNK, PIECE, Format, LineFile, Log, Reader
+from genui.logs.sqlite import (
+    LONGEST_NAME,
+    MOST_RUNS,
+    Row,
+    SqliteTail,
+    column_names,
+    open_database,
+    parts_of,
+    run_path,
+)
 from genui.runs.listing import RunSummary
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _META = "meta.yaml"
 _ENDED = {"3": "finished", "4": "failed", "5": "stopped"}  # RunStatus; 1 is running
@@ -29,6 +50,23 @@ _BEYOND = 2**63
 
 Stamp = tuple[int, int, int]
 """Inode, size and time of the last write of a file."""
+
+
+_NOTE = "mlflow.note.content"
+
+
+def _own_tags(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """The tags that are not MLflow's own, as "site=north"."""
+    own = {name: value for name, value in tags.items() if not name.startswith("mlflow.")}
+    return tuple(f"{name}={value}" if value else name for name, value in own.items())
+
+
+def _seconds(milliseconds: object) -> float:
+    """A unix time in seconds; 0 if it is none."""
+    try:
+        return float(str(milliseconds)) / 1000
+    except ValueError:
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +85,14 @@ class Mlflow(Format):
         relative = path.relative_to(root)
         above = (*relative.parts[:-2], experiment) if len(relative.parts) > 1 else ()
         place = str(relative) if relative.parts else path.name
-        return [Log(path, "/".join((*above, run)), place, experiment)]
+        tags = {name: _text_of(file) for name, file, _ in _files(path / "tags")}
+        return [
+            Log(
+                path, "/".join((*above, run)), place, experiment, key=path.name,
+                tags=_own_tags(tags), note=tags.get(_NOTE, ""),
+                created=_seconds(meta.get("start_time")),
+            )
+        ]  # fmt: skip
 
     def times(self, path: Path) -> Iterator[float]:
         for name in (_META, "metrics"):
@@ -206,3 +251,126 @@ def _text_of(path: Path, limit: int | None = _LONGEST_PARAM) -> str:
         return read_small(path).decode(errors="replace")[:limit]
     except GenuiError:
         return ""
+
+
+# --- The database ------------------------------------------------------------------------------
+
+_TABLES = frozenset({"experiments", "runs", "metrics", "params", "tags"})
+_STATES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
+_LARGEST = 1.797e308  # what stands for infinity
+_MOST_SETTINGS = 2000
+_ROW_BYTES = 80
+
+
+@dataclass(frozen=True)
+class MlflowDatabase(Format):
+    """A database with any number of runs, each of which is a log."""
+
+    def fits_named(self, name: str, head: bytes) -> bool:
+        return self.begins(head)  # an empty file has no runs
+
+    def logs(self, path: Path, root: Path) -> list[Log]:
+        relative = path.relative_to(root)
+        try:
+            with open_database(path, _TABLES, LONGEST_NAME) as connection:
+                if not _is_mlflow(connection):
+                    return []
+                rows = connection.execute(
+                    "SELECT runs.run_uuid, runs.name, runs.start_time, experiments.name "
+                    "FROM runs LEFT JOIN experiments USING (experiment_id) "
+                    f"WHERE runs.lifecycle_stage = 'active' LIMIT {MOST_RUNS}"
+                ).fetchall()
+                tags: dict[str, dict[str, str]] = {}
+                for run, name, value in connection.execute(
+                    f"SELECT run_uuid, key, value FROM tags LIMIT {20 * MOST_RUNS}"
+                ):
+                    tags.setdefault(str(run), {})[str(name)] = str(value or "")[:_LONGEST_PARAM]
+        except BlockingIOError:  # a writer holds it: the next search finds it
+            return []
+        above = relative.parts[:-1]
+        logs: list[Log] = []
+        for run, run_name, started, experiment in rows:
+            own = tags.get(str(run), {})
+            name = str(run_name or own.get("mlflow.runName") or run)
+            project = str(experiment or "")
+            logs.append(
+                Log(
+                    run_path(path, str(run)), "/".join((*above, *filter(None, [project]), name)),
+                    f"{relative}/{run}", project, key=str(run), tags=_own_tags(own),
+                    note=own.get(_NOTE, ""), created=_seconds(started),
+                )
+            )  # fmt: skip
+        return logs
+
+    def times(self, path: Path) -> Iterator[float]:
+        return sqlite.times(path)
+
+    def summarise(self, path: Path, ended: str = "") -> RunSummary:
+        return super().summarise(path, ended or _state_of(path))
+
+
+def _is_mlflow(connection: "sqlite3.Connection") -> bool:
+    others = _TABLES - {"runs", "metrics"}
+    return "run_uuid" in column_names(connection, "runs", *others) and {
+        "key", "value", "timestamp", "run_uuid", "step", "is_nan",
+    } <= column_names(connection, "metrics")  # fmt: skip
+
+
+def _state_of(path: Path) -> str:
+    """How the run ended, if it did; empty if the database cannot be read now."""
+    database, run = parts_of(path)
+    with suppress(GenuiError, BlockingIOError), open_database(database, _TABLES) as connection:
+        if _is_mlflow(connection):
+            query = "SELECT status FROM runs WHERE run_uuid = ?"
+            return _STATES.get(str((connection.execute(query, (run,)).fetchone() or [""])[0]), "")
+    return ""
+
+
+class MlflowDatabaseTail(SqliteTail):
+    """The metrics of one run in a database."""
+
+    title = "an MLflow database"
+    tables = _TABLES
+
+    def _columns(self, connection: "sqlite3.Connection") -> tuple[str, str, str] | None:
+        if not _is_mlflow(connection):
+            return None
+        return "rowid", "run_uuid", "key, step, value, is_nan, timestamp"
+
+    def _describe(self, connection: "sqlite3.Connection", run_column: str) -> bool:
+        config = dict(
+            connection.execute(
+                f"SELECT key, value FROM params WHERE run_uuid = ? LIMIT {_MOST_SETTINGS}",
+                (self._run,),
+            )
+        )
+        query = "SELECT status FROM runs WHERE run_uuid = ?"
+        status = connection.execute(query, (self._run,)).fetchone() or [""]
+        ended = _STATES.get(str(status[0]), "")
+        changed = (config, ended) != (self.config, self.ended)
+        self.config, self.ended = config, ended
+        return changed
+
+    def _bytes_of(self, row: Row) -> int:
+        return _ROW_BYTES
+
+    def _add(self, rows: list[Row]) -> None:
+        import numpy as np
+
+        from genui.logs.text import unix_times  # imports numpy, which a list of logs does without
+
+        by_name: dict[str, list[tuple[int, float, float]]] = {}
+        for _, name, step, value, is_nan, time in rows:
+            if type(step) is not int or step < 0 or not isinstance(value, int | float):
+                self._damaged += 1
+                continue
+            number = math.nan if is_nan else float(value)
+            if abs(number) >= _LARGEST:
+                number = math.copysign(math.inf, number)
+            when = float(time) if isinstance(time, int | float) else math.nan
+            by_name.setdefault(str(name), []).append((step, number, when))
+        self._collected.add(
+            (name, np.array(steps, np.int64), np.array(values), unix_times(np.array(times)))
+            for name, points in by_name.items()
+            for steps, values, times in [zip(*points, strict=True)]
+        )

@@ -72,8 +72,12 @@ class CsvTail(LineReader):
             self._names, self._delimiter = header(lines.pop(0))
         rows = [row for row in _rows(lines, self._delimiter) if row]
         good = [row for row in rows if len(row) == len(self._names)]
-        if rows and not good and not self._count and len(self._names) < 2:
-            good = rows[:1]  # no table at all: refused below
+        named = any(name.lower() in STEP_KEYS for name in self._names)
+        if rows and not named and not self._count and not is_row_of_numbers((good or rows)[0]):
+            raise GenuiError(
+                f"{show(self.path)} has no column for the step "
+                f"({sanitize(', '.join(self._names), 80)}): name one of them 'step'"
+            )
         if self._delimiter == ";" and any("," in cell for row in good for cell in row):
             good = [[cell.replace(",", ".") for cell in row] for row in good]  # decimal commas
         if not self._add_rows(good):
@@ -96,11 +100,6 @@ class CsvTail(LineReader):
             else:
                 if named and not self._fractions:
                     return False
-                if rows and not named and not is_row_of_numbers(rows[0]):
-                    raise GenuiError(
-                        f"{show(self.path)} has no column for the step "
-                        f"({sanitize(', '.join(self._names), 80)}): name one of them 'step'"
-                    )
                 self._time = next((time_key(dict(zip(self._names, row, strict=True)))
                                    for row in rows), None)  # fmt: skip
         first, self._count = self._count, self._count + len(rows)

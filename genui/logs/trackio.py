@@ -1,46 +1,34 @@
-"""SQLite files of trackio, read without disturbing the writer.
+"""SQLite files of trackio.
 
 A project is a file in $TRACKIO_DIR (else $HF_HOME/trackio) with any number of runs, identified by
 `run_id`, in older versions by `run_name`. Source: trackio/sqlite_storage.py 0.43.
-
-The file may be hostile, so SQLite is limited: it reads two tables and no views, no value of more
-than LONGEST bytes, and stops after SECONDS of work. Source: sqlite.org/security.html.
 """
 
-import os
-import stat
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, unquote
 
-from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, sanitize, show
-from genui.logs.base import CHUNK, Format, Log, Reader
+from genui.logs import sqlite
+from genui.logs.base import Extras, Format, Log, Media, MediaKind, MediaStore
 from genui.logs.records import Record, decode_lines, decode_record
+from genui.logs.sqlite import (
+    LONGEST,
+    LONGEST_NAME,
+    MOST_RUNS,
+    Row,
+    SqliteTail,
+    column_names,
+    open_database,
+    run_path,
+)
 
 if TYPE_CHECKING:
     import sqlite3
 
-LONGEST = 4 * 1024 * 1024
-"""Bytes of the largest value that is read; a larger row of metrics is damaged."""
+    from genui.logs.media import Histograms
 
-LONGEST_NAME = 64 * 1024
-"""The same when only the names of runs are read."""
-
-MAX_RUNS = 20_000
-"""The number of runs listed of one file."""
-
-SECONDS = 3.0
-"""Processor time for one read of a file, enough for some ten million rows."""
-
-_PATIENCE = 0.2  # seconds to wait for a writer that holds the lock
-_STEPS = 10_000  # of SQLite's virtual machine between checks of the time: under a millisecond
-_TABLES = frozenset({"metrics", "configs", "sqlite_master"})
-_FUNCTIONS = frozenset({"ifnull", "max", "min"})
+TABLES = frozenset({"metrics", "configs"})
 
 
 class TrackioRun(NamedTuple):
@@ -50,101 +38,10 @@ class TrackioRun(NamedTuple):
     name: str
 
 
-def run_path(database: Path, run_id: str) -> Path:
-    """A path that names a run inside the file; there is no file at it."""
-    return database / quote(run_id, safe="")
-
-
-def parts_of(path: Path) -> tuple[Path, str]:
-    """The file and the run's id in such a path."""
-    return path.parent, unquote(path.name)
-
-
-@contextmanager
-def open_database(database: Path, longest: int = LONGEST) -> "Iterator[sqlite3.Connection]":
-    """A read-only connection with the limits above. Raises GenuiError if the file is damaged, not
-    a database or over a limit, and BlockingIOError while a writer holds it."""
-    import sqlite3  # 10 ms, and only for such a file
-
-    try:
-        if not stat.S_ISREG(database.stat().st_mode):  # a named pipe would hang the reader
-            raise GenuiError(f"{show(database)} is not a regular file: name another file")
-        where = f"file:{quote(os.fsencode(database))}?mode=ro{_immutable(database)}"
-        with closing(sqlite3.connect(where, uri=True, timeout=_PATIENCE)) as connection:
-            connection.text_factory = lambda text: text.decode(errors="replace")
-            _bound(connection, longest)
-            yield connection
-    except OSError as error:
-        raise cannot_read(database, error) from None
-    except (sqlite3.Error, UnicodeError) as error:  # sqlite3 cannot decode every error message
-        if "locked" in str(error) or "busy" in str(error):
-            raise BlockingIOError(str(error)) from None
-        why = "damaged text" if isinstance(error, UnicodeError) else sanitize(str(error))
-        if why == "interrupted":
-            why = f"not read within {SECONDS:.0f} s of work, so it is damaged or far too large"
-        raise GenuiError(
-            f"cannot read {show(database)} as a trackio project: {why}; "
-            "check that it is one and that you may read it and its folder"
-        ) from None
-
-
-def _bound(connection: "sqlite3.Connection", longest: int) -> None:
-    """Limits what the connection reads, computes and holds in memory."""
-    import sqlite3
-
-    for limit, most in (
-        (sqlite3.SQLITE_LIMIT_LENGTH, longest),
-        (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000),
-        (sqlite3.SQLITE_LIMIT_COLUMN, 200),
-        (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 20),
-        (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 3),
-        (sqlite3.SQLITE_LIMIT_VDBE_OP, 25_000),
-        (sqlite3.SQLITE_LIMIT_FUNCTION_ARG, 8),
-        (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
-    ):
-        connection.setlimit(limit, most)
-    over = time.thread_time() + SECONDS
-    connection.set_progress_handler(lambda: time.thread_time() > over, _STEPS)
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    connection.execute("PRAGMA mmap_size = 0")  # reading past a truncated file is SIGBUS
-
-    def authorise(
-        action: int, name: str | None, detail: str | None, _database: str | None, view: str | None
-    ) -> int:
-        if view is None and (
-            action == sqlite3.SQLITE_SELECT
-            or (action == sqlite3.SQLITE_READ and name in _TABLES)
-            or (action == sqlite3.SQLITE_FUNCTION and detail in _FUNCTIONS)
-            or (action == sqlite3.SQLITE_PRAGMA and name == "table_info")
-        ):
-            return sqlite3.SQLITE_OK
-        return sqlite3.SQLITE_DENY
-
-    connection.set_authorizer(authorise)
-
-
-def _immutable(database: Path) -> str:
-    """The option by which SQLite leaves no files beside the database, if nobody has it open: in
-    write-ahead mode without a log file it does not change."""
-    try:
-        with database.open("rb") as file:
-            header = file.read(20)
-    except OSError:
-        return ""  # SQLite raises it
-    ahead = header[18:20] == b"\x02\x02"
-    return "&immutable=1" if ahead and not os.path.exists(f"{database}-wal") else ""
-
-
 def id_column(connection: "sqlite3.Connection") -> str | None:
     """The column that identifies runs; None if it is not a trackio database, or has views, which
     could compute anything, in place of tables."""
-    kinds = connection.execute(
-        "SELECT type FROM sqlite_master WHERE name IN ('metrics', 'configs')"
-    )
-    if {kind for (kind,) in kinds} != {"table"}:
-        return None
-    names = {row[1] for row in connection.execute("PRAGMA table_info(metrics)")}
+    names = column_names(connection, "metrics", "configs")
     if not {"run_name", "step", "timestamp", "metrics"} <= names:
         return None
     return "run_id" if "run_id" in names else "run_name"
@@ -153,7 +50,7 @@ def id_column(connection: "sqlite3.Connection") -> str | None:
 def runs_in(database: Path) -> list[TrackioRun]:
     """The runs of a project in the order they began; empty for another kind of database. Raises
     as `open_database`."""
-    with open_database(database, LONGEST_NAME) as connection:
+    with open_database(database, TABLES, LONGEST_NAME) as connection:
         column = id_column(connection)
         if column is None:
             return []
@@ -185,123 +82,48 @@ class Trackio(Format):
         except BlockingIOError:  # a writer holds it: the next search finds it
             return []
         stem = str(relative).removesuffix(".db")
-        return [
+        logs = [
             Log(run_path(path, run.id), f"{stem}/{run.name}", f"{relative}/{run.id}", path.stem)
             for run in runs
         ]
+        return [replace(log, key=run.id) for log, run in zip(logs, runs, strict=True)]
 
     def times(self, path: Path) -> Iterator[float]:
-        database = str(parts_of(path)[0])
-        for name in (database, f"{database}-wal"):
-            if os.path.isfile(name):
-                yield os.stat(name).st_mtime
+        return sqlite.times(path)
 
 
-# --- The reader: rows are appended, so only those after the last one are read -------------------
+# --- The reader --------------------------------------------------------------------------------
 
-_ROWS = 2000  # decoded at once
-_BATCH = 32  # rows in memory before their size is known
 _ROW_BYTES = 100  # bytes of a row beside its metrics
 
 
-Row = tuple[int, object, object, bytes]
-"""id, time, step, metrics."""
+class TrackioTail(SqliteTail):
+    """One run in a trackio project."""
 
+    title = "a trackio project"
+    tables = TABLES
 
-class TrackioTail(Reader):
-    """One run in a trackio project; `path` is a `run_path`."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._database, self._run = parts_of(path)
-        self._finished: tuple[object, ...] = ()  # stamp of the file when it was read to its end
-        self._stamp: tuple[object, ...] = ()  # when it was read last
-        self._refusal = ""  # the error then
-        self._inode: tuple[int, int] | None = None
+    def _columns(self, connection: "sqlite3.Connection") -> tuple[str, str, str] | None:
+        column = id_column(connection)
+        metrics = "timestamp, step, CAST(ifnull(metrics, '') AS BLOB)"
+        return None if column is None else ("id", column, metrics)
 
     def _forget(self) -> None:
         super()._forget()
-        self._last = 0  # id of the last row read
+        self._media = MediaStore()
+        self._histograms: dict[str, Histograms] = {}
 
-    def read(self, limit_bytes: int = CHUNK) -> bool:
-        try:
-            about = self._database.stat()
-        except OSError:
-            self.progress = 1.0
-            return False
-        stamp = (about.st_ino, about.st_size, about.st_mtime_ns, *_written(self._database))
-        if stamp == self._finished:
-            return False
-        if self._refusal and stamp == self._stamp:
-            raise GenuiError(self._refusal)  # reading it again would take as long
-        inode = (about.st_dev, about.st_ino)
-        changed = False
-        if self._inode not in (None, inode):
-            changed = bool(self._last)
-            self._forget()
-        self._inode = inode
-        written, self._stamp = stamp != self._stamp, stamp
-        try:
-            with open_database(self._database) as connection:
-                changed = self._read(connection, limit_bytes, written) or changed
-            self._refusal = ""
-        except BlockingIOError:
-            self._stamp = ()
-            return changed  # a writer holds it: read it next time
-        except GenuiError as error:
-            self._refusal = str(error)
-            raise
-        if self.progress == 1.0:
-            self._finished = stamp
-        return changed
+    @property
+    def extras(self) -> Extras:
+        return Extras(media=self._media.by_step)
 
-    def _read(self, connection: "sqlite3.Connection", limit: int, written: bool) -> bool:
-        """Reads about `limit` bytes of rows; `written` is whether the file changed."""
-        column = id_column(connection)
-        if column is None:
-            raise GenuiError(f"{show(self._database)} is not a trackio project: name another file")
-        changed = False
-        known = f"SELECT 1 FROM metrics WHERE id = ? AND {column} = ?"
-        if (
-            self._last
-            and written  # else a damaged file would be read from its beginning again and again
-            and not connection.execute(known, (self._last, self._run)).fetchone()
-        ):
-            self._forget()  # the run was deleted, and perhaps started again
-            changed = True
+    def _describe(self, connection: "sqlite3.Connection", run_column: str) -> bool:
         if not self.config:
-            self.config = _config(connection, column, self._run)
-        (newest,) = connection.execute("SELECT max(id) FROM metrics").fetchone()
-        # The plus keeps SQLite from using the index on the run and then sorting.
-        query = (
-            "SELECT id, timestamp, step, CAST(ifnull(metrics, '') AS BLOB) FROM metrics "
-            f"WHERE id > ? AND +{column} = ? ORDER BY id"
-        )
-        first = self._last
-        rows: list[Row] = []
-        try:
-            cursor = connection.execute(query, (first, self._run))
-            while limit > 0 and (batch := cursor.fetchmany(_BATCH)):
-                last = batch[-1][0]
-                if type(last) is not int or last <= self._last:
-                    raise GenuiError(
-                        f"{show(self._database)} is damaged: its rows are out of order; "
-                        "repair it with sqlite3's .recover, or name another"
-                    )
-                rows += batch
-                self._last = last
-                limit -= _ROW_BYTES * len(batch) + sum([len(text) for *_, text in batch])
-                if len(rows) >= _ROWS:
-                    self._add(rows)
-                    rows = []
-        finally:  # rows before the damage count
-            if rows:
-                self._add(rows)
-        if limit > 0 or not isinstance(newest, int):
-            self.progress = 1.0
-        else:
-            self.progress = min(0.99, self._last / max(1, newest))
-        return changed or self._last != first
+            self.config = _config(connection, run_column, self._run)
+        return False
+
+    def _bytes_of(self, row: Row) -> int:
+        return _ROW_BYTES + len(row[-1])
 
     def _add(self, rows: list[Row]) -> None:
         import numpy as np
@@ -314,11 +136,58 @@ class TrackioTail(Reader):
             if record is not None and isinstance(step, int) and step >= 0
         ]
         self._damaged += len(rows) - len(good)
+        if any(b'"_type"' in text for *_, text in rows):
+            for record, step, _ in good:
+                self._take_media(record, step)
         if good:
             records, steps, times = zip(*good, strict=True)
             self._collected.add(
                 columns(list(records), np.array(steps, np.int64), times_of(times), frozenset())
             )
+
+    def _take_media(self, record: Record, step: int) -> None:
+        """Moves the images, tables and histograms of a record, which is changed, to the samples."""
+        from genui.logs.media import Histograms  # imports numpy
+
+        for name, value in list(record.items()):
+            if not isinstance(value, dict) or "_type" not in value:
+                continue
+            del record[name]
+            kind = _KINDS.get(str(value["_type"]), "file")
+            path, content = self._database, None
+            if kind == "histogram":
+                content = self._histograms.setdefault(name, Histograms())
+                try:
+                    added = content.add(step, value.get("bins") or [], value.get("values") or [])
+                except (TypeError, ValueError):  # no numbers
+                    added = False
+                if not added:
+                    continue
+            elif kind == "table":
+                rows = [row for row in _list(value.get("_value")) if isinstance(row, dict)]
+                columns = list(rows[0]) if rows else []
+                data = [[row.get(name) for name in columns] for row in rows]
+                content = {"columns": columns, "data": data}
+            else:
+                file = value.get("file_path")
+                parts = Path(file).parts if isinstance(file, str) else ()
+                # The file may come from someone else: nothing outside its folder is read.
+                if not parts or ".." in parts or file[0] == "/" or "\0" in file:
+                    continue
+                path = self._database.parent.joinpath("media", *parts)
+            caption = value.get("caption")
+            text = caption if isinstance(caption, str) else ""
+            self._media.add(Media(step, name, kind, path, caption=text, content=content))
+
+
+_KINDS: Mapping[str, MediaKind] = {
+    "trackio.image": "image", "trackio.audio": "audio", "trackio.table": "table",
+    "trackio.histogram": "histogram",
+}  # fmt: skip
+
+
+def _list(value: object) -> list[Any]:
+    return list(value) if isinstance(value, list) else []
 
 
 def _records(rows: list[Row]) -> Sequence[Record | None]:
@@ -344,12 +213,3 @@ def _config(connection: "sqlite3.Connection", column: str, run: str) -> dict[str
     text = row[0] if row else b"{}"
     record = decode_record(text if isinstance(text, bytes) else str(text).encode()) or {}
     return {name: value for name, value in record.items() if not name.startswith("_")}
-
-
-def _written(database: Path) -> tuple[int, int]:
-    """Size and time of the write-ahead log, where new rows are first."""
-    try:
-        about = os.stat(f"{database}-wal")
-    except OSError:
-        return 0, 0
-    return about.st_size, about.st_mtime_ns

@@ -14,10 +14,10 @@ from genui.logs.huggingface import TrainerStateTail
 from genui.logs.mlflow import MlflowTail
 from genui.logs.native import MetricsTail
 from genui.logs.printed_file import TextTail
+from genui.logs.sqlite import run_path
 from genui.logs.tables import CsvTail
 from genui.logs.tensorboard import EventsTail, checksums
 from genui.logs.text import JsonlTail
-from genui.logs.trackio import run_path
 from genui.logs.wandb import WandbTail
 
 BLOCK = 32 * 1024
@@ -149,6 +149,23 @@ def trackio_database(folder: Path) -> Path:
 def trackio_run(database: Path, name: str = "first") -> Path:
     with sqlite3.connect(database) as connection:
         query = "SELECT run_id FROM configs WHERE run_name = ?"
+        (run_id,) = connection.execute(query, (name,)).fetchone()
+    connection.close()
+    return run_path(database, run_id)
+
+
+def mlflow_database(folder: Path) -> Path:
+    """The real database, from its dump."""
+    path = folder / "mlflow.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((FIXTURES / "mlflow.sql").read_text())
+    connection.close()
+    return path
+
+
+def mlflow_database_run(database: Path, name: str = "quiet: owl") -> Path:
+    with sqlite3.connect(database) as connection:
+        query = "SELECT run_uuid FROM runs WHERE name = ?"
         (run_id,) = connection.execute(query, (name,)).fetchone()
     connection.close()
     return run_path(database, run_id)

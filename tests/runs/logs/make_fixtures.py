@@ -12,6 +12,7 @@ test_logs_fixtures.py.
 
 import contextlib
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -192,10 +193,53 @@ def mlflow() -> None:
             tool.log_metric("loss", 1.0)
         tool.delete_run(run.info.run_id)
         for meta in Path(scratch).rglob("meta.yaml"):
-            meta.write_text(meta.read_text().replace(scratch, "/home/user"))
+            meta.write_text(
+                meta.read_text().replace(scratch, "/home/user").replace(os.getcwd(), "/home/user")
+            )
         for tag in Path(scratch).rglob("mlflow.source.*"):
             tag.unlink()
         shutil.copytree(f"{scratch}/mlruns", folder, ignore=shutil.ignore_patterns(".trash", "0"))
+
+
+def mlflow_database() -> None:
+    """The tables that are read, of a database that MLflow makes by default."""
+    import mlflow as tool  # type: ignore[import-not-found]
+
+    with tempfile.TemporaryDirectory() as scratch:
+        tool.set_tracking_uri(f"sqlite:///{scratch}/mlflow.db")
+        experiment = tool.create_experiment(
+            "owl: nest #1", artifact_location="/home/user/artifacts"
+        )
+        with tool.start_run(
+            experiment_id=experiment, run_name="quiet: owl", description="a note",
+            tags={"site": "north"},
+        ):  # fmt: skip
+            tool.log_params({"lr": 3e-4, "model/dim": 64})
+            for step in range(30):
+                tool.log_metrics({"loss": loss(step), "train/acc": step / 10}, step=step)
+            tool.log_metric("not finite", float("nan"), step=3)
+            tool.log_metric("not finite", float("-inf"), step=4)
+        with (
+            contextlib.suppress(ZeroDivisionError),
+            tool.start_run(experiment_id=experiment, run_name="failed"),
+        ):
+            tool.log_metric("loss", 1.0)
+            raise ZeroDivisionError
+        with tool.start_run(experiment_id=experiment, run_name="removed") as run:
+            tool.log_metric("loss", 1.0)
+        tool.delete_run(run.info.run_id)
+        with sqlite3.connect(f"{scratch}/mlflow.db") as connection:
+            connection.execute(
+                "DELETE FROM tags WHERE key IN ('mlflow.user', 'mlflow.source.name')"
+            )
+            read = ("experiments", "runs", "metrics", "params", "tags")
+            kept = [
+                line for line in connection.iterdump()
+                if re.match(rf'(CREATE TABLE|INSERT INTO) "({"|".join(read)})"', line)
+            ]  # fmt: skip
+        (HERE / "mlflow.sql").write_text(
+            "\n".join(kept).replace(scratch, "/home/user").replace(os.getcwd(), "/home/user") + "\n"
+        )
 
 
 WRITERS = {
@@ -209,6 +253,7 @@ WRITERS = {
         lightning,
         trainer_state,
         mlflow,
+        mlflow_database,
     )
 }
 

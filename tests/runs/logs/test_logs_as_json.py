@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from log_makers import FIXTURES, mlflow_run, trackio_database, trackio_run, whole_log
+from log_makers import (
+    FIXTURES,
+    mlflow_database,
+    mlflow_database_run,
+    mlflow_run,
+    trackio_database,
+    trackio_run,
+    whole_log,
+)
 
 from genui.cli.main import main
 from genui.logs.formats import FORMATS
@@ -18,6 +26,8 @@ def log_of(format: str, folder: Path) -> Path:
     """A log of that format, of more than one step."""
     if format == "trackio":
         return trackio_run(trackio_database(folder))
+    if format == "mlflow-db":
+        return mlflow_database_run(mlflow_database(folder))
     if format == "tensorboard":
         return FIXTURES / "tensorboard-hparams"
     if format == "mlflow":
@@ -63,6 +73,7 @@ def test_json_tells_what_the_text_tells(format: str, tmp_path: Path, capsys: Cap
         ("trainer-state", 40, "loss", 2 / 41, "finished"),
         ("trackio", 2, "loss", 2 / 3, "writing"),
         ("mlflow", 29, "train/acc", 2.9, "finished"),
+        ("mlflow-db", 29, "train/acc", 2.9, "finished"),
     ],
 )
 def test_json_tells_the_step_the_state_and_the_last_values(

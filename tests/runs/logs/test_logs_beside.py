@@ -3,7 +3,17 @@
 from pathlib import Path
 
 import pytest
-from log_makers import FIXTURES, read_all, seen, trackio_database, trackio_run, whole_log, write_log
+from log_makers import (
+    FIXTURES,
+    mlflow_database,
+    mlflow_database_run,
+    read_all,
+    seen,
+    trackio_database,
+    trackio_run,
+    whole_log,
+    write_log,
+)
 
 from genui.base.errors import GenuiError
 from genui.base.plugins import resolve
@@ -21,6 +31,8 @@ def bad_log(folder: Path, format: str) -> Path:
     """A good log of that format, whose reader is to fail, in a folder; its path."""
     if format == "trackio":
         return trackio_run(trackio_database(folder))
+    if format == "mlflow-db":
+        return mlflow_database_run(mlflow_database(folder))
     if format == "genui":
         run = create_run(find_recipe("shakespeare"), {})
         run.path.rename(folder / "bad")
@@ -60,7 +72,7 @@ def test_a_reader_that_fails_costs_only_its_log(
     assert {bad, good} <= found.keys()
     tail = open_tail(found[bad])
     for _ in range(2):
-        with pytest.raises(GenuiError, match=r"bad|myproject") as refusal:
+        with pytest.raises(GenuiError, match=r"bad|myproject|mlflow") as refusal:
             tail.read()
         assert "\n" not in str(refusal.value)
         assert seen(tail) == {}

@@ -12,6 +12,7 @@ import pytest
 from log_makers import (
     FIXTURES,
     event,
+    mlflow_database,
     mlflow_run,
     read_all,
     seen,
@@ -30,6 +31,8 @@ from genui.runs.layout import create_run
 Capture = pytest.CaptureFixture[str]
 FOLDERS = ("genui", "mlflow")
 """Formats whose log is a folder of its own."""
+
+DATABASES = ("trackio", "mlflow-db")
 
 
 @pytest.fixture
@@ -50,6 +53,7 @@ def many(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(whole_log(format))
     trackio_database(root)
+    mlflow_database(root)
     (root / "notes.txt").write_text("step 1: loss 2")
     (root / "other.csv").write_text("name,age\nx,2\n")
     (root / "other.jsonl").write_text("[1, 2]\n")
@@ -68,6 +72,8 @@ def test_logs_of_every_kind_are_found_and_opened(many: Path):
         ("jsonl", "plain/train.jsonl"),
         ("trackio", "myproject/first"),
         ("trackio", "myproject/second"),
+        ("mlflow-db", "owl: nest #1/quiet: owl"),
+        ("mlflow-db", "owl: nest #1/failed"),
         ("mlflow", "mlruns/owl: nest #1/quiet: owl"),
         ("mlflow", f"mlruns/owl: nest #1/{' '.join('n' * 60)}"),
     }
@@ -172,7 +178,7 @@ def test_own_runs_are_found_beside_others(tmp_path: Path, monkeypatch: pytest.Mo
     assert [s.run for s in find_logs(run.path)] == [run]
 
 
-@pytest.mark.parametrize("format", [f for f in FORMATS if f not in FOLDERS and f != "trackio"])
+@pytest.mark.parametrize("format", [f for f in FORMATS if f not in FOLDERS + DATABASES])
 def test_a_single_file_of_any_name_is_told_by_its_contents(format: str, tmp_path: Path):
     name = "trainer_state.json" if format == "trainer-state" else "log.txt"
     path = tmp_path / name
@@ -280,7 +286,7 @@ def test_links_in_circles_end_and_nothing_is_listed_twice(many: Path):
     )
     (many / "broken").symlink_to(many / "none")
     names = [summary.info.name for summary in find_logs(many)]
-    assert len(names) == len(set(names)) == 11
+    assert len(names) == len(set(names)) == 13
     assert "wandb/offline-run-1-x" in names
 
 
@@ -294,7 +300,7 @@ def test_a_folder_may_be_a_log_and_have_logs_below_it(many: Path, capsys: Captur
     assert json.loads(capsys.readouterr().out)["format"] == "trainer-state"
     assert main(["inspect", str(many), "--json"]) == 2
     told = capsys.readouterr().err
-    assert "holds 13 logs" in told
+    assert "holds 15 logs" in told
     assert f"genui watch {many}` lists them" in told
 
 

@@ -1,6 +1,7 @@
 """The readers find in the logs of the real tools what was logged."""
 
 import math
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from log_makers import (
     FIXTURES,
     READERS,
+    mlflow_database,
+    mlflow_database_run,
     mlflow_run,
     read_all,
     read_whole,
@@ -22,6 +25,8 @@ from log_makers import (
 )
 
 from genui.logs.base import Tail
+from genui.logs.find import find_logs
+from genui.logs.mlflow import MlflowDatabaseTail
 from genui.logs.text import JsonlTail
 from genui.logs.trackio import TrackioTail
 from genui.logs.wandb import WandbTail
@@ -124,6 +129,57 @@ def test_mlflow_metrics_parameters_and_state():
     assert tail.config == {"lr": "0.0003", "model/dim": "64", "prompt": "two\nlines"}
     assert (tail.bad_lines, tail.progress, tail.ended) == (0, 1.0, "finished")
     assert read_whole("mlflow", mlflow_run("n n")).ended == "failed"
+
+
+def test_mlflow_database(tmp_path: Path):
+    database = mlflow_database(tmp_path)
+    found = {one.info.name: one for one in find_logs(tmp_path)}
+    assert found.keys() == {"owl: nest #1/quiet: owl", "owl: nest #1/failed"}
+    quiet = found["owl: nest #1/quiet: owl"]
+    assert (quiet.labels.tags, quiet.labels.note) == (("site=north",), "a note")
+    assert (quiet.info.project, quiet.state) == ("owl: nest #1", "finished")
+    assert quiet.info.created > 1.7e9
+    assert found["owl: nest #1/failed"].state == "failed"
+    tail = MlflowDatabaseTail(mlflow_database_run(database))
+    read_all(tail)
+    assert values_of(tail, "loss") == [(step, loss(step)) for step in range(30)]
+    assert values_of(tail, "train/acc") == [(step, step / 10) for step in range(30)]
+    assert seen(tail)["not finite"] == [(3, "nan"), (4, "-inf")]
+    assert np.all(tail.series["loss"].times > 1.7e9)
+    assert tail.config == {"lr": "0.0003", "model/dim": "64"}
+    assert (tail.bad_lines, tail.progress, tail.ended) == (0, 1.0, "finished")
+
+
+def test_an_mlflow_database_is_followed_as_it_is_written(tmp_path: Path):
+    database = mlflow_database(tmp_path)
+    path = mlflow_database_run(database)
+    tail = MlflowDatabaseTail(path)
+    read_all(tail)
+    before = len(tail.series["loss"])
+    with sqlite3.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO metrics VALUES ('loss', 0.5, 1700000000000, ?, 40, 0), "
+            "('loss', 'x', 1700000000001, ?, 41, 0), ('loss', 0.5, 1700000000002, ?, -1, 0)",
+            (path.name,) * 3,
+        )
+        connection.execute("UPDATE runs SET status = 'KILLED' WHERE run_uuid = ?", (path.name,))
+    connection.close()
+    read_all(tail)
+    assert len(tail.series["loss"]) == before + 1
+    assert values_of(tail, "loss")[-1] == (40, 0.5)
+    assert (tail.bad_lines, tail.ended) == (2, "stopped")
+
+
+def test_mlflow_file_store_has_tags_and_notes(tmp_path: Path):
+    run = tmp_path / "1" / "abc"
+    (run / "metrics").mkdir(parents=True)
+    (run / "tags").mkdir()
+    (run / "meta.yaml").write_text("run_id: abc\nrun_name: owl\nstart_time: 1700000000000\n")
+    for name, text in {"site": "north", "mlflow.note.content": "a note", "bare": ""}.items():
+        (run / "tags" / name).write_text(text)
+    (one,) = find_logs(tmp_path)
+    assert (one.labels.tags, one.labels.note) == (("bare", "site=north"), "a note")
+    assert one.info.created == 1.7e9
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import pytest
 from log_makers import read_all, seen, whole_log
 
 from genui.base.errors import GenuiError
-from genui.logs import open_tail, trackio
+from genui.logs import open_tail, sqlite
 from genui.logs.find import find_logs
-from genui.logs.trackio import TrackioTail, run_path, runs_in
+from genui.logs.sqlite import run_path
+from genui.logs.trackio import TrackioTail, runs_in
 
 Capture = pytest.CaptureFixture[str]
 
@@ -47,7 +48,7 @@ HOSTILE = {
         "(1,", "('1',"
     ),
     "a value too long": f"{TABLE} INSERT INTO metrics VALUES "
-    f"(2, 'r', 'first', '2026-01-01', 2, zeroblob({trackio.LONGEST + 1}))",
+    f"(2, 'r', 'first', '2026-01-01', 2, zeroblob({sqlite.LONGEST + 1}))",
 }
 
 
@@ -92,7 +93,7 @@ def test_a_database_with_names_that_are_no_text_is_one_line(tmp_path: Path):
     path = database(tmp_path / "bad.db", f"{TABLE} CREATE INDEX zzzz ON metrics(step, run_id)")
     data = path.read_bytes()
     path.write_bytes(data.replace(b"zzzz", b"z\xff\xfez").replace(b"(step, run", b"(st\xffp, run"))
-    with pytest.raises(GenuiError, match=r"cannot read .*bad\.db as a trackio project") as refusal:
+    with pytest.raises(GenuiError, match=r"cannot read .*bad\.db as a log of trackio") as refusal:
         runs_in(path)
     assert "\n" not in str(refusal.value)
     (tmp_path / "good.jsonl").write_bytes(whole_log("jsonl"))
@@ -120,7 +121,7 @@ def test_a_database_that_takes_too_long_is_left(tmp_path: Path, monkeypatch: pyt
         "FROM n",
     )
     tail = TrackioTail(run_path(path, "r"))
-    monkeypatch.setattr(trackio, "SECONDS", 0.0)
+    monkeypatch.setattr(sqlite, "SECONDS", 0.0)
     with pytest.raises(GenuiError, match=r"long\.db .*not read within 0 s"):
         runs_in(path)
     for _ in range(2):
@@ -169,7 +170,7 @@ def shared_pages(path: Path) -> Path:
 def test_a_tree_of_pages_without_end_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = shared_pages(tmp_path / "tree.db")
     assert path.stat().st_size < 64 * 1024
-    monkeypatch.setattr(trackio, "SECONDS", 0.2)
+    monkeypatch.setattr(sqlite, "SECONDS", 0.2)
     with pytest.raises(GenuiError, match=r"tree\.db .*not read within"):
         runs_in(path)
     with pytest.raises(GenuiError, match=r"tree\.db .*(not read within|malformed|out of order)"):
