@@ -13,6 +13,7 @@ from typing import Any
 
 from genui.base.plugins import Table, index_by_name
 from genui.logs.base import Format, Log, Tail
+from genui.logs.clearml import ClearMl
 from genui.logs.mlflow import Mlflow, MlflowDatabase
 from genui.logs.records import STEP_KEYS, is_number, is_row_of_numbers
 from genui.logs.sqlite import MAGIC
@@ -188,6 +189,9 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
     MlflowDatabase(
         "mlflow-db", "MLflow databases (mlflow.db)", "genui.logs.mlflow:MlflowDatabaseTail",
         re.compile(r".+\.(db|sqlite|sqlite3)"), lambda head: head.startswith(MAGIC),
+    ),
+    ClearMl(
+        "clearml", "ClearML's offline sessions", "genui.logs.clearml:ClearMlTail",
     ),
     Format(
         "jsonl", "JSON lines (*.jsonl)", "genui.logs.text:JsonlTail",

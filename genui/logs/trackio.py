@@ -169,10 +169,10 @@ class TrackioTail(SqliteTail):
                 data = [[row.get(name) for name in columns] for row in rows]
                 content = {"columns": columns, "data": data}
             else:
-                file = value.get("file_path")
-                parts = Path(file).parts if isinstance(file, str) else ()
+                file = str(value.get("file_path") or "")
+                parts = Path(file).parts
                 # The file may come from someone else: nothing outside its folder is read.
-                if not parts or ".." in parts or file[0] == "/" or "\0" in file:
+                if not parts or ".." in parts or file.startswith("/") or "\0" in file:
                     continue
                 path = self._database.parent.joinpath("media", *parts)
             caption = value.get("caption")

@@ -1,5 +1,6 @@
 """Logs of other tools for tests: the real ones in fixtures/, and small ones made by hand."""
 
+import json
 import sqlite3
 import struct
 import zlib
@@ -62,6 +63,16 @@ def write_log(format: str, path: Path) -> Path:
     file = growing_file(format, path)
     file.write_bytes(whole_log(format))
     return file
+
+
+def clearml_session(folder: Path) -> Path:
+    """A session of one metric."""
+    folder.mkdir(parents=True)
+    (folder / "task.json").write_text('{"name": "night", "project_name": "owls"}')
+    event = {"type": "training_stats_scalar", "metric": "loss", "variant": "val", "iter": 3,
+             "value": 0.5, "timestamp": 1.7e12}  # fmt: skip
+    (folder / "metrics.jsonl").write_text(json.dumps([event]) + "\n")
+    return folder
 
 
 def mlflow_run(name: str = "quiet") -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from log_makers import (
     FIXTURES,
+    clearml_session,
     mlflow_database,
     mlflow_database_run,
     mlflow_run,
@@ -26,6 +27,8 @@ def log_of(format: str, folder: Path) -> Path:
     """A log of that format, of more than one step."""
     if format == "trackio":
         return trackio_run(trackio_database(folder))
+    if format == "clearml":
+        return clearml_session(folder / "offline-1")
     if format == "mlflow-db":
         return mlflow_database_run(mlflow_database(folder))
     if format == "tensorboard":
@@ -73,6 +76,7 @@ def test_json_tells_what_the_text_tells(format: str, tmp_path: Path, capsys: Cap
         ("trainer-state", 40, "loss", 2 / 41, "finished"),
         ("trackio", 2, "loss", 2 / 3, "writing"),
         ("mlflow", 29, "train/acc", 2.9, "finished"),
+        ("clearml", 3, "loss/val", 0.5, "writing"),
         ("mlflow-db", 29, "train/acc", 2.9, "finished"),
     ],
 )

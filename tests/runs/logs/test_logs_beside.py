@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from log_makers import (
     FIXTURES,
+    clearml_session,
     mlflow_database,
     mlflow_database_run,
     read_all,
@@ -31,6 +32,8 @@ def bad_log(folder: Path, format: str) -> Path:
     """A good log of that format, whose reader is to fail, in a folder; its path."""
     if format == "trackio":
         return trackio_run(trackio_database(folder))
+    if format == "clearml":
+        return clearml_session(folder / "bad")
     if format == "mlflow-db":
         return mlflow_database_run(mlflow_database(folder))
     if format == "genui":

@@ -51,7 +51,7 @@ def test_images_tables_and_histograms_are_samples(tmp_path: Path):
     [
         {"_type": "trackio.image", "file_path": "../../secret.png"},
         {"_type": "trackio.image", "file_path": "/etc/passwd"},
-        {"_type": "trackio.image", "file_path": 5, "width": 3},
+        {"_type": "trackio.image", "file_path": None, "width": 3},
         {"_type": "trackio.histogram", "bins": "x", "values": {}},
     ],
 )

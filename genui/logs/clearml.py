@@ -1,0 +1,180 @@
+"""ClearML's offline sessions: a folder with task.json, metrics.jsonl and log.jsonl.
+
+A line of the last two is a list of events, such as {"type": "training_stats_scalar", "metric":
+"loss", "variant": "train", "iter": 0, "value": 1.0, "timestamp": milliseconds}. Source: clearml
+2.1, backend_interface/metrics/interface.py. ClearML packs the folder into a zip file at the end;
+unpacked it is the same.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from genui.base.errors import GenuiError
+from genui.base.files import read_regular
+from genui.logs.base import (
+    CHUNK,
+    PIECE,
+    About,
+    Extras,
+    Format,
+    LineFile,
+    Log,
+    Reader,
+)
+
+_TASK, _METRICS, _LOG = "task.json", "metrics.jsonl", "log.jsonl"
+_LARGEST = 16 * 1024 * 1024  # bytes of task.json, which holds the script and its packages
+_MOST_LINES = 20_000  # of the console
+_BEYOND = 2**53
+
+
+@dataclass(frozen=True)
+class ClearMl(Format):
+    """Offline sessions: a folder each."""
+
+    def owns(self, folder: Path, names: Set[str]) -> bool:
+        return _TASK in names and not names.isdisjoint((_METRICS, _LOG))
+
+    def logs(self, path: Path, root: Path) -> list[Log]:
+        about = _about(_read_task(path))
+        relative = path.relative_to(root)
+        place = str(relative) if relative.parts else path.name
+        name = about.name or (str(relative) if relative.parts else root.resolve().name)
+        key = path.name.removeprefix("offline-")
+        return [Log(path, name, place, about.project, key, about.tags, about.note)]
+
+    def times(self, path: Path) -> Iterator[float]:
+        for name in (_TASK, _METRICS, _LOG):
+            if (path / name).is_file():
+                yield (path / name).stat().st_mtime
+
+
+class ClearMlTail(Reader):
+    """The scalars, settings and console of one session; `path` is its folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._files = {name: LineFile(path / name) for name in (_METRICS, _LOG)}
+        self._stamp: tuple[int, int] = (0, 0)  # of task.json
+        super().__init__(path)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._about = About()
+        self._console: deque[tuple[float, str]] = deque(maxlen=_MOST_LINES)
+
+    @property
+    def bad_lines(self) -> int:
+        return self._damaged + sum(file.too_long for file in self._files.values())
+
+    @property
+    def extras(self) -> Extras:
+        return Extras(self._about, console=tuple(self._console))
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        changed = self._read_task()
+        for name, file in self._files.items():
+            while limit_bytes > 0:
+                before = file.offset
+                lines = file.read_lines(min(limit_bytes, PIECE))
+                if file.restarted:
+                    self._files = {name: LineFile(self.path / name) for name in self._files}
+                    self._stamp = (0, 0)
+                    self._forget()
+                    return True
+                if file.offset == before:
+                    break
+                changed = True
+                limit_bytes -= file.offset - before
+                self._add(name, lines)
+        size = sum(file.size for file in self._files.values())
+        taken = sum(file.offset for file in self._files.values())
+        self.progress = 1.0 if limit_bytes > 0 or not size else min(0.99, taken / size)
+        return changed
+
+    def _read_task(self) -> bool:
+        try:
+            about = (self.path / _TASK).stat()
+        except OSError:
+            return False
+        stamp = (about.st_size, about.st_mtime_ns)
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        task = _read_task(self.path)
+        self._about = _about(task)
+        self.config = {
+            f"{section}/{name}" if section not in ("General", "Args") else name: item.get("value")
+            for section, items in _dict(task.get("hyperparams")).items()
+            for name, item in _dict(items).items()
+            if isinstance(item, dict)
+        }
+        return True
+
+    def _add(self, name: str, lines: bytes) -> None:
+        """Adds the events in whole lines."""
+        points: dict[str, list[tuple[int, float, float]]] = {}
+        for line in lines.split(b"\n"):
+            if not line.strip():
+                continue
+            try:
+                events = msgspec.json.decode(line, type=list[dict[str, Any]])
+            except (msgspec.DecodeError, RecursionError, UnicodeError):
+                self._damaged += 1
+                continue
+            for event in events:
+                time = event.get("timestamp")
+                when = time / 1000 if isinstance(time, int | float) else math.nan
+                if name == _LOG:
+                    text = event.get("msg")
+                    if isinstance(text, str):
+                        self._console.extend((when, one) for one in text.splitlines())
+                elif event.get("type") == "training_stats_scalar":
+                    step, value = event.get("iter"), event.get("value")
+                    if type(step) is not int or not 0 <= step < _BEYOND or type(value) is bool:
+                        self._damaged += 1
+                    elif isinstance(value, int | float):
+                        series, variant = event.get("metric", ""), event.get("variant", "")
+                        title = f"{series}/{variant}" if variant != series else f"{series}"
+                        points.setdefault(title, []).append((step, float(value), when))
+        if points:
+            self._add_points(points)
+
+    def _add_points(self, points: dict[str, list[tuple[int, float, float]]]) -> None:
+        import numpy as np  # a list of logs does without
+
+        self._collected.add(
+            (name, np.array(steps, np.int64), np.array(values), np.array(times))
+            for name, rows in points.items()
+            for steps, values, times in [zip(*rows, strict=True)]
+        )
+
+
+def _read_task(folder: Path) -> dict[str, Any]:
+    """The content of task.json; empty if it cannot be read."""
+    try:
+        return msgspec.json.decode(
+            read_regular(folder / _TASK, _LARGEST, "remove it"), type=dict[str, Any]
+        )
+    except (GenuiError, msgspec.DecodeError, RecursionError, UnicodeError):
+        return {}
+
+
+def _about(task: dict[str, Any]) -> About:
+    tags = task.get("tags")
+    return About(
+        name=str(task.get("name") or ""),
+        id=str(task.get("id") or ""),
+        project=str(task.get("project_name") or ""),
+        tags=tuple(map(str, tags)) if isinstance(tags, list) else (),
+        note=str(task.get("comment") or ""),
+    )
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
