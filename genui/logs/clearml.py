@@ -30,7 +30,7 @@ from genui.logs.base import (
 
 _TASK, _METRICS, _LOG = "task.json", "metrics.jsonl", "log.jsonl"
 _LARGEST = 16 * 1024 * 1024  # bytes of task.json, which holds the script and its packages
-_MOST_LINES = 20_000  # of the console
+_MAX_LINES = 20_000  # of the console
 _BEYOND = 2**53
 
 
@@ -66,7 +66,7 @@ class ClearMlTail(Reader):
     def _forget(self) -> None:
         super()._forget()
         self._about = About()
-        self._console: deque[tuple[float, str]] = deque(maxlen=_MOST_LINES)
+        self._console: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
 
     @property
     def bad_lines(self) -> int:

@@ -28,7 +28,7 @@ from genui.logs import sqlite
 from genui.logs.base import CHUNK, PIECE, Format, LineFile, Log, Reader
 from genui.logs.sqlite import (
     LONGEST_NAME,
-    MOST_RUNS,
+    MAX_RUNS,
     Row,
     SqliteTail,
     column_names,
@@ -258,7 +258,7 @@ def _text_of(path: Path, limit: int | None = _LONGEST_PARAM) -> str:
 _TABLES = frozenset({"experiments", "runs", "metrics", "params", "tags"})
 _STATES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
 _LARGEST = 1.797e308  # what stands for infinity
-_MOST_SETTINGS = 2000
+_MAX_SETTINGS = 2000
 _ROW_BYTES = 80
 
 
@@ -278,11 +278,11 @@ class MlflowDatabase(Format):
                 rows = connection.execute(
                     "SELECT runs.run_uuid, runs.name, runs.start_time, experiments.name "
                     "FROM runs LEFT JOIN experiments USING (experiment_id) "
-                    f"WHERE runs.lifecycle_stage = 'active' LIMIT {MOST_RUNS}"
+                    f"WHERE runs.lifecycle_stage = 'active' LIMIT {MAX_RUNS}"
                 ).fetchall()
                 tags: dict[str, dict[str, str]] = {}
                 for run, name, value in connection.execute(
-                    f"SELECT run_uuid, key, value FROM tags LIMIT {20 * MOST_RUNS}"
+                    f"SELECT run_uuid, key, value FROM tags LIMIT {20 * MAX_RUNS}"
                 ):
                     tags.setdefault(str(run), {})[str(name)] = str(value or "")[:_LONGEST_PARAM]
         except BlockingIOError:  # a writer holds it: the next search finds it
@@ -340,7 +340,7 @@ class MlflowDatabaseTail(SqliteTail):
     def _describe(self, connection: "sqlite3.Connection", run_column: str) -> bool:
         config = dict(
             connection.execute(
-                f"SELECT key, value FROM params WHERE run_uuid = ? LIMIT {_MOST_SETTINGS}",
+                f"SELECT key, value FROM params WHERE run_uuid = ? LIMIT {_MAX_SETTINGS}",
                 (self._run,),
             )
         )

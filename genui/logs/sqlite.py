@@ -29,7 +29,7 @@ LONGEST = 4 * 1024 * 1024
 LONGEST_NAME = 64 * 1024
 """The same when only the names of runs are read."""
 
-MOST_RUNS = 20_000
+MAX_RUNS = 20_000
 """The number of runs listed of one file."""
 
 SECONDS = 3.0

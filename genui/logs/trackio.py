@@ -15,7 +15,7 @@ from genui.logs.records import Record, decode_lines, decode_record
 from genui.logs.sqlite import (
     LONGEST,
     LONGEST_NAME,
-    MOST_RUNS,
+    MAX_RUNS,
     Row,
     SqliteTail,
     column_names,
