@@ -452,7 +452,7 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
 
 # --- A list of rows, each with a text on the left and one on the right -------------------------
 
-_MIN_RIGHT = 13  # cells: "training 31 %"
+_MIN_RIGHT = 14  # cells: "training 100 %"
 _MIN_MIDDLE = 12  # cells
 _JOINTS = (", ", " of ", " by ")  # where a long text may be cut
 
