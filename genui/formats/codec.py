@@ -237,8 +237,8 @@ def read(path: Path) -> SavedFile:
     """
     codec = codec_of(path)
     if codec is None or not codec.decode:
-        if not os.path.lexists(path):
-            read_bytes(path)  # raises for a missing file
+        if not path.suffix and not os.path.lexists(path):
+            read_bytes(path)  # raises: nothing has this name
         suffixes = " ".join(codec.suffix for codec in CODECS.values() if codec.decode)
         raise MisuseError(f"{show(path)}: a recipe is in files that end in {suffixes}; name one")
     name = show(path)

@@ -62,7 +62,7 @@ def test_samples_are_in_the_coordinates_of_the_points(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("two-mons",), "did you mean 'two moons'"),
+        (("two-mons",), "did you mean 'two-moons'"),
         (("two-moons", "--family", "gun"), "--family gun: one of gan, diffusion"),
         (("two-moons", "--width", "wide"), "--width wide:"),
         (("two-moons", "--learning-rate", "2"), "--learning-rate 2:"),
