@@ -60,6 +60,11 @@ _STEP_BEFORE = frozenset(
      "learning", "completed", "at", "in", "after", "for", "the", "valid", "val", "eval", "test",
      "validation", "evaluation", "dev", "saved", "checkpoint", "_", "")
 )  # fmt: skip
+_NO_NAMES = frozenset(
+    ("to", "from", "of", "in", "at", "is", "was", "by", "for", "with", "and", "or", "than", "after",
+     "took", "about", "over", "under", "within", "the", "a", "are", "on", "every", "until")
+)  # fmt: skip
+"""Words before a number that name nothing: val_loss improved from 0.5 to 0.4."""
 _SHORT = {"ep.": "epoch", "up.": "update", "it.": "iter", "iter.": "iter"}
 _LENGTHS = frozenset(("total", "max", "per", "num", "every", "warmup", "n", "micro", "max_"))
 _PREFIXES = (
@@ -188,7 +193,9 @@ class Line:
 
 
 _may_matter = re.compile(r"[0-9]|\bnan\b|\binf", re.IGNORECASE).search
-_LEADS = re.compile(r"\s{0,8}(?:[\w./@-]{0,40}+[:=\[]\s?[0-9]|[0-9]{1,9}:\s)")
+_LEADS = re.compile(
+    r"\s{0,8}(?:[\w./@-]{0,40}+[:=\[]\s?[0-9]|[0-9]{1,9}:\s|[\w./@-]{1,40}+ {1,8}[0-9])"
+)
 _LONG = 120
 """Characters; a longer line is read only if a word of it is well known."""
 _FEW_NUMBERS = 6
@@ -375,7 +382,7 @@ _LEVELS = "INFO|DEBUG|WARNING|WARN|ERROR|NOTICE|TRACE|info|debug|warning"
 _HEAD = re.compile(
     r"[ \t]{1,64}+"
     r"|\[[^\[\]\x10]{0,60}+\x10[^\[\]]{0,100}+\]:?"  # [2024-05-01 12:00:00 name]
-    r"|\x10[\x10 :,./TZ+-]{0,60}+"
+    r"|\x10(?:[\x10 :,./+-]|[TZ](?![a-z])){0,60}+"
     r"|[IWEFD][0-9]{4}(?= )|\x11(?= [\w./-]{1,80}:\x11\])"  # absl
     r"|\[[\w.-]{1,40}+\](?= \x10)|\[titan\]"
     rf"|\[?(?:{_LEVELS})\b(?:[^\[\]\x10-\x12]{{0,80}}(?:\x11)?)?\]"
@@ -383,7 +390,8 @@ _HEAD = re.compile(
     r"|\[[A-Za-z_][\w.]{0,60}+(?:[:.][\w\x11]{1,60}+){1,3}\]"  # [logging.py:96:log_dist]
     r"|\[(?:PID|RANK|GPU|HOST|process)[ :=]?\x11\]"
     r"|\([\w.]{1,60}+[: ]\x11\):?"  # (main.py 220):
-    r"|[\w./-]{1,80}+(?::[\w<>]{1,60}+)?:\x11(?:\]|(?= [-|]))"  # loguru, absl
+    r"|[\w./-]{1,80}+:[\w<>]{1,60}+:\x11(?= [-|])"  # loguru
+    r"|[\w./-]{0,80}?\.(?:py|cc|cpp|cu|h|rs|go):\x11(?:\]|:|(?= [-|]))"  # absl
     rf"|[\w.]{{1,60}}+ - (?=(?:{_LEVELS})\b)"
     r"|[-|>]{1,3}+(?= )",
     re.IGNORECASE,
@@ -399,7 +407,7 @@ _PHASE = re.compile(
     rf"(?![_/.=-]|'s|[ \t]{{0,4}}\x12|[ \t]{{0,4}}[:=][ \t]{{0,4}}\x12)",
     re.IGNORECASE,
 )
-_PHASE_INSIDE = re.compile(rf"(?<!\w)[\[|] ?({_PHASE_WORDS}) ?[\]|]", re.IGNORECASE)
+_PHASE_INSIDE = re.compile(rf"(?<!\w)[\[|;,] ?({_PHASE_WORDS}) ?[\]|:]", re.IGNORECASE)
 _TOTAL = re.compile(r"[ ]{0,8}+(?:/|of\b)[ ]{0,8}+(?=[\x11\x12])")
 _UNIT = re.compile(
     r"%(?!\|)|[ \t]?(?:ms|us|µs|sec|secs|seconds|s|min|h)(?:/[a-z]{1,9}+)?+(?!\w)"
@@ -562,6 +570,8 @@ class _Analysis:
         self._plan = _Plan()
         self._named_bar: tuple[int, int, _Metric] | None = None
         self._prefix = ""  # of a phase inside the line
+        self._prefixes: set[str] = set()
+        self._named = ""  # the phase in the newest name
         self._pairs = 0
 
     def plan(self) -> _Plan | None:
@@ -589,6 +599,8 @@ class _Analysis:
                 m if _HELD_OUT.search(m.name) else m._replace(name=f"val/{m.name}")
                 for m in plan.metrics
             ]
+        if self._prefixes == {"train/"}:  # the whole line is of the training
+            plan.metrics = [m._replace(name=m.name.removeprefix("train/")) for m in plan.metrics]
         placed = plan.step or plan.epoch or plan.bars
         plan.single = len(plan.metrics) == 1 and not placed and self._is_single()
         if plan.single:
@@ -622,6 +634,7 @@ class _Analysis:
         gap = text[end:at]
         for inside in _PHASE_INSIDE.finditer(gap):
             self._prefix = _PHASES[inside[1].lower()] + "/"
+            self._prefixes.add(self._prefix)
         left = _parse_left(gap[-160:])
         if postfix := _POSTFIX.match(text, after):  # 1epoch, 100batch, 120it [
             self._postfix(postfix, index)
@@ -734,9 +747,19 @@ class _Analysis:
             factor = _FACTORS.get(unit.partition("/")[0], 1.0) if unit else 1.0
             if (unit[-1:] in "Bb" and len(unit) > 1) or (unit in "MGB" and "mem" in name.lower()):
                 factor = 1.0  # of memory the unit is kept: 10.1GB is 10.1
-            plan.metrics.append(_Metric(index, name, factor, -1, about))
+            plan.metrics.append(_Metric(index, self._distinct(name, left), factor, -1, about))
         if unit and (rate := _RATE.match(self._text, self._at[index] + 1)):
             self._rate(index, rate)
+
+    def _distinct(self, name: str, left: _Left) -> str:
+        """The name, with the phase of the name before if the line has it already: of `train loss 1
+        acc 2 val loss 3 acc 4` train_loss, acc, val_loss and val_acc."""
+        first = left.words[0].lower()
+        if len(left.words) > 1 and first in _PHASES:
+            self._named = first
+        elif self._named and any(metric.name == name for metric in self._plan.metrics):
+            return f"{self._named}_{name}"
+        return name
 
     def _lead(self, index: int, left: _Left, about: Traits, kind: str, unit: str) -> None:
         """Keeps the first number of a line as a possible step."""
@@ -755,6 +778,8 @@ class _Analysis:
         exact = bool(unit) or kind == _REAL
         if left.sep == "=" or (left.sep == ":" and (known or left.spaced)):
             return True
+        if left.sep == " " and left.name.lower() in _NO_NAMES:
+            return False
         if left.sep == ":":  # rmse:0.5, but not main:42
             return exact
         if not left.sep or not (known or exact):
@@ -796,7 +821,7 @@ class _Analysis:
         plan = self._plan
         if plan.step is not None and plan.step.level == 1:
             first = min((m.number for m in plan.metrics), default=-1) > plan.step.number
-            if not first or not any(m.traits.known for m in plan.metrics):
+            if not first or not (plan.epoch or any(m.traits.known for m in plan.metrics)):
                 plan.step = None
 
 

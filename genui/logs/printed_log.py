@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from genui.logs.printed_line import LONGEST, Line, clean, named_numbers, read_any
+from genui.logs.printed_line import LONGEST, Line, clean, named_numbers, read_any, traits
 from genui.logs.printed_tables import Tables
 
 _BREAK = re.compile(r"\r\n|\n|\r")
@@ -300,6 +300,7 @@ _LEAD_WAIT = 4
 _EVALUATES = re.compile(r"\bevaluat|\bvalidat|\btesting\b|\binference\b", re.IGNORECASE)
 _PARTS = re.compile(r"(?:val|valid|validation|eval|test|dev)(?:[_/ -]|$)|_epoch$", re.IGNORECASE)
 _PLANNED = re.compile(r"(?:max|num|train)_?(?:train_)?epochs[\"']?\s?[=:]\s?([0-9]{1,7})\b", re.I)
+_LEARNING_RATE = re.compile(r"(?:^|[_/])(?:lr|learning_?rate)$", re.IGNORECASE)
 _LETTER = re.compile(r"[^\W\d_]")
 _KEY = re.compile(r"\s*[\w./@%-]{1,60}:(?:\s|$)")
 
@@ -430,7 +431,7 @@ class _Stream:
         if line.bar is not None and not line.metrics and line.step is None:
             self._draw(line, points)
             return
-        if self._block and not (line.single or not line.metrics):
+        if self._block and (not text[:1].isspace() or not (line.single or not line.metrics)):
             self._end_block(points)
         leads = line.lead is not None and not line.placed_by_step and line.metrics
         if leads and self._take_lead(line, points):
@@ -438,7 +439,7 @@ class _Stream:
         if line.weak:
             self._take_weak(line, text, points)
             return
-        if line.single and not self._heading and text[:2] == "  ":
+        if line.single and not self._heading and text.startswith(("  ", "\t")):
             self._add_to_block(line, points)
             return
         if self._block and not line.metrics and line.step is not None:
@@ -478,7 +479,7 @@ class _Stream:
                     self._emit(waiting, points)
                 self._block.clear()
             return
-        if line.single and text[:2] == "  ":
+        if line.single and text.startswith(("  ", "\t")):
             self._add_to_block(line, points)
             return
         if not self._finer:
@@ -654,6 +655,8 @@ class _Stream:
             self._phases.add(line.phase)
         if line.epoch is not None and not line.held_out:
             self._epoch = line.epoch
+        if self._is_config(line):
+            return
         step, prefix = self._place(line)
         if not line.metrics:
             if step is not None:
@@ -672,6 +675,15 @@ class _Stream:
                 line.metrics.clear()  # of the epoch before
             self._unchanged(line)
         self._add(line, step, prefix, points)
+
+    def _is_config(self, line: Line) -> bool:
+        """Whether a line before the first step is one of the settings: only a learning rate in it
+        is known."""
+        if self._finer or line.placed or self._bar_count or self._shapes or not line.metrics:
+            return False
+        return not any(
+            traits(name).known and not _LEARNING_RATE.search(name) for name in line.metrics
+        )
 
     def _add(self, line: Line, step: int, prefix: str, points: list[Point]) -> None:
         metrics = self._without_collisions(line, step, prefix)
@@ -706,6 +718,8 @@ class _Stream:
             )
             if another and line.phase == "train" and self._phases > {"train"}:
                 prefix = "train/"
+            elif another and self._finer and line.epoch is not None and not line.placed_by_step:
+                prefix = "epoch/"  # the mean of an epoch
         if not prefix:
             return dict(metrics)
         return {

@@ -135,7 +135,7 @@ class Tables:
             elif about.epoch and value >= 0:
                 line.epoch = value
                 continue
-            if not about.setting:
+            if not about.setting and (not step or "/" in name):
                 line.metrics[name] = value
                 known = known or about.known
         line.weak = not known and not line.placed
