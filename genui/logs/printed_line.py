@@ -194,7 +194,7 @@ class Line:
 
 _may_matter = re.compile(r"[0-9]|\bnan\b|\binf", re.IGNORECASE).search
 _LEADS = re.compile(
-    r"\s{0,8}(?:[\w./@-]{0,40}+[:=\[]\s?[0-9]|[0-9]{1,9}:\s|[\w./@-]{1,40}+ {1,8}[0-9])"
+    r"\s{0,8}(?:[\w./@-]{0,40}+[:=\[]\s?[0-9]|[0-9]{1,9}:\s|[A-Za-z][\w./@-]{0,40}+ {1,8}[0-9])"
 )
 _LONG = 120
 """Characters; a longer line is read only if a word of it is well known."""

@@ -19,7 +19,7 @@ NAMES = {
     "LR": ("LR",),
     "core": ("CORE_metric",),
     "eplen": ("Mean_episode_length",),
-    "mem": ("peak_memory_active",),
+    "mem": ("mem", "peak_memory_active"),
     "mfu": ("mfu", "bf16_mfu"),
     "reward": ("reward", "Mean_reward"),
     "std": ("Mean_action_noise_std",),
