@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from genui.logs.base import Tail
     from genui.logs.remote import Place
     from genui.runs.listing import RunSummary
+    from genui.runs.table import TableRow
 
 
 WAIT_SECONDS = 1.0
@@ -168,12 +169,32 @@ def _exists(path: Path) -> bool:
 
 
 def configure_runs(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "example:\n  genui runs --json | jq -r '.[] | select(.state==\"running\").id'"
+    parser.epilog = """\
+examples:
+  genui runs --json | jq -r '.[] | select(.state=="running").id'
+  genui runs --sort val_loss --filter 'lr>1e-4 and not state:failed'
+  genui runs logs/ --sort best.acc --columns best.acc,lr,seed
+
+A filter has words of the name, /regular expressions/, tag:TAG, has:KEY, state:STATE and comparisons
+(< <= > >= = != ~) of config values, metrics (best.KEY is the best value), step and age, with and,
+or, not and parentheses."""
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="logs or folders of logs, instead of your own runs"
+    )
     parser.add_argument("--tag", metavar="TAG", help="only runs with this tag")
+    parser.add_argument("--filter", metavar="FILTER", help="only runs that match, e.g. 'lr>1e-4'")
+    parser.add_argument(
+        "--sort", metavar="COLUMN", help="sort by a column, its best value first; -COLUMN reverses"
+    )
+    parser.add_argument(
+        "--columns", metavar="KEYS", help="columns, with commas: metrics, best.METRIC, config keys"
+    )
     add_json(parser, "a JSON list")
 
 
 def run_runs(args: argparse.Namespace) -> int:
+    if args.paths or args.filter is not None or args.sort or args.columns is not None:
+        return _table(args)
     if args.json:
         output.emit([as_dict(summary) for summary in _runs(args.tag)])
     else:
@@ -181,13 +202,93 @@ def run_runs(args: argparse.Namespace) -> int:
     return 0
 
 
+def _table(args: argparse.Namespace) -> int:
+    """Prints the runs with their metrics and configs, filtered and sorted."""
+    from genui.runs import table
+
+    filter = table.RunFilter(args.filter or "")  # before anything is read
+    summaries = _logs(args.paths) if args.paths else _runs(None)
+    if args.tag is not None:
+        summaries = _tagged(summaries, args.tag)
+    rows = _read_rows(summaries)
+    for key in filter.keys:
+        table.check_column(key, rows)
+    rows = [row for row in rows if filter.matches(row)]
+    if args.sort and rows:
+        reverse, key = args.sort.startswith("-"), args.sort.removeprefix("-")
+        key = table.check_column(key, rows)
+        rows = table.sort_rows(rows, key, table.starts_descending(key) != reverse)
+    if args.columns is not None:
+        names = [name.strip() for name in args.columns.split(",") if name.strip()]
+        columns = [table.check_column(name, rows) for name in names] if rows else names
+    else:
+        columns = table.choose_columns(rows)
+    if args.json:
+        output.emit(
+            [
+                {**as_dict(row.run), "columns": {key: row.get(key) for key in columns}}
+                for row in rows
+            ]
+        )
+        return 0
+    if not rows:
+        output.say("no run matches" if args.filter else "no runs yet")
+        return 0
+    heads = ("RUN", "STATE", *(table.title(key) for key in columns))
+    cells = [
+        (
+            row.run.run.id if row.run.native else row.run.info.name,
+            "broken" if row.run.fault else row.run.state,
+            *(table.format_value(key, row.get(key)) for key in columns),
+        )
+        for row in rows
+    ]
+    numeric = [
+        at
+        for at, key in enumerate(columns, 2)
+        if not any(isinstance(row.get(key), str) for row in rows)
+    ]
+    output.table(heads, cells, right=numeric)
+    return 0
+
+
+def _logs(words: list[str]) -> "list[RunSummary]":
+    """The runs and logs that these words name, each once."""
+    from genui.runs.listing import find_run, summarise
+
+    found: dict[Path, RunSummary] = {}
+    for word in words:
+        path = find_path(word)
+        for log in [summarise(find_run(word))] if path is None else find_all(path):
+            found.setdefault(log.run.path, log)
+    return list(found.values())
+
+
+def _read_rows(summaries: "list[RunSummary]") -> "list[TableRow]":
+    """The rows of a table of these runs, read to their ends, with a line of progress."""
+    from genui.logs.results import ResultReader, make_rows
+
+    reader, progress = ResultReader(), output.Progress()
+    reader.set_runs(summaries)
+    try:
+        while reader.read(0.2):
+            done, total = reader.progress
+            progress.show(f"reading {count(done)} of {count(total)} runs")
+    finally:
+        progress.clear()
+    return make_rows(summaries, reader.results)
+
+
 def _runs(tag: str | None) -> "list[RunSummary]":
     """The runs, only those with the tag if one is given. Raises MisuseError if none has it."""
     from genui.runs.listing import list_runs
 
     runs = list_runs()
-    if tag is None:
-        return runs
+    return runs if tag is None else _tagged(runs, tag)
+
+
+def _tagged(runs: "list[RunSummary]", tag: str) -> "list[RunSummary]":
+    """The runs with this tag. Raises MisuseError if there is none."""
     known = {word for summary in runs for word in summary.labels.tags}
     if tag not in known:
         remedy = did_you_mean(tag, known) if known else "no run has any"

@@ -72,3 +72,48 @@ def test_a_broken_run_is_listed_with_its_fault(
     assert main(["runs"]) == 0
     assert "broken" in (out := capsys.readouterr().out)
     assert "run.json" in out
+
+
+def write_array(folder: Path) -> None:
+    """Logs of three jobs, whose best is not their last and not in order."""
+    for name, rate, losses in (("a", 0.1, "3 2.5"), ("b", 0.01, "1.5 2"), ("c", 0.001, "2 1.75")):
+        rows = [f"{step},{loss}" for step, loss in enumerate(losses.split())]
+        (folder / name).mkdir(parents=True)
+        (folder / name / "metrics.csv").write_text("\n".join(["step,val_loss", *rows, ""]))
+        (folder / name / "hparams.yaml").write_text(f"lr: {rate}\nseed: 1\n")
+
+
+def test_runs_of_a_folder_are_sorted_and_filtered_by_metrics_and_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_array(tmp_path / "jobs")
+    assert main(["runs", str(tmp_path / "jobs"), "--sort", "best.val_loss"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[:5] == ["RUN", "STATE", "val_loss", "▾", "val_loss"]
+    assert "lr" in head
+    assert "seed" not in head  # the same in all
+    assert [row.split()[0] for row in rows] == ["b", "c", "a"]
+    words = ["--filter", "lr<0.1 val_loss<=2", "--sort=-lr", "--columns", "lr,best.val_loss"]
+    assert main(["runs", str(tmp_path / "jobs"), *words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["columns"] for one in found] == [
+        {"lr": 0.01, "best.val_loss": 1.5}, {"lr": 0.001, "best.val_loss": 1.75},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--filter", "lr>"], "'lr >' needs a value"),
+        (["--filter", "lrr>1"], "no run has 'lrr': did you mean 'lr'?"),
+        (["--sort", "val_los"], "did you mean 'val_loss'?"),
+        (["--columns", "nothing"], "no run has 'nothing'"),
+    ],
+)
+def test_a_column_or_filter_that_is_none_is_one_line(
+    options: list[str], why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_array(tmp_path / "jobs")
+    assert main(["runs", str(tmp_path / "jobs"), *options]) == 2
+    assert why in (line := capsys.readouterr().err)
+    assert len(line.splitlines()) == 1

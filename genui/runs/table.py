@@ -1,0 +1,614 @@
+"""A table of runs: what its columns hold, the language of its filter, how it is sorted and grouped.
+
+A column has a key: `lr` is a value of the config or, if there is none, the last value of a metric;
+`best.val_loss` is the best value of a metric; `name`, `state`, `step`, `age`, `tags` … are of the
+run. `config.KEY` and `last.KEY` name one of two that have the same key. The part after the last `.`
+or `/` will do: `lr` finds `optimizer.lr`.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from genui.base import numbers
+from genui.base.errors import MisuseError, did_you_mean
+from genui.base.text import clean_line
+from genui.runs.listing import RunSummary
+
+Value = float | str
+
+# --- Whether more of a metric is better ------------------------------------------------------
+
+_LOWER = re.compile(
+    r"loss|error|cross.?entropy|perplexity|frechet|divergence|distance"
+    r"|(?<![a-z])(err|nll|ce|mse|mae|rmse|ppl|bpb|bpc|wer|cer|fid|kid|kl)(?![a-z])",
+    re.IGNORECASE,
+)
+_HIGHER = re.compile(
+    r"accuracy|precision|recall|reward|coverage|variety|likelihood|success"
+    r"|(?<![a-z])(acc|acc1|acc5|top1|top5|f1|auc|auroc|map|map50|iou|miou|dice|bleu|rouge[a-z]*"
+    r"|rew|return|returns|score|psnr|ssim|density|r2|elo|em|core)(?![a-z])",
+    re.IGNORECASE,
+)
+_HELD_OUT = re.compile(
+    r"(?<![a-z])(val|valid|validation|eval|evaluation|test|dev|heldout)(?![a-z])", re.IGNORECASE
+)
+
+
+def better(metric: str) -> int:
+    """-1 if less of a metric of that name is better, 1 if more is; 0 if neither can be said."""
+    if _LOWER.search(metric):
+        return -1
+    return 1 if _HIGHER.search(metric) else 0
+
+
+# --- A row -----------------------------------------------------------------------------------
+
+
+class Metric(NamedTuple):
+    """The last and the best value of a metric; the best is NaN if `better` does not say which."""
+
+    last: float
+    best: float = math.nan
+    step: int = 0  # of the best, or else of the last
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A run with what is known of its metrics and its config, flattened."""
+
+    run: RunSummary
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    config: Mapping[str, Value] = field(default_factory=dict)
+    step: int = 0  # the last of its metrics
+
+    @property
+    def key(self) -> str:
+        return str(self.run.run.path)
+
+    def get(self, key: str) -> Value | None:
+        """The value in a column; None if the run has none."""
+        own = _OF_RUN.get(key)
+        if own is not None:
+            return own(self.run) or (self.step or None if key == "step" else None)
+        part, _, rest = key.partition(".")
+        if rest and part in _PARTS:
+            if part == "config":  # of a name that a metric or the run has too
+                return _find(self.config, self._config_ends, rest)
+            metric = _find(self.metrics, self._metric_ends, rest)
+            if metric is None:
+                return None
+            return metric.last if part == "last" or math.isnan(metric.best) else metric.best
+        for name in (key, *_ALIASES.get(key, ())):
+            if name in self.config:
+                return self.config[name]
+        if key in self.metrics:
+            return self.metrics[key].last
+        if (value := self._config_ends.get(key.lower())) is not None:
+            return value
+        metric = self._metric_ends.get(key.lower())
+        return None if metric is None else metric.last
+
+    @cached_property
+    def _config_ends(self) -> Mapping[str, Value]:
+        return _by_end(self.config)
+
+    @cached_property
+    def _metric_ends(self) -> Mapping[str, Metric]:
+        return _by_end(self.metrics)
+
+
+def _find(values: Mapping[str, Any], ends: Mapping[str, Any], key: str) -> Any:
+    value = values.get(key)
+    return ends.get(key.lower()) if value is None else value
+
+
+def _by_end(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by their names and the last parts of those, in lower case; the first counts."""
+    ends: dict[str, Any] = {name.lower(): value for name, value in values.items()}
+    for name, value in values.items():
+        ends.setdefault(re.split(r"[./]", name)[-1].lower(), value)
+    return ends
+
+
+_OF_RUN: Mapping[str, Callable[[RunSummary], Value]] = {
+    "name": lambda run: run.info.name,
+    "id": lambda run: run.info.id,
+    "state": lambda run: run.state,
+    "step": lambda run: run.status.step,
+    "age": lambda run: run.age,
+    "created": lambda run: run.info.created,
+    "tags": lambda run: " ".join(run.labels.tags),
+    "note": lambda run: run.labels.note,
+    "project": lambda run: run.info.project,
+    "host": lambda run: run.status.host or run.info.host,
+}
+"""Columns of the run itself; an empty text or 0 is no value."""
+
+_PARTS = ("best", "last", "config")
+_ALIASES = {"lr": ("learning_rate",), "learning_rate": ("lr",)}
+_ALWAYS = frozenset(_OF_RUN)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "", depth: int = 6) -> dict[str, Value]:
+    """A nested config as one level of dotted keys; what is neither number nor text is text."""
+    flat: dict[str, Value] = {}
+    for name, value in config.items():
+        key = f"{prefix}{clean_line(str(name), 80)}"
+        if isinstance(value, Mapping) and value and depth:
+            flat.update(flatten(value, f"{key}.", depth - 1))
+        elif isinstance(value, bool):
+            flat[key] = str(value).lower()
+        elif isinstance(value, int | float) and abs(value) < 1e300:
+            flat[key] = value
+        elif value not in (None, "", [], {}, ()):
+            flat[key] = clean_line(str(value)[:1000], 200)
+    return flat
+
+
+# --- The filter ------------------------------------------------------------------------------
+
+FILTER_HELP = "e.g. lr>1e-4 and val_loss<1.5, tag:wide, has:acc, not state:failed, /run-\\d+/"
+
+_DEEPEST = 50  # parentheses in each other
+_LONGEST = 2000  # characters
+_TOKEN = re.compile(
+    r"""\s*(?:
+    (?P<open>\() | (?P<close>\)) |
+    (?P<op><=|>=|==|!=|!~|<|>|=|~) |
+    (?P<logic>&&?|\|\|?|!) |
+    (?P<regex>/(?:[^/\\]|\\.)*(?:/|\Z)) |
+    (?P<quoted>"[^"]*"|'[^']*') |
+    (?P<word>(?:[^\s()<>=!~"'&|])+) |
+    (?P<quote>["'])
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_NUMBER = re.compile(
+    r"([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)(k|M|G|B|T|%|s|min|h|d)?", re.IGNORECASE
+)
+_UNITS = {
+    "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "%": 0.01,
+    "s": 1, "min": 60, "h": 3600, "d": 86400,
+}  # fmt: skip
+_NAMED = {"nan": math.nan, "inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
+_FIELDS = ("tag", "has", "name", "state", "id", "note", "project", "host")
+_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+
+Test = Callable[[TableRow], bool]
+
+
+def parse_number(text: str) -> float | None:
+    """The number that a text is: `1e-4`, `10k`, `2M`, `50%`, `nan`, `3h`; None if it is none."""
+    if text.lower() in _NAMED:
+        return _NAMED[text.lower()]
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    try:
+        value = float(match[1].replace("_", ""))
+    except ValueError:
+        return None
+    return value * _UNITS[match[2].lower()] if match[2] else value
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+class RunFilter:
+    """A filter of runs, parsed from text; an empty one matches every run.
+
+        lr>1e-4 and (val_loss<1.5 or best.acc>=90%) not tag:old
+
+    A word is a part of the name, or a regular expression; `/…/` always is one. Terms side by side
+    must all match. Raises MisuseError, one line, if the text is not a filter.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text.strip()
+        self.keys: set[str] = set()  # of the columns that it compares
+        if len(text) > _LONGEST:
+            raise MisuseError(f"a filter has at most {_LONGEST:,} characters")
+        self._tokens = _split(self.text)
+        self._at = 0
+        self._test: Test | None = None
+        if self._tokens:
+            self._test = self._any(0)
+            if self._at < len(self._tokens):  # only a parenthesis ends an expression
+                raise self._fault("')' without '('")
+
+    def matches(self, row: TableRow) -> bool:
+        return self._test is None or self._test(row)
+
+    # Each of these reads one rule of the grammar:
+    #     any = all {"or" all}; all = one {["and"] one}; one = {"not"} term
+
+    def _any(self, depth: int) -> Test:
+        tests = [self._all(depth)]
+        while self._take_logic("or", "|", "||"):
+            tests.append(self._all(depth))
+        return tests[0] if len(tests) == 1 else lambda row: any(test(row) for test in tests)
+
+    def _all(self, depth: int) -> Test:
+        tests = [self._one(depth)]
+        while (token := self._peek()) is not None:
+            if token.kind == "close" or self._is_logic(token, "or", "|", "||"):
+                break
+            self._take_logic("and", "&", "&&")
+            tests.append(self._one(depth))
+        return tests[0] if len(tests) == 1 else lambda row: all(test(row) for test in tests)
+
+    def _one(self, depth: int) -> Test:
+        negated = False
+        while self._take_logic("not", "!"):
+            negated = not negated
+        test = self._term(depth)
+        return (lambda row: not test(row)) if negated else test
+
+    def _term(self, depth: int) -> Test:
+        token = self._peek()
+        if token is None:
+            raise self._fault("it ends too early")
+        self._at += 1
+        if token.kind == "open":
+            if depth >= _DEEPEST:
+                raise self._fault("too many parentheses")
+            test = self._any(depth + 1)
+            if (end := self._peek()) is None or end.kind != "close":
+                raise self._fault("')' is missing")
+            self._at += 1
+            return test
+        if token.kind in ("word", "quoted"):
+            following = self._peek()
+            if following is not None and following.kind == "op":
+                return self._comparisons(_bare(token))
+            if token.kind == "word" and (test := self._field(token)) is not None:
+                return test
+            return _name_test(_bare(token), quoted=token.kind == "quoted")
+        if token.kind == "regex":
+            return _name_pattern(_compile(token.text.strip("/") if len(token.text) > 1 else ""))
+        raise self._fault(f"'{token.text}' needs something before it")
+
+    def _comparisons(self, left: str) -> Test:
+        """One comparison, or several as in `1e-5 < lr < 1e-3`."""
+        tests: list[Test] = []
+        while (token := self._peek()) is not None and token.kind == "op":
+            self._at += 1
+            value = self._peek()
+            if value is None or value.kind not in ("word", "quoted", "regex"):
+                raise self._fault(f"'{left} {token.text}' needs a value")
+            self._at += 1
+            right = value.text[1:].removesuffix("/") if value.kind == "regex" else _bare(value)
+            tests.append(self._comparison(left, token.text, right))
+            left = right
+        return tests[0] if len(tests) == 1 else lambda row: all(test(row) for test in tests)
+
+    def _comparison(self, left: str, op: str, right: str) -> Test:
+        if op in _FLIPPED and parse_number(left) is not None and parse_number(right) is None:
+            left, op, right = right, _FLIPPED[op], left
+        key = {"tag": "tags"}.get(left, left)
+        self.keys.add(key)
+        if op in ("~", "!~"):
+            pattern = _compile(right)
+            wanted = op == "~"
+            return lambda row: (
+                (value := row.get(key)) is not None
+                and (pattern.search(_text(value)) is not None) == wanted
+            )
+        number, text = parse_number(right), right.casefold()
+        if op in ("=", "==", "!="):
+            wanted = op != "!="
+            return lambda row: (
+                (value := row.get(key)) is not None and _equal(value, number, text) == wanted
+            )
+        if number is None:
+            raise self._fault(f"'{left} {op}' needs a number, not '{clean_line(right, 30)}'")
+        compare = _COMPARE[op]
+        return lambda row: isinstance(value := row.get(key), int | float) and compare(value, number)
+
+    def _field(self, token: _Token) -> Test | None:
+        """`tag:wide` and the like; None if the word does not begin so."""
+        kind, colon, text = token.text.partition(":")
+        kind = kind.lower()
+        if not colon or kind not in _FIELDS:
+            return None
+        following = self._peek()
+        if not text and following is not None and following.start == token.end:
+            if following.kind == "quoted":
+                self._at += 1
+                text = _bare(following)
+            elif following.kind == "regex":
+                self._at += 1
+                text = following.text.strip("/")
+        if not text:
+            raise self._fault(f"'{kind}:' needs a word after it")
+        if kind == "has":
+            self.keys.add(text)
+            return lambda row: row.get(text) is not None
+        if kind == "tag":
+            folded = text.casefold()
+            return lambda row: any(folded == tag.casefold() for tag in row.run.labels.tags)
+        pattern = _forgiving(text)
+        return lambda row: (
+            (value := row.get(kind)) is not None and pattern.search(_text(value)) is not None
+        )
+
+    def _peek(self) -> _Token | None:
+        return self._tokens[self._at] if self._at < len(self._tokens) else None
+
+    def _take_logic(self, *words: str) -> bool:
+        token = self._peek()
+        if token is None or not self._is_logic(token, *words):
+            return False
+        self._at += 1
+        return True
+
+    def _is_logic(self, token: _Token, *words: str) -> bool:
+        return token.kind in ("logic", "word") and token.text.lower() in words
+
+    def _fault(self, why: str) -> MisuseError:
+        return MisuseError(f"'{clean_line(self.text, 40)}' is not a filter: {why}; {FILTER_HELP}")
+
+
+def _split(text: str) -> list[_Token]:
+    tokens: list[_Token] = []
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:  # nothing but white space is left
+            break
+        kind = match.lastgroup or ""
+        if kind == "quote":
+            line = clean_line(text, 40)
+            raise MisuseError(f"'{line}' is not a filter: a quotation mark is not closed")
+        tokens.append(_Token(kind, match[kind], match.start(kind), match.end()))
+        at = match.end()
+    return tokens
+
+
+def _bare(token: _Token) -> str:
+    return token.text[1:-1] if token.kind == "quoted" else token.text
+
+
+def _compile(text: str) -> re.Pattern[str]:
+    """A regular expression, ignoring case. Raises MisuseError, one line."""
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except (re.error, RecursionError, OverflowError) as error:
+        line = f"'{clean_line(text, 40)}' is not a regular expression"
+        raise MisuseError(f"{line} ({clean_line(str(error), 60)}): e.g. /run-\\d+/") from None
+
+
+def _forgiving(text: str) -> re.Pattern[str]:
+    """The regular expression that a word is, or else of the word itself."""
+    try:
+        return _compile(text)
+    except MisuseError:
+        return re.compile(re.escape(text), re.IGNORECASE)
+
+
+def _name_test(text: str, quoted: bool) -> Test:
+    return _name_pattern(re.compile(re.escape(text), re.I) if quoted else _forgiving(text))
+
+
+def _name_pattern(pattern: re.Pattern[str]) -> Test:
+    return lambda row: (
+        pattern.search(row.run.info.name) is not None or pattern.search(row.run.run.id) is not None
+    )
+
+
+def _text(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _equal(value: Value, number: float | None, text: str) -> bool:
+    if isinstance(value, str):
+        return value.casefold() == text
+    if number is None:
+        return False
+    if math.isnan(number) or math.isnan(value):
+        return math.isnan(number) and math.isnan(value)
+    return value == number or math.isclose(value, number, rel_tol=1e-9)
+
+
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    "<": lambda value, number: value < number,
+    "<=": lambda value, number: value <= number,
+    ">": lambda value, number: value > number,
+    ">=": lambda value, number: value >= number,
+}
+
+
+# --- The columns -----------------------------------------------------------------------------
+
+
+def all_columns(rows: Sequence[TableRow]) -> list[str]:
+    """The keys of every column that any row has: of the run, best and last of metrics, config."""
+    metrics = Counter(name for row in rows for name in row.metrics)
+    config = Counter(name for row in rows for name in row.config)
+    columns = [key for key in _OF_RUN if key != "id"]
+    for name in metrics:
+        columns += [f"best.{name}"] if better(name) else []
+        columns.append(_last_key(name, config))
+    return columns + [f"config.{name}" if name in _ALWAYS else name for name in config]
+
+
+def check_column(key: str, rows: Sequence[TableRow]) -> str:
+    """The key, if any row has such a column. Raises MisuseError with the nearest one."""
+    key = {"tag": "tags"}.get(key, key)
+    if key in _ALWAYS or any(row.get(key) is not None for row in rows):
+        return key
+    nearest = did_you_mean(key, set(all_columns(rows)))
+    raise MisuseError(f"no run has '{clean_line(key, 40)}': {nearest}")
+
+
+def main_metric(rows: Sequence[TableRow]) -> str:
+    """The metric by which runs are compared first, a held-out loss if most have one; or ""."""
+    counts = Counter(name for row in rows for name in row.metrics if better(name))
+    most = max(counts.values(), default=0)
+    common = [name for name, count in counts.items() if 2 * count >= most]
+
+    def rank(name: str) -> tuple[bool, bool, int, int]:
+        return not _HELD_OUT.search(name), better(name) > 0, -counts[name], len(name)
+
+    return min(common, key=rank, default="")
+
+
+_MOST_CONFIG, _MOST_OTHERS = 8, 8  # columns
+_DULL = re.compile(r"(^|[._/])(dir|path|file|output|url|command)", re.IGNORECASE)
+
+
+def choose_columns(rows: Sequence[TableRow]) -> list[str]:
+    """The columns that tell these runs apart: the best and last of the main metric, the step,
+    what differs in their configs, then other metrics."""
+    configs = {name for row in rows for name in row.config}
+    main = main_metric(rows)
+    columns = [f"best.{main}", _last_key(main, configs)] if main else []
+    columns.append("step")
+    if any(row.run.labels.tags for row in rows):
+        columns.append("tags")
+    columns += varied(rows)[:_MOST_CONFIG]
+    counts = Counter(name for row in rows for name in row.metrics if name != main)
+    names = sorted(counts, key=lambda name: (not better(name), -counts[name]))
+    for name in names[:_MOST_OTHERS]:
+        columns.append(f"best.{name}" if better(name) else _last_key(name, configs))
+    return [*columns, "age"]
+
+
+def _last_key(metric: str, configs: Collection[str]) -> str:
+    """The key of the last value of a metric, which a config may have too."""
+    return f"last.{metric}" if metric in configs or metric in _ALWAYS else metric
+
+
+def varied(rows: Sequence[TableRow]) -> list[str]:
+    """The keys of the config in which the rows differ, in their order."""
+    values: dict[str, set[Value]] = {}
+    counts: Counter[str] = Counter()
+    for row in rows:
+        for name, value in row.config.items():
+            values.setdefault(name, set()).add(value)
+            counts[name] += 1
+    total = len(rows)
+    return [
+        f"config.{name}" if name in _ALWAYS else name
+        for name, known in values.items()
+        if (len(known) > 1 or 0 < counts[name] < total) and not _DULL.search(name)
+    ]
+
+
+def starts_descending(key: str) -> bool:
+    """Whether a column is sorted from the largest value at first: the best is on top."""
+    if key in ("step", "created"):
+        return True
+    part, _, rest = key.partition(".")
+    return better(rest if rest and part in _PARTS else key) > 0 and part != "config"
+
+
+def title(key: str) -> str:
+    """The head of a column: `val_loss ▾` is the best, the lowest."""
+    part, _, name = key.partition(".")
+    if name and part == "best":
+        return f"{clean_line(name)} {'▴' if better(name) > 0 else '▾'}"
+    return clean_line(name if name and part in _PARTS else key)
+
+
+_SHORT = 6  # cells of a number that is shown as it was written: 0.0003, 1e-05, 0.125
+
+
+def format_value(key: str, value: Value | None) -> str:
+    """A cell of a column, for people."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return clean_line(value)
+    if key == "age":
+        return numbers.about(value) if value >= 60 else f"{value:.0f} s"
+    if isinstance(value, int) and abs(value) < 10**9:
+        return numbers.count(value)
+    short = f"{value:g}"
+    return short if len(short) <= _SHORT else numbers.value(value)
+
+
+# --- What is shown, in which order -----------------------------------------------------------
+
+
+class TableState(Struct, frozen=True, omit_defaults=True):
+    """What the user has chosen of the table. Columns are named by their keys."""
+
+    filter: str = ""
+    sort: str = ""  # empty: the newest first
+    descending: bool = False
+    group: str = ""
+    columns: tuple[str, ...] = ()  # empty: those of `choose_columns`
+    pins: tuple[str, ...] = ()  # keys of rows, which stay on top
+    chart: str = ""  # "scatter" or "parallel"
+    x: str = ""  # of the scatter; empty: the first column in which the configs differ
+
+
+class Heading(NamedTuple):
+    """The head of a group."""
+
+    text: str
+    runs: int
+
+
+Line = TableRow | Heading
+
+
+def arrange(rows: Iterable[TableRow], state: TableState) -> list[Line]:
+    """The rows that match the filter, the pinned ones first, sorted and grouped.
+
+    Raises MisuseError if the filter is not one.
+    """
+    filter = RunFilter(state.filter)
+    pins = set(state.pins)
+    all_rows = list(rows)
+    pinned = [row for row in all_rows if row.key in pins]
+    rest = [row for row in all_rows if row.key not in pins and filter.matches(row)]
+    lines: list[Line] = [*sort_rows(pinned, state.sort, state.descending)]
+    rest = sort_rows(rest, state.sort, state.descending)
+    if not state.group:
+        return [*lines, *rest]
+    groups: dict[str, list[TableRow]] = {}
+    for row in rest:
+        groups.setdefault(format_value(state.group, row.get(state.group)), []).append(row)
+    head = title(state.group)
+    for text, members in groups.items():
+        lines += [Heading(f"{head} {text}" if text else f"no {head}", len(members)), *members]
+    return lines
+
+
+def sort_rows(rows: Sequence[TableRow], key: str, descending: bool = False) -> list[TableRow]:
+    """The rows by a column: numbers before texts, rows without a value always last."""
+    if not key:
+        return list(rows)
+    numeric: list[tuple[float, TableRow]] = []
+    texts: list[tuple[str, TableRow]] = []
+    missing: list[TableRow] = []
+    for row in rows:
+        value = row.get(key)
+        if isinstance(value, str):
+            texts.append((value.casefold(), row))
+        elif value is None or math.isnan(value):
+            missing.append(row)
+        else:
+            numeric.append((value, row))
+    numeric.sort(key=lambda pair: pair[0], reverse=descending)
+    texts.sort(key=lambda pair: _natural(pair[0]), reverse=descending)
+    return [*(row for _, row in numeric), *(row for _, row in texts), *missing]
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """Sorts `run-9` before `run-10`."""
+    parts = re.split(r"([0-9]{1,18})", text)
+    return [(0, int(part), "") if at % 2 else (1, 0, part) for at, part in enumerate(parts)]
