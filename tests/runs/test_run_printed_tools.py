@@ -65,3 +65,26 @@ def test_every_metric_at_every_step(name: str) -> None:
             assert list(series[ours].values()) == list(wanted.values())
         else:
             assert series[ours] == pytest.approx(wanted)
+
+
+# --- What real tools printed, and what they keep themselves (bench_tools.py --keep) --------------
+
+REAL = Path(__file__).parent / "printed_real"
+NOT_PRINTED = {"total_flos"}  # kept by the Hugging Face Trainer alone
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in REAL.glob("*.json")))
+def test_every_metric_of_a_real_tool_at_every_step(name: str) -> None:
+    truth = json.loads((REAL / f"{name}.json").read_text())
+    series, _ = read((REAL / f"{name}.txt").read_bytes())
+    for metric, points in truth.items():
+        if metric in NOT_PRINTED:
+            continue
+        ours = metric if metric in series else metric.rpartition("/")[2]
+        wanted = {int(step): value for step, value in points.items()}
+        if name == "lightning-rich-bar":  # piped, it prints its last state alone
+            wanted = {max(wanted): wanted[max(wanted)]}
+        known = {step: series[ours][step] for step in wanted if step in series[ours]}
+        assert known == pytest.approx(wanted, rel=6e-3, abs=6e-4), metric
+        within_an_epoch = name == "keras" and not metric.startswith("val_")
+        assert known.keys() == series[ours].keys() or within_an_epoch
