@@ -70,14 +70,28 @@ def encode_png(rgb: np.ndarray, size: tuple[int, int], budget: int) -> Encoded |
     return Encoded(data, is_reduced=bool(factors))
 
 
-def stretch_pixels(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Repeat pixels of `rgb`, uint8 [H, W, 3], until it has the proportions of `size`, columns and
-    rows of pixels, for a terminal that keeps those of the image."""
-    if rgb.shape[1] > size[0] or rgb.shape[0] > size[1]:
-        return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.NEAREST))
-    factor = min(1.0, max(_FACTORS) * max(rgb.shape[1] / size[0], rgb.shape[0] / size[1]))
-    enlarged = round(factor * size[0]), round(factor * size[1])
-    return np.asarray(Image.fromarray(rgb).resize(enlarged, Image.Resampling.NEAREST))
+def encode_stretched_png(rgb: np.ndarray, size: tuple[int, int], budget: int) -> Encoded | None:
+    """Encode as `encode_png`, with the proportions of `size`, for a terminal that keeps them."""
+    factors = [factor for factor in _FACTORS if factor * rgb.shape[1] <= size[0]]
+    least = len(_save_png(rgb))
+    for factor in factors:
+        if _FACTORS[factor] * least > budget:
+            continue
+        data = _save_png(_stretch(rgb, size, factor))
+        if len(data) <= budget:
+            return Encoded(data, is_reduced=factor != factors[0])
+    stretched = _stretch(rgb, size, 1)
+    encoded = encode_png(stretched, (stretched.shape[1], stretched.shape[0]), budget)
+    return encoded and encoded._replace(is_reduced=encoded.is_reduced or bool(factors))
+
+
+def _stretch(rgb: np.ndarray, size: tuple[int, int], factor: int) -> np.ndarray:
+    """Repeat each pixel at least `factor` times, if it fits, to the proportions of `size`."""
+    share = min(1.0, factor * max(rgb.shape[1] / size[0], rgb.shape[0] / size[1]))
+    width, height = (max(1, round(share * length)) for length in size)
+    if width < rgb.shape[1] or height < rgb.shape[0]:
+        return _resize(rgb, (width, height))
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.NEAREST))
 
 
 def _save_png(rgb: np.ndarray) -> str:

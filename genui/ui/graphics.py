@@ -308,10 +308,11 @@ class Images:
         from genui.render import pixels  # late: it imports numpy
 
         size = cols * self.cell[0], rows * self.cell[1]
+        budget -= budget // _SHARE_OF_COMMANDS
         if self.protocol == "sixel":
             return pixels.encode_sixel(rgb, size, budget, self.colours)
         if self._is_virtual:
-            rgb = pixels.stretch_pixels(rgb, size)
+            return pixels.encode_stretched_png(rgb, size, budget)
         png = pixels.encode_png(rgb, size, budget)
         if png is None or self.protocol == "kitty":
             return png
@@ -475,6 +476,7 @@ def _overlap(one: Rectangle, other: Rectangle) -> bool:
 
 
 # https://sw.kovidgoyal.net/kitty/graphics-protocol
+_SHARE_OF_COMMANDS = 50  # one part in so many of what is sent is not data
 _PIECE = 4096  # bytes of data in a command, at most
 _BELOW_CELLS = -2_000_000_000  # so low, an image is covered by cells with a background
 _PLACEHOLDER = "\U0010eeee"

@@ -3,11 +3,13 @@
     python tests/bench/bench_bytes.py
 
 Each app draws through Textual's compositor to a driver that counts. "smooth" is an image
-as a model makes it, "noise" the worst there is: every pixel another colour.
+as a model makes it, "noise" the worst there is: every pixel another colour. Then the same images
+in pixels, of cells of 10×20: while they change and at rest, and milliseconds of encoding.
 """
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
@@ -20,7 +22,9 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.widget import Widget
 from textual.widgets import Static
 
-from genui.ui.widgets.image import ImageView
+from genui.ui.graphics import PROTOCOLS, Images, Protocol
+from genui.ui.terminal import Cells
+from genui.ui.widgets.image import STILL_FACTOR, ImageView
 
 BUDGET = 25_000
 os.environ["COLORTERM"] = "truecolor"  # what costs the most bytes
@@ -89,6 +93,46 @@ async def octets_a_step(
     return counted[1:]
 
 
+COLUMNS, LINES = 64, 32
+
+
+def pixels_a_step(
+    protocol: Protocol, in_tmux: bool, frames: list[np.ndarray], budget: int
+) -> tuple[int | None, int, float]:
+    """The most bytes for each of `frames` after the first, None if half-blocks take fewer; the
+    most for the cells under the first; milliseconds of encoding."""
+    images = Images()
+    images.protocol, images.in_tmux = protocol, in_tmux
+    cells = Cells(COLUMNS, LINES + 1, images)
+    placement = images.place(COLUMNS, LINES)
+    assert placement is not None
+    lines = "".join(f"\x1b[{y + 1};1H{line}" for y, line in enumerate(placement.markers))
+    first = len(cells.update(f"{lines}\x1b[1;1H").encode())
+    counted, started = [], time.perf_counter()
+    for frame in frames:
+        encoded = images.encode(frame, COLUMNS, LINES, budget)
+        if encoded is None:
+            return None, first, 1000 * (time.perf_counter() - started)
+        placement.update(encoded.data)
+        counted.append(len(cells.paint().encode()))
+    spent = 1000 * (time.perf_counter() - started) / len(frames)
+    return max(counted[1:]), first, spent
+
+
+def print_pixels(sizes: list[tuple[str, list[np.ndarray]]]) -> None:
+    ways = [(protocol, False) for protocol in PROTOCOLS] + [("kitty", True)]
+    for budget in (BUDGET, STILL_FACTOR * BUDGET):
+        print(f"\nin pixels, at most {budget:,}   bytes a step (cells once), encoding")
+        for name, frames in sizes:
+            line = f"{name:24}"
+            for protocol, in_tmux in ways:
+                most, first, spent = pixels_a_step(protocol, in_tmux, frames, budget)
+                label = "tmux" if in_tmux else protocol
+                octets = "half-blocks" if most is None else f"{most:,}"
+                line += f"  {label} {octets} ({first:,}) {spent:.0f} ms"
+            print(line)
+
+
 def main() -> None:
     print(f"{'bytes a step, 64×32 cells':34}{'ordinary':>10}{'ours':>10}   budget {BUDGET:,}")
     for name, make, size in (
@@ -102,6 +146,16 @@ def main() -> None:
         ours = max(asyncio.run(octets_a_step(ImageView(id="image"), ImageView.show, frames)))
         verdict = "" if ours <= BUDGET else "  OVER"
         print(f"{name:34}{ordinary:>10,}{ours:>10,}{verdict}")
+    print_pixels(
+        [
+            ("smooth, 32×32 pixels", [smooth(32, step) for step in range(4)]),
+            ("noise, 32×32 pixels", [noise(32, step) for step in range(4)]),
+            ("smooth, 64×64 pixels", [smooth(64, step) for step in range(4)]),
+            ("noise, 64×64 pixels", [noise(64, step) for step in range(4)]),
+            ("smooth, 192×192 pixels", [smooth(192, step) for step in range(4)]),
+            ("noise, 192×192 pixels", [noise(192, step) for step in range(4)]),
+        ]
+    )
     same = [noise(32, 0)] * 3
     ours = max(asyncio.run(octets_a_step(ImageView(id="image"), ImageView.show, same)))
     print(f"{'the same frame again':34}{'':>10}{ours:>10,}")

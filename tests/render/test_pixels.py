@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genui.render.pixels import encode_png, encode_sixel, fit_pixels, stretch_pixels
+from genui.render.pixels import encode_png, encode_sixel, encode_stretched_png, fit_pixels
 
 SIZE = (320, 336)  # columns and rows of pixels on the screen
 ROUNDING = 2  # levels: sixel colours are in percent
@@ -154,8 +154,15 @@ def test_an_image_fills_its_place_in_one_direction_and_keeps_its_proportions(
     assert abs(fit.cols - fit.rows * 2.2 * 48 / 32) <= max(1, 2.2 * 48 / 32)
 
 
-def test_a_stretched_image_has_the_proportions_of_its_place() -> None:
-    for rgb, size in ((smooth(64, 80), (600, 200)), (smooth(64, 80), (40, 90))):
-        height, width = stretch_pixels(rgb, size).shape[:2]
-        assert width / height == pytest.approx(size[0] / size[1], rel=0.01)
-        assert width <= size[0]
+@pytest.mark.parametrize("size", [(600, 200), (300, 700), (40, 90)])
+@pytest.mark.parametrize("budget", [10**6, 4_000])
+def test_a_stretched_image_has_the_proportions_of_its_place(
+    size: tuple[int, int], budget: int
+) -> None:
+    encoded = encode_stretched_png(noise(48, 64), size, budget)
+    assert encoded is not None
+    assert len(encoded.data) <= budget
+    height, width = decode_png(encoded.data).shape[:2]
+    assert width / height == pytest.approx(size[0] / size[1], rel=0.03)
+    assert width <= size[0]
+    assert encoded.is_reduced == (budget == 4_000)
