@@ -42,6 +42,13 @@ def fit_pixels(width: int, height: int, cols: int, rows: int, aspect: float) -> 
     return Fit(across, 2 * across / aspect, *size)
 
 
+def mix(rgb: np.ndarray, colour: tuple[int, int, int], share: float) -> np.ndarray:
+    """Mix `rgb`, uint8 [H, W, 3], with a share, 0 to 1, of `colour`."""
+    if not share:
+        return rgb
+    return (rgb + share * (np.array(colour) - rgb)).round().astype(np.uint8)
+
+
 def encode_png(rgb: np.ndarray, size: tuple[int, int], budget: int) -> Encoded | None:
     """Encode `rgb`, uint8 [H, W, 3], as base64 of a PNG of at most `budget` bytes.
 

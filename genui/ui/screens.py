@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 
 from rich.cells import cell_len
-from textual import on
+from textual import events, on
 from textual.command import (
     CommandInput,
     CommandList,
@@ -25,6 +25,7 @@ from textual.worker import Worker
 from genui.base.text import clean, clean_line
 from genui.ui import keys, messages
 from genui.ui.keys import Key, Scope
+from genui.ui.terminal import get_images
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import LifecycleGuard, Row, StatusLine
 
@@ -194,6 +195,20 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
     @on(messages.Acted)
     def clear_line(self) -> None:
         self.query_one(StatusLine).clear_line()
+
+    @on(events.ScreenSuspend)
+    @on(events.ScreenResume)
+    def _dim_images(self) -> None:
+        """Dim images in pixels under a window, as Textual dims the cells.
+
+        Not in sixel, which takes too many bytes.
+        """
+        images = get_images(self.app)
+        if images is not None and images.protocol != "sixel":
+            from genui.ui.widgets.image import ImageView  # late: a screen may show none
+
+            for image in self.query(ImageView):
+                image.redraw()
 
     async def press(self, key: Key) -> None:
         await self.app.run_action(key.action, self)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from rich.cells import cell_len
 from rich.style import Style
 from textual.app import ComposeResult
+from textual.color import TRANSPARENT, Color
 from textual.containers import Vertical
 from textual.message import Message
 from textual.strip import Strip
@@ -86,7 +87,8 @@ class ImageView(LineWidget):
         self._moving = False  # changed again after less than REST
         self._rest_timer: Timer | None = None
         self._placement: Placement | None = None  # in a terminal that shows pixels
-        self._encoded: tuple[np.ndarray, Fit, int, Encoded | None] | None = None  # of what
+        # What was encoded last: the image, its size, the budget and a tint.
+        self._encoded: tuple[np.ndarray, Fit, int, Color, Encoded | None] | None = None
 
     @property
     def has_image(self) -> bool:
@@ -322,11 +324,21 @@ class ImageView(LineWidget):
     def _encode(self, images: Images, fit: Fit, budget: int) -> Encoded | None:
         """Encode the image, unless that was done last."""
         assert self._rgb is not None
-        last = self._encoded
-        if last is None or last[0] is not self._rgb or last[1:3] != (fit, budget):
-            encoded = images.encode(self._rgb, fit.cols, fit.rows, budget)
-            self._encoded = last = self._rgb, fit, budget, encoded
-        return last[3]
+        last, tint = self._encoded, self._tint(images)
+        if last is None or last[0] is not self._rgb or last[1:4] != (fit, budget, tint):
+            from genui.render.pixels import mix
+
+            rgb = mix(self._rgb, tint.rgb, tint.a)
+            encoded = images.encode(rgb, fit.cols, fit.rows, budget)
+            self._encoded = last = self._rgb, fit, budget, tint, encoded
+        return last[4]
+
+    def _tint(self, images: Images) -> Color:
+        """Return the translucent colour of a window that lies above the image."""
+        top = self.app.screen
+        if top is self.screen or images.protocol == "sixel":
+            return TRANSPARENT
+        return top.styles.background
 
     def _remove_placement(self) -> None:
         driver = get_metered_driver(self.app)

@@ -17,8 +17,13 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 from PIL import Image
+from textual.app import App, ComposeResult
+from textual.screen import ModalScreen
 
 from genui.ui.app import Shell
+from genui.ui.graphics import Images
+from genui.ui.screens import AppScreen
+from genui.ui.widgets.image import ImageView
 
 APP = """
 import numpy as np
@@ -161,3 +166,41 @@ def test_a_terminal_that_falls_behind_gets_half_blocks_unless_pixels_were_chosen
     assert images.protocol == ("kitty" if kept else None)
     assert app._redraw_images.called == (not kept)
     assert app.front.say.called == (not kept)
+
+
+async def test_an_image_under_a_window_is_dimmed_as_its_cells_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = SimpleNamespace(images=Images(), paint_images=lambda: None)
+    driver.images.protocol = "kitty"
+    for module in ("genui.ui.terminal", "genui.ui.widgets.image"):
+        monkeypatch.setattr(f"{module}.get_metered_driver", lambda app: driver)
+
+    class Window(ModalScreen[None]):
+        CSS = "Window { background: rgb(0, 100, 0) 50%; }"
+
+    class Base(AppScreen[None]):
+        def compose(self) -> ComposeResult:
+            yield ImageView()
+
+    class Viewer(App[None]):
+        def get_default_screen(self) -> Base:
+            return Base()
+
+    def brightness() -> list[int]:
+        view = app.screen_stack[0].query_one(ImageView)
+        assert view._placement is not None
+        decoded = Image.open(BytesIO(base64.b64decode(view._placement.data)))
+        return np.asarray(decoded)[0, 0].tolist()
+
+    app = Viewer()
+    async with app.run_test() as pilot:
+        app.screen.query_one(ImageView).show(np.full((4, 4, 3), 200, np.uint8))
+        await pilot.pause()
+        assert brightness() == [200, 200, 200]
+        await app.push_screen(Window())
+        await pilot.pause()
+        assert brightness() == [100, 150, 100]
+        app.pop_screen()
+        await pilot.pause()
+        assert brightness() == [200, 200, 200]
