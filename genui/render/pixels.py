@@ -14,6 +14,7 @@ from PIL import Image
 
 from genui.render.image import Fit
 
+_LEAST_SCALE = 1.5  # of a copied pixel on the screen; smaller ones need no more copies
 _FACTORS = {8: 2.5, 4: 1.7, 2: 1.35}  # of enlargement, and how many times the bytes, at least
 _PALETTES = (256, 64, 16)
 _SMALL = 64 * 64  # pixels
@@ -68,7 +69,7 @@ def encode_png(rgb: np.ndarray, size: tuple[int, int], budget: int) -> Encoded |
         return None
     if shrink < 1:
         return Encoded(data, is_reduced=True, is_coarse=True)
-    factors = [factor for factor in _FACTORS if factor * rgb.shape[1] <= size[0]]
+    factors = _list_factors(rgb, size)
     for factor in factors:
         if _FACTORS[factor] * len(data) <= budget:
             larger = _save_png(rgb.repeat(factor, axis=0).repeat(factor, axis=1))
@@ -77,9 +78,14 @@ def encode_png(rgb: np.ndarray, size: tuple[int, int], budget: int) -> Encoded |
     return Encoded(data, is_reduced=bool(factors))
 
 
+def _list_factors(rgb: np.ndarray, size: tuple[int, int]) -> list[int]:
+    """List by how much an image may be enlarged for `size`, the most first."""
+    return [factor for factor in _FACTORS if _LEAST_SCALE * factor * rgb.shape[1] <= size[0]]
+
+
 def encode_stretched_png(rgb: np.ndarray, size: tuple[int, int], budget: int) -> Encoded | None:
     """Encode as `encode_png`, with the proportions of `size`, for a terminal that keeps them."""
-    factors = [factor for factor in _FACTORS if factor * rgb.shape[1] <= size[0]]
+    factors = _list_factors(rgb, size)
     least = len(_save_png(rgb))
     for factor in factors:
         if _FACTORS[factor] * least > budget:

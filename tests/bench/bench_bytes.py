@@ -120,7 +120,8 @@ def pixels_a_step(
 
 
 def print_pixels(sizes: list[tuple[str, list[np.ndarray]]]) -> None:
-    ways = [(protocol, False) for protocol in PROTOCOLS] + [("kitty", True)]
+    ways: list[tuple[Protocol, bool]] = [(protocol, False) for protocol in PROTOCOLS]
+    ways.append(("kitty", True))
     for budget in (BUDGET, STILL_FACTOR * BUDGET):
         print(f"\nin pixels, at most {budget:,}   bytes a step (cells once), encoding")
         for name, frames in sizes:

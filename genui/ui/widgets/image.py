@@ -3,7 +3,6 @@ and a waveform."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -83,8 +82,6 @@ class ImageView(LineWidget):
         self._reduced = False  # drawn with less detail or fewer colours than possible
         self.is_coarse = False  # drawn with fewer pixels than possible
         self._sharp = False  # draw with full detail
-        self._changed_at = float("-inf")  # (monotonic)
-        self._moving = False  # changed again after less than REST
         self._rest_timer: Timer | None = None
         self._placement: Placement | None = None  # in a terminal that shows pixels
         # What was encoded last: the image, its size, the budget and a tint.
@@ -153,8 +150,6 @@ class ImageView(LineWidget):
             return False
         self._rgb = pixels.copy()
         self._sharp = False
-        now = time.monotonic()
-        self._moving, self._changed_at = now - self._changed_at < REST, now
         self.redraw()
         return True
 
@@ -162,7 +157,6 @@ class ImageView(LineWidget):
         """Redraw the image in full detail, until it changes, if the budget reduced it."""
         if self._reduced and not self._sharp:
             self._sharp = True
-            self._moving = False
             self.redraw()
 
     def _sharpen_later(self) -> None:
@@ -297,8 +291,8 @@ class ImageView(LineWidget):
         if images is None or driver is None:
             self._remove_placement()
             return None
-        # Sixel data is no smaller than half-blocks and takes longer to make.
-        waits = self._moving and images.protocol == "sixel"
+        # Sixel data is no smaller than half-blocks and takes longer to make: at rest only.
+        waits = images.protocol == "sixel" and not self._sharp
         encoded = None if waits else self._encode(images, fit, budget)
         if encoded is None:
             if not self._sharp:
