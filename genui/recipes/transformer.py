@@ -89,7 +89,7 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
     TransformerRecipe(
         name="shakespeare-quick",
         dataset="shakespeare",
-        summary="plays: a small, quick first training",
+        summary="plays, a small first training",
         steps=1400,
         layers=2,
         width=128,

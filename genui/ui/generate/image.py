@@ -82,21 +82,25 @@ class TraceImageView(View):
     def show_caption(
         self, caption: str, trace: Trace[ImageFrame] | None, *measures: tuple[str, str]
     ) -> None:
-        """Show the caption and, at the right, measures of the step and its number."""
-        line = self.query_one(".caption", Line)
+        """Show the caption and, at the right, the time left, measures of the step and its number.
+
+        Without room for all, the measures are left out first, then the time.
+        """
+        line, end = self.query_one(".caption", Line), Content("")
+        caption, width = clean_line(caption), line.size.width
         if trace is not None and trace.frame is not None:
-            left = trace.seconds_left(time.monotonic())
-            end = Content.assemble(
-                (f"~{numbers.about(left)} left  " if left > WORTH_SAYING else "", "$text-muted"),
-                *measures,
-                (str(trace.position), "bold $foreground"),
-                (f"/{trace.total}", "$text-muted"),
-            )
+            step = (str(trace.position), "bold $foreground"), (f"/{trace.total}", "$text-muted")
+            seconds = trace.seconds_left(time.monotonic())
+            left = [(f"~{numbers.about(seconds)} left  ", "$text-muted")]
+            left = left if seconds > WORTH_SAYING else []
+            for before in ((*left, *measures), left, ()):
+                end = Content.assemble(*before, *step)
+                if cell_len(caption) + end.cell_length < width:
+                    break
         else:
-            prompt = self.pane.controller.prompt
+            prompt = clean_line(self.pane.controller.prompt)
             caption = f"“{prompt}”" if prompt else ""
             end = Content.assemble((self.pane.empty_text() if self.noise else "", "$text-muted"))
-        width = line.size.width
         caption = clean_line(caption, max(4, width - end.cell_length - 1))
         gap = max(1, width - cell_len(caption) - end.cell_length)
         line.show(Content.assemble((caption, "bold"), " " * gap, end))

@@ -311,9 +311,8 @@ def known_sigmas(traces: Iterable[Trace[ImageFrame]], steps: int) -> dict[int, f
 
 # --- The tree of branches ---------------------------------------------------------------------
 
-MAX_BRANCHES = (
-    24  # branches kept; the oldest that the shown one does not descend from is dropped first
-)
+MAX_BRANCHES = 24
+"""The oldest branch that the shown one does not descend from is dropped first."""
 
 
 @dataclass

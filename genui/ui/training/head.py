@@ -127,7 +127,8 @@ class BoardHead(LifecycleGuard, Framed, Vertical):
             set_border(self, title="Training", subtitle=caption)
             return
         subtitle = " · ".join([*_list_faults(board.shown), caption])
-        set_border(self, title=_title(board, view, style_of), subtitle=subtitle)
+        title = _title(board, view, style_of, self.size.width - 2)
+        set_border(self, title=title, subtitle=subtitle)
         status = view.summary.status
         step = max(status.step, board.newest_step())
         eta = status.eta if view.summary.state == "running" else -1.0
@@ -144,13 +145,18 @@ class BoardHead(LifecycleGuard, Framed, Vertical):
         stats.show(stats_line(view, time.time(), stats.size.width, *_cursor(board)))
 
 
-def _title(board: Board, view: RunView, style_of: Callable[[int], Style]) -> Content:
+def _title(board: Board, view: RunView, style_of: Callable[[int], Style], width: int) -> Content:
+    """The runs and their state; of a single run, as much about its process as has room."""
     summary = view.summary
     sign, colour = mark(summary.state)
     state = [(f"  {sign}", colour), (f" {summary.state}", "$text-muted")]
     if len(board.runs) == 1:
         name = (clean_line(summary.info.name, _MAX_NAME), "bold $foreground")
-        return Content.assemble(name, *state, (_process_text(view), "$text-muted"))
+        title = Content.assemble(name, *state)
+        for part in _process_parts(view):
+            if title.cell_length + len(part) + 3 <= width:
+                title = Content.assemble(title, (f" · {part}", "$text-muted"))
+        return title
     parts: list[str | tuple[str, str | Style]] = []
     for index, name in enumerate(board.run_names().values()):
         style = "bold $foreground" if index == 0 else "$text-muted"
@@ -159,16 +165,15 @@ def _title(board: Board, view: RunView, style_of: Callable[[int], Style]) -> Con
     return Content.assemble(*parts[:-1])
 
 
-def _process_text(view: RunView) -> str:
-    """The host and process of the trainer, after a separator."""
-    summary, parts = view.summary, [""]
+def _process_parts(view: RunView) -> list[str]:
+    """What is said of the trainer, the most useful first: that it continues, its host, its pid."""
+    summary = view.summary
+    parts = ["keeps running after you quit"] if summary.alive else []
     if host := summary.status.host or summary.info.host:
         parts.append(clean_line(host, 40))
     if summary.status.pid:
         parts.append(f"pid {summary.status.pid}")
-    if summary.alive:
-        parts.append("keeps running after you quit")
-    return " · ".join(parts)
+    return parts
 
 
 def _list_faults(views: list[RunView]) -> list[str]:

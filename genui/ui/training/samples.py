@@ -399,4 +399,6 @@ def _why_no_samples(views: Sequence[RunView]) -> str:
         return NONE_SCRIPT
     if not summary.alive:
         return NO_SAMPLES
+    if not summary.status.step:
+        return NO_SAMPLE  # one is made before the first step
     return NONE_OWN.format(clean_line(str(summary.info.recipe.get("sample_every", "so many")), 12))
