@@ -10,6 +10,7 @@ numbers are `weak`, and the log decides.
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -293,11 +294,11 @@ def number_of(text: str) -> float | None:
 # --- records: dicts of JSON or Python --------------------------------------------------------
 
 _ITEM = re.compile(
-    r"(?P<q>['\"])(?P<key>[^'\"\n]{1,120}+)(?P=q)\s*+:\s*+"
-    r"(?:(?:[A-Za-z]{1,8}+\.)?+(?:tensor|array|Array|float\d*+|int\d*+)\(|['\"])?+\s*+"
-    rf"(?P<number>{_VALUE})(?:/(?P<total>[0-9]{{1,15}}+))?+(?=\s*+[,)}}\]'\"]|\.?$)",
+    r"(?P<q>['\"])(?P<key>[^'\"\n]{1,120}+)(?P=q)\s*+:\s*+(?:(?P<open>\{)"
+    r"|(?:(?:[A-Za-z]{1,8}+\.)?+(?:tensor|array|Array|float\d*+|int\d*+)\(|['\"])?+\s*+"
+    r"(?P<number>[\x11\x12])(?:/(?P<total>\x11))?+(?=\s*+[,)}\]'\"]|\.?$))|(?P<close>\})",
     re.IGNORECASE,
-)
+)  # in a template
 
 
 def _from_record(head: str, body: str) -> Line | None:
@@ -308,9 +309,11 @@ def _from_record(head: str, body: str) -> Line | None:
         line.title = before.title
     elif head.strip():
         line.phase = _phase_of(head)
-    try:
-        items: Any = _flat(msgspec.json.decode(body), "", 6)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+    items: Any = None
+    if body[1:].lstrip()[:1] == '"':
+        with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
+            items = _flat(msgspec.json.decode(body), "", 6)
+    if items is None:
         items = _python_items(body)
     known, level = False, 0
     for name, value, total in items:
@@ -360,10 +363,44 @@ _WRITTEN = re.compile(rf"\s*({_VALUE})(?:/([0-9]{{1,15}}))?\s*", re.IGNORECASE)
 
 
 def _python_items(body: str) -> Any:
-    for match in _ITEM.finditer(body):
-        value = number_of(match["number"])
+    """The same of a dict as Python prints it."""
+    template, numbers = _split_numbers(body)
+    items = _ITEMS.get(template)
+    if items is None:
+        items = _items_of(template) if len(numbers) <= _MAX_NUMBERS else []
+        if len(template) <= _LONGEST_TEMPLATE:
+            if len(_ITEMS) >= _MAX_PLANS:
+                _ITEMS.clear()
+            _ITEMS[template] = items
+    for name, index, total in items:
+        value = number_of(numbers[index])
         if value is not None:
-            yield _without_total(match["key"]), value, int(match["total"] or 0)
+            yield name, value, 0 if total < 0 else int(float(numbers[total]))
+
+
+_ITEMS: dict[str, list[tuple[str, int, int]]] = {}
+
+
+def _items_of(template: str) -> list[tuple[str, int, int]]:
+    """(name, index of its number, index of its total or -1) in the template of a dict."""
+    at = {place: index for index, place in enumerate(_mask_places(template))}
+    items: list[tuple[str, int, int]] = []
+    prefixes: list[str] = []
+    for match in _ITEM.finditer(template):
+        if match["close"]:
+            if prefixes:
+                prefixes.pop()
+        elif match["open"]:
+            prefixes.append(match["key"] + "/")
+        else:
+            total = at[match.start("total")] if match["total"] else -1
+            name = "".join(prefixes[-6:]) + match["key"]
+            items.append((_without_total(name), at[match.start("number")], total))
+    return items
+
+
+def _mask_places(template: str) -> Any:
+    return (place for place, char in enumerate(template) if char in (_INT, _REAL))
 
 
 def _without_total(name: str) -> str:
