@@ -33,6 +33,7 @@ PLACES = {
     "board-config": "4 tab tab i", "board-filter": "4 slash", "board-settings": "4 s",
     "run-from-here": "4 n", "alerts": "4 !",
     "lab": "5", "lab-played": "5 end", "lab-settings": "5 s", "points": "5 e",
+    "tour": "f2", "tour-text": "f2 2", "tour-board": "f2 4", "tour-prompt": "f2 2 e",
     "lab-branches": "5 end b", "lab-export": "5 end x",
 }  # fmt: skip
 """Where keys are pressed, by the keys that lead there from Home."""

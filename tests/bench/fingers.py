@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,15 +38,17 @@ from textual.geometry import Size  # noqa: E402
 from textual.worker import Worker, WorkerState  # noqa: E402
 
 from genui import protocol  # noqa: E402
-from genui.ui import keys, new_run, windows  # noqa: E402
-from genui.ui.app import GenuiApp, run  # noqa: E402
+from genui.ui import app, keys, new_run, windows  # noqa: E402
+from genui.ui.app import GenuiApp  # noqa: E402
 from genui.ui.session import Launch, launch_worker  # noqa: E402
 from genui.ui.widgets.base import Pane  # noqa: E402
 
 TRAINING_SECONDS = "20"
 FAULTS, STACKS = "faults.txt", "stacks.txt"  # in the home
 SIZE = (120, 40)
-KEY_SECONDS = 0.01  # between keys in a terminal
+KEY_SECONDS = 0.02  # between keys in a terminal
+SLOW = 300.0  # seconds until all keys before are answered on a machine that is busy
+LEAVE_TOUR = "f3"  # the only thing that Esc does not leave
 ESCAPES = 12  # presses of Esc that leave every window
 PRINTABLE = [c for c in string.printable + "éß字€" if c.isprintable()]
 ARROWS = ["up", "down", "left", "right", "home", "end", "pageup", "pagedown"]
@@ -200,6 +203,11 @@ def _forbid_writing(folder: Path) -> None:
     sys.addaudithook(audit)
 
 
+def _note_of_thread(args: threading.ExceptHookArgs) -> None:
+    if not isinstance(args.exc_value, OSError):  # the terminal was closed
+        note_fault("".join(traceback.format_exception(args.exc_value)))
+
+
 def prepare(folder: Path) -> None:
     """Stand-ins for what takes the machine; faults are noted."""
     from genui.runs import launch
@@ -209,9 +217,7 @@ def prepare(folder: Path) -> None:
     windows.MetricsScreen.__init__.__defaults__ = (("true",),)
     os.environ["BROWSER"] = "true"
     _watch_workers()
-    threading.excepthook = lambda args: note_fault(
-        "".join(traceback.format_exception(args.exc_value))
-    )
+    threading.excepthook = _note_of_thread
     _forbid_writing(folder)
 
 
@@ -265,6 +271,7 @@ class Hand:
             await self.press(Input("key", "escape"))
             await asyncio.sleep(0.02 * turn)  # a page of the manual is parsed on a thread
         await self.press(*[Input("key", "escape")] * 3)
+        await self.press(Input("key", LEAVE_TOUR))
         for _ in range(2):
             if not self.gone and not (app.screen is app.home and app.home.view == "home"):
                 await self.press(Input("key", "1"))
@@ -280,11 +287,15 @@ class Hand:
             return f"Esc and 1 do not lead home from {app.screen_stack!r}\n{pending()}"
         await self.press(Input("resize", SIZE))
         await self.press(Input("key", "escape"))
-        await asyncio.sleep(0.05)
-        await self.settle()
         layout = self._measure()
         self._layout = self._layout or layout
-        if layout != self._layout:
+        for _ in range(100):  # a busy machine lays out late
+            if layout == self._layout:
+                break
+            await asyncio.sleep(0.1)
+            await self.settle()
+            layout = self._measure()
+        else:
             return f"the layout was {self._layout}, is {layout}"
         await self.press(Input("key", "question_mark"))
         if not isinstance(app.screen, windows.Window) or not app.screen.query(".help"):
@@ -350,14 +361,14 @@ class Far:
         for turn in range(ESCAPES):
             self.press(Input("key", "escape"))
             time.sleep(0.02 * turn)
-        self.press(Input("key", "1"), Input("key", "1"))
+        self.press(Input("key", LEAVE_TOUR), Input("key", "1"), Input("key", "1"))
         self.press(Input("resize", (119, 39)))
         self.press(Input("resize", SIZE))
         try:
             self.press(Input("key", "question_mark"))
-            self.terminal.until(lambda text: "Keys of Models" in text)
+            self.terminal.until(lambda text: "Keys of" in text, SLOW)
             self.press(Input("key", "escape"))
-            self.terminal.until(lambda text: "Keys of" not in text and "─ Canvas" in text)
+            self.terminal.until(lambda text: "Keys of" not in text, SLOW)
         except AssertionError as error:
             if self.gone:
                 return ""
@@ -376,10 +387,30 @@ class Far:
         return fault
 
 
+class Watched(GenuiApp):
+    """The app in a terminal, which writes how it is into a file when it gets SIGUSR1."""
+
+    def __init__(self, tour: bool = False) -> None:
+        super().__init__(make_launch(sys.argv[1]), tour)
+        self._keys: deque[str] = deque(maxlen=40)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self._keys.append(event.key)
+        await super().on_event(event)
+
+    def on_load(self) -> None:
+        super().on_load()
+        stacks = Path(os.environ["GENUI_HOME"], STACKS)
+
+        def write(number: int, frame: Any) -> None:
+            state = self.screen_stack, self.focused, self._queued_keys, " ".join(self._keys)
+            stacks.write_text(f"{state}\n{pending()}\n{''.join(traceback.format_stack(frame))}")
+
+        signal.signal(signal.SIGUSR1, write)
+
+
 if __name__ == "__main__":
-    place = Path(os.environ["GENUI_HOME"])
-    prepare(place)
-    faulthandler.register(signal.SIGUSR1, (place / STACKS).open("w"))
-    defaults = GenuiApp.__init__.__defaults__ or ()
-    GenuiApp.__init__.__defaults__ = (make_launch(sys.argv[1]), *defaults[1:])
-    sys.exit(run())
+    prepare(Path(os.environ["GENUI_HOME"]))
+    app.GenuiApp = Watched
+    sys.exit(app.run())
