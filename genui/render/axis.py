@@ -123,6 +123,7 @@ def _format_decade(factor: float, power: int) -> str:
 # --- The x axis: numbers with their units -------------------------------------------------
 
 SECONDS, TOKENS, EPOCHS = "s", "token", "epoch"
+_WORDS = frozenset({"step", TOKENS, EPOCHS, "game"})  # units with a plural
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 # Distances between time ticks; below a second and above ten days they are round numbers.
@@ -158,13 +159,15 @@ def choose_x_ticks(low: float, high: float, most: int, unit: str, log: bool) -> 
 
 
 def format_amount(number: float, unit: str) -> str:
-    """Format a quantity with its unit: `640 steps`, `12 s`, `1.2M tokens`, `0.05 epochs`."""
+    """Format a quantity with its unit: `640 steps`, `12 s`, `1.2M tokens`, `0.05 epochs`; a unit
+    that is the name of a metric stays as it is: `640 frames_seen`."""
     if unit == SECONDS:
         return f"{number:.2g} s" if number < 10 else format_duration(number)
     if unit == TOKENS and number >= 1000:
         return f"{_format_tokens(number, 0.0)} tokens"
     text = count(number) if number >= 9.5 else f"{number:.2g}"
-    return f"{text} {unit}{'' if text == '1' else 's'}"
+    plural = unit in _WORDS and text != "1"
+    return f"{text} {unit}{'s' if plural else ''}"
 
 
 def format_place(x: float, unit: str) -> str:

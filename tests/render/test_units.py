@@ -49,6 +49,7 @@ def test_a_logarithmic_axis_of_seconds_and_of_tokens_too() -> None:
         (1.2e6, "token", "1.2M tokens"),
         (0.05, "epoch", "0.05 epochs"),
         (3, "game", "3 games"),
+        (3, "frame", "3 frame"),  # the name of a metric
     ],
 )
 def test_an_amount_has_its_unit(number: float, unit: str, text: str) -> None:

@@ -11,6 +11,7 @@ from textual.geometry import Size
 
 from genui.base import paths
 from genui.base.errors import MisuseError
+from genui.logs.base import Extras
 from genui.render.axis import Axis
 from genui.runs.layout import RunInfo
 from genui.runs.listing import summarise
@@ -315,6 +316,60 @@ def test_the_x_axis_goes_round_what_is_known_and_the_cursor_keeps_its_step() -> 
     assert board.state.view is None
     assert board.next_axis() == "the x axis counts steps"
     assert board.state.cursor == 40
+
+
+def test_any_metric_is_an_x_axis() -> None:
+    seen = (np.array([0, 20, 40]), np.array([0.0, 200.0, 400.0]), np.full(3, 100.0))
+    board = board_of(run_of("plays", loss=points(*range(41)), seen=seen), cursor=40.0)
+    assert board.parse_axis("time") == "time"
+    assert board.set_axis(board.parse_axis("seen")) == "the x axis is seen"
+    assert (board.state.cursor, board.cursor_step) == (400.0, 40)
+    (line,) = board.lines(Plot(("loss",)))
+    assert line.x[:3].tolist() == [0.0, 10.0, 20.0]  # ten a step
+    assert model.curve_settings(board.state)["unit"] == "seen"
+    assert board.next_axis() == "the x axis counts steps"
+    assert board.state.cursor == 40
+    with pytest.raises(MisuseError, match=r"no metric 'sen'.*seen"):
+        board.parse_axis("sen")
+    model.remember("x", ViewState(axis="metric:seen", overlays=(("a", "b"),)))
+    assert model.recall("x") == ViewState(axis="metric:seen", overlays=(("a", "b"),))
+
+
+def test_on_the_axis_of_a_metric_that_also_falls_points_are_paired_and_in_order() -> None:
+    falling = (np.array([0, 2, 4, 5]), np.array([9.0, 3.0, np.nan, 1.0]), np.full(4, 100.0))
+    board = board_of(run_of("plays", loss=points(*range(41)), lr=falling))
+    board.set_axis(board.parse_axis("lr"))
+    (line,) = board.lines(Plot(("loss",)))
+    assert (line.x.tolist(), line.values.tolist()) == ([1.0, 3.0, 9.0], [2.5, 1.0, 0.0])
+
+
+def test_the_axis_that_a_tool_asks_for_is_known() -> None:
+    view = dataclasses.replace(
+        board_of(run_of("plays")).shown[0], extras=Extras(axes={"loss": "lr", "x": "gone"})
+    )
+    assert (
+        known_axes(dataclasses.replace(view, series={**view.series, "lr": points(0, 1)}))[-1]
+        == "metric:lr"
+    )
+    assert "metric:gone" not in known_axes(view)
+
+
+def test_a_metric_is_drawn_over_another_and_taken_off_again() -> None:
+    board = board_of(run_of("plays", loss=points(0, 9), acc=points(0, 9), lr=points(0, 9)))
+    board.change(chosen="lr")
+    assert board.overlay("acc") == "acc is over lr"
+    assert [plot.metrics for plot in board.all_plots()] == [("loss",), ("lr", "acc")]
+    assert board.overlaid() == "acc"
+    lines = board.lines(board.plots()[board.chosen()])
+    assert [(line.part, line.look.hue) for line in lines] == [("lr", 0), ("acc", 1)]
+    assert board.overlay("lr") == "lr is in this curve"
+    with pytest.raises(MisuseError, match="no metric 'ac'"):
+        board.overlay("ac")
+    assert board.overlay("loss") == "loss is over lr"
+    assert [plot.metrics for plot in board.all_plots()] == [("lr", "acc", "loss")]
+    assert board.overlay("") == "lr has a curve of its own"
+    assert len(board.all_plots()) == 3
+    assert board.overlaid() == ""
 
 
 def test_a_log_without_times_has_no_other_axis() -> None:

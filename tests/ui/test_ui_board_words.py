@@ -96,6 +96,24 @@ async def test_values_of_too_many_metrics_are_said_to_be_left_out(
         await until_seen(pilot, "4 values left out: too many metrics · 3 curves")
 
 
+async def test_any_metric_is_typed_as_the_x_axis_and_drawn_over_a_curve(open_watch: Opener) -> None:
+    run = stage.make_run(name="plays", step=100, steps=400)
+    log(run, {"step": 101, "loss": 0.125, "acc": 0.5, "lr": 0.1})
+    async with open_watch(size=(120, 40)) as pilot:
+        board = board_of(pilot).board
+        await until(pilot, lambda: "acc" in {plot.key for plot in board.plots()})
+        board.change(chosen="acc")
+        await pilot.press("s", "down", "down", "down", "enter", "ctrl+u", *"lr", "enter")
+        await until_seen(pilot, "the x axis is lr")
+        await pilot.press("enter", "ctrl+u", *"nothing", "enter")
+        await until_seen(pilot, "no metric 'nothing'")
+        await pilot.press("escape", "down", "enter", *"loss", "enter")
+        await until(pilot, lambda: board.overlaid() == "loss")
+        await until(
+            pilot, lambda: re.search(r". acc 0.5000 +. loss 0.1250", seen(pilot)) is not None
+        )
+
+
 async def test_damage_in_the_log_is_said_quietly(open_watch: Opener) -> None:
     run = stage.make_run(name="plays", step=100)
     with run.metrics.open("a") as file:

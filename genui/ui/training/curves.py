@@ -163,7 +163,9 @@ class Cell(LifecycleGuard, Framed, Vertical):
         self._title_args = state, runs
         if self.plot is None:
             return
-        name = clean_line(self.plot.key, 60)
+        # Metrics over each other are named beside their values.
+        named = self.plot.overlaid and len(self._lines) > 1
+        name = "" if named else clean_line(self.plot.key, 60)
         units = {line.unit for line in self._lines}
         unit = units.pop() if len(units) == 1 else ""
         room = self.size.width - ENDS
@@ -212,7 +214,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
                 label = f"{sign} " if line.part == part else f"{line.part} {sign} "
                 part = line.part
             value = values[line.label][1] if line.label in values else line.values[-1]
-            parts += [gap, (label, self.series_style(hue))]
+            parts += [gap if any(parts) else "", (label, self.series_style(hue))]
             parts.append((numbers.value(float(value)), "bold $foreground"))
         return Content.assemble(*parts)
 

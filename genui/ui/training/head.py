@@ -11,9 +11,8 @@ from textual.style import Style
 from genui.base import numbers
 from genui.base.text import clean_line
 from genui.render import axis
-from genui.render.axis import UNITS
 from genui.render.chart import choose_sign
-from genui.ui.training.model import Board
+from genui.ui.training.model import Board, unit_of_axis
 from genui.ui.watcher import Part, RunView, mark
 from genui.ui.widgets.base import Framed, LifecycleGuard, Line, StepBar, set_border
 
@@ -198,7 +197,7 @@ def _cursor(board: Board) -> list[Part]:
     x = board.state.cursor
     if x is None:
         return []
-    place = axis.format_place(x, UNITS[board.state.axis])
+    place = axis.format_place(x, unit_of_axis(board.state.axis))
     parts: list[Part] = [("cursor ", "$text-muted"), (place, "bold $text-warning")]
     step = board.step_at(x)
     if step is not None and board.state.axis != "step":

@@ -21,10 +21,10 @@ import msgspec
 import numpy as np
 
 from genui.base import paths
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
-from genui.render.axis import AXES, UNITS, Axis, compute_x
+from genui.render.axis import AXES, UNITS, compute_x
 from genui.render.series import Look, View, pan, zoom
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
@@ -43,22 +43,54 @@ _COUNTERS = {
 """The names that tools give to metrics that count tokens or epochs."""
 
 
-def known_axes(view: RunView) -> list[Axis]:
-    """The x axes that this run's log allows."""
-    return [axis for axis in AXES if axis == "step" or _is_known(view, axis)]
+XAxis = str
+"""One of AXES, or the name of a metric after METRIC."""
+
+METRIC = "metric:"
+
+
+def metric_of(axis: XAxis) -> str:
+    """The metric that is the x axis; "" if it is none."""
+    return axis.removeprefix(METRIC) if axis.startswith(METRIC) else ""
+
+
+def unit_of_axis(axis: XAxis) -> str:
+    """The unit of an x axis, as `Curve.unit` takes it: of a metric its name."""
+    return next((UNITS[one] for one in AXES if one == axis), clean_line(metric_of(axis), 24))
+
+
+def known_axes(view: RunView) -> list[XAxis]:
+    """The x axes that this run's log allows, and those that its tool asks for."""
+    own = dict.fromkeys(METRIC + name for name in view.extras.axes.values() if name in view.series)
+    return [*(axis for axis in AXES if axis == "step" or _is_known(view, axis)), *own]
 
 
 def x_positions(
-    axis: Axis, view: RunView, points: Points, since: float | None
+    axis: XAxis, view: RunView, points: Points, since: float | None
 ) -> np.ndarray | None:
     """The x of each point, float64 [N], ascending; None if the axis is not known.
 
-    `since` is the unix time of the run's first record.
+    `since` is the unix time of the run's first record. A metric counts by its greatest value so
+    far.
     """
     if axis == "step":
         return points[0]
+    if name := metric_of(axis):
+        counts = view.series.get(name)
+        return None if counts is None else compute_x(points, "tokens", counts=counts)
     per_step = _per_step(view, axis) or None
-    return compute_x(points, axis, since=since, per_step=per_step, counts=_counter(view, axis))
+    known = AXES[AXES.index(axis)]
+    return compute_x(points, known, since=since, per_step=per_step, counts=_counter(view, axis))
+
+
+def pair(points: Points, others: Points) -> tuple[np.ndarray, np.ndarray]:
+    """The values of `others` and of `points` at the steps that both have, float64 [N] each, in
+    ascending order of the first, without NaN and infinities there."""
+    _, own, at = np.intersect1d(points[0], others[0], assume_unique=True, return_indices=True)
+    x, values = others[1][at], points[1][own]
+    finite = np.isfinite(x)
+    order = np.argsort(x[finite], kind="stable")
+    return x[finite][order], values[finite][order]
 
 
 def start_time(view: RunView) -> float | None:
@@ -67,18 +99,18 @@ def start_time(view: RunView) -> float | None:
     return min((first for first in firsts if first == first), default=None)
 
 
-def _is_known(view: RunView, axis: Axis) -> bool:
+def _is_known(view: RunView, axis: XAxis) -> bool:
     if axis == "time":
         return start_time(view) is not None
     return _per_step(view, axis) > 0 or _counter(view, axis) is not None
 
 
-def _counter(view: RunView, axis: Axis) -> Points | None:
+def _counter(view: RunView, axis: XAxis) -> Points | None:
     names = _COUNTERS.get(axis, ())
     return next((view.series[name] for name in names if name in view.series), None)
 
 
-def _per_step(view: RunView, axis: Axis) -> float:
+def _per_step(view: RunView, axis: XAxis) -> float:
     """Tokens or epochs per step; 0 if not known."""
     scale = view.summary.info.scale
     units, whole = _positive(scale.get("units_per_step")), _positive(scale.get("units_per_epoch"))
@@ -125,6 +157,7 @@ class Plot:
     """The metrics of one curve; its `key` is the first, the one on the training data."""
 
     metrics: tuple[str, ...]
+    overlaid: bool = False  # whether the user has put other metrics over the first
 
     @property
     def key(self) -> str:
@@ -153,6 +186,16 @@ def make_plots(names: Collection[str]) -> list[Plot]:
         if (partner := _training_metric(name, groups)) is not None:
             groups[partner] += groups.pop(name)
     return [Plot(tuple(metrics)) for metrics in groups.values()]
+
+
+def overlay_plots(plots: Sequence[Plot], overlays: Iterable[tuple[str, str]]) -> list[Plot]:
+    """The plots with others over them; `overlays` are the keys of a plot and of one over it."""
+    by_key = {plot.key: plot for plot in plots}
+    for below, over in overlays:
+        if below in by_key and over in by_key and below != over:
+            metrics = (*by_key[below].metrics, *by_key.pop(over).metrics)
+            by_key[below] = Plot(metrics, overlaid=True)
+    return list(by_key.values())
 
 
 def _training_metric(name: str, names: Collection[str]) -> str | None:
@@ -235,7 +278,8 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     runs: tuple[str, ...] = ()  # their folders or files; keys control the first
     filter: str = ""  # a regular expression
     pins: tuple[str, ...] = ()
-    axis: Axis = "step"
+    axis: XAxis = "step"
+    overlays: tuple[tuple[str, str], ...] = ()  # keys of plots: one, and another drawn over it
     smoothing: float = 0.9  # 0 off, below 1
     log_y: bool = False
     log_x: bool = False
@@ -251,7 +295,7 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
 def curve_settings(state: ViewState) -> dict[str, Any]:
     """The values of a Curve's reactives, by name."""
     return {
-        "unit": UNITS[state.axis],
+        "unit": unit_of_axis(state.axis),
         "smoothing": state.smoothing,
         "log_x": state.log_x,
         "log_y": state.log_y,
@@ -289,6 +333,8 @@ def _is_sane(state: ViewState) -> bool:
     try:
         re.compile(state.filter)
     except (re.error, RecursionError, OverflowError):
+        return False
+    if state.axis not in AXES and not metric_of(state.axis):
         return False
     ascending = state.view is None or state.view[0] < state.view[1]
     return ascending and all(map(math.isfinite, numbers)) and 0 <= state.smoothing < 1
@@ -366,7 +412,7 @@ class Snapshot(NamedTuple):
 
     views: Sequence[RunView] = ()
     cursor: float | None = None  # a step; None for the newest
-    axis: Axis = "step"
+    axis: XAxis = "step"
     visible: View | None = None  # the visible part of the axis; None for all of it
 
 
@@ -404,7 +450,10 @@ class Board:
         self.state = state
         self.views: dict[RunDir, RunView] = {}
         self._start_times: dict[RunDir, float | None] = {}
-        self._places: dict[tuple[RunDir, str, Axis], tuple[Points, np.ndarray | None]] = {}
+        # By run, metric and axis: the points of the metric and of the axis, and the x.
+        self._places: dict[
+            tuple[RunDir, str, XAxis], tuple[tuple[Points, Points | None], np.ndarray | None]
+        ] = {}
         self._noisy: dict[tuple[RunDir, str], tuple[int, bool]] = {}
         self._all_plots: tuple[object, list[Plot]] = (None, [])
         self._plots: tuple[object, list[Plot]] = (None, [])
@@ -478,10 +527,11 @@ class Board:
 
     def all_plots(self) -> list[Plot]:
         """The plots of all metrics of all runs."""
-        key = tuple((view.summary.run, len(view.series)) for view in self.shown)
+        runs = tuple((view.summary.run, len(view.series)) for view in self.shown)
+        key = (runs, self.state.overlays)
         if key != self._all_plots[0]:
             names = {name: None for view in self.shown for name in view.series}
-            self._all_plots = key, make_plots(names)
+            self._all_plots = key, overlay_plots(make_plots(names), self.state.overlays)
         return self._all_plots[1]
 
     def plots(self) -> list[Plot]:
@@ -501,6 +551,8 @@ class Board:
         """The lines of a plot: its metrics of every run, if the axis is known for them.
 
         A run has the same colour and sign in every curve; its line on held-out data is dashed.
+        Metrics drawn over each other have the colours of several runs if there is one run, and
+        else are dashed.
         """
         lines: list[SeriesLine] = []
         names = self.run_names()
@@ -509,23 +561,42 @@ class Board:
             for view in self.shown:
                 hue = order[view.summary.run]
                 points = view.series.get(metric)
-                x = self._positions(view, metric, points) if points is not None else None
-                if points is None or x is None or not len(x):
+                if points is None:
+                    continue
+                x, values = self._place(view, metric, points)
+                if x is None or not len(x):
                     continue
                 # Compared within a run: a new run beside an old one is a line too.
                 known = [view.series[name] for name in plot.metrics if name in view.series]
                 longest = max(len(one[0]) for one in known)
                 few = len(x) <= _MAX_MARKS and len(x) * 4 <= longest
-                kind: Kind = "marks" if few else self._kind(view.summary.run, metric, points[1])
+                kind: Kind = "marks" if few else self._kind(view.summary.run, metric, values)
                 part = ""
-                if len(plot.metrics) > 1:
+                if plot.overlaid:
+                    part = clean_line(metric, _MAX_NAME)
+                elif len(plot.metrics) > 1:
                     part = "train" if metric == plot.key else "val"
-                look = Look(hue, dashed=part == "val")
+                dashed = part == "val"
+                if plot.overlaid and len(self.runs) == 1:
+                    hue = plot.metrics.index(metric) % MAX_RUNS
+                elif plot.overlaid:
+                    dashed = metric != plot.key
+                look = Look(hue, dashed=dashed)
                 unit = unit_of(view, metric)
                 run = names[view.summary.run] if len(self.runs) > 1 else ""
                 label = f"{run} {part}".strip() or clean_line(metric, 60)
-                lines.append(SeriesLine(label, part, x, points[1], kind, look, unit, points))
+                lines.append(SeriesLine(label, part, x, values, kind, look, unit, points))
         return lines
+
+    def _place(
+        self, view: RunView, name: str, points: Points
+    ) -> tuple[np.ndarray | None, np.ndarray]:
+        """The x and the values of the points of a metric. On the axis of a metric that also falls,
+        they are paired and in order of x."""
+        counts = view.series.get(metric_of(self.state.axis))
+        if counts is not None and (np.diff(counts[1]) < 0).any():
+            return pair(points, counts)
+        return self._positions(view, name, points), points[1]
 
     def _kind(self, run: RunDir, metric: str, values: np.ndarray) -> Kind:
         """Whether to smooth a series; its noise is measured again once it has grown."""
@@ -536,7 +607,7 @@ class Board:
 
     # --- the x axis -------------------------------------------------------------------
 
-    def axes(self) -> list[Axis]:
+    def axes(self) -> list[XAxis]:
         """The x axes that are known for the first run."""
         return known_axes(self.first) if self.first is not None else ["step"]
 
@@ -590,9 +661,10 @@ class Board:
             return points[0]
         if self._start_times.get(run) is None:
             self._start_times[run] = start_time(view)
+        source = (points, view.series.get(metric_of(axis)))
         known = self._places.get((run, name, axis))
-        if known is None or known[0] is not points:
-            known = (points, x_positions(axis, view, points, self._start_times[run]))
+        if known is None or known[0][0] is not points or known[0][1] is not source[1]:
+            known = (source, x_positions(axis, view, points, self._start_times[run]))
             self._places[run, name, axis] = known
         return known[1]
 
@@ -694,13 +766,61 @@ class Board:
     def next_axis(self, by: int = 1) -> str:
         """Switch to the next known x axis or the one before; the cursor stays at its step."""
         axes, current = self.axes(), self.state.axis
-        if len(axes) < 2:
+        if len(axes) < 2 and current in axes:
             return "this run has steps only"
+        return self.set_axis(
+            axes[(axes.index(current) + by) % len(axes)] if current in axes else axes[0]
+        )
+
+    def set_axis(self, axis: XAxis) -> str:
+        """Show another x axis; the cursor stays at its step."""
         step = self.cursor_step
-        axis = axes[(axes.index(current) + by) % len(axes)] if current in axes else axes[0]
         self.change(axis=axis, view=None, follow=True)
         self.change(cursor=None if step is None else self.place_of(step))
+        if name := metric_of(axis):
+            return f"the x axis is {clean_line(name, 40)}"
         return f"the x axis counts {_AXIS_UNITS[axis]}"
+
+    def parse_axis(self, text: str) -> XAxis:
+        """The x axis that was typed: one that is known, or a metric. Raises MisuseError."""
+        word, axes = text.strip(), self.axes()
+        if word in axes:
+            return word
+        return METRIC + self._metric(word, [one for one in axes if one in AXES])
+
+    def _metric(self, word: str, others: Sequence[str] = ()) -> str:
+        """A metric of any run. Raises MisuseError, one line with the nearest names."""
+        names = {name for view in self.shown for name in view.series}
+        if word not in names:
+            near = did_you_mean(word, [*others, *names])
+            raise MisuseError(f"no metric '{clean_line(word, 40)}': {clean_line(near, 100)}")
+        return word
+
+    def overlay(self, text: str) -> str:
+        """Draw the metric that was typed over the chosen curve; without one, only the curve.
+        Raises MisuseError."""
+        if not (plots := self.plots()):
+            return NO_CURVES
+        below, word = plots[self.chosen()], text.strip()
+        others = tuple(one for one in self.state.overlays if below.key not in one)
+        if not word:
+            self.change(overlays=others, chosen=below.key)
+            return f"{clean_line(below.key, 40)} has a curve of its own"
+        name = self._metric(word)
+        over = next((plot.key for plot in self.all_plots() if name in plot.metrics), name)
+        if over == below.key:
+            return f"{clean_line(name, 40)} is in this curve"
+        kept = tuple(one for one in self.state.overlays if over not in one)
+        self.change(overlays=(*kept, (below.key, over)), chosen=below.key)
+        return f"{clean_line(over, 40)} is over {clean_line(below.key, 40)}"
+
+    def overlaid(self) -> str:
+        """The metrics over the chosen curve."""
+        plots = self.plots()
+        plot = plots[self.chosen()] if plots else None
+        if plot is None or not plot.overlaid:
+            return ""
+        return ", ".join(over for below, over in self.state.overlays if below == plot.key)
 
     def toggle_log(self, axis: Literal["x", "y"]) -> None:
         """Switch between a logarithmic and a linear axis."""

@@ -24,7 +24,14 @@ from genui.ui.terminal import may_animate
 from genui.ui.training import model
 from genui.ui.training.curves import CurveGrid, room_for
 from genui.ui.training.head import BoardHead, waiting_text
-from genui.ui.training.model import Board, ChartRange, SideTab, parse_smoothing, pattern
+from genui.ui.training.model import (
+    Board,
+    ChartRange,
+    SideTab,
+    metric_of,
+    parse_smoothing,
+    pattern,
+)
 from genui.ui.training.panels import RunList, SideColumn
 from genui.ui.training.steering import Steering
 from genui.ui.watcher import RunView, Watcher
@@ -506,8 +513,16 @@ class TrainingScreen(AppScreen[Exit]):
             Option("log_y", "y scale", SCALES[state.log_y], "Linear or logarithmic", log("y")),
             Option("log_x", "x scale", SCALES[state.log_x], "Linear or logarithmic", log("x")),
             Option(
-                *("axis", "x axis", state.axis, "Steps, time, tokens or epochs, if they are known"),
+                *("axis", "x axis", metric_of(state.axis) or state.axis),
+                "Steps, time, tokens or epochs, if they are known; or type any metric",
                 lambda by: self.show_result(board.next_axis(by)),
+                lambda text: self.show_result(board.set_axis(board.parse_axis(text))),
+                metric_of(state.axis) or state.axis,
+            ),
+            Option(
+                *("over", "drawn over it", board.overlaid() or "–"),
+                "A metric over the chosen curve: Enter types its name, nothing removes it",
+                use=lambda text: self.show_result(board.overlay(text)),
             ),
             Option(
                 *(

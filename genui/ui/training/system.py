@@ -13,9 +13,9 @@ from textual.content import Content
 
 from genui.base import numbers
 from genui.base.text import clean_line
-from genui.render.axis import UNITS, Axis
+from genui.render.axis import UNITS
 from genui.render.series import View
-from genui.ui.training.model import Snapshot, start_time, x_positions
+from genui.ui.training.model import Snapshot, XAxis, start_time, unit_of_axis, x_positions
 from genui.ui.training.rows import SidePanel
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import LifecycleGuard, Line, set_border
@@ -86,7 +86,7 @@ class Clock:
     It interpolates between some thousands of the run's records, which have a step and a time.
     """
 
-    def __init__(self, view: RunView, axis: Axis) -> None:
+    def __init__(self, view: RunView, axis: XAxis) -> None:
         longest = max(view.series.values(), key=lambda points: len(points[0]), default=_NO_POINTS)
         stride = max(len(longest[0]) // _MAX_RECORDS, 1)
         steps, values, times = (np.append(one[::stride], one[-1:]) for one in longest)
@@ -150,13 +150,13 @@ class MeasureView(LifecycleGuard, Vertical):
         yield Curve(" ", legend=False)
 
     def show(
-        self, group: Group, view: RunView, clock: Clock, axis: Axis, visible: View | None,
+        self, group: Group, view: RunView, clock: Clock, axis: XAxis, visible: View | None,
         cursor: float | None,
     ) -> None:  # fmt: skip
         """Show a group of the run's measurements; `visible` and `cursor` are in units of `axis`."""
         curve = self.query_one(Curve)
         series = {}
-        unit = UNITS[axis]
+        unit = unit_of_axis(axis)
         for label, name in group.series.items():
             points = view.system[name]
             x = clock.places(points[2])
@@ -164,7 +164,7 @@ class MeasureView(LifecycleGuard, Vertical):
                 unit = UNITS["time"]
             series[label or group.title] = curve_points(points, x)
         curve.unit = unit
-        curve.view = (visible or clock.extent()) if unit == UNITS[axis] else None
+        curve.view = (visible or clock.extent()) if unit == unit_of_axis(axis) else None
         curve.cursor = cursor
         curve.set_series(series)
         self._write_line(group, curve, cursor)
