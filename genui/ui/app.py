@@ -313,7 +313,10 @@ class Shell(LifecycleGuard, App[None]):
         screen = self.screen
         if isinstance(screen, HelpScreen):
             screen.leave()
-        if not isinstance(self.screen, PaletteScreen | Window):
+        if isinstance(self.screen, Window):
+            return
+        # Also not if it is behind a screen that opened late.
+        if not any(isinstance(screen, PaletteScreen) for screen in self.screen_stack):
             self.push_screen(PaletteScreen(id="--command-palette"))
 
     def _send_late(self, event: events.Key) -> bool:

@@ -235,6 +235,18 @@ async def test_a_page_down_before_the_list_is_laid_out_waits_for_it(
         await until(pilot, moved)
 
 
+async def test_the_palette_is_not_opened_twice_if_a_screen_opens_over_it(open_app: Opener) -> None:
+    async with open_app(lists=False) as pilot:
+        app = pilot.app
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, PaletteScreen))
+        home_of(pilot).open_board()  # as of a key before, answered late
+        await until(pilot, lambda: isinstance(app.screen, TrainingScreen) and app.screen.usable)
+        await pilot.press("ctrl+p")
+        assert isinstance(app.screen, TrainingScreen)
+        assert app._exception is None
+
+
 async def test_pages_of_a_list_without_room_are_no_fault(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
