@@ -153,6 +153,7 @@ NOT_RUN = {
     "| aplay": "needs a loudspeaker",
     "anna": "speaks with a model that would be trained",
     "wandb/": "another tool's run",
+    "me@cluster:": "another host",
     "--favourites": "needs favourites, which the app keeps",
 }
 """A part of an example, to why it is only parsed."""
