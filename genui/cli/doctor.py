@@ -98,7 +98,7 @@ def _images() -> str:
         setting = load_config().images
     except MisuseError as error:
         return str(error)
-    colours = detect_colours(os.environ, sys.stdout.isatty())
+    colours = detect_colours(os.environ, sys.stderr.isatty())  # stdout may be a file
     choice = choose_for_terminal(os.environ, setting, colours)
     return f"{choice.protocol or 'half-blocks'} ({choice.reason})"
 

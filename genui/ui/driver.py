@@ -254,7 +254,7 @@ class MeteredDriver(LinuxDriver):
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[str] = loop.create_future()
         self._answer = loop, answer
-        self._replies.expect()
+        self._replies.expect(time.monotonic())
         if isinstance(self._writer_thread, MeteredWriter):
             self._writer_thread.send(query)
         return await answer

@@ -161,16 +161,16 @@ def _ask_terminal(query: str) -> str:
         import tty
     except ImportError:
         return ""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):  # the streams of the app
         return ""
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)
     replies = Replies()
-    replies.expect()
+    replies.expect(time.monotonic())
     answer, end = "", time.monotonic() + _ANSWER_TIMEOUT
     try:
         tty.setcbreak(fd)
-        os.write(sys.stdout.fileno(), query.encode())
+        os.write(sys.stderr.fileno(), query.encode())
         while not answer and select.select([fd], [], [], max(0.0, end - time.monotonic()))[0]:
             typed = os.read(fd, 4096).decode(errors="replace")
             answer = replies.take(typed, time.monotonic())[1]
@@ -191,25 +191,28 @@ _BEGUN = re.compile(
 )
 _KEY_WAIT = 0.1  # seconds for which Esc may be the start of a reply; as long as Textual's own
 _REPLY_WAIT = 2.0  # seconds for which the start of a reply waits for its end
+_PATIENCE = 10.0  # seconds after which Esc is only a key
 
 
 class Replies:
     """Takes the terminal's replies out of what is typed.
 
-    Textual would take them for keys. What may be the start of a reply waits for the rest, but only
-    until the last reply has come.
+    Textual would take them for keys. What may be the start of a reply waits for the rest; a key
+    that may be one, such as Esc, only for a moment, and until the last reply has come.
     """
 
     def __init__(self) -> None:
         self._held = ""
         self._held_at = 0.0
         self._asked = False  # a reply may still come
-        self._waiting = False  # one is still expected
+        self._waiting = False  # the last one is still expected
+        self._asked_at = 0.0
         self._text = ""
 
-    def expect(self) -> None:
-        """A query is sent."""
+    def expect(self, now: float) -> None:
+        """Expect the replies to a query that ends with DA1, sent at `now`, in seconds."""
         self._asked = self._waiting = True
+        self._asked_at = now
         self._text = ""
 
     def take(self, typed: str, now: float) -> tuple[str, str]:
@@ -226,9 +229,11 @@ class Replies:
                 done, self._waiting = self._text, False
         text = _REPLY.sub("", text)
         begun = _BEGUN.search(text)
-        if begun is None or not (self._waiting or len(begun[0]) > 2):
+        if begun is None:
             return text, done
         could_be_key = len(begun[0]) <= 2
+        if could_be_key and not (self._waiting and now - self._asked_at < _PATIENCE):
+            return text, done
         if now - self._held_at < (_KEY_WAIT if could_be_key else _REPLY_WAIT):
             self._held = begun[0]
         elif could_be_key:

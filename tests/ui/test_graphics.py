@@ -125,7 +125,7 @@ def test_no_piece_of_a_reply_is_taken_for_keys() -> None:
     for first in range(len(typed) + 1):
         for second in (first + 1, first + 7):
             replies, keys, answers = Replies(), "", []
-            replies.expect()
+            replies.expect(now=0.0)
             pieces = (typed[:first], "", typed[first:second], "", typed[second:])
             for number, piece in enumerate(pieces):
                 key, answer = replies.take(piece, now=0.01 * number)
@@ -137,7 +137,7 @@ def test_no_piece_of_a_reply_is_taken_for_keys() -> None:
 
 def test_a_late_reply_is_no_key_either() -> None:
     replies = Replies()
-    replies.expect()
+    replies.expect(now=0.0)
     assert replies.take("\x1b[?62;c", now=0.0) == ("", "\x1b[?62;c")
     assert replies.take("x\x1b[?62;", now=60.0) == ("x", "")
     assert replies.take("4cy", now=60.5) == ("y", "")
@@ -146,18 +146,24 @@ def test_a_late_reply_is_no_key_either() -> None:
 @pytest.mark.parametrize("key", ["\x1b", "\x1b[", "\x1b_"])
 def test_a_key_that_may_begin_a_reply_waits_only_for_a_moment(key: str) -> None:
     replies = Replies()
-    replies.expect()
+    replies.expect(now=0.0)
     assert replies.take(key, now=1.0) == ("", "")
     assert replies.take("", now=1.2) == (key, "")
     assert replies.take(DEVICE.replace("[", "[?62"), now=1.3)[1]
     assert replies.take(key, now=2.0) == (key, "")  # nothing is expected any more
 
 
+def test_in_a_terminal_that_never_answers_keys_do_not_wait_for_ever() -> None:
+    replies = Replies()
+    replies.expect(now=0.0)
+    assert replies.take("\x1b", now=60.0) == ("\x1b", "")
+
+
 def test_keys_are_not_changed() -> None:
     keys = "q\x1b\x1b[6~\x1b[6;5~\x1b[A\x1b[<0;3;4M\x1bOP\x1b[?2026;2$y\x1b[48;40;120;720;960té"
     replies = Replies()
     assert replies.take(keys, now=0.0) == (keys, "")
-    replies.expect()
+    replies.expect(now=0.0)
     assert replies.take(keys, now=0.0) == (keys, "")
 
 
