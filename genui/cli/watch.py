@@ -15,7 +15,7 @@ from genui.cli.runs import find_path, remote_place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from genui.logs.printed_log import Choice
+    from genui.logs.printed_choice import Choice
     from genui.logs.remote import Follower
     from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
@@ -108,8 +108,7 @@ def _connect(words: "Sequence[str]") -> "dict[str, Follower]":
 def choose(args: argparse.Namespace, key: str) -> "Choice":
     """How printed lines are read: as the options say, which are remembered, or as they said
     last."""
-    from genui.logs.printed_choice import recall, remember
-    from genui.logs.printed_log import Choice
+    from genui.logs.printed_choice import Choice, recall, remember
 
     if not args.step and not args.metrics:
         return recall(key)
@@ -157,8 +156,9 @@ def _watch_pipe(args: argparse.Namespace) -> int:
     if sys.stdin is None or sys.stdin.isatty():
         raise MisuseError("watch -: nothing is piped in; use `COMMAND 2>&1 | genui watch -`")
     from genui.logs import printed
+    from genui.logs.printed_choice import key_of_run
 
-    choice = choose(args, f"- {args.project or args.name}".strip())
+    choice = choose(args, key_of_run(args.project, args.name))
     run = printed.create(args.name, args.project)
     terminal = _open_terminal()
     if terminal is None:

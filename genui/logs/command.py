@@ -18,7 +18,7 @@ from pathlib import Path
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_write, write_all
 from genui.logs.printed import CHUNK, Recorder
-from genui.logs.printed_choice import recall
+from genui.logs.printed_choice import key_of_run, recall
 from genui.runs.api import Run
 from genui.runs.layout import RunDir, create_script_run, read_info
 
@@ -39,7 +39,7 @@ def create(command: Sequence[str], name: str = "", project: str = "") -> RunDir:
 def choice_key(run: RunDir) -> str:
     """The key of what the user chose about printed lines, as that of `genui watch -`."""
     info = read_info(run)
-    return f"- {info.project or info.name}"
+    return key_of_run(info.project, info.name)
 
 
 def start(run: RunDir, command: Sequence[str]) -> None:

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_write, write_all
-from genui.logs.printed_log import Choice, Lines, PrintedLog
+from genui.logs.printed_choice import Choice
+from genui.logs.printed_log import Lines, PrintedLog
 from genui.runs.api import Run
 from genui.runs.layout import RunDir, create_script_run, read_info
 from genui.runs.writer import one_line

@@ -1,6 +1,8 @@
 """What the user chose about printed lines, remembered by project, by name or by file."""
 
 import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
@@ -8,9 +10,29 @@ import msgspec
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write
 from genui.base.paths import state_dir
-from genui.logs.printed_log import Choice
 
 _MOST = 1000
+
+
+COUNT = "count"
+"""The step that numbers the records."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user said about a log; the empty choice leaves it to the reader."""
+
+    step: str = ""  # the name of the step; COUNT numbers the records
+    metrics: tuple[str, ...] = ()  # names with * and ?; empty is all
+
+    def keep(self, metrics: dict[str, float]) -> dict[str, float]:
+        if not self.metrics:
+            return metrics
+        return {
+            name: value
+            for name, value in metrics.items()
+            if any(fnmatchcase(name, pattern) for pattern in self.metrics)
+        }
 
 
 class _Saved(msgspec.Struct):
@@ -22,6 +44,20 @@ def key_of_file(path: Path) -> str:
     """The key of a log: its folder and name, with * for digits, so that slurm-12.out and
     slurm-13.out share it."""
     return str(path.absolute().parent / re.sub(r"[0-9]+", "*", path.name))
+
+
+def key_of_run(project: str, name: str) -> str:
+    """The key of a command whose output is recorded as a run."""
+    return f"- {project or name or 'piped'}"
+
+
+def stamp() -> tuple[int, int]:
+    """Changes whenever a choice is saved."""
+    try:
+        about = _path().stat()
+    except OSError:
+        return 0, 0
+    return about.st_mtime_ns, about.st_ino
 
 
 def recall(key: str) -> Choice:

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from genui.logs.base import CHUNK, PIECE, SETTLED, Extras, GrowingFile, Reader
-from genui.logs.printed_choice import key_of_file, recall
-from genui.logs.printed_log import Choice, Lines, Point, Printed, PrintedLog
+from genui.logs.printed_choice import Choice, key_of_file, recall, stamp
+from genui.logs.printed_log import Lines, Point, Printed, PrintedLog
 
 _MAX_LINES = 5000  # of the console
 _MAX_PROBED = 20_000  # lines of a new file in which its first step is looked for
@@ -29,6 +29,8 @@ class TextTail(Reader):
 
     def __init__(self, path: Path, choice: Choice | None = None) -> None:
         self._file = _RotatedFile(path)
+        self._follows_choice = choice is None
+        self._stamp = stamp()
         self._choice = recall(key_of_file(path)) if choice is None else choice
         self._lines = Lines()
         super().__init__(path)
@@ -41,6 +43,7 @@ class TextTail(Reader):
         self._probe = PrintedLog()
         self._console: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
         self._extras: Extras | None = None
+        self._noted = 0  # notes of the log that are in the config
         self._finished = True  # nothing waits for the end of the log
 
     @property
@@ -50,7 +53,7 @@ class TextTail(Reader):
         return self._extras
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        changed = False
+        changed = self._choose_again()
         while limit_bytes > 0:
             data = self._file.read_on(min(limit_bytes, PIECE))
             if self._file.restarted:
@@ -67,6 +70,20 @@ class TextTail(Reader):
             self._take(self._lines.take(data))
         self.progress = self._file.progress
         return changed
+
+    def _choose_again(self) -> bool:
+        """Begins again if the user said otherwise how the lines are read."""
+        if not self._follows_choice or self._stamp == (now := stamp()):
+            return False
+        self._stamp = now
+        choice = recall(key_of_file(self.path))
+        if choice == self._choice:
+            return False
+        self._choice = choice
+        self._lines = Lines()
+        self._forget()
+        self._file.rewind()
+        return True
 
     def _end(self) -> bool:
         """Reads what waits for more, if nothing was written for a while."""
@@ -115,8 +132,9 @@ class TextTail(Reader):
                 self._console.append((math.nan, line.text))
         self._extras = None
         self._add(found)
-        if self._log.notes and len(self.config) != len(self._log.notes):
-            self.config = {f"note {i}": note for i, note in enumerate(self._log.notes, 1)}
+        if len(self._log.notes) > self._noted:
+            self._noted = len(self._log.notes)
+            self.config = {"printed lines": list(self._log.notes)}
 
     def _add(self, points: list[tuple[Point, float]]) -> None:
         if points and self._first is None:
@@ -152,6 +170,10 @@ class _RotatedFile(GrowingFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.written = 0.0  # unix time of the last write
+
+    def rewind(self) -> None:
+        """Begins again with the first byte."""
+        self.offset, self._foot, self._seen = 0, b"", None
 
     def read_on(self, limit: int) -> bytes:
         """The next bytes; `restarted` is set with the first bytes of the new file."""

@@ -10,9 +10,9 @@ import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from genui.logs.printed_choice import COUNT, Choice
 from genui.logs.printed_line import LONGEST, Line, clean, named_numbers, read_any, traits
 from genui.logs.printed_tables import Tables
 
@@ -58,25 +58,6 @@ class Point(NamedTuple):
     step: int
     metrics: dict[str, float]
 
-
-@dataclass(frozen=True)
-class Choice:
-    """What the user said about a log; the empty choice leaves it to the reader."""
-
-    step: str = ""  # the name of the step; COUNT numbers the records
-    metrics: tuple[str, ...] = ()  # names with * and ?; empty is all
-
-    def keep(self, metrics: dict[str, float]) -> dict[str, float]:
-        if not self.metrics:
-            return metrics
-        return {
-            name: value
-            for name, value in metrics.items()
-            if any(fnmatchcase(name, pattern) for pattern in self.metrics)
-        }
-
-
-COUNT = "count"
 
 _Note = Callable[[str], None]
 

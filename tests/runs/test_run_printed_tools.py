@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from genui.logs.printed_log import Choice, Lines, Point, PrintedLog
+from genui.logs.printed_choice import Choice
+from genui.logs.printed_log import Lines, Point, PrintedLog
 
 FOLDER = Path(__file__).parent / "printed"
 

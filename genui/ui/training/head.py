@@ -13,6 +13,7 @@ from genui.base.text import clean_line
 from genui.render import axis
 from genui.render.chart import choose_sign
 from genui.ui.training.model import Board, unit_of_axis
+from genui.ui.training.printed import unsure
 from genui.ui.watcher import Part, RunView, mark
 from genui.ui.widgets.base import Framed, LifecycleGuard, Line, StepBar, set_border
 
@@ -181,6 +182,8 @@ def _list_faults(views: list[RunView]) -> list[str]:
     progress = min((view.progress for view in views), default=1.0)
     if progress < 1:
         faults.append(f"reading {int(100 * progress)} %")
+    if any(map(unsure, views)):
+        faults.append("unsure of the steps: s, steps")
     if bad := sum(view.bad_lines for view in views):
         faults.append(f"{numbers.count(bad)} {'line' if bad == 1 else 'lines'} could not be read")
     if dropped := sum(view.dropped for view in views):

@@ -11,8 +11,10 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.timer import Timer
 
-from genui.base.errors import MisuseError
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
+from genui.logs import printed_choice
+from genui.logs.printed_choice import Choice
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.ui import keys, messages
@@ -21,7 +23,7 @@ from genui.ui.messages import ViewName
 from genui.ui.organise import RunOrganiser, run_copyables
 from genui.ui.screens import AppScreen, Command, Copyable
 from genui.ui.terminal import may_animate
-from genui.ui.training import model
+from genui.ui.training import model, printed
 from genui.ui.training.curves import CurveGrid, room_for
 from genui.ui.training.head import BoardHead, waiting_text
 from genui.ui.training.model import (
@@ -500,6 +502,7 @@ class TrainingScreen(AppScreen[Exit]):
             return lambda _: self.show_result(board.toggle_log(axis))
 
         view = board.first
+        lines = self._lines_options(view)
         rates = view.series.get("lr") if view is not None and view.summary.alive else None
         rate = f"{float(rates[1][-1]):.2g}" if rates is not None else "–"
         return [
@@ -537,7 +540,42 @@ class TrainingScreen(AppScreen[Exit]):
                 *("rate", "learning rate", rate, "Enter sets the peak rate of a run that trains"),
                 open=self.steering.action_rate,
             ),
+            *lines,
         ]
+
+    def _lines_options(self, view: RunView | None) -> list[Option]:
+        """The row about the printed lines from which the first run is read, if it is."""
+        key = printed.key_of(view)
+        if key is None:
+            return []
+        text = printed.describe(printed_choice.recall(key))
+        about = "Enter sets the step and the metrics of the printed lines, if they are read wrongly"
+        return [Option("lines", "steps", text, about, open=self.ask_lines)]
+
+    def ask_lines(self) -> None:
+        """Ask how the printed lines of the first run are read."""
+        view = self.board.first
+        key = printed.key_of(view)
+        if view is None or key is None:
+            return
+        native = view.summary.native
+
+        def answered(choice: Choice | None) -> None:
+            if choice is None:
+                return
+            try:
+                printed_choice.remember(key, choice)
+            except GenuiError as error:
+                self.say(str(error))
+                return
+            self.watcher.refresh()
+            self.show_result(
+                "used when the next output of this project is recorded"
+                if native
+                else f"read again, with steps {printed.describe(choice)}"
+            )
+
+        self.app.push_screen(printed.form(printed_choice.recall(key)), answered)
 
     @on(messages.KeysChanged)
     def _hide_settings(self) -> None:
@@ -641,6 +679,12 @@ class TrainingScreen(AppScreen[Exit]):
             if self.check_action(key.action.partition("(")[0], ())
         ]
         yield from self.list_key_commands("app", app_keys)
+        if printed.key_of(self.board.first) is not None:
+            yield Command(
+                "Steps and metrics of the printed lines",
+                "say what they are, if the lines are read wrongly",
+                self.ask_lines,
+            )
         for run in self.known:
             yield Command(
                 f"Show run {clean_line(run.info.name)}",

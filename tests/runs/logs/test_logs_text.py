@@ -8,9 +8,8 @@ import pytest
 
 from genui.logs import open_tail
 from genui.logs.find import find_logs
-from genui.logs.printed_choice import key_of_file, recall, remember
+from genui.logs.printed_choice import Choice, key_of_file, recall, remember
 from genui.logs.printed_file import TextTail
-from genui.logs.printed_log import Choice
 from tests.runs.logs.log_makers import read_all, seen
 
 
@@ -114,7 +113,7 @@ def test_what_was_unsure_is_said(tmp_path: Path) -> None:
     settled(path)
     tail = TextTail(path)
     read_all(tail)
-    assert any("unsure" in note for note in tail.config.values())
+    assert any("unsure" in note for note in tail.config["printed lines"])
 
 
 def test_a_choice_holds_for_the_logs_of_a_job_array(
