@@ -424,7 +424,8 @@ class NewRunScreen(Window[RunDir | None]):
 
     def _show_error(self, key: str, error: GenuiError | str) -> None:
         self._starting = False
-        self._field(key).show_fault(str(error).replace("--set ", ""))
+        if self.usable:
+            self._field(key).show_fault(str(error).replace("--set ", ""))
 
     @work(exit_on_error=False)
     async def _launch(
@@ -442,7 +443,8 @@ class NewRunScreen(Window[RunDir | None]):
         if plan.fault:
             self._starting = False
             self._show_plan(plan)
-            self.query_one("#plan").scroll_visible(animate=False)
+            if self.usable:
+                self.query_one("#plan").scroll_visible(animate=False)
             return
         try:
             run = await asyncio.to_thread(launch, recipe, settings, name, start_from)

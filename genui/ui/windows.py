@@ -436,7 +436,9 @@ class FavouritesScreen(Window[Favourite | None]):
             self._listed = tuple(await asyncio.to_thread(list_favourites))
         except (GenuiError, OSError) as error:
             self._say(str(error))
-        self.query_one(RowList).set_rows([_row(listed) for listed in self._listed], NO_FAVOURITES)
+        if self.usable:
+            rows = [_row(listed) for listed in self._listed]
+            self.query_one(RowList).set_rows(rows, NO_FAVOURITES)
 
     @property
     def _chosen(self) -> ListedTrace | None:
@@ -480,7 +482,8 @@ class FavouritesScreen(Window[Favourite | None]):
         self._read()
 
     def _say(self, line: str) -> None:
-        self.query_one(".fault", Static).update(clean_line(line))
+        if self.usable:
+            self.query_one(".fault", Static).update(clean_line(line))
 
 
 def _row(listed: ListedTrace) -> Row:

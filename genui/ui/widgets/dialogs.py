@@ -71,8 +71,9 @@ class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
             line.take(event)
 
     def show_fault(self, line: str) -> None:
-        """Show why the input is invalid, below it; "" removes it."""
-        self.query_one(".fault", Static).update(line)
+        """Show why the input is invalid, below it, while the window is open; "" removes it."""
+        if self.usable:
+            self.query_one(".fault", Static).update(line)
 
 
 # --- A question that is answered by yes or no -------------------------------------------------
