@@ -75,6 +75,7 @@ _RANK = re.compile(
     r"|([0-9]{1,6}):(?=\s))",
     re.IGNORECASE,
 )
+_COLOUR = re.compile(r"\A(?:\x1b\[[0-9;]{0,20}m)+")
 _TIMES = re.compile(r"(?:^|[_/])(?:seconds|(?:step|iter|batch)_?time(?:_m?s)?|dt)$", re.IGNORECASE)
 
 
@@ -123,6 +124,8 @@ class PrintedLog:
 
     def _split(self, text: str) -> tuple[int, str]:
         """The rank in the prefix, 0 if there is none, and the text after it."""
+        if text[:1] == "\x1b":
+            text = _COLOUR.sub("", text)
         start = text[:8].lstrip()[:1]
         if not start or start not in "[(0123456789rRwWnNtTgGpPhHmM":
             return 0, text
@@ -699,8 +702,8 @@ class _Stream:
             )
             if another and line.phase == "train" and self._phases > {"train"}:
                 prefix = "train/"
-            elif another and self._finer and line.epoch is not None and not line.placed_by_step:
-                prefix = "epoch/"  # the mean of an epoch
+            elif another and self._finer and line.epoch is not None and not line.record:
+                prefix = "" if line.placed_by_step else "epoch/"  # the mean of an epoch
         if not prefix:
             return dict(metrics)
         return {
@@ -735,6 +738,8 @@ class _Stream:
         counter = self._counts.get(bar)
         if line.held_out:
             return self._evaluation(line, bar, n, total, counter), ""
+        if not line.metrics and self._bar_count is not None and not self._counts:
+            return n, ""  # a heading beside bars, which are the position
         self._finer = True
         if line.whole:
             return n, ""

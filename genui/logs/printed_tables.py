@@ -97,7 +97,10 @@ class Tables:
                 return Rows()
             return None
         header = self._barred_header(len(cells))
-        return None if header is None else self._row(header, cells)
+        words = [cell for cell, value in zip(cells, values, strict=True) if cell and value is None]
+        if header is None or (len(words) > 1 and any(" " in word for word in words)):
+            return None if header is None else Rows()  # texts with a score each: samples
+        return self._row(header, cells)
 
     def _barred_header(self, count: int) -> _Header | None:
         header = next((header for header in self._headers if header.kind == "|"), None)
