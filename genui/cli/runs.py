@@ -101,17 +101,14 @@ def find_one(word: str, wait: bool = False) -> "RunSummary":
 def _named(path: Path) -> "list[RunSummary]":
     """The logs in the file or folder above this path, at which there is no file, that it names: by
     a tool's own name of a run, its id, or what the list of runs shows."""
+    from genui.logs.find import names_of
+
     try:
         logs = find_all(path.parent)
     except MisuseError:  # there is none
         return []
     exact = [log for log in logs if log.run.path == path]
-    return exact or [log for log in logs if path.name in _names(log)]
-
-
-def _names(summary: "RunSummary") -> set[str]:
-    name = summary.info.name
-    return {name, name.rpartition("/")[2], summary.info.id}
+    return exact or [log for log in logs if path.name in names_of(log)]
 
 
 def _reference(summary: "RunSummary") -> str:

@@ -89,8 +89,14 @@ def run_watch(args: argparse.Namespace) -> int:
     else:
         from genui.cli.runs import find_all
 
-        rows = [_row(summary) for path in paths for summary in find_all(path, wait=True)]
-        output.table(("LOG", "FORMAT", "STATE", "LAST WRITE"), rows)
+        logs = [summary for path in paths for summary in find_all(path, wait=True)]
+        heads, rows = ("LOG", "FORMAT", "STATE", "LAST WRITE"), [_row(one) for one in logs]
+        named = [not one.native and one.info.name not in str(one.run.path) for one in logs]
+        if any(named):  # by its tool
+            heads = (*heads, "NAME")
+            names = [one.info.name if own else "" for one, own in zip(logs, named, strict=True)]
+            rows = [(*row, name) for row, name in zip(rows, names, strict=True)]
+        output.table(heads, rows)
     return 0
 
 

@@ -41,6 +41,7 @@ class Log:
     note: str = ""
     created: float = 0.0  # unix time; 0 if it is not known
     host: str = ""
+    ended: str = ""  # "finished", "failed" or "stopped", if the log says so
 
 
 @dataclass(frozen=True)

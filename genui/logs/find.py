@@ -50,7 +50,12 @@ def find_logs(path: Path) -> LogList:
     try:
         about = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise MisuseError(f"there is no {show(path)}: name a log, or a folder of logs") from None
+        logs = LogList(_runs_in_database(path))
+        if not logs:
+            raise MisuseError(
+                f"there is no {show(path)}: name a log, or a folder of logs"
+            ) from None
+        return logs
     except OSError as error:
         raise _refused(path, error) from None
     if stat.S_ISDIR(about.st_mode):
@@ -70,6 +75,23 @@ def find_logs(path: Path) -> LogList:
         )
     logs.sort(key=lambda summary: (summary.age, summary.info.name))
     return logs
+
+
+def names_of(summary: RunSummary) -> set[str]:
+    """What a log may be called: by its tool, in the list of logs, and by its id."""
+    name = summary.info.name
+    return {name, name.rpartition("/")[2], summary.info.id}
+
+
+def _runs_in_database(path: Path) -> list[RunSummary]:
+    """The run of that id, or else the runs of that name, in a database; `path` is below its file.
+    None if there is no such file."""
+    if not os.path.isfile(path.parent):
+        return []
+    runs = _logs_in_file(path.parent)
+    return [run for run in runs if run.run.path == path] or [
+        run for run in runs if path.name in names_of(run)
+    ]
 
 
 def summarise_log(path: Path, format: str, ended: str = "") -> RunSummary:
@@ -107,7 +129,7 @@ def _distinguish(logs: Sequence[Log]) -> list[Log]:
 
 
 def _summary(row: Format, log: Log) -> RunSummary:
-    summary = row.summarise(log.path)
+    summary = row.summarise(log.path, log.ended)
     if not log.name:
         return summary
     info = msgspec.structs.replace(

@@ -17,7 +17,6 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Set
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +32,6 @@ from genui.logs.sqlite import (
     SqliteTail,
     column_names,
     open_database,
-    parts_of,
     run_path,
 )
 from genui.runs.listing import RunSummary
@@ -276,8 +274,8 @@ class MlflowDatabase(Format):
                 if not _is_mlflow(connection):
                     return []
                 rows = connection.execute(
-                    "SELECT runs.run_uuid, runs.name, runs.start_time, experiments.name "
-                    "FROM runs LEFT JOIN experiments USING (experiment_id) "
+                    "SELECT runs.run_uuid, runs.name, runs.start_time, runs.status, "
+                    "experiments.name FROM runs LEFT JOIN experiments USING (experiment_id) "
                     f"WHERE runs.lifecycle_stage = 'active' LIMIT {MAX_RUNS}"
                 ).fetchall()
                 tags: dict[str, dict[str, str]] = {}
@@ -289,7 +287,7 @@ class MlflowDatabase(Format):
             return []
         above = relative.parts[:-1]
         logs: list[Log] = []
-        for run, run_name, started, experiment in rows:
+        for run, run_name, started, status, experiment in rows:
             own = tags.get(str(run), {})
             name = str(run_name or own.get("mlflow.runName") or run)
             project = str(experiment or "")
@@ -298,6 +296,7 @@ class MlflowDatabase(Format):
                     run_path(path, str(run)), "/".join((*above, *filter(None, [project]), name)),
                     f"{relative}/{run}", project, key=str(run), tags=_own_tags(own),
                     note=own.get(_NOTE, ""), created=_seconds(started),
+                    ended=_STATES.get(str(status), ""),
                 )
             )  # fmt: skip
         return logs
@@ -305,25 +304,12 @@ class MlflowDatabase(Format):
     def times(self, path: Path) -> Iterator[float]:
         return sqlite.times(path)
 
-    def summarise(self, path: Path, ended: str = "") -> RunSummary:
-        return super().summarise(path, ended or _state_of(path))
-
 
 def _is_mlflow(connection: "sqlite3.Connection") -> bool:
     others = _TABLES - {"runs", "metrics"}
     return "run_uuid" in column_names(connection, "runs", *others) and {
         "key", "value", "timestamp", "run_uuid", "step", "is_nan",
     } <= column_names(connection, "metrics")  # fmt: skip
-
-
-def _state_of(path: Path) -> str:
-    """How the run ended, if it did; empty if the database cannot be read now."""
-    database, run = parts_of(path)
-    with suppress(GenuiError, BlockingIOError), open_database(database, _TABLES) as connection:
-        if _is_mlflow(connection):
-            query = "SELECT status FROM runs WHERE run_uuid = ?"
-            return _STATES.get(str((connection.execute(query, (run,)).fetchone() or [""])[0]), "")
-    return ""
 
 
 class MlflowDatabaseTail(SqliteTail):

@@ -34,7 +34,6 @@ from genui.logs.base import (
     Reader,
 )
 from genui.logs.protobuf import BYTES, VARINT, WireError
-from genui.runs.listing import RunSummary
 
 if TYPE_CHECKING:
     from genui.logs.media import Histograms
@@ -701,23 +700,37 @@ def _records_at(path: Path, offset: int, size: int) -> Iterator[tuple[bytes, int
         yield from LogBlocks().records(data, 0 if offset else _FILE_HEADER, offset)
 
 
+_KNOWN: dict[Path, tuple[tuple[int, int], About, str]] = {}
+"""The stamp of a log (size and time of the last write), its names and its end: a list of thousands
+of runs is read again and again."""
+
+_MAX_KNOWN = 20_000
+
+
 @dataclass(frozen=True)
 class Wandb(Format):
     """Runs of W&B: a file each, named in it."""
 
     def logs(self, path: Path, root: Path) -> list[Log]:
         (log,) = super().logs(path, root)
-        about = read_about(path)
+        try:
+            status = path.stat()
+        except OSError:
+            return [log]
+        stamp = (status.st_size, status.st_mtime_ns)
+        known = _KNOWN.get(path)
+        if known is None or known[0] != stamp:
+            if len(_KNOWN) >= _MAX_KNOWN:
+                _KNOWN.clear()
+            known = _KNOWN[path] = (stamp, read_about(path), read_end(path))
+        _, about, ended = known
         return [
             replace(
                 log, name=about.name or log.name, project=about.project, key=about.id,
-                tags=about.tags, note=about.note, created=about.created,
+                tags=about.tags, note=about.note, created=about.created, ended=ended,
                 host=str(about.environment.get("host", "")),
             )
         ]  # fmt: skip
-
-    def summarise(self, path: Path, ended: str = "") -> RunSummary:
-        return super().summarise(path, ended or read_end(path))
 
 
 # --- Images, tables, sounds and files of a row ---------------------------------------------------

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from textual.message_pump import MessagePump
 
 from genui.base import numbers
@@ -263,6 +264,7 @@ class RunReader:
         self._native = summary.native
         self._info = summary.info  # of another tool's log: the name in the list
         self._labels = summary.labels
+        self._tool_name = ""  # of the run, as its log says
         self._tail: Tail = open_tail(summary)
         self._system: MetricsTail | None = _system_tail(self.run) if self._native else None
         self._last: tuple[object, ...] = ()
@@ -278,6 +280,8 @@ class RunReader:
         summary = self._summarise()
         self.live = summary.state in {"starting", "running", "paused", "writing"}
         grown = self._read_series()
+        if not self._native and self._tail.ended not in ("", summary.state):
+            summary = self._summarise()  # its end was read just now
         if self._native:
             self._read_sample()
             self._read_console()
@@ -290,6 +294,7 @@ class RunReader:
             return None
         self._last = key
         extras = self._tail.extras
+        self._tool_name = extras.about.name
         system = self._system.series if self._system else extras.system
         return RunView(
             summary,
@@ -315,6 +320,9 @@ class RunReader:
         if self._native:
             return summarise(self.run)
         summary = summarise_log(self.run.path, self._format, self._tail.ended)
+        name = clean_line(self._tool_name)
+        if name and not self._info.name.startswith(name):  # it was not written at first
+            self._info = msgspec.structs.replace(self._info, name=name)
         return replace(summary, info=self._info, labels=self._labels)
 
     def _read_series(self) -> bool:

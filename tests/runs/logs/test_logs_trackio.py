@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from log_makers import read_all, seen, trackio_database
 
+from genui.base.errors import MisuseError
 from genui.cli.main import main
+from genui.logs.find import find_logs
 from genui.logs.media import compose
 from genui.logs.sqlite import run_path
 from genui.logs.trackio import TrackioTail
@@ -65,5 +67,10 @@ def test_a_run_is_named_as_trackio_names_it(tmp_path: Path, capsys: pytest.Captu
     told = json.loads(capsys.readouterr().out)
     assert told["info"]["name"] == "myproject/first"
     assert told["metrics"]["loss"] == pytest.approx(2 / 3)
+    assert [one.info.name for one in find_logs(database / "second")] == ["myproject/second"]
+    with pytest.raises(MisuseError, match="there is no"):
+        find_logs(database / "third")
+    assert main(["watch", str(database)]) == 0
+    assert "myproject/first" in capsys.readouterr().out
     assert main(["inspect", str(database)]) == 2
     assert "“first”" in capsys.readouterr().err

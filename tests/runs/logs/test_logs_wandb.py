@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from log_makers import FIXTURES, field, read_all, seen, wandb_log, wandb_row
+from log_makers import FIXTURES, field, read_all, seen, wandb_exit, wandb_log, wandb_row
 
 from genui.cli.main import main
 from genui.logs.find import find_logs
 from genui.logs.wandb import WandbTail
+from genui.ui.watcher import RunReader
 
 WHOLE = FIXTURES / "wandb" / "run-whole.wandb"
 Capture = pytest.CaptureFixture[str]
@@ -150,3 +151,25 @@ def test_of_runs_with_one_name_the_id_follows(tmp_path: Path):
         about = field(1, run.encode()) + field(8, b"owl")
         (tmp_path / f"run-{run}.wandb").write_bytes(wandb_log(b"\x08\x07" + field(17, about)))
     assert {one.info.name for one in find_logs(tmp_path)} == {"owl aaaa1111", "owl bbbb2222"}
+
+
+def test_a_name_and_an_end_that_are_written_later_are_listed_then(tmp_path: Path):
+    path = tmp_path / "offline-run-1" / "run-1.wandb"
+    path.parent.mkdir()
+    path.write_bytes(wandb_log())
+    (one,) = find_logs(tmp_path)
+    assert (one.info.name, one.state) == ("offline-run-1", "writing")
+    reader = RunReader(one)
+    assert reader.read() is not None
+    about = b"\x08\x07" + field(17, field(8, b"owl"))
+    row = wandb_row([("_step", "1"), ("loss", "2")])
+    path.write_bytes(wandb_log(about, row))
+    (one,) = find_logs(tmp_path)
+    assert (one.info.name, one.state) == ("owl", "writing")
+    reader.read()
+    path.write_bytes(wandb_log(about, row, row, wandb_exit(1)))
+    (one,) = find_logs(tmp_path)
+    assert (one.info.name, one.state) == ("owl", "failed")
+    view = reader.read()
+    assert view is not None
+    assert (view.summary.info.name, view.summary.state) == ("owl", "failed")
