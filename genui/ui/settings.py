@@ -143,7 +143,7 @@ def describe_change(old: S, new: S, joint: str = "-") -> str:
 
 # --- Rows and cards of models and runs --------------------------------------------------------
 
-SAMPLE, SAMPLE_LINES, FEW_LINES = 400, 12, 5  # characters and lines of a card's sample
+SAMPLE, SAMPLE_LINES, FEW_LINES = 400, 12, 3  # characters and lines of a card's sample
 THUMBNAIL = "sample.png"
 
 

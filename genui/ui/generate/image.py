@@ -100,7 +100,9 @@ class TraceImageView(View):
         else:
             prompt = clean_line(self.pane.controller.prompt)
             caption = f"“{prompt}”" if prompt else ""
-            end = Content.assemble((self.pane.empty_text() if self.noise else "", "$text-muted"))
+            if self.noise and trace is not None and trace.loading:
+                waited = f"loading … {self.pane.controller.waited_s:.0f} s"
+                end = Content.assemble((waited, "$text-muted"))
         caption = clean_line(caption, max(4, width - end.cell_length - 1))
         gap = max(1, width - cell_len(caption) - end.cell_length)
         line.show(Content.assemble((caption, "bold"), " " * gap, end))
