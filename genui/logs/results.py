@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SLICE = 128 * 1024
 """Bytes that are read without a look at the clock: about 10 ms."""
 
-MOST_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 256 * 1024 * 1024
 """A larger log is not read for the table: its points would fill the memory."""
 
 POLL = 1.0  # seconds between reads of a log that is being written
@@ -165,7 +165,7 @@ class ResultReader:
         """Read a slice of a log; True at its end."""
         run = self._runs[key]
         stamp = _stamp(run)
-        if stamp[1] > MOST_BYTES:
+        if stamp[1] > MAX_BYTES:
             self._take(key, Result(stamp))
             return True
         log = self._open.get(key)

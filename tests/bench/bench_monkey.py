@@ -24,7 +24,7 @@ from genui.ui.app import GenuiApp
 
 CHECK = 250  # inputs between checks
 LAST = 50
-MOST_FAULTS = 20
+MAX_FAULTS = 20
 PASTES = (
     "a red cat",
     "x" * 5000,
@@ -158,7 +158,7 @@ def main() -> None:
     with fingers.busy_home() as folder:
         if not args.terminal:
             fingers.prepare(folder)
-        while monkey.pressed < monkey.keys and monkey.faults < MOST_FAULTS:
+        while monkey.pressed < monkey.keys and monkey.faults < MAX_FAULTS:
             monkey.starts += 1
             try:
                 if args.terminal:

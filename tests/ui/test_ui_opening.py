@@ -129,7 +129,8 @@ async def test_the_theme_is_remembered(shipped, open_app: Opener) -> None:
 async def test_only_much_traffic_to_the_terminal_is_shown(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver = SimpleNamespace(bytes_written=0, busy=False, forget=lambda: None)
+    images = SimpleNamespace(protocol=None)
+    driver = SimpleNamespace(bytes_written=0, busy=False, images=images, forget=lambda: None)
     async with open_app() as pilot:
         monkeypatch.setattr("genui.ui.app.get_metered_driver", lambda _: driver)
         driver.bytes_written = 120 * 1024
