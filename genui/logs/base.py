@@ -8,7 +8,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -129,8 +129,7 @@ class Format:
 # --- What a log has beside its metrics and config ---------------------------------------------
 
 
-@dataclass(frozen=True)
-class About:
+class About(NamedTuple):
     """What a tool says about a run."""
 
     name: str = ""
@@ -139,8 +138,8 @@ class About:
     tags: tuple[str, ...] = ()
     note: str = ""
     created: float = 0.0  # unix time; 0 if it is not known
-    environment: Mapping[str, Any] = field(default_factory=dict)  # program, host, GPUs, …
-    summary: Mapping[str, Any] = field(default_factory=dict)  # results that are no metric's last
+    environment: Mapping[str, Any] = {}  # program, host, GPUs, …
+    summary: Mapping[str, Any] = {}  # results that are no metric's last
 
 
 MediaKind = Literal["image", "text", "audio", "table", "file", "histogram", "curve"]
@@ -194,15 +193,14 @@ class MediaStore:
         return self._by_step
 
 
-@dataclass(frozen=True)
-class Extras:
+class Extras(NamedTuple):
     """What a log has beside its metrics and config; empty if the format has none of it."""
 
-    about: About = field(default_factory=About)
-    system: "Mapping[str, Series]" = field(default_factory=dict)  # with ten steps per second
+    about: About = About()
+    system: Mapping[str, "Series"] = {}  # with ten steps per second
     console: Sequence[tuple[float, str]] = ()  # the newest lines: unix time or NaN, and text
-    axes: Mapping[str, str] = field(default_factory=dict)  # the metric that is a metric's x axis
-    media: Mapping[int, Sequence[Media]] = field(default_factory=dict)  # by step, ascending
+    axes: Mapping[str, str] = {}  # the metric that is a metric's x axis
+    media: Mapping[int, Sequence[Media]] = {}  # by step, ascending
 
 
 NO_EXTRAS = Extras()

@@ -9,7 +9,6 @@ unpacked it is the same.
 import math
 from collections import deque
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,6 @@ _MAX_LINES = 20_000  # of the console
 _BEYOND = 2**53
 
 
-@dataclass(frozen=True)
 class ClearMl(Format):
     """Offline sessions: a folder each."""
 

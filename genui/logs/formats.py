@@ -6,7 +6,6 @@ A format is recognized by its name and a few bytes, without numpy, so that the a
 import json
 import re
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from genui.logs.mlflow import Mlflow, MlflowDatabase
 from genui.logs.records import STEP_KEYS, is_number, is_row_of_numbers
 from genui.logs.sqlite import MAGIC
 from genui.logs.trackio import Trackio
-from genui.logs.wandb import Wandb
+from genui.logs.wandb_file import Wandb
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 
@@ -26,7 +25,6 @@ SNIFFED = 4096
 """Bytes at the beginning of a file by which its format is recognized."""
 
 
-@dataclass(frozen=True)
 class Native(Format):
     """Runs of genui: one folder each."""
 
@@ -43,7 +41,6 @@ class Native(Format):
         return super().open(RunDir(path).metrics)
 
 
-@dataclass(frozen=True)
 class TensorBoard(Format):
     """Event files: those of one folder are one log."""
 
@@ -51,7 +48,6 @@ class TensorBoard(Format):
         return file.parent
 
 
-@dataclass(frozen=True)
 class HuggingFace(Format):
     """trainer_state.json: those of all checkpoints of an output folder are one log."""
 
@@ -73,7 +69,6 @@ class HuggingFace(Format):
             yield state.stat().st_mtime
 
 
-@dataclass(frozen=True)
 class Text(Format):
     """What a command printed, as text. In a folder logs are told by their names; the logs that W&B
     keeps of itself, and its copy of the console, are left out."""
@@ -124,7 +119,6 @@ def _crc32c(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-@dataclass(frozen=True)
 class Csv(Format):
     """Tables with a header. In a folder they need a column for the step."""
 

@@ -17,7 +17,6 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +66,6 @@ def _seconds(milliseconds: object) -> float:
         return 0.0
 
 
-@dataclass(frozen=True)
 class Mlflow(Format):
     """Runs of MLflow: a folder each."""
 
@@ -260,7 +258,6 @@ _MAX_SETTINGS = 2000
 _ROW_BYTES = 80
 
 
-@dataclass(frozen=True)
 class MlflowDatabase(Format):
     """A database with any number of runs, each of which is a log."""
 

@@ -5,7 +5,7 @@ A project is a file in $TRACKIO_DIR (else $HF_HOME/trackio) with any number of r
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -68,7 +68,6 @@ def runs_in(database: Path) -> list[TrackioRun]:
         return runs
 
 
-@dataclass(frozen=True)
 class Trackio(Format):
     """A project's file with any number of runs, each of which is a log."""
 

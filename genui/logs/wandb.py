@@ -1,17 +1,10 @@
-"""W&B's run-*.wandb: LevelDB's log format around protobuf records, and their reader.
-
-No numpy at the top: a list of runs reads their names.
-"""
+"""The reader of W&B's run-*.wandb, which a run writes offline and online."""
 
 import math
-import os
 import re
-import struct
-import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,105 +18,33 @@ from genui.logs.base import (
     PIECE,
     About,
     Extras,
-    Format,
     GrowingFile,
-    Log,
     Media,
     MediaKind,
     MediaStore,
     Reader,
 )
 from genui.logs.protobuf import BYTES, VARINT, WireError
+from genui.logs.wandb_file import (
+    EXIT,
+    FILE_HEADER,
+    MAGIC,
+    NUMBER_KEY,
+    RUN,
+    LogBlocks,
+    about_run,
+    first_varint,
+    texts_of,
+    timestamp,
+)
 
 if TYPE_CHECKING:
     from genui.logs.media import Histograms
 
-_BLOCK_HEADER = 7  # bytes: uint32 checksum of kind and data, uint16 length, uint8 kind
-_BLOCK = 32 * 1024
-_PIECE = struct.Struct("<IHB")
-_KIND = 6  # its offset in the header, right before the data; the checksum covers both
-_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
-_LARGEST = 64 * 1024 * 1024  # bytes of a record in pieces; more is garbage
-
-
-class LogBlocks:
-    """Splits a log into its records, chunk by chunk.
-
-    Blocks have 32 KiB and contain records in pieces, each with a checksum. A record that does not
-    fit continues in the next block; the end of a block with no room for a piece's header is
-    padding. After damage reading continues with the next block. Source: leveldb's
-    doc/log_format.md, with zlib's CRC-32 as W&B writes it.
-
-    `damaged` counts the skipped blocks. `end` is the end of the last whole piece in the last chunk:
-    the next chunk must begin there.
-    """
-
-    def __init__(self) -> None:
-        self.damaged = 0
-        self.end = 0
-        self._parts: list[bytes] = []  # of an incomplete record
-
-    def records(self, data: bytes, at: int, offset: int) -> Iterator[tuple[bytes, int, int]]:
-        """The records completed by this chunk, from `at` on: (bytes, start, end). The chunk begins
-        at `offset` of the file."""
-        size = len(data)
-        while True:
-            room = _BLOCK - (offset + at) % _BLOCK
-            if room >= _BLOCK_HEADER:
-                if at + _BLOCK_HEADER > size:
-                    break
-                checksum, length, kind = _PIECE.unpack_from(data, at)
-                start, end = at + _BLOCK_HEADER, at + _BLOCK_HEADER + length
-                if length <= room - _BLOCK_HEADER and _FULL <= kind <= _LAST:
-                    if end > size:
-                        break
-                    if zlib.crc32(data[at + _KIND : end]) == checksum:
-                        at = end
-                        if kind == _FULL:
-                            self._parts = []
-                            yield data, start, end
-                        else:
-                            whole = self._join(kind, data[start:end])
-                            if whole:
-                                yield whole, 0, len(whole)
-                        continue
-                if at + room > size:
-                    break  # perhaps not written yet: read again when the block is full
-                self.damaged += 1
-                self._parts = []
-            elif at + room > size:
-                break
-            at += room
-        self.end = at
-
-    def _join(self, kind: int, part: bytes) -> bytes:
-        """The record that this part ends, or nothing."""
-        if kind == _FIRST:
-            self._parts = [part]
-        elif self._parts:  # else its beginning was damaged
-            self._parts.append(part)
-            if kind == _LAST:
-                whole, self._parts = b"".join(self._parts), []
-                return whole
-            if len(self._parts) * _BLOCK > _LARGEST:
-                self._parts = []
-                self.damaged += 1
-        return b""
-
-
-# --- W&B's run-*.wandb, which a run writes offline and online ----------------------------------
-# Source: wandb/core/pkg/leveldb/record.go and wandb/proto/wandb_internal.proto. The wandb package
-# reads them only to send them to its server, and is a dependency of 100 MB. W&B writes a block when
-# it is full.
-
-MAGIC = b":W&B"
-
-_FILE_HEADER = 7  # bytes of the file: magic, two bytes, version
-
 # Fields of Record.
 _HISTORY, _SUMMARY = 2, 3
-_CONFIG, _STATS, _METRIC, _OUTPUT, _RUN, _EXIT, _ENVIRONMENT = 5, 7, 12, 13, 17, 18, 26
-_NUMBER_KEY, _HISTORY_KEY, _SUMMARY_KEY = 0x08, 0x12, 0x1A  # the first byte of such a field
+_CONFIG, _STATS, _METRIC, _OUTPUT, _ENVIRONMENT = 5, 7, 12, 13, 26
+_HISTORY_KEY, _SUMMARY_KEY = 0x12, 0x1A  # the first byte of such a field
 _STEP_KEY = 0x12  # of HistoryRecord.step
 _KEY, _NESTED, _JSON = 1, 2, 16  # fields of HistoryItem, SummaryItem and ConfigItem
 
@@ -178,7 +99,7 @@ class WandbTail(Reader):
     @property
     def extras(self) -> Extras:
         return Extras(
-            replace(self._about, summary=self._results()),
+            self._about._replace(summary=self._results()),
             self._system.series,
             self._console.lines(),
             self._known_axes(),
@@ -196,9 +117,9 @@ class WandbTail(Reader):
             if not self._file.offset and data:
                 if not data.startswith(MAGIC[: len(data)]):
                     raise GenuiError(f"{show(self.path)} is not a W&B log: name another file")
-                if len(data) < _FILE_HEADER:
+                if len(data) < FILE_HEADER:
                     break
-                start = _FILE_HEADER
+                start = FILE_HEADER
             for record in self._blocks.records(data, start, self._file.offset):
                 self._record(*record)
             end = self._blocks.end
@@ -214,7 +135,7 @@ class WandbTail(Reader):
     def _record(self, data: bytes, start: int, end: int) -> None:
         try:
             at = start
-            if data[at] == _NUMBER_KEY:
+            if data[at] == NUMBER_KEY:
                 at += 2
                 while data[at - 1] >= 0x80:
                     at += 1
@@ -306,21 +227,21 @@ class WandbTail(Reader):
                 continue
             if number == _CONFIG:
                 self._configure(data, value, stop)
-            elif number == _RUN:
+            elif number == RUN:
                 for at in protobuf.messages(data, value, stop, 4):
                     self._configure(data, *at)
-                about = _about_run(data, value, stop)
+                about = about_run(data, value, stop)
                 environment = {**self._about.environment, **about.environment}
-                self._about = replace(about, environment=environment)
+                self._about = about._replace(environment=environment)
             elif number == _HISTORY:
                 self._history(data[value:stop])
             elif number == _SUMMARY:
                 self._summarize(data[value:stop])
             elif number == _ENVIRONMENT:
                 environment = {**self._about.environment, **_environment(data, value, stop)}
-                self._about = replace(self._about, environment=environment)
-            elif number == _EXIT:
-                self.ended = "failed" if _first_varint(data, value, stop) else "finished"
+                self._about = self._about._replace(environment=environment)
+            elif number == EXIT:
+                self.ended = "failed" if first_varint(data, value, stop) else "finished"
             elif number == _OUTPUT:
                 self._console.add(data, value, stop)
             elif number == _STATS:
@@ -343,7 +264,7 @@ class WandbTail(Reader):
 
     def _define(self, data: bytes, start: int, end: int) -> None:
         """Applies a MetricRecord: `wandb.define_metric`."""
-        texts = _texts(data, start, end)
+        texts = texts_of(data, start, end)
         name = next((texts[number][-1] for number in (1, 2) if number in texts), "")
         if name and 4 in texts:
             self._axes[name] = texts[4][-1]
@@ -382,7 +303,7 @@ class WandbTail(Reader):
     def _measure(self, data: bytes, start: int, end: int) -> None:
         """A StatsRecord: the load of the machine."""
         for at in protobuf.messages(data, start, end, 2):
-            when = _timestamp(data, *at)
+            when = timestamp(data, *at)
             break
         else:
             return
@@ -450,7 +371,7 @@ class _Console:
             if number == 1 and kind == VARINT:
                 stream = value
             elif number == 2 and kind == BYTES:
-                when = _timestamp(data, value, stop)
+                when = timestamp(data, value, stop)
             elif number == 3 and kind == BYTES:
                 text = protobuf.text(data, value, stop)
         began, before = self._open.pop(stream, (when, ""))
@@ -492,35 +413,14 @@ def _row(data: bytes) -> Row:
             key, text = _item(data, value, stop)
             row[key] = text
         elif number == 2 and kind == BYTES:
-            step = b"%d" % _first_varint(data, value, stop)
+            step = b"%d" % first_varint(data, value, stop)
     row.setdefault(_STEP, row.get(_OLD_STEP, step))
     return row
 
 
 def _step_of(field: bytes) -> bytes:
     """The number in HistoryRecord.step, as JSON."""
-    return b"%d" % (_first_varint(field, 2, len(field)) if field else 0)
-
-
-def _first_varint(data: bytes, start: int, end: int) -> int:
-    """Field 1 of a message; 0 if it is left out."""
-    values = [v for n, k, v, _ in protobuf.fields(data, start, end) if (n, k) == (1, VARINT)]
-    return values[-1] if values else 0
-
-
-def _texts(data: bytes, start: int, end: int) -> dict[int, list[str]]:
-    """The fields of bytes of a message as texts, by number. Raises WireError."""
-    texts: dict[int, list[str]] = {}
-    for number, kind, value, stop in protobuf.fields(data, start, end):
-        if kind == BYTES:
-            texts.setdefault(number, []).append(protobuf.text(data, value, stop))
-    return texts
-
-
-def _timestamp(data: bytes, start: int, end: int) -> float:
-    """A google.protobuf.Timestamp in seconds. Raises WireError."""
-    numbers = {n: v for n, k, v, _ in protobuf.fields(data, start, end) if k == VARINT}
-    return float(protobuf.signed(numbers.get(1, 0))) + numbers.get(2, 0) / 1e9
+    return b"%d" % (first_varint(field, 2, len(field)) if field else 0)
 
 
 def _item(data: bytes, start: int, end: int) -> tuple[bytes, bytes]:
@@ -610,29 +510,7 @@ def _measurement(key: str) -> tuple[str, float]:
     return key, 1.0
 
 
-# --- Who and where a run is ----------------------------------------------------------------------
-
-
-def _about_run(data: bytes, start: int, end: int) -> About:
-    """The names in a RunRecord. Raises WireError."""
-    texts = _texts(data, start, end)
-
-    def last(number: int) -> str:
-        return texts.get(number, [""])[-1]
-
-    started = 0.0
-    for at in protobuf.messages(data, start, end, 17):
-        started = _timestamp(data, *at)
-    where = {"group": last(6), "job type": last(7), "sweep": last(12), "host": last(13)}
-    return About(
-        name=last(8),
-        id=last(1),
-        project=last(3),
-        tags=tuple(texts.get(10, ())),
-        note=last(9),
-        created=started,
-        environment={name: text for name, text in where.items() if text},
-    )
+# --- Where a run is ----------------------------------------------------------------------
 
 
 def _environment(data: bytes, start: int, end: int) -> dict[str, Any]:
@@ -649,88 +527,18 @@ def _environment(data: bytes, start: int, end: int) -> dict[str, Any]:
         elif kind == BYTES and number == 5:
             texts.setdefault("arguments", []).append(protobuf.text(data, value, stop))
         elif kind == BYTES and number == 9:
-            git = _texts(data, value, stop)
+            git = texts_of(data, value, stop)
             for field, name in ((1, "git remote"), (2, "git commit")):
                 if field in git:
                     texts[name] = git[field][-1]
         elif kind == BYTES and number == 21:
-            texts["memory GB"] = round(_first_varint(data, value, stop) / 1e9, 1)
+            texts["memory GB"] = round(first_varint(data, value, stop) / 1e9, 1)
         elif kind == BYTES and number == 22:
-            texts["cpu"] = _texts(data, value, stop).get(3, [""])[-1]
+            texts["cpu"] = texts_of(data, value, stop).get(3, [""])[-1]
         elif kind == BYTES and number == 24:
-            gpu = _texts(data, value, stop).get(1)
+            gpu = texts_of(data, value, stop).get(1)
             texts.setdefault("gpu names", []).extend(gpu or ())
     return texts
-
-
-_HEAD = 64 * 1024  # bytes read for the names
-
-
-def read_about(path: Path) -> About:
-    """The names of a run, from the beginning of its log; empty if they are not written yet, or
-    the log cannot be read."""
-    with suppress(OSError, WireError, IndexError):
-        for data, start, end in _records_at(path, 0, _HEAD):
-            for at in protobuf.messages(data, start, end, _RUN):
-                return _about_run(data, *at)
-    return About()
-
-
-def read_end(path: Path) -> str:
-    """ "finished" or "failed" if the log ends with the exit of its run, else empty."""
-    ended = ""
-    with suppress(OSError, WireError, IndexError):
-        last = max(0, path.stat().st_size - 1) // _BLOCK * _BLOCK
-        for data, start, end in _records_at(path, last, _BLOCK):
-            if data[start] != _NUMBER_KEY or end - start > _SHORT * 4:
-                continue
-            for at in protobuf.messages(data, start, end, _EXIT):
-                ended = "failed" if _first_varint(data, *at) else "finished"
-    return ended
-
-
-def _records_at(path: Path, offset: int, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """The records in a part of the file that begins with a block. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        data = os.pread(fd, size, offset)
-    finally:
-        os.close(fd)
-    if offset or data.startswith(MAGIC):
-        yield from LogBlocks().records(data, 0 if offset else _FILE_HEADER, offset)
-
-
-_KNOWN: dict[Path, tuple[tuple[int, int], About, str]] = {}
-"""The stamp of a log (size and time of the last write), its names and its end: a list of thousands
-of runs is read again and again."""
-
-_MAX_KNOWN = 20_000
-
-
-@dataclass(frozen=True)
-class Wandb(Format):
-    """Runs of W&B: a file each, named in it."""
-
-    def logs(self, path: Path, root: Path) -> list[Log]:
-        (log,) = super().logs(path, root)
-        try:
-            status = path.stat()
-        except OSError:
-            return [log]
-        stamp = (status.st_size, status.st_mtime_ns)
-        known = _KNOWN.get(path)
-        if known is None or known[0] != stamp:
-            if len(_KNOWN) >= _MAX_KNOWN:
-                _KNOWN.clear()
-            known = _KNOWN[path] = (stamp, read_about(path), read_end(path))
-        _, about, ended = known
-        return [
-            replace(
-                log, name=about.name or log.name, project=about.project, key=about.id,
-                tags=about.tags, note=about.note, created=about.created, ended=ended,
-                host=str(about.environment.get("host", "")),
-            )
-        ]  # fmt: skip
 
 
 # --- Images, tables, sounds and files of a row ---------------------------------------------------
