@@ -220,9 +220,13 @@ def read_line(text: str) -> Line | None:
 
 def read_any(text: str) -> Line | None:
     """The same, also with weak metrics."""
+    return read_clean(clean(text))
+
+
+def read_clean(text: str) -> Line | None:
+    """The same of a text that was cleaned."""
     if not _may_matter(text):
         return None
-    text = clean(text)
     if "{" in text and (brace := _BRACE.search(text)):
         start, end = brace.start(), text.rfind("}") + 1
         if end > start:

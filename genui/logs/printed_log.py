@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from genui.logs.printed_choice import COUNT, Choice
-from genui.logs.printed_line import LONGEST, Line, clean, named_numbers, read_any, traits
+from genui.logs.printed_line import (
+    LONGEST,
+    Line,
+    clean,
+    named_numbers,
+    read_any,
+    read_clean,
+    traits,
+)
 from genui.logs.printed_tables import Tables
 
 _BREAK = re.compile(r"\r\n|\n|\r")
@@ -348,7 +356,7 @@ class _Stream:
         if "\x1b[" in text and ("\x1b[A" in text or "\x1b[K" in text or "\x1b[2K" in text):
             self._cleared = True
         text = clean(text)
-        if "poch" in text and (planned := _PLANNED.search(text)):
+        if "pochs" in text and (planned := _PLANNED.search(text)):
             self._epochs_planned = int(planned[1])
         points = []
         rows = self._tables.take(text)
@@ -356,7 +364,7 @@ class _Stream:
             for line in rows.lines:
                 self._emit(line, points)
             return points
-        line = read_any(text)
+        line = read_clean(text)
         if line is None:
             if text.isspace():
                 self._cleared = True
