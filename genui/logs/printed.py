@@ -58,7 +58,7 @@ class Recorder:
     def __init__(self, run: Run, choice: Choice | None = None) -> None:
         self._run = run
         self._lines, self._log = Lines(), PrintedLog(choice)
-        self._noted = 0  # notes of the log that were written
+        self._noted = self._units = 0  # how many notes and units of the log were written
 
     def take(self, data: bytes, final: bool = False) -> None:
         """Takes the next output; with `final` also what is held back."""
@@ -72,6 +72,9 @@ class Recorder:
             self._run.say("\n".join(f"genui: {note}" for note in self._log.notes[self._noted :]))
             self._noted = len(self._log.notes)
             self._run.config["printed lines"] = list(self._log.notes)
+        if len(self._log.units) > self._units:
+            self._units = len(self._log.units)
+            self._run.config["printed units"] = dict(self._log.units)
         self._run.rotate_console(MAX_CONSOLE)
 
 

@@ -43,7 +43,7 @@ class TextTail(Reader):
         self._probe = PrintedLog()
         self._console: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
         self._extras: Extras | None = None
-        self._noted = 0  # notes of the log that are in the config
+        self._known = (0, 0)  # notes and units of the log that are in the config
         self._finished = True  # nothing waits for the end of the log
 
     @property
@@ -132,9 +132,14 @@ class TextTail(Reader):
                 self._console.append((math.nan, line.text))
         self._extras = None
         self._add(found)
-        if len(self._log.notes) > self._noted:
-            self._noted = len(self._log.notes)
-            self.config = {"printed lines": list(self._log.notes)}
+        known = len(self._log.notes), len(self._log.units)
+        if known != self._known:
+            self._known = known
+            fields = {
+                "printed lines": list(self._log.notes),
+                "printed units": dict(self._log.units),
+            }
+            self.config = {name: field for name, field in fields.items() if field}
 
     def _add(self, points: list[tuple[Point, float]]) -> None:
         if points and self._first is None:

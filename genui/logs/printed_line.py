@@ -110,6 +110,7 @@ _CLOCK = frozenset(("time", "ts", "timestamp", "_timestamp", "created", "asctime
 _EPOCH_SECONDS = 1e9  # a "time" beyond it is a date
 _SPELLED = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
 
+_TIME_UNITS = frozenset(("ms", "us", "µs", "sec", "secs", "seconds", "s", "min", "h"))
 _FACTORS = {
     "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "sec": 1.0, "secs": 1.0, "seconds": 1.0, "s": 1.0,
     "min": 60.0, "h": 3600.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9,
@@ -177,6 +178,7 @@ class Line:
     record: bool = False  # a dict
     title: str = ""  # what is written before a progress bar
     drawn: bool = False  # the progress bar is one of tqdm
+    units: dict[str, str] = field(default_factory=dict)  # of metrics, shared by lines; not changed
 
     @property
     def held_out(self) -> bool:
@@ -277,6 +279,16 @@ def _split_numbers(text: str) -> tuple[str, list[str]]:
     numbers = parts[1::2]
     parts[1::2] = [_INT if number.isdigit() or "," in number else _REAL for number in numbers]
     return "".join(parts), numbers
+
+
+def unit_after(unit: str, factor: float) -> str:
+    """The unit of a value that was multiplied: seconds of ms, none of thousands."""
+    unit, _, rest = unit.partition("/")
+    if unit in _TIME_UNITS:
+        unit = "s"
+    elif factor != 1.0:
+        unit = ""
+    return f"{unit}/{rest}" if rest else unit
 
 
 def named_numbers(text: str) -> dict[str, float]:
@@ -517,11 +529,12 @@ class _Plan:
     single: bool = False
     title: str = ""
     drawn: bool = False
+    units: dict[str, str] = field(default_factory=dict)
 
     def line(self, numbers: list[str]) -> Line | None:
         line = Line(
             phase=self.phase, summary=self.summary, single=self.single, title=self.title,
-            drawn=self.drawn,
+            drawn=self.drawn, units=self.units,
         )  # fmt: skip
         if self.step is not None:
             n = _whole(numbers[self.step.number])
@@ -788,7 +801,10 @@ class _Analysis:
             factor = _FACTORS.get(unit.partition("/")[0], 1.0) if unit else 1.0
             if (unit[-1:] in "Bb" and len(unit) > 1) or (unit in "MGB" and "mem" in name.lower()):
                 factor = 1.0  # of memory the unit is kept: 10.1GB is 10.1
-            plan.metrics.append(_Metric(index, self._distinct(name, left), factor, -1, about))
+            name = self._distinct(name, left)
+            plan.metrics.append(_Metric(index, name, factor, -1, about))
+            if unit and (shown := unit_after(unit, factor)):
+                plan.units[name] = shown
         if unit and (rate := _RATE.match(self._text, self._at[index] + 1)):
             self._rate(index, rate)
 

@@ -100,6 +100,7 @@ class PrintedLog:
     def __init__(self, choice: Choice | None = None) -> None:
         self._choice = choice or Choice()
         self.notes: list[str] = []
+        self.units: dict[str, str] = {}  # of metrics, as printed after the numbers
         self._streams: dict[int, _Stream] = {}
         self._pids: dict[str, int] = {}
         self._across = _Across()
@@ -122,7 +123,7 @@ class PrintedLog:
         if rank not in self._streams and len(self._streams) > _MAX_STREAMS:
             rank = next(iter(self._streams))
         if rank not in self._streams:
-            self._streams[rank] = _Stream(self._choice, self._note)
+            self._streams[rank] = _Stream(self._choice, self._note, self.units)
             if len(self._streams) == 2 and 0 in self._streams:  # rank 0 was the first to print
                 for step, metrics in self._recent:
                     self._across.add(0, step, metrics, 1)
@@ -315,9 +316,11 @@ class _Waiting(NamedTuple):
 class _Stream:
     """The lines of one process."""
 
-    def __init__(self, choice: Choice, note: _Note) -> None:
+    def __init__(self, choice: Choice, note: _Note, units: dict[str, str]) -> None:
         self._choice = choice
         self._note = note
+        self._units = units
+        self._units_seen: dict[str, str] | None = None
         self._tables = Tables()
         self._step = 0
         self._finer = False  # than epochs
@@ -687,8 +690,17 @@ class _Stream:
                 self._values.update(line.metrics)
             if not self._evaluates and len(self._shapes) < 64:
                 self._shapes.add(frozenset(line.metrics))
+        if line.units and line.units is not self._units_seen:
+            self._add_units(line.units, metrics)
         if metrics:
             points.append(Point(step, _renamed(metrics)))
+
+    def _add_units(self, units: dict[str, str], metrics: dict[str, float]) -> None:
+        self._units_seen = units
+        for name in metrics if len(self._units) < _MAX_NAMES else ():
+            unit = units.get(name) or units.get(name.partition("/")[2])
+            if unit:
+                self._units.setdefault("seconds" if name == "time" else name, unit)
 
     def _without_collisions(self, line: Line, step: int, prefix: str) -> dict[str, float]:
         """The metrics, under names of their own if they are of another phase."""

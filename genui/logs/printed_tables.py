@@ -17,7 +17,7 @@ _GAP = re.compile(r" {2,}+|\t+")
 _BAR_TAIL = re.compile(r":?\s{0,4}[0-9]{1,3}%\s{0,2}\|.*|:?\s{1,4}[━╸╺]{3,}.*")
 _CELL = re.compile(
     r"([+-]?(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|[+-]?inf)"
-    r"(?:/([0-9]+))?[ ]?(?:[kKMGT]?i?B?|%|m?s)",
+    r"(?:/([0-9]+))?[ ]?([kKMGT]?i?B?|%|m?s)",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(?<![\w.@(-])[0-9]+(?:\.[0-9]*)?(?![\w(-])")
@@ -243,6 +243,8 @@ class Tables:
                 line.epoch = value if value >= 0 else None
             elif not traits(header.names[index], record=True).is_setting(value):
                 line.metrics[header.names[index]] = value
+                if match[3]:
+                    line.units[header.names[index]] = match[3]
         if label and header.step < 0 and header.epoch < 0:
             if header.label is None:
                 header.label = label

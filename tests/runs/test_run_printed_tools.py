@@ -54,6 +54,21 @@ def text(*lines: str) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
+def test_units_are_kept() -> None:
+    log = PrintedLog()
+    for line in (
+        "step 1 loss 2.5 step_time: 120ms tok/s: 12.5k mfu: 45% mem: 12.3GB speed: 3.5 samples/s",
+        "val step 1: time 12ms",
+        "epoch  gpu_mem  loss",
+        "    1    2.61G   1.5",
+    ):
+        log.take(line)
+    assert log.units == {
+        "step_time": "s", "mfu": "%", "mem": "GB", "speed": "samples/s", "val/time": "s",
+        "gpu_mem": "G",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.json")))
 def test_every_metric_at_every_step(name: str) -> None:
     truth = json.loads((FOLDER / f"{name}.json").read_text())

@@ -230,7 +230,13 @@ def unit_of(view: RunView, metric: str) -> str:
     """The unit of a metric, or its full name; "" if it is not known."""
     if metric == "rate" and view.summary.native:
         return clean_line(view.summary.status.unit, 20)
-    return _UNITS.get(metric, "")
+    if metric in _UNITS:
+        return _UNITS[metric]
+    printed = view.config.get("printed units")
+    if not isinstance(printed, dict):
+        return ""
+    of_rank_0 = re.sub(r"^(?:rank\d+/|ranks/spread )", "", metric)
+    return clean_line(str(printed.get(of_rank_0, "")), 20)
 
 
 # --- The steps of samples ---------------------------------------------------------------------
