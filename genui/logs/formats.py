@@ -4,8 +4,10 @@ A format is recognized by its name and a few bytes, without numpy, so that the a
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Set
+from contextlib import suppress
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
@@ -42,10 +44,21 @@ class Native(Format):
 
 
 class TensorBoard(Format):
-    """Event files: those of one folder are one log."""
+    """Event files: those of one folder are one log, with those of the only folder below it that
+    SummaryWriter.add_hparams has made."""
 
     def place(self, file: Path, root: Path) -> Path:
-        return file.parent
+        folder = file.parent
+        if folder != root and HPARAMS_FOLDER.fullmatch(folder.name):
+            with suppress(OSError), os.scandir(folder.parent) as entries:
+                names = {entry.name for entry in entries}
+                logs = any(self.file.fullmatch(name) for name in names)
+                if logs and sum(bool(HPARAMS_FOLDER.fullmatch(name)) for name in names) == 1:
+                    return folder.parent
+        return folder
+
+
+HPARAMS_FOLDER = re.compile(r"\d{10}\.\d+")  # the time, as add_hparams names its folder
 
 
 class HuggingFace(Format):

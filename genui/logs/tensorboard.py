@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, show
 from genui.logs.base import CHUNK, Extras, GrowingFile, Media, MediaKind, MediaStore, Reader
+from genui.logs.formats import HPARAMS_FOLDER
 from genui.logs.media import Histograms
 from genui.logs.native import Row
 from genui.logs.protobuf import (
@@ -483,16 +484,30 @@ class EventsTail(Reader):
         return changed
 
     def _paths(self) -> list[Path]:
-        try:
-            with os.scandir(self.path) as entries:
-                names = [e.name for e in entries if "tfevents" in e.name and e.is_file()]
-        except NotADirectoryError:
+        names, below = self._list(self.path)
+        if names is None:
             return [self.path]
+        paths = [self.path / name for name in sorted(names)]
+        if names and len(below) == 1:  # as formats.TensorBoard.place has it
+            names, _ = self._list(below[0])
+            paths += [below[0] / name for name in sorted(names or ())]
+        return paths
+
+    def _list(self, folder: Path) -> tuple[list[str] | None, list[Path]]:
+        """The names of the event files in a folder, None if it is a file, and the folders of
+        add_hparams in it."""
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except NotADirectoryError:
+            return None, []
         except FileNotFoundError:
-            return []
+            return [], []
         except OSError as error:
-            raise cannot_read(self.path, error) from None
-        return [self.path / name for name in sorted(names)]
+            raise cannot_read(folder, error) from None
+        names = [e.name for e in entries if "tfevents" in e.name and e.is_file()]
+        below = [e for e in entries if HPARAMS_FOLDER.fullmatch(e.name)]
+        return names, [Path(entry.path) for entry in below]
 
     def add(self, points: list[Points], restarts: list[tuple[int, int]]) -> None:
         """Adds the scalars of a piece; `restarts` are record numbers and steps: earlier records

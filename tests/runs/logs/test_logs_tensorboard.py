@@ -1,5 +1,6 @@
 """What event files have beside scalars: images, texts, sounds, histograms, curves, settings."""
 
+import shutil
 import struct
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 from log_makers import FIXTURES, event, field, read_all, seen, tfrecord, varint
 
+from genui.logs import open_tail
+from genui.logs.find import find_logs
 from genui.logs.media import Histograms, compose
 from genui.logs.tensorboard import EventsTail
 
@@ -142,3 +145,22 @@ def test_records_of_one_length_with_samples_are_read_one_by_one(tmp_path: Path):
     read_all(tail)
     assert list(tail.extras.media) == list(range(100))
     assert np.array_equal(tail.series["loss"].values, np.arange(100))
+
+
+def test_what_add_hparams_writes_belongs_to_the_log_above_it(tmp_path: Path):
+    log, session = tmp_path / "run", tmp_path / "run" / "1795799864.6027267"
+    shutil.copytree(FIXTURES / "tensorboard-hparams", session)
+    (log / "events.out.tfevents.1").write_bytes(event(1, [("loss", 2.0)]))
+    (one,) = find_logs(tmp_path)
+    assert one.run.path == log
+    tail = open_tail(one)
+    read_all(tail)
+    assert seen(tail) == {"loss": [(1, "2.0")], "score": [(0, "0.5")]}
+    assert tail.config["name"] == "x"
+    (alone,) = find_logs(session)
+    assert alone.run.path == session
+    shutil.copytree(session, log / "1795799865.5")  # of several trials each is a log
+    assert len(find_logs(tmp_path)) == 3
+    tail = open_tail(one)
+    read_all(tail)
+    assert seen(tail).keys() == {"loss"}
