@@ -404,7 +404,8 @@ class Watched(GenuiApp):
         stacks = Path(os.environ["GENUI_HOME"], STACKS)
 
         def write(number: int, frame: Any) -> None:
-            state = self.screen_stack, self.focused, self._queued_keys, " ".join(self._keys)
+            ending = self._exit, self._closing, self._message_queue.qsize()
+            state = self.screen_stack, self.focused, self._queued_keys, ending, list(self._keys)
             stacks.write_text(f"{state}\n{pending()}\n{''.join(traceback.format_stack(frame))}")
 
         signal.signal(signal.SIGUSR1, write)
