@@ -171,7 +171,6 @@ class PrintedLog:
                     result.append(Point(step, named))
             return result
         if points and rank:  # the first rank to print is not 0
-            self._across.ranks.add(rank)
             return [
                 Point(step, {f"rank{rank}/{name}": value for name, value in kept.items()})
                 for step, metrics in points
@@ -192,13 +191,11 @@ class _Across:
     """Compares the ranks at each step: the spread of every metric, and the slowest rank."""
 
     def __init__(self) -> None:
-        self.ranks: set[int] = set()
         self._steps: OrderedDict[int, dict[str, list[float]]] = OrderedDict()
         self._slow: dict[int, tuple[float, int]] = {}
 
     def add(self, rank: int, step: int, metrics: dict[str, float], count: int) -> dict[str, float]:
         """Adds a point of a rank; returns the metrics across ranks, if it was the last rank."""
-        self.ranks.add(rank)
         table = self._steps.get(step)
         if table is None:
             table = self._steps[step] = {}
@@ -365,7 +362,7 @@ class _Stream:
         rows = self._tables.take(text)
         if rows is not None:
             for line in rows.lines:
-                self._emit(line, points)
+                self._emit(self._row_as_chosen(line), points)
             return points
         line = read_clean(text)
         if line is None:
@@ -403,6 +400,13 @@ class _Stream:
             self._heading = False
         elif self._block:
             self._end_block(points)
+
+    def _row_as_chosen(self, line: Line) -> Line:
+        """A row of a table with the step that the user said, if it is in it."""
+        value = line.metrics.get(self._choice.step)
+        if value is not None and value >= 0 and value.is_integer():
+            line.step, line.whole = int(value), True
+        return line
 
     def _chosen(self, line: Line, text: str, points: list[Point]) -> None:
         """Places a line as the user said."""
@@ -733,6 +737,9 @@ class _Stream:
 
     def _after_evaluation(self, metrics: dict[str, float]) -> str:
         """The prefix of a line after words about an evaluation: none if it is as those before."""
+        if any(map(_LEARNING_RATE.search, metrics)):  # only a training has one
+            self._evaluates = False
+            return ""
         names = frozenset(metrics)
         alike = [len(names & shape) / len(names | shape) for shape in self._shapes]
         if max(alike, default=0.0) > 0.6:

@@ -54,6 +54,39 @@ def text(*lines: str) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
+def test_the_step_of_a_table_is_that_which_was_chosen() -> None:
+    data = (FOLDER / "sb3.txt").read_bytes()
+    series, _ = read(data, choice=Choice(step="time/iterations", metrics=("rollout/*",)))
+    assert series == {
+        "rollout/ep_len_mean": {1: 21.1, 2: 22.1, 3: 23.1},
+        "rollout/ep_rew_mean": {1: 21.5, 2: 22.5, 3: 23.5},
+    }
+
+
+def test_records_are_counted_if_that_was_chosen() -> None:
+    series, notes = read(text("step 7 loss 3", "step 7 loss 2", "hello"), choice=Choice("count"))
+    assert (series, notes) == ({"loss": {0: 3.0, 1: 2.0}}, [])
+
+
+def test_how_a_restart_was_read_is_said() -> None:
+    _, notes = read(text(*(f"step {n} loss 1" for n in (0, 10, 20, 0, 10, 20))))
+    assert notes == [
+        "the step restarts at 0: read as a new epoch, unsure: no epoch is printed; it could be "
+        "another run"
+    ]
+
+
+def test_what_is_printed_before_a_training_is_no_metric() -> None:
+    settings = (
+        "lr: 0.001",
+        "optimizer:",
+        "  lr: 3e-4",
+        "| lr | 0.001 |",
+        "Namespace(lr=0.1, wd=0.2)",
+    )
+    assert read(text(*settings, "Epoch 1: val_loss improved from inf to 0.5"))[0] == {}
+
+
 def test_units_are_kept() -> None:
     log = PrintedLog()
     for line in (
