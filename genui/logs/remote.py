@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from genui.base import paths
 from genui.base.errors import GenuiError
-from genui.base.files import atomic_write, cannot_write
+from genui.base.files import atomic_write, cannot_write, write_all
 from genui.base.text import clean_line
 
 SSH = "GENUI_SSH"
@@ -42,11 +42,13 @@ MAX_FILES = 5_000
 MAX_POLLED = 200  # files that are looked at each second, those that changed last
 LARGEST = 8 << 30  # bytes of a file
 _SMALL = 4 << 20  # bytes of a file that is not appended to
+_LONGEST_NAME, _LONGEST_PART = 2_000, 200  # bytes of a copy's name, and between its slashes
 _PATIENCE = 20.0  # seconds without a byte
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to connect again
 
 _GROWING = re.compile(r".*\.(jsonl|ndjson|csv|tsv|log|out|err|txt|wandb)|.*tfevents.*")
 _REPLACED = re.compile(r".*\.(json|ya?ml|toml|png|wav|gif|db|sqlite3?)")
+_UNSET = ("CDPATH", "TIME_STYLE", "QUOTING_STYLE", "LS_BLOCK_SIZE", "BLOCK_SIZE")
 _PRUNED = ("node_modules", "site-packages", "__pycache__", ".git", "checkpoints")
 
 
@@ -66,7 +68,7 @@ _PLACE = re.compile(r"((?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9][\w.-]*):(.+)", re.DO
 def parse_place(word: str) -> Place | None:
     """`user@host:PATH`, as scp takes it; None for anything else, also for a file of that name."""
     match = _PLACE.fullmatch(word)
-    if match is None or "/" in match[1] or os.path.lexists(word):
+    if match is None or os.path.lexists(word):
         return None
     return Place(match[1], match[2])
 
@@ -89,6 +91,7 @@ class Shell:
         if not ask:
             options += ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
         command = [*shlex.split(os.environ.get(SSH, "ssh")), *options, "--", host, "exec sh"]
+        patience = float("inf") if ask else _PATIENCE
         self.host = host
         self.received = 0  # bytes of replies
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the shell
@@ -104,7 +107,12 @@ class Shell:
         except OSError as error:
             raise LinkLostError(f"cannot start {command[0]}: {error.strerror}") from None
         self._buffer = bytearray()
-        self.run("export LC_ALL=C TZ=UTC0", float("inf") if ask else _PATIENCE)
+        try:
+            # Of these `ls` and `cd` of GNU would change what they print or do.
+            self.run(f"unset {' '.join(_UNSET)}; export LC_ALL=C TZ=UTC0", patience)
+        except LinkLostError:
+            self.close()
+            raise
 
     def run(self, command: str, patience: float = _PATIENCE) -> bytes:
         """What the command prints. Its standard input is empty and its errors are dropped."""
@@ -114,7 +122,7 @@ class Shell:
         line = f"{{ {command}; }} </dev/null 2>/dev/null; {say}\n"
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(line.encode(errors="surrogateescape"))
+            write_all(self._process.stdin.fileno(), line.encode(errors="surrogateescape"))
         except OSError:
             raise self._lost() from None
         end = f"\n{mark}\n".encode()
@@ -150,9 +158,14 @@ class Shell:
         reason = clean_line(lines[-1], 200) if lines else "the connection was lost"
         return LinkLostError(f"{clean_line(self.host)}: {reason}")
 
-    def close(self) -> None:
+    def kill(self) -> None:
+        """Ends ssh, so that a call in progress raises LinkLostError."""
         with suppress(OSError):
             self._process.kill()
+
+    def close(self) -> None:
+        """Ends ssh. No other thread may be using the shell."""
+        self.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None:
@@ -199,7 +212,8 @@ _MONTHS: list[str] = [
 def parse_listing(reply: bytes, root: str, now: float) -> Iterator[RemoteFile]:
     """The files of `ls -lin` below `root`; other lines, and paths that lead outside, are skipped.
 
-    Without a `root` a file is called by the last part of its path.
+    Without a `root` a file is called by the last part of its path. A name that is too long for a
+    copy is skipped too.
     """
     prefix = root.rstrip("/") + "/"
     for line in reply.split(b"\n"):
@@ -207,9 +221,15 @@ def parse_listing(reply: bytes, root: str, now: float) -> Iterator[RemoteFile]:
         if match is None:
             continue
         path = os.fsdecode(match[6])
-        below = bool(root) and path.startswith(prefix)
-        name = os.path.normpath(path[len(prefix) :] if below else os.path.basename(path))
-        if os.path.isabs(name) or name.startswith("..") or max(map(len, name.split("/"))) > 200:
+        if root and not path.startswith(prefix):
+            continue  # a name with a line break
+        # `find` of BSD and macOS prints two slashes after the folder that it is given.
+        name = path[len(prefix) :].lstrip("/") if root else os.path.basename(path)
+        name = os.path.normpath(name)
+        parts = os.fsencode(name).split(b"/")
+        if name.startswith("..") or name == "." or max(map(len, parts)) > _LONGEST_PART:
+            continue
+        if len(os.fsencode(name)) > _LONGEST_NAME:
             continue
         changed = _parse_time(match[3].decode(), int(match[4]), match[5].decode(), now)
         yield RemoteFile(path, name, int(match[1]), int(match[2]), changed)
@@ -256,14 +276,20 @@ class Copy:
             self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise cannot_write(self.root, error) from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.owned = True
-        except OSError:  # another process keeps the copy up to date
-            self.owned = False
-        with suppress(OSError, ValueError):
-            saved = json.loads((self.root / ".inodes").read_text())
-            self._inodes = {str(name): int(inode) for name, inode in saved.items()}
+        self._owned = False
+
+    def own(self) -> bool:
+        """Whether this process brings the copy up to date: false while another one does."""
+        if not self._owned:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return False
+            self._owned = True
+            with suppress(OSError, ValueError):
+                saved = json.loads((self.root / ".inodes").read_text())
+                self._inodes = {str(name): int(inode) for name, inode in saved.items()}
+        return True
 
     def close(self) -> None:
         """Lets another process bring the copy up to date."""
@@ -283,13 +309,18 @@ class Copy:
                 f"-exec ls -lin {{}} + | head -n {4 * MAX_FILES}"
             )
         else:
-            command = f"ls -lin {where}"
+            command = f"ls -lLin {where}"  # what a link leads to, such as latest.log
         files = list(parse_listing(shell.run(command), self._there, time.time()))
         if not files and not self._there:
             raise GenuiError(f"{clean_line(str(self.place))}: there is no such file or folder")
         if self._there:
             files = [file for file in files if _is_log(file.name)]
-        files.sort(key=lambda file: file.changed, reverse=True)
+        now = time.time()
+        files = sorted(
+            (self._keep_time(file, now) for file in files),
+            key=lambda file: file.changed,
+            reverse=True,
+        )
         self._files = {file.name: file for file in files[:MAX_FILES]}
 
     def look(self, shell: Shell) -> None:
@@ -300,11 +331,17 @@ class Copy:
             return
         names = " ".join(quote(file.path) for file in polled)
         now = time.time()
-        for file in parse_listing(shell.run(f"ls -lin {names}"), self._there, now):
-            before = self._files.get(file.name)
-            if before is not None and before.size != file.size:
-                file.changed = now
-            self._files[file.name] = file
+        for file in parse_listing(shell.run(f"ls -lLin {names}"), self._there, now):
+            self._files[file.name] = self._keep_time(file, now)
+
+    def _keep_time(self, file: RemoteFile, now: float) -> RemoteFile:
+        """The file with the time when it was seen to change, which `ls` tells to the minute."""
+        before = self._files.get(file.name)
+        if before is not None and (before.inode, before.size) == (file.inode, file.size):
+            file.changed = max(before.changed, file.changed)
+        elif before is not None:
+            file.changed = now
+        return file
 
     def fetch(self, shell: Shell, budget_s: float = float("inf")) -> bool:
         """Fetches what is missing of each file, for about so long. Returns whether all is here.
@@ -338,11 +375,10 @@ class Copy:
 
     def _fetch_some(self, shell: Shell, file: RemoteFile) -> bool:
         """Fetches the next bytes of a file. Returns whether there are more."""
-        copy = self.root / file.name
         if _is_replaced(file.name):
             data = shell.run(f"head -c {_SMALL} {quote(file.path)}")
             self._seen[file.name] = _state(file)
-            self._write(copy, file, data, whole=True)
+            self._write(self.root / file.name, file, data, whole=True)
             return False
         anew = self._inodes.get(file.name) != file.inode or self._size(file) > file.size
         start = 0 if anew else self._size(file)
@@ -351,17 +387,22 @@ class Copy:
             data = shell.run(f"tail -c +{start + 1} {quote(file.path)} | head -c {self._chunk}")
         except LinkLostError as error:
             if error.partial:
-                self._inodes[file.name] = file.inode
-                self._write(copy, file, error.partial, whole=anew)
+                self._take(file, start, error.partial)
                 self._save()
             raise
         taken = time.monotonic() - began
         if len(data) == self._chunk:  # half a second of the link at once
             self._chunk = min(MAX_CHUNK, self._chunk * 2) if taken < 0.25 else self._chunk
             self._chunk = max(CHUNK // 4, self._chunk // 2) if taken > 1.0 else self._chunk
-        self._inodes[file.name] = file.inode
-        self._write(copy, file, data, whole=anew)
+        self._take(file, start, data)
         return bool(data) and start + len(data) < file.size
+
+    def _take(self, file: RemoteFile, start: int, data: bytes) -> None:
+        """Adds data that begin at byte `start` to the copy; 0 begins it anew."""
+        self._inodes[file.name] = file.inode
+        self._write(self.root / file.name, file, data, whole=start == 0)
+        # It has grown since it was listed. Else it would seem to have shrunk.
+        file.size = max(file.size, start + len(data))
 
     def _write(self, copy: Path, file: RemoteFile, data: bytes, whole: bool) -> None:
         self.fetched += len(data)
@@ -423,7 +464,7 @@ def fetch_once(place: Place, show: Callable[[str], None] = lambda line: None) ->
     """
     copy = Copy(place)
     try:
-        if copy.owned:
+        if copy.own():
             _fetch_all(copy, show)
     finally:
         copy.close()
@@ -449,24 +490,32 @@ class Follower:
         self.line = ""  # what is wrong with the link; "" while it works
         self._shell: Shell | None = None
         self._stopping = threading.Event()
-        if self.copy.owned:
+        if self.copy.own():
             self._shell = Shell(place.host, ask=True)
             self.copy.search(self._shell)
             self.copy.fetch(self._shell, budget_s=1.0)
-            threading.Thread(target=self._follow, name="ssh", daemon=True).start()
+        self._thread = threading.Thread(target=self._follow, name="ssh", daemon=True)
+        self._thread.start()
 
     @property
     def root(self) -> Path:
         return self.copy.root
 
     def stop(self) -> None:
+        """Ends the thread; another process may then bring the copy up to date."""
         self._stopping.set()
         if (shell := self._shell) is not None:
-            shell.close()
+            shell.kill()
+        self._thread.join(_PATIENCE)
+        self._close()
+        self.copy.close()
 
     def _follow(self) -> None:
         attempt, searched = 0, time.monotonic()
         while not self._stopping.is_set():
+            if not self.copy.own():  # until the other process ends
+                self._stopping.wait(POLL)
+                continue
             try:
                 if self._shell is None:
                     self._shell = Shell(self.copy.place.host, ask=False)
