@@ -163,7 +163,8 @@ def draw_curve(x: Sequence[float], y: Sequence[float]) -> Pixels:
 class Histograms:
     """The histograms of one name over time. Those of many steps are thinned out."""
 
-    MAX_HISTOGRAMS = 512
+    MAX_HISTOGRAMS = 256
+    MAX_COUNTS = 512
 
     def __init__(self) -> None:
         self._items: list[tuple[int, NDArray[np.float32], NDArray[np.float32]]] = []
@@ -175,8 +176,12 @@ class Histograms:
 
     def add(self, step: int, edges: Sequence[float], counts: Sequence[float]) -> bool:
         """Adds the counts [N] between the edges [N + 1]; False if they are none, or left out."""
-        edges_array, counts_array = np.asarray(edges, float), np.asarray(counts, float)
-        if len(counts_array) < 1 or len(edges_array) != len(counts_array) + 1:
+        with np.errstate(over="ignore"):
+            edges_array = np.asarray(edges, float).astype(np.float32)
+            counts_array = np.asarray(counts, float).astype(np.float32)
+        if not 1 <= len(counts_array) <= self.MAX_COUNTS:
+            return False
+        if edges_array.shape != (len(counts_array) + 1,) or counts_array.ndim != 1:
             return False
         if not (np.isfinite(edges_array).all() and np.isfinite(counts_array).all()):
             return False
@@ -185,9 +190,7 @@ class Histograms:
         self._count += 1
         if (self._count - 1) % self._stride:
             return False
-        with np.errstate(over="ignore"):
-            item = step, edges_array.astype(np.float32), counts_array.astype(np.float32)
-        self._items.append(item)
+        self._items.append((step, edges_array, counts_array))
         if len(self._items) > self.MAX_HISTOGRAMS:
             self._items = self._items[::2]
             self._stride *= 2
@@ -215,3 +218,34 @@ class Histograms:
             columns.append(share / max(float(share.max()), 1e-30))
         image = apply_colour_map((2 * np.sqrt(np.array(columns).T[::-1]) - 1).astype(np.float32))
         return image.repeat(max(1, _MAP_WIDTH // len(columns)), axis=1)
+
+
+class HistogramStore:
+    """The histograms of a log by name; those of more than MAX_NAMES names are left out."""
+
+    MAX_NAMES = 200
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Histograms] = {}
+
+    def add(self, name: str, step: int, edges: Any, counts: Any) -> Histograms | None:
+        """Adds a histogram as `Histograms.add`. Returns all of that name, or None if it was left
+        out."""
+        known = self._by_name.get(name)
+        if known is None:
+            if len(self._by_name) >= self.MAX_NAMES:
+                return None
+            known = Histograms()
+        try:
+            added = known.add(step, edges, counts)
+        except (TypeError, ValueError):  # no numbers
+            return None
+        if not added:
+            return None
+        self._by_name[name] = known
+        return known
+
+    def forget_after(self, step: int) -> None:
+        """Drops the histograms of steps later than `step`."""
+        for known in self._by_name.values():
+            known.forget_after(step)

@@ -14,7 +14,7 @@ from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, show
 from genui.logs.base import CHUNK, Extras, GrowingFile, Media, MediaKind, MediaStore, Reader
 from genui.logs.formats import HPARAMS_FOLDER
-from genui.logs.media import Histograms
+from genui.logs.media import HistogramStore
 from genui.logs.native import Row
 from genui.logs.protobuf import (
     BYTES,
@@ -445,7 +445,7 @@ class EventsTail(Reader):
         super()._forget()
         self._files: dict[Path, _EventFile] = {}
         self._media = MediaStore()
-        self._histograms: dict[str, Histograms] = {}
+        self._histograms = HistogramStore()
 
     @property
     def extras(self) -> Extras:
@@ -536,15 +536,14 @@ class EventsTail(Reader):
             while samples and samples[0][0] < record:
                 media = samples.pop(0)[1]
                 if media.kind == "histogram":
-                    known = self._histograms.setdefault(media.name, Histograms())
-                    if not known.add(media.step, *media.content):
+                    known = self._histograms.add(media.name, media.step, *media.content)
+                    if known is None:
                         continue
                     media = media._replace(content=known)
                 self._media.add(media)
             if step >= 0:
                 self._media.forget_after(step - 1)
-                for known in self._histograms.values():
-                    known.forget_after(step - 1)
+                self._histograms.forget_after(step - 1)
 
     def learn(self, config: Mapping[str, Any]) -> None:
         self.config = {**self.config, **config}

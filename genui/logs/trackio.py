@@ -26,7 +26,7 @@ from genui.logs.sqlite import (
 if TYPE_CHECKING:
     import sqlite3
 
-    from genui.logs.media import Histograms
+    from genui.logs.media import HistogramStore
 
 TABLES = frozenset({"metrics", "configs"})
 
@@ -110,7 +110,7 @@ class TrackioTail(SqliteTail):
     def _forget(self) -> None:
         super()._forget()
         self._media = MediaStore()
-        self._histograms: dict[str, Histograms] = {}
+        self._histograms: HistogramStore | None = None
 
     @property
     def extras(self) -> Extras:
@@ -146,8 +146,9 @@ class TrackioTail(SqliteTail):
 
     def _take_media(self, record: Record, step: int) -> None:
         """Moves the images, tables and histograms of a record, which is changed, to the samples."""
-        from genui.logs.media import Histograms  # imports numpy
+        from genui.logs.media import HistogramStore  # imports numpy
 
+        self._histograms = self._histograms or HistogramStore()
         for name, value in list(record.items()):
             if not isinstance(value, dict) or "_type" not in value:
                 continue
@@ -155,12 +156,8 @@ class TrackioTail(SqliteTail):
             kind = _KINDS.get(str(value["_type"]), "file")
             path, content = self._database, None
             if kind == "histogram":
-                content = self._histograms.setdefault(name, Histograms())
-                try:
-                    added = content.add(step, value.get("bins") or [], value.get("values") or [])
-                except (TypeError, ValueError):  # no numbers
-                    added = False
-                if not added:
+                content = self._histograms.add(name, step, value.get("bins"), value.get("values"))
+                if content is None:
                     continue
             elif kind == "table":
                 rows = [row for row in _list(value.get("_value")) if isinstance(row, dict)]

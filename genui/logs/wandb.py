@@ -39,7 +39,7 @@ from genui.logs.wandb_file import (
 )
 
 if TYPE_CHECKING:
-    from genui.logs.media import Histograms
+    from genui.logs.media import HistogramStore
 
 # Fields of Record.
 _HISTORY, _SUMMARY = 2, 3
@@ -90,7 +90,7 @@ class WandbTail(Reader):
         self._newest_summary = b""  # of a row of the history
         self._summary: dict[str, Any] = {}  # that a script has set
         self._media = MediaStore()
-        self._histograms: dict[str, Histograms] = {}
+        self._histograms: HistogramStore | None = None
 
     @property
     def bad_lines(self) -> int:
@@ -205,20 +205,17 @@ class WandbTail(Reader):
                 self._media.add(one)
 
     def _histogram(self, name: str, step: int, values: Mapping[str, Any]) -> list[Media]:
-        from genui.logs.media import Histograms  # brings numpy
+        from genui.logs.media import HistogramStore  # only for a histogram
 
+        self._histograms = self._histograms or HistogramStore()
         counts, edges = values.get("values"), values.get("bins")
         packed = values.get("packedBins")
         if isinstance(packed, dict) and isinstance(counts, list):
             with suppress(KeyError, TypeError):
                 low, size = packed["min"], packed["size"]
                 edges = [low + size * number for number in range(len(counts) + 1)]
-        known = self._histograms.setdefault(name, Histograms())
-        try:
-            added = known.add(step, _list(edges), _list(counts))
-        except (TypeError, ValueError):  # no numbers
-            added = False
-        return [Media(step, name, "histogram", self.path, content=known)] if added else []
+        known = self._histograms.add(name, step, edges, counts)
+        return [Media(step, name, "histogram", self.path, content=known)] if known else []
 
     def _other(self, data: bytes, start: int, end: int) -> None:
         """Any record but history and summary."""

@@ -10,7 +10,7 @@ from PIL import Image
 from genui.formats.audio import encode_wav
 from genui.logs import media
 from genui.logs.base import Media, MediaKind
-from genui.logs.media import Histograms, compose, draw_curve, format_table, tile
+from genui.logs.media import Histograms, HistogramStore, compose, draw_curve, format_table, tile
 
 
 def sample(tmp_path: Path, kind: MediaKind, data: bytes, **fields: object) -> Media:
@@ -101,8 +101,15 @@ def test_histograms_over_time_are_a_heat_map():
     assert histograms.heat_map(1).shape == (height, width, 3)
     with pytest.raises(ValueError, match="no histogram"):
         histograms.heat_map(0)
-    for edges, counts in ([0, 1], [2, 3]), ([], []), ([0, float("nan")], [1]), ([1, 0], [1]):
+    for edges, counts in (
+        ([0, 1], [2, 3]),
+        ([], []),
+        ([0, float("nan")], [1]),
+        ([1, 0], [1]),
+        ([0, 1], [1e300]),
+    ):
         assert not histograms.add(3, edges, counts)
+    assert not histograms.add(3, [0, 1], [1e300])  # no float32
     for number in range(5 * Histograms.MAX_HISTOGRAMS):
         histograms.add(number, [0, 0], [1])
     assert len(histograms) <= Histograms.MAX_HISTOGRAMS
@@ -113,3 +120,18 @@ def test_a_curve_is_drawn_upwards():
     image = draw_curve([0, 1], [1, 0])[..., 0]
     assert image[0, 0] == image[-1, -1] == 200
     assert image[-1, 0] == image[0, -1] == 24
+
+
+def test_histograms_of_too_many_names_and_of_no_numbers_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(HistogramStore, "MAX_NAMES", 2)
+    store = HistogramStore()
+    for counts in ("x", [[1]], {}, None, [1] * (Histograms.MAX_COUNTS + 1)):
+        assert store.add("odd", 1, [0, 1], counts) is None
+    known = [store.add(name, 1, [0, 1], [1]) for name in ("a", "b", "c", "a")]
+    assert known[2] is None
+    assert known[0] is not None
+    assert known[0] is known[3]
+    store.forget_after(0)
+    assert len(known[0]) == 0
