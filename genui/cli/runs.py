@@ -219,7 +219,7 @@ def _table(args: argparse.Namespace) -> int:
         names = [name.strip() for name in args.columns.split(",") if name.strip()]
         columns = [table.check_column(name, rows) for name in names] if rows else names
     else:
-        columns = table.choose_columns(rows)
+        columns = table.survey(rows).columns
     if args.json:
         output.emit(
             [

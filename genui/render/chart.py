@@ -107,9 +107,12 @@ _LONGEST_NAME = 200
 
 
 def choose_sign(hue: int, kind: Kind = "line") -> str:
-    """Choose the sign of the series of a hue; a line of the first has none."""
-    if hue % SERIES_LOOKS:
-        return _SIGNS[(hue - 1) % len(_SIGNS)]
+    """Choose the sign of the series of a hue; a line of the first has none.
+
+    Colours repeat after SERIES_LOOKS; each round shifts the signs, so 56 series look different.
+    """
+    if hue:
+        return _SIGNS[(hue - 1 + hue // SERIES_LOOKS) % len(_SIGNS)]
     return _POINT if kind == "marks" else ""
 
 
@@ -236,6 +239,7 @@ _MIN_COLS = 4
 _ROWS_PER_TICK, _COLS_PER_TICK = 2, 10
 _COLS_PER_SIGN, _COLS_PER_POINT = 12, 3
 _DASH_ON, _DASH_OFF = 4, 2  # columns of dots
+_TRACES_PER_SIGN = 2 * SERIES_LOOKS  # more have fewer signs each, so that lines can be seen
 _SIGN_SHIFT = 5  # columns between the signs of two series, so that they rarely coincide
 
 
@@ -397,6 +401,7 @@ def _put_signs(
             cells = np.flatnonzero(points)
         else:
             every = _COLS_PER_POINT if trace.kind == "marks" else _COLS_PER_SIGN
+            every *= -(-len(traces) // _TRACES_PER_SIGN)
             spread = cells[(cells - index * _SIGN_SHIFT) % every == every // 2]
             cells = spread if len(spread) else cells[len(cells) // 2 :][:1]
         styles.append(layer.style)

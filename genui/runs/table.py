@@ -468,21 +468,28 @@ _MOST_CONFIG, _MOST_OTHERS = 8, 8  # columns
 _DULL = re.compile(r"(^|[._/])(dir|path|file|output|url|command)", re.IGNORECASE)
 
 
-def choose_columns(rows: Sequence[TableRow]) -> list[str]:
-    """The columns that tell these runs apart: the best and last of the main metric, the step,
-    what differs in their configs, then other metrics."""
+class Survey(NamedTuple):
+    """What a table of some runs shows at first."""
+
+    columns: list[str]  # the main metric, the step, what differs in the configs, other metrics
+    varied: list[str]  # the columns of the config in which the runs differ
+    main: str  # the main metric; may be empty
+
+
+def survey(rows: Sequence[TableRow]) -> Survey:
+    """The columns that tell these runs apart."""
     configs = {name for row in rows for name in row.config}
-    main = main_metric(rows)
+    differing, main = varied(rows), main_metric(rows)
     columns = [f"best.{main}", _last_key(main, configs)] if main else []
     columns.append("step")
     if any(row.run.labels.tags for row in rows):
         columns.append("tags")
-    columns += varied(rows)[:_MOST_CONFIG]
+    columns += differing[:_MOST_CONFIG]
     counts = Counter(name for row in rows for name in row.metrics if name != main)
     names = sorted(counts, key=lambda name: (not better(name), -counts[name]))
     for name in names[:_MOST_OTHERS]:
         columns.append(f"best.{name}" if better(name) else _last_key(name, configs))
-    return [*columns, "age"]
+    return Survey([*columns, "age"], differing, main)
 
 
 def _last_key(metric: str, configs: Collection[str]) -> str:
@@ -515,14 +522,11 @@ def starts_descending(key: str) -> bool:
 
 
 def title(key: str) -> str:
-    """The head of a column: `val_loss ▾` is the best, the lowest."""
+    """The head of a column: `min val_loss` is that of `best.val_loss`."""
     part, _, name = key.partition(".")
     if name and part == "best":
-        return f"{clean_line(name)} {'▴' if better(name) > 0 else '▾'}"
+        return f"{'max' if better(name) > 0 else 'min'} {clean_line(name)}"
     return clean_line(name if name and part in _PARTS else key)
-
-
-_SHORT = 6  # cells of a number that is shown as it was written: 0.0003, 1e-05, 0.125
 
 
 def format_value(key: str, value: Value | None) -> str:
@@ -535,8 +539,8 @@ def format_value(key: str, value: Value | None) -> str:
         return numbers.about(value) if value >= 60 else f"{value:.0f} s"
     if isinstance(value, int) and abs(value) < 10**9:
         return numbers.count(value)
-    short = f"{value:g}"
-    return short if len(short) <= _SHORT else numbers.value(value)
+    short = f"{value:.3g}"  # of what a person wrote: 0.0003, 1e-05, 0.125
+    return short if float(short) == value and abs(value) < 1e3 else numbers.value(value)
 
 
 # --- What is shown, in which order -----------------------------------------------------------
@@ -549,7 +553,7 @@ class TableState(Struct, frozen=True, omit_defaults=True):
     sort: str = ""  # empty: the newest first
     descending: bool = False
     group: str = ""
-    columns: tuple[str, ...] = ()  # empty: those of `choose_columns`
+    columns: tuple[str, ...] = ()  # empty: those of `survey`
     pins: tuple[str, ...] = ()  # keys of rows, which stay on top
     chart: str = ""  # "scatter" or "parallel"
     x: str = ""  # of the scatter; empty: the first column in which the configs differ

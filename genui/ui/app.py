@@ -541,6 +541,11 @@ class GenuiApp(Shell):
         self.home.set_machine("")
         self.front.say(event.line)
 
+    @on(messages.TableChanged)
+    def _table_changed(self, event: messages.TableChanged) -> None:
+        if self.home.board is not None:
+            self.home.board.set_table(event)
+
     @on(messages.ListsChanged)
     def _lists_changed(self, event: messages.ListsChanged) -> None:
         self.home.set_lists(tuple(event.models), tuple(event.runs))
@@ -660,6 +665,10 @@ class WatchApp(Shell):
     @on(messages.ListsChanged)
     def _lists_changed(self, event: messages.ListsChanged) -> None:
         self.board.set_lists(event.runs)
+
+    @on(messages.TableChanged)
+    def _table_changed(self, event: messages.TableChanged) -> None:
+        self.board.set_table(event)
 
 
 def run_watch(

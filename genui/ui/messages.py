@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
     from genui.runs.models import ModelInfo
+    from genui.runs.table import Survey, TableRow
     from genui.ui.watcher import RunView
 
 ViewName = PaneName | Literal["home"]
@@ -71,6 +72,19 @@ class RunChanged(Message):
     def can_replace(self, message: Message) -> bool:
         """Only the newest view of a run matters."""
         return isinstance(message, RunChanged) and message.view.summary.run == self.view.summary.run
+
+
+@dataclass(eq=False)
+class TableChanged(Message):
+    """More was read of the runs for their table."""
+
+    rows: "Sequence[TableRow]"  # newest first
+    survey: "Survey"
+    progress: tuple[int, int]  # how many runs have been read, and how many there are
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest rows matter."""
+        return isinstance(message, TableChanged)
 
 
 # --- From the panes ---------------------------------------------------------------------------

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from genui.runs.models import ModelInfo
+    from genui.runs.table import TableRow
 
 MARKS = {
     "starting": ("◌", "warn"),
@@ -436,6 +437,8 @@ class Watcher:
         self._stop = threading.Event()
         self._hurry = threading.Event()
         self._targets: tuple[RunSummary | RunDir, ...] = ()
+        self._table = False  # whether the results of all runs are read
+        self._results: _Results | None = None
         self._stale = True  # whether to read the lists at once
         self._lists_fault = ""  # the last error of reading the lists
         self._thread = threading.Thread(target=self._loop, name="genui-watch", daemon=True)
@@ -459,6 +462,11 @@ class Watcher:
     def watch(self, *runs: RunSummary | RunDir) -> None:
         """Read these runs, in this order, and no others."""
         self._targets = runs
+        self._wake.set()
+
+    def measure(self, on: bool) -> None:
+        """Read the last and best values of all runs in the list, for their table, or no longer."""
+        self._table = on
         self._wake.set()
 
     @property
@@ -486,11 +494,25 @@ class Watcher:
                     if reader.fault:
                         self._host.post_message(messages.Say(reader.fault))
             self._read_lists()
+            measuring = self._measure()
             if any(reader.behind for reader in readers.values()):
                 self._hurry.wait(MAX_PAUSE)
+            elif measuring:
+                self._wake.wait(TABLE_PAUSE)
             else:
                 live = any(reader.live for reader in readers.values())
                 self._wake.wait(LIVE_POLL if live else IDLE_POLL)
+
+    def _measure(self) -> bool:
+        """Read some of the results for the table; True if more can be read at once."""
+        if not self._table:
+            return False
+        if self._results is None:
+            self._results = _Results()
+        changed = self._results.read(self._lists.runs)
+        if changed is not None and not self._stop.is_set():
+            self._host.post_message(changed)
+        return self._results.behind
 
     def _read_lists(self) -> None:
         stale, self._stale = self._stale, False
@@ -528,6 +550,11 @@ class _Lists:
         self._models_at = 0.0
         self._interval = IDLE_POLL  # seconds; longer if reading many runs takes long
 
+    @property
+    def runs(self) -> list[RunSummary]:
+        """The runs, newest first, as last read: another list if they have changed."""
+        return self._runs
+
     def read(self, fresh: bool) -> messages.ListsChanged | None:
         """Return the lists if they have changed; read them only if due or `fresh`."""
         now = time.monotonic()
@@ -544,6 +571,51 @@ class _Lists:
             return None
         self._models, self._runs = models, runs
         return messages.ListsChanged(models, runs)
+
+
+TABLE_SLICE = 0.03  # seconds of reading between two looks at the watched runs
+TABLE_PAUSE = 0.004  # seconds in which the app can answer a key
+TABLE_INTERVAL = 0.5  # seconds between two paints of the table
+
+
+class _Results:
+    """Reads the results of the listed runs, and makes the rows of their table."""
+
+    def __init__(self) -> None:
+        from genui.logs.results import ResultReader  # late: only the table needs them
+
+        self.behind = False
+        self._reader = ResultReader()
+        self._runs: Sequence[RunSummary] | None = None
+        self._rows: dict[str, TableRow] = {}
+        self._stale = True  # rows have changed since the last message
+        self._told_at = 0.0
+
+    def read(self, runs: Sequence[RunSummary]) -> messages.TableChanged | None:
+        """Read for TABLE_SLICE; the rows, if they have changed and were not told just now."""
+        if runs is not self._runs:
+            self._reader.set_runs(runs)
+            self._runs, self._stale = runs, True
+            self._rows.clear()
+        self.behind = self._reader.read(TABLE_SLICE)
+        for key in self._reader.take_changed():
+            self._rows.pop(key, None)
+            self._stale = True
+        now = time.monotonic()
+        if not self._stale or now - self._told_at < TABLE_INTERVAL:
+            return None
+        self._told_at, self._stale = now, False
+        from genui.logs.results import make_row
+        from genui.runs.table import survey
+
+        rows: list[TableRow] = []
+        for run in runs:
+            key = str(run.run.path)
+            row = self._rows.get(key)
+            if row is None:
+                row = self._rows[key] = make_row(run, self._reader.results.get(key))
+            rows.append(row)
+        return messages.TableChanged(rows, survey(rows), self._reader.progress)
 
 
 def _visible(runs: Sequence[RunSummary]) -> list[tuple[object, ...]]:

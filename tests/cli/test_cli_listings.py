@@ -89,7 +89,7 @@ def test_runs_of_a_folder_are_sorted_and_filtered_by_metrics_and_config(
     write_array(tmp_path / "jobs")
     assert main(["runs", str(tmp_path / "jobs"), "--sort", "best.val_loss"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split()[:5] == ["RUN", "STATE", "val_loss", "▾", "val_loss"]
+    assert head.split()[:5] == ["RUN", "STATE", "min", "val_loss", "val_loss"]
     assert "lr" in head
     assert "seed" not in head  # the same in all
     assert [row.split()[0] for row in rows] == ["b", "c", "a"]

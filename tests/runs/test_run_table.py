@@ -22,11 +22,11 @@ from genui.runs.table import (
     arrange,
     better,
     check_column,
-    choose_columns,
     flatten,
     format_value,
     main_metric,
     starts_descending,
+    survey,
 )
 
 
@@ -163,18 +163,18 @@ def test_pinned_rows_stay_on_top_and_the_rest_is_grouped_the_best_group_first() 
 
 def test_the_first_columns_are_the_main_metric_and_what_differs() -> None:
     assert main_metric(SWEEP) == "val_loss"
-    columns = choose_columns(SWEEP)
+    columns = survey(SWEEP).columns
     assert columns[:2] == ["best.val_loss", "val_loss"]
     assert {"lr", "optimizer.name", "best.acc"} <= set(columns)
     same = [row("a", {"lr": 1.0, "seed": 1}, loss=1.0), row("b", {"lr": 1.0, "seed": 2}, loss=2.0)]
-    assert "seed" in choose_columns(same)
-    assert "lr" not in choose_columns(same)
+    assert "seed" in survey(same).columns
+    assert "lr" not in survey(same).columns
 
 
 def test_a_metric_that_the_config_names_too_has_a_column_of_its_own() -> None:
     rows = [row("a", {"lr": 1.0}, lr=0.5, loss=1.0), row("b", {"lr": 2.0}, lr=0.25, loss=1.0)]
     assert [rows[0].get(key) for key in ("lr", "last.lr", "config.lr")] == [1.0, 0.5, 1.0]
-    assert {"lr", "last.lr"} <= set(choose_columns(rows))
+    assert {"lr", "last.lr"} <= set(survey(rows).columns)
 
 
 @pytest.mark.parametrize(
@@ -197,4 +197,4 @@ def test_a_column_that_no_run_has_names_the_nearest() -> None:
 
 def test_numbers_are_shown_short() -> None:
     cells = [format_value("lr", value) for value in (3e-4, 0.1, 12345, 1.23456789, 1e-05, math.nan)]
-    assert cells == ["0.0003", "0.1", "12,345", "1.235", "1e-05", "nan"]
+    assert cells == ["0.0003", "0.1", "12,345", "1.235", "1e-05", "NaN"]

@@ -477,7 +477,7 @@ def test_the_sample_keys_go_from_one_to_the_next_and_follow_after_the_last() -> 
     assert board.state.cursor == 80.0
 
 
-def test_runs_are_laid_over_each_other_and_taken_away() -> None:
+def test_runs_are_laid_over_each_other_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     views = [run_of(f"run-{number}") for number in range(9)]
     board = board_of(views[0])
     assert board.toggle(views[0].summary) == "one run must be shown: add another first"
@@ -485,7 +485,9 @@ def test_runs_are_laid_over_each_other_and_taken_away() -> None:
     for view in views[1:8]:
         assert board.toggle(view.summary) == ""
         board.receive(view)
+    monkeypatch.setattr(model, "MAX_RUNS", 8)
     assert board.toggle(views[8].summary).startswith("8 runs are the most")
+    assert board.pick([view.summary for view in views]).startswith("the first 8 of 9")
     assert [view.summary.info.name for view in board.shown] == [f"run-{n}" for n in range(8)]
     assert board.turn(-1) == ""
     assert board.first is not None

@@ -40,19 +40,20 @@ async def test_runs_lie_over_each_other_with_signs_in_the_legend(open_watch: Ope
     made("new", 1.5)
     made("old", 2.5, age=60)
     async with open_watch(listing=True) as pilot:
-        await until_seen(pilot, "loss  1.500")
         await until_seen(pilot, "Runs  2")
         await pilot.press("down", "space")
+        await until_seen(pilot, "○ ◆   old")
+        await pilot.press("escape")
         await until_seen(pilot, "loss  ━ new 1.500  ◆ old 2.500")
         assert "━ new  ○ stopped   ◆ old" in seen(pilot).splitlines()[1]
-        await pilot.press("escape", "right_square_bracket")
+        await pilot.press("right_square_bracket")
         await until_seen(pilot, "loss  ━ old 2.500  ◆ new 1.500")
         await pilot.press("left_square_bracket")
         await until_seen(pilot, "loss  ━ new 1.500  ◆ old 2.500")
-        await pilot.press("o", "up", "enter")
-        await until_seen(pilot, "loss  2.500")
-        await pilot.press("down", "enter")
+        await pilot.press("o", "up", "space", "down", "space")
         await until_seen(pilot, "one run must be shown: add another first")
+        await pilot.press("escape")
+        await until_seen(pilot, "loss  2.500")
 
 
 async def test_a_narrow_legend_has_whole_values_of_the_first_run(
@@ -88,13 +89,13 @@ async def test_the_list_of_runs_is_filtered(open_watch: Opener) -> None:
         await pilot.press("o")
         await until_seen(pilot, "Runs  12")
         await pilot.press("slash", *"run-1[01]", "enter")
-        await until_seen(pilot, "Runs  2  /run-1[01]")
-        await pilot.press("space")
-        await until(pilot, lambda: labels(pilot) == ["run-0", "run-10"])
-        await pilot.press("slash", "left_parenthesis")
+        await until_seen(pilot, "Runs  2 of 12  /run-1[01]")
+        await pilot.press("space", "slash", "ctrl+u", *"/(")
         await until_seen(pilot, "'(' is not a regular expression")
         await pilot.press("escape")
-        await until_seen(pilot, "Runs  12")
+        await until_seen(pilot, "Runs  2 of 12")
+        await pilot.press("o")
+        await until(pilot, lambda: labels(pilot) == ["run-0", "run-10"])
 
 
 async def test_everything_is_as_it_was_in_the_next_app(open_watch: Opener) -> None:

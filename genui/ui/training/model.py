@@ -28,6 +28,7 @@ from genui.render.axis import AXES, UNITS, compute_x
 from genui.render.series import Look, View, pan, zoom
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
+from genui.runs.table import RunFilter, TableState
 from genui.ui.watcher import RunView
 
 if TYPE_CHECKING:
@@ -296,6 +297,7 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     alone: bool = False  # only the chosen plot is shown
     side: SideTab = "sample"
     side_shown: bool = False  # in place of the curves, if there is no room for both
+    table: TableState = TableState()
 
 
 def curve_settings(state: ViewState) -> dict[str, Any]:
@@ -338,7 +340,8 @@ def _is_sane(state: ViewState) -> bool:
     numbers = [*(state.view or (0.0, 1.0)), state.cursor or 0.0]
     try:
         re.compile(state.filter)
-    except (re.error, RecursionError, OverflowError):
+        RunFilter(state.table.filter)
+    except (re.error, RecursionError, OverflowError, MisuseError):
         return False
     if state.axis not in AXES and not metric_of(state.axis):
         return False
@@ -399,7 +402,7 @@ def parse_smoothing(text: str) -> float:
 
 # --- The runs that are shown, and what each key does to the view of them ----------------------
 
-MAX_RUNS = 8  # that are shown together: as many as there are signs
+MAX_RUNS = 200  # that are shown together
 SMOOTHINGS = (0.0, 0.5, 0.9, 0.97, 0.99)
 NO_POINTS = "there are no points yet"
 NO_CURVES = "there are no curves yet"
@@ -504,6 +507,15 @@ class Board:
         if len(runs) > MAX_RUNS:
             return f"{MAX_RUNS} runs are the most that can be shown together: remove one first"
         self.set_runs(runs)
+        return ""
+
+    def pick(self, runs: Sequence[RunSummary]) -> str:
+        """Show these runs in place of the others, the first in front."""
+        if not runs:
+            return ""
+        self.set_runs(runs[:MAX_RUNS])
+        if len(runs) > MAX_RUNS:
+            return f"the first {MAX_RUNS} of {len(runs):,} runs are shown together"
         return ""
 
     def turn(self, by: int) -> str:

@@ -34,8 +34,9 @@ from genui.ui.training.model import (
     parse_smoothing,
     pattern,
 )
-from genui.ui.training.panels import RunList, SideColumn
+from genui.ui.training.panels import SideColumn
 from genui.ui.training.steering import Steering
+from genui.ui.training.table import RunTable
 from genui.ui.watcher import RunView, Watcher
 from genui.ui.widgets.base import FooterLine, HeaderLine, SearchLine, StatusLine
 from genui.ui.widgets.curve import Curve
@@ -120,7 +121,7 @@ class TrainingScreen(AppScreen[Exit]):
         yield HeaderLine()
         yield BoardHead()
         with Horizontal(id="board"):
-            yield RunList()
+            yield RunTable()
             yield SettingsPanel("smoothing")
             yield CurveGrid(min(room, max(len(self.board.plots()), 3)))
             yield SideColumn()
@@ -133,7 +134,7 @@ class TrainingScreen(AppScreen[Exit]):
         yield FooterLine()
 
     def on_mount(self) -> None:
-        self.query_one(RunList).display = False
+        self.table.display = False
         self.query_one(SettingsPanel).display = False
         self.begin_watching()
         self.paint()
@@ -203,8 +204,75 @@ class TrainingScreen(AppScreen[Exit]):
             self.begin_watching()
             self.paint()
         if self.usable:
-            self.query_one(RunList).show(runs, self.board.runs)
+            self._list_runs()
             self.update_bars()
+
+    # --- the table of runs ------------------------------------------------------------
+
+    @property
+    def table(self) -> RunTable:
+        return self.query_one(RunTable)
+
+    def set_table(self, event: messages.TableChanged) -> None:
+        """Take what was read of the runs for their table."""
+        if self.usable:
+            self.table.set_rows(event.rows, event.survey, event.progress)
+            self._show_options()
+
+    def _list_runs(self) -> None:
+        if self.table.display:
+            self.table.list_runs(self.known)
+            self._show_table()
+
+    def _show_table(self) -> None:
+        self.table.show(self.board, self.grid.series_style)
+
+    def action_runs(self) -> None:
+        """Open the table of runs over the whole screen, or close it."""
+        table = self.table
+        table.display = not table.display
+        self.watcher.measure(table.display)
+        self.query_one(SettingsPanel).display = False
+        if table.display:
+            self._list_runs()
+            table.focus_rows()
+        else:
+            self.set_focus(None)
+        self.paint()
+
+    @on(RunTable.Closed)
+    def _table_closed(self, event: RunTable.Closed) -> None:
+        event.stop()
+        self.clear_line()
+        if self.table.display:
+            self.action_runs()
+
+    @on(RunTable.Toggled)
+    def _toggled(self, event: RunTable.Toggled) -> None:
+        event.stop()
+        self.toggle(event.run)
+
+    @on(RunTable.Picked)
+    def _picked_runs(self, event: RunTable.Picked) -> None:
+        """Close the table and show these runs."""
+        event.stop()
+        refusal = self.board.pick(event.runs)
+        if self.table.display:
+            self.action_runs()
+        self.begin_watching()
+        self.show_result(refusal)
+
+    @on(RunTable.Changed)
+    def _table_changed(self, event: RunTable.Changed) -> None:
+        event.stop()
+        self.board.change(table=event.state)
+        self._save_later()
+        self._show_options()
+
+    @on(RunTable.Settings)
+    def _table_settings(self, event: RunTable.Settings) -> None:
+        event.stop()
+        self.action_settings()
 
     # --- painting ---------------------------------------------------------------------
 
@@ -215,14 +283,17 @@ class TrainingScreen(AppScreen[Exit]):
 
     def show_result(self, line: str | None = None) -> None:
         """Show the result of an action: paint, save the view a little later, say the line."""
-        if self.board.state is not self._saved_state:
-            self._saved_state = self.board.state
-            if self._save_timer is None:
-                self._save_timer = self.set_timer(SAVE_DELAY, self._save)
+        self._save_later()
         self.clear_line()
         self.paint()
         if line:
             self.say(line, "note")
+
+    def _save_later(self) -> None:
+        if self.board.state is not self._saved_state:
+            self._saved_state = self.board.state
+            if self._save_timer is None:
+                self._save_timer = self.set_timer(SAVE_DELAY, self._save)
 
     def _save(self) -> None:
         self._save_timer = None
@@ -237,6 +308,12 @@ class TrainingScreen(AppScreen[Exit]):
         if self._footer_state() != self._last_footer_state:
             self.update_bars()
         board, state = self.board, self.board.state
+        covered = self.table.display
+        self.query_one(BoardHead).display = not covered
+        if covered:
+            self.grid.display = self.query_one(SideColumn).display = False
+            self._show_options()
+            return
         wide = self.has_class("-wide")
         side_shown = wide or state.side_shown
         self.query_one(SideColumn).display = side_shown
@@ -253,6 +330,9 @@ class TrainingScreen(AppScreen[Exit]):
         self.query_one(BoardHead).show(board, caption, self.grid.series_style)
         if side_shown and self._curves_painted:
             self.query_one(SideColumn).show(state.side, board.snapshot)
+        self._show_options()
+
+    def _show_options(self) -> None:
         if (panel := self.query_one(SettingsPanel)).display:
             panel.show(self._options())
 
@@ -283,12 +363,7 @@ class TrainingScreen(AppScreen[Exit]):
     def scope(self) -> Scope:
         if self.usable and self.query_one(SettingsPanel).active:
             return "settings"
-        return "runs" if self._in_list else "board"
-
-    @property
-    def _in_list(self) -> bool:
-        """Whether the list of runs has the focus."""
-        return self.focused is not None and self.focused.parent is self.query_one(RunList)
+        return "runs" if self.table.display else "board"
 
     @on(events.DescendantFocus)
     @on(events.DescendantBlur)
@@ -296,7 +371,7 @@ class TrainingScreen(AppScreen[Exit]):
         self.update_bars()
 
     async def press(self, key: keys.Key) -> None:
-        parts = {"runs": RunList, "settings": SettingsPanel}
+        parts = {"runs": RunTable, "settings": SettingsPanel}
         namespace = self.query_one(parts[key.pane]) if key.pane in parts else self
         await self.app.run_action(key.action, namespace)
 
@@ -331,7 +406,7 @@ class TrainingScreen(AppScreen[Exit]):
         """Show the runs of the board after a change, unless it was refused."""
         if not refusal:
             self.begin_watching()
-            self.query_one(RunList).show(self.known, self.board.runs)
+            self._list_runs()
         self.show_result(refusal)
 
     def toggle(self, run: RunSummary) -> None:
@@ -366,26 +441,6 @@ class TrainingScreen(AppScreen[Exit]):
         self.watcher.refresh()
         self.board.put_first(summarise(event.run))
         self._show_runs()
-
-    def action_runs(self) -> None:
-        runs = self.query_one(RunList)
-        runs.display = not runs.display
-        if runs.display:
-            runs.show(self.known, self.board.runs)
-            runs.focus_rows()
-        else:
-            self.set_focus(None)
-
-    @on(RunList.Closed)
-    def _list_closed(self, event: RunList.Closed) -> None:
-        event.stop()
-        self.query_one(RunList).display = False
-        self.set_focus(None)
-
-    @on(RunList.Toggled)
-    def _toggled(self, event: RunList.Toggled) -> None:
-        event.stop()
-        self.toggle(event.run)
 
     # --- which curves are shown -------------------------------------------------------
 
@@ -493,6 +548,8 @@ class TrainingScreen(AppScreen[Exit]):
 
     def _options(self) -> list[Option]:
         """The rows of the Settings panel."""
+        if self.table.display:
+            return self.table.options()
         board, state = self.board, self.board.state
 
         def use(text: str) -> None:
@@ -585,7 +642,11 @@ class TrainingScreen(AppScreen[Exit]):
 
     @on(SettingsPanel.Left)
     def _settings_left(self) -> None:
-        self.set_focus(None)
+        if self.table.display:
+            self.query_one(SettingsPanel).display = False
+            self.table.focus_rows()
+        else:
+            self.set_focus(None)
 
     # --- the panel beside the curves --------------------------------------------------
 
@@ -613,6 +674,9 @@ class TrainingScreen(AppScreen[Exit]):
         return frozenset(self.steering.refused_keys("board"))
 
     def copyables(self) -> list[Copyable]:
+        if self.table.display:
+            run = self.table.chosen
+            return run_copyables(run) if run is not None else []
         view = self.board.first
         return run_copyables(view.summary) if view is not None else []
 
@@ -645,7 +709,7 @@ class TrainingScreen(AppScreen[Exit]):
             self.change(side_shown=False)
         elif self.board.state.alone:
             self.change(alone=False)
-        elif self.query_one(RunList).display:
+        elif self.table.display:
             self.action_runs()
         elif self.board.state.filter:
             self.change(filter="")
@@ -671,6 +735,8 @@ class TrainingScreen(AppScreen[Exit]):
 
     def commands(self) -> Iterator[Command]:
         refused = self.refused_keys()
+        if self.table.display:
+            yield from self.list_key_commands("runs", keys.of_pane("runs"))
         board_keys = [key for key in keys.of_pane("board") if key.id not in refused]
         yield from self.list_key_commands("board", board_keys)
         app_keys = [

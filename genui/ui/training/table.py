@@ -1,0 +1,725 @@
+"""The table of runs: every run a row, with its metrics and config, to be compared and chosen."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from msgspec.structs import replace
+from rich.cells import cell_len
+from rich.style import Style as RichStyle
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.strip import Strip
+from textual.style import Style
+
+from genui.base import numbers
+from genui.base.errors import MisuseError
+from genui.base.text import clean_line, shorten_middle
+from genui.render.chart import choose_sign
+from genui.runs.listing import RunSummary
+from genui.runs.table import (
+    Heading,
+    Line,
+    RunFilter,
+    Survey,
+    TableRow,
+    TableState,
+    arrange,
+    check_column,
+    format_value,
+    sort_rows,
+    starts_descending,
+    survey,
+    title,
+)
+from genui.ui import keys, messages
+from genui.ui.keys import list_bindings
+from genui.ui.training.model import Board
+from genui.ui.watcher import MARKS
+from genui.ui.widgets.base import (
+    Framed,
+    LifecycleGuard,
+    LineWidget,
+    SearchLine,
+    message_strips,
+    set_border,
+    strip_of,
+)
+from genui.ui.widgets.settings import Option
+
+PIN = "★"
+CHARTS = ("", "scatter", "parallel")
+
+_MIN_NAME, _MAX_NAME = 12, 36  # cells
+_MAX_CELL = 18  # cells of a value or the head of a column
+_SAMPLE = 200  # rows that are measured for the widths of the columns
+_LEAD = 7  # cells before a name: state, overlay, pin
+
+
+# --- The rows ---------------------------------------------------------------------------------
+
+
+class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
+    """The head and the visible rows; only these are drawn, however many there are."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    TableRows {
+        & > .rows--text { color: $foreground; }
+        & > .rows--dim { color: $text-muted; }
+        & > .rows--heading { color: $text-muted; text-style: bold; }
+        & > .rows--sorted { color: $text-primary; text-style: bold; }
+        & > .rows--good { color: $text-success; }
+        & > .rows--warn { color: $text-warning; }
+        & > .rows--bad { color: $text-error; }
+        & > .rows--pin { color: $text-accent; }
+        & > .rows--chosen {
+            color: $block-cursor-foreground; background: $block-cursor-background; text-style: bold;
+        }
+        & > .rows--chosen-blurred {
+            color: $block-cursor-blurred-foreground; background: $block-cursor-blurred-background;
+        }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *list_bindings("move", "move(-1000000)", "move(1000000)")
+    ]
+
+    class Moved(Message):
+        """Another row is at the cursor."""
+
+    class Opened(Message):
+        """The row at the cursor was clicked again."""
+
+    def __init__(self) -> None:
+        super().__init__("no runs yet")
+        self.lines: Sequence[Line] = ()
+        self.columns: Sequence[str] = ()
+        self.chosen = ""  # the key of the row at the cursor
+        self._state = TableState()
+        self._order: dict[str, int] = {}
+        self._style_of: Callable[[int], Style] = lambda hue: Style()
+        self._widths: dict[str, int] = {}
+        self._name_width = _MIN_NAME
+        self._texts: set[str] = set()  # columns with texts, which are aligned at the left
+        self._top = 0  # the first visible line
+        self._first = 0  # the first visible column
+
+    def measure(self, rows: Sequence[TableRow], columns: Sequence[str]) -> None:
+        """Choose the widths of the columns for these rows."""
+        sample = rows[:: max(1, len(rows) // _SAMPLE)]
+        self.columns = columns
+        self._texts, self._widths = set(), {}
+        for key in columns:
+            values = [row.get(key) for row in sample]
+            if any(isinstance(value, str) for value in values):
+                self._texts.add(key)
+            widest = max((cell_len(format_value(key, value)) for value in values), default=0)
+            self._widths[key] = min(max(widest, cell_len(title(key)) + 2, 4), _MAX_CELL)
+        names = (cell_len(clean_line(row.run.info.name)) for row in rows)
+        self._name_width = min(max(max(names, default=0), _MIN_NAME), _MAX_NAME)
+
+    def show(
+        self,
+        lines: Sequence[Line],
+        state: TableState,
+        order: dict[str, int],
+        style_of: Callable[[int], Style],
+        empty: str,
+    ) -> None:
+        """Show these lines; `order` are the places of the runs that are overlaid, from 0."""
+        self.lines, self._state, self._order = lines, state, order
+        self._style_of, self._empty = style_of, empty
+        if self._place is None:
+            self.chosen = next((one.key for one in lines if isinstance(one, TableRow)), "")
+        self._scroll()
+        self.redraw()
+
+    def choose_first(self) -> None:
+        """Put the cursor on the first row."""
+        self.chosen = next((one.key for one in self.lines if isinstance(one, TableRow)), "")
+        self._top = 0
+        self._scroll()
+        self.redraw()
+
+    @property
+    def row(self) -> TableRow | None:
+        """The row at the cursor."""
+        place = self._place
+        line = None if place is None else self.lines[place]
+        return line if isinstance(line, TableRow) else None
+
+    @property
+    def _place(self) -> int | None:
+        """The index in `lines` of the row at the cursor."""
+        for index, line in enumerate(self.lines):
+            if isinstance(line, TableRow) and line.key == self.chosen:
+                return index
+        return None
+
+    @property
+    def number(self) -> int:
+        """The number of the row at the cursor, from 1; 0 if there is none."""
+        place = self._place
+        if place is None:
+            return 0
+        return sum(isinstance(line, TableRow) for line in self.lines[: place + 1])
+
+    @property
+    def _height(self) -> int:
+        """The number of lines that are visible below the head."""
+        return max(1, self.size.height - 1)
+
+    def _scroll(self) -> None:
+        """Bring the row at the cursor, the head of its group and the sorted column into view."""
+        place = self._place or 0
+        top = place - 1 if place and isinstance(self.lines[place - 1], Heading) else place
+        self._top = min(self._top, top)
+        self._top = max(self._top, place - self._height + 1, 0)
+        self._top = max(0, min(self._top, len(self.lines) - self._height))
+        if self._state.sort in self.columns:
+            at = self.columns.index(self._state.sort)
+            self._first = min(self._first, at)
+            while self._first < at and at not in self._visible():
+                self._first += 1
+        else:
+            self._first = 0
+
+    def _visible(self) -> range:
+        """The indices of the columns that have room."""
+        room = self.size.width - _LEAD - self._names
+        at = self._first
+        while at < len(self.columns):
+            room -= self._widths.get(self.columns[at], 0) + 2
+            if room < 0:
+                break
+            at += 1
+        return range(self._first, at)
+
+    @property
+    def _names(self) -> int:
+        """The cells of a name: less where the terminal is narrow."""
+        return min(self._name_width, max(_MIN_NAME, self.size.width // 3))
+
+    def on_resize(self) -> None:
+        self._scroll()
+        super().on_resize()
+
+    def on_focus(self) -> None:
+        self.redraw()
+
+    def on_blur(self) -> None:
+        self.redraw()
+
+    # --- moving -----------------------------------------------------------------------
+
+    def action_move(self, by: int) -> None:
+        rows = [at for at, line in enumerate(self.lines) if isinstance(line, TableRow)]
+        if not rows:
+            return
+        place = self._place
+        at = rows.index(place) if place is not None else 0
+        self._go(rows[max(0, min(len(rows) - 1, at + by))])
+
+    def action_page(self, direction: int) -> None:
+        self.action_move(direction * max(1, self._height - 1))
+
+    def _go(self, place: int) -> None:
+        line = self.lines[place]
+        if isinstance(line, TableRow):
+            self.chosen = line.key
+            self._scroll()
+            self.redraw()
+            self.post_message(self.Moved())
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.action_move(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.action_move(-3)
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.y - 1 + self._top
+        if event.y < 1 or place >= len(self.lines):
+            return
+        if place == self._place:
+            self.post_message(self.Opened())
+        self._go(place)
+
+    # --- drawing ----------------------------------------------------------------------
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        base = self.rich_style
+        if not self.lines:
+            dim = self.style("rows--dim")
+            return message_strips(self._empty, dim, base, width, height)
+        visible = self.lines[self._top : self._top + height - 1]
+        return [self._draw_head(), *(self._draw_line(line, base) for line in visible)]
+
+    def _draw_head(self) -> Strip:
+        names = self._names
+        head = self.style("rows--heading")
+        parts = [(f"{'':{_LEAD}}{'name':{names}}", head)]
+        for at in self._visible():
+            key = self.columns[at]
+            text = title(key)
+            if key == self._state.sort:
+                text = f"{text} {'↓' if self._state.descending else '↑'}"
+            style = self.style("rows--sorted") if key == self._state.sort else head
+            parts.append((f"  {self._cell(key, text)}", style))
+        return strip_of(parts)
+
+    def _cell(self, key: str, text: str) -> str:
+        width = self._widths[key]
+        text = shorten_middle(text, width)
+        gap = " " * (width - cell_len(text))
+        return text + gap if key in self._texts else gap + text
+
+    def _draw_line(self, line: Line, base: RichStyle) -> Strip:
+        if isinstance(line, Heading):
+            runs = "run" if line.runs == 1 else "runs"
+            text = f" {clean_line(line.text)}  {numbers.count(line.runs)} {runs}"
+            return strip_of([(text, self.style("rows--heading"))])
+        sign, kind = MARKS.get(line.run.state, ("·", "dim"))
+        text, dim, mark = (self.style(f"rows--{name}") for name in ("text", "dim", kind))
+        pin, heads = self.style("rows--pin"), text
+        if line.key == self.chosen:
+            cursor = self.style("rows--chosen" if self.has_focus else "rows--chosen-blurred")
+            base = text = dim = mark = pin = heads = cursor
+        order = self._order.get(line.key)
+        overlay = "  " if order is None else f"{choose_sign(order) or '━'} "
+        colour = base
+        if order is not None and (own := self._style_of(order).foreground) is not None:
+            colour = base + RichStyle(color=own.rich_color, bold=True)
+        pinned = f"{PIN} " if line.key in self._state.pins else "  "
+        name = clean_line(line.run.info.name)
+        names = self._names
+        name = shorten_middle(name, names)
+        parts = [(f" {sign} ", mark), (overlay, colour), (pinned, pin)]
+        parts.append((name + " " * (names - cell_len(name)), heads))
+        for at in self._visible():
+            key = self.columns[at]
+            style = text if key == self._state.sort else dim
+            parts.append((f"  {self._cell(key, format_value(key, line.get(key)))}", style))
+        strip = strip_of(parts)
+        if line.key == self.chosen:
+            return strip.adjust_cell_length(max(self.size.width, strip.cell_length), base)
+        return strip
+
+
+# --- The chart of a sweep ---------------------------------------------------------------------
+
+_BEST_LINES = 5  # that stand out in parallel coordinates
+_MAX_AXES = 7
+
+
+class SweepChart(LineWidget):
+    """A scatter of two columns or parallel coordinates of the runs in the table."""
+
+    DEFAULT_CSS = """
+    SweepChart {
+        & > .sweep--dim { color: $foreground 45%; }
+        & > .sweep--shown { color: $text-primary; text-style: bold; }
+        & > .sweep--best { color: $text-success; text-style: bold; }
+        & > .sweep--here { color: $text-warning; text-style: bold; }
+        & > .sweep--axis { color: $foreground 30%; }
+        & > .sweep--label { color: $text-muted; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self._rows: Sequence[TableRow] = ()
+        self._columns: Sequence[str] = ()
+        self._kind = ""
+        self._here: int | None = None
+        self._shown: Sequence[int] = ()
+
+    def show(
+        self,
+        rows: Sequence[TableRow],
+        columns: Sequence[str],
+        kind: str,
+        chosen: str,
+        order: dict[str, int],
+    ) -> None:
+        """Draw these rows, the best first, by these columns; `chosen` is that at the cursor."""
+        self._rows, self._columns, self._kind = rows, columns, kind
+        index = {row.key: at for at, row in enumerate(rows)}
+        self._here = index.get(chosen)
+        self._shown = [index[key] for key in order if key in index]
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        from genui.render import sweep  # late: only a sweep needs it
+
+        if not self._rows or len(self._columns) < 2:
+            text = "a chart needs runs with two columns of values"
+            return message_strips(text, self.style("sweep--label"), self.rich_style, width, height)
+        scales = [sweep.scale([row.get(key) for row in self._rows]) for key in self._columns]
+        names = [title(key) for key in self._columns]
+        if self._kind == "scatter":
+            lines = sweep.draw_scatter(
+                scales[0], scales[1], (names[0], names[1]), width, height,
+                shown=self._shown, here=self._here,
+            )  # fmt: skip
+        else:
+            best = range(min(_BEST_LINES, len(self._rows)))
+            lines = sweep.draw_parallel(scales, names, width, height, best=best, here=self._here)
+        return [
+            strip_of([(text, self.style(f"sweep--{kind}")) for text, kind in line])
+            for line in lines
+        ]
+
+
+# --- The table --------------------------------------------------------------------------------
+
+
+class RunTable(LifecycleGuard, Framed, Vertical):
+    """All runs, over the whole screen; those that are overlaid have their signs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("runs")]
+
+    @dataclass(eq=False)
+    class Toggled(Message):
+        """Overlay this run with the others, or remove it."""
+
+        run: RunSummary
+
+    @dataclass(eq=False)
+    class Picked(Message):
+        """Show these runs, the first in front, in place of the others."""
+
+        runs: Sequence[RunSummary]
+
+    @dataclass(eq=False)
+    class Changed(Message):
+        """The user has changed what the table shows."""
+
+        state: TableState
+
+    class Closed(Message):
+        """Close the table."""
+
+    class Settings(Message):
+        """Open the settings of the table."""
+
+    def __init__(self) -> None:
+        super().__init__(classes="box runs")
+        self.state = TableState()
+        self._rows: Sequence[TableRow] = ()  # newest first
+        self._survey = Survey([], [], "")
+        self._progress = (0, 0)
+        self._order: dict[str, int] = {}
+        self._style_of: Callable[[int], Style] = lambda hue: Style()
+        self._filter_fault = ""
+        self._matches: list[TableRow] = []
+
+    def compose(self) -> ComposeResult:
+        yield SearchLine("a name, tag:…, has:…, lr>1e-4 and val_loss<1.5", restores=True)
+        yield TableRows()
+        yield SweepChart()
+
+    def on_mount(self) -> None:
+        self.query_one(SweepChart).display = bool(self.state.chart)
+
+    @property
+    def rows(self) -> TableRows:
+        return self.query_one(TableRows)
+
+    def focus_rows(self) -> None:
+        self.rows.focus()
+
+    # --- what is shown ----------------------------------------------------------------
+
+    def list_runs(self, runs: Sequence[RunSummary]) -> None:
+        """Take the list of runs; what was read of one stays until there is more."""
+        known = {row.key: row for row in self._rows}
+        rows = []
+        for run in runs:
+            row = known.get(str(run.run.path))
+            rows.append(TableRow(run, row.metrics, row.config, row.step) if row else TableRow(run))
+        self._rows = rows
+        if not self._survey.columns:
+            self._survey = survey(rows)
+        self._measure()
+
+    def set_rows(self, rows: Sequence[TableRow], survey: Survey, progress: tuple[int, int]) -> None:
+        """Take what was read of the runs, and the columns that tell them apart."""
+        self._rows, self._survey, self._progress = rows, survey, progress
+        self._measure()
+        self.fill()
+
+    def _measure(self) -> None:
+        self.rows.measure(self._rows, self.state.columns or self._survey.columns)
+
+    def show(self, board: Board, style_of: Callable[[int], Style]) -> None:
+        """Show the runs of a board with the signs of those that are overlaid."""
+        columns, self.state = self.state.columns, board.state.table
+        self._order = {str(one.run.path): at for at, one in enumerate(board.runs)}
+        self._style_of = style_of
+        if columns != self.state.columns:
+            self._measure()
+        self.fill()
+
+    def fill(self) -> None:
+        if not self.usable or not self.display:
+            return
+        state = self.state
+        try:
+            lines = arrange(self._rows, state)
+        except MisuseError:  # saved by a later version
+            lines = arrange(self._rows, replace(state, filter=""))
+        self._matches = [line for line in lines if isinstance(line, TableRow)]
+        empty = "no run matches" if state.filter else "no runs yet"
+        self.rows.show(lines, state, self._order, self._style_of, empty)
+        self.query_one(SweepChart).display = bool(state.chart)
+        self._draw_around()
+
+    @on(TableRows.Moved)
+    def _draw_around(self) -> None:
+        """Update the border and the chart, which show where the cursor is."""
+        count = numbers.count(len(self._matches))
+        total = numbers.count(len(self._rows))
+        parts = [f"Runs  {count}" if count == total else f"Runs  {count} of {total}"]
+        if self.state.filter:
+            parts.append(f"/{clean_line(self.state.filter, 40)}")
+        done, all_of_them = self._progress
+        if done < all_of_them:
+            parts.append(f"reading {numbers.count(done)} of {numbers.count(all_of_them)}")
+        where = f"{numbers.count(self.rows.number)}/{count}"
+        set_border(
+            self, title="  ".join(parts), subtitle=f"{where} · ←→ sort · space overlay · esc"
+        )
+        if self.state.chart:
+            self.query_one(SweepChart).show(
+                self._by_value(), self._axes(), self.state.chart, self.rows.chosen, self._order
+            )
+
+    def _by_value(self) -> list[TableRow]:
+        """The rows of the chart, the best first."""
+        key = self._value_column()
+        return sort_rows(self._matches, key, starts_descending(key)) if key else self._matches
+
+    def _value_column(self) -> str:
+        """The column that a chart explains: the sorted one, if it is of a metric, or the best."""
+        sort = self.state.sort
+        if (
+            sort
+            and sort not in self._survey.varied
+            and sort not in ("name", "state", "tags", "age", "step")
+        ):
+            return sort
+        return f"best.{self._survey.main}" if self._survey.main else ""
+
+    def _axes(self) -> list[str]:
+        configs = self._survey.varied
+        value = self._value_column()
+        ends = [value] if value else []
+        if self.state.chart == "scatter":
+            x = self.state.x or next(iter(configs), "step")
+            return [x, *ends]
+        room = max(2, min(_MAX_AXES, self.size.width // 13))
+        return [*configs[: room - 1], *ends]
+
+    # --- keys -------------------------------------------------------------------------
+
+    def _change(self, first: bool = False, **fields: object) -> None:
+        """Change what the table shows; with `first` the cursor goes to the first row."""
+        self.state = replace(self.state, **fields)
+        self._measure() if "columns" in fields else None
+        self.fill()
+        if first:
+            self.rows.choose_first()
+            self._draw_around()
+        self.post_message(self.Changed(self.state))
+
+    @property
+    def chosen(self) -> RunSummary | None:
+        """The run at the cursor."""
+        row = self.rows.row
+        return None if row is None else row.run
+
+    def action_change(self, by: int) -> None:
+        """Sort by the next column, its best value first, or by the one before; before the first
+        the order is that of the list."""
+        columns = ["", *self.rows.columns]
+        at = columns.index(self.state.sort) if self.state.sort in columns else 0
+        key = columns[max(0, min(len(columns) - 1, at + by))]
+        self.sort_by(key)
+
+    def sort_by(self, key: str) -> None:
+        self._change(first=True, sort=key, descending=starts_descending(key))
+
+    def action_order(self, by: int) -> None:
+        """Sort from the smallest value or from the largest."""
+        if not self.state.sort:
+            self.sort_by("step")
+        self._change(first=True, descending=by > 0)
+
+    def action_toggle_run(self) -> None:
+        """Overlay the run at the cursor, or remove it, and go on to the next."""
+        if (run := self.chosen) is not None:
+            self.post_message(self.Toggled(run))
+
+    @on(TableRows.Opened)
+    def action_open(self) -> None:
+        """Show the run at the cursor: with the others if it is one of them, or else with those
+        that are pinned."""
+        run = self.chosen
+        if run is None:
+            return
+        by_key = {row.key: row.run for row in self._rows}
+        key = str(run.run.path)
+        others = self._order if key in self._order else self.state.pins
+        runs = [by_key[one] for one in others if one in by_key and one != key]
+        self.post_message(self.Picked([run, *runs]))
+
+    def action_all(self) -> None:
+        """Overlay every run that matches the filter."""
+        if self._matches:
+            self.post_message(self.Picked([row.run for row in self._matches]))
+
+    def action_pin(self) -> None:
+        """Keep the run at the cursor on top of the table, or no longer."""
+        key = self.rows.chosen
+        if key:
+            others = tuple(pin for pin in self.state.pins if pin != key)
+            self._change(pins=others if key in self.state.pins else (*self.state.pins, key))
+
+    def action_chart(self, by: int = 1) -> None:
+        """Show the next chart of the runs below the table, or none."""
+        at = CHARTS.index(self.state.chart) if self.state.chart in CHARTS else 0
+        self._change(chart=CHARTS[(at + by) % len(CHARTS)])
+
+    def action_settings(self) -> None:
+        self.post_message(self.Settings())
+
+    def action_edit_run(self) -> None:
+        """Edit the name, tags and note of the run at the cursor."""
+        if (run := self._organisable()) is not None:
+            self.post_message(messages.EditRun(run))
+
+    def action_delete_run(self) -> None:
+        """Delete the run at the cursor, if the user confirms it."""
+        if (run := self._organisable()) is not None:
+            self.post_message(messages.DeleteRun(run))
+
+    def _organisable(self) -> RunSummary | None:
+        """The run at the cursor; None, with a line for the user, if it is another tool's log."""
+        run = self.chosen
+        if run is not None and not run.native:
+            self.post_message(messages.Say("this is a log of another tool: genui reads it", "note"))
+            return None
+        return run
+
+    def action_close(self) -> None:
+        self.post_message(self.Closed())
+
+    # --- the filter -------------------------------------------------------------------
+
+    def action_search(self) -> None:
+        self.query_one(SearchLine).open(self.state.filter)
+
+    @on(SearchLine.Typed)
+    def _search_typed(self, event: SearchLine.Typed) -> None:
+        event.stop()
+        fault = ""
+        try:
+            filter = RunFilter(event.text)
+            if self._progress[0] == self._progress[1] and self._rows:
+                for key in sorted(filter.keys):
+                    check_column(key, self._rows)
+        except MisuseError as error:
+            fault = str(error)
+        if fault:
+            self._filter_fault = fault
+            self.post_message(messages.Say(fault))
+            return
+        if self._filter_fault:
+            self._filter_fault = ""
+            self.post_message(messages.Acted())
+        if event.text != self.state.filter:
+            self._change(first=True, filter=event.text)
+
+    # --- the settings -----------------------------------------------------------------
+
+    def options(self) -> list[Option]:
+        """The rows of the Settings panel."""
+        state = self.state
+        columns = list(self.rows.columns)
+        groups = ["", *self._survey.varied, *(["tags"] if "tags" in columns else []), "state"]
+        charts = state.chart or "off"
+
+        def group(by: int) -> None:
+            at = groups.index(state.group) if state.group in groups else 0
+            self._change(group=groups[(at + by) % len(groups)])
+
+        def set_group(text: str) -> None:
+            key = text.strip()
+            self._change(group=check_column(key, self._rows) if key else "")
+
+        def set_sort(text: str) -> None:
+            key = text.strip()
+            self.sort_by(check_column(key, self._rows) if key else "")
+
+        def set_columns(text: str) -> None:
+            words = [word.strip() for word in text.split(",") if word.strip()]
+            self._change(columns=tuple(check_column(word, self._rows) for word in words))
+
+        def set_x(text: str) -> None:
+            key = text.strip()
+            self._change(x=check_column(key, self._rows) if key else "")
+
+        axes = self._axes()
+        xs = self._survey.varied
+
+        def change_x(by: int) -> None:
+            at = xs.index(axes[0]) if axes and axes[0] in xs else 0
+            if xs:
+                self._change(x=xs[(at + by) % len(xs)])
+
+        return [
+            Option(
+                *("sort", "sort", title(state.sort) if state.sort else "newest first"),
+                "By a column, its best value first; Enter takes any metric or config key",
+                self.action_change,
+                set_sort,
+                state.sort,
+            ),
+            Option(
+                *("order", "order", "largest first" if state.descending else "smallest first"),
+                "Also < and > in the table",
+                lambda by: self.action_order(-1 if state.descending else 1),
+            ),
+            Option(
+                *("group", "group by", title(state.group) if state.group else "–"),
+                "A heading for each value of a column, the best group first",
+                group,
+                set_group,
+                state.group,
+            ),
+            Option(
+                *("columns", "columns", f"{len(columns)}" if state.columns else "automatic"),
+                "Keys with commas, e.g. best.val_loss, lr, seed; empty: what tells the runs apart",
+                use=set_columns,
+                text=", ".join(columns),
+            ),
+            Option(
+                *("chart", "chart", charts),
+                "Scatter of two columns, or parallel coordinates",
+                self.action_chart,
+            ),
+            Option(
+                *("x", "x of scatter", title(axes[0]) if axes else "–"),
+                "Against the sorted metric; Enter takes any metric or config key",
+                change_x,
+                set_x,
+                state.x,
+            ),
+        ]

@@ -1,0 +1,172 @@
+"""The table of runs on the Training screen."""
+
+import math
+from pathlib import Path
+
+import pytest
+import stage
+from acting import Opener, board_of, seen, until, until_seen
+from textual.pilot import Pilot
+
+from genui.logs import find_logs
+from genui.runs.table import Heading, TableState
+from genui.ui.app import WatchApp
+from genui.ui.training.curves import CurveGrid
+from genui.ui.training.table import TableRows
+from genui.ui.watcher import WatchTarget
+
+
+@pytest.fixture
+def array(tmp_path: Path) -> Path:
+    """The logs of 50 jobs: the best is job-23, though its last loss is not."""
+    for number in range(50):
+        folder = tmp_path / "jobs" / f"job-{number}"
+        folder.mkdir(parents=True)
+        loss = 1 + abs(number - 23.2) / 50
+        last = 3.0 if number == 23 else loss
+        table = f"step,val_loss,acc\n1,{loss},{number / 50}\n2,{last},{number / 50}\n"
+        (folder / "metrics.csv").write_text(table)
+        rate = 10 ** (-5 + number / 10)
+        (folder / "hparams.yaml").write_text(f"lr: {rate}\nseed: {number % 3}\n")
+    return tmp_path / "jobs"
+
+
+def watch(folder: Path) -> WatchApp:
+    target = WatchTarget(str(folder), find_logs(folder), lambda: find_logs(folder), listing=False)
+    return WatchApp(target)
+
+
+def rows_of(pilot: Pilot[None]) -> TableRows:
+    return board_of(pilot).query_one(TableRows)
+
+
+def names(pilot: Pilot[None]) -> list[str]:
+    """The names in the table, in order, with the heads of groups."""
+    lines = rows_of(pilot).lines
+    return [line.text if isinstance(line, Heading) else line.run.info.name for line in lines]
+
+
+def read(pilot: Pilot[None]) -> bool:
+    """Whether every run has been read."""
+    done, total = board_of(pilot).table._progress
+    return done == total == 50
+
+
+async def test_the_best_of_an_array_is_found_in_three_keys(array: Path) -> None:
+    async with watch(array).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(board_of(pilot).board.shown))
+        await pilot.press("o")
+        await until(pilot, lambda: read(pilot))
+        await pilot.press("right", "enter")
+        await until(
+            pilot, lambda: [one.info.name for one in board_of(pilot).board.runs] == ["job-23"]
+        )
+        await until_seen(pilot, "job-23")
+        assert not board_of(pilot).table.display
+
+
+async def test_runs_are_filtered_live_sorted_grouped_and_pinned(array: Path) -> None:
+    async with watch(array).run_test(size=(120, 40)) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: read(pilot))
+        await pilot.press("slash", *"acc<.06")
+        await until(pilot, lambda: sorted(names(pilot)) == ["job-0", "job-1", "job-2"])
+        await pilot.press("greater_than_sign")
+        await until_seen(pilot, "needs a value")
+        await pilot.press("ctrl+u", *"ac=1")
+        await until_seen(pilot, "no run has 'ac'")
+        await pilot.press("ctrl+u", *"job-2[1234]", "enter", "right", "right")
+        await until(pilot, lambda: names(pilot) == ["job-24", "job-22", "job-21", "job-23"])
+        await pilot.press("greater_than_sign")
+        await until(pilot, lambda: names(pilot)[0] == "job-23")
+        await pilot.press("end", "asterisk", "slash", "ctrl+u", *"job-4$", "enter")
+        await until(pilot, lambda: len(names(pilot)) == 2)
+        state = board_of(pilot).board.state.table
+        assert state.pins == (str(array / f"{names(pilot)[0]}" / "metrics.csv"),)
+        await pilot.press("slash", "ctrl+u", "enter", "s", "down", "down", "right")
+        await until(pilot, lambda: any(name.startswith("lr ") for name in names(pilot)))
+
+
+async def test_as_many_runs_as_are_chosen_are_overlaid(array: Path) -> None:
+    async with watch(array).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(board_of(pilot).board.shown))
+        await pilot.press("o")
+        await until(pilot, lambda: read(pilot))
+        await pilot.press("right", "space", "down", "space")
+        await until(pilot, lambda: len(board_of(pilot).board.runs) == 3)
+        await pilot.press("slash", *"job-1", "enter", "unbound.runs.all")
+        await until(pilot, lambda: len(board_of(pilot).board.shown) == 11)
+        cell = board_of(pilot).query_one(CurveGrid).cells[0]
+        await until(pilot, lambda: len({line.look.hue for line in cell._lines}) == 11)
+
+
+async def test_the_table_is_as_it_was_in_the_next_app(array: Path) -> None:
+    async with watch(array).run_test(size=(120, 40)) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: read(pilot))
+        await pilot.press("right", "slash", *"acc>0.5", "enter", "unbound.runs.chart")
+        await until(pilot, lambda: board_of(pilot).board.state.table.chart == "scatter")
+        left = board_of(pilot).board.state.table
+        assert left == TableState(sort="best.val_loss", filter="acc>0.5", chart="scatter")
+    async with watch(array).run_test(size=(120, 40)) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: len(names(pilot)) == 24)
+        assert board_of(pilot).board.state.table == left
+        await until_seen(pilot, "└")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_the_table_and_its_charts_fit(array: Path, size: tuple[int, int]) -> None:
+    async with watch(array).run_test(size=size) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: read(pilot))
+        await until_seen(pilot, "min val_loss")
+        for _ in range(3):
+            await pilot.press("unbound.runs.chart", "right", "down")
+            lines = seen(pilot).splitlines()
+            assert len(lines) == size[1]
+            assert lines[1].startswith("╭─ Runs  50")
+            assert any("╰" in line and "/50" in line for line in lines[-3:])
+        await until(pilot, lambda: board_of(pilot).board.state.table.chart == "")
+
+
+async def test_a_log_that_grows_moves_up_under_the_cursor(array: Path) -> None:
+    async with watch(array).run_test(size=(120, 40)) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: read(pilot))
+        await pilot.press("right", "end")
+        await until(pilot, lambda: rows_of(pilot).number == 50)
+        row = rows_of(pilot).row
+        assert row is not None
+        worst = row.run.info.name
+        with (array / worst / "metrics.csv").open("a") as file:
+            file.write("3,0.5,0.5\n")
+        board_of(pilot).watcher.refresh()
+        await until(pilot, lambda: names(pilot)[0] == worst)
+        row = rows_of(pilot).row
+        assert row is not None
+        assert row.run.info.name == worst
+        assert math.isclose(row.metrics["val_loss"].best, 0.5)
+
+
+async def test_enter_on_an_overlaid_run_puts_it_first(array: Path) -> None:
+    async with watch(array).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: bool(board_of(pilot).board.shown))
+        await pilot.press("o")
+        await until(pilot, lambda: read(pilot))
+        first = board_of(pilot).board.runs[0].info.name
+        await pilot.press("right", "space", "enter")
+        expected = ["job-23", *([] if first == "job-23" else [first])]
+        await until(
+            pilot, lambda: [one.info.name for one in board_of(pilot).board.runs] == expected
+        )
+
+
+async def test_runs_of_genui_are_in_the_table_of_the_app(open_watch: Opener) -> None:
+    stage.make_run(name="plays", step=200)
+    async with open_watch() as pilot:
+        await pilot.press("o")
+        await until_seen(pilot, "min val_loss")
+        await until(
+            pilot, lambda: (row := rows_of(pilot).row) is not None and "loss" in row.metrics
+        )
