@@ -176,6 +176,7 @@ class Line:
     weak: bool = False  # nothing says that its numbers are metrics
     single: bool = False  # one name and its number, and nothing else
     record: bool = False  # a dict
+    row: bool = False  # of a table
     title: str = ""  # what is written before a progress bar
     drawn: bool = False  # the progress bar is one of tqdm
     units: dict[str, str] = field(default_factory=dict)  # of metrics, shared by lines; not changed
@@ -625,6 +626,8 @@ class _Analysis:
         self._named_bar: tuple[int, int, _Metric] | None = None
         self._prefix = ""  # of a phase inside the line
         self._prefixes: set[str] = set()
+        self._settings = 0  # pairs that are settings by their names
+        self._batch = False  # the step is called batch
         self._named = ""  # the phase in the newest name
         self._pairs = 0
 
@@ -790,7 +793,9 @@ class _Analysis:
         if about.step == 3 or (about.step and kind == _INT):
             if not unit and not length:
                 self._place(_Place(about.step, index, -1))
+                self._batch = left.name.lower() == "batch" and left.sep in (":", "=")
             return
+        self._settings += about.setting
         if not self._is_pair(left, about, kind, unit):
             self._lead(index, left, about, kind, unit)
             return
@@ -856,7 +861,7 @@ class _Analysis:
             plan.lead = (index, "")
             return
         words = _AFTER.match(text, stop)
-        if words and (text[at] == _REAL or unit):
+        if words and (text[at] == _REAL or unit == "%") and unit in ("", "%"):
             name = "_".join(words[1].split(" "))
             about = traits(name)
             if about.known or name.lower().endswith("rate"):
@@ -874,8 +879,11 @@ class _Analysis:
             self._plan.rates.append((index, f"{match[3]}/s", _FACTORS[match[2]]))
 
     def _drop_weak_step(self) -> None:
-        """`steps: 10` is a step only at the beginning of a line with a metric."""
+        """`steps: 10` is a step only at the beginning of a line with a metric, `batch=16` only
+        where no setting is beside it."""
         plan = self._plan
+        if self._batch and self._settings and plan.epoch is None:
+            plan.step = None  # epochs=2, batch=16, lr=0.01
         if plan.step is not None and plan.step.level == 1:
             first = min((m.number for m in plan.metrics), default=-1) > plan.step.number
             if not first or not (plan.epoch or any(m.traits.known for m in plan.metrics)):

@@ -287,10 +287,11 @@ _MAX_WAITING = 1000
 _MAX_WEAK = 256
 _ENOUGH = 3  # times that numbers without a known name are seen before they are metrics
 _LEAD_WAIT = 4
+_FAR = 5  # lines from a bar that has ended, after which metrics are not of it
 _EVALUATES = re.compile(r"\bevaluat|\bvalidat|\btesting\b|\binference\b", re.IGNORECASE)
 _PARTS = re.compile(r"(?:val|valid|validation|eval|test|dev)(?:[_/ -]|$)|_epoch$", re.IGNORECASE)
 _PLANNED = re.compile(r"(?:max|num|train)_?(?:train_)?epochs[\"']?\s?[=:]\s?([0-9]{1,7})\b", re.I)
-_LEARNING_RATE = re.compile(r"(?:^|[_/])(?:lr|learning_?rate)$", re.IGNORECASE)
+_LEARNING_RATE = re.compile(r"(?:^|[_/])(?:lr[0-9f]?|learning_?rate)$", re.IGNORECASE)
 _LETTER = re.compile(r"[^\W\d_]")
 _KEY = re.compile(r"\s*[\w./@%-]{1,60}:(?:\s|$)")
 
@@ -330,6 +331,7 @@ class _Stream:
         self._bar: tuple[str, int] | None = None  # the bar that is the position: title, total
         self._bar_count: _Counter | None = None
         self._credit = False  # metrics belonged to the bar
+        self._since_bar = 0  # lines since a bar was drawn
         self._cleared = False
         self._waiting: list[_Waiting] = []
         self._in_bar: dict[str, float] = {}  # the newest values in a bar
@@ -348,11 +350,12 @@ class _Stream:
 
     def take(self, text: str, stays: bool) -> list[Point]:
         if not text or text.isspace():
-            self._cleared = self._cleared or not stays
+            self._cleared = self._cleared or bool(text and not stays)
             points: list[Point] = []
             if stays:
                 self._end_block(points)
             return points
+        self._since_bar += 1
         if "\x1b[" in text and ("\x1b[A" in text or "\x1b[K" in text or "\x1b[2K" in text):
             self._cleared = True
         text = clean(text)
@@ -427,6 +430,9 @@ class _Stream:
             points.append(Point(self._step, _renamed(metrics)))
 
     def _line(self, line: Line, text: str, points: list[Point]) -> None:
+        counter = self._bar_count
+        if counter is not None and self._since_bar > _FAR and not (self._credit or counter.active):
+            self._bar_count = None  # it ended long ago, without a metric: of the data, perhaps
         if line.bar is not None and not line.metrics and line.step is None:
             self._draw(line, points)
             return
@@ -556,6 +562,8 @@ class _Stream:
         counter = self._bar_count
         if counter is None or line.placed_by_step or self._counts or not line.metrics:
             return False
+        if self._is_config(line):
+            return False
         if self._cleared:
             return True
         repeated = not self._values.keys().isdisjoint(line.metrics)
@@ -568,6 +576,7 @@ class _Stream:
 
     def _draw(self, line: Line, points: list[Point]) -> None:
         assert line.bar is not None
+        self._since_bar = 0
         self._end_block(points)
         if line.epoch is not None and not line.held_out:
             self._epoch = line.epoch
@@ -615,7 +624,9 @@ class _Stream:
             self._outer = {outer: count + 1 for outer, count in self._outer.items()}
         if self._waiting:
             self._resolve(points, counter.before + n if n >= counter.last else counter.step)
-        self._move(counter.at(n, total, epoch, self._note))
+        step = counter.at(n, total, epoch, self._note)
+        if self._credit:
+            self._move(step)
         self._finer = self._finer or self._credit
 
     def _resolve(self, points: list[Point], at: int | None) -> None:
@@ -678,7 +689,7 @@ class _Stream:
     def _is_config(self, line: Line) -> bool:
         """Whether a line before the first step is one of the settings: only a learning rate in it
         is known."""
-        if self._finer or line.placed or self._bar_count or self._shapes or not line.metrics:
+        if self._finer or line.placed or self._shapes or not line.metrics:
             return False
         return not any(
             traits(name).known and not _LEARNING_RATE.search(name) for name in line.metrics
@@ -717,7 +728,8 @@ class _Stream:
         if line.summary and not line.placed:
             prefix = prefix or "val/"
         if not prefix and self._evaluates and not line.held_out and not line.bar:
-            prefix = self._after_evaluation(metrics)
+            again = not line.placed and step == self._step and self._values.keys() >= metrics.keys()
+            prefix = "val/" if again else self._after_evaluation(metrics)
         if not prefix and step == self._step and not line.held_out and not line.bar:
             known = self._values
             common = [name for name in metrics if name in known]
@@ -753,7 +765,8 @@ class _Stream:
             return self._at_count(line, False, line.step, line.total)
         if line.bar is not None and line.metrics:
             return self._at_count(line, True, *line.bar)
-        if self._bar_count is not None and not self._counts and line.metrics:
+        row = line.row and not self._finer  # it has an epoch, or is of the row before
+        if self._bar_count is not None and not self._counts and line.metrics and not row:
             self._credit = self._finer = True
             return (self._step if line.held_out else self._bar_count.step), ""
         if line.epoch is None or line.held_out:

@@ -227,7 +227,7 @@ class Tables:
 
     def _row(self, header: _Header, cells: list[str]) -> Rows:
         self._idle = 0
-        line = Line(record=True)
+        line = Line(record=True, row=True)
         label = ""
         for index, cell in enumerate(cells):
             match = _CELL.fullmatch(cell)

@@ -76,7 +76,16 @@ def test_how_a_restart_was_read_is_said() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.txt")))
+def test_what_is_printed_before_a_training_changes_nothing(name: str) -> None:
+    # Settings in five forms, bars of downloads and data, warnings, the size of the model.
+    before = (FOLDER / "preamble").read_bytes()
+    log = (FOLDER / f"{name}.txt").read_bytes()
+    assert read(before + log)[0] == read(log)[0] != {}
+
+
 def test_what_is_printed_before_a_training_is_no_metric() -> None:
+    assert read((FOLDER / "preamble").read_bytes())[0] == {}
     settings = (
         "lr: 0.001",
         "optimizer:",
