@@ -489,7 +489,7 @@ def follow(summary: "RunSummary") -> Iterator[Look]:
         yield Look(now, new, alerts.look(now, points, whole=True), frozenset(points), step)
         if now.alive or now.state in _GOES_ON:
             gone = 0.0
-        elif now.format == "text" and now.fault and gone < ROTATION_SECONDS:
+        elif not now.native and now.fault and gone < ROTATION_SECONDS:
             gone += FOLLOW_SECONDS  # perhaps it was renamed, and is begun anew
         else:
             return

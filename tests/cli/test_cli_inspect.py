@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from genui.base.text import clean
-from genui.cli import runs
+from genui.cli import inspect, runs
 from genui.cli.inspect import follow
 from genui.cli.main import main
 from genui.logs.find import find_logs
@@ -371,22 +371,29 @@ def test_a_log_that_says_how_it_ended_ends_it(tmp_path: Path, capsys: Capture) -
     assert capsys.readouterr().out.splitlines()[-1] == "finished at step 20"
 
 
-def test_a_log_that_is_removed_ends_it(foreign: Path, capsys: Capture) -> None:
+def test_a_log_that_is_removed_ends_it(
+    foreign: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspect, "ROTATION_SECONDS", 0.2)
     thread = threading.Timer(0.1, foreign.unlink)
     thread.start()
     assert main(["inspect", str(foreign), "--until", "done"]) == 1
     assert "no longer exists" in capsys.readouterr().err
 
 
-def test_a_log_that_is_rotated_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "train.log"
-    path.write_text("step 1 loss 0.5\n")
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("train.log", "step {} loss 0.5\n"), ("train.jsonl", '{{"step": {}, "loss": 0.5}}\n')],
+)
+def test_a_log_that_is_rotated_goes_on(name: str, line: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(line.format(1))
     (log,) = find_logs(path)
     looks = follow(log)
     assert [record["step"] for record in next(looks).records] == [1]
-    path.rename(tmp_path / "train.log.1")
+    path.rename(tmp_path / "old")
     assert next(looks).records == []
-    path.write_text("step 2 loss 0.4\nstep 3 loss 0.3\n")
+    path.write_text(line.format(2) + line.format(3))
     assert [record["step"] for record in next(looks).records] == [2, 3]
 
 
