@@ -103,6 +103,8 @@ class PrintedLog:
         self.units: dict[str, str] = {}  # of metrics, as printed after the numbers
         self._streams: dict[int, _Stream] = {}
         self._pids: dict[str, int] = {}
+        self._labels = False  # lines begin with the number of their rank, as of srun --label
+        self._last_label = -1
         self._across = _Across()
         self._recent: deque[Point] = deque(maxlen=_ACROSS)  # before a second rank printed
 
@@ -142,20 +144,28 @@ class PrintedLog:
         if match is None:
             return 0, text
         rest = text[match.end() :]
-        bare = match[7]
-        if bare is not None:
-            # `3: step 10` of srun; but `10: learn 0.5` is a step.
-            line = read_any(rest)
-            if int(bare) not in self._streams and (line is None or not line.placed):
-                return 0, text
-            if line is not None and not line.placed and line.metrics:
-                return 0, text
-            return int(bare), rest[1:]
+        if not match[0].startswith("[default"):  # torchrun adds no space
+            rest = rest.removeprefix(" ")
+        if match[7] is not None:
+            rank = int(match[7])
+            return (rank, rest) if self._is_label(rank, rest) else (0, text)
         if process := match[4] or match[6]:
             if process not in self._pids and len(self._pids) > _MAX_STREAMS:
                 return 0, rest
             return self._pids.setdefault(process, len(self._pids)), rest
         return int(next(group for group in match.groups() if group is not None)), rest
+
+    def _is_label(self, rank: int, rest: str) -> bool:
+        """Whether `3: …` is labelled by srun; but `10: learn 0.5` is a step."""
+        if self._labels:
+            return True
+        # A label is printed again and again, a step once.
+        self._labels = rank == self._last_label or rank < self._last_label in self._streams
+        self._last_label = rank
+        line = read_any(rest)
+        if line is not None and line.placed and line.metrics:
+            self._labels = True
+        return self._labels or (rank == 0 and line is None)
 
     def _named(self, rank: int, points: list[Point]) -> list[Point]:
         if points and len(self._streams) > 1:
@@ -292,6 +302,11 @@ _EVALUATES = re.compile(r"\bevaluat|\bvalidat|\btesting\b|\binference\b", re.IGN
 _PARTS = re.compile(r"(?:val|valid|validation|eval|test|dev)(?:[_/ -]|$)|_epoch$", re.IGNORECASE)
 _PLANNED = re.compile(r"(?:max|num|train)_?(?:train_)?epochs[\"']?\s?[=:]\s?([0-9]{1,7})\b", re.I)
 _LEARNING_RATE = re.compile(r"(?:^|[_/])(?:lr[0-9f]?|learning_?rate)$", re.IGNORECASE)
+_LOG_HEAD = re.compile(  # the time and level of a logger
+    r"\[?[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ T,][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?Z?\]?"
+    r"(?: ?[-|:]? ?\[?(?:INFO|DEBUG|WARNING)\]? {0,8}[-|:]?)?(?: ?[-:](?= ))? ?",
+    re.IGNORECASE,
+)
 _LETTER = re.compile(r"[^\W\d_]")
 _KEY = re.compile(r"\s*[\w./@%-]{1,60}:(?:\s|$)")
 
@@ -356,6 +371,10 @@ class _Stream:
                 self._end_block(points)
             return points
         self._since_bar += 1
+        if text[0] in "[0123456789" and (head := _LOG_HEAD.match(text)):
+            text = text[head.end() :]
+            if not text or text.isspace():
+                return []
         if "\x1b[" in text and ("\x1b[A" in text or "\x1b[K" in text or "\x1b[2K" in text):
             self._cleared = True
         text = clean(text)

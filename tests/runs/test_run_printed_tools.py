@@ -84,6 +84,19 @@ def test_what_is_printed_before_a_training_changes_nothing(name: str) -> None:
     assert read(before + log)[0] == read(log)[0] != {}
 
 
+PREFIXES = (b"[default0]:", b"[rank0]: ", b"2024-01-05 12:30:45,123 - INFO - ")
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_what_is_before_every_line_changes_nothing(prefix: bytes) -> None:
+    for path in sorted(FOLDER.glob("*.txt")):
+        log = path.read_bytes()
+        series, _ = read(log)
+        if not any(name.startswith("rank") for name in series):
+            lines = [prefix + line if line else line for line in log.split(b"\n")]
+            assert read(b"\n".join(lines))[0] == series, path.name
+
+
 def test_what_is_printed_before_a_training_is_no_metric() -> None:
     assert read((FOLDER / "preamble").read_bytes())[0] == {}
     settings = (
