@@ -233,8 +233,8 @@ class Run:
         place: Place = _ALONE,
     ) -> None:
         """`folder` is a run that no process writes, or None for a run that is not saved; a run of a
-        rank other than 0 has no folder of its own. Raises GenuiError if the folder cannot be
-        written."""
+        rank other than 0, by its `place`, has no folder of its own. Raises GenuiError if the folder
+        cannot be written."""
         self.name = name
         self.project = project
         self.config = Config(config or {}, self._save_config)
@@ -266,6 +266,9 @@ class Run:
             if (last := _last_step(folder)) is not None:  # an earlier process wrote it
                 self.resumed = True
                 self._newest, self._next = last, last + 1
+            if place.job != self._info.job:  # continued by another job, whose ranks look for it
+                self._info = msgspec.structs.replace(self._info, job=place.job)
+                self._save_config()
             self._safely("status", lambda writer: writer.update(state="running"))
 
     @property
@@ -295,10 +298,13 @@ class Run:
 
     @tags.setter
     def tags(self, tags: Any) -> None:
-        words = [tags] if isinstance(tags, str) else list(tags or ())
-        tidy = (re.sub(r"[\s,]+", "-", clean_line(str(word), labels.LONGEST_TAG)) for word in words)
-        chosen = tuple(dict.fromkeys(filter(None, tidy)))[: labels.MAX_TAGS]
-        self._label(lambda old: msgspec.structs.replace(old, tags=chosen))
+        def change(old: labels.Labels) -> labels.Labels:
+            words = map(str, [tags] if isinstance(tags, str) else () if tags is None else tags)
+            tidy = (re.sub(r"[\s,]+", "-", clean_line(word, labels.LONGEST_TAG)) for word in words)
+            chosen = tuple(dict.fromkeys(filter(None, tidy)))[: labels.MAX_TAGS]
+            return msgspec.structs.replace(old, tags=chosen)
+
+        self._label(change)
 
     @property
     def notes(self) -> str:
@@ -307,7 +313,7 @@ class Run:
 
     @notes.setter
     def notes(self, note: Any) -> None:
-        text = clean_line(str(note or ""), labels.LONGEST_NOTE)
+        text = "" if note is None else clean_line(_text(note), labels.LONGEST_NOTE)
         self._label(lambda old: msgspec.structs.replace(old, note=text))
 
     def _labels(self) -> labels.Labels:
@@ -513,9 +519,10 @@ class Run:
             name = self._names[key]
             if (figure := json_value(value)) is not None:
                 record[name] = figure
-            elif self._samples is not None and (media := media_in(value)):
-                self._samples.add(record["step"], name, media)
-                shown = True
+            elif media := media_in(value):
+                if self._samples is not None:  # the samples of a job are those of rank 0
+                    self._samples.add(record["step"], name, media)
+                    shown = True
             elif not isinstance(value, Ignored):
                 kind = type(value).__name__
                 self._notes.say(f"value {name}", f"'{name}' is left out: {kind} is not a number")
@@ -719,12 +726,12 @@ def _start(
             if place.rank:
                 run = Run(None, title, group, values, place)
             elif script_id and not renew:
-                run = _continue(script_id, values)
+                run = _continue(script_id, values, place)
             if run is None:
                 folder = create_script_run(
                     title, group, small_data(values, _notes.say), script_id, place.job
                 )
-                run = Run(folder, read_info(folder).name, group, values)
+                run = Run(folder, read_info(folder).name, group, values, place)
             _install_hooks()
             _process.open = [each for each in _process.open if not each.ended]
             _process.open.append(run)
@@ -734,7 +741,7 @@ def _start(
     return Run(None, title, group, values)
 
 
-def _continue(script_id: str, values: Mapping[str, Any]) -> Run | None:
+def _continue(script_id: str, values: Mapping[str, Any], place: Place) -> Run | None:
     """The run with that id, for another process of its script; None if there is none.
 
     What the script says of its config now counts more than what it said then.
@@ -744,7 +751,7 @@ def _continue(script_id: str, values: Mapping[str, Any]) -> Run | None:
         return None
     folder, info = match
     try:
-        run = Run(folder, info.name, info.project, info.config)
+        run = Run(folder, info.name, info.project, info.config, place)
     except GenuiError as error:  # its process lives
         _notes.say("join", f"id {script_id!r} makes a new run: {error}")
         return None

@@ -56,6 +56,8 @@ MAX_MEDIA = 64
 
 _LARGEST_FILE = 64 << 20  # bytes of a sound, a video or a table
 _LARGEST_SIDE = 2048  # pixels of one image
+_LARGEST_TILE = 4096  # pixels of a side of several images
+_LARGEST_VIDEO = 128 << 20  # pixels of all its frames
 _CHANNELS = (1, 3, 4)
 _STRIP = 8  # frames of a video that are shown side by side
 
@@ -195,7 +197,8 @@ class Histogram:
             import numpy as np
 
             values = np.asarray(_on_cpu(sequence if sequence is not None else [])).ravel()
-            finite = values[np.isfinite(values)]
+            # In float64: numpy refuses bins that are too narrow for a smaller type.
+            finite = values[np.isfinite(values)].astype(np.float64)
             np_histogram = np.histogram(finite, bins=min(max(1, num_bins), self.MAX_LENGTH))
         counts, edges = np_histogram
         self.histogram: list[float] = [float(count) for count in counts]
@@ -224,6 +227,8 @@ class Samples:
         self._step = -1
         self._images: list[Image] = []
         self._texts: dict[str, list[Text]] = {}
+        self._characters = 0  # of these texts
+        self._changed: set[str] = set()  # ".png" and ".txt" if they have more than their file
         self._files: list[tuple[str, Callable[[], bytes]]] = []  # suffix and content, not written
         self._counts: dict[str, int] = {}  # files of this step, by suffix
         self._histograms: list[tuple[str, Histogram]] = []
@@ -232,23 +237,42 @@ class Samples:
         """Adds what was logged under that name for that step."""
         if step != self._step:
             self._step, self._images, self._texts, self._counts = step, [], {}, {}
+            self._characters = 0
         for one in media:
-            match one:
-                case Image():
-                    self._images.append(one)
-                case Text():
-                    self._texts.setdefault(name, []).append(one)
-                case Histogram():
-                    self._histograms.append((name, one))
-                case Table():
-                    self._texts.setdefault(name, []).append(Text(format_table(one)))
-                    self._files.append((".csv", lambda table=one: encode_csv(table)))
-                    cells = (cell for row in one.data for cell in row)
-                    self._images += [cell for cell in cells if isinstance(cell, Image)]
-                case Audio():
-                    self._files.append((".wav", lambda sound=one: encode_sound(sound)))
-                case Video():
-                    self._add_video(one)
+            self._safely(lambda one=one: self._add(name, one))
+
+    def _add(self, name: str, one: Media) -> None:
+        match one:
+            case Image():
+                self._add_image(one)
+            case Text():
+                self._add_text(name, one)
+            case Histogram():
+                self._histograms.append((name, one))
+            case Table():
+                self._add_text(name, Text(format_table(one)))
+                self._files.append((".csv", lambda: encode_csv(one)))
+                for cell in (cell for row in one.data for cell in row):
+                    if isinstance(cell, Image):
+                        self._add_image(cell)
+            case Audio():
+                self._files.append((".wav", lambda: encode_sound(one)))
+            case Video():
+                self._add_video(one)
+
+    def _add_image(self, image: Image) -> None:
+        """Adds an image if there is room: a script may log many at one step."""
+        if len(self._images) < MAX_MEDIA:
+            self._images.append(image)
+            self._changed.add(".png")
+
+    def _add_text(self, name: str, text: Text) -> None:
+        """Adds a text if there is room."""
+        if self._characters < LARGEST:
+            text = Text(str(text.text)[:LARGEST])
+            self._characters += len(text.text)
+            self._texts.setdefault(name, []).append(text)
+            self._changed.add(".txt")
 
     def write(self) -> None:
         """Writes the files of the newest step, whole or not at all. Never raises."""
@@ -258,12 +282,14 @@ class Samples:
             self._safely(lambda suffix=suffix, encode=encode: self._write_file(suffix, encode()))
         if histograms:
             self._safely(lambda: self._write_histograms(histograms))
+        changed, self._changed = self._changed, set()
         try:
-            if self._images:
+            if ".png" in changed:
                 self._save(".png", tile(self._images))
-            if self._texts:
+            if ".txt" in changed:
                 self._save(".txt", format_texts(self._texts))
         except GenuiError as error:
+            self._changed |= changed
             self._say("samples", str(error))
         except Exception as error:
             self._images = []  # the faulty one would spoil the others of its step
@@ -283,7 +309,7 @@ class Samples:
         def encode() -> bytes:
             frames = _open_video(video)
             every = max(1, -(-len(frames) // _STRIP))
-            self._images.append(Image(_side_by_side(frames[::every]), video.caption))
+            self._add_image(Image(_side_by_side(frames[::every]), video.caption))
             file = io.BytesIO()
             milliseconds = 1000 // max(1, min(50, video.fps or 4))
             options: dict[str, Any] = {"duration": milliseconds, "loop": 0}
@@ -387,7 +413,8 @@ _MAX_FRAMES = 500
 
 
 def _open_video(video: Video) -> list["Pillow.Image"]:
-    """The frames, RGB, of the first video of a batch."""
+    """The frames, RGB, of the first video of a batch. Raises ValueError if they are too many
+    pixels, of which a GIF could have any number."""
     from PIL import Image as Pillow
     from PIL import ImageSequence
 
@@ -395,6 +422,7 @@ def _open_video(video: Video) -> list["Pillow.Image"]:
         with Pillow.open(video.data) as opened:
             frames = []
             for frame, _ in zip(ImageSequence.Iterator(opened), range(_MAX_FRAMES), strict=False):
+                _check_video(len(frames) + 1, frame.width * frame.height)
                 frames.append(frame.convert("RGB"))
             return frames
     import numpy as np
@@ -403,7 +431,15 @@ def _open_video(video: Video) -> list["Pillow.Image"]:
     array = array[0] if array.ndim == 5 else array
     if array.ndim != 4 or not array.size:
         raise ValueError(f"a video {list(array.shape)}; give [T, 3, H, W]")
+    _check_video(min(len(array), _MAX_FRAMES), array[0].size // min(array[0].shape))
     return [Pillow.fromarray(_to_rgb(frame)) for frame in array[:_MAX_FRAMES]]
+
+
+def _check_video(frames: int, pixels: int) -> None:
+    """Raises ValueError if so many frames of so many pixels are too many."""
+    if frames * pixels > _LARGEST_VIDEO:
+        most = _LARGEST_VIDEO >> 20
+        raise ValueError(f"a video of over {most} megapixels; log fewer or smaller frames")
 
 
 def _side_by_side(frames: Sequence["Pillow.Image"]) -> "Pillow.Image":
@@ -425,16 +461,20 @@ def _on_cpu(data: Any) -> Any:
 
 
 def tile(images: Sequence[Image]) -> bytes:
-    """A PNG of the first MAX_MEDIA images side by side, made smaller until it is under LARGEST.
+    """A PNG of the first MAX_MEDIA images in rows, made smaller until it is under LARGEST.
 
     Raises ValueError, TypeError or OSError for anything but an image.
     """
     from PIL import Image as Pillow
 
-    frames = [frame for image in images[:MAX_MEDIA] for frame in _open_frames(image)][:MAX_MEDIA]
+    images = images[:MAX_MEDIA]
+    side = min(_LARGEST_SIDE, _LARGEST_TILE // math.ceil(math.sqrt(len(images))))
+    frames = [frame for image in images for frame in _open_frames(image, side)][:MAX_MEDIA]
+    columns = math.ceil(math.sqrt(len(frames)))
+    for frame in frames:  # a batch has several
+        frame.thumbnail((_LARGEST_TILE // columns, _LARGEST_TILE // columns))
     width = max(frame.width for frame in frames)
     height = max(frame.height for frame in frames)
-    columns = math.ceil(math.sqrt(len(frames)))
     rows = math.ceil(len(frames) / columns)
     sheet = Pillow.new("RGB", (columns * width, rows * height))
     for index, frame in enumerate(frames):
@@ -468,8 +508,8 @@ def _png(sheet: "Pillow.Image", captions: str) -> bytes:
     return file.getvalue()
 
 
-def _open_frames(image: Image) -> list["Pillow.Image"]:
-    """One image, or every one of a batch."""
+def _open_frames(image: Image, side: int) -> list["Pillow.Image"]:
+    """One image, or every one of a batch, of at most `side` pixels across and down."""
     from PIL import Image as Pillow
 
     data = image.data
@@ -477,14 +517,14 @@ def _open_frames(image: Image) -> list["Pillow.Image"]:
         frames = [data]
     elif isinstance(data, str | os.PathLike):
         with Pillow.open(data) as opened:
-            opened.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
+            opened.draft("RGB", (side, side))
             opened.load()
             frames = [opened]
     else:
         frames = [Pillow.fromarray(array) for array in _arrays(data)]
     whole = [frame.convert("RGB") for frame in frames]
     for frame in whole:
-        frame.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+        frame.thumbnail((side, side))
     return whole
 
 

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import append_whole
-from genui.runs.layout import RunDir, RunInfo, read_info
+from genui.runs.layout import LIVE, RunDir, RunInfo, read_info, read_status
+from genui.runs.listing import observe_state
 
 _FILE = re.compile(r"metrics-rank(\d{1,6})\.jsonl")
 _MAX_WAITING = 10_000  # records that wait for rank 0 to make the run
-_EVERY = 1.0  # seconds between two searches
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0  # seconds between two searches: twice as many each time
 _SLACK = 120.0  # seconds that rank 0 may have started before this process
 
 
@@ -50,13 +51,17 @@ def find_place() -> Place:
     return Place(0, "")
 
 
-def script_runs() -> Iterator[tuple[RunDir, RunInfo]]:
-    """The runs of scripts, the newest first; those that cannot be read are left out."""
-    try:
-        with os.scandir(paths.runs_dir()) as entries:
-            folders = [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
-    except OSError:
-        return
+def script_runs(since: float = 0.0) -> Iterator[tuple[RunDir, RunInfo]]:
+    """The runs of scripts that have an id or a job, the newest first.
+
+    Those whose folder has not changed since that unix time, or that cannot be read, are left out.
+    """
+    folders: list[Path] = []
+    with suppress(OSError), os.scandir(paths.runs_dir()) as entries:
+        for entry in entries:
+            with suppress(OSError):  # removed just now
+                if not entry.name.startswith(".") and entry.stat().st_mtime >= since:
+                    folders.append(Path(entry.path))
     runs: list[tuple[RunDir, RunInfo]] = []
     for folder in folders:
         with suppress(GenuiError, OSError):
@@ -92,6 +97,7 @@ class RankWriter:
         self._since = time.time() - _SLACK
         self._waiting: deque[bytes] = deque(maxlen=_MAX_WAITING)
         self._fd = -1
+        self._wait = _FIRST_WAIT
         self._due = 0.0  # of the next search, on the monotonic clock
 
     def append(self, line: bytes) -> None:
@@ -99,18 +105,28 @@ class RankWriter:
         self._waiting.append(line)
         now = time.monotonic()
         if self._fd < 0 and now >= self._due:
-            self._due = now + _EVERY
+            self._due, self._wait = now + self._wait, min(2 * self._wait, _LONGEST_WAIT)
             self._find()
         self._flush()
 
-    def _find(self) -> None:
-        """Opens this rank's file in the folder of the run, if that is there."""
-        for run, info in script_runs():
-            if info.job == self._place.job and info.created >= self._since:
-                path = run.path / f"metrics-rank{self._place.rank}.jsonl"
-                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-                self._fd = os.open(path, flags, 0o644)
-                return
+    def _find(self, ended: bool = False) -> None:
+        """Opens this rank's file in the folder of the run, if that is there.
+
+        The job before may have had the same key: torchrun's is the same each time. So the run must
+        be alive, unless `ended`, when this process ends too and rank 0 may have ended first.
+        """
+        starts: dict[float, RunDir] = {}
+        for run, info in script_runs(self._since):
+            if info.job == self._place.job:
+                with suppress(GenuiError):
+                    status = read_status(run)
+                    if ended or observe_state(run, status) in LIVE:
+                        starts[status.started] = run
+        newest = max(starts, default=0.0)
+        if newest >= self._since:
+            path = starts[newest].path / f"metrics-rank{self._place.rank}.jsonl"
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            self._fd = os.open(path, flags, 0o644)
 
     def _flush(self) -> None:
         while self._waiting and self._fd >= 0:
@@ -133,7 +149,13 @@ class RankWriter:
                 os.close(self._fd)
 
     def __exit__(self, *error: object) -> None:
+        """Writes what still waits. Raises OSError, and GenuiError if there is no run for it."""
         if self._fd < 0 and self._waiting:
-            self._find()
+            self._find(ended=True)
         self._flush()
         self.abandon()
+        if self._waiting:
+            raise GenuiError(
+                f"what rank {self._place.rank} logged is lost, because rank 0 has no run: "
+                "call genui.init in all ranks, or only in rank 0"
+            )

@@ -39,13 +39,17 @@ def format_text(template: str, values: dict[str, str]) -> str:
 
 def post(config: Config, text: str) -> None:
     """Sends a text. Raises GenuiError, one line, without the path of the address, a secret."""
+    from http.client import HTTPException
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
-    parts = urlsplit(config.alert_url)
-    where = f"alert_url at {parts.hostname or config.alert_url}"
+    try:
+        parts = urlsplit(config.alert_url)
+    except ValueError:  # brackets of IPv6
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise MisuseError("alert_url: give an address that begins with https://")
+    where = f"alert_url at {parts.hostname}"
     service = _service(config.alert_service, parts.hostname)
     text = text[:_LONGEST]
     if service == "ntfy":
@@ -63,6 +67,10 @@ def post(config: Config, text: str) -> None:
         raise GenuiError(f"{where}: {clean_line(str(error.reason), 200)}") from None
     except (OSError, ValueError) as error:
         raise GenuiError(f"{where}: {clean_line(str(error), 200)}") from None
+    except HTTPException as error:  # what it says may contain the address
+        raise GenuiError(
+            f"{where}: no HTTP server, or no address ({type(error).__name__})"
+        ) from None
 
 
 def _service(chosen: Service, host: str) -> Service:
@@ -82,7 +90,11 @@ def send(values: dict[str, str], wait: bool = False) -> None:
             return
         text = format_text(config.alert_text, values)
         thread = threading.Thread(target=_post_quietly, args=(config, text), daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # Python 3.12 starts no thread while a script ends
+            _post_quietly(config, text)
+            return
         if wait:
             thread.join(_TIMEOUT + 1)
 

@@ -75,6 +75,50 @@ def test_a_large_image_is_made_small_enough_for_the_app():
     assert image(run, 0).shape == (450, 450, 3)
 
 
+def test_many_large_images_and_texts_of_one_step_stay_small():
+    run = genui.init("many")
+    for number in range(70):
+        run.log({"grey": genui.Image(np.full((1500, 1000), number, np.uint8))}, step=3)
+        run.log({"text": str(number) + "x" * 100_000}, step=3)
+    found = image(run, 3)
+    assert found.shape == (8 * 512, 8 * 341, 3)
+    assert found[256::512, 170::341, 0].ravel().tolist() == list(range(64))
+    text = folder(run).sample(3, ".txt").read_text()
+    assert len(text) <= LARGEST
+    assert "[text]\n9xxx" in text
+    assert "\n40xxx" not in text
+
+
+def test_a_video_of_too_many_pixels_is_left_out(capsys: pytest.CaptureFixture[str]):
+    run = genui.init("bomb")
+    frames = np.broadcast_to(np.zeros((1, 3, 1, 1), np.uint8), (100, 3, 2000, 2000))
+    run.log({"loss": 1.0, "clip": genui.Video(frames)})
+    assert records(run) == [{"step": 0, "loss": 1.0}]
+    assert said(capsys) == [
+        "genui: a sample of step 0 is left out: a video of over 128 megapixels; "
+        "log fewer or smaller frames"
+    ]
+
+
+def test_a_sample_that_has_no_text_leaves_the_numbers_beside_it(
+    capsys: pytest.CaptureFixture[str],
+):
+    class Odd:
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    run = genui.init("odd")
+    run.log({"loss": 1.0, "wrote": genui.Text(Odd()), "rows": genui.Table(["a"], [[Odd()]])})
+    assert records(run) == [{"step": 0, "loss": 1.0}]
+    assert said(capsys) == ["genui: a sample of step 0 is left out: no text"]
+
+
+def test_a_histogram_of_equal_half_precision_numbers():
+    histogram = genui.Histogram(np.full(10, 1000, np.float16))
+    assert sum(histogram.histogram) == 10
+    assert histogram.bins[0] < 1000 < histogram.bins[-1]
+
+
 @pytest.mark.parametrize(
     "data",
     [None, "missing.png", np.zeros(5), np.zeros((0, 3)), np.zeros((2, 2, 7)), np.array("x"), {}],

@@ -238,7 +238,9 @@ def test_what_scripts_do_with_parts_of_wandb_raises_nothing():
 
 
 def test_tags_and_notes_are_those_of_genui_tag_and_note():
-    run = genui.init("labelled", tags=["two words", "b"], notes="first\ntry")
+    odd: Any = np.zeros(3)
+    assert genui.init("odd", tags=5, notes=odd, reinit=True).tags == ()
+    run = genui.init("labelled", tags=["two words", "b"], notes="first\ntry", reinit=True)
     assert (run.tags, run.notes) == (("two-words", "b"), "first try")
     run.tags += ("c",)
     run.notes = ""

@@ -53,8 +53,26 @@ def test_a_server_that_refuses_is_one_line_without_the_secret(server: str) -> No
     assert "/gone" not in str(refused.value)
     with pytest.raises(GenuiError, match=r"alert_url at 127\.0\.0\.1: "):
         webhook.post(Config(alert_url="http://127.0.0.1:1/gone"), "x")
-    with pytest.raises(MisuseError, match="https://"):
-        webhook.post(Config(alert_url="file:///etc/passwd"), "x")
+    for address in ("file:///etc/passwd", "http://[x"):
+        with pytest.raises(MisuseError, match="https://"):
+            webhook.post(Config(alert_url=address), "x")
+    with pytest.raises(GenuiError, match="InvalidURL") as refused:
+        webhook.post(Config(alert_url=f"{server}/a secret"), "x")
+    assert "secret" not in str(refused.value)
+
+
+def test_an_alert_is_sent_where_no_thread_can_be_started(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setenv("GENUI_ALERT_URL", f"{server}/end")
+    with monkeypatch.context() as patch:
+        # Only around the call: the server and its requests need threads of their own.
+        patch.setattr(threading.Thread, "start", refuse)
+        webhook.send({"name": "icons", "alert": "finished"}, wait=True)
+    assert [path for path, _ in received] == ["/end"]
 
 
 def test_a_run_that_ends_sends_what_the_user_chose(
