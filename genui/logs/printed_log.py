@@ -307,6 +307,7 @@ _LOG_HEAD = re.compile(  # the time and level of a logger
     r"(?: ?[-|:]? ?\[?(?:INFO|DEBUG|WARNING)\]? {0,8}[-|:]?)?(?: ?[-:](?= ))? ?",
     re.IGNORECASE,
 )
+_BLOCK_LINE = re.compile(r"[\s|>*•-]*+[A-Za-z][\w /]{0,60}+: {0,8}[-+]?[0-9]")
 _LETTER = re.compile(r"[^\W\d_]")
 _KEY = re.compile(r"\s*[\w./@%-]{1,60}:(?:\s|$)")
 
@@ -495,7 +496,7 @@ class _Stream:
 
     def _take_weak(self, line: Line, text: str, points: list[Point]) -> None:
         """Numbers that may be no metrics: below the heading of a step they are, in company."""
-        if self._heading and (line.single or len(line.metrics) < 4):
+        if self._heading and (line.single or _BLOCK_LINE.match(text)):
             self._block.append(line)
             if len(self._block) > 1 or self._company:
                 for waiting in self._block:

@@ -23,6 +23,7 @@ _CELL = re.compile(
 _NUMBER = re.compile(r"(?<![\w.@(-])[0-9]+(?:\.[0-9]*)?(?![\w(-])")
 _PATIENCE = 2000  # lines without a row after which a header no longer counts
 _WIDEST = 64
+_MAX_OTHERS = 20  # lines between two rows of one table
 _MAX_HEADERS = 4
 _SUMMARY = frozenset(("all", "mean", "avg", "average", "overall", "total"))
 
@@ -52,6 +53,7 @@ class Tables:
         self._above = ""  # the line before, which a rule may make a header
         self._idle = 0
         self._pairs: dict[str, float] = {}  # of a table with a name and a number a row
+        self._others = 0  # lines since the last of them
         self._group = ""
         self._indent = 0
 
@@ -69,7 +71,9 @@ class Tables:
             rows = self._barred(bare)
             if rows is not None:
                 return rows
-        ended = self._end()
+        # Another line between the rows does not end a table; many do.
+        self._others += 1
+        ended = self._end() if self._others > _MAX_OTHERS else Rows()
         rows = self._columns(text, bare)
         if rows is not None:
             rows.lines = ended.lines + rows.lines
@@ -116,6 +120,7 @@ class Tables:
             if self._group and indent <= self._indent:
                 self._group = ""
             self._pairs[self._group + "_".join(name.split())] = value
+            self._others = 0
         elif not cells[1] or name.endswith("/"):
             self._group, self._indent = name.rstrip("/") + "/", indent
         elif self._is_header(cells):
