@@ -8,13 +8,21 @@ https://huggingface.co/docs/transformers/main_classes/callback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback
 
 import genui
 
+SHARED_EVERY = 10
+"""Steps between two looks at what was requested, if several processes must do it together."""
+
 
 class GenuiCallback(TrainerCallback):
-    """Logs what the trainer logs, under its names. It takes stop and a new learning rate."""
+    """Logs what the trainer logs, under its names. It takes stop and a new learning rate.
+
+    The run is open until the script, the next training or `genui.finish` ends it: `evaluate` logs
+    to it too.
+    """
 
     def __init__(
         self, sample: Callable[[Any], Mapping[str, Any]] | None = None, **init: Any
@@ -27,6 +35,8 @@ class GenuiCallback(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         if state.is_world_process_zero:
+            if self._run is not None:
+                self._run.finish()
             self._run = genui.init(**{"name": args.run_name, **self._init})
             self._run.config.update(args.to_sanitized_dict())
 
@@ -39,15 +49,15 @@ class GenuiCallback(TrainerCallback):
             self._run.log(self._sample(model), step=state.global_step)
 
     def on_step_end(self, args, state, control, optimizer=None, lr_scheduler=None, **kwargs):
-        if self._run is None:
+        shared = args.world_size > 1
+        if shared and state.global_step % SHARED_EVERY:
             return
-        control.should_training_stop |= self._run.stop_requested
-        if learning_rate := self._run.take_learning_rate():
+        request: list[Any] = [False, None]
+        if self._run is not None:
+            request = [self._run.stop_requested, self._run.take_learning_rate()]
+        control.should_training_stop |= (broadcast_object_list(request) if shared else request)[0]
+        if learning_rate := request[1]:
             # The peak; what the schedule makes of it keeps its shape.
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] = learning_rate
             lr_scheduler.base_lrs = [learning_rate] * len(optimizer.param_groups)
-
-    def on_train_end(self, args, state, control, **kwargs):
-        if self._run is not None:
-            self._run.finish()

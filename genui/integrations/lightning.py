@@ -14,9 +14,15 @@ from lightning.pytorch.utilities import rank_zero_only
 
 import genui
 
+SHARED_EVERY = 10
+"""Steps between two looks at what was requested, if several processes must do it together."""
+
 
 class GenuiLogger(Logger):
-    """Logs the metrics and hyperparameters of a LightningModule. `experiment` is the run."""
+    """Logs the metrics and hyperparameters of a LightningModule. `experiment` is the run.
+
+    It is open until the script or `genui.finish` ends it: `trainer.test` logs to it too.
+    """
 
     def __init__(self, **init: Any) -> None:
         """`init` are arguments of `genui.init`."""
@@ -27,7 +33,7 @@ class GenuiLogger(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> genui.Run:
-        if self._run is None:
+        if self._run is None or self._run.ended:
             self._run = genui.init(**self._init)
         return self._run
 
@@ -49,7 +55,8 @@ class GenuiLogger(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        self.experiment.finish(0 if status in ("success", "finished") else 1)
+        if status not in ("success", "finished"):
+            self.experiment.finish(1)
 
 
 class GenuiSteering(Callback):
@@ -59,9 +66,15 @@ class GenuiSteering(Callback):
         self._logger = logger
 
     def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
-        run = self._logger.experiment
-        trainer.should_stop = trainer.should_stop or bool(run.stop_requested)
-        if learning_rate := run.take_learning_rate():
+        if trainer.world_size > 1 and trainer.global_step % SHARED_EVERY:
+            return
+        request = None
+        if trainer.is_global_zero:
+            run = self._logger.experiment
+            request = run.stop_requested, run.take_learning_rate()
+        stop, learning_rate = trainer.strategy.broadcast(request)
+        trainer.should_stop = trainer.should_stop or stop
+        if learning_rate:
             for optimizer in trainer.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate

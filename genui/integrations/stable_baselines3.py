@@ -1,7 +1,7 @@
 """A writer and a callback of Stable-Baselines3.
 
     run = genui.init(project="cartpole")
-    model.set_logger(Logger("", [GenuiWriter(run), HumanOutputFormat(sys.stdout)]))
+    model.set_logger(Logger(None, [GenuiWriter(run), HumanOutputFormat(sys.stdout)]))
     model.learn(100_000, callback=GenuiCallback(run))
 
 https://stable-baselines3.readthedocs.io/en/master/common/logger.html

@@ -265,6 +265,7 @@ class Run:
             self._writer = RunWriter(folder, self._beat).__enter__()
             if (last := _last_step(folder)) is not None:  # an earlier process wrote it
                 self.resumed = True
+                self._safely("summary", lambda _: self._read_summary(folder))
                 self._newest, self._next = last, last + 1
             if place.job != self._info.job:  # continued by another job, whose ranks look for it
                 self._info = msgspec.structs.replace(self._info, job=place.job)
@@ -572,6 +573,11 @@ class Run:
             controls = ("stop", "set_lr") if self._takes_lr else ("stop",)
             self._info = msgspec.structs.replace(self._info, config=config, controls=controls)
             layout.write_info(writer.run, self._info, durable=False)
+
+    def _read_summary(self, folder: layout.RunDir) -> None:
+        """The summary of the earlier process, which this one adds to."""
+        if folder.summary.exists():  # not if it was killed
+            dict.update(self.summary, msgspec.json.decode(folder.summary.read_bytes()))
 
     def _save_summary(self) -> None:
         if self._folder is not None:

@@ -2,6 +2,7 @@
 
 import copy
 import errno
+import json
 import os
 import pickle
 import shutil
@@ -255,6 +256,7 @@ def test_a_restarted_script_continues_the_run_with_its_id(capsys: pytest.Capture
     assert busy.id != first.id
     busy.finish()
     shutil.rmtree(busy.dir)
+    first.summary["best"] = 0.25
     first.finish()
     again = genui.init("job", config={"lr": 2}, id="job-7", resume="allow")
     assert (again.id, again.resumed, again.step) == (first.id, True, 3)
@@ -262,6 +264,8 @@ def test_a_restarted_script_continues_the_run_with_its_id(capsys: pytest.Capture
     again.log({"loss": 0.5})
     assert [record["step"] for record in records(again)] == [0, 1, 2, 3]
     again.finish()
+    summary = json.loads(folder(first).summary.read_bytes())
+    assert {"best": 0.25, "loss": 0.5}.items() <= summary.items()
     other = genui.init("job", id="job-7", resume="never")
     assert other.id != first.id
 

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,6 +105,8 @@ def test_a_hugging_face_trainer_logs_what_its_state_keeps(hugging_face: Any, tmp
     )
     trainer = hf_trainer(tmp_path, callback)
     trainer.train()
+    trainer.evaluate(metric_key_prefix="test")
+    genui.finish()
     run = only_run()
     truth: dict[str, dict[int, float]] = {}
     for record in trainer.state.log_history:
@@ -111,6 +114,7 @@ def test_a_hugging_face_trainer_logs_what_its_state_keeps(hugging_face: Any, tmp
             if name != "step":
                 truth.setdefault(name, {})[record["step"]] = value
     assert points(run) == truth
+    assert "test_loss" in truth
     assert sorted(path.name for path in run.samples.iterdir()) == [
         f"step-{step:08d}.txt" for step in (10, 20, 30)
     ]
@@ -135,7 +139,32 @@ def test_a_hugging_face_trainer_is_steered(hugging_face: Any, tmp_path: Path):
     assert rates[7] == 0.01
     assert rates[9] == rates[12] == 0.5
     assert [event.text for event in read_events(run)] == ["learning rate → 0.5"]
+    genui.finish()
     assert read_status(run).state == "stopped"
+
+
+def test_all_ranks_of_a_hugging_face_trainer_do_what_rank_0_is_asked(
+    hugging_face: Any, monkeypatch: pytest.MonkeyPatch
+):
+    def broadcast(request: list[Any]) -> list[Any]:
+        request[:] = True, 0.25
+        return request
+
+    monkeypatch.setattr(hugging_face, "broadcast_object_list", broadcast)
+    rank = hugging_face.GenuiCallback(project="line")
+    args = SimpleNamespace(world_size=2)
+    control = SimpleNamespace(should_training_stop=False)
+    group = {"lr": 0.1, "initial_lr": 0.1}
+    tools = {
+        "optimizer": SimpleNamespace(param_groups=[group]),
+        "lr_scheduler": SimpleNamespace(base_lrs=[0.1]),
+    }
+    for step in range(1, hugging_face.SHARED_EVERY):
+        rank.on_step_end(args, SimpleNamespace(global_step=step), control, **tools)
+    assert (control.should_training_stop, group["lr"]) == (False, 0.1)
+    state = SimpleNamespace(global_step=hugging_face.SHARED_EVERY)
+    rank.on_step_end(args, state, control, **tools)
+    assert (control.should_training_stop, group["lr"]) == (True, 0.25)
 
 
 def test_an_accelerator_logs_through_the_tracker():
@@ -176,6 +205,9 @@ def test_a_lightning_trainer_logs_what_its_csv_keeps_and_stops(tmp_path: Path):
                 request(logger.experiment, "stop")
             return loss
 
+        def test_step(self, batch: Any, index: int) -> None:
+            self.log("test_loss", batch.mean())
+
         def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
@@ -190,12 +222,18 @@ def test_a_lightning_trainer_logs_what_its_csv_keeps_and_stops(tmp_path: Path):
         enable_model_summary=False,
         accelerator="cpu",
     )
-    trainer.fit(Line(), torch.utils.data.DataLoader(torch.rand(40, 1), batch_size=2))
+    data = torch.utils.data.DataLoader(torch.rand(40, 1), batch_size=2)
+    trainer.fit(Line(), data)
+    trainer.test(Line(), data, verbose=False)
+    genui.finish()
     with open(Path(truth.log_dir) / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     run = only_run()
     losses = points(run)["loss"]
-    assert losses == pytest.approx({int(row["step"]): float(row["loss"]) for row in rows})
+    assert losses == pytest.approx(
+        {int(row["step"]): float(row["loss"]) for row in rows if row["loss"]}
+    )
+    assert len(points(run)["test_loss"]) == 1
     assert 25 <= trainer.global_step < 100
     assert read_info(run).config == {"lr": 0.1}
     assert read_status(run).state == "stopped"
