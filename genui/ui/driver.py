@@ -197,6 +197,7 @@ class MeteredDriver(LinuxDriver):
     """Textual's driver for POSIX terminals, with a `MeteredWriter`."""
 
     _written_before = 0  # by earlier writers: there is one each time application mode starts
+    _is_suspended = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -330,6 +331,17 @@ class MeteredDriver(LinuxDriver):
             self._writer_thread.drop()
             self._writer_thread.send(self.images.leave())
         super().stop_application_mode()
+
+    def suspend_application_mode(self) -> None:
+        """As Textual's; nothing after the end of the app, when Ctrl+Z is a signal again."""
+        self._is_suspended = self._writer_thread is not None
+        if self._is_suspended:
+            super().suspend_application_mode()
+
+    def resume_application_mode(self) -> None:
+        if self._is_suspended:
+            self._is_suspended = False
+            super().resume_application_mode()
 
     def close(self) -> None:
         self._written_before = self.bytes_written

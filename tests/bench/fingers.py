@@ -357,6 +357,9 @@ class Far:
 
     def check(self) -> str:
         """What is wrong with the app once it is home again; "" if nothing is, or if it is gone."""
+        if self.terminal.cooked:  # it is ending, and ^S may have stopped its last words
+            self.press(Input("junk", b"\x11"))
+            time.sleep(1)
         self.press(Input("junk", b"\x1b[201~"))  # ends a paste that junk may have begun
         for turn in range(ESCAPES):
             self.press(Input("key", "escape"))

@@ -47,6 +47,9 @@ app = Flood()
 app.run()
 driver = get_metered_driver(app)
 print("METERED", driver is not None and driver.bytes_written > 100_000)
+driver.suspend_application_mode()  # by a Ctrl+Z too late
+driver.resume_application_mode()
+print("ENDED", driver._writer_thread is None)
 """
 
 
@@ -97,6 +100,7 @@ def test_quitting_leaves_a_slow_terminal_at_once_and_as_it_was() -> None:
     # Textual's own driver would send the thirty it keeps.
     assert len(data) - asked < 300_000
     assert b"METERED True" in data
+    assert b"ENDED True" in data
     left = data[data.rindex(b"\x1b[?1049l") :]
     assert b"\x1b[?25h" in left
     # Where nothing waited there was nothing to begin anew.
