@@ -296,16 +296,14 @@ class RunReader:
         self._last = key
         extras = self._tail.extras
         self._tool_name = extras.about.name
+        config = self._tail.config or summary.info.config or summary.info.recipe
         system = self._system.series if self._system else extras.system
         return RunView(
             summary,
             {name: one.points for name, one in self._tail.series.items()},
             {name: one.points for name, one in system.items()},
             self._tail.overlaps,
-            {
-                **(self._tail.config or summary.info.config or summary.info.recipe),
-                **_describe(extras.about),
-            },
+            _settings(config, extras.about),
             self._tail.progress,
             self._tail.bad_lines,
             self._tail.dropped,
@@ -392,16 +390,18 @@ class RunReader:
         self._console = tuple(lines[-CONSOLE_LINES:])
 
 
-def _describe(about: About) -> dict[str, Any]:
-    """What a tool says about a run, as settings beside the config."""
+def _settings(config: Mapping[str, Any], about: About) -> dict[str, Any]:
+    """The config, and what a tool says about the run under names that are not in the config."""
     fields = {
+        "id": about.id,
         "project": about.project,
         "tags": ", ".join(about.tags),
         "note": about.note,
         "summary": about.summary,
         "environment": about.environment,
     }
-    return {name: value for name, value in fields.items() if value}
+    more = {name: value for name, value in fields.items() if value and name not in config}
+    return {**config, **more}
 
 
 def _system_tail(run: RunDir) -> "MetricsTail":

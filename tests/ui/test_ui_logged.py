@@ -1,5 +1,6 @@
 """What another tool logged beside its metrics, in the panels of the Training screen."""
 
+import json
 import re
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def test_a_run_of_wandb_is_read_with_all_that_it_has(view: RunView) -> None:
     assert view.summary.labels.tags == ("night", "two words")
     assert view.config["summary"] == {"best": {"loss": 0.5}, "acc": {"max": 3}}
     assert view.config["lr"] == 3e-4
+    assert (view.config["id"], view.config["tags"]) == ("of0he9yu", "night, two words")
     assert "memory GB" in view.system
     sample = load_sample(view.sample_files[4], 4)
     assert sample is not None
@@ -80,3 +82,16 @@ async def test_the_panels_show_it(panel: type, text: str, view: RunView) -> None
     async with opened(panel(), size=(70, 30)) as pilot:
         app_of(pilot).show(view)
         await until_seen(pilot, text)
+
+
+def test_a_setting_hides_what_the_tool_says_under_its_name(tmp_path: Path) -> None:
+    session = tmp_path / "offline-1"
+    session.mkdir()
+    task = {"id": "1", "name": "night", "project_name": "owls", "hyperparams": {
+        "General": {"project": {"value": "mine"}}}}  # fmt: skip
+    (session / "task.json").write_text(json.dumps(task))
+    (session / "metrics.jsonl").write_text("")
+    (summary,) = find_logs(tmp_path)
+    view = RunReader(summary).read()
+    assert view is not None
+    assert view.config == {"project": "mine", "id": "1"}
