@@ -33,6 +33,8 @@ class TextTail(Reader):
         self._stamp = stamp()
         self._choice = recall(key_of_file(path)) if choice is None else choice
         self._lines = Lines()
+        self._took_rest = False  # text without a line end was read as a line
+        self._writes_parts = False  # it was continued, so a buffer is written and not lines
         super().__init__(path)
 
     def _forget(self) -> None:
@@ -65,6 +67,12 @@ class TextTail(Reader):
             if not data:
                 changed = self._end() or changed
                 break
+            if self._took_rest and not self._file.restarted:
+                self._took_rest = False
+                if data[:1] not in (b"\r", b"\n"):  # it was a part of a line
+                    self._writes_parts = True
+                    self._begin_again()
+                    continue
             limit_bytes -= len(data)
             changed, self._finished = True, False
             self._take(self._lines.take(data))
@@ -80,17 +88,22 @@ class TextTail(Reader):
         if choice == self._choice:
             return False
         self._choice = choice
+        self._begin_again()
+        return True
+
+    def _begin_again(self) -> None:
         self._lines = Lines()
         self._forget()
         self._file.rewind()
-        return True
 
     def _end(self) -> bool:
         """Reads what waits for more, if nothing was written for a while."""
         if self._finished or time.time() - self._file.written < SETTLED:
             return False
         self._finished = True
-        self._take(self._lines.take(b"", final=True))
+        if not self._writes_parts:
+            self._took_rest = bool(self._lines.rest)
+            self._take(self._lines.take(b"", final=True))
         if self._probed is not None:
             self._decide()
         points = self._log.finish()

@@ -42,6 +42,11 @@ class Lines:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
 
+    @property
+    def rest(self) -> str:
+        """The text after the last line end."""
+        return self._rest
+
     def take(self, data: bytes, final: bool = False) -> list[Printed]:
         """The lines that `data` completes; with `final` also the text after the last line end.
 
@@ -114,7 +119,7 @@ class PrintedLog:
         return self._named(rank, self._stream(rank).take(rest, stays))
 
     def finish(self) -> list[Point]:
-        """The points of what still waits for a later line, at the end of the log."""
+        """The points of what still waits for a later line, at the end of the log or in a pause."""
         return [
             point
             for rank, stream in self._streams.items()
@@ -406,9 +411,12 @@ class _Stream:
             self._emit(line, points)
         self._end_block(points)
         for lead in self._leads.values():
-            if lead.decided is None and lead.waiting:
-                lead.decided = lead.rises > 0
-                self._release(lead, points)
+            if lead.decided is not None or not lead.waiting:
+                continue
+            if lead.rises > 0:
+                lead.decided = True
+            if lead.decided or not any(line.weak for line in lead.waiting):
+                self._release(lead, points)  # undecided if more lines follow after all
         self._resolve(points, None)
         return points
 

@@ -89,6 +89,35 @@ def test_a_bar_without_a_line_end_is_read_when_nothing_follows(tmp_path: Path) -
     assert read_steps(tail) == [1, 2]
 
 
+def test_a_line_that_is_written_in_parts_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("step 1 loss 0.5\nstep 2 loss 0.")
+    settled(path)
+    tail = TextTail(path)
+    read_all(tail)
+    with path.open("a") as file:
+        file.write("25\nstep 3 lo")
+    settled(path)
+    read_all(tail)
+    assert seen(tail)["loss"] == [(1, "0.5"), (2, "0.25")]
+    with path.open("a") as file:
+        file.write("ss 0.125\n")
+    read_all(tail)
+    assert seen(tail)["loss"] == [(1, "0.5"), (2, "0.25"), (3, "0.125")]
+
+
+def test_a_step_of_another_name_is_found_in_a_slow_log(tmp_path: Path) -> None:
+    path = tmp_path / "main.log"
+    path.write_text("")
+    tail = TextTail(path)
+    for n in (0, 10, 20, 30):
+        with path.open("a") as file:
+            file.write(f"s:{n} trl:{5 - n / 10}\n")
+        settled(path)
+        read_all(tail)
+    assert seen(tail) == {"trl": [(0, "5.0"), (10, "4.0"), (20, "3.0"), (30, "2.0")]}
+
+
 def test_records_that_wait_for_a_bar_are_read_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "train.log"
     path.write_text("\r 10%|█  | 1/10 [00:01<00:09]\r        \r{'loss': 2.5}\n")
