@@ -68,8 +68,9 @@ class TableRow:
     config: Mapping[str, Value] = field(default_factory=dict)
     step: int = 0  # the last of its metrics
 
-    @property
+    @cached_property
     def key(self) -> str:
+        """The path of the run."""
         return str(self.run.run.path)
 
     def get(self, key: str) -> Value | None:

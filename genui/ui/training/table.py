@@ -97,6 +97,8 @@ class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
     def __init__(self) -> None:
         super().__init__("no runs yet")
         self.lines: Sequence[Line] = ()
+        self._places: dict[str, int] = {}  # of the rows in `lines`, by their keys, in order
+        self._ranks: dict[str, int] = {}  # the number of each row, from 0
         self.columns: Sequence[str] = ()
         self.chosen = ""  # the key of the row at the cursor
         self._state = TableState()
@@ -129,19 +131,22 @@ class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
         order: dict[str, int],
         style_of: Callable[[int], Style],
         empty: str,
+        first: bool = False,
     ) -> None:
-        """Show these lines; `order` are the places of the runs that are overlaid, from 0."""
+        """Show these lines; `order` are the places of the runs that are overlaid, from 0.
+
+        With `first` the cursor goes to the first row.
+        """
+        if lines is not self.lines:
+            self._places = {
+                line.key: place for place, line in enumerate(lines) if isinstance(line, TableRow)
+            }
+            self._ranks = {key: rank for rank, key in enumerate(self._places)}
         self.lines, self._state, self._order = lines, state, order
         self._style_of, self._empty = style_of, empty
-        if self._place is None:
-            self.chosen = next((one.key for one in lines if isinstance(one, TableRow)), "")
-        self._scroll()
-        self.redraw()
-
-    def choose_first(self) -> None:
-        """Put the cursor on the first row."""
-        self.chosen = next((one.key for one in self.lines if isinstance(one, TableRow)), "")
-        self._top = 0
+        if first or self._place is None:
+            self.chosen = next(iter(self._places), "")
+            self._top = 0
         self._scroll()
         self.redraw()
 
@@ -155,18 +160,12 @@ class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
     @property
     def _place(self) -> int | None:
         """The index in `lines` of the row at the cursor."""
-        for index, line in enumerate(self.lines):
-            if isinstance(line, TableRow) and line.key == self.chosen:
-                return index
-        return None
+        return self._places.get(self.chosen)
 
     @property
     def number(self) -> int:
         """The number of the row at the cursor, from 1; 0 if there is none."""
-        place = self._place
-        if place is None:
-            return 0
-        return sum(isinstance(line, TableRow) for line in self.lines[: place + 1])
+        return self._ranks.get(self.chosen, -1) + 1
 
     @property
     def _height(self) -> int:
@@ -217,12 +216,10 @@ class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
     # --- moving -----------------------------------------------------------------------
 
     def action_move(self, by: int) -> None:
-        rows = [at for at, line in enumerate(self.lines) if isinstance(line, TableRow)]
-        if not rows:
-            return
-        place = self._place
-        at = rows.index(place) if place is not None else 0
-        self._go(rows[max(0, min(len(rows) - 1, at + by))])
+        places = list(self._places.values())
+        if places:
+            at = self._ranks.get(self.chosen, 0)
+            self._go(places[max(0, min(len(places) - 1, at + by))])
 
     def action_page(self, direction: int) -> None:
         self.action_move(direction * max(1, self._height - 1))
@@ -467,7 +464,8 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             self._measure()
         self.fill()
 
-    def fill(self) -> None:
+    def fill(self, first: bool = False) -> None:
+        """Show the rows; with `first` the cursor goes to the first one."""
         if not self.usable or not self.display:
             return
         state = self.state
@@ -477,7 +475,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             lines = arrange(self._rows, replace(state, filter=""))
         self._matches = [line for line in lines if isinstance(line, TableRow)]
         empty = "no run matches" if state.filter else "no runs yet"
-        self.rows.show(lines, state, self._order, self._style_of, empty)
+        self.rows.show(lines, state, self._order, self._style_of, empty, first)
         self.query_one(SweepChart).display = bool(state.chart)
         self._draw_around()
 
@@ -532,11 +530,9 @@ class RunTable(LifecycleGuard, Framed, Vertical):
     def _change(self, first: bool = False, **fields: object) -> None:
         """Change what the table shows; with `first` the cursor goes to the first row."""
         self.state = replace(self.state, **fields)
-        self._measure() if "columns" in fields else None
-        self.fill()
-        if first:
-            self.rows.choose_first()
-            self._draw_around()
+        if "columns" in fields:
+            self._measure()
+        self.fill(first)
         self.post_message(self.Changed(self.state))
 
     @property
