@@ -71,7 +71,12 @@ async def test_runs_are_filtered_live_sorted_grouped_and_pinned(array: Path) -> 
         await until(pilot, lambda: read(pilot))
         await pilot.press("slash", *"acc<.06")
         await until(pilot, lambda: sorted(names(pilot)) == ["job-0", "job-1", "job-2"])
-        await pilot.press("greater_than_sign")
+        await pilot.press(*" an")  # the begin of "and": no name
+        await until_seen(pilot, "acc<.06 an")
+        assert len(names(pilot)) == 3
+        await pilot.press("enter")
+        await until_seen(pilot, "no run matches")
+        await pilot.press("slash", *"lr>")
         await until_seen(pilot, "needs a value")
         await pilot.press("ctrl+u", *"ac=1")
         await until_seen(pilot, "no run has 'ac'")

@@ -415,6 +415,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         self._order: dict[str, int] = {}
         self._style_of: Callable[[int], Style] = lambda hue: Style()
         self._filter_fault = ""
+        self._unfinished: str | None = None  # a filter that is typed and not applied yet
         self._matches: list[TableRow] = []
 
     def compose(self) -> ComposeResult:
@@ -625,7 +626,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
     @on(SearchLine.Typed)
     def _search_typed(self, event: SearchLine.Typed) -> None:
         event.stop()
-        fault = ""
+        fault, filter = "", RunFilter()
         try:
             filter = RunFilter(event.text)
             if self._progress[0] == self._progress[1] and self._rows:
@@ -640,8 +641,29 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         if self._filter_fault:
             self._filter_fault = ""
             self.post_message(messages.Acted())
-        if event.text != self.state.filter:
+        self._unfinished = None
+        if event.text == self.state.filter:
+            return
+        if self._is_unfinished(filter):
+            self._unfinished = event.text
+        else:
             self._change(first=True, filter=event.text)
+
+    def _is_unfinished(self, filter: RunFilter) -> bool:
+        """Whether a filter matches nothing, and ends with a word that may become a key or `and`.
+
+        The runs that matched stay until more is typed.
+        """
+        word = filter.text.rpartition(" ")[2].lower()
+        words = ["and", "or", "not", "best.", *(key.lower() for key in self.rows.columns)]
+        may_go_on = bool(word) and any(one.startswith(word) for one in words)
+        return may_go_on and not any(map(filter.matches, self._rows))
+
+    def on_descendant_blur(self) -> None:
+        """Apply what was typed, now that the line is closed."""
+        text, self._unfinished = self._unfinished, None
+        if text is not None:
+            self._change(first=True, filter=text)
 
     # --- the settings -----------------------------------------------------------------
 
