@@ -527,6 +527,8 @@ def title(key: str) -> str:
     part, _, name = key.partition(".")
     if name and part == "best":
         return f"{'max' if better(name) > 0 else 'min'} {clean_line(name)}"
+    if name and part == "last":  # the config has the same name
+        return clean_line(key.replace(".", " ", 1))
     return clean_line(name if name and part in _PARTS else key)
 
 

@@ -88,8 +88,10 @@ async def test_runs_are_filtered_live_sorted_grouped_and_pinned(array: Path) -> 
         await until(pilot, lambda: len(names(pilot)) == 2)
         state = board_of(pilot).board.state.table
         assert state.pins == (str(array / f"{names(pilot)[0]}" / "metrics.csv"),)
-        await pilot.press("slash", "ctrl+u", "enter", "s", "down", "down", "right")
-        await until(pilot, lambda: any(name.startswith("lr ") for name in names(pilot)))
+        await pilot.press(
+            "slash", "ctrl+u", "enter", "s", "down", "down", "right"
+        )  # lr has another value in each run
+        await until(pilot, lambda: any(name.startswith("seed ") for name in names(pilot)))
 
 
 async def test_as_many_runs_as_are_chosen_are_overlaid(array: Path) -> None:

@@ -320,7 +320,7 @@ class SweepChart(LineWidget):
 
     DEFAULT_CSS = """
     SweepChart {
-        & > .sweep--dim { color: $foreground 45%; }
+        & > .sweep--dim { color: $foreground 60%; }
         & > .sweep--shown { color: $text-primary; text-style: bold; }
         & > .sweep--best { color: $text-success; text-style: bold; }
         & > .sweep--here { color: $text-warning; text-style: bold; }
@@ -667,14 +667,19 @@ class RunTable(LifecycleGuard, Framed, Vertical):
 
     # --- the settings -----------------------------------------------------------------
 
+    def _groups_runs(self, key: str) -> bool:
+        """Whether runs share the values of a column, so that it can be a group's."""
+        values = [value for row in self._rows if (value := row.get(key)) is not None]
+        return 1 < len(set(values)) <= max(1, len(values) // 2)
+
     def options(self) -> list[Option]:
         """The rows of the Settings panel."""
         state = self.state
         columns = list(self.rows.columns)
-        groups = ["", *self._survey.varied, *(["tags"] if "tags" in columns else []), "state"]
         charts = state.chart or "off"
 
         def group(by: int) -> None:
+            groups = ["", *filter(self._groups_runs, [*self._survey.varied, "tags", "state"])]
             at = groups.index(state.group) if state.group in groups else 0
             self._change(group=groups[(at + by) % len(groups)])
 
