@@ -384,7 +384,8 @@ class Far:
     def end(self) -> str:
         """End it; what it said if it had ended by itself, other than as `q` does."""
         fault = ""
-        if self.gone and (code := self.terminal.wait()):
+        # It was ending already when a later Ctrl+C reached it as a signal.
+        if self.gone and (code := self.terminal.wait()) not in (0, -signal.SIGINT):
             fault = f"exit code {code}: {self.terminal.output[-6000:].decode(errors='replace')}"
         self.terminal.__exit__(None, None, None)
         return fault

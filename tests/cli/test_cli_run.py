@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,13 +84,16 @@ def test_what_ignores_a_stop_is_killed_with_its_children(
         "import os, signal, time\n"
         "os.fork()\n"
         "for s in (signal.SIGINT, signal.SIGTERM): signal.signal(s, signal.SIG_IGN)\n"
-        "print(os.getpid(), flush=True)\n"
+        "print('ready', flush=True)\n"
         "time.sleep(600)\n"
     )
     words = [sys.executable, "-c", stubborn]
     run = command.create(words)
-    control.send(run, "stop")
-    assert command.record(run, words) == 137
+    with ThreadPoolExecutor(1) as pool:
+        code = pool.submit(command.record, run, words)
+        wait_for(lambda: run.console.read_text().count("ready") == 2)  # parent and child
+        control.send(run, "stop")
+        assert code.result(timeout=60) == 137
     assert summarise(run).state == "stopped"
 
 
