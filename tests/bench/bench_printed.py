@@ -1,210 +1,258 @@
-"""Whether what training tools print is read as the tools themselves recorded it.
+"""What real tools print, read through `genui watch -`, against what the tools themselves keep.
 
-    python tests/bench/bench_printed.py --peers PYTHON
+    pip install transformers accelerate trl datasets lightning keras stable-baselines3 torch
+    python -m tests.bench printed --peers PYTHON_WITH_THE_TOOLS
 
-PYTHON is an interpreter that has some of transformers, trl, lightning, keras and
-stable-baselines3, with torch; what it has not is left out. Each tool trains a tiny model. What it
-prints is read line by line, and compared with its own record (trainer_state.json, metrics.csv,
-the history, progress.csv): every metric at every step that was printed, in the digits that were.
+Each tool trains something tiny with its own progress bar or table, stdout and stderr piped as
+`python train.py 2>&1 | genui watch -`. For each metric it says at how many of the steps in the
+tool's own file (trainer_state.json, a CSV, a JSON file) the recorded value is the printed one, to
+the digits that are printed, and how many recorded points are at other steps, as a bar shows within
+an epoch. Piped, Lightning's Rich bar prints only its last state. `total_flos` is kept by the
+Trainer and not printed. With --keep both are written, for tests/runs/test_run_printed_tools.py.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from harness import ROOT
+ROOT = Path(__file__).parents[2]
+Truth = dict[str, dict[int, float]]
+"""Values by metric and step."""
 
-sys.path.insert(0, str(ROOT))
-
-from genui.logs.printed_log import Lines, PrintedLog
-
-SAVE = """
-def save(truth):
-    import json, pathlib
-    pathlib.Path("truth.json").write_text(json.dumps(truth))
-
-def by_step(records, key):
-    truth = {}
-    for record in records:
-        for name, value in record.items():
-            if isinstance(value, float) and name not in ("total_flos",):
-                truth.setdefault(name, {})[record[key]] = value
-    return truth
-"""
-
-HUGGING_FACE = """
+TINY_GPT = """
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
-model = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_positions=16, n_embd=8, n_layer=1, n_head=1))
-ids = [torch.randint(0, 50, (8,)) for _ in range(64)]
-data = [{"input_ids": one, "labels": one} for one in ids]
-trainer = Trainer(model, TrainingArguments(
-    "out", max_steps=30, per_device_train_batch_size=4, logging_steps=5, eval_strategy="steps",
-    eval_steps=15, report_to=[], save_strategy="no", use_cpu=True), train_dataset=data,
-    eval_dataset=data[:16])
-trainer.train()
-save(by_step(trainer.state.log_history, "step"))
+from transformers import GPT2Config, GPT2LMHeadModel
+torch.manual_seed(0)
+model = GPT2LMHeadModel(GPT2Config(vocab_size=64, n_positions=32, n_embd=16, n_layer=1, n_head=2))
 """
+
+HF = (
+    TINY_GPT
+    + """
+from transformers import Trainer, TrainingArguments
+data = [{"input_ids": [(i * j) % 64 for j in range(16)],
+         "labels": [(i * j) % 64 for j in range(16)]} for i in range(96)]
+arguments = TrainingArguments("out", max_steps=30, logging_steps=4, eval_strategy="steps",
+    eval_steps=10, per_device_train_batch_size=4, use_cpu=True, report_to="none",
+    save_strategy="no")
+trainer = Trainer(model, arguments, train_dataset=data, eval_dataset=data[:8])
+trainer.train()
+trainer.state.save_to_json("truth.json")
+"""
+)
 
 TRL = """
+import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from trl import SFTConfig, SFTTrainer
-words = {w: i for i, w in enumerate(["<pad>", "<eos>", "<unk>", *"abcdefgh"])}
-raw = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-raw.pre_tokenizer = pre_tokenizers.Whitespace()
-tokenizer = PreTrainedTokenizerFast(
-    tokenizer_object=raw, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>")
-data = Dataset.from_list([{"text": "a b c d e f g"}] * 48)
-model = GPT2LMHeadModel(GPT2Config(vocab_size=16, n_positions=32, n_embd=8, n_layer=1, n_head=1))
-trainer = SFTTrainer(model, args=SFTConfig(
-    "out", max_steps=20, logging_steps=4, per_device_train_batch_size=4, eval_strategy="steps",
-    eval_steps=8, report_to=[], save_strategy="no", use_cpu=True, bf16=False, max_length=16),
-    train_dataset=data, eval_dataset=data.select(range(8)), processing_class=tokenizer)
+words = ["<pad>", "<eos>", *"the cat sat on a mat and saw one dog".split()]
+bare = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "<pad>"))
+bare.pre_tokenizer = pre_tokenizers.Whitespace()
+tokenizer = PreTrainedTokenizerFast(tokenizer_object=bare, pad_token="<pad>", eos_token="<eos>")
+torch.manual_seed(0)
+model = GPT2LMHeadModel(GPT2Config(vocab_size=len(words), n_positions=32, n_embd=16, n_layer=1,
+    n_head=2))
+data = Dataset.from_dict({"text": ["the cat sat on a mat and saw one dog"] * 64})
+arguments = SFTConfig("out", max_steps=20, logging_steps=3, per_device_train_batch_size=4,
+    use_cpu=True, bf16=False, report_to="none", save_strategy="no", max_length=16)
+trainer = SFTTrainer(model, arguments, train_dataset=data, processing_class=tokenizer)
 trainer.train()
-save(by_step(trainer.state.log_history, "step"))
+trainer.state.save_to_json("truth.json")
 """
 
+# A bar shows how many batches are done; CSVLogger counts from 0, so its steps are one less.
 LIGHTNING = """
-import csv, torch, lightning as L
+import sys
+import torch, lightning
 from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
-class Model(L.LightningModule):
+class Line(lightning.LightningModule):
     def __init__(self):
         super().__init__()
-        self.layer = torch.nn.Linear(4, 1)
+        self.layer = torch.nn.Linear(1, 1)
     def training_step(self, batch, index):
-        loss = self.layer(batch).pow(2).mean()
+        loss = ((self.layer(batch) - 2 * batch) ** 2).mean()
         self.log("train_loss", loss, prog_bar=True)
         return loss
     def validation_step(self, batch, index):
-        self.log("val_loss", self.layer(batch).pow(2).mean(), prog_bar=True)
+        self.log("val_loss", ((self.layer(batch) - 2 * batch) ** 2).mean(), prog_bar=True)
     def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.01)
-def loader(count):
-    return torch.utils.data.DataLoader(torch.randn(count, 4), batch_size=8)
-trainer = L.Trainer(
-    max_epochs=3, callbacks=[BAR], logger=CSVLogger("csv"), log_every_n_steps=1,
-    enable_checkpointing=False, accelerator="cpu")
-trainer.fit(Model(), loader(160), loader(32))
-truth = {}
-with open(trainer.logger.experiment.metrics_file_path) as file:
-    for row in csv.DictReader(file):
-        for name in ("train_loss", "val_loss"):
-            if row[name]:
-                truth.setdefault(name, {})[int(row["step"]) + 1] = float(row[name])
-save(truth)
+        return torch.optim.SGD(self.parameters(), lr=0.02)
+torch.manual_seed(0)
+bar = RichProgressBar() if "rich" in sys.argv else TQDMProgressBar(refresh_rate=1)
+logger = CSVLogger(".", name="csv", flush_logs_every_n_steps=1)
+trainer = lightning.Trainer(max_epochs=3, logger=logger, log_every_n_steps=1, callbacks=[bar],
+    enable_checkpointing=False, enable_model_summary=False, accelerator="cpu")
+load = lambda: torch.utils.data.DataLoader(torch.rand(40, 1), batch_size=4)
+trainer.fit(Line(), load(), load())
+import csv, json
+history = []
+for row in csv.DictReader(open(logger.log_dir + "/metrics.csv")):
+    history.append({"step": int(row["step"]) + 1, **{k: float(v) for k, v in row.items()
+                    if v and k not in ("step", "epoch")}})
+json.dump({"log_history": history}, open("truth.json", "w"))
+"""
+
+RANKS = """
+import json, os, random, time
+rank = int(os.environ["RANK"])
+random.seed(rank)
+history = []
+for step in range(40):
+    time.sleep(random.random() / 50)
+    loss = round(1 / (step + 1) + rank, 4)
+    print(f"step {step}: loss {loss:.4f}", flush=True)
+    history.append({"step": step, "loss": loss})
+json.dump(history, open(f"truth{rank}.json", "w"))
 """
 
 KERAS = """
 import os
 os.environ["KERAS_BACKEND"] = "torch"
-import keras, numpy
+import json, keras, numpy as np
+keras.utils.set_random_seed(0)
+x = np.linspace(0, 1, 80)[:, None]
 model = keras.Sequential([keras.layers.Dense(1)])
 model.compile("sgd", "mse", metrics=["mae"])
-x = numpy.random.randn(200, 4)
-history = model.fit(x, x.sum(1), batch_size=10, epochs=3, validation_split=0.2, verbose=VERBOSE)
-save({k: {16 * (i + 1): v for i, v in enumerate(vs)} for k, vs in history.history.items()})
+history = model.fit(x, 2 * x, batch_size=8, epochs=4, validation_split=0.2, verbose=1).history
+rows = [{"step": 8 * (epoch + 1), **{name: float(history[name][epoch]) for name in history}}
+        for epoch in range(4)]
+json.dump({"log_history": rows}, open("truth.json", "w"))
 """
 
-STABLE_BASELINES = """
-import csv
+SB3 = """
+import json, sys
 from stable_baselines3 import PPO
-from stable_baselines3.common.logger import configure
-model = PPO("MlpPolicy", "CartPole-v1", n_steps=128, batch_size=64, n_epochs=2, device="cpu")
-model.set_logger(configure("sb", ["stdout", "csv"]))
-model.learn(512)
-truth = {}
-with open("sb/progress.csv") as file:
-    for row in csv.DictReader(file):
-        for name, value in row.items():
-            if value:
-                truth.setdefault(name, {})[int(row["time/total_timesteps"])] = float(value)
-save(truth)
+from stable_baselines3.common.logger import HumanOutputFormat, JSONOutputFormat, Logger
+model = PPO("MlpPolicy", "CartPole-v1", n_steps=64, batch_size=32, device="cpu", seed=0)
+model.set_logger(Logger(None, [HumanOutputFormat(sys.stdout), JSONOutputFormat("p.json")]))
+model.learn(640, log_interval=1)
+rows = [json.loads(line) for line in open("p.json")]
+json.dump({"log_history": [{"step": row["time/total_timesteps"], **row} for row in rows]},
+          open("truth.json", "w"))
 """
+
+
+def read_history(folder: Path) -> Truth:
+    """What truth.json keeps, as trainer_state.json does."""
+    truth: Truth = {}
+    for record in json.loads((folder / "truth.json").read_text())["log_history"]:
+        for name, value in record.items():
+            if name != "step" and isinstance(value, int | float):
+                truth.setdefault(name, {})[record["step"]] = float(value)
+    return truth
+
+
+def read_ranks(folder: Path) -> Truth:
+    """Rank 0 has the plain names."""
+    truth: Truth = {}
+    for rank in range(2):
+        name = "loss" if not rank else f"rank{rank}/loss"
+        records = json.loads((folder / f"truth{rank}.json").read_text())
+        truth[name] = {record["step"]: record["loss"] for record in records}
+    return truth
+
+
+class Tool(NamedTuple):
+    script: str
+    words: tuple[str, ...] = ("{python}", "train.py")
+    truth: Callable[[Path], Truth] = read_history
+
 
 TOOLS = {
-    "transformers Trainer": ("transformers", HUGGING_FACE),
-    "TRL SFTTrainer": ("trl", TRL),
-    "Lightning, tqdm": (
-        "lightning",
-        LIGHTNING.replace("BAR", "TQDMProgressBar(refresh_rate=5)", 1),
+    "Hugging Face Trainer": Tool(HF),
+    "TRL SFTTrainer": Tool(TRL),
+    "Lightning, tqdm bar": Tool(LIGHTNING),
+    "Lightning, Rich bar": Tool(LIGHTNING, ("{python}", "train.py", "rich")),
+    "torchrun, 2 ranks": Tool(
+        RANKS,
+        ("{python}", "-m", "torch.distributed.run", "--nproc_per_node=2", "--tee", "3", "train.py"),
+        read_ranks,
     ),
-    "Lightning, Rich": ("lightning", LIGHTNING.replace("BAR", "RichProgressBar()", 1)),
-    "Keras, verbose=1": ("keras", KERAS.replace("VERBOSE", "1")),
-    "Keras, verbose=2": ("keras", KERAS.replace("VERBOSE", "2")),
-    "stable-baselines3": ("stable_baselines3", STABLE_BASELINES),
+    "Keras": Tool(KERAS),
+    "Stable-Baselines3 PPO": Tool(SB3),
 }
-EVERY_STEP = frozenset(TOOLS) - {"Lightning, tqdm", "Lightning, Rich"}  # others print some only
-
-Series = dict[str, dict[int, float]]
 
 
-def read(data: bytes) -> Series:
-    """The series in what was printed."""
-    lines, log = Lines(), PrintedLog()
-    printed = lines.take(data) + lines.take(b"", final=True)
-    points = [point for line in printed for point in log.take(line.text, line.stays)]
-    series: Series = {}
-    for step, metrics in points + log.finish():
-        for name, value in metrics.items():
-            series.setdefault(name, {})[step] = value
-    return series
+def record(tool: Tool, python: str, folder: Path) -> tuple[Truth, Truth, str]:
+    """(the tool's truth, what genui recorded, what the tool printed)."""
+    (folder / "train.py").write_text(textwrap.dedent(tool.script))
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "GENUI_HOME": str(folder / "home")}
+    words = [word.format(python=python) for word in tool.words]
+    printed = subprocess.run(
+        words, cwd=folder, env={**os.environ, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600,
+    )  # fmt: skip
+    if printed.returncode:
+        raise RuntimeError(printed.stdout.decode(errors="replace")[-800:])
+    genui = [sys.executable, "-m", "genui"]
+    watch = [*genui, "watch", "-", "--name", "t"]
+    subprocess.run(watch, input=printed.stdout, env=environ, check=True, capture_output=True)
+    export = subprocess.run(
+        [*genui, "export", "t", "--jsonl", "-"], env=environ, check=True, capture_output=True
+    )
+    recorded: Truth = {}
+    for line in export.stdout.splitlines():
+        row = json.loads(line)
+        for name, value in row.items():
+            if name not in ("step", "time") and isinstance(value, int | float):
+                recorded.setdefault(name, {})[row["step"]] = float(value)
+    return tool.truth(folder), recorded, printed.stdout.decode(errors="replace")
 
 
-def compare(series: Series, truth: Series, every: bool) -> tuple[int, int, int]:
-    """The points that are as the tool recorded them, others, and those that are missing."""
-    right = wrong = missing = 0
-    for name, points in truth.items():
-        found = series.get(name, {})
-        for step, value in found.items():
-            close = step in points and abs(points[step] - value) <= 6e-4 + 6e-3 * abs(value)
-            # Within an epoch Keras prints means so far, of which it keeps the last.
-            if close:
-                right += 1
-            elif step in points or not every:
-                wrong += 1
-        missing += len(points.keys() - found.keys()) if every else not found
-    return right, wrong, missing
+def find_name(name: str, recorded: Truth) -> str:
+    """The recorded name of a metric: itself, or its last part, as tables print it."""
+    tail = name.rpartition("/")[2]
+    matches = [other for other in recorded if other in (name, tail) or other.endswith(f"/{tail}")]
+    return name if name in recorded else matches[0] if len(matches) == 1 else ""
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--peers", metavar="PYTHON", default=sys.executable)
-    python = parser.parse_args().peers
-    failed = False
-    for title, (module, code) in TOOLS.items():
-        probe = f"import importlib.metadata as m; print(m.version('{module.replace('_', '-')}'))"
-        version = subprocess.run([python, "-c", probe], capture_output=True, text=True)
-        if version.returncode:
-            print(f"{title:22} not installed")
+def close(value: float, truth: float) -> bool:
+    """Whether `value` is `truth` as it may be printed: three significant digits or 0.001."""
+    return abs(value - truth) <= max(0.006 * abs(truth), 6e-4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--peers", default=sys.executable, help="a Python that has the tools")
+    parser.add_argument("--tool", default="", help="only those whose name contains this")
+    parser.add_argument("--keep", metavar="FOLDER", help="write what each tool printed there")
+    args = parser.parse_args()
+    for name, tool in TOOLS.items():
+        if args.tool.lower() not in name.lower():
             continue
-        with tempfile.TemporaryDirectory(prefix="genui-bench-") as folder:
-            command = [python, "-c", SAVE + code]
-            ended = subprocess.run(
-                command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600
-            )
-            path = Path(folder) / "truth.json"
-            if not path.exists():
-                print(f"{title:22} {version.stdout.strip():8} failed: {ended.stdout[-200:]!r}")
-                failed = True
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                truth, recorded, printed = record(tool, args.peers, Path(folder))
+            except (RuntimeError, subprocess.SubprocessError, OSError) as error:
+                print(f"{name}: did not run: {str(error)[-300:]}")
                 continue
-            record = json.loads(path.read_text())
-        truth = {
-            name: {int(step): value for step, value in points.items()}
-            for name, points in record.items()
-        }
-        right, wrong, missing = compare(read(ended.stdout), truth, title in EVERY_STEP)
-        failed = failed or bool(wrong or missing or not right)
-        print(
-            f"{title:22} {version.stdout.strip():8} {right} right, {wrong} wrong, {missing} missing"
-        )
-    return failed
+        if args.keep:
+            Path(args.keep).mkdir(parents=True, exist_ok=True)
+            file = Path(args.keep) / name.lower().replace(",", "").replace(" ", "-")
+            file.with_suffix(".txt").write_text(printed, newline="")
+            file.with_suffix(".json").write_text(json.dumps(truth))
+        print(f"{name}  ({time.perf_counter() - start:.0f} s)")
+        for metric, values in truth.items():
+            known = recorded.get(find_name(metric, recorded), {})
+            right = sum(step in known and close(known[step], v) for step, v in values.items())
+            others = len(known.keys() - values.keys())
+            note = "" if right == len(values) else "  <--"
+            print(f"  {metric:<32} {right} of {len(values)} steps, {others} others{note}")
+        extra = set(recorded) - {find_name(metric, recorded) for metric in truth}
+        print(f"  also recorded: {', '.join(sorted(extra)) or 'nothing'}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -138,7 +138,7 @@ def test_every_metric_at_every_step(name: str) -> None:
             assert series[ours] == pytest.approx(wanted)
 
 
-# --- What real tools printed, and what they keep themselves (bench_tools.py --keep) --------------
+# --- What real tools printed, and what they keep themselves (bench_printed.py --keep) ------------
 
 REAL = Path(__file__).parent / "printed_real"
 NOT_PRINTED = {"total_flos"}  # kept by the Hugging Face Trainer alone
