@@ -35,7 +35,6 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
 
 def run_run(args: argparse.Namespace) -> int:
     from genui.logs import command
-    from genui.runs.control import send
 
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
@@ -54,6 +53,5 @@ def run_run(args: argparse.Namespace) -> int:
         output.note(f"  watch  genui watch {run.id}")
         output.note(f"  stop   genui stop {run.id}")
         return 0
-    # Ctrl+C here is a stop, as from anywhere else.
-    signal.signal(signal.SIGINT, lambda *_: send(run, "stop"))
+    command.stop_on((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), run)
     return command.record(run, words, None if args.json else sys.stdout.fileno())

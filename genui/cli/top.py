@@ -218,6 +218,7 @@ def _disk(reading: dict[str, Any]) -> str:
 
 
 def _gpu_table(gpus: "Sequence[dict[str, Any]]") -> "RenderableType":
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -229,7 +230,7 @@ def _gpu_table(gpus: "Sequence[dict[str, Any]]") -> "RenderableType":
         clock = _number(gpu["clock_mhz"], " MHz")
         if gpu["throttled"]:
             clock += f" [yellow]{gpu['throttled']}[/]"
-        name = f"{gpu['index']} {clean_line(gpu['name'], 24)}"
+        name = f"{gpu['index']} {escape(clean_line(gpu['name'], 24))}"
         if gpu["ecc_errors"]:
             name += f" [red]{count(gpu['ecc_errors'])} ECC errors[/]"
         table.add_row(

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from genui.base.errors import GenuiError
 from genui.base.files import cannot_write, write_all
 from genui.logs.printed import CHUNK, Recorder
 from genui.logs.printed_choice import key_of_run, recall
-from genui.runs.api import Run
+from genui.runs import control
+from genui.runs.api import Run, plain_data
 from genui.runs.layout import RunDir, create_script_run, read_info
 
 SIGNALS = ((signal.SIGINT, 15.0), (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
@@ -32,7 +33,10 @@ _LINGER = 1.0  # seconds: a child that was left behind may hold the output open 
 def create(command: Sequence[str], name: str = "", project: str = "") -> RunDir:
     """The folder of a new run for the command. Raises GenuiError if it cannot be written."""
     script = next((word for word in command if word.endswith((".py", ".sh"))), command[0])
-    config = {"command": list(command), "folder": os.getcwd()}
+    folder = os.environ.get("PWD", "")
+    with suppress(OSError):  # removed
+        folder = os.getcwd()
+    config = plain_data({"command": list(command), "folder": folder})  # names may be no UTF-8
     return create_script_run(name or Path(script).stem, project, config)
 
 
@@ -80,10 +84,12 @@ def record(folder: RunDir, command: Sequence[str], echo: int | None = None) -> i
             run.end("failed", line)
             return 127
         run.measure(process.pid)
-        threading.Thread(target=_stop_on_request, args=(run, process), daemon=True).start()
+        stopper = threading.Thread(target=_stop_on_request, args=(run, process), daemon=True)
+        stopper.start()
         _read(Recorder(run, recall(choice_key(folder))), process, echo)
         code = process.wait()
         if run.stop_requested:
+            stopper.join()
             run.end("stopped")
         elif code == 0:
             run.end("finished")
@@ -121,7 +127,7 @@ def _read(recorder: Recorder, process: "subprocess.Popen[bytes]", echo: int | No
 
 
 def _stop_on_request(run: Run, process: "subprocess.Popen[bytes]") -> None:
-    """Waits for a stop, then ends the command and its children."""
+    """Waits for a stop, then ends the command and its children, also those that outlive it."""
     while not run.stop_requested:
         if run.ended or process.poll() is not None:
             return
@@ -132,19 +138,43 @@ def _stop_on_request(run: Run, process: "subprocess.Popen[bytes]") -> None:
         run.say(f"stop requested: sent {number.name}")
         end = time.monotonic() + patience
         while time.monotonic() < end:
-            if process.poll() is not None:
+            if process.poll() is not None and not _has_members(process.pid):
                 return
             time.sleep(_POLL)
 
 
+def _has_members(group: int) -> bool:
+    """Whether a process of that group lives."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
+
+
+def stop_on(numbers: Iterable[int], folder: RunDir) -> None:
+    """Takes these signals to this process as a stop of the run."""
+
+    def request_stop(*_: object) -> None:
+        with suppress(GenuiError):
+            control.send(folder, "stop")
+
+    for number in numbers:
+        signal.signal(number, request_stop)
+
+
 def main(argv: Sequence[str]) -> int:
     """The recorder: the run's folder, then the command."""
-    folder, *command = argv
+    path, *command = argv
+    folder = RunDir(Path(path))
     # For the command, not for its recorder. Not SIG_IGN, which the command would inherit.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
+    stop_on([signal.SIGTERM], folder)
     try:
-        return record(RunDir(Path(folder)), command)
+        return record(folder, command)
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr, flush=True)
         return error.exit_code

@@ -1,14 +1,18 @@
 """`genui run -- COMMAND`: a command as a run of its own."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from genui.cli.main import main
@@ -95,6 +99,42 @@ def test_what_ignores_a_stop_is_killed_with_its_children(
         control.send(run, "stop")
         assert code.result(timeout=60) == 137
     assert summarise(run).state == "stopped"
+
+
+def test_children_that_outlive_a_stopped_command_are_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(command, "SIGNALS", [(number, 0.3) for number, _ in command.SIGNALS])
+    monkeypatch.setattr(writer, "HEARTBEAT", 0.05)
+    words = ["sh", "-c", "(trap '' INT; exec sleep 300) & echo pid $!; exec sleep 300"]
+    run = command.create(words)
+    recorder = threading.Thread(target=command.record, args=(run, words))
+    recorder.start()
+    wait_for(lambda: run.console.exists() and "pid" in run.console.read_text())
+    control.send(run, "stop")
+    recorder.join()
+    pid = int(run.console.read_text().splitlines()[0].split()[-1])
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert psutil.Process(pid).status() == "zombie"  # if nobody waits for it
+    assert "sent SIGTERM" in run.console.read_text()
+    assert summarise(run).state == "stopped"
+
+
+def test_sigterm_to_the_recorder_is_a_stop(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    assert main(["run", "--json", "--", "sh", "-c", "echo step 1 loss 2.0; exec sleep 300"]) == 0
+    run = RunDir(Path(json.loads(capfd.readouterr().out)["path"]))
+    wait_for(lambda: summarise(run).state == "running" and "step 1" in run.console.read_text())
+    os.kill(summarise(run).status.pid, signal.SIGTERM)
+    wait_for(lambda: not summarise(run).alive)
+    assert summarise(run).state == "stopped"
+
+
+def test_a_command_may_have_words_that_are_no_utf_8() -> None:
+    words = ["echo", os.fsdecode(b"step 1 loss \xff2.0")]
+    assert command.record(command.create(words), words) == 0
 
 
 def test_output_that_a_child_holds_open_does_not_keep_the_run(
