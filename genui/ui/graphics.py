@@ -79,8 +79,8 @@ def choose_protocol(env: Mapping[str, str], setting: str, colours: str) -> Choic
         return Choice(None, f"{program or f'TERM={term}'} has no images")
     for name in ("kitty", "ghostty"):
         if name in term or program == name:
-            found = f"TERM={term}" if name in term else f"TERM_PROGRAM={program}"
-            return Choice("kitty", found, _KITTY + DEVICE)
+            reason = f"TERM={term}" if name in term else f"TERM_PROGRAM={program}"
+            return Choice("kitty", reason, _KITTY + DEVICE)
     for name in ("KITTY_WINDOW_ID", "KONSOLE_VERSION"):
         if env.get(name):
             return Choice("kitty", name, _KITTY + DEVICE)
@@ -114,7 +114,7 @@ def read_sixel(replies: str) -> tuple[int, tuple[int, int] | None]:
 def choose_in_tmux() -> Choice:
     """Choose by the terminal that tmux runs in, and whether images may pass; asks tmux."""
     try:
-        asked = subprocess.run(
+        process = subprocess.run(
             ["tmux", "display-message", "-p", *_in_pane(), "\n".join(_TMUX_FACTS)],
             capture_output=True,
             text=True,
@@ -123,7 +123,7 @@ def choose_in_tmux() -> Choice:
         )
     except (OSError, subprocess.SubprocessError):
         return Choice(None, "tmux does not answer")
-    return settle_in_tmux(asked.stdout)
+    return settle_in_tmux(process.stdout)
 
 
 def _in_pane() -> list[str]:
@@ -186,7 +186,7 @@ _REPLY = re.compile(
     r"|\x1b\[\?[\d;]*[cS]"  # DA1, XTSMGRAPHICS
     r"|\x1b\[6;\d+;\d+t"  # the size of a cell
 )
-_BEGUN = re.compile(
+_BEGINNING = re.compile(
     r"\x1b(?:_(?:G(?:[^\x1b]*\x1b?)?)?|\[(?:\?[\d;]*|6(?:;\d*){0,2})?)?\Z",
 )
 _KEY_WAIT = 0.1  # seconds for which Esc may be the start of a reply; as long as Textual's own
@@ -228,17 +228,17 @@ class Replies:
             if reply.endswith("c") and self._waiting:
                 done, self._waiting = self._text, False
         text = _REPLY.sub("", text)
-        begun = _BEGUN.search(text)
-        if begun is None:
+        beginning = _BEGINNING.search(text)  # of a reply
+        if beginning is None:
             return text, done
-        could_be_key = len(begun[0]) <= 2
+        could_be_key = len(beginning[0]) <= 2
         if could_be_key and not (self._waiting and now - self._asked_at < _PATIENCE):
             return text, done
         if now - self._held_at < (_KEY_WAIT if could_be_key else _REPLY_WAIT):
-            self._held = begun[0]
+            self._held = beginning[0]
         elif could_be_key:
             return text, done
-        return text[: begun.start()], done
+        return text[: beginning.start()], done
 
 
 # --- Where images are -------------------------------------------------------------------------
@@ -362,18 +362,18 @@ class Images:
 
     def foreground(self, marker: str) -> str:
         """Return the SGR colour of the cell of a marker, "" for none."""
-        found = self.find(marker) if self._is_virtual else None
-        if found is None:
+        place = self.find(marker) if self._is_virtual else None
+        if place is None:
             return ""
-        image = self._first_id + 2 * found[0].number
+        image = self._first_id + 2 * place[0].number
         return f"38;2;{image >> 16 & 255};{image >> 8 & 255};{image & 255}"
 
     def text(self, marker: str) -> str:
         """Return what is written in the cell of a marker."""
-        found = self.find(marker) if self._is_virtual else None
-        if found is None:
+        place = self.find(marker) if self._is_virtual else None
+        if place is None:
             return " "
-        return f"{_PLACEHOLDER}{_DIACRITICS[found[2]]}{_DIACRITICS[found[1]]}"
+        return f"{_PLACEHOLDER}{_DIACRITICS[place[2]]}{_DIACRITICS[place[1]]}"
 
     def forget(self) -> None:
         """Paint all images again: what the terminal shows is unknown."""

@@ -265,10 +265,13 @@ def show_keys(sentence: str, keymap: Mapping[str, str]) -> list[Part]:
     """The parts of a sentence for `Content.assemble`, with its keys as the user has them."""
     parts = list[Part](_KEY.split(sentence))
     for at in range(1, len(parts), 2):
-        row = _ROWS[str(parts[at])]
-        names = keys.format_keys(keymap.get(row.id, row.keys))
-        parts[at] = (names[0] if names else row.shown, "bold $primary")
+        parts[at] = (_first_key(_ROWS[str(parts[at])], keymap), "bold $primary")
     return parts
+
+
+def _first_key(row: keys.Key, keymap: Mapping[str, str]) -> str:
+    """The key of a row as the user has it, or as the footer shows it if there is none."""
+    return next(iter(keys.format_keys(keymap.get(row.id, row.keys))), row.shown)
 
 
 class TourStrip(Horizontal):
@@ -392,7 +395,7 @@ class Tour:
         parts = []
         for name, verb in (verbs or {"tour.leave": "close"}).items():
             row = _ROWS[name]
-            key = keys.format_keys(self._app.user_keys.get(name, row.keys))[0]
+            key = _first_key(row, self._app.user_keys)
             parts += [clickable(f"{key} ", "bold $primary", row.action)]
             parts += [clickable(f"{verb}\n", "$text-muted", row.action)]
         return parts
