@@ -43,6 +43,7 @@ MAX_POLLED = 200  # files that are looked at each second, those that changed las
 LARGEST = 8 << 30  # bytes of a file
 _SMALL = 4 << 20  # bytes of a file that is not appended to
 _LONGEST_NAME, _LONGEST_PART = 2_000, 200  # bytes of a copy's name, and between its slashes
+_LONGEST_REPLY = 128 << 20  # bytes; a listing of 20,000 long paths is 80 MB
 _PATIENCE = 20.0  # seconds without a byte
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds before each attempt to connect again
 
@@ -147,6 +148,8 @@ class Shell:
         if not data:
             raise self._lost()
         self.received += len(data)
+        if len(self._buffer) > _LONGEST_REPLY:
+            raise LinkLostError(f"{clean_line(self.host)}: the reply has no end")
         return data
 
     def _lost(self) -> LinkLostError:
@@ -268,6 +271,7 @@ class Copy:
         self.fetched = 0  # bytes of files
         self._files: dict[str, RemoteFile] = {}  # by name, as last listed
         self._inodes: dict[str, int] = {}  # of what is here
+        self._saved: dict[str, int] = {}  # those in .inodes
         self._seen: dict[str, tuple[int, int, float]] = {}  # replaced files: as last fetched
         self._chunk = CHUNK
         self._there = place.path
@@ -424,7 +428,9 @@ class Copy:
             return 0
 
     def _save(self) -> None:
-        atomic_write(self.root / ".inodes", json.dumps(self._inodes).encode(), durable=False)
+        if self._inodes != self._saved:
+            atomic_write(self.root / ".inodes", json.dumps(self._inodes).encode(), durable=False)
+            self._saved = dict(self._inodes)
 
 
 def _is_log(name: str) -> bool:

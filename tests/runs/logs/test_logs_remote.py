@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from genui.logs import remote
-from genui.logs.remote import SSH, Copy, Follower, Place, Shell, fetch_once, parse_listing
+from genui.logs.remote import (
+    SSH,
+    Copy,
+    Follower,
+    LinkLostError,
+    Place,
+    Shell,
+    fetch_once,
+    parse_listing,
+)
 
 NOW = 1_795_800_000.0
 
@@ -89,6 +98,14 @@ def test_a_name_that_no_copy_can_have_leaves_the_other_files(logs: Path) -> None
     (logs / ("漢" * 80 + ".jsonl")).write_bytes(b"{}\n")  # 246 bytes
     root = fetch_once(Place("host", str(logs)))
     assert [path.name for path in root.glob("*.jsonl")] == ["main.jsonl"]
+
+
+def test_a_reply_without_an_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_LONGEST_REPLY", 1 << 20)
+    shell = Shell("host", ask=False)
+    with pytest.raises(LinkLostError, match="host: the reply has no end"):
+        shell.run("yes")
+    shell.close()
 
 
 def test_the_listing_of_bsd_and_names_with_line_breaks() -> None:
