@@ -32,6 +32,11 @@ def wait_for(happened: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def printed(run: RunDir) -> str:
+    """The console; "" before the recorder has made it."""
+    return run.console.read_text() if run.console.exists() else ""
+
+
 def losses(run: RunDir) -> list[float]:
     tail = MetricsTail(run.metrics)
     while tail.read():
@@ -95,7 +100,7 @@ def test_what_ignores_a_stop_is_killed_with_its_children(
     run = command.create(words)
     with ThreadPoolExecutor(1) as pool:
         code = pool.submit(command.record, run, words)
-        wait_for(lambda: run.console.read_text().count("ready") == 2)  # parent and child
+        wait_for(lambda: printed(run).count("ready") == 2)  # parent and child
         control.send(run, "stop")
         assert code.result(timeout=60) == 137
     assert summarise(run).state == "stopped"
@@ -110,7 +115,7 @@ def test_children_that_outlive_a_stopped_command_are_ended(
     run = command.create(words)
     recorder = threading.Thread(target=command.record, args=(run, words))
     recorder.start()
-    wait_for(lambda: run.console.exists() and "pid" in run.console.read_text())
+    wait_for(lambda: "pid" in printed(run))
     control.send(run, "stop")
     recorder.join()
     pid = int(run.console.read_text().splitlines()[0].split()[-1])
