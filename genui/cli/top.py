@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from genui.runs.listing import RunSummary
 
 _GB = 1e9
+MIN_SECONDS, MAX_SECONDS = 0.2, 3600.0  # between two readings
 
 
 def configure_top(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def run_top(args: argparse.Namespace) -> int:
 
         Console(width=output.columns()).print(_draw(reader.read()), end="")
     else:
-        _follow(reader, max(0.2, args.every))
+        _follow(reader, min(max(MIN_SECONDS, args.every), MAX_SECONDS))
     return 0
 
 

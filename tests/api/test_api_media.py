@@ -77,8 +77,9 @@ def test_a_large_image_is_made_small_enough_for_the_app():
 
 def test_many_large_images_and_texts_of_one_step_stay_small():
     run = genui.init("many")
+    greys = [genui.Image(np.full((1500, 1000), number, np.uint8)) for number in range(70)]
+    run.log({f"grey {number}": grey for number, grey in enumerate(greys)}, step=3)
     for number in range(70):
-        run.log({"grey": genui.Image(np.full((1500, 1000), number, np.uint8))}, step=3)
         run.log({"text": str(number) + "x" * 100_000}, step=3)
     found = image(run, 3)
     assert found.shape == (8 * 512, 8 * 341, 3)

@@ -191,7 +191,7 @@ def test_it_begins_from_a_recording_of_any_rate(
     path = tmp_path / "mine.wav"
     path.write_bytes(encode_wav(to_pcm(0.3 * stereo), 44100, ""))  # type: ignore[arg-type]
     trace = begun(init=str(path), strength=0.3)
-    assert "mine.wav: 44,100 Hz made 8,000" in trace.started.note
+    assert "mine.wav: 44,100 Hz resampled to 8,000" in trace.started.note
     kept = trace.started.init
     assert isinstance(kept, RgbImage)
     assert (kept.width, kept.height) == (MEL_FRAMES, MELS)

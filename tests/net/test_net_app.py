@@ -118,7 +118,7 @@ def test_an_old_run_is_watched(mine: Path) -> None:
 def test_old_runs_fit_a_classic_terminal(mine: Path) -> None:
     with app(mine, size=(80, 24)) as terminal:
         terminal.until(lambda text: "killed" in text, "the runs")
-        terminal.press("\t")
+        terminal.press("4")
         terminal.until(lambda text: "10/60" in text or "8/60" in text, "Training")
         terminal.press("q")
         assert terminal.wait() == 0

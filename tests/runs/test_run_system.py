@@ -151,14 +151,20 @@ def test_counters_become_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_another_process_is_measured_with_its_children():
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
-    with subprocess.Popen([sys.executable, "-c", code, BUSY]) as process:
-        tree = ProcessTree(process.pid)
-        end, busy = time.monotonic() + 20, 0.0
-        while busy < 0.02 and time.monotonic() < end:
-            time.sleep(0.1)
-            busy = tree.sample(0.1)["cpu cores"]
-        for pid in tree._descendants():
-            os.kill(pid, signal.SIGKILL)
+    words = [sys.executable, "-c", code, BUSY]
+    with subprocess.Popen(words, start_new_session=True) as process:
+        try:
+            tree = ProcessTree(process.pid)
+            end = time.monotonic() + 20
+            while not tree._descendants() and time.monotonic() < end:
+                time.sleep(0.02)
+            tree.sample(1)  # the processor time of the parent's start
+            busy = 0.0
+            while busy < 0.02 and time.monotonic() < end:
+                time.sleep(0.1)
+                busy = tree.sample(0.1)["cpu cores"]
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
     assert busy >= 0.02
 
 

@@ -71,7 +71,7 @@ def test_a_cut_link_ends_the_app_not_the_training_and_a_new_one_finds_the_view(
         terminal.press("/")
         terminal.press("lr|loss\r")
         terminal.until(lambda text: "/lr|loss" in text and "grad_norm" not in text)
-        terminal.press("sjjl")  # the third setting is the x axis
+        terminal.press("sjjjl")  # the fourth setting is the x axis
         terminal.until(filtered_by_time)
         assert apps_in(live_home)
         first.cut()

@@ -134,7 +134,7 @@ async def test_the_sampler_goes_round(shipped, open_app: Opener) -> None:
 
 async def test_brackets_change_the_large_image(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
-        await pilot.press("tab", "tab", "tab", "right")
+        await pilot.press("tab", "tab", "tab", "right", "3")  # there is room for the name there
         await until_seen(pilot, "predicted 1/20")
         await pilot.press("right_square_bracket")
         await until_seen(pilot, "noisy 1/20")

@@ -191,7 +191,7 @@ def test_points_of_ones_own_are_learned_and_their_divergence_is_not_known() -> N
 @pytest.mark.parametrize(
     ("family", "prompt", "settings", "said"),
     [
-        ("flow", "two mons", SMALL, "did you mean 'two moons'"),
+        ("flow", "two mons", SMALL, "did you mean 'two-moons'"),
         ("flwo", "two moons", SMALL, "did you mean 'flow'"),
         ("flow", "two moons", ImageSettings(), "settings of a training"),
         ("flow", "x,y\n1,2", SMALL, "has one point"),
