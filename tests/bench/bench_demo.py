@@ -3,8 +3,8 @@
     python tests/bench/bench_demo.py [--repeats 10] [--after SECONDS]
 
 The app on an empty home, in a real terminal of 120×40. Timed are the first movement after the
-first paint, and the first key, which ends the demo, from the write to the terminal until the line
-of keys has changed. Then the demo plays to its end, and for twenty seconds the bytes that arrive
+first paint, and the first key, which ends the demo, from the write to the terminal until the choice
+has moved. Then the demo plays to its end, and for twenty seconds the bytes that arrive
 and the processor time of the app and its worker are counted.
 """
 
@@ -12,11 +12,11 @@ import argparse
 import time
 
 import psutil
+from bench_keys import DOWN, GAP, chosen
 from harness import Figure, Terminal, home, machine, percentile, report, seconds
 
 PLAYS = 6.0  # seconds of the demo before the key
 QUIET = 20.0  # seconds
-KEY = "\x1b[B"
 MOVING = "▀▄█"  # of which an image in half-blocks is made
 
 
@@ -36,13 +36,10 @@ def first_key(terminal: Terminal) -> float:
     """Milliseconds from a key to its answer while the demo plays."""
     time.sleep(PLAYS)
     terminal.settle()
-    before = terminal.screen.display[-1], terminal.screen.display[-2]
-    pressed = terminal.press(KEY)
-
-    def answered() -> bool:
-        return (terminal.screen.display[-1], terminal.screen.display[-2]) != before
-
-    return 1000 * (terminal.until_drawn(answered) - pressed)
+    before = chosen(terminal)
+    pressed = terminal.press(DOWN)
+    time.sleep(GAP)
+    return 1000 * (terminal.until_drawn(lambda: chosen(terminal) not in (None, before)) - pressed)
 
 
 def processor_time(pid: int) -> float:
