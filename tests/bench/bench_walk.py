@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 
 import fingers
-from fingers import Hand, Input
+from fingers import Far, Hand, Input
 
 from genui.ui.app import GenuiApp
 
@@ -50,6 +50,7 @@ PLACES |= {
 }
 RESIZES = [(80, 24), (200, 60), (50, 14), (120, 40)]
 RESIZE_EVERY = 16  # keys
+CHECK_EVERY = 40  # keys, in a terminal
 
 
 def parse(keys: str) -> list[Input]:
@@ -94,21 +95,51 @@ class Walk:
             if not hand.gone and (fault := await hand.check()):
                 self.fail(place, [], fault)
 
+    def visit_in_terminal(self, place: str, todo: list[list[Input]]) -> None:
+        """The same in a real terminal, where each key is led to from Home."""
+        far, known = Far(self.folder, "fake"), self.folder / fingers.FAULTS
+        keys: list[Input] = []
+        try:
+            while todo and not far.gone:
+                far.press(*[Input("key", "escape")] * 3)
+                for one in [Input("key", "1"), *parse(PLACES[place])]:
+                    far.press(one)
+                keys = todo.pop(0)
+                self.pressed += len(keys)
+                far.press(*keys)
+                if len(todo) % RESIZE_EVERY == 0:
+                    size = RESIZES[len(todo) // RESIZE_EVERY % len(RESIZES)]
+                    far.press(Input("resize", size))
+                if len(todo) % CHECK_EVERY == 0 and (fault := far.check()):
+                    self.fail(place, keys, fault)
+                    return
+                if known.exists():
+                    self.fail(place, keys, known.read_text())
+                    known.unlink()
+        finally:
+            if fault := far.end():
+                self.fail(place, keys, fault)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="every key everywhere")
     parser.add_argument("--places", nargs="*", default=list(PLACES), choices=list(PLACES))
+    parser.add_argument("--terminal", action="store_true", help="in a real terminal")
     args = parser.parse_args()
     begin = time.monotonic()
     with fingers.busy_home() as folder:
-        fingers.prepare(folder)
+        if not args.terminal:
+            fingers.prepare(folder)
         walk = Walk(folder)
         keys = [Input("key", key) for key in fingers.all_keys()]
         for place in args.places:
             todo = [burst for key in keys for burst in ([key], [key, key])]
             while todo:
                 try:
-                    asyncio.run(walk.visit(place, todo))
+                    if args.terminal:
+                        walk.visit_in_terminal(place, todo)
+                    else:
+                        asyncio.run(walk.visit(place, todo))
                 except Exception:
                     walk.fail(place, [], traceback.format_exc())
             print(f"{place}: {walk.pressed} keys, {time.monotonic() - begin:.0f} s", flush=True)
