@@ -6,6 +6,7 @@ bidirectional overrides, which a terminal would execute.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -115,3 +116,10 @@ def from_text(text: str | list[str], kind: Any) -> Any:
     if isinstance(text, str) and text.strip().startswith("."):
         text = f"0{text.strip()}"
     return msgspec.convert(text, kind, strict=False)
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows as lines, with each column as wide as its widest cell."""
+    columns = max(map(len, rows), default=0)
+    widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(columns)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.base.files import open_regular
+from genui.base.text import align_columns
 from genui.logs.base import Media
 from genui.render.image import apply_colour_map, draw_spectrogram
 
@@ -130,16 +131,10 @@ def _sound(data: bytes) -> tuple[str, Pixels]:
 def format_table(table: Any) -> str:
     """A table of W&B, {"columns": […], "data": [[…], …]}, in columns."""
     names = [str(name) for name in table["columns"]]
-    rows = [[_cell(cell) for cell in row] for row in table["data"][:MAX_ROWS]]
-    lines = [names, *rows]
-    widths = [max(len(line[at]) if at < len(line) else 0 for line in lines) for at in
-              range(len(names))]  # fmt: skip
-    text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip()
-        for line in lines
-    ]
+    rows = [[_cell(cell) for cell in row[: len(names)]] for row in table["data"][:MAX_ROWS]]
     more = len(table["data"]) - len(rows)
-    return "\n".join([*text, *([f"and {more} more rows"] if more > 0 else [])])
+    lines = align_columns([names, *rows])
+    return "\n".join([*lines, *([f"and {more} more rows"] if more > 0 else [])])
 
 
 def _cell(cell: object) -> str:
@@ -221,11 +216,13 @@ class Histograms:
 
 
 class HistogramStore:
-    """The histograms of a log by name; those of more than MAX_NAMES names are left out."""
+    """The histograms of a log by name; those of more than `max_names` names are left out."""
 
     MAX_NAMES = 200
 
-    def __init__(self) -> None:
+    def __init__(self, max_names: int = 0) -> None:
+        """0 names are MAX_NAMES."""
+        self._max_names = max_names or self.MAX_NAMES
         self._by_name: dict[str, Histograms] = {}
 
     def add(self, name: str, step: int, edges: Any, counts: Any) -> Histograms | None:
@@ -233,7 +230,7 @@ class HistogramStore:
         out."""
         known = self._by_name.get(name)
         if known is None:
-            if len(self._by_name) >= self.MAX_NAMES:
+            if len(self._by_name) >= self._max_names:
                 return None
             known = Histograms()
         try:

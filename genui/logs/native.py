@@ -25,7 +25,7 @@ from genui.runs.ranks import rank_files
 from genui.runs.series import Floats, Series, Steps
 
 if TYPE_CHECKING:
-    from genui.logs.media import Histograms
+    from genui.logs.media import HistogramStore
 
 NEWEST = 128 * 1024
 """Bytes at the end of a file that are read first, if it is more than twice as large."""
@@ -149,28 +149,25 @@ class _HistogramReader:
         self._lines = LineFile(path)
         self._exists = path.exists
         self._media = MediaStore()
-        self._known: dict[str, Histograms] = {}  # by name
+        self._histograms: HistogramStore | None = None
         self.extras = NO_EXTRAS
 
     def read(self, limit_bytes: int) -> bool:
         """Reads what was appended. Returns whether there are new histograms."""
         if not self._exists():
             return False
-        from genui.logs.media import Histograms  # late: it brings what draws them
+        from genui.logs.media import HistogramStore  # late: it brings what draws them
 
         start = self._lines.offset
         records, _ = decode_lines(self._lines.read_lines(limit_bytes))
-        if self._lines.restarted:
-            self._media, self._known = MediaStore(), {}
+        if self._lines.restarted or self._histograms is None:
+            self._media, self._histograms = MediaStore(), HistogramStore(MAX_SERIES)
         for record in records:
             with suppress(KeyError, TypeError, ValueError, OverflowError):
                 step, name = int(record["step"]), clean_line(str(record["name"]), 200)
-                if self._known.keys() >= {name} or len(self._known) < MAX_SERIES:
-                    known = self._known.setdefault(name, Histograms())
-                    if known.add(step, record["bins"], record["counts"]):
-                        self._media.add(
-                            Media(step, name, "histogram", self._lines.path, content=known)
-                        )
+                known = self._histograms.add(name, step, record["bins"], record["counts"])
+                if known is not None:
+                    self._media.add(Media(step, name, "histogram", self._lines.path, content=known))
         if self._lines.offset == start:
             return False
         self.extras = Extras(media=self._media.by_step)

@@ -14,6 +14,7 @@ import msgspec
 
 from genui.base.errors import GenuiError
 from genui.base.files import append_whole, atomic_write, sanitize
+from genui.base.text import align_columns
 from genui.runs.layout import RunDir
 from genui.runs.writer import RESERVED, json_number
 
@@ -369,11 +370,8 @@ def format_table(table: Table) -> str:
     cells = [[_cell(name) for name in table.columns]]
     cells += [[_cell(cell) for cell in row] for row in table.data[:_MAX_ROWS]]
     cells = [[" ".join(cell.split())[:_WIDEST] for cell in row] for row in cells]
-    columns = max(map(len, cells))
-    widths = [max(len(row[at]) for row in cells if at < len(row)) for at in range(columns)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     hidden = len(table.data) - _MAX_ROWS
-    return "\n".join(lines + ([f"… and {hidden:,} more rows"] if hidden > 0 else []))
+    return "\n".join(align_columns(cells) + ([f"… and {hidden:,} more rows"] if hidden > 0 else []))
 
 
 def _cell(value: Any) -> str:

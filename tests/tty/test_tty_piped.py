@@ -1,11 +1,9 @@
 """`command | genui watch -` in a real terminal: keys come from it while the pipe is read."""
 
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from terminal import PATIENCE, Terminal
+from terminal import Terminal, wait_for
 
 from genui.runs.listing import RunSummary, list_runs
 
@@ -18,13 +16,6 @@ for step in range(1, 100_000):
         print("last words")
         break
 """
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def only_run() -> RunSummary:

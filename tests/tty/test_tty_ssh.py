@@ -1,15 +1,14 @@
 """The app over a real sshd: what a lost link leaves, and what a new one finds."""
 
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import sshd
 from sshd import Link, Sshd, remote
-from terminal import PATIENCE, Terminal
+from terminal import Terminal, wait_for
 
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
@@ -25,13 +24,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 def link(server: Sshd) -> Iterator[Link]:
     with server.link() as link:
         yield link
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def apps_in(home: Path) -> list[int]:
