@@ -290,7 +290,7 @@ def _default_prompt(model: "ModelInfo") -> str:
     """The first prompt of the model's recipe, used for samples during training."""
     from genui.runs.models import read_header
 
-    return next(iter(read_header(model.path).recipe.prompts), "")
+    return "" if model.format else next(iter(read_header(model.path).recipe.prompts), "")
 
 
 def _pinned(model: "ModelInfo") -> str:

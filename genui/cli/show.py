@@ -75,14 +75,14 @@ def _show_run(folder: Path) -> None:
 
 
 def _show_model(ref: str) -> None:
-    """Prints the card of a model and the recipe in its file."""
+    """Prints the card of a model and, of one that genui trained, the recipe in its file."""
     from genui.runs.models import find_model, read_header
 
     model = find_model(ref)
     sample = model.path.with_name("sample.png")
     if model.source == "shipped" and sample.is_file():
         show_image(sample)
-    recipe = dataclasses.asdict(read_header(model.path).recipe)
+    recipe = {} if model.format else dataclasses.asdict(read_header(model.path).recipe)
     output.facts(
         [
             ("model", model.ref),

@@ -15,7 +15,9 @@ from genui.engine.models.classifiers import build_classifier
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
+from genui.hub import formats
 from genui.protocol import LAB, Frame, Start, Started
+from genui.protocol.registry import resolve
 from genui.recipes import recipe_from_dict
 from genui.recipes.classifier import ClassifierRecipe
 from genui.runs.models import find_model, weights_fingerprint
@@ -32,6 +34,18 @@ def load(path: Path, machine: device.Machine | None = None) -> Generator:
     machine = machine or device.for_generation()
     with recipe_errors(path):
         return build_generator(recipe, tensors, described, machine, torch.device(machine.device))
+
+
+def load_open(path: Path, format: str, machine: device.Machine | None = None) -> Generator:
+    """The generator of somebody else's model, by its row of `genui.hub.formats.FORMATS`.
+
+    Raises MisuseError or GenuiError, which names the file, if it is damaged, unknown or too large
+    for the memory of this machine.
+    """
+    row = formats.FORMATS[format]
+    model = resolve(row.describe)(path)
+    with recipe_errors(path):
+        return resolve(row.load)(model, machine or device.for_generation())
 
 
 def check_weights(path: Path, name: Path) -> None:
@@ -91,7 +105,8 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
         from genui.engine.sample.points import LabGenerator
 
         return LabGenerator(ref)
-    return _load_cached(*_cache_key(find_model(ref).path), batches)
+    model = find_model(ref)
+    return _load_cached(*_cache_key(model.path), model.format, batches)
 
 
 def fingerprint_of(ref: str) -> str:
@@ -110,17 +125,18 @@ def fingerprint(path: Path) -> str:
 
 def _cache_key(path: Path) -> tuple[Path, int]:
     """The path and the time of its last change: a changed file is read again."""
-    return path, path.stat().st_mtime_ns
+    return path, formats.modified(path)
 
 
 @lru_cache(maxsize=4)
-def _load_cached(path: Path, changed: int, batches: bool) -> Generator:
-    return load(path, device.for_batches() if batches else None)
+def _load_cached(path: Path, changed: int, format: str, batches: bool) -> Generator:
+    machine = device.for_batches() if batches else None
+    return load_open(path, format, machine) if format else load(path, machine)
 
 
 @lru_cache(maxsize=64)
 def _fingerprint(path: Path, changed: int) -> str:
-    return weights_fingerprint(path)
+    return formats.fingerprint(path) if formats.format_of(path) else weights_fingerprint(path)
 
 
 ENDLESS = 1 << 62

@@ -167,6 +167,9 @@ _TRANSFORMER_TEXT = replace(
     recipe="genui.recipes:TransformerRecipe",
     network="genui.engine.models.transformer:build_transformer",
 )
+PRETRAINED = "pretrained"
+"""The family of models that others trained, whatever their architecture."""
+
 _RECURRENT_TEXT = replace(
     _SAMPLED_TEXT,
     recipe="genui.recipes:RecurrentRecipe",
@@ -229,6 +232,15 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
         ("recurrent", "text"): _RECURRENT_TEXT,
         ("transformer", "code"): _of_code(_TRANSFORMER_TEXT),
         ("recurrent", "code"): _of_code(_RECURRENT_TEXT),
+        (PRETRAINED, "text"): replace(
+            _SAMPLED_TEXT,
+            task="",
+            check="",
+            metrics="",
+            nearest="",
+            generator="",
+            limitations="Others trained it: its own card says on what, and what it cannot do.",
+        ),
         ("diffusion", "image"): replace(
             _DENOISED,
             recipe="genui.recipes:DiffusionRecipe",

@@ -21,7 +21,9 @@ from msgspec import Meta, Struct
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_write, open_regular, read_small, sanitize, show
-from genui.protocol.registry import FAMILIES, KINDS, MEDIA
+from genui.hub.formats import OpenModel, describe, format_of
+from genui.hub.records import Record, list_records, record_file
+from genui.protocol.registry import FAMILIES, KINDS, MEDIA, PRETRAINED
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
@@ -193,8 +195,9 @@ class ModelInfo:
     parameters: int
     step: int
     summary: str  # a measurement of its quality, such as "1.44 nats/char"; may be empty
-    path: Path  # the safetensors file
-    source: Literal["shipped", "run", "file"]
+    path: Path  # the safetensors file; of another format the file or folder
+    source: Literal["shipped", "run", "file", "added"]
+    format: str = ""  # of others' models: a row of `genui.hub.formats.FORMATS`
     guided: bool = False  # whether it has a weaker copy of itself for autoguidance
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
 
@@ -255,6 +258,9 @@ def list_models() -> list[ModelInfo]:
         except GenuiError:
             continue
     models.sort(key=lambda model: (*group_rank(model), model.name not in FIRST, model.name))
+    for name, record in list_records().items():
+        with suppress(GenuiError):
+            models.append(_added(name, record))
     try:
         runs = list_runs()
     except GenuiError:
@@ -270,8 +276,8 @@ def list_models() -> list[ModelInfo]:
 
 
 def find_model(ref: str) -> ModelInfo:
-    """The model that `ref` names: a shipped name, a run, run@step, or the path of a safetensors
-    file or run folder.
+    """The model that `ref` names: a shipped name, a run, run@step, a name that was added, or the
+    path of a file or folder.
 
     Raises MisuseError with the nearest name if there is none, or with the fault of the file.
     """
@@ -284,9 +290,12 @@ def find_model(ref: str) -> ModelInfo:
     runs = list_runs()
     if match_runs(name, runs):
         return _checkpoint_of(find_run(name), step if at else None, ref)
+    records = list_records()
+    if ref in records:
+        return _added(ref, records[ref])
     if ref and os.path.exists(path):
         return _at_path(path)
-    known = {*_shipped_names(), *names_of(runs)}
+    known = {*_shipped_names(), *names_of(runs), *records}
     raise MisuseError(f"no model '{sanitize(ref, 80)}': {sanitize(did_you_mean(ref, known), 1000)}")
 
 
@@ -359,8 +368,10 @@ def _checkpoint_of(run: RunDir, step: str | None, ref: str) -> ModelInfo:
 
 
 def _at_path(path: Path) -> ModelInfo:
-    """A safetensors file, or the newest checkpoint in a run folder."""
+    """A safetensors file, the newest checkpoint in a run folder, or a model of another format."""
     path = path.absolute()
+    if format_of(path):
+        return _open(describe(path), ref=str(path), name=path.stem, source="file")
     if os.path.isdir(path):
         run = RunDir(path)
         if not run.run_json.exists():
@@ -372,6 +383,39 @@ def _at_path(path: Path) -> ModelInfo:
         )
     header = read_header(path)
     return _model(header, ref=str(path), name=path.stem, source="file", summary="")
+
+
+def _added(name: str, record: Record) -> ModelInfo:
+    """The model that a record names: a file, a folder, or one on a server."""
+    path = Path(record.path) if record.path else record_file(name)
+    return _open(describe(path), ref=name, name=name, source="added", licence=record.licence)
+
+
+def _open(
+    model: OpenModel, *, ref: str, name: str, source: Literal["file", "added"], licence: str = ""
+) -> ModelInfo:
+    """Somebody else's model in a list."""
+    card = {
+        "summary": model.summary,
+        "architecture": model.architecture,
+        "stored as": model.stored,
+        "context": f"{model.context:,} tokens" if model.context else "",
+        "licence": model.licence or licence,
+    }
+    return ModelInfo(
+        ref=ref,
+        name=sanitize(name),
+        family=PRETRAINED,
+        medium=model.medium,
+        dataset=sanitize(model.architecture),
+        parameters=model.parameters,
+        step=0,
+        summary=sanitize(model.summary),
+        path=model.path,
+        source=source,
+        format=model.format,
+        card={key: sanitize(value) for key, value in card.items() if value},
+    )
 
 
 def _model(

@@ -1,0 +1,5 @@
+"""Models that other people made: what their files say, where they lie, how they are fetched.
+
+Nothing here imports torch or reads a tensor. The engine loads what a row of `formats.FORMATS`
+names.
+"""

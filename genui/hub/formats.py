@@ -1,0 +1,114 @@
+"""The table of formats of other people's models. To add one, write its file and add a row."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from genui.base.errors import MisuseError
+from genui.base.files import show
+from genui.base.plugins import resolve
+
+
+class OpenModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as its files describe it; no tensor was read."""
+
+    path: Path
+    """The file or folder; for a model on a server the record of its address."""
+    format: str
+    """A row of FORMATS."""
+    name: str
+    medium: str = "text"
+    architecture: str = ""
+    """As the file names it: "llama"."""
+    parameters: int = 0
+    size: int = 0
+    """Bytes on disk."""
+    stored: str = ""
+    """The type of most tensors: "Q4_1", "bf16"."""
+    context: int = 0
+    """The longest text in tokens that it was trained on."""
+    licence: str = ""
+    chat: bool = False
+    """Whether it has a chat template."""
+    summary: str = ""
+    """One line about it for lists."""
+
+
+class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """How models of one format are recognised, described and loaded. Names are `module:name`."""
+
+    title: str
+    """With an article, for messages: "a GGUF file"."""
+    recognise: str
+    """`recognise(path)` says by its name and first bytes whether a path is one; it raises
+    nothing."""
+    describe: str
+    """`describe(path)` returns the OpenModel of a path from its headers alone. Raises MisuseError,
+    one line that names the file, if it is damaged or its architecture is unknown."""
+    load: str
+    """`load(model, machine)` returns the Generator; a function of the engine. Raises GenuiError."""
+    extra: str = ""
+    """The extra of the package that it needs: "hf"."""
+
+
+FORMATS: Mapping[str, ModelFormat] = MappingProxyType({})
+"""The format's name to its row, in the order in which a path is tried."""
+
+
+def format_of(path: Path) -> str:
+    """The format of a file or folder: a name of FORMATS, or "" if it is none of them."""
+    return next((name for name, row in FORMATS.items() if resolve(row.recognise)(path)), "")
+
+
+def describe(path: Path) -> OpenModel:
+    """The model of a file or folder. Raises MisuseError if it is none, or damaged."""
+    name = format_of(path)
+    if not name:
+        titles = ", ".join(row.title for row in FORMATS.values())
+        raise MisuseError(f"{show(path)}: no model that genui reads; it reads {titles}")
+    return resolve(FORMATS[name].describe)(path)
+
+
+def modified(path: Path) -> int:
+    """When a file, or anything directly in a folder, last changed, in nanoseconds: a changed model
+    is read again. 0 if it is missing."""
+    try:
+        if not path.is_dir():
+            return path.stat().st_mtime_ns
+        with os.scandir(path) as entries:
+            return max((entry.stat().st_mtime_ns for entry in entries), default=0)
+    except OSError:
+        return 0
+
+
+_WHOLE = 256 << 20
+"""Files of more bytes are fingerprinted by their ends and by blocks between them."""
+
+_BLOCK = 1 << 20
+_BLOCKS = 64
+
+
+def fingerprint(path: Path) -> str:
+    """The first 16 hexadecimal digits of a SHA-256 of a file, or of the files directly in a folder.
+
+    Of a file of more than 256 MiB its size and 64 blocks of 1 MiB, spread evenly, are read, so
+    that a large model opens at once. Raises OSError.
+    """
+    digest = hashlib.sha256()
+    files = sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else [path]
+    for file in files:
+        size = file.stat().st_size
+        digest.update(f"{file.name if len(files) > 1 else ''}\0{size}\0".encode())
+        with file.open("rb") as stream:
+            if size <= _WHOLE:
+                while block := stream.read(_BLOCK):
+                    digest.update(block)
+                continue
+            for index in range(_BLOCKS):
+                stream.seek((size - _BLOCK) * index // (_BLOCKS - 1))
+                digest.update(stream.read(_BLOCK))
+    return digest.hexdigest()[:16]
