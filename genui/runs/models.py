@@ -1,7 +1,6 @@
 """Models to generate from and to start from: shipped ones, checkpoints of runs, and files.
 
 Only headers are read here, and sizes are checked before memory is taken; the engine reads tensors.
-The format is 8 bytes of little-endian length, that many bytes of JSON, and the data.
 """
 
 import hashlib
@@ -20,9 +19,10 @@ from msgspec import Meta, Struct
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import cannot_read, cannot_write, open_regular, read_small, sanitize, show
+from genui.base.files import cannot_read, cannot_write, read_small, sanitize, show
 from genui.hub.formats import OpenModel, describe, format_of
 from genui.hub.records import Record, list_records, record_file
+from genui.hub.safetensors import read_tensors
 from genui.protocol.registry import FAMILIES, KINDS, MEDIA, PRETRAINED
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
@@ -31,17 +31,7 @@ from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, name
 FORMAT = 1
 """The version of our own metadata this code reads."""
 
-LARGEST_HEADER = 16 * 1024 * 1024  # bytes
-
-_LENGTH = 8
-
 _Size = Annotated[int, Meta(ge=0, lt=2**62)]
-
-
-class _Tensor(Struct, frozen=True):
-    dtype: str
-    shape: Annotated[list[_Size], Meta(max_length=16)]
-    data_offsets: tuple[_Size, _Size]
 
 
 class _Versioned(Struct, frozen=True):
@@ -91,22 +81,10 @@ def read_header(path: Path) -> Header:
     Raises MisuseError, one line that names the file, if it is truncated, hostile, not safetensors
     or not written by genui; GenuiError if it cannot be read.
     """
-    raw, size = _header_bytes(path)
-    try:
-        entries = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-        texts = msgspec.json.decode(entries.pop("__metadata__", b"{}"), type=dict[str, str])
-        tensors = [msgspec.json.decode(entry, type=_Tensor) for entry in entries.values()]
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        raise _unfit(path, "its header is not that of a safetensors file") from None
-    end = max((tensor.data_offsets[1] for tensor in tensors), default=0)
-    whole = _LENGTH + len(raw) + end
-    if size < whole:
-        raise _unfit(path, f"it is truncated ({size} of {whole} bytes)", "copy it again")
-    if size > whole or any(t.data_offsets[0] > t.data_offsets[1] for t in tensors):
-        raise _unfit(path, "its header does not fit its data")
+    tensors, texts = read_tensors(path, _REMEDY)
     if "genui" not in texts:
         raise _unfit(path, "it was not written by genui (no genui metadata)")
-    return parse_metadata(path, texts["genui"], sum(math.prod(tensor.shape) for tensor in tensors))
+    return parse_metadata(path, texts["genui"], sum(tensor.count for tensor in tensors.values()))
 
 
 def newest_checkpoint(run: RunDir) -> Header | None:
@@ -117,22 +95,6 @@ def newest_checkpoint(run: RunDir) -> Header | None:
         except MisuseError:
             continue
     return None
-
-
-def _header_bytes(path: Path) -> tuple[bytes, int]:
-    """The JSON of the header, and the size of the file in bytes."""
-    with open_regular(path, _unfit(path, "it is not a regular file")) as file:
-        size = os.fstat(file.fileno()).st_size
-        prefix = file.read(_LENGTH)
-        length = int.from_bytes(prefix, "little")
-        if len(prefix) < _LENGTH:
-            raise _unfit(path, f"it is only {len(prefix)} bytes long", "copy it again")
-        if length > LARGEST_HEADER:
-            raise _unfit(path, f"its header claims {length} bytes, so it is not safetensors")
-        raw = file.read(length)
-    if len(raw) < length:
-        raise _unfit(path, "it is truncated inside its header", "copy it again")
-    return raw, size
 
 
 def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
@@ -168,9 +130,10 @@ def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
     )
 
 
-def _unfit(
-    path: Path, fault: str, remedy: str = "use a checkpoint written by genui"
-) -> MisuseError:
+_REMEDY = "use a checkpoint written by genui"
+
+
+def _unfit(path: Path, fault: str, remedy: str = _REMEDY) -> MisuseError:
     return MisuseError(f"{show(path)}: {fault}; {remedy}")
 
 
