@@ -64,6 +64,7 @@ COMMANDS = MappingProxyType(
         "twins": Command("measure", "compare a discriminative and a generative classifier"),
         "probes": Command("measure", "compare image models of the same data by their metrics"),
         "average": Command("models", "average the weights of several models into one model"),
+        "convert": Command("convert", "write a model as a folder or file that other programs load"),
         "worth": Command("measure", "compare classifiers trained on generated and on real images"),
         "sheet": Command("sheet", "put saved generations on one contact sheet"),
         "replay": Command("replay", "repeat a saved generation and compare the two"),

@@ -102,6 +102,12 @@ class Kind(Struct, frozen=True, kw_only=True):
     classifier_medium: str = ""
     """The medium of classifiers for its samples; "" is its own medium."""
 
+    # --- Conversion ---
+    converts: Mapping[str, str] = {}
+    """A name of TARGETS to the function that writes a model so: `convert(model, out, dtype)` with
+    its ModelInfo, a new folder or the path of a file, and a dtype of the target. The first one is
+    the default."""
+
     # --- Display and files ---
     makes: str = ""
     """Its sample with an article: "an image"."""
@@ -138,6 +144,31 @@ class Kind(Struct, frozen=True, kw_only=True):
         return self.settings() if self.settings is not None else None
 
 
+class Target(Struct, frozen=True, kw_only=True):
+    """A format of other programs in which `genui convert` writes models."""
+
+    title: str
+    """With an article: "a Hugging Face folder"."""
+    reader: str
+    """The program that reads it."""
+    suffix: str = ""
+    """Of its file; "" for a folder."""
+    dtypes: tuple[str, ...] = ("fp32",)
+    """The types of its weights, the default first."""
+
+
+TARGETS: Mapping[str, Target] = types.MappingProxyType(
+    {
+        "hf": Target(
+            title="a Hugging Face folder",
+            reader="transformers",
+            dtypes=("fp32", "bf16", "fp16"),
+        ),
+    }
+)
+"""Formats that models are converted to."""
+
+
 # --- What several kinds share -----------------------------------------------------------------
 
 _SAMPLED_TEXT = Kind(
@@ -161,6 +192,7 @@ _SAMPLED_TEXT = Kind(
     files=(".txt", ".cast"),
     streams=True,
     as_json="genui.cli.generation:text_as_json",
+    converts=types.MappingProxyType({"hf": "genui.engine.convert.text:write_text_model"}),
 )
 _TRANSFORMER_TEXT = replace(
     _SAMPLED_TEXT,
@@ -239,6 +271,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             metrics="",
             nearest="",
             generator="",
+            converts={},
             limitations="Others trained it: its own card says on what, and what it cannot do.",
         ),
         ("diffusion", "image"): replace(
@@ -291,6 +324,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             _SAMPLED_TEXT,
             does="writes four-voice music",
             recipe="genui.recipes:MusicRecipe",
+            converts={},
             task="genui.engine.train.language:MusicTask",
             check="genui.engine.data.chorales:check_music",
             metrics="genui.engine.metrics.music:measure_music",

@@ -138,7 +138,7 @@ class BPETokenizer:
         self.gap = GapTokens(vocab_size, vocab_size + 1) if gaps else None
         self.size = vocab_size + (2 if gaps else 0)
         self.end = self._tokenizer.token_to_id(END)
-        self._byte_of = _byte_alphabet()
+        self._byte_of = byte_alphabet()
         for text, token in self._tokenizer.get_vocab().items():
             if token >= vocab_size or not self._byte_of.keys() >= set(text):
                 raise ValueError(f"token {token} is {text[:20]!r}, which stands for no bytes")
@@ -166,7 +166,7 @@ class BPETokenizer:
         return BPETokenizer(self._serialised, gaps=True)
 
 
-def _byte_alphabet() -> dict[str, int]:
+def byte_alphabet() -> dict[str, int]:
     """The printable characters that byte-level BPE uses for bytes (Radford et al. 2019)."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1)]
     plain += range(ord("®"), ord("ÿ") + 1)

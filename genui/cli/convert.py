@@ -1,0 +1,104 @@
+"""`genui convert`: a model in a format of other programs."""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+from genui.base.errors import MisuseError
+from genui.base.files import cannot_write
+from genui.cli import output
+from genui.protocol.registry import KINDS, TARGETS, Target, resolve
+from genui.runs.models import ModelInfo, find_model
+
+
+def configure_convert(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "A text model of genui becomes a folder for Hugging Face transformers, with the code of\n"
+        "its network as one file. The logits are the same.\n\n"
+        "examples:\n"
+        "  genui convert shakespeare --out shakespeare-hf\n"
+        "  genui convert last --to hf --dtype bf16 --out mine"
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", help="RUN, RUN@STEP, the name of a model, or its file or folder"
+    )
+    parser.add_argument(
+        "--to",
+        metavar="FORMAT",
+        choices=tuple(TARGETS),
+        default="",
+        help=f"{', '.join(TARGETS)}; by default by the suffix of --out, or the kind of model",
+    )
+    parser.add_argument(
+        "--out", metavar="PATH", type=Path, required=True, help="the new folder or file"
+    )
+    parser.add_argument(
+        "--dtype", metavar="TYPE", default="", help="of the weights: fp32 (default), fp16, bf16"
+    )
+    parser.add_argument("--force", action="store_true", help="replace an existing file or folder")
+
+
+def run_convert(args: argparse.Namespace) -> int:
+    model = find_model(args.model)
+    name = _choose(model, args.to, args.out)
+    target, out = TARGETS[name], args.out.expanduser()
+    dtype = args.dtype or target.dtypes[0]
+    if dtype not in target.dtypes:
+        kinds = ", ".join(target.dtypes)
+        raise MisuseError(f"--dtype {dtype}: {target.title} has weights in {kinds}")
+    _check_out(out, target, args.force)
+    aside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        if not target.suffix:
+            aside.mkdir()
+        resolve(KINDS[model.family, model.medium].converts[name])(model, aside, dtype)
+        if out.is_dir():
+            shutil.rmtree(out)
+        os.replace(aside, out)
+    except OSError as error:
+        raise cannot_write(out, error) from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if aside.is_file():
+            aside.unlink()
+    output.note(f"{out}: {target.title}, {dtype}, for {target.reader}")
+    return 0
+
+
+def _choose(model: ModelInfo, name: str, out: Path) -> str:
+    """The target: the named one, that of the suffix, or the first of the model's kind.
+
+    Raises MisuseError if the model is not written so.
+    """
+    kind = KINDS[model.family, model.medium]
+    if not kind.converts:
+        raise MisuseError(f"{model.ref}: {kind.does}; such models are not converted")
+    by_suffix = [key for key in kind.converts if TARGETS[key].suffix == out.suffix != ""]
+    name = name or next(iter([*by_suffix, *kind.converts]))
+    if name not in kind.converts:
+        raise MisuseError(
+            f"--to {name}: {model.ref} is not written as {TARGETS[name].title}; "
+            f"it is written as {', '.join(kind.converts)}"
+        )
+    return name
+
+
+MARKS = ("config.json", "model_index.json", "adapter_config.json")
+"""Files of which a folder of a model has one. No other folder is replaced."""
+
+
+def _check_out(out: Path, target: Target, force: bool) -> None:
+    """Raises MisuseError, before anything is computed, if the target cannot be written there."""
+    if target.suffix and out.suffix != target.suffix:
+        raise MisuseError(f"--out {out}: {target.title} ends in {target.suffix}; change the suffix")
+    if not out.parent.is_dir():
+        raise MisuseError(f"--out {out}: there is no folder {out.parent}; create it first")
+    if not os.path.lexists(out):
+        return
+    if out.is_dir() is bool(target.suffix):
+        raise MisuseError(f"--out {out}: is not {target.title}; choose another name")
+    if not target.suffix and not any((out / mark).is_file() for mark in MARKS):
+        raise MisuseError(f"--out {out}: is a folder without a model; choose another name")
+    if not force:
+        raise MisuseError(f"--out {out}: exists already; --force replaces it")

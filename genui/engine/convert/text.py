@@ -1,0 +1,158 @@
+"""Text models of genui as Hugging Face folders: the weights, the model's code and its tokenizer."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from genui.engine.data.tokenizer import (
+    END,
+    BPETokenizer,
+    CharTokenizer,
+    Tokenizer,
+    byte_alphabet,
+    tokenizer_from_dict,
+)
+from genui.engine.kinds import limitations
+from genui.engine.models.transformer import LOGIT_CAP
+from genui.engine.train.checkpoint import load_weights
+from genui.protocol.registry import does
+from genui.recipes import Recipe, TextRecipe, recipe_from_dict
+from genui.runs.models import ModelInfo
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Network:
+    """The code of a family's network for transformers, and its name there."""
+
+    file: str
+    model_type: str
+
+
+NETWORKS = {
+    "transformer": Network("modeling_transformer.py", "genui-transformer"),
+    "recurrent": Network("modeling_recurrent.py", "genui-mingru"),
+}
+
+CODE = "modeling_genui.py"
+
+
+def write_text_model(model: ModelInfo, folder: Path, dtype: str) -> None:
+    """Write a text model of ours as a folder that transformers loads with trust_remote_code.
+
+    Its logits are those of genui in fp32 to rounding. Raises GenuiError if the model is damaged.
+    """
+    tensors, described = load_weights(model.path)
+    recipe = recipe_from_dict(described["recipe"])
+    assert isinstance(recipe, TextRecipe)
+    tokenizer = tokenizer_from_dict(described["tokenizer"])
+    network = NETWORKS[recipe.family]
+    shutil.copyfile(Path(__file__).with_name(network.file), folder / CODE)
+    config = _config(recipe, tokenizer, network, dtype)
+    write_json(folder / "config.json", config)
+    write_safetensors(folder, tensors, dtype)
+    (folder / "tokenizer.json").write_text(serialise_tokenizer(tokenizer), encoding="utf-8")
+    write_json(folder / "tokenizer_config.json", _tokenizer_config(recipe, tokenizer))
+    write_json(folder / "generation_config.json", _end_ids(tokenizer) | {"use_cache": False})
+    card = _card(model, recipe, described)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def write_safetensors(folder: Path, tensors: dict[str, Tensor], dtype: str) -> None:
+    """Write `model.safetensors` with the tensors in a type of DTYPES."""
+    cast = {name: value.to(DTYPES[dtype]).contiguous() for name, value in tensors.items()}
+    safetensors.torch.save_file(cast, folder / "model.safetensors", {"format": "pt"})
+
+
+def write_json(path: Path, fields: dict[str, Any]) -> None:
+    path.write_text(json.dumps(fields, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _config(
+    recipe: TextRecipe, tokenizer: Tokenizer, network: Network, dtype: str
+) -> dict[str, Any]:
+    module = CODE.removesuffix(".py")
+    heads = {"num_attention_heads": getattr(recipe, "heads", 0)}
+    return {
+        "architectures": ["GenuiForCausalLM"],
+        "auto_map": {
+            "AutoConfig": f"{module}.GenuiConfig",
+            "AutoModelForCausalLM": f"{module}.GenuiForCausalLM",
+        },
+        "model_type": network.model_type,
+        "vocab_size": tokenizer.size,
+        "hidden_size": recipe.width,
+        "num_hidden_layers": recipe.layers,
+        **(heads if heads["num_attention_heads"] else {}),
+        "max_position_embeddings": recipe.context,
+        "logit_cap": LOGIT_CAP,
+        "dtype": str(DTYPES[dtype]).removeprefix("torch."),
+        **_end_ids(tokenizer),
+    }
+
+
+def _end_ids(tokenizer: Tokenizer) -> dict[str, Any]:
+    return {} if tokenizer.end is None else {"eos_token_id": tokenizer.end}
+
+
+def _tokenizer_config(recipe: TextRecipe, tokenizer: Tokenizer) -> dict[str, Any]:
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": recipe.context,
+        "clean_up_tokenization_spaces": False,
+        **({} if tokenizer.end is None else {"eos_token": END}),
+    }
+
+
+def serialise_tokenizer(tokenizer: Tokenizer) -> str:
+    """The tokenizer as the JSON of the `tokenizers` library.
+
+    Characters and bytes are a BPE without merges: a character that is not in the vocabulary is
+    left out, as here.
+    """
+    from tokenizers import Tokenizer as HFTokenizer
+    from tokenizers import decoders, models, pre_tokenizers
+
+    if isinstance(tokenizer, BPETokenizer):
+        serialised = HFTokenizer.from_str(tokenizer.to_dict()["tokenizer"])
+        serialised.decoder = decoders.ByteLevel()
+    elif isinstance(tokenizer, CharTokenizer):
+        vocab = {character: token for token, character in enumerate(tokenizer.characters)}
+        serialised = HFTokenizer(models.BPE(vocab, []))
+        serialised.decoder = decoders.Fuse()
+    else:
+        serialised = HFTokenizer(models.BPE(byte_alphabet(), []))
+        serialised.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        serialised.decoder = decoders.ByteLevel()
+    return serialised.to_str(pretty=True)
+
+
+def _card(model: ModelInfo, recipe: Recipe, described: dict[str, Any]) -> str:
+    """The model card: what it is, how to load it, its data and its limits."""
+    what = does(recipe.family, recipe.medium)
+    licence = str(described.get("licence", "")) or "not recorded"
+    return f"""# {model.name}
+
+A {recipe.family} of {model.parameters:,} parameters that {what}, trained by genui for
+{model.step:,} steps on {model.dataset} (licence of the data: {licence}).
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("FOLDER", trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained("FOLDER")
+ids = tokenizer({recipe.prompts[0]!r}, return_tensors="pt").input_ids
+print(tokenizer.decode(model.generate(ids, max_new_tokens=100, do_sample=True)[0]))
+```
+
+`{CODE}` is the network, a plain file of PyTorch. `trust_remote_code=True` runs it: read it first.
+
+Limits: {limitations(recipe)}
+"""

@@ -1,0 +1,127 @@
+"""Text models of genui in transformers: the same tokens and the same logits."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from networks import random_network, small_recipe
+
+from genui.cli.main import main
+from genui.engine.convert.text import serialise_tokenizer
+from genui.engine.data.tokenizer import (
+    BPETokenizer,
+    ByteTokenizer,
+    CharTokenizer,
+    Tokenizer,
+    train_bpe,
+)
+from genui.engine.models.language_model import TokenNetwork
+from genui.engine.train.checkpoint import model_metadata, write_model
+
+transformers: Any = pytest.importorskip("transformers")
+
+TEXT = "ROMEO: to be, or not to be?\n  def f(x):\n\treturn x + 12\n"
+TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
+    "chars": lambda: CharTokenizer("".join(sorted(set(TEXT)))),
+    "bytes": ByteTokenizer,
+    "bpe": lambda: train_bpe([TEXT * 20], 300),
+    "gaps": lambda: BPETokenizer(train_bpe([TEXT * 20], 300).to_dict()["tokenizer"], gaps=True),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "m"))
+
+
+def write(path: Path, family: str, tokenizer: Tokenizer) -> TokenNetwork:
+    """A checkpoint of a small random network."""
+    network = random_network(family, tokenizer.size).eval()
+    extra = {"tokenizer": tokenizer.to_dict(), "licence": "CC0-1.0"}
+    described = model_metadata(small_recipe(family), 7, network, extra)
+    write_model(path, dict(network.state_dict()), described)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("family", "tokens"),
+    [("transformer", "chars"), ("transformer", "gaps"), ("recurrent", "bytes")],
+)
+def test_transformers_gives_the_same_logits_for_the_same_text(
+    family: str, tokens: str, tmp_path: Path
+) -> None:
+    tokenizer = TOKENIZERS[tokens]()
+    network = write(tmp_path / "mine.safetensors", family, tokenizer)
+    folder = tmp_path / "mine-hf"
+    assert main(["convert", str(tmp_path / "mine.safetensors"), "--out", str(folder)]) == 0
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+    reader = transformers.AutoTokenizer.from_pretrained(folder)
+    prompt = "to be, or"
+    ids = reader(prompt, return_tensors="pt").input_ids
+    assert ids[0].tolist() == tokenizer.encode(prompt)
+    assert reader.decode(ids[0]) == prompt
+    with torch.inference_mode():
+        torch.testing.assert_close(model(ids).logits, network(ids), atol=1e-5, rtol=0)
+        loss = model(ids, labels=ids).loss
+        torch.testing.assert_close(loss, network.loss(ids[:, :-1], ids[:, 1:]))
+        written = model.generate(ids, max_new_tokens=40, do_sample=False, pad_token_id=0)
+    context = network.context
+    for length in range(ids.shape[1], written.shape[1]):  # also where the context is full
+        start = max(0, length - context) if family == "transformer" else 0
+        with torch.inference_mode():
+            assert network(written[:, start:length])[0, -1].argmax() == written[0, length]
+    assert "CC0-1.0" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_the_tokenizer_of_the_library_splits_and_joins_as_ours(name: str) -> None:
+    from tokenizers import Tokenizer as HFTokenizer
+
+    tokenizer = TOKENIZERS[name]()
+    theirs = HFTokenizer.from_str(serialise_tokenizer(tokenizer))
+    for text in (TEXT, "  two  spaces ", "def é(x): 字\r\n", "", "\u00a0\u200b?"):
+        ids = theirs.encode(text).ids
+        assert ids == tokenizer.encode(text)
+        assert theirs.decode(ids) == tokenizer.decode(tokenizer.encode(text))
+
+
+def test_half_precision_is_stored_and_a_folder_is_replaced_only_by_force(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, folder = tmp_path / "mine.safetensors", tmp_path / "mine-hf"
+    write(file, "transformer", ByteTokenizer())
+    words = ["convert", str(file), "--out", str(folder), "--dtype", "bf16"]
+    assert main(words) == 0
+    assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
+    sizes = (folder / "model.safetensors").stat().st_size, file.stat().st_size
+    assert sizes[0] < 0.6 * sizes[1]
+    assert main(words) == 2
+    assert "--force replaces it" in capsys.readouterr().err
+    assert main([*words, "--force"]) == 0
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("me")
+    assert main([*words[:3], str(tmp_path / "letters"), "--force"]) == 2
+    assert (tmp_path / "letters" / "dear.txt").read_text() == "me"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["icons-labels"], "labels images; such models are not converted"),
+        (["shakespeare", "--dtype", "fp4"], "--dtype fp4: "),
+        (["shakespere"], "did you mean"),
+    ],
+)
+def test_what_cannot_be_converted_is_one_line(
+    words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", *words, "--out", str(tmp_path / "x")]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.glob("x*"))
