@@ -18,7 +18,7 @@ from genui.formats.codec import CODECS, NoRecipeError, SavedFile, carries_recipe
 from genui.formats.command import format_edits
 from genui.formats.recipe import Machine
 from genui.formats.text import RECIPE_LINE
-from genui.formats.trees import ListedTrace, SavedTree, list_trees
+from genui.formats.trees import Branch, ListedTrace, SavedTree, list_trees
 from genui.protocol import Settings, chorale
 from genui.protocol.registry import resolve
 from genui.recipes import FIXED
@@ -167,12 +167,18 @@ def show_saved(file: Path) -> None:
                     str(branch.id),
                     "" if branch.parent < 0 else str(branch.parent),
                     "" if branch.edit is None else str(branch.step),
-                    branch.label,
+                    _branch_title(branch),
                     "shown" if branch.id == tree.current else "",
                 )
                 for branch in tree.branches
             ],
         )
+
+
+def _branch_title(branch: Branch) -> str:
+    """The star, the name and the edit of a branch, as far as it has them."""
+    title = " · ".join(filter(None, (branch.name, branch.label)))
+    return f"★ {title}" if branch.starred else title
 
 
 def print_facts(saved: SavedFile) -> None:

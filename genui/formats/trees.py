@@ -46,6 +46,9 @@ class Branch(Struct, frozen=True, kw_only=True):
     edit: Edit | None = None
     total: Annotated[int, Meta(ge=0)] = 0  # its steps, 0 if unknown
     label: Annotated[str, Meta(max_length=1000)] = ""
+    name: Annotated[str, Meta(max_length=200)] = ""  # given by the user
+    starred: bool = False
+    folded: bool = False  # its forks are not listed
 
 
 class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -171,6 +171,7 @@ class Candidate(Struct, frozen=True, array_like=True, gc=False):
 # The fields of a frame depend on the kind of model. Every frame has
 # - `identity`: equal for two frames with the same result,
 # - `content`: the bytes that a saved trace is checked against,
+# - `text`: what the step wrote; "" for a step that writes nothing,
 # - `facts()`: the step for scripts, as JSON data.
 
 
@@ -231,6 +232,8 @@ class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False)
     score: float | None = None  # the discriminator's logit for `denoised`
     along: tuple[float, ...] = ()  # for a latent walk: the position along each direction
 
+    text = ""
+
     @property
     def identity(self) -> tuple[object, ...]:
         return self.width, self.height, self.x
@@ -274,6 +277,8 @@ class PointsFrame(Struct, frozen=True, tag="points_frame", kw_only=True, gc=Fals
     data: bytes = b""  # [N, 2] positions of the data
     classes: bytes = b""  # [N] their classes
     floor: float | None = None  # the divergence of samples from the true density itself
+
+    text = ""
 
     @property
     def identity(self) -> tuple[object, ...]:

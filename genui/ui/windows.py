@@ -1,4 +1,4 @@
-"""The windows: manual, branches, favourites, mask, nearest data and metrics."""
+"""The windows: manual, favourites, mask, nearest data and metrics."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
 from rich.cells import cell_len
@@ -37,8 +37,8 @@ from genui.render.prose import Flow
 from genui.render.table import HEADS, format_row
 from genui.ui import messages
 from genui.ui.keys import Scope, keys_markdown
-from genui.ui.traces.trees import Branch, Trace, Tree
-from genui.ui.widgets.base import LifecycleGuard, Row, RowList, SearchLine, set_border
+from genui.ui.traces.trees import Trace
+from genui.ui.widgets.base import LifecycleGuard, Row, RowList, set_border
 from genui.ui.widgets.dialogs import ChooseScreen, Window
 from genui.ui.widgets.image import ImageView, MaskPainter
 
@@ -215,184 +215,6 @@ async def _run_help(topic: str) -> str:
     child = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE)
     out, err = await child.communicate()
     return (out or err).decode("utf-8", "replace")
-
-
-# --- The branches of a pane as a tree ---------------------------------------------------------
-
-NO_BRANCHES = "No branches yet: press space in the pane to start one"
-
-
-class Choice(NamedTuple):
-    """An action and the branch for it; `save` is for all branches."""
-
-    action: Literal["show", "compare", "export", "save"]
-    branch: int
-
-
-class BranchesScreen(Window[Choice | None]):
-    """Lists the branches. Dismissed with a Choice, or None.
-
-    `drop` removes a branch and its forks and returns them; none if they cannot be removed. `undo`
-    brings the last ones back and returns a line for the user.
-    """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose('show')", "Go there", show=False),
-        Binding("c", "compare", "Compare", show=False),
-        Binding("x", "choose('export')", "Export", show=False),
-        Binding("ctrl+s", "choose('save')", "Save all", show=False),
-        Binding("d,delete", "drop", "Remove", show=False),
-        Binding("u,ctrl+z", "undo", "Bring back", show=False),
-        Binding("slash", "search", "Search", show=False),
-        Binding("escape,q,b", "leave", "Close", show=False),
-    ]
-
-    def __init__(
-        self,
-        tree: Tree[Any],
-        model: str,
-        drop: Callable[[int], list[Branch[Any]]],
-        undo: Callable[[], str],
-    ) -> None:
-        super().__init__()
-        self._tree = tree
-        self._model = model  # of the pane; the rows name only other models
-        self._drop = drop
-        self._undo = undo
-        self._removed = 0  # removals in this window that are not undone
-        self._line_row = ""  # the row that the line below the list is about
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="window branches"):
-            yield SearchLine("part of a name")
-            yield RowList()
-            yield Static(classes="fault", markup=False)
-
-    def on_mount(self) -> None:
-        full = "⏎ go to it · c compare · x export · ^s save all · d remove · esc close"
-        self.set_titles("Branches", full if self._tree.branches else "esc close")
-        rows = self.query_one(RowList)
-        if self._tree.shown is not None:
-            rows.chosen = str(self._tree.shown.number)
-        self._list()
-        rows.focus()
-
-    def _list(self) -> None:
-        sought = self.query_one(SearchLine).value.casefold()
-        lines = [
-            (branch, 0 if sought else depth)
-            for branch, depth in self._tree.lines()
-            if sought in branch.label.casefold()
-        ]
-        leads = tree_lines([depth for _, depth in lines])
-        rows = [
-            branch_row(branch, lead, branch is self._tree.shown, self._model)
-            for (branch, _), lead in zip(lines, leads, strict=True)
-        ]
-        empty = "no branch matches; esc shows all" if sought else NO_BRANCHES
-        self.query_one(RowList).set_rows(rows, empty)
-
-    def _say(self, line: str) -> None:
-        self._line_row = self.query_one(RowList).chosen
-        self.query_one(".fault", Static).update(line)
-
-    @property
-    def _chosen(self) -> Branch[Any] | None:
-        key = self.query_one(RowList).chosen
-        return self._tree.find(int(key)) if key else None
-
-    # --- keys -------------------------------------------------------------------------
-
-    def action_search(self) -> None:
-        """Show only the branches with a part of a name, typed in a line above them."""
-        self.query_one(SearchLine).open()
-
-    @on(SearchLine.Typed)
-    def _sought(self) -> None:
-        self._list()
-
-    @on(RowList.Chosen)
-    def _row_chosen(self, event: RowList.Chosen) -> None:
-        if event.key != self._line_row:
-            self._say("")
-
-    @on(RowList.Opened)
-    def _opened(self) -> None:
-        self.action_choose("show")
-
-    def action_choose(self, action: Literal["show", "compare", "export", "save"]) -> None:
-        """Close with an action for the branch under the cursor."""
-        if (branch := self._chosen) is not None:
-            self.leave(Choice(action, branch.number))
-
-    def action_compare(self) -> None:
-        """Compare with the branch that is shown."""
-        if self._tree.shown is None:
-            self._say("no branch is open to compare with: ⏎ opens this one")
-        elif self._chosen is self._tree.shown:
-            self._say("this is the branch that is shown: choose another to compare it with")
-        else:
-            self.action_choose("compare")
-
-    def action_drop(self) -> None:
-        """Remove the branch and its forks."""
-        branch = self._chosen
-        if branch is None:
-            return
-        rows = self.query_one(RowList)
-        place = [row.key for row in rows.rows].index(rows.chosen)
-        dropped = self._drop(branch.number)
-        if not dropped:
-            shown = branch is self._tree.shown
-            reason = "this branch is shown" if shown else "the branch shown is forked from it"
-            self._say(f"not removed: {reason}; go to another branch first")
-            return
-        remaining = [row.key for row in rows.rows if self._tree.find(int(row.key)) is not None]
-        rows.chosen = remaining[min(place, len(remaining) - 1)]  # the row that moves up
-        self._list()
-        self._removed += 1
-        count = len(dropped)
-        what = "1 branch" if count == 1 else f"{count} branches: this one and its forks"
-        self._say(f"removed {what}; u undoes it")
-
-    def action_undo(self) -> None:
-        """Bring back the branches that were removed last in this window."""
-        if not self._removed:
-            self._say("nothing to undo in this list")
-            return
-        self._removed -= 1
-        line = self._undo()
-        self._list()
-        self._say(line)
-
-
-def branch_row(branch: Branch[Any], lead: str, shown: bool, model: str) -> Row:
-    """The row of a branch: its label, the step at which it forks, its computed steps."""
-    trace = branch.trace
-    parts = [clean_line(branch.label, 60)]
-    if trace.request.model != model:
-        parts.append(clean_line(trace.request.model, 30))
-    steps = f"from step {trace.forked_at} · " if branch.parent >= 0 else ""
-    steps += f"{trace.computed}/{trace.total} steps"
-    steps += " · shown" if shown else ""
-    sign = "●" if shown else " "
-    return Row(str(branch.number), " · ".join(parts), steps, sign, "good", lead)
-
-
-def tree_lines(depths: Sequence[int]) -> list[str]:
-    """The lines in front of each entry of a tree, from the depths of the entries."""
-    leads = []
-    for index, depth in enumerate(depths):
-        lead = ""
-        for level in range(1, depth + 1):
-            # Whether a sibling at this level follows before an entry above it.
-            more = next((one for one in depths[index + 1 :] if one <= level), -1) == level
-            if level == depth:
-                lead += "├─ " if more else "└─ "
-            else:
-                lead += "│  " if more else "   "
-        leads.append(lead)
-    return leads
 
 
 # --- Favourites -------------------------------------------------------------------------------

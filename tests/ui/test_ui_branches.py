@@ -23,10 +23,11 @@ from textual.pilot import Pilot
 
 from genui.base import paths
 from genui.formats.trees import list_trees, load_tree
-from genui.protocol import AddNoise, SetSeed
+from genui.protocol import AddNoise, SetSeed, WriteText
 from genui.ui import keys
+from genui.ui.branches import BranchesScreen, tree_lines
 from genui.ui.generate.pane import TracePane
-from genui.ui.windows import BranchesScreen, tree_lines
+from genui.ui.widgets.image import ColumnView
 
 
 def canvas(pilot: Pilot[None]) -> TracePane:
@@ -110,6 +111,59 @@ async def test_dropping_a_branch_drops_what_grew_from_it(shipped: Path, open_app
         assert "nothing to undo" in fault(pilot)
         await pilot.press("escape", "ctrl+z")
         assert pane.controller.tree.shown is pane.controller.tree.branches[0]
+
+
+async def test_branches_fold_take_a_star_and_a_name_and_keep_them_in_the_file(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app(size=(80, 24)) as pilot:
+        pane = await grow(pilot)
+        tree = pane.controller.tree
+        pane.controller.show_branch(0)
+        await pilot.press("b")
+        await until_seen(pilot, "└─ seed 9")
+        await pilot.press("down", "left")  # seed 7 is folded; its fork is not listed
+        await until_seen(pilot, "seed 7 · ▸ 1 folded")
+        assert "seed 9" not in seen(pilot)
+        await pilot.press("asterisk", "e", *"dusk", "enter")
+        await until_seen(pilot, "★ └─ dusk")
+        await until_seen(pilot, "dusk · seed 7 · step 12 of seed 1")  # above the preview
+        await pilot.press("left")  # folded already: to the branch it was forked from
+        view = pilot.app.screen.query_one(ColumnView)
+        await until(pilot, lambda: view.column.trace is tree.branches[0].trace)
+        await pilot.press("right", "right")
+        await until_seen(pilot, "└─ seed 9")
+        await pilot.press("left", "escape")
+        path = await saved(pilot)
+        marks = [(b.name, b.starred, b.folded) for b in load_tree(path).branches]
+        assert marks == [("", False, False), ("dusk", True, True), ("", False, False)]
+        home_of(pilot).open_saved(path, "canvas")
+        await until(pilot, lambda: len(tree.branches) == 6)
+        again = tree.branches[4]
+        assert (again.name, again.starred, again.folded, again.label) == marks[1] + ("seed 7",)
+        # A folded branch is unfolded to show where the app is; an empty name takes it away.
+        pane.controller.show_branch(tree.branches[5].number)
+        await pilot.press("b")
+        await until(pilot, lambda: not again.folded)
+        await pilot.press("up", "e", *["backspace"] * 4, "enter", "asterisk")
+        await until(pilot, lambda: not again.is_marked)
+
+
+async def test_the_tree_of_a_text_shows_the_first_words_after_each_fork(
+    shipped: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one("#text", TracePane)
+        await pilot.press("2", *["right"] * 6)
+        await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 6)
+        assert pane.trace is not None
+        pane.trace.seek(2)
+        pane.controller.fork(WriteText("Yonder"), "wrote ‘Yonder’", play=False)
+        await pilot.press("right", "right", "right", "right", "b")
+        async for _ in each_size(pilot):
+            frames = pane.controller.tree.branches[1].trace.frames
+            await until_seen(pilot, "".join(frame.text for frame in frames[2:6]).strip())
+            assert "from step 2 · 6/" in seen(pilot)
 
 
 # --- saved and opened again -------------------------------------------------------------

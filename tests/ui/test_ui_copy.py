@@ -30,11 +30,11 @@ from genui.protocol import (
     WriteToken,
 )
 from genui.protocol.registry import KINDS
+from genui.ui.branches import BranchesScreen
 from genui.ui.driver import MAX_PENDING, MeteredWriter
 from genui.ui.organise import train_command
 from genui.ui.widgets.dialogs import ChooseScreen
 from genui.ui.widgets.prose import Prose
-from genui.ui.windows import BranchesScreen
 
 TEXT, IMAGE = KINDS["transformer", "text"], KINDS["diffusion", "image"]
 FROM_FILE = Start(

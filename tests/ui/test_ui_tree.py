@@ -1,7 +1,7 @@
 """Branches and forks, without a worker or a screen."""
 
 from genui import protocol
-from genui.protocol import AddNoise, EditAt, ImageSettings, SetSeed, SetSettings
+from genui.protocol import AddNoise, EditAt, ImageSettings, SetPrompt, SetSeed, SetSettings
 from genui.protocol.edits import inputs_at
 from genui.ui.traces.trees import MAX_BRANCHES, Trace, Tree
 
@@ -124,6 +124,19 @@ def test_the_oldest_branches_go_but_never_what_is_shown_grew_from() -> None:
     assert {0, first.number} <= {branch.number for branch in tree.branches}
     assert dropped
     assert tree.take_dropped() == []
+
+
+def test_a_branch_with_a_star_or_a_name_is_neither_dropped_nor_replaced() -> None:
+    tree = grown()
+    tree.fork(3, SetSeed(1), "seed 1").starred = True
+    named = tree.fork(3, SetSeed(2), "seed 2")  # beside the first, which it would replace
+    named.name = "dusk"
+    for seed in range(3, MAX_BRANCHES + 6):
+        tree.show(0)
+        tree.fork(4, SetSeed(seed), f"seed {seed}")
+        tree.fork(4, SetPrompt("cat"), "cat")
+    assert tree.take_dropped()
+    assert [branch.title for branch in tree.branches[:3]] == ["seed 1", "seed 1", "dusk"]
 
 
 def test_what_is_in_force_counts_the_edits_in() -> None:

@@ -44,10 +44,11 @@ from genui.ui.widgets.settings import Option, SettingsPanel
 
 if TYPE_CHECKING:
     from genui.formats.trees import SavedTree
+    from genui.ui.branches import Choice
     from genui.ui.compare import VariationsScreen
     from genui.ui.generate.pane import TracePane
     from genui.ui.traces.export import Export
-    from genui.ui.windows import Choice, NearestScreen
+    from genui.ui.windows import NearestScreen
 
 T = TypeVar("T")
 
@@ -326,12 +327,13 @@ class BranchActions(Actions):
     """The list of branches, and comparisons with branches, models and seeds."""
 
     def action_branches(self) -> None:
-        """List the branches as a tree."""
-        from genui.ui.windows import BranchesScreen
+        """Show the branches as a tree."""
+        from genui.ui.branches import BranchesScreen
 
         controller = self.pane.controller
         ref = controller.model.ref if controller.model is not None else ""
-        window = BranchesScreen(controller.tree, ref, controller.drop, controller.undo)
+        part = self.pane.view.part
+        window = BranchesScreen(controller.tree, ref, part, controller.drop, controller.undo)
         self.pane.ask(window, self._apply)
 
     def _apply(self, choice: Choice) -> None:

@@ -339,4 +339,4 @@ class TracePane(Pane):
         tree = self.controller.tree
         if tree.shown is None or len(tree.branches) < 2:
             return None
-        return tree.branches.index(tree.shown) + 1, len(tree.branches), tree.shown.label
+        return tree.branches.index(tree.shown) + 1, len(tree.branches), tree.shown.title

@@ -439,7 +439,7 @@ class TraceController(Generic[F, S]):
     def branch_label(self, branch: Branch[F]) -> str:
         """The label of a branch, with the step at which it forks."""
         start = f" from step {branch.trace.forked_at}" if branch.parent >= 0 else ""
-        return clean_line(f"{branch.label}{start}", 80)
+        return clean_line(f"{branch.title}{start}", 80)
 
     def model_name(self, trace: Trace[F]) -> str:
         """The name of a trace's model; its ref if the model is not known."""

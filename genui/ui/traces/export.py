@@ -135,8 +135,9 @@ def _save_branch(
     Only the last one has a label, since the app shows them as one branch.
     """
     trace, label = branch.trace, clean_line(branch.label, 200) or "a branch"
+    marks = {"name": branch.name, "starred": branch.starred, "folded": branch.folded}
     if parent is None:
-        yield Branch(id=branch.number, total=trace.total, label=label)
+        yield Branch(id=branch.number, total=trace.total, label=label, **marks)
         return
     step = trace.forked_at
     shared = sum(at.step <= step for at in parent.trace.request.edits)
@@ -147,7 +148,13 @@ def _save_branch(
         yield Branch(id=number, parent=before, step=other.step, edit=other.edit, total=total)
         before = number
     yield Branch(
-        id=branch.number, parent=before, step=step, edit=last.edit, total=total, label=label
+        id=branch.number,
+        parent=before,
+        step=step,
+        edit=last.edit,
+        total=total,
+        label=label,
+        **marks,
     )
 
 
@@ -195,7 +202,10 @@ def add_saved(saved: SavedTree, tree: trees.Tree[Any]) -> None:
             fingerprint=saved.fingerprint,
         )
         parent = numbers.get(branch.parent, -1)
-        numbers[branch.id] = tree.add(trace, branch.label, parent).number
+        added = tree.add(trace, branch.label, parent)
+        added.name, added.starred = clean_line(branch.name, trees.NAME_CELLS), branch.starred
+        added.folded = branch.folded
+        numbers[branch.id] = added.number
     tree.show(numbers[saved.current])
     if tree.trace is not None:
         tree.trace.seek(saved.playhead)

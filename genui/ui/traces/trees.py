@@ -312,7 +312,11 @@ def known_sigmas(traces: Iterable[Trace[ImageFrame]], steps: int) -> dict[int, f
 # --- The tree of branches ---------------------------------------------------------------------
 
 MAX_BRANCHES = 24
-"""The oldest branch that the shown one does not descend from is dropped first."""
+"""The oldest branch that the shown one does not descend from is dropped first; branches with a
+star or a name are never dropped."""
+
+
+NAME_CELLS = 40  # of a name that the user gives a branch
 
 
 @dataclass
@@ -323,6 +327,19 @@ class Branch(Generic[F]):
     trace: Trace[F]
     label: str  # how it differs from its parent: "guidance 4", "‘the’ at 12"
     parent: int = -1  # the number of the branch it was forked from; -1 for a root
+    name: str = ""  # given by the user
+    starred: bool = False
+    folded: bool = False  # its forks are not listed
+
+    @property
+    def title(self) -> str:
+        """Its name, or else its label."""
+        return self.name or self.label
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the user gave it a star or a name."""
+        return self.starred or bool(self.name)
 
 
 @dataclass
@@ -352,8 +369,8 @@ class Tree(Generic[F]):
         """Fork the shown branch at `step` with `edit` and, if given, `then`; show the fork.
 
         An edit of the same kind at the step where the shown branch was forked makes a sibling. It
-        replaces the shown branch if that has no forks, so that several changes of a setting leave
-        one branch; written tokens and texts replace nothing.
+        replaces the shown branch if that has no forks, star or name, so that several changes of a
+        setting leave one branch; written tokens and texts replace nothing.
         """
         shown = self.shown
         assert shown is not None, "nothing is shown to fork from"
@@ -361,7 +378,8 @@ class Tree(Generic[F]):
         alone = all(branch.parent != shown.number for branch in self.branches)
         again = shown.trace.forked_at == step and _same_kind(shown.trace, then or edit)
         if parent is not None and again:
-            if alone and not isinstance(edit, protocol.WriteText | protocol.WriteToken):
+            written = isinstance(edit, protocol.WriteText | protocol.WriteToken)
+            if alone and not written and not shown.is_marked:
                 self._drop(shown)
             shown = parent
         trace = shown.trace.fork(step, edit, then)
@@ -409,14 +427,29 @@ class Tree(Generic[F]):
         traces = (branch.trace for branch in self.branches)
         return next((trace for trace in traces if trace.id == number), None)
 
-    def lines(self) -> Iterator[tuple[Branch[F], int]]:
-        """The branches depth first, each with its depth."""
-        yield from self._below(-1, 0)
+    def lines(self, fold: bool = False) -> Iterator[tuple[Branch[F], int]]:
+        """The branches depth first, each with its depth; with `fold`, without the forks of folded
+        branches."""
+        yield from self._below(-1, 0, fold)
+
+    def forks(self, number: int) -> list[Branch[F]]:
+        """The branches that were forked from this one."""
+        return [branch for branch in self.branches if branch.parent == number]
+
+    def unfold_to_shown(self) -> None:
+        """Unfold the branches that the shown one descends from."""
+        for branch in self._lineage():
+            if branch is not self.shown:
+                branch.folded = False
 
     def take_dropped(self) -> list[Branch[F]]:
         """The branches removed since the last call, after limiting the tree to MAX_BRANCHES."""
         lineage = {branch.number for branch in self._lineage()}
-        spare = [branch for branch in self.branches if branch.number not in lineage]
+        spare = [
+            branch
+            for branch in self.branches
+            if branch.number not in lineage and not branch.is_marked
+        ]
         for branch in spare[: max(0, len(self.branches) - MAX_BRANCHES)]:
             self._drop(branch)
         dropped, self._dropped = self._dropped, []
@@ -433,13 +466,14 @@ class Tree(Generic[F]):
             yield branch
             branch = self.find(branch.parent)
 
-    def _below(self, parent: int, depth: int) -> Iterator[tuple[Branch[F], int]]:
+    def _below(self, parent: int, depth: int, fold: bool) -> Iterator[tuple[Branch[F], int]]:
         numbers = {branch.number for branch in self.branches}
         for branch in self.branches:
             # A branch whose parent was dropped is a root.
             if (branch.parent if branch.parent in numbers else -1) == parent:
                 yield branch, depth
-                yield from self._below(branch.number, depth + 1)
+                if not (fold and branch.folded):
+                    yield from self._below(branch.number, depth + 1, fold)
 
 
 def _same_kind(trace: Trace[F], edit: protocol.Edit) -> bool:

@@ -509,7 +509,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         if rows != self.rows or empty != self._empty:
             self._empty = empty
             self.rows = rows
-            names = [cell_len(clean_line(row.left)) for row in rows if row.middle]
+            names = [cell_len(row.lead + clean_line(row.left)) for row in rows if row.middle]
             self._middle_at = max(names, default=0) + 5
             self.virtual_size = Size(0, len(rows))
             self.styles.height = max(1, len(rows))  # as high as its rows, up to max-height

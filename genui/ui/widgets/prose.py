@@ -9,6 +9,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import takewhile
 from typing import Any, ClassVar, NamedTuple
 
 from rich.style import Style
@@ -423,7 +424,8 @@ class Prose(ScrollView, can_focus=True):
         super().__init__(id=id, classes=classes)
         self._empty = empty
         self._text = MarkedText(80)
-        self._trace_prompt: str | None = None  # of the trace in `show_trace`
+        self._trace: Trace[TextFrame] | None = None  # in `show_trace`
+        self._trace_prompt: str | None = None  # its prompt when it was begun
         self._following = True
         self._drawn_lines = 1
         self._strip_cache: LRUCache[int, Strip] = LRUCache(_CACHED_STRIPS)
@@ -445,9 +447,13 @@ class Prose(ScrollView, can_focus=True):
             self.writing = False
             self.clear(moment.empty)
             return
+        before, self._trace = self._trace, trace
         if self._trace_prompt != trace.model_prompt:
             self._trace_prompt = trace.model_prompt
             self.begin(trace.model_prompt, trace.model_suffix)
+        elif before is not None and before is not trace:
+            pairs = zip(before.frames, trace.frames, strict=False)
+            self.truncate(sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs)))
         self.show_frames(trace.frames[: moment.step])
         self.writing = moment.playing
 

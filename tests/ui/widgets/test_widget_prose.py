@@ -3,7 +3,9 @@ import asyncio
 import pytest
 from widget_stage import CountingDriver, Stage, lines_of, styles_of
 
-from genui.protocol import TextFrame
+from genui.protocol import Start, TextFrame, TextSettings
+from genui.ui.traces.trees import Trace
+from genui.ui.widgets.base import Moment
 from genui.ui.widgets.prose import Prose, surprise_class
 
 
@@ -299,3 +301,22 @@ async def test_a_new_line_that_was_looked_at_is_seen() -> None:
         prose.point(4)
         prose.shade([0, 4, 0])
         assert written(prose)[:3] == ["a⏎", "", "b"]
+
+
+async def test_another_branch_of_the_same_prompt_replaces_what_differs() -> None:
+    prose = Prose()
+
+    def trace(*frames: TextFrame) -> Trace[TextFrame]:
+        prompt = Start(trace=0, model="m", prompt="I", seed=1, settings=TextSettings())
+        return Trace(request=prompt, first=1, frames=list(frames), model_prompt="I", started=True)
+
+    async with Stage(prose).run_test(size=(40, 5)):
+        same, one, other = (
+            TextFrame(
+                trace=1, step=n, token=n, text=text, surprisal=1.0, entropy=1.0, candidates=()
+            )
+            for n, text in ((1, " am"), (2, " here"), (2, " not"))
+        )
+        for branch, text in ((trace(same, one), "I am here"), (trace(same, other), "I am not")):
+            prose.show_trace(branch, Moment(2, branch.frames[1], "x", 0, False, ""))
+            assert written(prose)[0] == text
