@@ -1,30 +1,67 @@
-"""`genui models` and `genui average`: the list of models, and the average of several."""
+"""`genui models` and `genui average`: the list of models, names for other people's, averages."""
 
 import argparse
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import MisuseError
+from genui.base.files import sanitize
 from genui.base.numbers import count, short
 from genui.cli import output
 from genui.cli.parser import Parser, add_json
 from genui.runs.models import Origin, find_origin
 
 if TYPE_CHECKING:
-    pass
+    from genui.hub.records import Record
 
 
 def configure_models(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "genui show MODEL prints one model's whole card.\n\n"
-        "example:\n  genui models --json | jq -r '.[].ref'"
+        "examples:\n"
+        "  genui models --json | jq -r '.[].ref'\n"
+        "  genui models add http://localhost:8080 --name smol\n"
+        "  genui models remove smol"
     )
     add_json(parser, "a JSON list with each model's card")
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", title="actions", parser_class=Parser
+    )
+    add = actions.add_parser(
+        "add",
+        help="give a name to a model on a server, or to a file or folder of another program",
+        description="Gives a name to a model that others trained. A server (llama-server, Ollama, "
+        "vLLM or another OpenAI-compatible one) is asked once what it is; nothing else is sent to "
+        "it before you generate. Files and folders stay where they are.",
+    )
+    add.add_argument("what", metavar="WHAT", help="an address, a file or a folder")
+    add.add_argument("--name", metavar="NAME", default="", help="its name in genui")
+    add.add_argument(
+        "--model", metavar="MODEL", default="", help="which model of a server that has several"
+    )
+    add.add_argument(
+        "--key-env",
+        metavar="VARIABLE",
+        default="",
+        help="the environment variable that holds the server's key; the key is never written down",
+    )
+    remove = actions.add_parser(
+        "remove",
+        help="forget such a name; the model stays where it is",
+        description="Forgets a name that `genui models add` or `genui pull` gave. The model stays.",
+    )
+    remove.add_argument("name", metavar="MODEL", help="a name that was added")
 
 
 def run_models(args: argparse.Namespace) -> int:
+    match args.action:
+        case "add":
+            return _add(args.what, args.name, args.model, args.key_env)
+        case "remove":
+            return _remove(args.name)
     if args.json:
         from genui.runs.models import list_models
 
@@ -32,6 +69,62 @@ def run_models(args: argparse.Namespace) -> int:
     else:
         listing()
     return 0
+
+
+# --- Names for other people's models -----------------------------------------------------------
+
+
+def _add(what: str, name: str, model: str, key_env: str) -> int:
+    """Writes the record of a model after it was described. Raises MisuseError or GenuiError."""
+    from genui.hub import formats, records, server
+
+    if "://" in what:
+        record = server.add_address(what, model, key_env)
+        stem = record.model.removesuffix(":latest").removesuffix(".gguf")
+    else:
+        for option, value in (("--model", model), ("--key-env", key_env)):
+            if value:
+                raise MisuseError(f"{option}: is for a server, and {sanitize(what)} is none")
+        path = Path(os.path.abspath(os.path.expanduser(what)))
+        described = formats.describe(path)
+        record, stem = records.Record(path=str(path), licence=described.licence), path.stem
+    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", stem.rpartition("/")[2]).strip("-._")[:80]
+    _check_free(name, record)
+    records.write_record(name, record)
+    output.note(f"added {name}: genui generate {name} --prompt '...' uses it")
+    return 0
+
+
+def _check_free(name: str, record: "Record") -> None:
+    """Raises MisuseError if a name is another model's."""
+    from genui.hub.records import list_records, record_file
+    from genui.runs.models import find_model
+
+    record_file(name)  # raises for what cannot be a name
+    known = list_records().get(name)
+    if known is not None and (known.path, known.url) == (record.path, record.url):
+        return
+    try:
+        find_model(name)
+    except MisuseError:
+        if known is None:
+            return
+    raise MisuseError(f"there is a model {name!r} already; choose another name with --name")
+
+
+def _remove(name: str) -> int:
+    from genui.hub.records import list_records, remove_record
+
+    if not remove_record(name):
+        known = ", ".join(list_records()) or "none"
+        raise MisuseError(
+            f"no name {sanitize(name, 80)!r} was added; added are: {sanitize(known, 500)}"
+        )
+    output.note(f"removed the name {name}; the model itself is where it was")
+    return 0
+
+
+# --- The list ----------------------------------------------------------------------------------
 
 
 def listing() -> None:

@@ -28,6 +28,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The address of a server, or the page that it was fetched from."""
     model: str = ""
     """The name of the model on the server."""
+    dialect: str = ""
+    """How the server is asked: a name of `server.DIALECTS`."""
+    key_env: str = ""
+    """The environment variable with the server's key; the key itself is never written."""
+    top: int = 0
+    """How many of the likeliest tokens the server tells."""
+    vocabulary: int = 0
+    context: int = 0
+    parameters: int = 0
     source: str = ""
     """The repository it was fetched from: "HuggingFaceTB/SmolLM2-135M-Instruct"."""
     revision: str = ""

@@ -1,0 +1,820 @@
+"""Models on a server: llama-server, Ollama, vLLM and others that speak OpenAI's protocol.
+
+A server is asked for one token at a time, with the odds of the likeliest ones; the token is chosen
+here. Nothing is sent but to the address of the record. A redirect is an error, a reply is bounded
+in size and time, and what it claims is checked.
+"""
+
+import contextlib
+import http.client
+import math
+import os
+import re
+import socket
+import ssl
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import replace
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import sanitize, show
+from genui.hub.formats import OpenModel
+from genui.hub.records import SUFFIX, Record, read_record, records_dir
+
+FORMAT = "server"
+
+# --- Records of servers -----------------------------------------------------------------------
+
+
+def recognise(path: Path) -> bool:
+    """Whether a path is the record of a model on a server."""
+    if path.suffix != SUFFIX or path.parent != records_dir():
+        return False
+    try:
+        record = read_record(path)
+    except GenuiError:
+        return False
+    return bool(record.url) and not record.path
+
+
+def describe(path: Path) -> OpenModel:
+    """The model of a record; the server is not asked. Raises GenuiError if it is damaged."""
+    record = read_record(path)
+    dialect = _dialect_of(record, path)
+    return OpenModel(
+        path=path,
+        format=FORMAT,
+        name=path.name.removesuffix(SUFFIX),
+        architecture=record.model,
+        parameters=record.parameters,
+        context=record.context,
+        licence=record.licence,
+        summary=f"on {urlsplit(record.url).netloc}, {dialect.title}",
+    )
+
+
+def _dialect_of(record: Record, path: Path) -> "Dialect":
+    dialect = DIALECTS.get(record.dialect)
+    if dialect is None:
+        raise MisuseError(
+            f"{show(path)}: asks in a way that this genui does not know "
+            f"({sanitize(record.dialect, 40)!r}); add the address again"
+        )
+    return dialect
+
+
+def add_address(address: str, model: str = "", key_env: str = "") -> Record:
+    """The record of a model on a server, which is asked what it is and for one token.
+
+    Raises MisuseError for an address that is none, or if `model` does not say which of several;
+    GenuiError if the server does not answer or gives no odds.
+    """
+    url = parse_address(address)
+    if key_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key_env):
+        raise MisuseError(
+            f"--key-env {sanitize(key_env, 40)!r}: name the environment variable that holds the "
+            "key, not the key"
+        )
+    client = Client(url, key_env, timeout=ADD_S)
+    for name, dialect in DIALECTS.items():
+        record = dialect.find(client, model)
+        if record is not None:
+            record = replace(record, url=url, dialect=name, key_env=key_env)
+            return _probe(client, record)
+    raise GenuiError(
+        f"{url}: answers, but not as llama-server, Ollama or an OpenAI-compatible server; give the "
+        "address under which it has /v1/completions"
+    )
+
+
+TOP = 20
+"""How many of the likeliest tokens a server is asked for."""
+
+FEWER = 5
+"""How many OpenAI's own completions give at most."""
+
+
+def _probe(client: "Client", record: Record) -> Record:
+    """The record with the number of tokens whose odds the server tells."""
+    for top in (TOP, FEWER):
+        record = replace(record, top=top)
+        try:
+            odds = DIALECTS[record.dialect].open(client, record, "Once upon a time").next([])
+        except StatusError as error:
+            if error.status == http.client.BAD_REQUEST and top != FEWER:
+                continue
+            raise
+        if odds.tokens:
+            return record
+        break
+    raise GenuiError(
+        f"{client.url}: gives no odds of tokens for {sanitize(record.model, 80)!r}, which genui "
+        "needs to choose one; try a newer version of the server, or another model"
+    )
+
+
+def parse_address(address: str) -> str:
+    """The address without a trailing /v1. Raises MisuseError if it is not one of a server."""
+    try:
+        parts = urlsplit(address.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not host or not address.isprintable():
+        raise MisuseError(
+            f"{sanitize(address, 80)!r}: is no address of a server; one is http://localhost:8080"
+        )
+    if parts.username is not None or parts.query or parts.fragment:
+        raise MisuseError(
+            "an address has no user, password, ? or #; keep a key in an environment variable and "
+            "name it with --key-env"
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
+
+
+# --- HTTP -------------------------------------------------------------------------------------
+
+ADD_S = 5.0
+"""Seconds for which a server that is added may be silent; a model may have to be loaded first."""
+
+ANSWER_S = 300.0
+"""Seconds for which a server may take for a token; it may load a model and read a long prompt."""
+
+MAX_REPLY = 8 << 20
+"""Bytes."""
+
+
+class StatusError(GenuiError):
+    """The server refused a request."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Client:
+    """Asks one server. Connections are reused; several threads may ask at once."""
+
+    def __init__(self, url: str, key_env: str = "", timeout: float = ANSWER_S) -> None:
+        self.url, self.key_env, self.timeout = url, key_env, timeout
+        parts = urlsplit(url)
+        self._secure, self._path = parts.scheme == "https", parts.path
+        self._host, self._port = parts.hostname or "", parts.port
+        self._idle: list[http.client.HTTPConnection] = []
+
+    def get(self, path: str) -> bytes:
+        """The body of a reply. Raises GenuiError, one line that names the server."""
+        return self._ask("GET", path, None)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """The body of the reply to JSON. Raises GenuiError, one line that names the server."""
+        return self._ask("POST", path, msgspec.json.encode(body))
+
+    def find(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
+        """The body of a reply, or b"" if the server refuses the request."""
+        try:
+            return self.get(path) if body is None else self.post(path, body)
+        except StatusError as error:
+            if error.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+                raise
+            return b""
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
+        headers = self._headers(body)
+        deadline = time.monotonic() + self.timeout
+        while True:
+            reused = bool(self._idle)
+            connection = self._idle.pop() if reused else self._connect()
+            try:
+                if connection.sock is not None:
+                    connection.sock.settimeout(self.timeout)
+                connection.request(method, self._path + path, body, headers)
+                reply = connection.getresponse()
+                data = _read(reply, connection, deadline)
+            except TimeoutError:
+                connection.close()
+                raise self._silent() from None
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                connection.close()
+                if reused and not isinstance(error, _TooLargeError):
+                    continue  # the server has closed a connection that was idle
+                raise self._no_answer(error) from None
+            if reply.will_close:
+                connection.close()
+            else:
+                self._idle.append(connection)
+            return self._check(reply, data)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._secure:
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(
+                self._host, self._port, timeout=self.timeout, context=context
+            )
+        return http.client.HTTPConnection(self._host, self._port, timeout=self.timeout)
+
+    def _headers(self, body: bytes | None) -> dict[str, str]:
+        headers = {"User-Agent": "genui", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self.key_env:
+            key = os.environ.get(self.key_env, "").strip()
+            if not key:
+                raise GenuiError(
+                    f"{self.url}: needs the key in the environment variable {self.key_env}, which "
+                    "is not set; set it and start genui again"
+                )
+            if not key.isascii() or not key.isprintable():
+                raise GenuiError(f"the environment variable {self.key_env} holds no key; set it")
+            headers["Authorization"] = f"Bearer {key}"
+        return headers
+
+    def _check(self, reply: http.client.HTTPResponse, data: bytes) -> bytes:
+        """The body of a reply that is no error."""
+        status = reply.status
+        if http.client.MULTIPLE_CHOICES <= status < http.client.BAD_REQUEST:
+            target = sanitize(reply.getheader("Location") or "another address", 100)
+            raise StatusError(
+                f"{self.url}: sends on to {target}, where genui does not follow; add that address "
+                "if you trust it",
+                status,
+            )
+        if status == http.client.OK:
+            return data
+        reason = _reason(data) or reply.reason
+        remedy = "see what the server has printed"
+        if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+            remedy = "name the environment variable that holds its key with --key-env"
+        raise StatusError(
+            f"{self.url}: answers {status} ({sanitize(reason, 160)}); {remedy}", status
+        )
+
+    def _silent(self) -> GenuiError:
+        return GenuiError(
+            f"{self.url}: has not answered for {self.timeout:g} s; see whether the server is busy, "
+            "or start it again"
+        )
+
+    def _no_answer(self, error: Exception) -> GenuiError:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if isinstance(error, socket.gaierror):
+            reason = "no such host"
+        elif isinstance(error, http.client.HTTPException) and not isinstance(error, _TooLargeError):
+            reason = "its reply is cut off or no HTTP"
+        return GenuiError(
+            f"{self.url}: does not answer ({sanitize(str(reason).lower(), 160)}); start the "
+            "server, or add the address that it has now"
+        )
+
+
+class _TooLargeError(http.client.HTTPException):
+    pass
+
+
+def _read(
+    reply: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float
+) -> bytes:
+    """The body of a reply. Raises TimeoutError after the deadline, however it drips."""
+    parts, size = [], 0
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        if connection.sock is not None:
+            connection.sock.settimeout(left)
+        part = reply.read1(1 << 16)
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+        if size > MAX_REPLY:
+            raise _TooLargeError(f"its reply is over {MAX_REPLY >> 20} MB")
+    if reply.length:
+        raise http.client.IncompleteRead(b"", reply.length)
+    return b"".join(parts)
+
+
+class _Fault(msgspec.Struct):
+    error: Any = ""
+    message: str = ""
+    detail: Any = ""
+
+
+def _reason(data: bytes) -> str:
+    """What the body of an error says: `{"error": {"message": …}}` and the like."""
+    with contextlib.suppress(msgspec.DecodeError, UnicodeError, RecursionError):
+        fault = msgspec.json.decode(data, type=_Fault)
+        for part in (fault.error, fault.message, fault.detail):
+            text = part.get("message") if isinstance(part, dict) else part
+            if isinstance(text, str) and text:
+                return text
+    return ""
+
+
+T = TypeVar("T")
+
+
+class Call(Generic[T]):
+    """Work on a thread of its own, which is left alone when nobody waits for it any longer."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._done = threading.Event()
+        self._value: list[T] = []
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, args=(work,), name="server", daemon=True).start()
+
+    def _run(self, work: Callable[[], T]) -> None:
+        try:
+            self._value.append(work())
+        except BaseException as error:
+            self._error = error
+        self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is done after at most so many seconds."""
+        return self._done.wait(seconds)
+
+    def result(self) -> T:
+        """What the work returned; raises what it raised."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value[0]
+
+
+# --- Tokens and their odds --------------------------------------------------------------------
+
+HASHED = 1 << 30
+"""Token ids from here on are made of the token's bytes, since the server tells none."""
+
+
+class Token(NamedTuple):
+    """A token of a server: its id there, and its bytes; no bytes at the end of a text."""
+
+    id: int
+    text: bytes
+
+
+class Odds(NamedTuple):
+    """The likeliest next tokens, the likeliest first, and the logarithms of their probabilities.
+
+    Without tokens the text ends here.
+    """
+
+    tokens: tuple[Token, ...] = ()
+    logprobs: tuple[float, ...] = ()
+
+
+END = Token(HASHED - 1, b"")
+"""The end of a text where the server tells no token for it."""
+
+_ENDS = frozenset(
+    (
+        b"<|endoftext|>", b"<|im_end|>", b"</s>", b"<|eot_id|>", b"<|end_of_text|>", b"<eos>",
+        b"<end_of_turn>", b"<|end|>", b"<|eom_id|>", b"<|return|>", b"<|endofprompt|>",
+    )
+)  # fmt: skip
+"""How servers that tell no ids spell the token that ends a text."""
+
+
+def hashed(text: bytes) -> Token:
+    """A token that the server tells by its text alone."""
+    return END if text in _ENDS or not text else Token(HASHED | zlib.crc32(text) >> 2, text)
+
+
+def rank(pairs: Sequence[tuple[Token, float]], url: str) -> Odds:
+    """Checked odds. Raises GenuiError for what are no logarithms of probabilities."""
+    best: dict[int, tuple[Token, float]] = {}
+    for token, logprob in pairs:
+        if not -math.inf <= logprob <= 0.01 or not 0 <= token.id < 1 << 31:
+            raise malformed(url, "odds that are none")
+        if logprob < _LEAST:
+            continue
+        if token.id in best:  # two tokens of one spelling
+            logprob = math.log(math.exp(logprob) + math.exp(best[token.id][1]))
+        best[token.id] = (token, logprob)
+    if sum(math.exp(logprob) for _, logprob in best.values()) > 1.05:
+        raise malformed(url, "odds that add up to more than 1")
+    ranked = sorted(best.values(), key=lambda pair: (-pair[1], pair[0].id))
+    return Odds(
+        tuple(token for token, _ in ranked),
+        tuple(_rounded(min(logprob, 0.0)) for _, logprob in ranked),
+    )
+
+
+_LEAST = -1000.0
+"""Logarithms below mean that a token cannot come."""
+
+
+def _rounded(number: float) -> float:
+    """The number as it is kept in four bytes, so that a record has the same bits."""
+    return struct.unpack("<f", struct.pack("<f", number))[0]
+
+
+def malformed(url: str, what: str) -> GenuiError:
+    return GenuiError(
+        f"{url}: sent {what}, so nothing of this reply is used; see whether another version of the "
+        "server does better"
+    )
+
+
+_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+
+
+class _Named(msgspec.Struct):
+    """A token in any of the shapes that servers use."""
+
+    id: int = -1
+    token: str = ""
+    raw: list[_Byte] | None = msgspec.field(default=None, name="bytes")
+    logprob: float | None = None
+    prob: float | None = None
+    tok_str: str | None = None  # llama-server before December 2024
+
+    def pair(self) -> tuple[Token, float]:
+        raw = self.raw
+        text = bytes(raw) if raw else (self.tok_str or self.token).encode("utf-8", "replace")
+        chance = self.logprob
+        if chance is None:
+            chance = math.log(self.prob) if self.prob else -math.inf
+        return (Token(self.id, text) if self.id >= 0 else hashed(text)), chance
+
+
+class _Step(_Named):
+    """The odds of one position in any of the shapes that servers use."""
+
+    top_logprobs: list[_Named] = []
+    top_probs: list[_Named] = []
+    probs: list[_Named] = []  # llama-server before December 2024
+
+    def odds(self, url: str) -> Odds:
+        listed = self.top_logprobs or self.top_probs or self.probs
+        return rank([one.pair() for one in listed or [self]], url)
+
+
+def _decode(data: bytes, kind: type[T], url: str) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+        raise malformed(url, "what is not the reply that was asked for") from None
+
+
+# --- Dialects ---------------------------------------------------------------------------------
+
+
+class Prefix(Protocol):
+    """A prompt on a server, and what follows it."""
+
+    def next(self, written: Sequence[Token]) -> Odds:
+        """The odds of the token after the prompt and `written`. Raises GenuiError."""
+        ...
+
+    def split(self, written: Sequence[Token], text: str) -> tuple[Token, ...]:
+        """The tokens of a text that follows. Raises GenuiError."""
+        ...
+
+
+class Dialect(Protocol):
+    """A way to ask a server."""
+
+    title: str
+
+    def find(self, client: Client, model: str) -> Record | None:
+        """What the server says of its model; None if it speaks another dialect."""
+        ...
+
+    def open(self, client: Client, record: Record, prompt: str) -> Prefix: ...
+
+
+def choose_model(names: Sequence[str], model: str, url: str) -> str:
+    """The name of the model that is meant. Raises MisuseError if it is not clear."""
+    if model in names or (model and not names):
+        return model
+    if not model and len(names) == 1:
+        return names[0]
+    if not names:
+        raise MisuseError(f"{url}: has no model; load one there first")
+    some = sanitize(", ".join(names[:12]), 300)
+    fault = f"has no model {sanitize(model, 80)!r}" if model else f"has {len(names)} models"
+    raise MisuseError(f"{url}: {fault}; choose with --model: {some}")
+
+
+class _Settings(msgspec.Struct):
+    n_ctx: int = 0
+
+
+class _Props(msgspec.Struct):
+    default_generation_settings: _Settings
+    model_alias: str | None = None
+    model_path: str | None = None
+
+
+class _ModelMeta(msgspec.Struct):
+    n_vocab: int = 0
+    n_params: int = 0
+
+
+class _ListedModel(msgspec.Struct):
+    id: str
+    owned_by: str = ""
+    max_model_len: int | None = None
+    meta: _ModelMeta | None = None
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_ListedModel]
+
+
+class _Completion(msgspec.Struct):
+    completion_probabilities: list[_Step] = []
+    stop_type: str = ""
+
+
+class _TokenIds(msgspec.Struct):
+    tokens: list[int]
+
+
+class _Piece(msgspec.Struct):
+    id: int
+    piece: str | list[_Byte]
+
+
+class _Pieces(msgspec.Struct):
+    tokens: list[_Piece]
+
+
+class LlamaServer:
+    """llama-server of llama.cpp: token ids in, ids, bytes and odds out."""
+
+    title = "llama-server"
+
+    def find(self, client: Client, model: str) -> Record | None:
+        try:
+            props = msgspec.json.decode(client.find("/props") or b"null", type=_Props)
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+        name = props.model_alias or Path(props.model_path or "model").stem
+        meta = _ModelMeta()
+        with contextlib.suppress(msgspec.DecodeError, UnicodeError):
+            listed = msgspec.json.decode(client.find("/v1/models"), type=_ModelList).data
+            meta = next((one.meta for one in listed if one.meta), meta)
+        choose_model([name], model, client.url)
+        return Record(
+            model=name,
+            context=props.default_generation_settings.n_ctx,
+            vocabulary=meta.n_vocab,
+            parameters=meta.n_params,
+        )
+
+    def open(self, client: Client, record: Record, prompt: str) -> Prefix:
+        return _LlamaPrefix(client, record, prompt)
+
+
+class _LlamaPrefix:
+    def __init__(self, client: Client, record: Record, prompt: str) -> None:
+        self._client, self._record, self._prompt = client, record, prompt
+        self._ids: list[int] | None = None
+
+    def next(self, written: Sequence[Token]) -> Odds:
+        prompt: Any
+        if any(token.id >= HASHED for token in written):  # a server that tells no ids
+            prompt = self._prompt + text_of(written)
+        else:
+            if self._ids is None:
+                self._ids = self._tokenize(self._prompt)
+            prompt = [*self._ids, *(token.id for token in written)] or ""
+        reply = self._client.post(
+            "/completion",
+            {
+                "prompt": prompt,
+                "n_predict": 1,
+                "n_probs": self._record.top,
+                "cache_prompt": True,
+                "stream": False,
+                "temperature": 1.0,
+                # An older server gives the odds after these filters.
+                "top_k": 0,
+                "top_p": 1.0,
+                "min_p": 0.0,
+                "repeat_penalty": 1.0,
+                "seed": 1,
+            },
+        )
+        completion = _decode(reply, _Completion, self._client.url)
+        if not completion.completion_probabilities:
+            if completion.stop_type == "eos":
+                return Odds()
+            raise malformed(self._client.url, "no odds")
+        return completion.completion_probabilities[0].odds(self._client.url)
+
+    def split(self, written: Sequence[Token], text: str) -> tuple[Token, ...]:
+        """The tokens of a text as llama-server splits it: marks of a template are plain text."""
+        body = {"content": text, "parse_special": False, "with_pieces": True}
+        reply = self._client.post("/tokenize", body)
+        pieces = _decode(reply, _Pieces, self._client.url).tokens
+        if any(not 0 <= piece.id < HASHED for piece in pieces):
+            raise malformed(self._client.url, "token ids that are none")
+        return tuple(
+            Token(
+                piece.id,
+                piece.piece.encode() if isinstance(piece.piece, str) else bytes(piece.piece),
+            )
+            for piece in pieces
+        )
+
+    def _tokenize(self, text: str) -> list[int]:
+        body = {"content": text, "add_special": True, "parse_special": False}
+        ids = _decode(self._client.post("/tokenize", body), _TokenIds, self._client.url).tokens
+        if any(not 0 <= token < HASHED for token in ids):
+            raise malformed(self._client.url, "token ids that are none")
+        return ids
+
+
+class _TextPrefix:
+    """A prefix that is sent as text, which the server splits into tokens at each step."""
+
+    def __init__(self, ask: Callable[[str], Odds], prompt: str) -> None:
+        self._ask, self._prompt = ask, prompt
+
+    def next(self, written: Sequence[Token]) -> Odds:
+        return self._ask(self._prompt + text_of(written))
+
+    def split(self, written: Sequence[Token], text: str) -> tuple[Token, ...]:
+        """The words of the text, each with the space before it."""
+        words = re.findall(r"\s*\S+|\s+$", text)
+        return tuple(hashed(word.encode("utf-8", "replace")) for word in words)
+
+
+def text_of(written: Sequence[Token]) -> str:
+    return b"".join(token.text for token in written).decode("utf-8", "replace")
+
+
+class _OllamaModel(msgspec.Struct):
+    name: str
+
+
+class _OllamaModels(msgspec.Struct):
+    models: list[_OllamaModel]
+
+
+class _OllamaVersion(msgspec.Struct):
+    version: str
+
+
+class _OllamaShow(msgspec.Struct):
+    model_info: dict[str, Any] = {}
+    license: str = ""
+
+
+class _OllamaReply(msgspec.Struct):
+    logprobs: list[_Step] | None = None
+    done_reason: str = ""
+
+
+class Ollama:
+    """Ollama from 0.12.11 on: the raw text in, token texts and odds out."""
+
+    title = "Ollama"
+    LEAST = (0, 12, 11)
+
+    def find(self, client: Client, model: str) -> Record | None:
+        try:
+            version = msgspec.json.decode(client.find("/api/version"), type=_OllamaVersion).version
+            listed = msgspec.json.decode(client.find("/api/tags"), type=_OllamaModels).models
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+        numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+        if any(numbers) and numbers < self.LEAST:
+            least = ".".join(map(str, self.LEAST))
+            raise GenuiError(
+                f"{client.url}: is Ollama {sanitize(version, 20)}, which gives no odds of tokens; "
+                f"install {least} or newer"
+            )
+        names = [one.name for one in listed]
+        if f"{model}:latest" in names:
+            model = f"{model}:latest"
+        name = choose_model(names, model, client.url)
+        shown = _OllamaShow()
+        with contextlib.suppress(msgspec.DecodeError, UnicodeError):
+            shown = msgspec.json.decode(client.find("/api/show", {"model": name}), type=_OllamaShow)
+        info = shown.model_info
+        licence = info.get("general.license")
+        return Record(
+            model=name,
+            context=_number(info, ".context_length"),
+            vocabulary=_number(info, ".vocab_size"),
+            parameters=_number(info, ".parameter_count"),
+            licence=sanitize(licence, 80) if isinstance(licence, str) else "",
+        )
+
+    def open(self, client: Client, record: Record, prompt: str) -> Prefix:
+        def ask(text: str) -> Odds:
+            reply = client.post(
+                "/api/generate",
+                {
+                    "model": record.model,
+                    "prompt": text,
+                    "raw": True,
+                    "stream": False,
+                    "logprobs": True,
+                    "top_logprobs": record.top,
+                    "options": {"num_predict": 1, "temperature": 0, "seed": 1},
+                },
+            )
+            decoded = _decode(reply, _OllamaReply, client.url)
+            if decoded.logprobs:
+                return decoded.logprobs[0].odds(client.url)
+            # Ollama tells no odds where the likeliest token is the end.
+            if decoded.done_reason == "stop":
+                return Odds()
+            raise malformed(client.url, "no odds")
+
+        return _TextPrefix(ask, prompt)
+
+
+def _number(info: Mapping[str, Any], key: str) -> int:
+    """The value of the first key that ends so, if it is a number."""
+    value = next((value for name, value in info.items() if name.endswith(key)), 0)
+    return value if isinstance(value, int) and 0 <= value < 1 << 62 else 0
+
+
+class _TokenLogprobs(msgspec.Struct):
+    """The odds of completions: OpenAI's shape, and that of chats, which others use here too."""
+
+    tokens: list[str] = []
+    token_logprobs: list[float | None] = []
+    top_logprobs: list[dict[str, float] | None] | None = None
+    content: list[_Step] | None = None
+
+
+class _Choice(msgspec.Struct):
+    logprobs: _TokenLogprobs | None = None
+    finish_reason: str | None = None
+
+
+class _Choices(msgspec.Struct):
+    choices: list[_Choice]
+
+
+class OpenAi:
+    """vLLM and others with OpenAI's /v1/completions: text in, token texts and odds out."""
+
+    title = "OpenAI-compatible"
+
+    def find(self, client: Client, model: str) -> Record | None:
+        try:
+            listed = msgspec.json.decode(client.find("/v1/models"), type=_ModelList).data
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+        name = choose_model([one.id for one in listed], model, client.url)
+        info = next((one for one in listed if one.id == name), _ListedModel(name))
+        meta = info.meta or _ModelMeta()
+        return Record(
+            model=name,
+            context=info.max_model_len or 0,
+            vocabulary=meta.n_vocab,
+            parameters=meta.n_params,
+        )
+
+    def open(self, client: Client, record: Record, prompt: str) -> Prefix:
+        def ask(text: str) -> Odds:
+            reply = client.post(
+                "/v1/completions",
+                {
+                    "model": record.model,
+                    "prompt": text,
+                    "max_tokens": 1,
+                    "logprobs": record.top,
+                    "temperature": 0,
+                    "seed": 1,
+                },
+            )
+            choices = _decode(reply, _Choices, client.url).choices
+            odds = choices[0].logprobs if choices else None
+            if odds is not None and odds.content:
+                return odds.content[0].odds(client.url)
+            if odds is not None and odds.top_logprobs and odds.top_logprobs[0]:
+                pairs = odds.top_logprobs[0].items()
+                return rank(
+                    [(hashed(t.encode("utf-8", "replace")), p) for t, p in pairs], client.url
+                )
+            if choices and choices[0].finish_reason == "stop":
+                return Odds()
+            raise malformed(client.url, "no odds")
+
+        return _TextPrefix(ask, prompt)
+
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {"llama-server": LlamaServer(), "ollama": Ollama(), "openai": OpenAi()}
+)
+"""In the order in which an address is tried."""
