@@ -161,6 +161,8 @@ def _values(command: str, action: argparse.Action, before: list[str], current: s
         return [(each.name, each.description) for each in settings_of(Config).values()]
     if action.dest == "settings" and command == "train":
         return _recipe_settings(before, current)
+    if command == "pull":
+        return _catalogue() if action.dest == "name" else []
     name = str(action.metavar or action.dest).partition("|")[0]
     if command == "watch" and not action.option_strings:
         name = "RUN"
@@ -197,6 +199,12 @@ def _models() -> Candidates:
     from genui.runs.models import list_models
 
     return [(model.ref, f"{model.medium}, {model.family}") for model in list_models()]
+
+
+def _catalogue() -> Candidates:
+    from genui.hub.catalogue import CATALOGUE
+
+    return [(entry.name, entry.summary) for entry in CATALOGUE.values()]
 
 
 def _generators() -> Candidates:

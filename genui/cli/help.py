@@ -22,8 +22,8 @@ PAGES = Path(__file__).parent.parent / "help"
 GENERATED = ("keys", "commands")
 WIDEST = 100  # columns of text
 
-_TOPIC = re.compile(r"^- \[(\w+)\]\(\1\.md\): (.+)$", re.MULTILINE)
-_LINK = re.compile(r"\[[^\[\]]*\]\((\w+)\.md(?:#[\w-]*)?\)")
+_TOPIC = re.compile(r"^- \[([\w-]+)\]\(\1\.md\): (.+)$", re.MULTILINE)
+_LINK = re.compile(r"\[[^\[\]]*\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
 _MARKS = re.compile(r"\*\*|`")
 
 

@@ -34,6 +34,7 @@ COMMANDS = MappingProxyType(
         "models": Command(
             "models", "list the models that can generate: shipped ones and your checkpoints"
         ),
+        "pull": Command("pull", "fetch an open model from the hub, or list those known by name"),
         "recipes": Command("recipes", "list what can be trained, or every setting of one recipe"),
         "train": Command("train", "train a recipe in the background (or here, --foreground)"),
         "run": Command("run", "start a command as a run: its console, metrics, load and exit code"),

