@@ -135,12 +135,10 @@ def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:
 
     Raises MisuseError, which begins with `prefix`, if there is none.
     """
-    from genui.engine.data.tokenizer import tokenizer_from_dict
-    from genui.runs.models import read_header
+    from genui.engine.load import load_tokenizer
 
-    described = read_header(model.path).metadata.get("tokenizer")
-    tokenizer = tokenizer_from_dict(described if isinstance(described, dict) else {})
-    by_text: dict[str, int] = {}
+    tokenizer = load_tokenizer(model)
+    by_text = {name: token for token, name in tokenizer.special.items()}
     for token in range(tokenizer.size):
         by_text.setdefault(tokenizer.decode([token]), token)
     if text in by_text and text:

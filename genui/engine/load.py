@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine import device
+from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.kinds import build_generator
 from genui.engine.models.classifiers import build_classifier
 from genui.engine.models.frozen import load_frozen
@@ -20,7 +21,7 @@ from genui.protocol import LAB, Frame, Start, Started
 from genui.protocol.registry import resolve
 from genui.recipes import recipe_from_dict
 from genui.recipes.classifier import ClassifierRecipe
-from genui.runs.models import find_model, weights_fingerprint
+from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
 from genui.runs.writer import one_line
 
 
@@ -46,6 +47,17 @@ def load_open(path: Path, format: str, machine: device.Machine | None = None) ->
     model = resolve(row.describe)(path)
     with recipe_errors(path):
         return resolve(row.load)(model, machine or device.for_generation())
+
+
+def load_tokenizer(model: ModelInfo) -> Tokenizer:
+    """The tokenizer of a model of text. Raises MisuseError or GenuiError if it is damaged."""
+    if model.format:
+        name = formats.FORMATS[model.format].tokenizer
+        if not name:
+            raise MisuseError(f"{model.ref} has no vocabulary on this machine")
+        return resolve(name)(model.path)
+    described = read_header(model.path).metadata.get("tokenizer")
+    return tokenizer_from_dict(described if isinstance(described, dict) else {})
 
 
 def check_weights(path: Path, name: Path) -> None:

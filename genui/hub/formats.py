@@ -51,11 +51,24 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     one line that names the file, if it is damaged or its architecture is unknown."""
     load: str
     """`load(model, machine)` returns the Generator; a function of the engine. Raises GenuiError."""
+    tokenizer: str = ""
+    """`tokenizer(path)` returns the Tokenizer of a model of text; a function of the engine."""
     extra: str = ""
     """The extra of the package that it needs: "hf"."""
 
 
-FORMATS: Mapping[str, ModelFormat] = MappingProxyType({})
+FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
+    {
+        "gguf": ModelFormat(
+            title="a GGUF file",
+            recognise="genui.hub.gguf:recognise",
+            describe="genui.hub.gguf:describe",
+            load="genui.engine.models.gguf:load_model",
+            tokenizer="genui.engine.models.gguf:load_tokenizer",
+            extra="hf",
+        ),
+    }
+)
 """The format's name to its row, in the order in which a path is tried."""
 
 

@@ -4,8 +4,9 @@ import itertools
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -48,6 +49,21 @@ class Tokenizer(Protocol):
         ...
 
     @property
+    def begin(self) -> int | None:
+        """The token that comes before every prompt, if the model needs one."""
+        ...
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The tokens that end a generation; `end` is one of them."""
+        ...
+
+    @property
+    def special(self) -> Mapping[int, str]:
+        """The tokens that stand for no text, and how they are spelled."""
+        ...
+
+    @property
     def gap(self) -> GapTokens | None:
         """The tokens of a gap to fill, if the tokenizer has them."""
         ...
@@ -71,11 +87,18 @@ class Tokenizer(Protocol):
         ...
 
 
-class CharTokenizer:
-    """One token for each character."""
+class _Plain:
+    """What tokenizers without special tokens have."""
 
-    end = None
-    gap = None
+    begin: int | None = None
+    end: int | None = None
+    ends: frozenset[int] = frozenset()
+    special: Mapping[int, str] = MappingProxyType({})
+    gap: GapTokens | None = None
+
+
+class CharTokenizer(_Plain):
+    """One token for each character."""
 
     def __init__(self, characters: str) -> None:
         self.characters = characters
@@ -98,12 +121,10 @@ class CharTokenizer:
         return {"kind": "chars", "characters": self.characters}
 
 
-class ByteTokenizer:
+class ByteTokenizer(_Plain):
     """One token for each byte of UTF-8."""
 
     size = 256
-    end = None
-    gap = None
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode("utf-8", errors="replace"))
@@ -121,7 +142,7 @@ class ByteTokenizer:
         return {"kind": "bytes"}
 
 
-class BPETokenizer:
+class BPETokenizer(_Plain):
     """Byte-level byte-pair encoding (Sennrich et al. 2016) by the `tokenizers` library.
 
     With `gaps` it has two more tokens, those of a gap to fill.
@@ -138,6 +159,7 @@ class BPETokenizer:
         self.gap = GapTokens(vocab_size, vocab_size + 1) if gaps else None
         self.size = vocab_size + (2 if gaps else 0)
         self.end = self._tokenizer.token_to_id(END)
+        self.ends = frozenset() if self.end is None else frozenset((self.end,))
         self._byte_of = byte_alphabet()
         for text, token in self._tokenizer.get_vocab().items():
             if token >= vocab_size or not self._byte_of.keys() >= set(text):
@@ -204,6 +226,11 @@ def tokenizer_from_dict(fields: dict[str, str]) -> Tokenizer:
                 return BPETokenizer(fields["tokenizer"], gaps=fields.get("gaps") == "marked")
             except Exception as error:  # the library raises plain Exception for bad JSON
                 raise GenuiError(f"the checkpoint's BPE tokenizer is damaged: {error}") from None
+        case "pretrained":
+            # Late: it imports this module.
+            from genui.engine.data.pretrained_tokenizer import tokenizer_from_json
+
+            return tokenizer_from_json(fields.get("vocabulary", ""))
     raise GenuiError(f"unknown tokenizer {json.dumps(fields)[:60]} in the checkpoint")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -109,7 +110,7 @@ class TextState(TokenState):
 
 
 class TextGenerator(TokenGenerator[TextState]):
-    """Generates text; a step is one token. `texts` has the text of each token of the vocabulary."""
+    """Generates text; a step is one token. `text_of` returns the text of a token, or its name."""
 
     medium = "text"
     writer = "a text model"
@@ -124,7 +125,7 @@ class TextGenerator(TokenGenerator[TextState]):
     ) -> None:
         super().__init__(model, machine, family)
         self.tokenizer = tokenizer
-        self.texts = [clean(tokenizer.decode([t])) for t in range(tokenizer.size)]
+        self.text_of = lru_cache(maxsize=None)(self._text_of)
 
     def begin(self, request: Start) -> tuple[TextState, Started]:
         """The first state. Raises MisuseError if the tokenizer knows no character of the prompt,
@@ -187,7 +188,9 @@ class TextGenerator(TokenGenerator[TextState]):
 
     def _prompt_tokens(self, prompt: str) -> tuple[int, ...]:
         """The prompt's token ids, at least one. With BPE the last space is left to the model."""
-        end = self.tokenizer.end
+        begin, end = self.tokenizer.begin, self.tokenizer.end
+        if begin is not None:
+            return (begin, *self.tokenizer.encode(strip_last_space(prompt)))
         if end is not None:
             return tuple(self.tokenizer.encode(strip_last_space(prompt))) or (end,)
         newline = self.tokenizer.encode("\n")
@@ -227,16 +230,16 @@ class TextGenerator(TokenGenerator[TextState]):
         retokenized = self.tokenizer.encode(self.tokenizer.decode(tail) + text)
         agrees = retokenized[: len(tail)] == tail
         tokens = retokenized[len(tail) :] if agrees else self.tokenizer.encode(text)
-        written = tuple(t for t in tokens if t != self.tokenizer.end)
+        written = tuple(t for t in tokens if t not in self.tokenizer.ends)
         if not written:
             raise MisuseError("the text is empty: write at least one character")
         return written
 
     def step(self, state: TextState) -> tuple[TextState, TextFrame]:
         allowed = self._token_filter(state) if state.settings.grammar == "python" else None
-        frame = next_token(state, lambda: state.token_ids.since(0), self.texts.__getitem__, allowed)
+        frame = next_token(state, lambda: state.token_ids.since(0), self.text_of, allowed)
         text, pending = self._decode(frame.token, state.pending)
-        ended = frame.token == self.tokenizer.end
+        ended = frame.token in self.tokenizer.ends
         token_ids = state.token_ids.appended(frame.token)
         logits = state.logits if ended else self._read(token_ids, state.prompt)
         after = replace(
@@ -252,7 +255,7 @@ class TextGenerator(TokenGenerator[TextState]):
         return grammar.token_filter(before, self.tokenizer, whole=whole)
 
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
-        return tuple(self.texts[token] for token in token_ids)
+        return tuple(map(self.text_of, token_ids))
 
     def write(self, prompt: str, seed: int, settings: TextSettings, until: str = "") -> str:
         """The text after a prompt. It ends with the step that completes `until`, if that is set."""
@@ -262,6 +265,10 @@ class TextGenerator(TokenGenerator[TextState]):
             state, frame = self.step(state)
             text += frame.text
         return text
+
+    def _text_of(self, token: int) -> str:
+        """The text of a token; for a special one its name."""
+        return clean(self.tokenizer.special.get(token) or self.tokenizer.decode([token]))
 
     def _decode(self, token: int, pending: bytes) -> tuple[str, bytes]:
         """The text of `pending` and the token, and the bytes of an incomplete last character."""

@@ -1,0 +1,377 @@
+"""Tokenizers of other people's models: byte-level BPE and SentencePiece, with their special tokens.
+
+The text of a user never becomes a special token: a typed `<|im_end|>` is encoded as ordinary text.
+Only `encode_with_special`, for chat templates, reads special tokens.
+"""
+
+import heapq
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from genui.base.errors import GenuiError
+from genui.engine.data.tokenizer import byte_alphabet
+
+
+class Encoder(Protocol):
+    """Turns text into token ids."""
+
+    def __call__(self, text: str, special: bool) -> list[int]:
+        """The token ids of a text; with `special` its special tokens are read as such."""
+        ...
+
+
+KIND = "pretrained"
+"""Of the tokenizers of this module, in a checkpoint."""
+
+SPACE = "▁"
+"""What SentencePiece writes for a space."""
+
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+class PretrainedTokenizer:
+    """The tokenizer of somebody else's model."""
+
+    gap = None
+
+    def __init__(
+        self,
+        *,
+        pieces: Sequence[str],
+        encoder: Encoder,
+        byte_level: bool,
+        special: Sequence[int],
+        verbatim: Sequence[int] = (),
+        begin: int | None = None,
+        end: int | None = None,
+        ends: Sequence[int] = (),
+        chat_template: str = "",
+        to_dict: Callable[[], dict[str, str]] = dict,
+    ) -> None:
+        """`pieces` are the tokens as the vocabulary spells them: with `byte_level` in the alphabet
+        of byte-level BPE, else as SentencePiece does; those of `verbatim` are plain text.
+
+        `special` tokens stand for no text. `begin` is put before a prompt, `end` ends a document,
+        and each of `ends` ends a generation. `to_dict` returns the form in a checkpoint.
+        """
+        self.size = len(pieces)
+        self.begin, self.end = begin, end
+        self.ends = frozenset(ends) | (frozenset() if end is None else {end})
+        self.special = {token: pieces[token] for token in special}
+        """The special tokens, and how they are spelled."""
+        self.chat_template = chat_template
+        self._pieces, self._encoder = pieces, encoder
+        self._verbatim = frozenset(verbatim)
+        self._byte_of = byte_alphabet() if byte_level else None
+        self.to_dict = to_dict
+
+    def encode(self, text: str) -> list[int]:
+        """The token ids of a text. Special tokens in it are encoded as ordinary text."""
+        return self._encoder(text, False)
+
+    def encode_with_special(self, text: str) -> list[int]:
+        """The token ids of a text in which special tokens are spelled out: a filled template."""
+        return self._encoder(text, True)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens; special ones have none."""
+        return b"".join(map(self.token_bytes, tokens)).decode("utf-8", errors="replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        if token in self.special:
+            return b""
+        piece = self._pieces[token]
+        if token in self._verbatim:
+            return piece.encode("utf-8", "replace")
+        if self._byte_of is None:
+            if match := _BYTE.fullmatch(piece):
+                return bytes((int(match[1], 16),))
+            return piece.replace(SPACE, " ").encode("utf-8", "replace")
+        byte_of = self._byte_of
+        if all(c in byte_of for c in piece):
+            return bytes(byte_of[c] for c in piece)
+        return piece.encode("utf-8", "replace")
+
+    def unknown(self, text: str) -> str:
+        return ""
+
+
+# --- Byte-level BPE ---------------------------------------------------------------------------
+# How a text is split before BPE is not in the vocabulary: files name a pattern. A wrong one gives
+# other tokens, and nothing tells. The patterns are those of llama.cpp (src/llama-vocab.cpp) and of
+# the tokenizers that it names.
+
+_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_LLAMA3 = (
+    _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_DIGIT = r"\p{N}"
+
+
+@dataclass(frozen=True)
+class Splitter:
+    """How a text is split before BPE: by each pattern in turn."""
+
+    patterns: tuple[str, ...]
+    whole_first: bool = False
+    """Whether a word that is a token is taken whole, without merges."""
+
+
+SPLITTERS: Mapping[str, Splitter] = {
+    "gpt-2": Splitter((_GPT2,)),
+    "smollm": Splitter((_DIGIT, _GPT2)),
+    "starcoder": Splitter((_DIGIT, _GPT2)),
+    "llama-bpe": Splitter((_LLAMA3,), whole_first=True),
+    "qwen2": Splitter((_LLAMA3.replace("{1,3}", ""),)),
+    "tekken": Splitter((_TEKKEN,), whole_first=True),
+}
+"""By the name in `tokenizer.ggml.pre`."""
+
+
+def bpe_encoder(
+    pieces: Sequence[str],
+    merges: Sequence[tuple[str, str]],
+    splitter: Splitter,
+    special: Sequence[int],
+    verbatim: Sequence[int],
+) -> Encoder:
+    """The encoder of a byte-level BPE vocabulary, by the `tokenizers` library."""
+    from tokenizers import AddedToken, Regex, models, pre_tokenizers
+    from tokenizers import Tokenizer as HFTokenizer
+
+    vocabulary = {piece: token for token, piece in enumerate(pieces)}
+    bpe = models.BPE(vocabulary, list(merges), ignore_merges=splitter.whole_first)
+    tokenizer = HFTokenizer(bpe)
+    splits: list[Any] = [
+        pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in splitter.patterns
+    ]
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*splits, byte_level])
+    tokenizer.add_special_tokens([AddedToken(pieces[t], normalized=False) for t in special])
+    tokenizer.add_tokens([AddedToken(pieces[t], normalized=False) for t in verbatim])
+    return library_encoder(tokenizer)
+
+
+def library_encoder(tokenizer: Any) -> Encoder:
+    """The encoder of a tokenizer of the `tokenizers` library."""
+
+    def encode(text: str, special: bool) -> list[int]:
+        tokenizer.encode_special_tokens = not special
+        return tokenizer.encode(text, add_special_tokens=False).ids
+
+    return encode
+
+
+# --- SentencePiece ----------------------------------------------------------------------------
+
+
+class SentencePiece:
+    """SentencePiece's BPE with scores (Kudo & Richardson 2018), as llama.cpp applies it.
+
+    Of all neighbours that together are a token the pair with the best score is merged first, the
+    leftmost if scores are equal. A character that is no token becomes its bytes.
+    """
+
+    def __init__(
+        self,
+        pieces: Sequence[str],
+        scores: Sequence[float],
+        special: Sequence[int],
+        verbatim: Sequence[int],
+        unknown: int,
+        space_first: bool,
+    ) -> None:
+        hidden = {*special, *verbatim}
+        self._id_of = {piece: t for t, piece in enumerate(pieces) if t not in hidden}
+        self._scores, self._unknown, self._space_first = scores, unknown, space_first
+        self._bytes = [self._id_of.get(f"<0x{byte:02X}>", unknown) for byte in range(256)]
+        self._added = {pieces[t]: t for t in (*verbatim, *special)}
+        self._verbatim = _alternatives([pieces[t] for t in verbatim])
+        self._all = _alternatives(list(self._added))
+
+    def __call__(self, text: str, special: bool) -> list[int]:
+        pattern = self._all if special else self._verbatim
+        token_ids: list[int] = []
+        for i, part in enumerate(pattern.split(text) if pattern else [text]):
+            if i % 2:
+                token_ids.append(self._added[part])
+            elif part:
+                first = " " if self._space_first else ""
+                token_ids += self._merge((first + part).replace(" ", SPACE))
+        return token_ids
+
+    def _merge(self, text: str) -> list[int]:
+        """The tokens of a text without special ones, in O(n log n)."""
+        parts: list[str] = list(text)
+        before, after = list(range(-1, len(parts) - 1)), list(range(1, len(parts) + 1))
+        queue: list[tuple[float, int, int, int]] = []
+
+        def propose(left: int) -> None:
+            right = after[left]
+            if left < 0 or right >= len(parts):
+                return
+            token = self._id_of.get(parts[left] + parts[right])
+            if token is not None:
+                size = len(parts[left]) + len(parts[right])
+                heapq.heappush(queue, (-self._scores[token], left, right, size))
+
+        for left in range(len(parts) - 1):
+            propose(left)
+        while queue:
+            _, left, right, size = heapq.heappop(queue)
+            if after[left] != right or len(parts[left]) + len(parts[right]) != size:
+                continue  # one of them was merged meanwhile
+            if not parts[left] or not parts[right]:
+                continue
+            parts[left] += parts[right]
+            parts[right] = ""
+            after[left] = after[right]
+            if after[left] < len(parts):
+                before[after[left]] = left
+            if before[left] >= 0:
+                propose(before[left])
+            propose(left)
+        token_ids: list[int] = []
+        for part in filter(None, parts):
+            token = self._id_of.get(part)
+            token_ids += [token] if token is not None else self._spell(part)
+        return token_ids
+
+    def _spell(self, character: str) -> list[int]:
+        """The bytes of a character that is no token."""
+        return [self._bytes[byte] for byte in character.encode("utf-8", "replace")]
+
+
+def _alternatives(texts: list[str]) -> re.Pattern[str] | None:
+    """A pattern, to split by, that matches any of the texts, long ones first."""
+    longest = sorted(filter(None, texts), key=len, reverse=True)
+    return re.compile(f"({'|'.join(map(re.escape, longest))})") if longest else None
+
+
+# --- From the metadata of a GGUF file ---------------------------------------------------------
+
+_UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4  # values of `tokenizer.ggml.token_type`
+
+_ENDS = frozenset(
+    {
+        "</s>", "<|im_end|>", "<|end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>",
+        "<|endoftext|>", "<|end_of_text|>", "<eos>", "<|return|>", "<|end_of_turn|>",
+    }
+)  # fmt: skip
+"""Special tokens that end a turn or a document, as llama.cpp recognises them by their text."""
+
+_FIELDS = (
+    "model", "pre", "tokens", "merges", "scores", "token_type", "bos_token_id", "eos_token_id",
+    "eot_token_id", "eom_token_id", "unknown_token_id", "add_bos_token", "add_space_prefix",
+)  # fmt: skip
+
+
+def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> PretrainedTokenizer:
+    """The tokenizer in the metadata of a GGUF file.
+
+    Raises GenuiError, without the file's name, if it is missing, damaged or of an unknown kind.
+    """
+    fields = {
+        name: metadata[key] for name in _FIELDS if (key := f"tokenizer.ggml.{name}") in metadata
+    }
+    template = metadata.get("tokenizer.chat_template")
+    return _build(fields, template if isinstance(template, str) else "")
+
+
+def tokenizer_from_json(text: str) -> PretrainedTokenizer:
+    """The tokenizer that `to_dict` described. Raises GenuiError if it is damaged."""
+    try:
+        fields = json.loads(text)
+        return _build(fields["fields"], fields["chat_template"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise GenuiError("the tokenizer is damaged") from None
+
+
+def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
+    model, pieces = fields.get("model"), fields.get("tokens")
+    if not _is_list(pieces, str) or len(pieces) == 0:
+        raise GenuiError("it has no tokenizer; use a file with its vocabulary")
+    types = fields.get("token_type", [])
+    if types and (not _is_list(types, int) or len(types) != len(pieces)):
+        raise GenuiError("the types of its tokens do not fit its vocabulary; fetch it again")
+    special = [t for t, kind in enumerate(types) if kind in (_UNKNOWN, _CONTROL)]
+    verbatim = [t for t, kind in enumerate(types) if kind == _USER_DEFINED]
+
+    def token(name: str) -> int | None:
+        value = fields.get(f"{name}_token_id")
+        return value if isinstance(value, int) and 0 <= value < len(pieces) else None
+
+    if model == "gpt2":
+        encoder = _bpe(fields, pieces, special, verbatim)
+    elif model == "llama":
+        encoder = _sentencepiece(fields, pieces, special, verbatim, token("unknown") or 0)
+    else:
+        raise GenuiError(
+            f"its tokenizer {str(model)[:40]!r} is unknown; known are 'gpt2' (byte-level BPE) and "
+            "'llama' (SentencePiece)"
+        )
+    end = token("eos")
+    ends = [t for t in special if pieces[t] in _ENDS]
+    ends += [t for name in ("eot", "eom") if (t := token(name)) is not None]
+    adds_begin = fields.get("add_bos_token", model == "llama" or fields.get("pre") == "llama-bpe")
+    return PretrainedTokenizer(
+        pieces=pieces,
+        encoder=encoder,
+        byte_level=model == "gpt2",
+        special=special,
+        verbatim=verbatim,
+        begin=token("bos") if adds_begin else None,
+        end=end,
+        ends=ends,
+        chat_template=template,
+        to_dict=lambda: {
+            "kind": KIND,
+            "vocabulary": json.dumps({"fields": fields, "chat_template": template}),
+        },
+    )
+
+
+def _bpe(
+    fields: dict[str, Any], pieces: list[str], special: list[int], verbatim: list[int]
+) -> Encoder:
+    name, merges = fields.get("pre", "default"), fields.get("merges")
+    if name not in SPLITTERS:
+        raise GenuiError(
+            f"its pre-tokenizer {str(name)[:40]!r} is unknown, and another would split words "
+            f"wrongly; known are {', '.join(SPLITTERS)}"
+        )
+    if not _is_list(merges, str):
+        raise GenuiError("its tokenizer has no merges; fetch it again")
+    pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
+    try:
+        return bpe_encoder(pieces, pairs, SPLITTERS[name], special, verbatim)
+    except Exception as error:  # the library raises plain Exception
+        raise GenuiError(f"its tokenizer is damaged ({str(error)[:80]})") from None
+
+
+def _sentencepiece(
+    fields: dict[str, Any],
+    pieces: list[str],
+    special: list[int],
+    verbatim: list[int],
+    unknown: int,
+) -> Encoder:
+    scores = fields.get("scores")
+    if not _is_list(scores, float) or len(scores) != len(pieces):
+        raise GenuiError("the scores of its tokens do not fit its vocabulary; fetch it again")
+    space_first = bool(fields.get("add_space_prefix", True))
+    return SentencePiece(pieces, scores, special, verbatim, unknown, space_first)
+
+
+def _is_list(value: Any, of: type) -> bool:
+    return isinstance(value, list) and all(isinstance(each, of) for each in value)

@@ -1,0 +1,311 @@
+"""GGUF files as our network: tensors turned back into numbers, and their tokenizer."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import cannot_read, show
+from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_gguf
+from genui.engine.device import Machine
+from genui.engine.models.llama import (
+    Llama,
+    LlamaConfig,
+    Rope,
+    build_llama,
+    yarn_attention_factor,
+)
+from genui.engine.sample.text import TextGenerator
+from genui.hub.formats import OpenModel
+from genui.hub.gguf import TENSOR_TYPES, Gguf, TensorInfo, check_architecture, read_gguf
+from genui.protocol.registry import PRETRAINED
+
+SPARE = 256 << 20
+"""Bytes that a generation needs besides the weights."""
+
+_AT_ONCE = 1 << 24  # numbers that are converted at once
+
+_NAMES = {
+    "attn_norm": "attention_norm",
+    "attn_q": "attention.q",
+    "attn_k": "attention.k",
+    "attn_v": "attention.v",
+    "attn_output": "attention.o",
+    "attn_q_norm": "attention.q_norm",
+    "attn_k_norm": "attention.k_norm",
+    "post_attention_norm": "attention_post_norm",
+    "ffn_norm": "feed_forward_norm",
+    "ffn_gate": "feed_forward.gate",
+    "ffn_up": "feed_forward.up",
+    "ffn_down": "feed_forward.down",
+    "post_ffw_norm": "feed_forward_post_norm",
+}
+
+_ROPE_FACTORS = "rope_freqs.weight"
+
+
+def load_model(model: OpenModel, machine: Machine) -> TextGenerator:
+    """The generator of a GGUF file, as `hub.formats.ModelFormat.load` says."""
+    network, tokenizer = load_gguf(model.path, _DTYPES[machine.precision])
+    network = network.to(torch.device(machine.device))
+    return TextGenerator(network, tokenizer, machine, PRETRAINED)
+
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def load_gguf(
+    path: Path,
+    dtype: torch.dtype = torch.float32,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Llama, PretrainedTokenizer]:
+    """The network and the tokenizer of a file, in `dtype`.
+
+    `progress` is called with the tensors that were read and their number; what it raises ends the
+    loading. Raises MisuseError for a damaged file and where memory does not suffice, GenuiError for
+    what this network does not compute.
+    """
+    file = read_gguf(path, arrays=True)
+    check_architecture(file)
+    config = config_from_gguf(file)
+    _check_memory(file, dtype)
+    tokenizer = tokenizer_from_gguf(file.metadata)
+    if tokenizer.size > config.vocab_size:
+        raise GenuiError(
+            f"its vocabulary has {tokenizer.size} tokens and its embedding {config.vocab_size} rows"
+        )
+    tensors = dict(_tensors(file, config, dtype, progress))
+    return build_llama(config, tensors, dtype), tokenizer
+
+
+def load_tokenizer(path: Path) -> PretrainedTokenizer:
+    """The tokenizer of a file alone. Raises MisuseError or GenuiError as `load_gguf` does."""
+    return tokenizer_from_gguf(read_gguf(path, arrays=True).metadata)
+
+
+def _check_memory(file: Gguf, dtype: torch.dtype) -> None:
+    """Raises MisuseError if the weights do not fit into the free memory."""
+    numbers = sum(int(np.prod(t.shape)) for t in file.tensors.values())
+    needed = numbers * dtype.itemsize + SPARE
+    free = psutil.virtual_memory().available
+    if needed <= free:
+        return
+    remedies = ["close other programs", "use a smaller model"]
+    if dtype == torch.float32 and numbers * 2 + SPARE <= free:
+        remedies.insert(0, "genui config precision bf16 halves it")
+    name = str(dtype).removeprefix("torch.")
+    raise MisuseError(
+        f"{show(file.path)}: its {numbers:,} parameters take {needed / 1e9:.1f} GB in {name}, and "
+        f"{free / 1e9:.1f} GB are free; {', or '.join(remedies)}"
+    )
+
+
+# --- The configuration ------------------------------------------------------------------------
+
+
+class _Fields:
+    """Typed access to the metadata of an architecture."""
+
+    def __init__(self, file: Gguf) -> None:
+        self._metadata, self._architecture = file.metadata, file.architecture
+
+    def value(self, name: str) -> Any:
+        return self._metadata.get(f"{self._architecture}.{name}")
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        """A whole number above 0. Raises GenuiError if it is not, or missing without a default."""
+        value = self.value(name)
+        if isinstance(value, list) and len(set(value)) == 1:
+            value = value[0]  # one for each layer
+        value = default if value is None else value
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 40:
+            raise GenuiError(f"its {name} is {str(value)[:40]}; expected a whole number above 0")
+        return value
+
+    def number(self, name: str, default: float) -> float:
+        value = self.value(name)
+        if value is None:
+            return default
+        if not isinstance(value, int | float) or not abs(value) < 1e12:
+            raise GenuiError(f"its {name} is {str(value)[:40]}; expected a number")
+        return float(value)
+
+
+def config_from_gguf(file: Gguf) -> LlamaConfig:
+    """The sizes that a file's metadata and shapes describe.
+
+    Raises GenuiError if some are missing, or for variants that this network does not compute.
+    """
+    fields, name, tensors = _Fields(file), file.architecture, file.tensors
+    gemma = name.startswith("gemma")
+    heads, width = fields.whole("attention.head_count"), fields.whole("embedding_length")
+    layers = fields.whole("block_count")
+    embedding = tensors.get("token_embd.weight")
+    if embedding is None or len(embedding.shape) != 2:
+        raise GenuiError("it has no embedding (token_embd.weight)")
+    if layers > len(tensors):
+        raise GenuiError(f"it claims {layers:,} layers and has {len(tensors)} tensors")
+    head_width = fields.whole("attention.key_length", max(1, width // heads))
+    if fields.whole("attention.value_length", head_width) != head_width:
+        raise GenuiError("its keys and values differ in width, which this network does not compute")
+    if fields.whole("rope.dimension_count", head_width) != head_width:
+        raise GenuiError("it rotates only a part of each head, which this network does not compute")
+    window = fields.value("attention.sliding_window") if name in ("gemma2", "gemma3") else 0
+    pattern = {"gemma2": 2, "gemma3": 6}.get(name, 1)
+    rope = replace(_rope(fields), divisors=read_rope_factors(file))
+    if rope.divisors and len(rope.divisors) != head_width // 2:
+        raise GenuiError(f"its {_ROPE_FACTORS} does not fit heads of width {head_width}")
+    first = "blk.0."
+    return LlamaConfig(
+        architecture=name,
+        vocab_size=embedding.shape[0],
+        layers=layers,
+        width=width,
+        heads=heads,
+        kv_heads=fields.whole("attention.head_count_kv", heads),
+        head_width=head_width,
+        feed_forward=fields.whole("feed_forward_length"),
+        context=fields.whole("context_length"),
+        norm_eps=fields.number("attention.layer_norm_rms_epsilon", 1e-6),
+        tied="output.weight" not in tensors,
+        rope=rope,
+        local_rope=Rope() if name == "gemma3" else None,
+        qkv_bias=f"{first}attn_q.bias" in tensors,
+        output_bias=f"{first}attn_output.bias" in tensors,
+        feed_forward_bias=f"{first}ffn_up.bias" in tensors,
+        qk_norm=f"{first}attn_q_norm.weight" in tensors,
+        post_norms=f"{first}post_ffw_norm.weight" in tensors,
+        activation="gelu" if gemma else "silu",
+        embedding_scale=width**0.5 if gemma else 1.0,
+        attention_scale=_attention_scale(name, layers, width, heads, head_width),
+        attention_cap=fields.number("attn_logit_softcapping", 50.0 if name == "gemma2" else 0.0),
+        logit_cap=fields.number("final_logit_softcapping", 30.0 if name == "gemma2" else 0.0),
+        window=window if isinstance(window, int) else 0,
+        windowed=tuple((i + 1) % pattern != 0 for i in range(layers)) if window else (),
+    )
+
+
+def _attention_scale(name: str, layers: int, width: int, heads: int, head_width: int) -> float:
+    """What multiplies the scores; the 27B models of Gemma 2 and 3 have their own (llama.cpp)."""
+    largest = {"gemma2": 46, "gemma3": 62}.get(name)
+    return (width / heads) ** -0.5 if layers == largest else head_width**-0.5
+
+
+def _rope(fields: _Fields) -> Rope:
+    kind = fields.value("rope.scaling.type") or "none"
+    factor = fields.number("rope.scaling.factor", fields.number("rope.scale_linear", 1.0))
+    if kind not in ("none", "linear", "yarn"):
+        raise GenuiError(f"its rope scaling {str(kind)[:40]!r} is unknown; use another model")
+    yarn = kind == "yarn"
+    return Rope(
+        base=fields.number("rope.freq_base", 10_000.0),
+        kind="yarn" if yarn else "linear" if factor != 1 else "default",
+        factor=factor,
+        original_context=fields.whole(
+            "rope.scaling.original_context_length", fields.whole("context_length")
+        ),
+        low=fields.number("rope.scaling.yarn_beta_slow", 1.0),
+        high=fields.number("rope.scaling.yarn_beta_fast", 32.0),
+        attention_factor=yarn_attention_factor(factor) if yarn else 1.0,
+    )
+
+
+# --- Tensors ----------------------------------------------------------------------------------
+
+
+def _tensors(
+    file: Gguf,
+    config: LlamaConfig,
+    dtype: torch.dtype,
+    progress: Callable[[int, int], None],
+) -> Iterator[tuple[str, Tensor]]:
+    """The tensors by our names."""
+    if importlib.util.find_spec("gguf") is None:
+        raise MisuseError(
+            "reading GGUF files needs the package gguf: pip install 'genui[hf]', or gguf alone"
+        )
+    try:
+        with file.path.open("rb") as stream:
+            for done, info in enumerate(file.tensors.values()):
+                progress(done, len(file.tensors))
+                if info.name != _ROPE_FACTORS:
+                    yield _our_name(info.name), _tensor(stream, info, config, dtype)
+    except OSError as error:
+        raise cannot_read(file.path, error) from None
+
+
+def _our_name(name: str) -> str:
+    stem, _, kind = name.rpartition(".")
+    top = {"token_embd": "embedding", "output_norm": "norm", "output": "head"}
+    if stem in top:
+        return f"{top[stem]}.{kind}"
+    block, _, layer_and_part = stem.partition(".")
+    layer, _, part = layer_and_part.partition(".")
+    if block != "blk" or part not in _NAMES:
+        raise GenuiError(f"this network has no tensor {name[:60]!r}; use another model")
+    return f"blocks.{layer}.{_NAMES[part]}.{kind}"
+
+
+def _tensor(stream: BinaryIO, info: TensorInfo, config: LlamaConfig, dtype: torch.dtype) -> Tensor:
+    """One tensor, in `dtype`; vectors in fp32."""
+    dtype = dtype if len(info.shape) > 1 else torch.float32
+    tensor = torch.empty(info.shape, dtype=dtype)
+    rows = tensor.view(-1, info.shape[-1])  # [N, width]
+    bytes_per_row = info.size // len(rows)
+    at_once = max(1, _AT_ONCE // info.shape[-1])
+    stream.seek(info.offset)
+    for first in range(0, len(rows), at_once):
+        part = rows[first : first + at_once]
+        data = stream.read(len(part) * bytes_per_row)
+        if len(data) < len(part) * bytes_per_row:
+            raise MisuseError("it became shorter while it was read; fetch or copy it again")
+        numbers = dequantise(np.frombuffer(data, np.uint8).reshape(len(part), -1), info.type)
+        part.copy_(torch.from_numpy(numbers))
+    if config.architecture == "llama" and info.name.endswith(("attn_q.weight", "attn_k.weight")):
+        heads = config.heads if "attn_q" in info.name else config.kv_heads
+        tensor = _unpermute(tensor, heads)
+    return tensor
+
+
+def dequantise(data: np.ndarray, kind: int) -> np.ndarray:
+    """The numbers, fp32 [N, width], of rows of bytes [N, bytes] of a type of TENSOR_TYPES.
+
+    By the `gguf` package, which has the formats that llama.cpp writes, the newest too.
+    """
+    # Late: an optional extra.
+    from gguf import GGMLQuantizationType
+    from gguf.quants import dequantize
+
+    assert kind in TENSOR_TYPES
+    numbers = dequantize(data, GGMLQuantizationType(kind))
+    return numbers if numbers.flags.writeable else numbers.copy()
+
+
+def _unpermute(tensor: Tensor, heads: int) -> Tensor:
+    """The rows of queries or keys [heads · D, C] in the order of pairs (i, i + D / 2).
+
+    llama.cpp's converter stores those of the architecture "llama" in the order (2i, 2i + 1).
+    """
+    rows = tensor.view(heads, tensor.shape[0] // heads // 2, 2, -1)
+    return rows.transpose(1, 2).reshape(tensor.shape).contiguous()
+
+
+def read_rope_factors(file: Gguf) -> tuple[float, ...]:
+    """What divides the frequencies of the rotary embeddings (of Llama 3.1); () if nothing."""
+    info = file.tensors.get(_ROPE_FACTORS)
+    if info is None:
+        return ()
+    try:
+        with file.path.open("rb") as stream:
+            stream.seek(info.offset)
+            data = np.frombuffer(stream.read(info.size), np.uint8)
+    except OSError as error:
+        raise cannot_read(file.path, error) from None
+    return tuple(dequantise(data.reshape(1, -1), info.type).ravel().tolist())

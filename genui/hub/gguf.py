@@ -1,0 +1,307 @@
+"""GGUF files (llama.cpp): their header, checked before memory is taken; no tensor is read.
+
+The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. A header is the magic word, a
+version, counts, metadata (typed keys and values), and each tensor's name, shape, type and offset.
+"""
+
+import math
+import os
+import struct
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from genui.base.errors import MisuseError
+from genui.base.files import open_regular, sanitize, show
+from genui.hub.formats import OpenModel
+
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+
+ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3")
+"""The architectures that `genui.engine.models.llama` computes. Mistral and SmolLM2 are "llama"."""
+
+LARGEST_HEADER = 256 << 20  # bytes; that of a vocabulary of 262,144 tokens takes 8 MB
+_PORTION = 1 << 20
+
+TENSOR_TYPES = {
+    0: ("F32", 1, 4),
+    1: ("F16", 1, 2),
+    2: ("Q4_0", 32, 18),
+    3: ("Q4_1", 32, 20),
+    6: ("Q5_0", 32, 22),
+    7: ("Q5_1", 32, 24),
+    8: ("Q8_0", 32, 34),
+    10: ("Q2_K", 256, 84),
+    11: ("Q3_K", 256, 110),
+    12: ("Q4_K", 256, 144),
+    13: ("Q5_K", 256, 176),
+    14: ("Q6_K", 256, 210),
+    16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50),
+    20: ("IQ4_NL", 32, 18),
+    21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82),
+    23: ("IQ4_XS", 256, 136),
+    29: ("IQ1_M", 256, 56),
+    30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
+}
+"""The number of a type in a file to its name, and the elements and bytes of a block. They are those
+that the `gguf` package can turn into numbers."""
+
+_SCALARS = {
+    0: "B",
+    1: "b",
+    2: "H",
+    3: "h",
+    4: "I",
+    5: "i",
+    6: "f",
+    7: "?",
+    10: "Q",
+    11: "q",
+    12: "d",
+}
+_STRING, _ARRAY = 8, 9
+_MOST_AXES = 4
+_ENTRY, _TENSOR = 13, 32  # the fewest bytes of a metadata entry and of a tensor's description
+
+
+class TensorInfo(msgspec.Struct, frozen=True):
+    """One tensor in the file."""
+
+    name: str
+    shape: tuple[int, ...]  # as in torch: the axis that is contiguous in memory is the last
+    type: int  # a key of TENSOR_TYPES
+    offset: int  # of its first byte in the file
+    size: int  # bytes
+
+
+class Gguf(msgspec.Struct, frozen=True):
+    """The header of a file."""
+
+    path: Path
+    size: int  # of the file, bytes
+    metadata: dict[str, Any]  # without arrays, unless they were asked for
+    tensors: dict[str, TensorInfo]
+
+    @property
+    def architecture(self) -> str:
+        return str(self.metadata.get("general.architecture", ""))
+
+
+def recognise(path: Path) -> bool:
+    """Whether a file begins as GGUF does."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except (OSError, ValueError):
+        return False
+
+
+def describe(path: Path) -> OpenModel:
+    """The model of a file. Raises MisuseError, one line, if it is damaged or cannot be computed."""
+    try:
+        status = path.stat()
+    except OSError:
+        return _describe(path, 0, 0)  # raises the reason
+    return _describe(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _describe(path: Path, changed: int, size: int) -> OpenModel:
+    """`describe` of one state of the file: lists of models describe each file each time."""
+    file = read_gguf(path)
+    check_architecture(file)
+    meta, name = file.metadata, file.architecture
+    elements: dict[str, int] = {}
+    for tensor in file.tensors.values():
+        kind = TENSOR_TYPES[tensor.type][0]
+        elements[kind] = elements.get(kind, 0) + math.prod(tensor.shape)
+    stored = max(elements, key=elements.__getitem__)
+    context = meta.get(f"{name}.context_length", 0)
+    title = sanitize(str(meta.get("general.name", "")) or path.stem, 80)
+    return OpenModel(
+        path=path,
+        format="gguf",
+        name=title,
+        architecture=name,
+        parameters=sum(elements.values()),
+        size=file.size,
+        stored=stored,
+        context=context if isinstance(context, int) else 0,
+        licence=sanitize(str(meta.get("general.license", "")), 80),
+        chat=bool(meta.get("tokenizer.chat_template")),
+        summary=f"{title}, {stored}",
+    )
+
+
+def check_architecture(file: Gguf) -> None:
+    """Raises MisuseError if this is not a whole model of an architecture that genui computes."""
+    meta, name = file.metadata, file.architecture
+    if meta.get("split.count", 0) not in (0, 1):
+        raise _unfit(
+            file.path, "it is one part of a split model", "join them: llama-gguf-split --merge"
+        )
+    if name not in ARCHITECTURES:
+        kind = meta.get("general.type", "model")
+        what = f"its architecture is {sanitize(name, 40)!r}" if name else f"it is a {kind!r}"
+        raise _unfit(file.path, what, f"genui reads {', '.join(ARCHITECTURES)}")
+    if meta.get(f"{name}.expert_count", 0):
+        raise _unfit(file.path, "it is a mixture of experts", "use a dense model")
+    if not file.tensors:
+        raise _unfit(file.path, "it has no tensors", "use a file with a model's weights")
+
+
+def read_gguf(path: Path, arrays: bool = False) -> Gguf:
+    """The header of a file, with the arrays of its metadata (the vocabulary) if asked for.
+
+    Counts, lengths, shapes and offsets are checked against the file's size before memory is taken.
+    Raises MisuseError, one line that names the file, for a damaged, truncated or hostile one.
+    """
+    irregular = _unfit(path, "it is not a regular file", "give the path of a GGUF file")
+    with open_regular(path, irregular) as file:
+        size = os.fstat(file.fileno()).st_size
+        return _Header(path, file, size, arrays).read()
+
+
+class _Header:
+    """Reads a header from its start to its end."""
+
+    def __init__(self, path: Path, file: BinaryIO, size: int, arrays: bool) -> None:
+        self._path, self._file, self._size, self._arrays = path, file, size, arrays
+        self._data = bytearray()
+        self._at = 0
+
+    def read(self) -> Gguf:
+        if bytes(self._take(len(MAGIC))) != MAGIC:
+            raise _unfit(self._path, "it does not begin as GGUF does", "give a GGUF file")
+        version = self._number("I")
+        if version not in VERSIONS:
+            big_endian = version & 0xFFFF == 0
+            fault = "it is big-endian" if big_endian else f"it has version {version} of the format"
+            raise _unfit(self._path, fault, "use a little-endian file of version 2 or 3")
+        tensors, entries = self._count(_TENSOR), self._count(_ENTRY)
+        metadata: dict[str, Any] = {}
+        for _ in range(entries):
+            key = self._string()
+            if key in metadata:
+                raise self._damaged(f"it has the key {sanitize(key, 60)!r} twice")
+            value = self._value(self._number("I"))
+            metadata[key] = value
+        metadata = {key: value for key, value in metadata.items() if value is not None}
+        alignment = metadata.get("general.alignment", 32)
+        if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
+            raise self._damaged(f"its alignment is {sanitize(str(alignment), 20)}")
+        described = [self._tensor() for _ in range(tensors)]
+        start = -(-self._at // alignment) * alignment
+        return Gguf(self._path, self._size, metadata, self._place(described, start, alignment))
+
+    def _place(
+        self, tensors: list[TensorInfo], start: int, alignment: int
+    ) -> dict[str, TensorInfo]:
+        """The tensors by name, with offsets in the file, which must contain them all."""
+        end = max((start + t.offset + t.size for t in tensors), default=0)
+        if end > self._size:
+            raise _unfit(
+                self._path,
+                f"it is truncated ({self._size:,} of {end:,} bytes)",
+                "fetch or copy it again",
+            )
+        placed: dict[str, TensorInfo] = {}
+        for tensor in tensors:
+            if tensor.name in placed:
+                raise self._damaged(f"it has the tensor {sanitize(tensor.name, 60)!r} twice")
+            if tensor.offset % alignment:
+                raise self._damaged(f"the offset of {sanitize(tensor.name, 60)!r} is not aligned")
+            offset = start + tensor.offset
+            placed[tensor.name] = msgspec.structs.replace(tensor, offset=offset)
+        return placed
+
+    def _tensor(self) -> TensorInfo:
+        """A tensor's description; the offset is still relative to the data."""
+        name, axes = self._string(), self._number("I")
+        label = sanitize(name, 60)
+        if not 1 <= axes <= _MOST_AXES:
+            raise self._damaged(f"the tensor {label!r} has {axes} axes")
+        shape = tuple(self._number("Q") for _ in range(axes))
+        kind, offset = self._number("I"), self._number("Q")
+        if kind not in TENSOR_TYPES:
+            raise _unfit(
+                self._path,
+                f"the tensor {label!r} has type {kind}, which genui does not know",
+                "use another quantisation, such as Q4_K_M or Q8_0",
+            )
+        block, size = TENSOR_TYPES[kind][1:]
+        if min(shape) < 1 or shape[0] % block:
+            raise self._damaged(f"the tensor {label!r} has the shape {list(shape)}")
+        return TensorInfo(name, shape[::-1], kind, offset, math.prod(shape) // block * size)
+
+    def _value(self, kind: int) -> Any:
+        """A value; None for an array that is skipped."""
+        if kind == _STRING:
+            return self._string()
+        if kind == _ARRAY:
+            return self._array()
+        if kind not in _SCALARS:
+            raise self._damaged(f"its metadata has the type {kind}")
+        return self._number(_SCALARS[kind])
+
+    def _array(self) -> list[Any] | None:
+        kind = self._number("I")
+        if kind == _STRING:
+            count = self._count(8)
+            strings = [self._string(decode=self._arrays) for _ in range(count)]
+            return strings if self._arrays else None
+        if kind not in _SCALARS:
+            raise self._damaged(f"its metadata has an array of type {kind}")
+        width = struct.calcsize(f"<{_SCALARS[kind]}")
+        count = self._count(width)
+        data = self._take(count * width)
+        return list(struct.unpack(f"<{count}{_SCALARS[kind]}", data)) if self._arrays else None
+
+    def _string(self, decode: bool = True) -> str:
+        data = self._take(self._number("Q"))
+        return data.decode("utf-8", "replace") if decode else ""
+
+    def _number(self, code: str) -> Any:
+        width = struct.calcsize(f"<{code}")
+        return struct.unpack(f"<{code}", self._take(width))[0]
+
+    def _count(self, least: int) -> int:
+        """The number of things that follow, of at least `least` bytes each."""
+        count = self._number("Q")
+        if count * least > self._size - self._at:
+            raise self._damaged(f"it claims {count:,} entries and has {self._size:,} bytes")
+        return count
+
+    def _take(self, length: int) -> bytearray:
+        """The next bytes of the header."""
+        end = self._at + length
+        if end > self._size:
+            raise _unfit(self._path, "it is truncated inside its header", "fetch or copy it again")
+        if end > LARGEST_HEADER:
+            raise self._damaged(f"its header is over {LARGEST_HEADER >> 20} MB")
+        if end > len(self._data):
+            self._data += self._file.read(max(end - len(self._data), _PORTION))
+            if end > len(self._data):  # it became shorter while it was read
+                raise _unfit(self._path, "it is truncated", "fetch or copy it again")
+        data = self._data[self._at : end]
+        self._at = end
+        return data
+
+    def _damaged(self, fault: str) -> MisuseError:
+        return _unfit(self._path, fault, "it is damaged: fetch or copy it again")
+
+
+def _unfit(path: Path, fault: str, remedy: str) -> MisuseError:
+    return MisuseError(f"{show(path)}: {fault}; {remedy}")
