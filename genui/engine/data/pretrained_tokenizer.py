@@ -9,10 +9,12 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from genui.base.errors import GenuiError
 from genui.engine.data.tokenizer import byte_alphabet
+
+T = TypeVar("T")
 
 
 class Encoder(Protocol):
@@ -373,5 +375,5 @@ def _sentencepiece(
     return SentencePiece(pieces, scores, special, verbatim, unknown, space_first)
 
 
-def _is_list(value: Any, of: type) -> bool:
+def _is_list(value: object, of: type[T]) -> TypeGuard[list[T]]:
     return isinstance(value, list) and all(isinstance(each, of) for each in value)

@@ -254,12 +254,13 @@ def _our_name(name: str) -> str:
 
 
 def _tensor(stream: BinaryIO, info: TensorInfo, config: LlamaConfig, dtype: torch.dtype) -> Tensor:
-    """One tensor, in `dtype`; vectors in fp32."""
-    dtype = dtype if len(info.shape) > 1 else torch.float32
+    """One tensor, in `dtype`; a norm in fp32."""
+    dtype = dtype if "norm" not in info.name else torch.float32
     tensor = torch.empty(info.shape, dtype=dtype)
-    rows = tensor.view(-1, info.shape[-1])  # [N, width]
+    width = info.shape[len(info.shape) - 1]
+    rows = tensor.view(-1, width)  # [N, width]
     bytes_per_row = info.size // len(rows)
-    at_once = max(1, _AT_ONCE // info.shape[-1])
+    at_once = max(1, _AT_ONCE // width)
     stream.seek(info.offset)
     for first in range(0, len(rows), at_once):
         part = rows[first : first + at_once]
