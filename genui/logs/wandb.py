@@ -34,6 +34,7 @@ from genui.logs.wandb_file import (
     LogBlocks,
     about_run,
     first_varint,
+    parts_of_run,
     texts_of,
     timestamp,
 )
@@ -68,17 +69,17 @@ Row = dict[bytes, bytes]
 
 
 class WandbTail(Reader):
-    """The history in a .wandb file, and what else W&B keeps of a run."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = GrowingFile(path)
-        super().__init__(path)
+    """The history of a run and what else W&B keeps of it: of a .wandb file, and of those in which
+    the run was resumed. A step that is in several counts as in the newest; but offline W&B counts
+    from 0 again, and such a part goes on after the last step before it."""
 
     def _forget(self) -> None:
         from genui.logs.series_store import SeriesStore  # brings numpy
 
         super()._forget()
-        self._blocks = LogBlocks()
+        self._finished_parts = 0  # of the run, before the one that is read
+        self._last_step = -1
+        self._open_part(self.path)
         self._rows: list[Row] = []  # of the history, not yet added to the series
         self._about = About()
         self._console = _Console()
@@ -91,6 +92,23 @@ class WandbTail(Reader):
         self._summary: dict[str, Any] = {}  # that a script has set
         self._media = MediaStore()
         self._histograms: HistogramStore | None = None
+
+    def _open_part(self, path: Path) -> None:
+        self._file = GrowingFile(path)
+        self._blocks = LogBlocks()
+        self._offset: int | None = None  # added to its steps; unknown before the first row
+
+    def _open_next_part(self) -> bool:
+        """Goes on with the next part of the run, if there is one."""
+        parts = parts_of_run(self.path)
+        count = self._finished_parts + 1
+        if count >= len(parts):
+            return False
+        self._finished_parts = count
+        self._damaged += self._blocks.damaged
+        self.ended = ""
+        self._open_part(parts[count])
+        return True
 
     @property
     def bad_lines(self) -> int:
@@ -124,12 +142,17 @@ class WandbTail(Reader):
                 self._record(*record)
             end = self._blocks.end
             if not end:
+                if self._open_next_part():
+                    changed = True
+                    continue
                 break
             self._file.take(data, end)
             limit_bytes -= end
             changed = True
             self._add()
-        self.progress = 1.0 if limit_bytes > 0 else self._file.progress
+        parts = max(self._finished_parts + 1, len(parts_of_run(self.path)))
+        share = (self._finished_parts + self._file.progress) / parts
+        self.progress = 1.0 if limit_bytes > 0 else share
         return changed
 
     def _record(self, data: bytes, start: int, end: int) -> None:
@@ -162,10 +185,12 @@ class WandbTail(Reader):
         plain = not rest or (rest[0] == _STEP_KEY and rest[1] == len(rest) - 2 < _SHORT)
         if not plain or len(row) != len(pairs):
             row = _row(data)
-            if b"_type" in data:
-                self._take_media(row)
         elif _STEP not in row:
             row[_STEP] = row.get(_OLD_STEP) or _step_of(rest)
+        if self._offset is None:
+            self._offset = self._last_step + 1 if _step_in(row) == 0 else 0
+        if not plain and b"_type" in data:
+            self._take_media(row)
         self._rows.append(row)
 
     def _summarize(self, data: bytes) -> None:
@@ -187,10 +212,10 @@ class WandbTail(Reader):
                 with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
                     value = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
                     objects[_name(key)] = {k: bytes(v) for k, v in value.items()}
-        try:
-            step = int(float(row.get(_STEP, b"0")))
-        except (ValueError, OverflowError):
+        step = _step_in(row)
+        if step is None:
             return
+        step += self._offset or 0
         for name, fields in objects.items():
             self._media.names.add(name)
             values: dict[str, Any] = {}
@@ -229,7 +254,10 @@ class WandbTail(Reader):
                     self._configure(data, *at)
                 about = about_run(data, value, stop)
                 environment = {**self._about.environment, **about.environment}
-                self._about = about._replace(environment=environment)
+                if self._finished_parts:
+                    environment["resumed"] = f"{self._finished_parts} times"
+                created = self._about.created or about.created
+                self._about = about._replace(environment=environment, created=created)
             elif number == _HISTORY:
                 self._history(data[value:stop])
             elif number == _SUMMARY:
@@ -325,13 +353,15 @@ class WandbTail(Reader):
             self._damaged += int(len(rows) - good.sum())
             rows = [row for row, is_good in zip(rows, good, strict=True) if is_good]
             steps = steps[good]
+        steps = steps.astype(np.int64) + (self._offset or 0)
+        self._last_step = max(self._last_step, int(steps.max(initial=-1)))
         all_keys = sorted(set().union(*rows))
         keys: dict[str, list[bytes]] = {}
         for key in all_keys:
             keys.setdefault(_name(key), []).append(key)
         times = numbers_of(_cells(rows, [key for key in all_keys if key in _TIMESTAMPS]))
         self._collected.add(
-            (name, steps[there].astype(np.int64), values[there], times[0][there])
+            (name, steps[there], values[there], times[0][there])
             for name, spellings in keys.items()
             if not name.startswith("_")  # W&B's own
             for values, there in [numbers_of(_cells(rows, spellings))]
@@ -413,6 +443,14 @@ def _row(data: bytes) -> Row:
             step = b"%d" % first_varint(data, value, stop)
     row.setdefault(_STEP, row.get(_OLD_STEP, step))
     return row
+
+
+def _step_in(row: Row) -> int | None:
+    """The step of a row; None if it is not a number."""
+    try:
+        return int(float(row.get(_STEP, b"0")))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _step_of(field: bytes) -> bytes:

@@ -7,12 +7,16 @@ it is full.
 """
 
 import os
+import re
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from genui.logs import protobuf
 from genui.logs.base import About, Format, Log
@@ -183,33 +187,108 @@ def _records_at(path: Path, offset: int, size: int) -> Iterator[tuple[bytes, int
         yield from LogBlocks().records(data, 0 if offset else FILE_HEADER, offset)
 
 
-_KNOWN: dict[Path, tuple[tuple[int, int], About, str]] = {}
-"""The stamp of a log (size and time of the last write), its names and its end: a list of thousands
-of runs is read again and again."""
+class _Known(NamedTuple):
+    """What a list shows of a log, and its size and time of the last write when that was read: a
+    list of thousands of runs is made again and again."""
+
+    stamp: tuple[int, int]
+    about: About
+    ended: str
+
 
 _MAX_KNOWN = 20_000
+_known: dict[Path, _Known] = {}
+
+
+def _know(path: Path) -> _Known | None:
+    """The names and the end of a run, read again if its log was written to; None if it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    stamp = (status.st_size, status.st_mtime_ns)
+    known = _known.get(path)
+    if known is None or known.stamp != stamp:
+        if len(_known) >= _MAX_KNOWN:
+            _known.clear()
+        known = _known[path] = _Known(stamp, read_about(path), read_end(path))
+    return known
+
+
+# --- Runs that were resumed -----------------------------------------------------------------------
+
+_RUN_FOLDER = re.compile(r"(?:offline-)?run-(\d{8}_\d{6})-(.+)")
+_SETTLED = 2 * 10**9  # ns after the last change of a folder, when another has another time
+
+_Folders = dict[str, list[tuple[str, str]]]
+_folders: dict[Path, tuple[int, _Folders]] = {}
+
+
+def parts_of_run(path: Path) -> list[Path]:
+    """The log and, in order, those of the same run that were begun later: W&B makes a folder
+    beside the first, of the same id, each time that the run is resumed."""
+    match = _RUN_FOLDER.fullmatch(path.parent.name)
+    if match is None:
+        return [path]
+    same_id = _run_folders(path.parent.parent).get(match[2], [])
+    later = [path.parent.parent / name / path.name for time, name in same_id if time > match[1]]
+    if not later:
+        return [path]
+    project = _project(path)
+    return [path, *(part for part in later if part.is_file() and _project(part) == project)]
+
+
+def _project(path: Path) -> str:
+    known = _know(path)
+    return known.about.project if known else ""
+
+
+def _run_folders(folder: Path) -> _Folders:
+    """The start and name of the folders of W&B's runs in a folder, by id, in order of the start."""
+    try:
+        changed = folder.stat().st_mtime_ns
+        if folder in _folders and _folders[folder][0] == changed:
+            return _folders[folder][1]
+        matches = [
+            match for name in sorted(os.listdir(folder)) if (match := _RUN_FOLDER.fullmatch(name))
+        ]
+    except OSError:
+        return {}
+    folders: _Folders = {}
+    for match in sorted(matches, key=itemgetter(1)):
+        folders.setdefault(match[2], []).append((match[1], match[0]))
+    if time.time_ns() - changed > _SETTLED:
+        _folders[folder] = (changed, folders)
+    return folders
 
 
 class Wandb(Format):
-    """Runs of W&B: a file each, named in it."""
+    """Runs of W&B, named in their logs: a file each, or several if the run was resumed."""
+
+    def place(self, file: Path, root: Path) -> Path:
+        match = _RUN_FOLDER.fullmatch(file.parent.name)
+        if match is None or file.parent == root:
+            return file
+        for _, name in _run_folders(file.parent.parent).get(match[2], []):
+            first = file.parent.parent / name / file.name
+            if first == file or file in parts_of_run(first):
+                return first
+        return file
+
+    def times(self, path: Path) -> Iterator[float]:
+        for part in parts_of_run(path):
+            yield from super().times(part)
 
     def logs(self, path: Path, root: Path) -> list[Log]:
         (log,) = super().logs(path, root)
-        try:
-            status = path.stat()
-        except OSError:
+        known, last = _know(path), _know(parts_of_run(path)[-1])
+        if known is None or last is None:
             return [log]
-        stamp = (status.st_size, status.st_mtime_ns)
-        known = _KNOWN.get(path)
-        if known is None or known[0] != stamp:
-            if len(_KNOWN) >= _MAX_KNOWN:
-                _KNOWN.clear()
-            known = _KNOWN[path] = (stamp, read_about(path), read_end(path))
-        _, about, ended = known
+        about = last.about if last.about.id else known.about
         return [
             replace(
                 log, name=about.name or log.name, project=about.project, key=about.id,
-                tags=about.tags, note=about.note, created=about.created, ended=ended,
+                tags=about.tags, note=about.note, created=known.about.created, ended=last.ended,
                 host=str(about.environment.get("host", "")),
             )
         ]  # fmt: skip

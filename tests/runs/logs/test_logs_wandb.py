@@ -173,3 +173,46 @@ def test_a_name_and_an_end_that_are_written_later_are_listed_then(tmp_path: Path
     view = reader.read()
     assert view is not None
     assert (view.summary.info.name, view.summary.state) == ("owl", "failed")
+
+
+def write_part(folder: Path, time: str, steps: range, project: str = "owls", code: int = 0) -> Path:
+    """A part of the run `abc`; the values of its steps are the hour of `time`, plus the step."""
+    about = b"\x08\x07" + field(17, field(1, b"abc") + field(3, project.encode()))
+    rows = [
+        wandb_row([("_step", str(step)), ("loss", f"{int(time[:2]) + step / 100}")])
+        for step in steps
+    ]
+    path = folder / f"offline-run-20260101_{time}-abc" / "run-abc.wandb"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(wandb_log(about, *rows, wandb_exit(code)))
+    return path
+
+
+def test_a_run_that_was_resumed_is_one_run(tmp_path: Path):
+    first = write_part(tmp_path, "010000", range(3), code=1)
+    (one,) = find_logs(tmp_path)
+    tail = WandbTail(one.run.path)
+    read_all(tail)
+    assert (one.state, tail.ended, len(tail.series["loss"])) == ("failed", "failed", 3)
+    # From a checkpoint; then offline W&B counts from 0 again.
+    write_part(tmp_path, "020000", range(1, 5))
+    last = write_part(tmp_path, "030000", range(2))
+    (one,) = find_logs(tmp_path)
+    assert (one.run.path, one.state, one.info.project) == (first, "finished", "owls")
+    read_all(tail)
+    values = ["1.0", "2.01", "2.02", "2.03", "2.04", "3.0", "3.01"]
+    assert seen(tail) == {"loss": [*enumerate(values)]}
+    assert (tail.ended, tail.overlaps, tail.progress) == ("finished", ((1, 2),), 1.0)
+    assert tail.extras.about.environment["resumed"] == "2 times"
+    # A part that is named is read from there on.
+    (part,) = find_logs(last.parent)
+    tail = WandbTail(part.run.path)
+    read_all(tail)
+    assert seen(tail) == {"loss": [(0, "3.0"), (1, "3.01")]}
+    assert "resumed" not in tail.extras.about.environment
+
+
+def test_runs_of_one_id_in_two_projects_are_two(tmp_path: Path):
+    write_part(tmp_path, "010000", range(2))
+    write_part(tmp_path, "020000", range(2), project="cats")
+    assert {one.info.project for one in find_logs(tmp_path)} == {"owls", "cats"}
