@@ -29,6 +29,7 @@ from genui.render.axis import (
 )
 from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas, connect_columns, merge_runs
 from genui.render.series import (
+    AnyLook,
     Columns,
     Fault,
     Kind,
@@ -43,6 +44,8 @@ from genui.render.series import (
     find_only_value,
     list_lines,
     measure_extent,
+    move_to_axis,
+    needs_two_axes,
     sort_points,
 )
 
@@ -279,12 +282,14 @@ def draw_chart(
     unit: str = "step",
     overlaps: Sequence[tuple[float, float]] = (),
     readings: Mapping[str, float] | None = None,
+    right: Window | None = None,
 ) -> Chart | None:
     """Draw a chart in `width` × `height` cells; None if there is no point or too little room.
 
     `within` is the visible range, by default that of all points; it also says which axes are
     logarithmic. `overlaps` are the ranges of x, (first, last), that were logged twice. `readings`
-    are the values in the legend, by the name of the series.
+    are the values in the legend, by the name of the series. `right` is the range of values of the
+    series that are over others; without it all have the axis on the left.
     """
     with_points = [trace for trace in traces if len(trace.steps)]
     if not with_points:
@@ -295,9 +300,15 @@ def draw_chart(
     if rows < 1 or width < _MIN_COLS:
         return None
     span = within or choose_window(with_points, log_y)
-    value_ticks = _choose_value_ticks(with_points, span, rows)
+    over, below = _split_over(with_points) if right is not None else ([], with_points)
+    value_ticks = _choose_value_ticks(below, span, rows)
     label_width = max(cell_len(tick.label) for tick in value_ticks)
     cols = width - label_width - 2
+    right_axis: list[Part] = []
+    if right is not None:
+        right_axis = _build_right_axis(over, right, rows)
+        cols -= cell_len(right_axis[0][0])
+        traces = [move_to_axis(t, right, span) if _is_over(t) else t for t in traces]
     if cols < _MIN_COLS:
         return None
     frame = Frame(label_width + 2, legend_rows, cols, rows, span)
@@ -325,7 +336,10 @@ def draw_chart(
         if cursor is not None and readings is not None:
             parts = _add_place(parts, format_place(cursor, unit), room)
         lines.append(_cut_parts([(" " * frame.left, "label"), *parts], width))
-    lines += _build_plot_rows(canvas, styles, frame, value_ticks)
+    plot_rows = _build_plot_rows(canvas, styles, frame, value_ticks)
+    for plot_row, part in zip(plot_rows, right_axis, strict=False):
+        plot_row.append(part)
+    lines += plot_rows
     if axis_rows:
         first, last = measure_extent(with_points)
         only = first if first == last else None
@@ -335,6 +349,15 @@ def draw_chart(
         marks = explain_marks(visible, rewritten=bool(overlaps))
         caption = f"{caption} · {marks}" if caption else marks
     return Chart(lines, caption, frame)
+
+
+def _is_over(trace: Trace) -> bool:
+    return trace.look is not None and trace.look.over
+
+
+def _split_over(traces: Sequence[Trace]) -> tuple[list[Trace], list[Trace]]:
+    """Return the series that are over others, and the others."""
+    return [t for t in traces if _is_over(t)], [t for t in traces if not _is_over(t)]
 
 
 def _choose_value_ticks(traces: Sequence[Trace], span: Window, rows: int) -> list[Tick]:
@@ -437,6 +460,18 @@ def _build_plot_rows(
     return rows
 
 
+def _build_right_axis(traces: Sequence[Trace], window: Window, rows: int) -> list[Part]:
+    """Build the value axis of the series that are over others: a part for each row, all of one
+    width, in the colour of the series if it is the only one."""
+    ticks = _choose_value_ticks(traces, window, rows)
+    frame = Frame(0, 0, 1, rows, window)
+    labels = {frame.row(tick.position): tick.label for tick in ticks}
+    width = max(map(cell_len, labels.values()))
+    style = choose_style(_list_looks(traces)[0].hue) if len(traces) == 1 else "label"
+    texts = (f"├ {labels[row]}" if row in labels else "│" for row in range(rows))
+    return [(f"{text:<{width + 2}}", style) for text in texts]
+
+
 def _add_place(parts: list[Part], at: str, width: int) -> list[Part]:
     """Put `at`, the x of the readings, before the legend if there is room."""
     used = sum(cell_len(text) for text, _ in parts)
@@ -528,11 +563,11 @@ class ChartOptions:
     readout: bool = False  # whether the legend has the values at the cursor
 
 
-def _look(values: tuple[int, bool] | None) -> Look | None:
+def _look(values: AnyLook | None) -> Look | None:
     return Look(*values) if values is not None else None
 
 
-_NO_LOOKS: Mapping[str, tuple[int, bool]] = MappingProxyType({})
+_NO_LOOKS: Mapping[str, AnyLook] = MappingProxyType({})
 
 
 class Curves:
@@ -543,16 +578,17 @@ class Curves:
         self._smoothers: dict[str, Smoother] = {}
         self._smoothing = 0.0  # of these smoothers
         self._window: Window | None = None
+        self._right: Window | None = None  # of the values of the series that are over others
 
     def set_series(
         self,
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
         kinds: Mapping[str, Kind],
-        looks: Mapping[str, tuple[int, bool]] = _NO_LOOKS,
+        looks: Mapping[str, AnyLook] = _NO_LOOKS,
     ) -> None:
         """Replace the series: name → (x [N], values [N]); those without a look get a hue each."""
         if not series:
-            self._window = None
+            self._window = self._right = None
         self._smoothers = {name: one for name, one in self._smoothers.items() if name in series}
         self.traces = [
             replace(
@@ -564,7 +600,7 @@ class Curves:
     def chart(self, width: int, height: int, options: ChartOptions) -> Chart | None:
         """Draw the chart in `width` × `height` cells; None if there is no point or no room."""
         traces = self._smooth(options)
-        self._window = self._choose_window(traces, options)
+        self._window, self._right = self._choose_windows(traces, options)
         return draw_chart(
             traces,
             width,
@@ -575,6 +611,7 @@ class Curves:
             unit=options.unit,
             overlaps=options.overlaps,
             readings=self._read_cursor(options),
+            right=self._right,
         )
 
     def values_at(self, x: float) -> dict[str, tuple[float, float]]:
@@ -584,20 +621,33 @@ class Curves:
 
     def window(self, options: ChartOptions) -> Window | None:
         """Return the visible range; None if there is no point."""
-        return self._choose_window(self._smooth(options), options)
+        return self._choose_window(self._smooth(options), options, self._window)
 
     def extent(self, positive: bool) -> View | None:
         """Return the first and last x; with `positive`, of those above zero."""
         filled = [trace for trace in self.traces if len(trace.steps)]
         return measure_extent(filled, positive) if filled else None
 
-    def _choose_window(self, traces: Sequence[Trace], options: ChartOptions) -> Window | None:
+    def _choose_window(
+        self, traces: Sequence[Trace], options: ChartOptions, before: Window | None
+    ) -> Window | None:
         lines = list_lines(traces)
         if not lines:
             return None
-        return choose_window(
-            lines, options.log_y, self._window, log_x=options.log_x, view=options.view
-        )
+        return choose_window(lines, options.log_y, before, log_x=options.log_x, view=options.view)
+
+    def _choose_windows(
+        self, traces: Sequence[Trace], options: ChartOptions
+    ) -> tuple[Window | None, Window | None]:
+        """Choose the visible range, and that of the series that are over others if they need a
+        value axis of their own."""
+        whole = self._choose_window(traces, options, self._window)
+        over, below = _split_over(traces)
+        right = self._choose_window(over, options, self._right)
+        left = self._choose_window(below, options, self._window)
+        if whole is None or left is None or right is None or not needs_two_axes(left, right):
+            return whole, None
+        return replace(whole, low=left.low, high=left.high), right
 
     def _smooth(self, options: ChartOptions) -> list[Trace]:
         """Return the series, those of kind "smoothed" with their moving averages."""

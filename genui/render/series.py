@@ -5,7 +5,7 @@ A series has x, ascending, and values, both [N]; values may be NaN or infinite.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from typing import Literal, NamedTuple
 
@@ -28,10 +28,19 @@ Kind = Literal["line", "smoothed", "marks"]
 
 
 class Look(NamedTuple):
-    """How a series differs from others: one hue and sign for a run, dashes for held-out data."""
+    """How a series differs from others: one hue and sign for a run, dashes for held-out data.
+
+    `over` is a metric drawn over another: it gets a value axis of its own, on the right, if their
+    values differ much.
+    """
 
     hue: int
     dashed: bool = False
+    over: bool = False
+
+
+AnyLook = tuple[int, bool] | tuple[int, bool, bool]
+"""A Look, as a plain tuple."""
 
 
 @dataclass(frozen=True)
@@ -503,6 +512,30 @@ def _solve_recurrence(factors: Floats, terms: Floats, start: float) -> Floats:
 # --- Points in order, and lines ---------------------------------------------------------------
 
 _MAX_X = 1e300  # points beyond it are left out: distances would overflow
+
+
+_MIN_SHARE = 0.25  # of the values of both axes that each has to fill for one axis to do
+
+
+def needs_two_axes(left: Window, right: Window) -> bool:
+    """Return whether one axis would show either of these ranges of values as almost flat."""
+    whole = max(left.high, right.high) - min(left.low, right.low)
+    return min(left.high - left.low, right.high - right.low) < _MIN_SHARE * whole
+
+
+def move_to_axis(trace: Trace, its: Window, other: Window) -> Trace:
+    """Return a trace whose values stand on the axis `other` where they stand on their own."""
+    factor = (other.high - other.low) / (its.high - its.low)
+
+    def move(values: np.ndarray) -> np.ndarray:
+        if not its.log_y:
+            return other.low + (values - its.low) * factor
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            moved = 10 ** (other.low + (np.log10(values) - its.low) * factor)
+        return np.where(values > 0, moved, values)
+
+    smoothed = trace.smoothed and (trace.smoothed[0], move(trace.smoothed[1]))
+    return replace(trace, values=move(trace.values), smoothed=smoothed)
 
 
 def find_only_value(series: Sequence[Trace]) -> float | None:

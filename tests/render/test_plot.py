@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from genui.render.chart import Chart, build_legend, draw_chart
+from genui.render.chart import Chart, ChartOptions, Curves, build_legend, draw_chart
 from genui.render.series import Trace, choose_window
 
 STEPS = np.arange(1000)
@@ -279,3 +279,44 @@ def test_a_series_without_points_keeps_its_sign_and_colour_from_the_next() -> No
     used = {look for line in drawn.lines[1:] for _, look in line}
     assert "series-2" in used
     assert "series-1" not in used
+
+
+def overlaid(over: np.ndarray, **options: bool) -> tuple[Curves, Chart]:
+    """A falling loss from 4 to 1, and a metric over it, of as many points."""
+    curves = Curves()
+    series = {"loss": (STEPS, falling(STEPS)), "over": (STEPS, over)}
+    curves.set_series(series, {}, {"loss": (0, False), "over": (1, False, True)})
+    drawn = curves.chart(60, 20, ChartOptions(legend=False, **options))
+    assert drawn is not None
+    return curves, drawn
+
+
+@pytest.mark.parametrize("log_y", [False, True])
+def test_a_metric_over_another_of_other_values_has_an_axis_on_the_right(log_y: bool) -> None:
+    curves, drawn = overlaid(1e6 / falling(STEPS), log_y=log_y)
+    lines = texts(drawn)
+    assert max(map(cell_len, lines)) <= 60
+    plot = lines[: drawn.frame.rows]
+    right = [line.partition("├")[2].strip() for line in plot if "├" in line]
+    left = [line.partition("┤")[0].strip() for line in plot if "┤" in line]
+    assert any(text.startswith(("1", "1,000,000", "500")) for text in right)
+    assert all(len(text) <= 4 for text in left)  # 4, 2.5, 1 …
+    # Each fills its axis: the loss falls from the top, the metric over it rises to the top.
+    first, last = drawn.frame.left, drawn.frame.left + drawn.frame.cols - 1
+    assert any(line[first] != " " for line in plot[:4])
+    assert any(line[last] != " " for line in plot[:4])
+    # The values are those of the metric, wherever it is drawn.
+    assert curves.values_at(0)["over"] == (0, 250_000)
+
+
+def test_metrics_of_similar_values_share_one_axis() -> None:
+    _, drawn = overlaid(falling(STEPS) + 0.5)
+    assert not any("├" in line for line in texts(drawn))
+
+
+def test_marks_of_faults_stay_on_a_right_axis() -> None:
+    over = 1e6 / falling(STEPS)
+    over[500], over[600], over[700] = np.nan, np.inf, -1
+    _, drawn = overlaid(over, log_y=True)
+    assert {"✗", "▲", "↓"} <= set("".join(texts(drawn)))
+    assert drawn.caption.endswith("✗ NaN  ▲ +∞  ↓ ≤ 0")

@@ -78,6 +78,22 @@ def test_a_wrong_filter_is_one_line_that_names_it(text: str) -> None:
     assert "\x1b" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("filter", "matches"),
+    [
+        ("train/*/loss", ["train/a/loss"]),
+        ("*b/LOSS", ["eval/b/loss"]),
+        ("train/?/*", ["train/a/loss"]),
+        ("train/.*loss", ["train/a/loss"]),
+        ("b?/l", ["train/a/loss", "eval/b/loss"]),
+    ],
+)
+def test_a_filter_is_a_glob_if_it_has_stars_and_no_other_sign(filter, matches) -> None:
+    assert keys([Plot((name,)) for name in ("train/a/loss", "eval/b/loss", "train/b")], filter) == (
+        matches
+    )
+
+
 def view_of(series, **scale) -> RunView:
     run = stage.make_run(step=1)
     info = RunInfo(id="x", name="x", recipe={}, scale=scale)
@@ -361,7 +377,8 @@ def test_a_metric_is_drawn_over_another_and_taken_off_again() -> None:
     assert [plot.metrics for plot in board.all_plots()] == [("loss",), ("lr", "acc")]
     assert board.overlaid() == "acc"
     lines = board.lines(board.plots()[board.chosen()])
-    assert [(line.part, line.look.hue) for line in lines] == [("lr", 0), ("acc", 1)]
+    looks = [(line.part, line.look.hue, line.look.over) for line in lines]
+    assert looks == [("lr", 0, False), ("acc", 1, True)]
     assert board.overlay("lr") == "lr is in this curve"
     with pytest.raises(MisuseError, match="no metric 'ac'"):
         board.overlay("ac")

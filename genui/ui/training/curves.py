@@ -164,7 +164,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
         if self.plot is None:
             return
         # Metrics over each other are named beside their values.
-        named = self.plot.overlaid and len(self._lines) > 1
+        named = bool(self.plot.over) and len(self._lines) > 1
         name = "" if named else clean_line(self.plot.key, 60)
         units = {line.unit for line in self._lines}
         unit = units.pop() if len(units) == 1 else ""

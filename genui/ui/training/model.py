@@ -158,19 +158,26 @@ class Plot:
     """The metrics of one curve; its `key` is the first, the one on the training data."""
 
     metrics: tuple[str, ...]
-    overlaid: bool = False  # whether the user has put other metrics over the first
+    over: frozenset[str] = frozenset()  # those that the user has put over the others
 
     @property
     def key(self) -> str:
         return self.metrics[0]
 
 
+_GLOB = re.compile(
+    r"(?=.*\w)[^.|()\[\]{}^$\\+]*\*[^.|()\[\]{}^$\\+]*"
+)  # no sign of a regex but * and ?
+
+
 def pattern(text: str) -> re.Pattern[str]:
-    """Compile the regular expression of a filter, ignoring case.
+    """Compile the regular expression or glob (`train/*/loss`) of a filter, ignoring case.
 
     Raises MisuseError, one line, if it is not valid.
     """
     try:
+        if _GLOB.fullmatch(text):
+            text = re.escape(text).replace(r"\*", ".*").replace(r"\?", ".")
         return re.compile(text, re.IGNORECASE)
     except (re.error, RecursionError, OverflowError) as error:
         line = f"'{clean_line(text, 40)}' is not a regular expression"
@@ -194,8 +201,9 @@ def overlay_plots(plots: Sequence[Plot], overlays: Iterable[tuple[str, str]]) ->
     by_key = {plot.key: plot for plot in plots}
     for below, over in overlays:
         if below in by_key and over in by_key and below != over:
-            metrics = (*by_key[below].metrics, *by_key.pop(over).metrics)
-            by_key[below] = Plot(metrics, overlaid=True)
+            first, second = by_key[below], by_key.pop(over)
+            metrics = (*first.metrics, *second.metrics)
+            by_key[below] = Plot(metrics, first.over.union(second.metrics))
     return list(by_key.values())
 
 
@@ -283,7 +291,7 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the user has chosen. `view` and `cursor` are in units of the x axis."""
 
     runs: tuple[str, ...] = ()  # their folders or files; keys control the first
-    filter: str = ""  # a regular expression
+    filter: str = ""  # a regular expression or a glob
     pins: tuple[str, ...] = ()
     axis: XAxis = "step"
     overlays: tuple[tuple[str, str], ...] = ()  # keys of plots: one, and another drawn over it
@@ -339,9 +347,9 @@ def _is_sane(state: ViewState) -> bool:
     """Whether this version could have written it."""
     numbers = [*(state.view or (0.0, 1.0)), state.cursor or 0.0]
     try:
-        re.compile(state.filter)
+        pattern(state.filter)
         RunFilter(state.table.filter)
-    except (re.error, RecursionError, OverflowError, MisuseError):
+    except MisuseError:
         return False
     if state.axis not in AXES and not metric_of(state.axis):
         return False
@@ -590,16 +598,16 @@ class Board:
                 few = len(x) <= _MAX_MARKS and len(x) * 4 <= longest
                 kind: Kind = "marks" if few else self._kind(view.summary.run, metric, values)
                 part = ""
-                if plot.overlaid:
+                if plot.over:
                     part = clean_line(metric, _MAX_NAME)
                 elif len(plot.metrics) > 1:
                     part = "train" if metric == plot.key else "val"
                 dashed = part == "val"
-                if plot.overlaid and len(self.runs) == 1:
+                if plot.over and len(self.runs) == 1:
                     hue = plot.metrics.index(metric) % MAX_RUNS
-                elif plot.overlaid:
+                elif plot.over:
                     dashed = metric != plot.key
-                look = Look(hue, dashed=dashed)
+                look = Look(hue, dashed=dashed, over=metric in plot.over)
                 unit = unit_of(view, metric)
                 run = names[view.summary.run] if len(self.runs) > 1 else ""
                 label = f"{run} {part}".strip() or clean_line(metric, 60)
@@ -836,7 +844,7 @@ class Board:
         """The metrics over the chosen curve."""
         plots = self.plots()
         plot = plots[self.chosen()] if plots else None
-        if plot is None or not plot.overlaid:
+        if plot is None or not plot.over:
             return ""
         return ", ".join(over for below, over in self.state.overlays if below == plot.key)
 
