@@ -29,7 +29,6 @@ from genui.render.axis import (
 )
 from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas, connect_columns, merge_runs
 from genui.render.series import (
-    AnyLook,
     Columns,
     Fault,
     Kind,
@@ -563,11 +562,11 @@ class ChartOptions:
     readout: bool = False  # whether the legend has the values at the cursor
 
 
-def _look(values: AnyLook | None) -> Look | None:
-    return Look(*values) if values is not None else None
+def _look(values: tuple[int, bool] | Look | None) -> Look | None:
+    return values if values is None or isinstance(values, Look) else Look(*values)
 
 
-_NO_LOOKS: Mapping[str, AnyLook] = MappingProxyType({})
+_NO_LOOKS: Mapping[str, tuple[int, bool] | Look] = MappingProxyType({})
 
 
 class Curves:
@@ -584,7 +583,7 @@ class Curves:
         self,
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
         kinds: Mapping[str, Kind],
-        looks: Mapping[str, AnyLook] = _NO_LOOKS,
+        looks: Mapping[str, tuple[int, bool] | Look] = _NO_LOOKS,
     ) -> None:
         """Replace the series: name → (x [N], values [N]); those without a look get a hue each."""
         if not series:

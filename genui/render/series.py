@@ -39,10 +39,6 @@ class Look(NamedTuple):
     over: bool = False
 
 
-AnyLook = tuple[int, bool] | tuple[int, bool, bool]
-"""A Look, as a plain tuple."""
-
-
 @dataclass(frozen=True)
 class Trace:
     """A named series. `smoothed` is (x, averages), drawn over the faint raw values."""

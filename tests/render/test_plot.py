@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from genui.render.chart import Chart, ChartOptions, Curves, build_legend, draw_chart
-from genui.render.series import Trace, choose_window
+from genui.render.series import Look, Trace, choose_window
 
 STEPS = np.arange(1000)
 
@@ -281,12 +281,12 @@ def test_a_series_without_points_keeps_its_sign_and_colour_from_the_next() -> No
     assert "series-1" not in used
 
 
-def overlaid(over: np.ndarray, **options: bool) -> tuple[Curves, Chart]:
+def overlaid(over: np.ndarray, log_y: bool = False) -> tuple[Curves, Chart]:
     """A falling loss from 4 to 1, and a metric over it, of as many points."""
     curves = Curves()
     series = {"loss": (STEPS, falling(STEPS)), "over": (STEPS, over)}
-    curves.set_series(series, {}, {"loss": (0, False), "over": (1, False, True)})
-    drawn = curves.chart(60, 20, ChartOptions(legend=False, **options))
+    curves.set_series(series, {}, {"loss": (0, False), "over": Look(1, over=True)})
+    drawn = curves.chart(60, 20, ChartOptions(log_y, legend=False))
     assert drawn is not None
     return curves, drawn
 

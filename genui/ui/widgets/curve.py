@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from genui.render.chart import ChartOptions, Curves, Frame
-    from genui.render.series import AnyLook, Kind, Trace, View
+    from genui.render.series import Kind, Look, Trace, View
 
 # genui.render is imported with the first points, so that the app paints sooner.
 
@@ -141,7 +141,7 @@ class Curve(LineWidget):
         self,
         series: Mapping[str, tuple[np.ndarray, np.ndarray]],
         kinds: Mapping[str, Kind] | None = None,
-        looks: Mapping[str, AnyLook] | None = None,
+        looks: Mapping[str, tuple[int, bool] | Look] | None = None,
     ) -> None:
         """Show these series: name → (x, values), both [N].
 
