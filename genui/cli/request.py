@@ -35,7 +35,7 @@ from genui.protocol import (
     WriteToken,
     chorale,
 )
-from genui.protocol.edits import parse_strength
+from genui.protocol.edits import LAYER_EDITS, parse_layer_edit, parse_strength
 from genui.protocol.registry import KINDS, Kind, kind_of, resolve
 from genui.protocol.settings import parse_axes
 
@@ -108,6 +108,11 @@ def _edit(
     }
     if name in others:
         return others[name]()
+    if name in LAYER_EDITS:
+        try:
+            return parse_layer_edit(name, text)
+        except MisuseError as error:
+            raise MisuseError(f"{prefix}: {error}") from None
     changed = {name: settings_of(type(settings))[name].parse(text, prefix)}
     return SetSettings(msgspec.structs.replace(settings, **changed))
 

@@ -10,19 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-import msgspec
 import torch
 
 from genui import protocol
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError
 from genui.engine import device
-from genui.engine.device import autocast, give_way
-from genui.engine.sample.tokens import TokenGenerator, TokenState, span
+from genui.engine.device import give_way
+from genui.engine.sample.lens import attention, read_layers
 from genui.engine.sample.trace import Trace
 from genui.protocol import (
     Advance,
     Attend,
-    Attention,
     Cancel,
     Close,
     Failed,
@@ -32,53 +30,12 @@ from genui.protocol import (
     Inspect,
     Label,
     Nearest,
+    ReadLayers,
     Ready,
     Start,
     Warm,
     Warmed,
 )
-
-# --- Attention --------------------------------------------------------------------------------
-
-
-def attention(trace: Trace, step: int) -> Attention:
-    """The attention weights for the token at `step`, float16 [layers, heads, T].
-
-    The token was sampled from the logits of the position before it, so the weights are those of
-    that position's query over the T tokens of the context, of which it is the last. They are
-    computed in one pass and agree to rounding with those of generation, token by token.
-
-    For a network without attention there are no weights, and `fault` says so. Raises MisuseError
-    for models of neither text nor music, and for a step that was not computed.
-    """
-    generator, reached = trace.generator, trace.reached
-    if not isinstance(generator, TokenGenerator):
-        raise MisuseError("attention is of models that write text or music")
-    if not 1 <= step <= reached:
-        raise MisuseError(
-            f"step {step}: this trace has tokens 1 to {reached}; ask for one of them"
-            if reached
-            else f"step {step}: this trace has no token yet; take a step first"
-        )
-    state: TokenState = trace.state(step - 1)
-    context = span(len(state.token_ids), state.prompt, generator.model)
-    token_ids = state.token_ids.since(context.first).tolist()
-    row = torch.tensor([token_ids], device=generator.model.device)
-    with torch.inference_mode(), autocast(generator.machine):
-        weights = generator.model.attention_weights(row)
-    reply = Attention(trace=trace.request.trace, step=step, first=context.first)
-    if weights is None:
-        fault = f"A {generator.family} network has no attention: a step sees only its state"
-        return msgspec.structs.replace(reply, fault=fault)
-    layers, _, heads, _, _ = weights.shape
-    return msgspec.structs.replace(
-        reply,
-        layers=layers,
-        heads=heads,
-        texts=generator.spell(token_ids),
-        weights=weights[:, 0, :, 0].to("cpu", torch.float16).numpy().tobytes(),
-    )
-
 
 # --- The process ------------------------------------------------------------------------------
 # Requests come on stdin, replies go to stdout, both in the format of `genui.protocol.pipe`. A
@@ -181,7 +138,9 @@ class Worker:
             case Advance():
                 self._advance(request)
             case Attend():
-                self._attend(request)
+                self._send(attention(self._trace(request.trace), request.step))
+            case ReadLayers():
+                self._send(read_layers(self._trace(request.trace), request.step))
             case Nearest():
                 self._nearest(request)
             case Label():
@@ -265,9 +224,6 @@ class Worker:
         from genui.engine.sample.points import inspect_plane
 
         self._send(inspect_plane(self._trace(request.trace), request))
-
-    def _attend(self, request: Attend) -> None:
-        self._send(attention(self._trace(request.trace), request.step))
 
     def _advance(self, request: Advance) -> None:
         trace = self._trace(request.trace)

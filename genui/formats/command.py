@@ -10,19 +10,23 @@ from genui.base.errors import MisuseError
 from genui.base.schema import settings_of
 from genui.formats import score
 from genui.protocol import (
+    Ablate,
     AddNoise,
     Axis,
     Denoise,
     Edit,
     EditAt,
+    Patch,
     SetPrompt,
     SetSeed,
     SetSettings,
     Settings,
     Start,
+    Steer,
     WriteText,
     WriteToken,
 )
+from genui.protocol.edits import format_layer_edit
 from genui.protocol.registry import Kind
 
 
@@ -137,6 +141,8 @@ def format_edit(edit: Edit, settings: Settings) -> str:
             return f"noise={to}" + (" in a mask" if mask else "")
         case Denoise():
             return "denoise"
+        case Ablate() | Steer() | Patch():
+            return format_layer_edit(edit)
 
 
 def format_edits(edits: Sequence[EditAt], settings: Settings) -> list[str]:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from genui.base.errors import MisuseError
 from genui.base.plugins import resolve as resolve
+from genui.protocol.edits import LAYER_EDITS
 from genui.protocol.settings import (
     UNGUIDED,
     ImageSettings,
@@ -181,7 +182,7 @@ _SAMPLED_TEXT = Kind(
     "no facts.",
     generator="genui.engine.sample.text:load_text_model",
     settings=TextSettings,
-    edits=("seed", "token", "text"),
+    edits=("seed", "token", "text", *LAYER_EDITS),
     first_step=1,
     read_token="genui.cli.request:read_vocabulary_token",
     makes="text",

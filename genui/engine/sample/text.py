@@ -19,6 +19,7 @@ from genui.engine.kinds import build_network
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample import grammar
+from genui.engine.sample.inside import Interventions
 from genui.engine.sample.logits import NEVER, draw_token, needs_history
 from genui.engine.sample.tokens import (
     RowReader,
@@ -114,7 +115,7 @@ class TextGenerator(TokenGenerator[TextState]):
 
     medium = "text"
     writer = "a text model"
-    edits = "a text takes other settings, a seed, a text or a token"
+    edits = "a text takes other settings, a seed, a text, a token, or an edit of a layer"
 
     def __init__(
         self,
@@ -241,7 +242,9 @@ class TextGenerator(TokenGenerator[TextState]):
         text, pending = self._decode(frame.token, state.pending)
         ended = frame.token in self.tokenizer.ends
         token_ids = state.token_ids.appended(frame.token)
-        logits = state.logits if ended else self._read(token_ids, state.prompt)
+        logits = state.logits
+        if not ended:
+            logits = self._read(token_ids, state.prompt, state.interventions)
         after = replace(
             state, token_ids=token_ids, logits=logits, step=frame.step, ended=ended, pending=pending
         )
@@ -253,6 +256,15 @@ class TextGenerator(TokenGenerator[TextState]):
         written = state.token_ids.since(0 if whole else state.prompt).tolist()
         before = (state.prefix or "").encode() + b"".join(map(self.tokenizer.token_bytes, written))
         return grammar.token_filter(before, self.tokenizer, whole=whole)
+
+    def encode(self, text: str) -> list[int]:
+        token_ids = list(self.tokenizer.encode(text))
+        if not token_ids:
+            raise MisuseError(f"text {_quoted(text)}: this model knows none of its characters")
+        return token_ids
+
+    def name(self, token: int) -> str:
+        return self.texts[token]
 
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
         return tuple(map(self.text_of, token_ids))
@@ -280,9 +292,11 @@ class TextGenerator(TokenGenerator[TextState]):
                 continue
         return clean(raw.decode("utf-8", errors="replace")), b""
 
-    def _read(self, token_ids: TokenList, prompt: int) -> np.ndarray:
+    def _read(
+        self, token_ids: TokenList, prompt: int, interventions: Interventions = ()
+    ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, without the marks of a gap."""
-        return mask_gap_marks(self.read(token_ids, prompt), self.tokenizer)
+        return mask_gap_marks(self.read(token_ids, prompt, interventions), self.tokenizer)
 
 
 def _quoted(text: str) -> str:
