@@ -128,9 +128,9 @@ def parse_layer_edit(name: str, text: str) -> LayerEdit:
         head = int(match[2]) if match[2] else None
         edit = Ablate(layer=int(match[1]), head=head)
     elif name == "steer" and (match := _STEER.fullmatch(text)):
-        towards, away = (each.replace("\\|", "|") for each in match.group(3, 4))
+        towards = match[3].replace("\\|", "|")
         if (strength := _parse_strength_of(match[2])) is not None:
-            edit = Steer(layer=int(match[1]), strength=strength, towards=towards, away=away)
+            edit = Steer(layer=int(match[1]), strength=strength, towards=towards, away=match[4])
     elif name == "patch" and (match := _PATCH.fullmatch(text)):
         edit = Patch(layer=int(match[1]), position=int(match[2]), text=match[3])
         if _TOKEN_IDS.fullmatch(match[3]):
@@ -155,8 +155,8 @@ def format_layer_edit(edit: LayerEdit) -> str:
         case Ablate(layer=layer, head=head):
             return f"ablate={layer}.{'ff' if head is None else head}"
         case Steer(layer=layer, strength=strength):
-            towards, away = (each.replace("|", "\\|") for each in (edit.towards, edit.away))
-            return f"steer={layer}:{strength:g}:{towards}|{away}"
+            towards = edit.towards.replace("|", "\\|")
+            return f"steer={layer}:{strength:g}:{towards}|{edit.away}"
         case Patch(layer=layer, position=position):
             source = f"#{','.join(map(str, edit.token_ids))}" if edit.token_ids else edit.text
             return f"patch={layer}:{position}:{source}"

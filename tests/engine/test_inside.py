@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import ALPHABET, MACHINE
 from music_makers import small_generator
 from networks import TRANSFORMER, random_network
 from torch import Tensor
 
 from genui.base.errors import MisuseError
 from genui.engine.data.tokenizer import CharTokenizer
+from genui.engine.device import Machine
 from genui.engine.models.language_model import TokenNetwork
+from genui.engine.models.llama import Block as LlamaBlock
+from genui.engine.models.llama import Llama, LlamaConfig
 from genui.engine.models.recurrent import MinGRU
 from genui.engine.models.transformer import Transformer
 from genui.engine.sample.lens import attention, read_layers
@@ -33,6 +36,8 @@ from genui.protocol import (
 )
 from genui.protocol.settings import LayerEdit
 
+MACHINE = Machine("cpu", "fp32", 1)
+ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
 PROMPT = "to be"
 TOWARDS, AWAY = "the sea", "a stone"
 EDITS = (
@@ -188,6 +193,71 @@ def test_the_lens_of_music_names_notes_that_can_follow() -> None:
         trace.fork(2, 4, Steer(layer=1, strength=1, towards="a", away="b"))
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("variant", [{}, {"post_norms": True, "logit_cap": 30.0, "tied": True}])
+def test_the_llama_family_shows_its_layers_with_its_own_norms_and_head(
+    variant: dict[str, Any],
+) -> None:
+    config = LlamaConfig(
+        vocab_size=28, layers=2, width=32, heads=4, kv_heads=2, head_width=16, feed_forward=48,
+        context=64, **variant,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = Llama(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    generator = TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, "pretrained")
+    trace = trace_of(generator)
+    layers, frame = read_layers(trace, 9), frames_of(trace)[8]
+    row = torch.tensor([tokens_before(trace, 9)])
+    hidden_states = model.hidden_states(row)
+    last = hidden_states[-1][0, -1]
+    head = model.embedding.weight if config.tied else model.head.weight
+    for one, stream in zip(layers.layers, hidden_states, strict=True):
+        x = stream[0, -1]
+        logits = head @ (x * (x.square().mean() + config.norm_eps) ** -0.5 * model.norm.weight)
+        if cap := config.logit_cap:
+            logits = cap * torch.tanh(logits / cap)
+        assert one.chosen == pytest.approx(float(logits.softmax(-1)[frame.token]), rel=1e-3)
+    direction = head[frame.token] - head[ALPHABET.index(layers.other)]
+    direction = direction * model.norm.weight * (last.square().mean() + config.norm_eps) ** -0.5
+    assert layers.difference == pytest.approx(float(last @ direction), abs=1e-3)
+    assert layers.rest == pytest.approx(float(hidden_states[0][0, -1] @ direction), abs=1e-3)
+    # Without a head's rows the block adds less by what that head is said to add, if the scale of
+    # the norm after it is frozen.
+    block = model.blocks[1]
+    assert isinstance(block, LlamaBlock)
+    added: list[Tensor] = []
+    hook = block.attention.register_forward_hook(lambda _, __, y: added.append(y[0, -1]))
+    model.hidden_states(row)
+    with edited_head(block.attention.o, slice(16, 32)):
+        model.hidden_states(row)
+    hook.remove()
+    part = added[0] - added[1]
+    if config.post_norms:
+        scale = (added[0].square().mean() + config.norm_eps) ** -0.5
+        part = part * scale * block.attention_post_norm.weight
+    assert layers.heads[1][1] == pytest.approx(float(part @ direction), abs=1e-3)
+    branch = trace.fork(4, 8, Ablate(layer=2, head=2))
+    with edited_head(block.attention.o, slice(16, 32), first=len(PROMPT) + 7):
+        expected = model(row)[0, -1]
+    np.testing.assert_allclose(branch.state(8).logits, expected, atol=1e-4)
+
+
+@contextmanager
+def edited_head(out: torch.nn.Module, head: slice, first: int = 0) -> Iterator[None]:
+    """The input of a map out of attention without a head, from position `first` on."""
+
+    def without(_: object, args: tuple[Tensor]) -> tuple[Tensor]:
+        x = args[0].clone()
+        x[:, first:, head] = 0
+        return (x,)
+
+    hook = out.register_forward_pre_hook(without)
+    yield
+    hook.remove()
+
+
 # --- edits of layers ----------------------------------------------------------------------------
 
 
@@ -199,14 +269,6 @@ def mean_stream(model: TokenNetwork, layer: int, text: str) -> Tensor:
 @contextmanager
 def edited(model: TokenNetwork, edit: LayerEdit, first: int) -> Iterator[None]:
     """Hooks that make the edit for positions from `first` on of one pass over a whole text."""
-
-    def without_head(_: object, args: tuple[Tensor]) -> tuple[Tensor]:
-        x = args[0].clone()
-        assert isinstance(edit, Ablate)
-        size = 16 if isinstance(model, Transformer) else 32
-        assert edit.head is not None
-        x[:, first:, (edit.head - 1) * size : edit.head * size] = 0
-        return (x,)
 
     def without(_: object, __: object, output: Tensor) -> Tensor:
         return torch.cat((output[:, :first], 0 * output[:, first:]), dim=1)
@@ -227,8 +289,13 @@ def edited(model: TokenNetwork, edit: LayerEdit, first: int) -> Iterator[None]:
     match edit:
         case Ablate(head=None):
             hook = block.get_submodule("feed_forward").register_forward_hook(without)
-        case Ablate():
-            hook = mixer_of(model, edit.layer - 1).register_forward_pre_hook(without_head)
+        case Ablate(head=int(head)):
+            size = 16 if isinstance(model, Transformer) else 32
+            with edited_head(
+                mixer_of(model, edit.layer - 1), slice((head - 1) * size, head * size), first
+            ):
+                yield
+            return
         case _:
             hook = block.register_forward_hook(changed)
     yield
@@ -341,8 +408,9 @@ def test_a_position_that_is_no_longer_read_cannot_be_patched(text_generator: Tex
 def test_a_patch_by_token_ids_is_that_of_their_text(text_generator: TextGenerator) -> None:
     trace = trace_of(text_generator)
     token_ids = tuple(text_generator.tokenizer.encode("another text"))
-    states: list[TextState] = [
-        trace.fork(4, 8, Patch(layer=1, position=7, **source)).state(8)
-        for source in ({"text": "another text"}, {"token_ids": token_ids})  # type: ignore[arg-type]
-    ]
+    patches = (
+        Patch(layer=1, position=7, text="another text"),
+        Patch(layer=1, position=7, token_ids=token_ids),
+    )
+    states: list[TextState] = [trace.fork(4, 8, patch).state(8) for patch in patches]
     np.testing.assert_array_equal(states[0].logits, states[1].logits)

@@ -258,13 +258,12 @@ class TextGenerator(TokenGenerator[TextState]):
         return grammar.token_filter(before, self.tokenizer, whole=whole)
 
     def encode(self, text: str) -> list[int]:
-        token_ids = list(self.tokenizer.encode(text))
-        if not token_ids:
+        if not self.tokenizer.encode(text):
             raise MisuseError(f"text {_quoted(text)}: this model knows none of its characters")
-        return token_ids
+        return list(self._prompt_tokens(text))
 
     def name(self, token: int) -> str:
-        return self.texts[token]
+        return self.text_of(token)
 
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
         return tuple(map(self.text_of, token_ids))
