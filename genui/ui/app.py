@@ -65,6 +65,10 @@ def leave_on_signals(app: App[Any]) -> None:
 # --- State that is kept between starts ----------------------------------------------------------
 
 
+PATIENCE = 0.2
+"""Seconds for headers of other people's models in one reading of the lists: the rest comes next."""
+
+
 class Memory(msgspec.Struct, frozen=True):
     """The state in app.json; a missing or damaged file counts as a first start."""
 
@@ -499,7 +503,7 @@ class GenuiApp(Shell):
         from genui.ui.home import HomeScreen
 
         self.session = Session(self, launch)
-        self.watcher = Watcher(self, models=list_models)
+        self.watcher = Watcher(self, models=partial(list_models, patience=PATIENCE))
         self.home = HomeScreen(self.session, self.watcher)
         self.tour: Tour | None = None  # while it is taken
         self._opens_tour = tour
