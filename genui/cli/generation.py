@@ -22,6 +22,7 @@ from genui.formats.codec import Sample, codec_of, encode
 from genui.formats.command import format_edit
 from genui.formats.image import film_steps
 from genui.formats.recipe import TraceRecipe, View, recipe_of, result_of
+from genui.formats.record import RecordedText, record_of
 from genui.formats.text import body
 from genui.formats.trees import SavedTree, chain_branches, save_tree
 from genui.protocol import Attention, Frame, ImageFrame, SetSettings, Start, Started, TextFrame
@@ -45,6 +46,11 @@ class Generation:
         """The sample that files are written from."""
         prompt, suffix = clean(self.started.prompt), clean(self.started.suffix)
         return Sample(self.start.seed, prompt, self.frames, suffix)
+
+    @property
+    def recorded(self) -> RecordedText:
+        """What the record of a server's answers is made of."""
+        return self.start.prompt, self.start.seed, self.frames
 
     @property
     def text(self) -> str:
@@ -240,8 +246,19 @@ def _recipe(generations: Sequence[Generation], view: View) -> TraceRecipe:
     result = result_of(*(one.frames for one in generations))
     first = generations[0]
     return recipe_of(
-        first.start, first.started, machine(), result, view=view, count=len(generations)
+        first.start,
+        first.started,
+        machine(),
+        result,
+        view=view,
+        count=len(generations),
+        record=_record(generations),
     )
+
+
+def _record(generations: Sequence[Generation]) -> bytes:
+    """The answers of a server, if the model is on one."""
+    return record_of([one.recorded for one in generations], generations[0].start.record)
 
 
 def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -> int:
@@ -275,7 +292,9 @@ def _tree(name: str, generation: Generation) -> SavedTree:
         totals[-1] = last
     return SavedTree(
         name=name,
-        recipe=recipe_of(root, started, machine(), view=View(kind="tree")),
+        recipe=recipe_of(
+            root, started, machine(), view=View(kind="tree"), record=_record([generation])
+        ),
         branches=chain_branches(start.edits, labels, totals),
         current=len(start.edits),
         playhead=last,

@@ -74,7 +74,7 @@ class Inbox:
 class Job:
     """An Advance in progress."""
 
-    frames: Iterator[protocol.Frame]
+    frames: Iterator[protocol.Frame | None]  # None: the step is awaited
     start: int
     at: int
     seconds: float = 0.0  # compute time
@@ -229,19 +229,22 @@ class Worker:
         trace = self._trace(request.trace)
         if request.trace in self._jobs:
             self._idle(request.trace, "cancelled")
-        frames = trace.advance(request.start, request.steps)
+        frames = trace.advance_or_wait(request.start, request.steps)
         self._jobs[request.trace] = Job(frames, request.start, request.start)
 
     def _step(self, trace: int) -> None:
         job = self._jobs[trace]
         begin = time.perf_counter()
-        frame = next(job.frames, None)
-        job.seconds += time.perf_counter() - begin
+        try:
+            frame = next(job.frames)
+        except StopIteration:
+            self._idle(trace, "finished" if self._traces[trace].finished_at(job.at) else "done")
+            return
+        finally:
+            job.seconds += time.perf_counter() - begin
         if frame is not None:
             job.at = frame.step
             self._send(frame)
-        else:
-            self._idle(trace, "finished" if self._traces[trace].finished_at(job.at) else "done")
 
     def _idle(self, trace: int, reason: Literal["done", "finished", "cancelled"]) -> None:
         job = self._jobs.pop(trace)

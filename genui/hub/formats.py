@@ -67,6 +67,12 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             tokenizer="genui.engine.models.gguf:load_tokenizer",
             extra="hf",
         ),
+        "server": ModelFormat(
+            title="a model on a server",
+            recognise="genui.hub.server:recognise",
+            describe="genui.hub.server:describe",
+            load="genui.engine.sample.server:load_server_model",
+        ),
     }
 )
 """The format's name to its row, in the order in which a path is tried."""

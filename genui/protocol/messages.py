@@ -46,6 +46,7 @@ class Start(Struct, frozen=True, tag="start", kw_only=True):
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False  # the forward process: noise is added to `init`
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()  # along x, along y: one batch
+    record: bytes = b""  # of a model on a server: its answers so far (`genui.formats.record`)
 
 
 class Fork(Struct, frozen=True, tag="fork", kw_only=True):
@@ -213,6 +214,10 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     high: float = 0.0
     forced: bool = False
     kept: int = 0  # number of tokens that passed the filters
+    # Of a model on a server:
+    rest: float = 0.0  # the probability of the tokens that it did not list
+    vocabulary: int = 0  # the number of all its tokens, if it is known
+    received: bytes = b""  # its answer, for the record
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -225,7 +230,9 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     def facts(self) -> dict[str, Any]:
         """The token, its candidates and how it was chosen."""
         facts = asdict(self) | {"candidates": [asdict(one) for one in self.candidates]}
-        del facts["trace"]
+        del facts["trace"], facts["received"]
+        if not self.received:
+            del facts["rest"], facts["vocabulary"]
         return facts
 
 

@@ -239,7 +239,7 @@ class TextGenerator(TokenGenerator[TextState]):
     def step(self, state: TextState) -> tuple[TextState, TextFrame]:
         allowed = self._token_filter(state) if state.settings.grammar == "python" else None
         frame = next_token(state, lambda: state.token_ids.since(0), self.text_of, allowed)
-        text, pending = self._decode(frame.token, state.pending)
+        text, pending = split_utf8(state.pending + self.tokenizer.token_bytes(frame.token))
         ended = frame.token in self.tokenizer.ends
         token_ids = state.token_ids.appended(frame.token)
         logits = state.logits
@@ -281,21 +281,21 @@ class TextGenerator(TokenGenerator[TextState]):
         """The text of a token; for a special one its name."""
         return clean(self.tokenizer.special.get(token) or self.tokenizer.decode([token]))
 
-    def _decode(self, token: int, pending: bytes) -> tuple[str, bytes]:
-        """The text of `pending` and the token, and the bytes of an incomplete last character."""
-        raw = pending + self.tokenizer.token_bytes(token)
-        for end in range(len(raw), max(len(raw) - 4, -1), -1):
-            try:
-                return clean(raw[:end].decode("utf-8")), raw[end:]
-            except UnicodeDecodeError:
-                continue
-        return clean(raw.decode("utf-8", errors="replace")), b""
-
     def _read(
         self, token_ids: TokenList, prompt: int, interventions: Interventions = ()
     ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, without the marks of a gap."""
         return mask_gap_marks(self.read(token_ids, prompt, interventions), self.tokenizer)
+
+
+def split_utf8(raw: bytes) -> tuple[str, bytes]:
+    """The text of some bytes, and those of an incomplete last character."""
+    for end in range(len(raw), max(len(raw) - 4, -1), -1):
+        try:
+            return clean(raw[:end].decode("utf-8")), raw[end:]
+        except UnicodeDecodeError:
+            continue
+    return clean(raw.decode("utf-8", errors="replace")), b""
 
 
 def _quoted(text: str) -> str:
