@@ -179,7 +179,7 @@ def parse_request(args: argparse.Namespace) -> Request:
     model = find_model(base.model if base else args.model)
     given = {name: value for name in setting_names() if (value := getattr(args, name)) is not None}
     kind = kind_of(model.family, model.medium, model.ref)
-    settings = settings_for(kind, model.ref, given, base.settings if base else None)
+    settings = settings_for(kind, model.ref, given, base.settings if base else None, model.defaults)
     requested = getattr(args, "count", None)
     count = count if requested is None else requested
     if not 1 <= count <= MAX_SAMPLES:

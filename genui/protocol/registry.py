@@ -295,6 +295,11 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             ),
             batches=True,
         ),
+        (PRETRAINED, "image"): replace(
+            _DENOISED,
+            generator="",
+            limitations="Others trained it: its own card says on what, and what it cannot do.",
+        ),
         ("gan", "image"): Kind(
             does="draws images in one step",
             recipe="genui.recipes:GanRecipe",

@@ -185,6 +185,26 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
             source="Ho & Salimans 2022",
         ),
     ] = 2.0
+    negative: Annotated[
+        str,
+        Meta(max_length=2000),
+        about(
+            "negative prompt: guidance leads away from it, instead of from no caption; "
+            "it has no effect with guidance 1",
+            "negative prompt",
+            off="",
+            rare=True,
+        ),
+    ] = ""
+    size: Annotated[
+        int,
+        Meta(ge=0, le=4096),
+        about(
+            "side of the image in pixels, for models that draw several sizes; 0 is the usual one",
+            step=64,
+            rare=True,
+        ),
+    ] = 0
     autoguidance: Annotated[
         float,
         Meta(ge=0, le=20),

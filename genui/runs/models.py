@@ -169,6 +169,15 @@ class ModelInfo:
     format: str = ""  # of others' models: a row of `genui.hub.formats.FORMATS`
     guided: bool = False  # whether it has a weaker copy of itself for autoguidance
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
+    settings: dict[str, Any] = field(default_factory=dict)  # that its own files recommend
+
+    @property
+    def defaults(self) -> Any:
+        """The settings that apply unless others are given; None for a kind that has none."""
+        kind = KINDS.get((self.family, self.medium))
+        if kind is None or kind.defaults is None:
+            return None
+        return msgspec.structs.replace(kind.defaults, **self.settings)
 
     @property
     def is_usable(self) -> bool:
@@ -447,6 +456,7 @@ def _open(
         source=source,
         format=model.format,
         card={"summary": sanitize(model.summary, 400), "facts": known},
+        settings=dict(model.settings),
     )
 
 
