@@ -44,9 +44,6 @@ def test_a_row_has_all_that_its_kind_needs(key: tuple[str, str], kind: Kind) -> 
     if kind.recipe:
         assert all((kind.task, kind.check, kind.metrics, kind.limitations))
         assert bool(kind.generator) == kind.generates
-    elif key[0] == PRETRAINED:  # a row of `genui.hub.formats` loads it
-        assert kind.generates
-        assert kind.limitations
     else:
         assert kind.lab is not None
     assert bool(kind.classifier) == bool(kind.example)
@@ -78,7 +75,9 @@ def test_a_recipe_reads_back_as_the_class_of_its_row(recipe: object) -> None:
 
 
 def test_every_recipe_class_of_the_table_has_a_recipe_that_ships() -> None:
-    trained = {kind.recipe for kind in KINDS.values() if kind.recipe}
+    # That of other people's models is made when one is named.
+    trained = {kind.recipe for (family, _), kind in KINDS.items()
+               if kind.recipe and family != PRETRAINED}  # fmt: skip
     assert {type(recipe) for recipe in RECIPES.values()} == {resolve(name) for name in trained}
 
 

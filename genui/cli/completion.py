@@ -198,8 +198,7 @@ def _recipe_settings(before: list[str], current: str) -> Candidates:
 def _models() -> Candidates:
     from genui.runs.models import list_models
 
-    usable = [model for model in list_models() if model.is_usable]
-    return [(model.ref, f"{model.medium}, {model.family}") for model in usable]
+    return [(model.ref, f"{model.medium}, {model.family}") for model in list_models()]
 
 
 def _catalogue() -> Candidates:

@@ -7,9 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
+import psutil
+
 from genui.base.errors import GenuiError
+from genui.base.numbers import size
+from genui.engine.data.conversations import load_rows
 from genui.engine.data.dataset import dataset_named, use_stand_ins
-from genui.recipes import Recipe
+from genui.protocol.registry import KINDS, resolve
+from genui.recipes import FineTuneRecipe, Recipe
+from genui.runs.models import find_model
 from genui.runs.plan import Plan, Speed, plan_of, read_speed, write_speed
 
 if TYPE_CHECKING:
@@ -40,6 +46,9 @@ def estimate(recipe: Recipe) -> Iterator[Plan]:
         download = missing_bytes(recipe)
     except GenuiError as error:
         yield Plan(fault=str(error))
+        return
+    if name := KINDS[recipe.family, recipe.medium].plan:
+        yield resolve(name)(recipe)
         return
     speed = read_speed(recipe)
     yield plan_of(recipe, speed, download, measuring=speed is None)
@@ -107,6 +116,43 @@ def measure(recipe: Recipe, begin: float) -> Iterator[Speed]:
             busy=busy,
             time=time.time(),
         )
+
+
+PROCESS = 450 << 20
+"""Bytes of a process with torch."""
+
+
+def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
+    """The memory that fine-tuning takes, by the size of its base model; a fault if it is not free.
+
+    Besides the weights, in training in full their gradients and AdamW's two moments: the
+    activations, about 25 √(30 P / 12) numbers a token for P parameters in 30 layers. A token is
+    taken to have 3 characters.
+    """
+    try:
+        parameters = find_model(recipe.base).parameters
+        longest = min(recipe.context, load_rows(recipe.dataset, recipe.data).longest() // 3)
+    except GenuiError as error:
+        return Plan(fault=str(error))
+    full = recipe.mode == "full"
+    half = recipe.precision == "bf16"
+    weights = parameters * (16 if full else 2 if half else 4)
+    activations = round(recipe.batch * longest * 100 * (30 * parameters / 12) ** 0.5)
+    memory = PROCESS + weights + activations
+    free = psutil.virtual_memory().available
+    fault = ""
+    if memory > free:
+        remedies = [
+            *(["--set mode=lora"] if full else []),
+            *(["--set precision=bf16"] if not full and not half else []),
+            f"--set batch={max(1, recipe.batch // 2)}",
+            f"--set context={max(8, recipe.context // 2)}",
+        ]
+        fault = (
+            f"training {recipe.base} so takes about {size(memory)} of memory and {size(free)} are "
+            f"free; take less with {' or '.join(remedies)}, or close other programs"
+        )
+    return Plan(memory=memory, fault=fault)
 
 
 def _peak_memory() -> int:

@@ -56,7 +56,10 @@ def load_tokenizer(model: ModelInfo) -> Tokenizer:
         if not name:
             raise MisuseError(f"{model.ref} has no vocabulary on this machine")
         return resolve(name)(model.path)
-    described = read_header(model.path).metadata.get("tokenizer")
+    header = read_header(model.path)
+    if base := getattr(header.recipe, "base", ""):  # it was fine-tuned and has that of its base
+        return load_tokenizer(find_model(base))
+    described = header.metadata.get("tokenizer")
     return tokenizer_from_dict(described if isinstance(described, dict) else {})
 
 

@@ -5,6 +5,7 @@ outlives the app, the terminal and the SSH session.
 """
 
 import contextlib
+import dataclasses
 import os
 import sys
 import traceback
@@ -70,7 +71,8 @@ def train(run: RunDir) -> int:
             machine = settle_machine(run, recipe)
             # The metadata keep the tokenizer, if the run resumes or starts from another model.
             with watch_downloads(lambda *done: writer.update(doing=describe_download(*done))):
-                task = build_task(recipe, torch.device(machine.device), newest_metadata(run))
+                settled = dataclasses.replace(recipe, precision=machine.precision)
+                task = build_task(settled, torch.device(machine.device), newest_metadata(run))
             record_scale(run, task)
             parameters = sum(p.numel() for p in task.model.parameters())
             for line in (task.data_line, *task.notes):

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from genui.base.errors import MisuseError
 from genui.base.plugins import resolve as resolve
-from genui.protocol.edits import LAYER_EDITS
 from genui.protocol.settings import (
     UNGUIDED,
     ImageSettings,
@@ -60,6 +59,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     build their own."""
     check: str = ""
     """`check(recipe)` reads the training data and returns one line about them."""
+    plan: str = ""
+    """`plan(recipe)` returns the Plan of a training that takes too long to load to be measured."""
 
     # --- Metrics ---
     metrics: str = ""
@@ -165,6 +166,13 @@ TARGETS: Mapping[str, Target] = types.MappingProxyType(
             reader="transformers",
             dtypes=("fp32", "bf16", "fp16"),
         ),
+        "gguf": Target(
+            title="a GGUF file",
+            reader="llama.cpp",
+            suffix=".gguf",
+            dtypes=("fp16", "fp32", "q8_0"),
+        ),
+        "peft": Target(title="a folder of an adapter", reader="peft"),
     }
 )
 """Formats that models are converted to."""
@@ -182,7 +190,7 @@ _SAMPLED_TEXT = Kind(
     "no facts.",
     generator="genui.engine.sample.text:load_text_model",
     settings=TextSettings,
-    edits=("seed", "token", "text", *LAYER_EDITS),
+    edits=("seed", "token", "text"),
     first_step=1,
     read_token="genui.cli.request:read_vocabulary_token",
     makes="text",
@@ -267,12 +275,20 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
         ("recurrent", "code"): _of_code(_RECURRENT_TEXT),
         (PRETRAINED, "text"): replace(
             _SAMPLED_TEXT,
-            task="",
-            check="",
-            metrics="",
+            recipe="genui.recipes:FineTuneRecipe",
+            task="genui.engine.train.finetune:FineTuneTask",
+            check="genui.engine.train.finetune:check_rows",
+            plan="genui.engine.estimate:plan_fine_tuning",
+            metrics="genui.engine.train.finetune:measure_fine_tuned",
             nearest="",
-            generator="",
-            converts={},
+            generator="genui.engine.train.finetune:load_fine_tuned",
+            converts=types.MappingProxyType(
+                {
+                    "hf": "genui.engine.convert.llama:write_llama_folder",
+                    "gguf": "genui.engine.convert.llama:write_gguf",
+                    "peft": "genui.engine.convert.peft:write_adapter",
+                }
+            ),
             limitations="Others trained it: its own card says on what, and what it cannot do.",
         ),
         ("diffusion", "image"): replace(
@@ -294,11 +310,6 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
                 }
             ),
             batches=True,
-        ),
-        (PRETRAINED, "image"): replace(
-            _DENOISED,
-            generator="",
-            limitations="Others trained it: its own card says on what, and what it cannot do.",
         ),
         ("gan", "image"): Kind(
             does="draws images in one step",

@@ -26,6 +26,7 @@ from genui.recipes.classifier import TextClassifierRecipe as TextClassifierRecip
 from genui.recipes.diffusion import DiffusionRecipe as DiffusionRecipe
 from genui.recipes.diffusion import VideoRecipe as VideoRecipe
 from genui.recipes.diffusion import VoiceRecipe as VoiceRecipe
+from genui.recipes.finetune import FineTuneRecipe as FineTuneRecipe
 from genui.recipes.gan import GanRecipe as GanRecipe
 from genui.recipes.transformer import MusicRecipe as MusicRecipe
 from genui.recipes.transformer import RecurrentRecipe as RecurrentRecipe
@@ -51,7 +52,7 @@ RECIPES: Mapping[str, Recipe] = Table(
 )
 """The recipes by name, those of plug-ins last."""
 
-FIXED = frozenset({"name", "family", "medium"})
+FIXED = frozenset({"name", "family", "medium", "base", "base_fingerprint"})
 """The identity of a recipe: fields that cannot be overridden."""
 
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from api_runs import folder, records, said
-from waiting import wait_for
+from api_runs import folder, records, said, wait_for
 
 import genui
 from genui.base.errors import GenuiError, MisuseError

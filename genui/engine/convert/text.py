@@ -68,7 +68,9 @@ def write_text_model(model: ModelInfo, folder: Path, dtype: str) -> None:
 def write_safetensors(folder: Path, tensors: dict[str, Tensor], dtype: str) -> None:
     """Write `model.safetensors` with the tensors in a type of DTYPES."""
     cast = {name: value.to(DTYPES[dtype]).contiguous() for name, value in tensors.items()}
-    safetensors.torch.save_file(cast, folder / "model.safetensors", {"format": "pt"})
+    file = folder / "model.safetensors"
+    safetensors.torch.save_file(cast, file, {"format": "pt"})
+    file.chmod(0o644)  # the library lets nobody else read it
 
 
 def write_json(path: Path, fields: dict[str, Any]) -> None:

@@ -140,15 +140,15 @@ SPLITTERS: Mapping[str, Splitter] = {
 """By the name in `tokenizer.ggml.pre`."""
 
 
-def bpe_encoder(
+def bpe_tokenizer(
     pieces: Sequence[str],
     merges: Sequence[tuple[str, str]],
     splitter: Splitter,
     special: Sequence[int],
     verbatim: Sequence[int],
-) -> Encoder:
-    """The encoder of a byte-level BPE vocabulary, by the `tokenizers` library."""
-    from tokenizers import AddedToken, Regex, models, pre_tokenizers
+) -> Any:
+    """A byte-level BPE vocabulary as a tokenizer of the `tokenizers` library."""
+    from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
     from tokenizers import Tokenizer as HFTokenizer
 
     vocabulary = {piece: token for token, piece in enumerate(pieces)}
@@ -159,9 +159,10 @@ def bpe_encoder(
     ]
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*splits, byte_level])
+    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(pieces[t], normalized=False) for t in special])
     tokenizer.add_tokens([AddedToken(pieces[t], normalized=False) for t in verbatim])
-    return library_encoder(tokenizer)
+    return tokenizer
 
 
 def library_encoder(tokenizer: Any) -> Encoder:
@@ -299,6 +300,31 @@ def tokenizer_from_json(text: str) -> PretrainedTokenizer:
         raise GenuiError("the tokenizer is damaged") from None
 
 
+def vocabulary_of(tokenizer: "PretrainedTokenizer") -> tuple[dict[str, Any], str]:
+    """The fields of a GGUF file's tokenizer, without their prefix, and the chat template."""
+    described = json.loads(tokenizer.to_dict()["vocabulary"])
+    return described["fields"], described["chat_template"]
+
+
+def serialise(tokenizer: "PretrainedTokenizer") -> Any:
+    """A tokenizer of byte-level BPE as one of the `tokenizers` library. Raises GenuiError for
+    another kind."""
+    fields, _ = vocabulary_of(tokenizer)
+    if fields.get("model") != "gpt2":
+        raise GenuiError(
+            "its tokenizer is SentencePiece, which is not written in the format of transformers; "
+            "use the tokenizer files of the original model"
+        )
+    special, verbatim = _kinds(fields.get("token_type", []))
+    return _bpe(fields, fields["tokens"], special, verbatim)
+
+
+def _kinds(types: list[int]) -> tuple[list[int], list[int]]:
+    """The special tokens, and those that are taken verbatim."""
+    special = [t for t, kind in enumerate(types) if kind in (_UNKNOWN, _CONTROL)]
+    return special, [t for t, kind in enumerate(types) if kind == _USER_DEFINED]
+
+
 def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
     model, pieces = fields.get("model"), fields.get("tokens")
     if not _is_list(pieces, str) or len(pieces) == 0:
@@ -306,15 +332,14 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
     types = fields.get("token_type", [])
     if types and (not _is_list(types, int) or len(types) != len(pieces)):
         raise GenuiError("the types of its tokens do not fit its vocabulary; fetch it again")
-    special = [t for t, kind in enumerate(types) if kind in (_UNKNOWN, _CONTROL)]
-    verbatim = [t for t, kind in enumerate(types) if kind == _USER_DEFINED]
+    special, verbatim = _kinds(types)
 
     def token(name: str) -> int | None:
         value = fields.get(f"{name}_token_id")
         return value if isinstance(value, int) and 0 <= value < len(pieces) else None
 
     if model == "gpt2":
-        encoder = _bpe(fields, pieces, special, verbatim)
+        encoder = library_encoder(_bpe(fields, pieces, special, verbatim))
     elif model == "llama":
         encoder = _sentencepiece(fields, pieces, special, verbatim, token("unknown") or 0)
     else:
@@ -343,9 +368,7 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
     )
 
 
-def _bpe(
-    fields: dict[str, Any], pieces: list[str], special: list[int], verbatim: list[int]
-) -> Encoder:
+def _bpe(fields: dict[str, Any], pieces: list[str], special: list[int], verbatim: list[int]) -> Any:
     name, merges = fields.get("pre", "default"), fields.get("merges")
     if name not in SPLITTERS:
         raise GenuiError(
@@ -356,7 +379,7 @@ def _bpe(
         raise GenuiError("its tokenizer has no merges; fetch it again")
     pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
     try:
-        return bpe_encoder(pieces, pairs, SPLITTERS[name], special, verbatim)
+        return bpe_tokenizer(pieces, pairs, SPLITTERS[name], special, verbatim)
     except Exception as error:  # the library raises plain Exception
         raise GenuiError(f"its tokenizer is damaged ({str(error)[:80]})") from None
 

@@ -241,11 +241,22 @@ def _tensors(
         raise cannot_read(file.path, error) from None
 
 
+_TOP = {"token_embd": "embedding", "output_norm": "norm", "output": "head"}
+
+
+def gguf_name(name: str) -> str:
+    """The name in a file of a tensor of ours, the inverse of `_our_name`."""
+    stem, _, kind = name.rpartition(".")
+    if not stem.startswith("blocks."):
+        return f"{next(theirs for theirs, ours in _TOP.items() if ours == stem)}.{kind}"
+    _, layer, part = stem.split(".", 2)
+    return f"blk.{layer}.{next(theirs for theirs, ours in _NAMES.items() if ours == part)}.{kind}"
+
+
 def _our_name(name: str) -> str:
     stem, _, kind = name.rpartition(".")
-    top = {"token_embd": "embedding", "output_norm": "norm", "output": "head"}
-    if stem in top:
-        return f"{top[stem]}.{kind}"
+    if stem in _TOP:
+        return f"{_TOP[stem]}.{kind}"
     block, _, layer_and_part = stem.partition(".")
     layer, _, part = layer_and_part.partition(".")
     if block != "blk" or part not in _NAMES:
@@ -295,6 +306,12 @@ def _unpermute(tensor: Tensor, heads: int) -> Tensor:
     llama.cpp's converter stores those of the architecture "llama" in the order (2i, 2i + 1).
     """
     rows = tensor.view(heads, tensor.shape[0] // heads // 2, 2, -1)
+    return rows.transpose(1, 2).reshape(tensor.shape).contiguous()
+
+
+def permute(tensor: Tensor, heads: int) -> Tensor:
+    """The inverse of `_unpermute`, for files of the architecture "llama"."""
+    rows = tensor.view(heads, 2, tensor.shape[0] // heads // 2, -1)
     return rows.transpose(1, 2).reshape(tensor.shape).contiguous()
 
 

@@ -20,8 +20,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from genui.base.errors import GenuiError
-from genui.engine.models.language_model import LayerParts, TokenNetwork
-from genui.engine.models.transformer import frozen_scale, rotate
+from genui.engine.models.language_model import TokenNetwork
+from genui.engine.models.transformer import rotate
 
 
 @dataclass(frozen=True)
@@ -419,23 +419,6 @@ class Llama(TokenNetwork):
             logits = cap * torch.tanh(logits / cap)
         return logits
 
-    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
-        rows = (self.embedding if self.config.tied else self.head).weight[token_ids].float()
-        return frozen_scale(x, self.norm.eps) * self.norm.weight.float() * rows
-
-    def layer_parts(self) -> tuple[LayerParts, ...]:
-        return tuple(
-            LayerParts(
-                block,
-                block.attention.o,
-                self.config.heads,
-                block.feed_forward_post_norm if block.post_norms else block.feed_forward,
-                block.attention_post_norm if block.post_norms else None,
-            )
-            for block in self.blocks
-            if isinstance(block, Block)
-        )
-
     def forward(self, token_ids: Tensor, state: GrowingCache | None = None) -> Tensor:
         return self.read_out(self.hidden_states(token_ids, state)[-1])
 
@@ -531,6 +514,25 @@ def our_name(name: str, post_norms: bool = False) -> str:
             f"this network has no tensor {name!r}; use a model of another architecture"
         )
     return f"{prefix}{ours}.{kind}"
+
+
+def hugging_face_name(name: str, post_norms: bool = False) -> str:
+    """The name in a Hugging Face checkpoint of a tensor or module of ours, the inverse of
+    `our_name`: "blocks.0.feed_forward.up" is "model.layers.0.mlp.up_proj"."""
+    names = {
+        ours: theirs for theirs, ours in (_NAMES | _POST_NORMS if post_norms else _NAMES).items()
+    }
+    stem, end = name, ""
+    if name.endswith((".weight", ".bias")):
+        stem, _, kind = name.rpartition(".")
+        end = f".{kind}"
+    if stem == "head":
+        return f"lm_head{end}"
+    prefix = "model."
+    if stem.startswith("blocks."):
+        _, layer, stem = stem.split(".", 2)
+        prefix = f"model.layers.{layer}."
+    return f"{prefix}{names[stem]}{end}"
 
 
 def config_from_hugging_face(config: Mapping[str, Any]) -> LlamaConfig:

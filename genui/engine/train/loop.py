@@ -117,8 +117,8 @@ class Trainer:
 
     def _load(self, path: Path, averaged: dict[str, Tensor], raw: dict[str, Tensor]) -> None:
         try:
+            self._ema.model.load_state_dict(averaged)  # first: without an average it is the model
             self._task.model.load_state_dict(raw)
-            self._ema.model.load_state_dict(averaged)
         except RuntimeError as error:
             raise _misfit(path, error) from None
 

@@ -128,11 +128,14 @@ class EMA:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        # Without an average a copy would only take memory.
+        self.model = copy.deepcopy(model).eval().requires_grad_(False) if decay else model
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Update with the model's weights after `step`, counted from 0."""
+        if self.model is model:
+            return
         decay = min(self.decay, (1 + step) / (10 + step))
         for average, new in zip(self.model.parameters(), model.parameters(), strict=True):
             average.lerp_(new, 1 - decay)

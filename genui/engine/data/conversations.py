@@ -1,0 +1,227 @@
+"""Examples to fine-tune on: chats, prompts with completions, and plain text."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from genui.base.errors import MisuseError
+from genui.engine.data.text import load_text, read_text
+
+ROLES = ("system", "user", "assistant", "tool")
+WRITER = "assistant"
+"""The role whose messages are learned."""
+
+HELD_OUT = 10
+"""One row in so many is held out."""
+
+IGNORED = -100
+"""The target of a token that is not learned."""
+
+
+class Message(Struct, frozen=True):
+    role: str
+    content: str
+
+
+class Chat(Struct, frozen=True):
+    """A line of a chat file. Other keys are ignored."""
+
+    messages: Annotated[tuple[Message, ...], Meta(min_length=1)]
+
+
+class Completion(Struct, frozen=True):
+    """A line with a prompt and what follows it."""
+
+    prompt: str
+    completion: str
+
+
+Row = Chat | Completion
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to train on and held-out ones, of one kind, or documents."""
+
+    name: str
+    train: tuple[Row, ...] | tuple[str, ...]
+    held: tuple[Row, ...] | tuple[str, ...]
+    fingerprint: str
+    licence: str = "yours"
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Describe the data in one line."""
+        first = self.train[0]
+        if isinstance(first, str):
+            train, held = (sum(_length(row) for row in part) for part in (self.train, self.held))
+            return f"{self.name}: {train:,} characters to train on, {held:,} held out"
+        kind = "conversations" if isinstance(first, Chat) else "prompts with completions"
+        return f"{self.name}: {len(self.train):,} {kind} to train on, {len(self.held):,} held out"
+
+    def longest(self) -> int:
+        """The characters of the longest row, with some for what a template adds."""
+        return max(map(_length, self.train + self.held))
+
+
+def _length(row: Row | str) -> int:
+    if isinstance(row, Chat):
+        return 60 + sum(30 + len(message.content) for message in row.messages)
+    return len(row) if isinstance(row, str) else len(row.prompt) + len(row.completion)
+
+
+def load_rows(dataset: str, data: str) -> Rows:
+    """The rows of the user's file or folder `data`, or the texts of a dataset.
+
+    A file that ends in .jsonl has a chat, {"messages": [{"role": …, "content": …}, …]}, or
+    {"prompt": …, "completion": …} in each line. Everything else is plain text, as for our own
+    models. Raises MisuseError, which names the file and the line that is wrong.
+    """
+    path = Path(data).expanduser()
+    if data and path.suffix.lower() == ".jsonl" and not path.is_dir():
+        content = read_text(path)
+        if not _is_plain_text(content):
+            return _split(path, list(_parse(path, content)), content)
+    if not data and not dataset:
+        raise MisuseError("no data to train on; give --data FILE, with a chat in each line")
+    text = load_text(dataset, data)
+    return Rows(text.name, text.train, text.validation, text.fingerprint, text.licence, text.notes)
+
+
+def _is_plain_text(content: str) -> bool:
+    """Whether the first line is {"text": …}."""
+    first = next((line for line in content.splitlines() if line.strip()), "")
+    try:
+        fields = msgspec.json.decode(first.encode("utf-8", "replace"), type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return "text" in fields and not {"messages", "prompt"} & fields.keys()
+
+
+def _parse(path: Path, content: str) -> Iterator[Row]:
+    """The row of each line. Raises MisuseError for the first that is wrong, or of another kind."""
+    kind: type[Row] | None = None
+    for number, line in enumerate(content.splitlines(), 1):
+        if not line.strip():
+            continue
+        where, raw = f"{path}, line {number}", line.encode("utf-8", "replace")
+        if kind is None:
+            kind = Completion if _has_prompt(raw) else Chat
+        try:
+            row = msgspec.json.decode(raw, type=kind)
+        except (msgspec.DecodeError, RecursionError) as error:
+            reason = str(error).replace("`", "'")
+            expected = (
+                '{"messages": [{"role": "user", "content": …}, …]} or '
+                '{"prompt": …, "completion": …}'
+                if kind is Chat
+                else '{"prompt": …, "completion": …}, as in the first line'
+            )
+            raise MisuseError(f"{where}: {reason}; expected {expected}") from None
+        _check(row, where)
+        yield row
+
+
+def _has_prompt(raw: bytes) -> bool:
+    try:
+        return "prompt" in msgspec.json.decode(raw, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError):
+        return False
+
+
+def _check(row: Row, where: str) -> None:
+    """Raises MisuseError for a row from which nothing can be learned."""
+    if isinstance(row, Completion):
+        if not row.completion:
+            raise MisuseError(f"{where}: its completion is empty; write it or remove the line")
+        return
+    for message in row.messages:
+        if message.role not in ROLES:
+            roles = ", ".join(ROLES)
+            raise MisuseError(f"{where}: role {message.role[:20]!r}; known are {roles}")
+    if not any(m.role == WRITER and m.content for m in row.messages):
+        raise MisuseError(f"{where}: no message of the assistant; add one or remove the line")
+
+
+def _split(path: Path, rows: list[Row], content: str) -> Rows:
+    """Hold out one row in HELD_OUT, evenly spread."""
+    if len(rows) < 2:
+        raise MisuseError(f"{path}: {len(rows)} rows; at least 2 are needed, one to hold out")
+    every = min(HELD_OUT, len(rows))
+    held = tuple(row for i, row in enumerate(rows) if i % every == every - 1)
+    train = tuple(row for i, row in enumerate(rows) if i % every != every - 1)
+    digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
+    return Rows(path.name, train, held, digest[:16])
+
+
+# --- As tokens --------------------------------------------------------------------------------
+
+Pieces = list[tuple[list[int], bool]]
+"""Token ids in order, and whether they are learned."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """Inputs and targets [T] of one row; targets that are not learned are IGNORED."""
+
+    tokens: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+
+def example(pieces: Pieces, context: int) -> Example | None:
+    """The example of a row, cut to `context` tokens; None if nothing in it is learned."""
+    ids = np.concatenate([np.array(ids, np.int64) for ids, _ in pieces])
+    learned = np.concatenate([np.full(len(ids), is_learned) for ids, is_learned in pieces])
+    tokens, targets = ids[:-1][:context], np.where(learned, ids, IGNORED)[1:][:context]
+    return Example(tokens, targets) if (targets != IGNORED).any() else None
+
+
+def split_turns(
+    messages: Sequence[Message], render: Callable[[Sequence[Message], bool], str]
+) -> list[tuple[str, bool]]:
+    """The text of a chat in order, and whether each part of it is learned: what the template makes
+    of the assistant's messages, up to what ends them.
+
+    `render(messages, prompt)` applies the template; with `prompt` the assistant's turn follows.
+    Templates that change earlier turns when others follow (Qwen3 removes thoughts) have their last
+    turn learned only.
+    """
+    whole = render(messages, False)
+    parts: list[tuple[str, bool]] = []
+    done = 0
+    for index, message in enumerate(messages):
+        if message.role != WRITER:
+            continue
+        before, after = render(messages[:index], True), render(messages[: index + 1], False)
+        if not (whole.startswith(after) and after.startswith(before) and done <= len(before)):
+            continue
+        parts += [(whole[done : len(before)], False), (after[len(before) :], True)]
+        done = len(after)
+    return [(text, learned) for text, learned in [*parts, (whole[done:], False)] if text]
+
+
+def windows_of(ids: Sequence[int], context: int) -> list[Example]:
+    """Consecutive windows of a text; all its tokens are learned."""
+    whole = np.array(ids, np.int64)
+    starts = range(0, max(1, len(whole) - 1), context)
+    cuts = [whole[start : start + context + 1] for start in starts]
+    return [Example(cut[:-1], cut[1:]) for cut in cuts if len(cut) > 1]
+
+
+def pad(examples: Sequence[Example]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Inputs and targets [B, T] of several examples, padded on the right, where a causal model
+    does not look."""
+    length = max(len(each.tokens) for each in examples)
+    shape = (len(examples), length)
+    tokens, targets = np.zeros(shape, np.int64), np.full(shape, IGNORED, np.int64)
+    for row, each in enumerate(examples):
+        tokens[row, : len(each.tokens)] = each.tokens
+        targets[row, : len(each.targets)] = each.targets
+    return tokens, targets

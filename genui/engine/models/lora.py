@@ -1,0 +1,128 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021) of a network whose weights stay as they are.
+
+The adapters are hooked into the linear layers only while the adapted model computes. So one network
+in memory serves its own generator, a training and any number of adapters.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genui.engine.models.language_model import TokenNetwork
+
+
+@dataclass(frozen=True)
+class Base:
+    """A network and those of its layers that are adapted, by the names of their adapters, which
+    differ from all names in the network."""
+
+    network: TokenNetwork
+    layers: Mapping[str, nn.Linear]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Base":
+        return self  # the copies of an adapted model share it
+
+
+class Adapter(nn.Module):
+    """x [.., in] to what is added to the output of its layer, [.., out]: scale · B A x."""
+
+    def __init__(self, layer: nn.Linear, rank: int, scale: float) -> None:
+        super().__init__()
+        self.lora_A = nn.Linear(layer.in_features, rank, bias=False)
+        self.lora_B = nn.Linear(rank, layer.out_features, bias=False)
+        self.scale = scale
+        nn.init.kaiming_uniform_(self.lora_A.weight, a=5**0.5)
+        nn.init.zeros_(self.lora_B.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.lora_B(self.lora_A(x.to(self.lora_A.weight.dtype))) * self.scale
+
+    def hook(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        """The output of the layer with the adapter's added."""
+        return (output + self(inputs[0])).to(output.dtype)
+
+    def merged(self, weight: Tensor) -> Tensor:
+        """The weight [out, in] of a layer that gives the same without the adapter."""
+        delta = self.lora_B.weight.float() @ self.lora_A.weight.float() * self.scale
+        return (weight.float() + delta).to(weight.dtype)
+
+
+class AdaptedModel(nn.Module):
+    """A language model with adapters. Only they are its parameters and its state_dict, where they
+    have the names of `Base.layers`."""
+
+    def __init__(self, base: Base, rank: int, scale: float) -> None:
+        super().__init__()
+        self.base = base
+        for name, layer in base.layers.items():
+            parent: nn.Module = self
+            *path, last = name.split(".")
+            for part in path:
+                if part not in parent._modules:
+                    parent.add_module(part, nn.Module())
+                parent = parent.get_submodule(part)
+            parent.add_module(last, Adapter(layer, rank, scale))
+
+    def adapters(self) -> dict[str, Adapter]:
+        """The adapters by the names of their layers."""
+        named = {name: self.get_submodule(name) for name in self.base.layers}
+        return {name: each for name, each in named.items() if isinstance(each, Adapter)}
+
+    @contextmanager
+    def applied(self) -> Iterator[TokenNetwork]:
+        """The base network, which has the adapters while the block runs."""
+        handles = [
+            self.base.layers[name].register_forward_hook(adapter.hook)
+            for name, adapter in self.adapters().items()
+        ]
+        try:
+            yield self.base.network
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @torch.no_grad()
+    def merged_weights(self) -> dict[str, Tensor]:
+        """The weights of the adapted layers with the adapters merged, by name."""
+        return {
+            name: adapter.merged(self.base.layers[name].weight)
+            for name, adapter in self.adapters().items()
+        }
+
+    # --- as a LanguageModel: what computes has the adapters, all else is the base's ---
+
+    def forward(self, token_ids: Tensor, state: Any = None) -> Tensor:
+        with self.applied() as network:
+            return network(token_ids, state)
+
+    def prefill(self, token_ids: Tensor, state: Any) -> Tensor:
+        with self.applied() as network:
+            return network.prefill(token_ids, state)
+
+    def decode(self, token_ids: Tensor, state: Any) -> Tensor:
+        with self.applied() as network:
+            return network.decode(token_ids, state)
+
+    def loss(self, token_ids: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        with self.applied() as network:
+            return network.loss(token_ids, targets, weights)
+
+    def hidden_states(self, token_ids: Tensor, state: Any = None) -> tuple[Tensor, ...]:
+        with self.applied() as network:
+            return network.hidden_states(token_ids, state)
+
+    def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor | None:
+        with self.applied() as network:
+            return network.attention_weights(token_ids, last)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "base":
+                raise
+            return getattr(self.base.network, name)

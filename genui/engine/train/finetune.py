@@ -1,0 +1,342 @@
+"""Fine-tuning of other people's language models, in full or by low-rank adapters."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.engine.data.chat_template import ChatTemplate
+from genui.engine.data.conversations import (
+    IGNORED,
+    WRITER,
+    Chat,
+    Example,
+    Message,
+    Row,
+    example,
+    load_rows,
+    pad,
+    split_turns,
+    windows_of,
+)
+from genui.engine.data.tokenizer import Tokenizer
+from genui.engine.device import Machine, autocast
+from genui.engine.load import find_and_load, fingerprint_of, load_open
+from genui.engine.models.language_model import TokenNetwork
+from genui.engine.models.llama import hugging_face_name
+from genui.engine.models.lora import AdaptedModel, Base
+from genui.engine.sample.text import TextGenerator
+from genui.engine.train.optimizer import examples_of
+from genui.engine.train.task import Sample
+from genui.recipes import FineTuneRecipe
+from genui.runs.models import find_model
+
+# --- The base model ---------------------------------------------------------------------------
+
+
+def check_base(recipe: FineTuneRecipe) -> None:
+    """Raises GenuiError if the base model is not here, or not the one that was trained on."""
+    try:
+        is_same = fingerprint_of(recipe.base) == recipe.base_fingerprint
+    except (GenuiError, OSError) as error:
+        raise GenuiError(
+            f"its base model {recipe.base} is not here ({error}); genui pull or genui models add "
+            "brings it back under that name"
+        ) from None
+    if not is_same:
+        raise GenuiError(
+            f"its base model {recipe.base} is another one now: its fingerprint is not "
+            f"{recipe.base_fingerprint}; give that name to the model it was trained on"
+        )
+
+
+def _writer(generator: object, name: str) -> TextGenerator:
+    """Raises GenuiError for a model without a network here, such as one on a server."""
+    if not isinstance(generator, TextGenerator) or not isinstance(generator.model, TokenNetwork):
+        raise GenuiError(f"{name}: genui does not compute this model itself, so cannot train it")
+    return generator
+
+
+PEFT = "base_model.model."
+"""What peft puts before the names of a model's layers."""
+
+
+def adapt(network: TokenNetwork, recipe: FineTuneRecipe) -> AdaptedModel:
+    """The network, frozen, with new adapters that change nothing yet. They have peft's names."""
+    layers = {
+        PEFT + hugging_face_name(name): part
+        for name, part in network.named_modules()
+        if isinstance(part, nn.Linear)
+        and name.startswith("blocks.")
+        and name.rpartition(".")[2] in recipe.targets
+    }
+    if not layers:
+        raise GenuiError(f"{recipe.base} has no layers {', '.join(recipe.targets)}")
+    network.requires_grad_(False)
+    adapted = AdaptedModel(Base(network, layers), recipe.rank, recipe.alpha / recipe.rank)
+    return adapted.to(network.device)
+
+
+def load_fine_tuned(
+    recipe: FineTuneRecipe,
+    tensors: dict[str, Tensor],
+    described: Mapping[str, Any],
+    machine: Machine,
+    device: torch.device,
+) -> TextGenerator:
+    """The generator of a checkpoint; raises what `kinds.build_generator` says.
+
+    The network of the base model is shared with its own generator.
+    """
+    check_base(recipe)
+    base = _writer(find_and_load(recipe.base), recipe.base)
+    network = base.model
+    assert isinstance(network, TokenNetwork)
+    if recipe.mode == "full":
+        model: Any = copy.deepcopy(network)
+    else:
+        model = adapt(network, recipe)
+    model.load_state_dict(tensors)
+    model.requires_grad_(False)
+    return TextGenerator(model, base.tokenizer, base.machine, recipe.family)
+
+
+# --- Rows as tokens ---------------------------------------------------------------------------
+
+
+class Encoder:
+    """Turns rows into examples by a model's tokenizer and chat template."""
+
+    def __init__(self, tokenizer: Tokenizer, context: int) -> None:
+        self.tokenizer, self.context = tokenizer, context
+        self.template = ChatTemplate(tokenizer)
+
+    def row(self, row: Row) -> Example | None:
+        """The example of a row; None if its answers lie beyond the context."""
+        if isinstance(row, Chat):
+            parts = split_turns(row.messages, self.template.render)
+            return example(
+                [(self.template.encode(text), learned) for text, learned in parts], self.context
+            )
+        encode = self.tokenizer.encode
+        answer = [*encode(row.completion), *self._end()]
+        return example([(self.prompt(row.prompt), False), (answer, True)], self.context)
+
+    def texts(self, documents: Sequence[str]) -> list[Example]:
+        """Windows of documents, with the end token after each."""
+        ids = [t for each in documents for t in (*self.tokenizer.encode(each), *self._end())]
+        return windows_of(ids, self.context)
+
+    def examples(self, rows: Sequence[Row] | Sequence[str]) -> tuple[list[Example], int]:
+        """The examples of rows, or of documents, and how many rows have none."""
+        texts = [row for row in rows if isinstance(row, str)]
+        if texts:
+            return self.texts(texts), 0
+        examples = [self.row(row) for row in rows if not isinstance(row, str)]
+        some = [each for each in examples if each is not None]
+        return some, len(examples) - len(some)
+
+    def prompt(self, text: str) -> list[int]:
+        """The token ids of a text that is continued."""
+        begin = self.tokenizer.begin
+        return [*([] if begin is None else [begin]), *self.tokenizer.encode(text)]
+
+    def chat_prompt(self, messages: Sequence[Message]) -> list[int]:
+        return self.template.encode(self.template.render(messages, True))
+
+    def _end(self) -> list[int]:
+        return [] if self.tokenizer.end is None else [self.tokenizer.end]
+
+
+# --- The loss ---------------------------------------------------------------------------------
+
+PIECE = 1 << 24
+"""Logits that are computed at once: 64 MB of fp32."""
+
+
+def total_nats(model: Any, tokens: Tensor, targets: Tensor) -> Tensor:
+    """The sum of the cross-entropies, in nats, of the targets [B, T] that are learned.
+
+    Logits are computed only there, in pieces, and again in the backward pass: with a vocabulary of
+    49,152 those of 1,000 tokens would take 200 MB.
+    """
+    learned = targets != IGNORED
+    x, wanted = model.hidden_states(tokens)[-1][learned], targets[learned]  # [N, C], [N]
+    nats = partial(_nats, model.read_out)
+    total = x.new_zeros(())
+    rows = max(1, PIECE // model.config.vocab_size)
+    for part, target in zip(x.split(rows), wanted.split(rows), strict=True):
+        if torch.is_grad_enabled():
+            total = total + checkpoint(nats, part, target, use_reentrant=False)
+        else:
+            total = total + nats(part, target)
+    return total
+
+
+def _nats(read_out: Callable[[Tensor], Tensor], x: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(read_out(x).float(), targets, reduction="sum")
+
+
+def to_tensors(examples: Sequence[Example], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Inputs and targets [B, T] of examples, padded."""
+    tokens, targets = (torch.from_numpy(each).to(device) for each in pad(examples))
+    return tokens, targets
+
+
+@torch.inference_mode()
+def mean_nats(model: Any, examples: Sequence[Example], batch: int, machine: Machine) -> float:
+    """The mean cross-entropy of the learned tokens, in nats."""
+    examples = sorted(examples, key=lambda each: len(each.tokens))  # little padding
+    total, count = 0.0, 0
+    for first in range(0, len(examples), batch):
+        tokens, targets = to_tensors(examples[first : first + batch], model.device)
+        with autocast(machine):
+            total += float(total_nats(model, tokens, targets))
+        count += int((targets != IGNORED).sum())
+    return total / count
+
+
+# --- The task ---------------------------------------------------------------------------------
+
+SAMPLES = 2
+"""Held-out rows that are answered as samples."""
+
+OPENING = 24
+"""Tokens of a held-out text that are the prompt of a sample."""
+
+
+class FineTuneTask:
+    """Next-token prediction from the weights of somebody else's model: mean cross-entropy in nats
+    per learned token. Of chats and completions only the answers are learned."""
+
+    unit = "tok"
+
+    def __init__(
+        self, recipe: FineTuneRecipe, device: torch.device, extra: dict[str, Any] | None = None
+    ) -> None:
+        rows = load_rows(recipe.dataset, recipe.data)
+        check_base(recipe)
+        full = recipe.mode == "full"
+        base = find_model(recipe.base)
+        # Weights that are trained stay in fp32; frozen ones take half the memory in bf16.
+        precision = "fp32" if full or recipe.precision == "auto" else recipe.precision
+        machine = Machine(device.type, precision, torch.get_num_threads())
+        generator = _writer(load_open(base.path, base.format, machine), recipe.base)
+        network = generator.model
+        assert isinstance(network, TokenNetwork)
+        self._recipe, self._device = recipe, device
+        self._encoder = Encoder(generator.tokenizer, min(recipe.context, network.context))
+        self._train, skipped = self._encoder.examples(rows.train)
+        self._held, skipped_held = self._encoder.examples(rows.held)
+        context = self._encoder.context
+        if not self._train or not self._held:
+            raise MisuseError(
+                f"{rows.name}: no answer begins within context={context} tokens; "
+                f"give a larger one: --set context={2 * context}"
+            )
+        self._prompts = self._sample_prompts(rows.held)
+        torch.manual_seed(recipe.seed)
+        self.model: Any = network.requires_grad_(True) if full else adapt(network, recipe)
+        lengths = [len(each.tokens) for each in self._train]
+        learned = sum(int((each.targets != IGNORED).sum()) for each in self._train)
+        self.units_per_epoch = sum(lengths)
+        self.units_per_step = max(1, round(recipe.batch * sum(lengths) / len(lengths)))
+        total = sum(p.numel() for p in network.parameters())
+        trained = sum(p.numel() for p in self.model.parameters())
+        self.data_line = (
+            f"{rows.describe()}; {sum(lengths):,} tokens, {learned:,} of them learned; "
+            f"{len(self._train) / recipe.batch:.0f} steps see all of it once"
+        )
+        notes = list(rows.notes)
+        if skipped + skipped_held:
+            notes.append(
+                f"{skipped + skipped_held} rows are left out: their answers begin after {context} "
+                "tokens"
+            )
+        notes.append(f"{trained:,} of {total:,} parameters of {recipe.base} are trained")
+        self.notes = tuple(notes)
+        self.extra: dict[str, Any] = {
+            "dataset": rows.name,
+            "fingerprint": rows.fingerprint,
+            "licence": rows.licence,
+            "parameters": total if full else total + trained,
+        }
+
+    def _sample_prompts(self, held: Sequence[Row] | Sequence[str]) -> list[tuple[str, list[int]]]:
+        """The prompts of samples: what is shown of each, and its token ids."""
+        encoder, own = self._encoder, self._recipe.sample_prompt
+        if own and isinstance(held[0], Chat):
+            return [(own, encoder.chat_prompt([Message("user", own)]))]
+        if own:
+            return [(own, encoder.prompt(own))]
+        prompts = []
+        for row in held[:SAMPLES]:
+            if isinstance(row, str):
+                ids = encoder.prompt(row[: 16 * OPENING])[:OPENING]
+                prompts.append((encoder.tokenizer.decode(ids), ids))
+            elif isinstance(row, Chat):
+                first = next(i for i, m in enumerate(row.messages) if m.role == WRITER)
+                asked = row.messages[:first]
+                shown = asked[-1].content if asked else ""
+                prompts.append((shown, encoder.chat_prompt(asked)))
+            else:
+                prompts.append((row.prompt, encoder.prompt(row.prompt)))
+        room = self._encoder.context - 1
+        return [(text, ids[-room:]) for text, ids in prompts]
+
+    def loss(self, step: int) -> Tensor:
+        recipe = self._recipe
+        indices = examples_of(step, recipe.batch, len(self._train), recipe.seed)
+        tokens, targets = to_tensors([self._train[i] for i in indices], self._device)
+        return total_nats(self.model, tokens, targets) / (targets != IGNORED).sum()
+
+    def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
+        """`val_loss` in nats per held-out learned token."""
+        held, batch = self._held, self._recipe.batch
+        if not whole and len(held) > (most := self._recipe.eval_batches * batch):
+            held = [held[i] for i in np.linspace(0, len(held) - 1, most).astype(int)]
+        return {"val_loss": mean_nats(model, held, batch, machine)}
+
+    @torch.inference_mode()
+    def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
+        """The likeliest continuation of each prompt."""
+        parts = []
+        for shown, ids in self._prompts:
+            answer = self._encoder.tokenizer.decode(self._write(model, machine, ids))
+            quoted = "\n".join(f"> {line}" for line in shown.splitlines())
+            parts.append(f"{quoted}\n\n{answer.strip()}\n")
+        return (Sample(".txt", "\n".join(parts).encode()),)
+
+    def _write(self, model: Any, machine: Machine, ids: list[int]) -> list[int]:
+        state, written = model.new_state(1), []
+        row = torch.tensor([ids], device=self._device)
+        with autocast(machine):
+            logits = model.prefill(row, state)
+            while True:
+                token = int(logits[0, : self._encoder.tokenizer.size].argmax())
+                if token in self._encoder.tokenizer.ends:
+                    return written
+                written.append(token)
+                if len(written) == self._recipe.sample_tokens:
+                    return written
+                logits = model.decode(torch.tensor([token], device=self._device), state)
+
+
+def check_rows(recipe: FineTuneRecipe) -> str:
+    """Read the training data of a recipe and describe them in one line."""
+    return load_rows(recipe.dataset, recipe.data).describe()
+
+
+def measure_fine_tuned(generator: TextGenerator, recipe: FineTuneRecipe) -> Mapping[str, str]:
+    """The loss on all held-out rows of the data it was trained on."""
+    encoder = Encoder(generator.tokenizer, recipe.context)
+    held, _ = encoder.examples(load_rows(recipe.dataset, recipe.data).held)
+    nats = mean_nats(generator.model, held, recipe.batch, generator.machine)
+    return {"held-out": f"{nats:.3f} nats a learned token"}

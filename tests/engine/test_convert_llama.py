@@ -1,0 +1,106 @@
+"""Models of the Llama family in other programs: folders, GGUF files, and adapters in peft."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_llama import write_tiny_llama
+
+from genui.cli.main import main
+from genui.engine.load import find_and_load
+from genui.engine.models.lora import AdaptedModel
+from genui.engine.train.checkpoint import model_metadata, write_model
+from genui.engine.train.finetune import adapt
+from genui.recipes import FineTuneRecipe, override
+from genui.runs.models import find_origin
+
+transformers: Any = pytest.importorskip("transformers")
+pytest.importorskip("gguf")
+
+IDS = torch.arange(3, 40)[None]
+TEXT = "What is it?\n  Arr 12 é字 <|im_end|>"
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    return write_tiny_llama(tmp_path / "tiny.gguf")
+
+
+def load(ref: str) -> Any:
+    return find_and_load(ref)
+
+
+def write_adapted(base: Path, target: Path, **settings: str) -> AdaptedModel:
+    """A checkpoint of an adapter with random weights."""
+    recipe = override(find_origin(str(base)).recipe, {"rank": "4", **settings})
+    assert isinstance(recipe, FineTuneRecipe)
+    adapted = adapt(load(str(base)).model, recipe)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            parameter.normal_(std=0.1)
+    write_model(target, dict(adapted.state_dict()), model_metadata(recipe, 3, adapted, {}))
+    return adapted
+
+
+@torch.inference_mode()
+def logits(model: Any) -> torch.Tensor:
+    output = model(IDS)
+    return getattr(output, "logits", output)
+
+
+def test_transformers_loads_the_folder_without_code_and_agrees(base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny-hf"
+    assert main(["convert", str(base), "--out", str(folder)]) == 0
+    generator = load(str(base))
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    torch.testing.assert_close(logits(model), logits(generator.model), atol=1e-5, rtol=0)
+    reader = transformers.AutoTokenizer.from_pretrained(folder)
+    ids = reader(TEXT).input_ids
+    assert ids == generator.tokenizer.encode_with_special(TEXT)
+    assert reader.decode(ids) == TEXT
+    chat = [{"role": "user", "content": "hi"}]
+    prompt = reader.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    assert prompt == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+    assert model.generation_config.eos_token_id == sorted(generator.tokenizer.ends, reverse=True)
+
+
+@pytest.mark.parametrize(("dtype", "distance"), [("fp32", 0.0), ("fp16", 0.05), ("q8_0", 0.5)])
+def test_a_gguf_file_reads_back(dtype: str, distance: float, base: Path, tmp_path: Path) -> None:
+    file = tmp_path / f"{dtype}.gguf"
+    assert main(["convert", str(base), "--dtype", dtype, "--out", str(file)]) == 0
+    before, after = load(str(base)), load(str(file))
+    difference = (logits(after.model) - logits(before.model)).abs().max()
+    assert difference <= distance
+    assert (difference > 0) == (dtype != "fp32")
+    assert after.tokenizer.encode_with_special(TEXT) == before.tokenizer.encode_with_special(TEXT)
+    assert after.tokenizer.chat_template == before.tokenizer.chat_template
+    assert after.tokenizer.ends == before.tokenizer.ends
+
+
+@pytest.mark.parametrize("targets", ["q,v", "q,k,v,o,gate,up,down"])
+def test_an_adapter_gives_the_same_bits_in_peft_and_the_same_logits_merged(
+    targets: str, base: Path, tmp_path: Path
+) -> None:
+    peft: Any = pytest.importorskip("peft")
+    checkpoint, folder = tmp_path / "mine.safetensors", tmp_path / "mine-peft"
+    adapted = write_adapted(base, checkpoint, targets=targets)
+    assert main(["convert", str(base), "--out", str(tmp_path / "tiny-hf")]) == 0
+    assert main(["convert", str(checkpoint), "--to", "peft", "--out", str(folder)]) == 0
+    plain = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "tiny-hf")
+    theirs = peft.PeftModel.from_pretrained(plain, str(folder)).eval()
+    ours = logits(adapted)
+    torch.testing.assert_close(logits(theirs), ours, atol=1e-6, rtol=0)
+    assert (ours - logits(adapted.base.network)).abs().max() > 0.1
+    for target in ("mine-hf", "mine.gguf"):
+        out = tmp_path / target
+        words = ["convert", str(checkpoint), "--out", str(out), "--dtype", "fp32"]
+        assert main(words) == 0
+    rounding = 1e-5 * float(ours.std())
+    merged = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "mine-hf")
+    torch.testing.assert_close(logits(merged), ours, atol=rounding, rtol=0)
+    read_back = load(str(tmp_path / "mine.gguf")).model
+    torch.testing.assert_close(logits(read_back), ours, atol=rounding, rtol=0)
+    torch.testing.assert_close(logits(load(str(checkpoint)).model), ours, atol=0, rtol=0)

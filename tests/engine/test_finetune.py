@@ -1,0 +1,192 @@
+"""Fine-tuning: the real trainer on a tiny random Llama."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from forks import train_until_killed
+from tiny_llama import write_tiny_llama
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.cli.main import main
+from genui.engine import trainer
+from genui.engine.estimate import estimate
+from genui.engine.load import find_and_load
+from genui.engine.models.lora import AdaptedModel
+from genui.engine.train.checkpoint import load_state, load_weights
+from genui.logs.native import MetricsTail
+from genui.recipes import FineTuneRecipe, override
+from genui.runs import launch
+from genui.runs.layout import RunDir
+from genui.runs.models import find_model, find_origin
+
+pytest.importorskip("gguf")
+pytestmark = pytest.mark.usefixtures("signals")
+
+HERE = {"threads": "1", "precision": "fp32", "device": "cpu"}
+SMALL = HERE | {
+    "steps": "12",
+    "rank": "4",
+    "batch": "4",
+    "learning_rate": "0.03",
+    "eval_every": "6",
+    "sample_every": "6",
+    "checkpoint_every": "4",
+    "sample_tokens": "12",
+}
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return write_tiny_llama(tmp_path / "tiny.gguf")
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    """Twenty questions, all answered alike."""
+    path = tmp_path / "chats.jsonl"
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"What is {number}?"},
+                {"role": "assistant", "content": "Arr, it be Paris"},
+            ]
+        }
+        for number in range(20)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def start(base: Path, chats: Path) -> Callable[..., RunDir]:
+    def start(name: str = "tuned", start_from: str = "", **settings: str) -> RunDir:
+        origin = find_origin(start_from or str(base))
+        chosen = SMALL | {"data": str(chats)} | settings
+        return launch.create(origin.recipe, chosen, name, start_from or str(base))
+
+    return start
+
+
+def series(run: RunDir, name: str) -> dict[int, float]:
+    tail = MetricsTail(run.metrics)
+    while tail.read():
+        pass
+    return dict(zip(*(part.tolist() for part in tail.series[name].points[:2]), strict=True))
+
+
+def network_of(ref: str) -> Any:
+    generator: Any = find_and_load(ref)
+    return generator.model
+
+
+def test_it_learns_the_answers_and_generates_with_its_adapter(
+    start: Callable[..., RunDir], base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = start(steps="24")
+    assert trainer.train(run) == 0, run.console.read_text()
+    losses = series(run, "val_loss")
+    assert losses[24] < 0.2 * losses[0]
+    before, after = ((run.samples / f"step-{step:08d}.txt").read_text() for step in (0, 24))
+    assert "> What is 9?" in before
+    assert "Arr" not in before
+    assert "Arr, it be Paris" in after
+    # The checkpoint is the adapter; the base is neither copied nor changed.
+    assert run.checkpoint(24).stat().st_size < 0.5 * base.stat().st_size
+    tensors, described = load_weights(run.checkpoint(24))
+    assert all("lora_" in name for name in tensors)
+    assert not list(run.path.glob("start*"))
+    tuned, plain = network_of(run.id), network_of(str(base))
+    assert isinstance(tuned, AdaptedModel)
+    assert tuned.base.network is plain
+    ids = torch.arange(20)[None]
+    first = plain(ids)
+    assert not torch.allclose(tuned(ids), first)
+    assert torch.equal(plain(ids), first)
+    assert find_model(run.id).parameters == described["parameters"]
+    assert described["parameters"] > find_model(str(base)).parameters
+    words = ["generate", run.id, "--prompt", "What", "--tokens", "4", "--seed", "1"]
+    assert main([*words, "--fork", "1:token=ris"]) == 0
+    assert (
+        main(["compare", str(base), run.id, "--prompt", "What", "--tokens", "6", "--seed", "1"])
+        == 0
+    )
+    assert "differ" in capsys.readouterr().out
+
+
+def test_a_killed_training_resumes_to_the_same_bits(start: Callable[..., RunDir]) -> None:
+    whole, killed = start("whole"), start("killed")
+    assert trainer.train(whole) == 0
+    train_until_killed(killed, 6)
+    assert trainer.train(killed) == 0
+    assert "resumed from the checkpoint at step 4" in killed.console.read_text()
+    assert series(killed, "loss") == series(whole, "loss")
+    one, other = (load_state(run, 12)[0] for run in (whole, killed))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_training_goes_on_from_an_adapter(start: Callable[..., RunDir]) -> None:
+    source = start()
+    assert trainer.train(source) == 0
+    run = start("next", start_from=source.id, steps="2", learning_rate="1e-4")
+    assert trainer.train(run) == 0, run.console.read_text()
+    assert series(run, "val_loss")[0] == series(source, "val_loss")[12]
+    with pytest.raises(MisuseError, match="--set rank=4"):
+        start("wider", start_from=source.id, rank="8")
+
+
+def test_a_training_in_full_changes_every_weight(start: Callable[..., RunDir], base: Path) -> None:
+    run = start(mode="full", steps="4", learning_rate="0.003")
+    assert trainer.train(run) == 0, run.console.read_text()
+    assert series(run, "loss")[4] < series(run, "loss")[1]
+    before, after = network_of(str(base)).state_dict(), network_of(run.id).state_dict()
+    assert before.keys() == after.keys()
+    assert not any(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_another_base_under_the_same_name_is_refused(
+    start: Callable[..., RunDir], base: Path, tmp_path: Path
+) -> None:
+    run = start(steps="1")
+    assert trainer.train(run) == 0
+    write_tiny_llama(base, seed=1)
+    with pytest.raises(GenuiError, match="is another one now"):
+        find_and_load(run.id)
+    late = tmp_path / "away.gguf"
+    base.rename(late)
+    with pytest.raises(GenuiError, match="is not here"):
+        find_and_load(run.id)
+
+
+def test_prompts_with_completions_and_plain_text_are_learned_too(
+    start: Callable[..., RunDir], tmp_path: Path
+) -> None:
+    pairs, text = tmp_path / "pairs.jsonl", tmp_path / "text.txt"
+    row = json.dumps({"prompt": "What is it? ", "completion": "Paris"})
+    pairs.write_text(f"{row}\n" * 12)
+    text.write_text("What is the capital of France? It be Paris, says I.\n" * 60)
+    for data in (pairs, text):
+        run = start(data=str(data), context="32")
+        assert trainer.train(run) == 0, run.console.read_text()
+        losses = series(run, "val_loss")
+        assert losses[12] < losses[0] - 0.5
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_a_remedy(
+    base: Path, chats: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = override(find_origin(str(base)).recipe, {"data": str(chats), "mode": "full"})
+    assert isinstance(recipe, FineTuneRecipe)
+    (plan,) = estimate(recipe)
+    assert plan.memory > 0
+    assert not plan.fault
+    free = psutil.virtual_memory()._replace(available=1 << 20)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    (plan,) = estimate(recipe)
+    assert "--set mode=lora" in plan.fault
+    assert "\n" not in plan.fault
