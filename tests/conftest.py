@@ -47,5 +47,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def genui_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("GENUI_HOME", str(home))
+    monkeypatch.setenv("GENUI_FIND_MODELS", "no")  # of other programs
     monkeypatch.setenv("GENUI_QUIET", "1")  # Home stays still unless a test wants its demo
     return home

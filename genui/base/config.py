@@ -68,6 +68,9 @@ class Config(Struct, frozen=True, kw_only=True):
         about("CPU threads of a training or generation; 0: one less than the cores"),
     ] = 0
     data: Annotated[str, about("folder with downloads, used instead of the network")] = ""
+    find_models: Annotated[
+        bool, about("list the models that Hugging Face, Ollama, LM Studio and llama.cpp keep here")
+    ] = True
     emoji_font: Annotated[str, about("path of NotoColorEmoji.ttf, to train emoji")] = ""
     soundfont: Annotated[str, about("path of the .sf2 soundfont for --gm")] = ""
 

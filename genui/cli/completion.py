@@ -198,7 +198,8 @@ def _recipe_settings(before: list[str], current: str) -> Candidates:
 def _models() -> Candidates:
     from genui.runs.models import list_models
 
-    return [(model.ref, f"{model.medium}, {model.family}") for model in list_models()]
+    usable = [model for model in list_models() if model.is_usable]
+    return [(model.ref, f"{model.medium}, {model.family}") for model in usable]
 
 
 def _catalogue() -> Candidates:

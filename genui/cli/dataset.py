@@ -206,8 +206,8 @@ def _settings(args: argparse.Namespace, start: Start, kind: Kind) -> Settings:
 
 def _refuse_others(args: argparse.Namespace) -> None:
     """Raises MisuseError for options that apply to a single sample."""
-    options = ("trace", "rate", "film", "frames", "scale", "grid", "init", "fork", "attention")
-    for name in options:
+    options = "trace rate film frames scale grid init fork attention layers"
+    for name in options.split():
         if is_given(args, name):
             raise MisuseError(
                 f"--{name}: applies to one sample; leave it out when --out is a folder"

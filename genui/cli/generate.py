@@ -67,6 +67,12 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attention", metavar="STEP", help="print the attention of the token of that step instead"
     )
+    parser.add_argument(
+        "--layers",
+        metavar="STEP",
+        help="print what each layer makes of the token of that step instead: the logit lens, and "
+        "what each head and feed-forward added to its logit",
+    )
     image = parser.add_argument_group("files of image models")
     image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
     image.add_argument("--frames", metavar="DIR", type=Path, help="every step as a .png")
@@ -89,7 +95,8 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="edit the trace at a step and continue; may be repeated. EDIT is seed=N, a setting "
         "(temperature=0.5, guidance=4, …), token=TEXT or #ID, text=TEXT, caption=TEXT, noise=STEP "
-        "(back to the noise of that step) or denoise",
+        "(back to the noise of that step), denoise, or inside the network ablate=LAYER.HEAD, "
+        "steer=LAYER:STRENGTH:TEXT|TEXT, patch=LAYER:POSITION:TEXT",
     )
     add_settings(parser, *generated_with())
     music = parser.add_argument_group("music models")
@@ -139,7 +146,14 @@ def add_start(parser: argparse.ArgumentParser) -> None:
 def run_generate(args: argparse.Namespace) -> int:
     # Late import, command line to command: --help needs neither numpy nor the codecs.
     from genui.cli import dataset
-    from genui.cli.generation import check, generate, has_files, show_attention, write_output
+    from genui.cli.generation import (
+        check,
+        generate,
+        has_files,
+        show_attention,
+        show_layers,
+        write_output,
+    )
     from genui.cli.request import parse_request
 
     if dataset.is_wanted(args):
@@ -147,6 +161,9 @@ def run_generate(args: argparse.Namespace) -> int:
     request = parse_request(args)
     if args.attention is not None:
         show_attention(request.starts[0], args.attention, args.json)
+        return 0
+    if args.layers is not None:
+        show_layers(request.starts[0], args.layers, args.json)
         return 0
     check(args, request)
     if request.random_seed is not None:

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean
 from genui.cli import files, output
@@ -21,11 +22,15 @@ from genui.formats.codec import Sample, codec_of, encode
 from genui.formats.command import format_edit
 from genui.formats.image import film_steps
 from genui.formats.recipe import TraceRecipe, View, recipe_of, result_of
+from genui.formats.record import RecordedText, record_of
 from genui.formats.text import body
 from genui.formats.trees import SavedTree, chain_branches, save_tree
 from genui.protocol import Attention, Frame, ImageFrame, SetSettings, Start, Started, TextFrame
 from genui.protocol.edits import sample_step
 from genui.protocol.registry import Kind
+
+if TYPE_CHECKING:
+    from genui.engine.sample.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,11 @@ class Generation:
         """The sample that files are written from."""
         prompt, suffix = clean(self.started.prompt), clean(self.started.suffix)
         return Sample(self.start.seed, prompt, self.frames, suffix)
+
+    @property
+    def recorded(self) -> RecordedText:
+        """What the record of a server's answers is made of."""
+        return self.start.prompt, self.start.seed, self.frames
 
     @property
     def text(self) -> str:
@@ -236,8 +246,19 @@ def _recipe(generations: Sequence[Generation], view: View) -> TraceRecipe:
     result = result_of(*(one.frames for one in generations))
     first = generations[0]
     return recipe_of(
-        first.start, first.started, machine(), result, view=view, count=len(generations)
+        first.start,
+        first.started,
+        machine(),
+        result,
+        view=view,
+        count=len(generations),
+        record=_record(generations),
     )
+
+
+def _record(generations: Sequence[Generation]) -> bytes:
+    """The answers of a server, if the model is on one."""
+    return record_of([one.recorded for one in generations], generations[0].start.record)
 
 
 def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -> int:
@@ -271,7 +292,9 @@ def _tree(name: str, generation: Generation) -> SavedTree:
         totals[-1] = last
     return SavedTree(
         name=name,
-        recipe=recipe_of(root, started, machine(), view=View(kind="tree")),
+        recipe=recipe_of(
+            root, started, machine(), view=View(kind="tree"), record=_record([generation])
+        ),
         branches=chain_branches(start.edits, labels, totals),
         current=len(start.edits),
         playhead=last,
@@ -279,9 +302,9 @@ def _tree(name: str, generation: Generation) -> SavedTree:
     )
 
 
-# --- `--attention` ----------------------------------------------------------------------------
+# --- `--attention` and `--layers` --------------------------------------------------------------
 
-STRONGEST = 12  # tokens in the table
+STRONGEST = 12  # rows of a table
 
 
 def show_attention(start: Start, text: str, as_json: bool) -> None:
@@ -289,12 +312,9 @@ def show_attention(start: Start, text: str, as_json: bool) -> None:
 
     Raises MisuseError for a step that the trace does not have, and for a model of images.
     """
-    step = _step(text)
-    from genui.engine.load import open_trace
-    from genui.engine.worker import attention
+    from genui.engine.sample.lens import attention
 
-    trace = open_trace(start)
-    frames = list(trace.advance(0, step))
+    trace, step, chosen = _trace_to(start, text, "attention")
     attended = attention(trace, step)
     weights = _weights(attended)
     if as_json:
@@ -302,9 +322,7 @@ def show_attention(start: Start, text: str, as_json: bool) -> None:
             {"step": step, "first": attended.first, "tokens": attended.texts, "weights": weights}
         )
         return
-    chosen = frames[-1]
-    assert isinstance(chosen, TextFrame)
-    output.note(f"attention of {chosen.text!r}, token {step}; mean of all heads")
+    output.note(f"attention of {chosen!r}, token {step}; mean of all heads")
     heads = [head for layer in weights for head in layer]
     average = [sum(each) / len(heads) for each in zip(*heads, strict=True)]
     order = sorted(range(len(average)), key=lambda at: -average[at])[:STRONGEST]
@@ -315,10 +333,62 @@ def show_attention(start: Start, text: str, as_json: bool) -> None:
     output.table(("token", "back", "share"), rows, right=(1, 2))
 
 
-def _step(text: str) -> int:
+def show_layers(start: Start, text: str, as_json: bool) -> None:
+    """Prints what each layer makes of the token of a step, and what added most to its logit.
+
+    Raises what `show_attention` raises.
+    """
+    from genui.engine.sample.lens import read_layers
+
+    trace, step, _ = _trace_to(start, text, "layers")
+    layers = read_layers(trace, step)
+    if layers.fault:
+        raise MisuseError(f"--layers {text}: {layers.fault[0].lower()}{layers.fault[1:]}")
+    if as_json:
+        facts = msgspec.structs.asdict(layers) | {
+            "layers": [msgspec.structs.asdict(one) for one in layers.layers]
+        }
+        for name in ("trace", "fault"):
+            del facts[name]
+        output.emit(facts)
+        return
+    output.note(f"layers of {layers.token!r}, token {step}; settled from layer {layers.settled}")
+    rows = [
+        (
+            str(at) if at else "input",
+            *(f"{token!r} {100 * share:.0f} %" for token, share in one.top[:3]),
+            f"{100 * one.chosen:.1f} %",
+            numbers.count(one.rank),
+            f"{one.entropy:.2f}",
+        )
+        for at, one in enumerate(layers.layers)
+    ]
+    heading = ("layer", "likeliest", "", "", repr(layers.token), "rank", "entropy")
+    output.table(heading, rows, right=(4, 5, 6))
+    output.say()
+    parts = sorted(layers.contributions(), key=lambda part: -abs(part.value))[:STRONGEST]
+    mixer = "head {}" if layers.mixer == "attention" else layers.mixer
+    names = [
+        f"layer {part.layer} " + ("feed-forward" if part.head is None else mixer.format(part.head))
+        for part in parts
+    ]
+    rest = ("input, and edits", "", f"{layers.rest:+.2f}")
+    added = [
+        (name, part.address, f"{part.value:+.2f}") for name, part in zip(names, parts, strict=True)
+    ]
+    heading = ("added by", "", f"{layers.token!r} − {layers.other!r}")
+    output.table(heading, [*added, rest], right=(2,))
+
+
+def _trace_to(start: Start, text: str, option: str) -> tuple["Trace", int, str]:
+    """The trace up to the step that was typed for an option, the step, and its token's text."""
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 100_000:
-        raise MisuseError(f"--attention {text}: give the step of a token, 1 or more")
-    return int(text)
+        raise MisuseError(f"--{option} {text}: give the step of a token, 1 or more")
+    from genui.engine.load import open_trace
+
+    trace, step = open_trace(start), int(text)
+    frames = list(trace.advance(0, step))
+    return trace, step, getattr(frames[-1], "text", "") if frames else ""
 
 
 def _weights(attended: Attention) -> list[list[list[float]]]:

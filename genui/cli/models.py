@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from genui.base.errors import MisuseError
 from genui.base.files import sanitize
-from genui.base.numbers import count, short
+from genui.base.numbers import count, short, size
 from genui.cli import output
 from genui.cli.parser import Parser, add_json
 from genui.runs.models import Origin, find_origin
 
 if TYPE_CHECKING:
     from genui.hub.records import Record
+    from genui.runs.models import ModelInfo
 
 
 def configure_models(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +52,8 @@ def configure_models(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser(
         "remove",
         help="forget such a name; the model stays where it is",
-        description="Forgets a name that `genui models add` or `genui pull` gave. The model stays.",
+        description="Forgets a name that `genui models add` or `genui pull` gave. The model stays, "
+        "except a file that genui pull took out of a package.",
     )
     remove.add_argument("name", metavar="MODEL", help="a name that was added")
 
@@ -115,13 +117,32 @@ def _check_free(name: str, record: "Record") -> None:
 def _remove(name: str) -> int:
     from genui.hub.records import list_records, remove_record
 
+    own = _own_file(name)
     if not remove_record(name):
         known = ", ".join(list_records()) or "none"
         raise MisuseError(
             f"no name {sanitize(name, 80)!r} was added; added are: {sanitize(known, 500)}"
         )
-    output.note(f"removed the name {name}; the model itself is where it was")
+    if own is None:
+        output.note(f"removed the name {name}; the model itself is where it was")
+        return 0
+    freed = own.stat().st_size
+    own.unlink()
+    output.note(f"removed {name} and its file, {size(freed)}; genui pull fetches it again")
     return 0
+
+
+def _own_file(name: str) -> Path | None:
+    """The file of a model that `genui pull` keeps in genui's own folder for this name alone."""
+    from genui.hub.pull import files_dir
+    from genui.hub.records import list_records
+
+    records = list_records()
+    path = Path(records[name].path) if name in records else Path()
+    others = [record.path for other, record in records.items() if other != name]
+    return (
+        path if path.parent == files_dir() and path.is_file() and str(path) not in others else None
+    )
 
 
 # --- The list ----------------------------------------------------------------------------------
@@ -135,6 +156,8 @@ def listing() -> None:
     if not models:
         output.say("no models; `genui train icons` trains one")
         return
+    local = [model for model in models if model.source == "found"]
+    models = [model for model in models if model.source != "found"]
     models.sort(key=group_rank)  # a run's checkpoint is listed with the models of its kind
     rows: list[tuple[str, ...]] = []
     before = ("", "")
@@ -146,8 +169,8 @@ def listing() -> None:
             (
                 *named,
                 model.ref,
-                short(model.parameters),
-                count(model.step),
+                short(model.parameters) if model.parameters else "",
+                count(model.step) if model.source != "added" else "",
                 model.source,
                 model.dataset,
                 ": ".join(filter(None, (model.quality, model.summary))),
@@ -155,6 +178,23 @@ def listing() -> None:
         )
     heads = ("MEDIUM", "FAMILY", "MODEL", "PARAMETERS", "STEP", "FROM", "DATA", "QUALITY")
     output.table(heads, rows, right=(3, 4))
+    if local:
+        output.say()
+        _list_local(local)
+
+
+def _list_local(models: "list[ModelInfo]") -> None:
+    """Prints the models that other programs keep, and why some cannot be used."""
+    output.say("on this machine, kept by other programs:")
+    rows: list[tuple[str, ...]] = []
+    for model in models:
+        facts = model.card["facts"]
+        about = [facts.get(key, "") for key in ("size", "kept by")]
+        remark = facts.get("licence", "") if model.is_usable else f"cannot be used: {model.summary}"
+        rows.append(
+            (model.ref, short(model.parameters) if model.parameters else "", *about, remark)
+        )
+    output.table(("MODEL", "PARAMETERS", "SIZE", "KEPT BY", "LICENCE"), rows, right=(1, 2))
 
 
 # --- `genui average`: a model with the average of several models' weights ----------------------

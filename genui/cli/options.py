@@ -42,13 +42,19 @@ def add_settings(parser: argparse.ArgumentParser, *kinds: type[Settings]) -> Non
 
 
 def settings_for(
-    kind: Kind, model: str, given: Mapping[str, str], base: Settings | None = None
+    kind: Kind,
+    model: str,
+    given: Mapping[str, str],
+    base: Settings | None = None,
+    defaults: Settings | None = None,
 ) -> Settings:
-    """The settings of a kind of model: `base` (else the defaults) with the options given.
+    """The settings of a model: `base` (else the `defaults`, by default those of its kind) with the
+    options given.
 
     Raises MisuseError for an option of another kind, a wrong type or a value out of range.
     """
-    defaults: Settings = kind.defaults
+    defaults = defaults or kind.defaults
+    assert defaults is not None  # only classifiers have none, and they do not generate
     known = settings_of(type(defaults))
     values: dict[str, Any] = {}
     for name, text in given.items():

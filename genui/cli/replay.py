@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import sanitize
 from genui.cli import output
 from genui.cli.generate import add_start
 from genui.cli.generation import Generation, generate
@@ -19,6 +20,7 @@ from genui.cli.request import Request, parse_request
 from genui.formats import codec
 from genui.formats.codec import SavedFile, first_difference, read
 from genui.formats.recipe import Machine, Result, result_of
+from genui.formats.record import first_change
 from genui.protocol import ImageFrame, TextSettings
 from genui.ui.traces.compare import Difference, describe_tokens, differing_step, image_difference
 
@@ -85,16 +87,24 @@ def configure_replay(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Prints `identical` (exit code 0) or how the two differ (exit code 1). The same\n"
         "bits are promised for the same weights, versions, processor and number of threads;\n"
-        "if one of those differs, a difference may be rounding, and is reported as such.\n\n"
+        "if one of those differs, a difference may be rounding, and is reported as such. A text\n"
+        "of a model on a server is replayed from the server's answers in the file; --again asks\n"
+        "the server instead.\n\n"
         "examples:\n"
         "  genui replay cats.png\n"
-        "  genui replay play.txt --json"
+        "  genui replay play.txt --json\n"
+        "  genui replay --again answer.txt"
     )
     parser.add_argument(
         "file",
         metavar="FILE",
         type=Path,
         help="a .png, .gif, .apng, .mp4, .wav, .txt, .cast or .trace file",
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="ask the server anew, and name the first step at which it answers otherwise",
     )
     add_json(parser, "the comparison as JSON")
 
@@ -103,9 +113,17 @@ def run_replay(args: argparse.Namespace) -> int:
     from genui.engine.replay import prepare
 
     file = read(args.file)
+    if args.again and not file.recipe.record:
+        raise MisuseError(
+            f"--again: {sanitize(str(args.file), 200)} is not of a model on a server, so it is "
+            "computed anew anyway; leave --again out"
+        )
     machine = prepare(file.recipe, str(args.file))
-    comparison = compare(file, _generate_again(file))
-    why = _machine_differences(file, machine)
+    generations = _generate_again(file, b"" if args.again else file.recipe.record)
+    comparison = compare(file, generations)
+    if args.again:
+        comparison = _compare_odds(file, generations, comparison)
+    why = "" if file.recipe.record else _machine_differences(file, machine)
     if args.json:
         output.emit(
             {
@@ -117,12 +135,12 @@ def run_replay(args: argparse.Namespace) -> int:
             }
         )
     else:
-        _print_comparison(comparison, why)
+        _print_comparison(comparison, why, args.again)
     return 0 if comparison.identical else DIFFERENT
 
 
-def _generate_again(file: SavedFile) -> list[Generation]:
-    """Generates the samples of the file, up to its last step."""
+def _generate_again(file: SavedFile, record: bytes) -> list[Generation]:
+    """Generates the samples of the file, up to its last step, by the `record` of a server."""
     start, result = file.start, file.result
     if not result.digest:
         raise GenuiError(
@@ -130,8 +148,22 @@ def _generate_again(file: SavedFile) -> list[Generation]:
             "compare; open it in the app, or name it as MODEL of `genui generate`"
         )
     count = file.recipe.count
+    start = replace(start, record=record)
     starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
     return [generate(one, count, until=result.steps) for one in starts]
+
+
+def _compare_odds(
+    file: SavedFile, generations: Sequence[Generation], comparison: Comparison
+) -> Comparison:
+    """The comparison, with the first step at which the server gave other odds than in the file."""
+    changed = first_change(file.recipe.record, [one.recorded for one in generations])
+    if changed is None:
+        return comparison
+    line = f"the server's odds differ from step {changed.step} on, by {changed.most:.2%} there"
+    both = (comparison.line or "the text is the same") + f"; {line}"
+    numbers = {"odds_step": changed.step, "odds_difference": changed.most}
+    return Comparison(comparison.identical, both, comparison.numbers | numbers)
 
 
 def _machine_differences(file: SavedFile, machine: Machine) -> str:
@@ -142,9 +174,9 @@ def _machine_differences(file: SavedFile, machine: Machine) -> str:
     return "; ".join(differences)
 
 
-def _print_comparison(comparison: Comparison, why: str) -> None:
-    output.say("identical" if comparison.identical else comparison.line)
-    if comparison.identical:
+def _print_comparison(comparison: Comparison, why: str, again: bool) -> None:
+    output.say(comparison.line or "identical")
+    if comparison.identical or again:
         return
     if why:
         output.say(f"made on another machine, which may round differently: {why}")

@@ -8,7 +8,7 @@ import sys
 from genui.base.errors import MisuseError
 from genui.cli import output
 from genui.cli.parser import add_json
-from genui.cli.watch import add_choice, choose
+from genui.cli.watch import add_recording, choose
 
 
 def configure_run(parser: argparse.ArgumentParser) -> None:
@@ -21,14 +21,12 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
         "  genui run -- python train.py --lr 3e-4\n"
         "  genui run --name wide --foreground -- torchrun --nproc-per-node 2 train.py"
     )
-    parser.add_argument("--name", metavar="NAME", default="", help="name of the run")
-    parser.add_argument("--project", metavar="NAME", default="", help="its project")
     parser.add_argument(
         "--foreground",
         action="store_true",
         help="stay until it ends, copy its output, and return its exit code",
     )
-    add_choice(parser)
+    add_recording(parser)
     add_json(parser, "the run's id and folder as JSON")
     parser.add_argument("words", metavar="COMMAND", nargs=argparse.REMAINDER, help="to be run")
 

@@ -17,6 +17,7 @@ from genui.cli.parser import add_json
 if TYPE_CHECKING:
     from genui.logs.base import Tail
     from genui.logs.remote import Place
+    from genui.logs.wandb_url import RunUrl
     from genui.runs.listing import RunSummary
     from genui.runs.table import TableRow
 
@@ -29,10 +30,14 @@ def find_path(word: str) -> Path | None:
     """The path that `word` names; None if it names a run.
 
     A run takes precedence over a file of the same name; `./NAME` is the file. Of `user@host:PATH`
-    it is a copy, fetched now. Raises MisuseError if there is neither.
+    and of the URL of a W&B run it is a copy, fetched now. Raises MisuseError if there is neither.
     """
     from genui.runs.listing import find_run, list_runs, match_runs
 
+    if (url := run_url(word)) is not None:
+        from genui.logs import wandb_url  # late: it needs the library wandb
+
+        return wandb_url.fetch_once(url)
     if (place := remote_place(word)) is not None:
         from genui.logs.remote import fetch_once  # late: it starts processes
 
@@ -60,6 +65,16 @@ def remote_place(word: str) -> "Place | None":
     from genui.logs.remote import parse_place  # late: it starts processes
 
     return parse_place(word)
+
+
+def run_url(word: str) -> "RunUrl | None":
+    """The URL of a run on a server of W&B; None for anything else. Raises MisuseError if it names
+    no run."""
+    if "://" not in word:
+        return None
+    from genui.logs.wandb_url import parse_run_url
+
+    return parse_run_url(word)
 
 
 def find_one(word: str, wait: bool = False) -> "RunSummary":

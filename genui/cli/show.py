@@ -19,6 +19,7 @@ from genui.formats.command import format_edits
 from genui.formats.recipe import Machine
 from genui.formats.text import RECIPE_LINE
 from genui.formats.trees import Branch, ListedTrace, SavedTree, list_trees
+from genui.hub.formats import format_of
 from genui.protocol import Settings, chorale
 from genui.protocol.registry import resolve
 from genui.recipes import FIXED
@@ -46,12 +47,14 @@ def configure_show(parser: argparse.ArgumentParser) -> None:
 def run_show(args: argparse.Namespace) -> int:
     file: Path = args.file
     codec = codec_of(file)
-    if file.suffix.lower() == ".safetensors":
+    if file.suffix.lower() == ".safetensors" or format_of(file):
         _show_model(str(file))
     elif file.is_dir():
         _show_run(file)
     elif not file.exists():
-        if file.suffix or len(file.parts) > 1:
+        from genui.runs.models import is_open_model
+
+        if (file.suffix or len(file.parts) > 1) and not is_open_model(str(file)):
             raise MisuseError(f"{file}: no such file; check the path")
         _show_model(str(file))
     elif not file.is_file():  # a named pipe would block
@@ -74,6 +77,10 @@ def _show_run(folder: Path) -> None:
     describe(summarise(RunDir(folder)))
 
 
+_APART = ("name", "facts")
+"""Entries of a card that are not printed as a line."""
+
+
 def _show_model(ref: str) -> None:
     """Prints the card of a model and, of one that genui trained, the recipe in its file."""
     from genui.runs.models import find_model, read_header
@@ -88,8 +95,10 @@ def _show_model(ref: str) -> None:
             ("model", model.ref),
             ("kind", f"{model.family}, {model.medium}"),
             ("parameters", short(model.parameters)),
-            ("step", count(model.step)),
-            *((key, _flatten(value)) for key, value in model.card.items() if key != "name"),
+            ("step", count(model.step) if recipe else ""),
+            *((key, _flatten(value)) for key, value in model.card.items() if key not in _APART),
+            *model.card.get("facts", {}).items(),
+            ("path", str(model.path) if model.format else ""),
             *((key, _flatten(value)) for key, value in recipe.items() if key not in FIXED),
         ]
     )

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from genui.base.errors import MisuseError
 from genui.cli import output
 from genui.cli.home import before_textual, has_terminal
-from genui.cli.runs import find_path, remote_place
+from genui.cli.runs import find_path, remote_place, run_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from genui.logs.printed_choice import Choice
     from genui.logs.remote import Follower
+    from genui.logs.wandb_url import RunFollower
     from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
 
@@ -30,7 +31,8 @@ def configure_watch(parser: argparse.ArgumentParser) -> None:
         "PATH is a log or a folder of logs: TensorBoard event files, W&B offline runs, CSV as\n"
         "Lightning writes it, trainer_state.json of Hugging Face, SQLite of trackio and MLflow,\n"
         "mlruns, JSONL, printed lines (train.log, slurm-1.out), or a run of genui by path, id or\n"
-        "name (`genui help watching` has a table). user@host:PATH reads it over ssh. Without\n"
+        "name (`genui help watching` has a table). user@host:PATH reads it over ssh,\n"
+        "and https://wandb.ai/ENTITY/PROJECT/runs/ID is a run on a server of W&B. Without\n"
         "PATH: your runs. With -: what a command prints, recorded as a run, also after you have\n"
         "left the app.\n\n"
         "--step and --metrics say how printed lines are read where genui is unsure. They are\n"
@@ -44,13 +46,14 @@ def configure_watch(parser: argparse.ArgumentParser) -> None:
         "  genui watch slurm-123.out --step tick         a log whose step is called tick"
     )
     parser.add_argument("paths", metavar="PATH", nargs="*", help="a log, a folder of them, or -")
-    parser.add_argument("--name", metavar="NAME", default="", help="with -: name of the run")
-    parser.add_argument("--project", metavar="NAME", default="", help="with -: its project")
-    add_choice(parser)
+    add_recording(parser, "with -: ")
 
 
-def add_choice(parser: argparse.ArgumentParser) -> None:
-    """--step and --metrics: how printed lines are read."""
+def add_recording(parser: argparse.ArgumentParser, when: str = "") -> None:
+    """--name and --project of what is recorded, with `when` before their help; --step and
+    --metrics: how printed lines are read."""
+    parser.add_argument("--name", metavar="NAME", default="", help=f"{when}name of the run")
+    parser.add_argument("--project", metavar="NAME", default="", help=f"{when}its project")
     parser.add_argument(
         "--step",
         metavar="NAME",
@@ -101,15 +104,25 @@ def run_watch(args: argparse.Namespace) -> int:
     return 0
 
 
-def _connect(words: "Sequence[str]") -> "dict[str, Follower]":
-    """Followers of the words that are `user@host:PATH`. Raises GenuiError."""
-    places = {word: place for word in words if (place := remote_place(word)) is not None}
-    if not places:
+def _connect(words: "Sequence[str]") -> "dict[str, Follower | RunFollower]":
+    """Followers of the words that are `user@host:PATH` or the URL of a W&B run. Raises
+    GenuiError."""
+    urls = {word: url for word in words if (url := run_url(word)) is not None}
+    places = {
+        word: place
+        for word in words
+        if word not in urls and (place := remote_place(word)) is not None
+    }
+    if not places and not urls:
         return {}
+    hosts = [place.host for place in places.values()] + [url.host for url in urls.values()]
+    output.note(f"connecting to {', '.join(dict.fromkeys(hosts))} …")
     from genui.logs.remote import Follower  # late: it starts processes
+    from genui.logs.wandb_url import RunFollower
 
-    output.note(f"connecting to {', '.join(place.host for place in places.values())} …")
-    return {word: Follower(place) for word, place in places.items()}
+    followers: dict[str, Follower | RunFollower] = {}
+    followers |= {word: Follower(place) for word, place in places.items()}
+    return followers | {word: RunFollower(url) for word, url in urls.items()}
 
 
 def choose(args: argparse.Namespace, key: str) -> "Choice":

@@ -10,19 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-import msgspec
 import torch
 
 from genui import protocol
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError
 from genui.engine import device
-from genui.engine.device import autocast, give_way
-from genui.engine.sample.tokens import TokenGenerator, TokenState, span
+from genui.engine.device import give_way
+from genui.engine.sample.lens import attention, read_layers
 from genui.engine.sample.trace import Trace
 from genui.protocol import (
     Advance,
     Attend,
-    Attention,
     Cancel,
     Close,
     Failed,
@@ -32,53 +30,12 @@ from genui.protocol import (
     Inspect,
     Label,
     Nearest,
+    ReadLayers,
     Ready,
     Start,
     Warm,
     Warmed,
 )
-
-# --- Attention --------------------------------------------------------------------------------
-
-
-def attention(trace: Trace, step: int) -> Attention:
-    """The attention weights for the token at `step`, float16 [layers, heads, T].
-
-    The token was sampled from the logits of the position before it, so the weights are those of
-    that position's query over the T tokens of the context, of which it is the last. They are
-    computed in one pass and agree to rounding with those of generation, token by token.
-
-    For a network without attention there are no weights, and `fault` says so. Raises MisuseError
-    for models of neither text nor music, and for a step that was not computed.
-    """
-    generator, reached = trace.generator, trace.reached
-    if not isinstance(generator, TokenGenerator):
-        raise MisuseError("attention is of models that write text or music")
-    if not 1 <= step <= reached:
-        raise MisuseError(
-            f"step {step}: this trace has tokens 1 to {reached}; ask for one of them"
-            if reached
-            else f"step {step}: this trace has no token yet; take a step first"
-        )
-    state: TokenState = trace.state(step - 1)
-    context = span(len(state.token_ids), state.prompt, generator.model)
-    token_ids = state.token_ids.since(context.first).tolist()
-    row = torch.tensor([token_ids], device=generator.model.device)
-    with torch.inference_mode(), autocast(generator.machine):
-        weights = generator.model.attention_weights(row)
-    reply = Attention(trace=trace.request.trace, step=step, first=context.first)
-    if weights is None:
-        fault = f"A {generator.family} network has no attention: a step sees only its state"
-        return msgspec.structs.replace(reply, fault=fault)
-    layers, _, heads, _, _ = weights.shape
-    return msgspec.structs.replace(
-        reply,
-        layers=layers,
-        heads=heads,
-        texts=generator.spell(token_ids),
-        weights=weights[:, 0, :, 0].to("cpu", torch.float16).numpy().tobytes(),
-    )
-
 
 # --- The process ------------------------------------------------------------------------------
 # Requests come on stdin, replies go to stdout, both in the format of `genui.protocol.pipe`. A
@@ -117,7 +74,7 @@ class Inbox:
 class Job:
     """An Advance in progress."""
 
-    frames: Iterator[protocol.Frame]
+    frames: Iterator[protocol.Frame | None]  # None: the step is awaited
     start: int
     at: int
     seconds: float = 0.0  # compute time
@@ -181,7 +138,9 @@ class Worker:
             case Advance():
                 self._advance(request)
             case Attend():
-                self._attend(request)
+                self._send(attention(self._trace(request.trace), request.step))
+            case ReadLayers():
+                self._send(read_layers(self._trace(request.trace), request.step))
             case Nearest():
                 self._nearest(request)
             case Label():
@@ -266,26 +225,26 @@ class Worker:
 
         self._send(inspect_plane(self._trace(request.trace), request))
 
-    def _attend(self, request: Attend) -> None:
-        self._send(attention(self._trace(request.trace), request.step))
-
     def _advance(self, request: Advance) -> None:
         trace = self._trace(request.trace)
         if request.trace in self._jobs:
             self._idle(request.trace, "cancelled")
-        frames = trace.advance(request.start, request.steps)
+        frames = trace.advance_or_wait(request.start, request.steps)
         self._jobs[request.trace] = Job(frames, request.start, request.start)
 
     def _step(self, trace: int) -> None:
         job = self._jobs[trace]
         begin = time.perf_counter()
-        frame = next(job.frames, None)
-        job.seconds += time.perf_counter() - begin
+        try:
+            frame = next(job.frames)
+        except StopIteration:
+            self._idle(trace, "finished" if self._traces[trace].finished_at(job.at) else "done")
+            return
+        finally:
+            job.seconds += time.perf_counter() - begin
         if frame is not None:
             job.at = frame.step
             self._send(frame)
-        else:
-            self._idle(trace, "finished" if self._traces[trace].finished_at(job.at) else "done")
 
     def _idle(self, trace: int, reason: Literal["done", "finished", "cancelled"]) -> None:
         job = self._jobs.pop(trace)

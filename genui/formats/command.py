@@ -10,31 +10,36 @@ from genui.base.errors import MisuseError
 from genui.base.schema import settings_of
 from genui.formats import score
 from genui.protocol import (
+    Ablate,
     AddNoise,
     Axis,
     Denoise,
     Edit,
     EditAt,
+    Patch,
     SetPrompt,
     SetSeed,
     SetSettings,
     Settings,
     Start,
+    Steer,
     WriteText,
     WriteToken,
 )
+from genui.protocol.edits import format_layer_edit
 from genui.protocol.registry import Kind
 
 
-def format_command(start: Start, kind: Kind) -> str:
-    """`genui generate …` that generates `start` with a model of that kind.
+def format_command(start: Start, kind: Kind, defaults: Settings | None = None) -> str:
+    """`genui generate …` that generates `start` with a model of that kind, whose default settings
+    are `defaults` (by default those of the kind).
 
     Raises MisuseError, one line, for what cannot be typed: a mask, and an image or notes that are
     in no file.
     """
     words = ["genui", "generate", quote(start.model), "--prompt", quote(start.prompt)]
     words += ["--seed", str(start.seed)]
-    for name, value in _changes(kind.defaults, start.settings):
+    for name, value in _changes(defaults or kind.defaults, start.settings):
         words += [settings_of(type(start.settings))[name].option, quote(value)]
     words += _init(start, kind)
     for axis in start.grid:
@@ -137,6 +142,8 @@ def format_edit(edit: Edit, settings: Settings) -> str:
             return f"noise={to}" + (" in a mask" if mask else "")
         case Denoise():
             return "denoise"
+        case Ablate() | Steer() | Patch():
+            return format_layer_edit(edit)
 
 
 def format_edits(edits: Sequence[EditAt], settings: Settings) -> list[str]:

@@ -47,6 +47,7 @@ FORMAT = 1
 """The version of recipes that this code writes, and the newest that it reads."""
 
 MAX_BYTES = 64 * 1024 * 1024  # of a file that carries a recipe
+MAX_RECORD = 8 * 1024 * 1024  # bytes of the record of a server's answers
 MAX_SIDE = 4096  # pixels of an image that a recipe begins from
 
 T = TypeVar("T", bound=Struct)
@@ -95,6 +96,7 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()
+    record: Annotated[bytes, Meta(max_length=MAX_RECORD)] = b""  # of a model on a server
     view: View = View()
     machine: Machine = Machine()
     result: Result = Result()
@@ -130,6 +132,7 @@ def recipe_of(
     *,
     view: View | None = None,
     count: int = 1,
+    record: bytes = b"",
 ) -> TraceRecipe:
     """The sealed recipe of a trace that began as `started`.
 
@@ -149,6 +152,7 @@ def recipe_of(
             strength=start.strength,
             forward=start.forward,
             grid=start.grid,
+            record=record,
             view=view or View(),
             machine=machine,
             result=result or Result(),
@@ -199,6 +203,7 @@ def to_start(recipe: TraceRecipe, trace: int = 0) -> Start:
         strength=recipe.strength,
         forward=recipe.forward,
         grid=recipe.grid,
+        record=recipe.record,
     )
 
 

@@ -1,10 +1,10 @@
 """The table of formats of other people's models. To add one, write its file and add a row."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -36,6 +36,8 @@ class OpenModel(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it has a chat template."""
     summary: str = ""
     """One line about it for lists."""
+    settings: Mapping[str, Any] = {}
+    """The settings that its files recommend, where they differ from the defaults of its kind."""
 
 
 class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +57,9 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     """`tokenizer(path)` returns the Tokenizer of a model of text; a function of the engine."""
     extra: str = ""
     """The extra of the package that it needs: "hf"."""
+    files: str = ""
+    """`files(path)` lists the files that a model is made of; "" if they are the file itself, or
+    those directly in the folder."""
 
 
 FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
@@ -66,6 +71,20 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             load="genui.engine.models.gguf:load_model",
             tokenizer="genui.engine.models.gguf:load_tokenizer",
             extra="hf",
+        ),
+        "server": ModelFormat(
+            title="a model on a server",
+            recognise="genui.hub.server:recognise",
+            describe="genui.hub.server:describe",
+            load="genui.engine.sample.server:load_server_model",
+        ),
+        "diffusers": ModelFormat(
+            title="a diffusers folder",
+            recognise="genui.hub.diffusers:recognise",
+            describe="genui.hub.diffusers:describe",
+            load="genui.engine.sample.open_diffusion.load:load",
+            files="genui.hub.diffusers:files",
+            extra="diffusers",
         ),
     }
 )
@@ -86,15 +105,23 @@ def describe(path: Path) -> OpenModel:
     return resolve(FORMATS[name].describe)(path)
 
 
+def files_of(path: Path) -> list[Path]:
+    """The files that the model of a path is made of, in a fixed order.
+
+    Raises OSError, and MisuseError if they cannot be told.
+    """
+    name = format_of(path)
+    if name and FORMATS[name].files:
+        return resolve(FORMATS[name].files)(path)
+    return sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else [path]
+
+
 def modified(path: Path) -> int:
-    """When a file, or anything directly in a folder, last changed, in nanoseconds: a changed model
-    is read again. 0 if it is missing."""
+    """When a file of a model last changed, in nanoseconds: a changed model is read again. 0 if it
+    is missing."""
     try:
-        if not path.is_dir():
-            return path.stat().st_mtime_ns
-        with os.scandir(path) as entries:
-            return max((entry.stat().st_mtime_ns for entry in entries), default=0)
-    except OSError:
+        return max((file.stat().st_mtime_ns for file in files_of(path)), default=0)
+    except (OSError, MisuseError):
         return 0
 
 
@@ -106,16 +133,17 @@ _BLOCKS = 64
 
 
 def fingerprint(path: Path) -> str:
-    """The first 16 hexadecimal digits of a SHA-256 of a file, or of the files directly in a folder.
+    """The first 16 hexadecimal digits of a SHA-256 of the files of a model.
 
     Of a file of more than 256 MiB its size and 64 blocks of 1 MiB, spread evenly, are read, so
-    that a large model opens at once. Raises OSError.
+    that a large model opens at once. Raises OSError, and MisuseError as `files_of` does.
     """
     digest = hashlib.sha256()
-    files = sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else [path]
+    files = files_of(path)
     for file in files:
         size = file.stat().st_size
-        digest.update(f"{file.name if len(files) > 1 else ''}\0{size}\0".encode())
+        name = file.relative_to(path) if len(files) > 1 else ""
+        digest.update(f"{name}\0{size}\0".encode())
         with file.open("rb") as stream:
             if size <= _WHOLE:
                 while block := stream.read(_BLOCK):

@@ -15,11 +15,10 @@ import ssl
 import struct
 import threading
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,6 +27,7 @@ from msgspec.structs import replace
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize, show
 from genui.hub.formats import OpenModel
+from genui.hub.odds import HASHED, Odds, Token, hashed
 from genui.hub.records import SUFFIX, Record, read_record, records_dir
 
 FORMAT = "server"
@@ -164,8 +164,8 @@ class StatusError(GenuiError):
 class Client:
     """Asks one server. Connections are reused; several threads may ask at once."""
 
-    def __init__(self, url: str, key_env: str = "", timeout: float = ANSWER_S) -> None:
-        self.url, self.key_env, self.timeout = url, key_env, timeout
+    def __init__(self, url: str, key_env: str = "", timeout: float = 0.0) -> None:
+        self.url, self.key_env, self.timeout = url, key_env, timeout or ANSWER_S
         parts = urlsplit(url)
         self._secure, self._path = parts.scheme == "https", parts.path
         self._host, self._port = parts.hostname or "", parts.port
@@ -202,10 +202,13 @@ class Client:
                 data = _read(reply, connection, deadline)
             except TimeoutError:
                 connection.close()
-                raise self._silent() from None
+                raise self.silent() from None
+            except _TooLargeError:
+                connection.close()
+                raise malformed(self.url, f"more than {MAX_REPLY >> 20} MB") from None
             except (OSError, http.client.HTTPException, ValueError) as error:
                 connection.close()
-                if reused and not isinstance(error, _TooLargeError):
+                if reused:
                     continue  # the server has closed a connection that was idle
                 raise self._no_answer(error) from None
             if reply.will_close:
@@ -258,7 +261,8 @@ class Client:
             f"{self.url}: answers {status} ({sanitize(reason, 160)}); {remedy}", status
         )
 
-    def _silent(self) -> GenuiError:
+    def silent(self) -> GenuiError:
+        """The error for a server that does not answer in time."""
         return GenuiError(
             f"{self.url}: has not answered for {self.timeout:g} s; see whether the server is busy, "
             "or start it again"
@@ -268,7 +272,7 @@ class Client:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         if isinstance(error, socket.gaierror):
             reason = "no such host"
-        elif isinstance(error, http.client.HTTPException) and not isinstance(error, _TooLargeError):
+        elif isinstance(error, http.client.HTTPException):
             reason = "its reply is cut off or no HTTP"
         return GenuiError(
             f"{self.url}: does not answer ({sanitize(str(reason).lower(), 160)}); start the "
@@ -276,7 +280,7 @@ class Client:
         )
 
 
-class _TooLargeError(http.client.HTTPException):
+class _TooLargeError(Exception):
     pass
 
 
@@ -297,9 +301,10 @@ def _read(
         parts.append(part)
         size += len(part)
         if size > MAX_REPLY:
-            raise _TooLargeError(f"its reply is over {MAX_REPLY >> 20} MB")
+            raise _TooLargeError
     if reply.length:
         raise http.client.IncompleteRead(b"", reply.length)
+    reply.close()  # else the connection takes no further request
     return b"".join(parts)
 
 
@@ -327,6 +332,7 @@ class Call(Generic[T]):
     """Work on a thread of its own, which is left alone when nobody waits for it any longer."""
 
     def __init__(self, work: Callable[[], T]) -> None:
+        self._begun = time.monotonic()
         self._done = threading.Event()
         self._value: list[T] = []
         self._error: BaseException | None = None
@@ -343,6 +349,11 @@ class Call(Generic[T]):
         """Whether it is done after at most so many seconds."""
         return self._done.wait(seconds)
 
+    @property
+    def seconds(self) -> float:
+        """How long ago it began."""
+        return time.monotonic() - self._begun
+
     def result(self) -> T:
         """What the work returned; raises what it raised."""
         self._done.wait()
@@ -351,44 +362,7 @@ class Call(Generic[T]):
         return self._value[0]
 
 
-# --- Tokens and their odds --------------------------------------------------------------------
-
-HASHED = 1 << 30
-"""Token ids from here on are made of the token's bytes, since the server tells none."""
-
-
-class Token(NamedTuple):
-    """A token of a server: its id there, and its bytes; no bytes at the end of a text."""
-
-    id: int
-    text: bytes
-
-
-class Odds(NamedTuple):
-    """The likeliest next tokens, the likeliest first, and the logarithms of their probabilities.
-
-    Without tokens the text ends here.
-    """
-
-    tokens: tuple[Token, ...] = ()
-    logprobs: tuple[float, ...] = ()
-
-
-END = Token(HASHED - 1, b"")
-"""The end of a text where the server tells no token for it."""
-
-_ENDS = frozenset(
-    (
-        b"<|endoftext|>", b"<|im_end|>", b"</s>", b"<|eot_id|>", b"<|end_of_text|>", b"<eos>",
-        b"<end_of_turn>", b"<|end|>", b"<|eom_id|>", b"<|return|>", b"<|endofprompt|>",
-    )
-)  # fmt: skip
-"""How servers that tell no ids spell the token that ends a text."""
-
-
-def hashed(text: bytes) -> Token:
-    """A token that the server tells by its text alone."""
-    return END if text in _ENDS or not text else Token(HASHED | zlib.crc32(text) >> 2, text)
+# --- Replies ----------------------------------------------------------------------------------
 
 
 def rank(pairs: Sequence[tuple[Token, float]], url: str) -> Odds:

@@ -20,6 +20,7 @@ from genui.logs.records import STEP_KEYS, is_number, is_row_of_numbers
 from genui.logs.sqlite import MAGIC
 from genui.logs.trackio import Trackio
 from genui.logs.wandb_file import Wandb
+from genui.logs.wandb_url import WandbUrl
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 
@@ -181,6 +182,12 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
         "wandb", "W&B runs (run-*.wandb)", "genui.logs.wandb:WandbTail",
         re.compile(r".+\.wandb"), lambda head: not head or head.startswith(b":W&B"),
         folder_names=re.compile(r".*"),
+    ),
+    WandbUrl(
+        "wandb-url", "copies of runs on a server of W&B", "genui.logs.wandb_url:WandbUrlTail",
+        re.compile(r"history\.wandb-url"),
+        lambda head: not head or head.startswith(b'{"wandb_step":'),
+        folder_names=re.compile(r"history\.wandb-url"),
     ),
     HuggingFace(
         "trainer-state", "Hugging Face's trainer_state.json",

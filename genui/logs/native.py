@@ -8,6 +8,7 @@ at once; then everything from the beginning.
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ import numpy as np
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line
 from genui.logs.base import CHUNK, NO_EXTRAS, Extras, LineFile, Media, MediaStore
-from genui.logs.records import Record, decode_lines, number
-from genui.logs.series_store import MAX_SERIES, merge_spans
+from genui.logs.records import STEP_TIME, Record, decode_lines, number
+from genui.logs.series_store import MAX_SERIES, SeriesStore, merge_spans
 from genui.logs.text import LineReader, Shapes, columns
 from genui.runs.layout import RunDir
 from genui.runs.models import ModelInfo
@@ -56,6 +57,7 @@ class MetricsTail:
         self._newest: _Part | None = None
         self._joined: Mapping[str, Series] | None = None
         self._ranks: dict[int, MetricsTail] = {}  # of the other processes of a script's job
+        self._across = _AcrossRanks()
         self._with_ranks: tuple[tuple[int, ...], Mapping[str, Series]] = ((), {})
 
     @property
@@ -69,14 +71,15 @@ class MetricsTail:
         if not self._ranks:
             return own
         parts = {rank: tail.series for rank, tail in sorted(self._ranks.items())}
-        ids = (id(own), *map(id, parts.values()))
+        across = self._across.series
+        ids = (id(own), id(across), *map(id, parts.values()))
         if ids != self._with_ranks[0]:
             added = {
                 f"rank{rank}/{name}": series
                 for rank, part in parts.items()
                 for name, series in part.items()
             }
-            self._with_ranks = ids, {**own, **added}
+            self._with_ranks = ids, {**own, **added, **across}
         return self._with_ranks[1]
 
     @property
@@ -111,6 +114,9 @@ class MetricsTail:
                 self._ranks[rank] = MetricsTail(path)
         for tail in self._ranks.values():
             changed = tail.read(limit_bytes) or changed
+        if self._ranks and changed and self._newest is None:
+            others = {rank: tail.series for rank, tail in self._ranks.items()}
+            self._across.compare({0: self._past.series, **others})
         return changed
 
     def _read_own(self, limit_bytes: int) -> bool:
@@ -140,6 +146,49 @@ class MetricsTail:
             yield self._newest
         for tail in self._ranks.values():
             yield from tail._parts()
+
+
+class _AcrossRanks:
+    """Compares the ranks of a job at the steps that all of them have: the spread of each metric,
+    and the slowest rank. The names are those of printed ranks."""
+
+    def __init__(self) -> None:
+        self._store = SeriesStore()
+        self._compared: dict[str, int] = {}  # the last step, by metric
+
+    @property
+    def series(self) -> Mapping[str, Series]:
+        return self._store.series
+
+    def compare(self, ranks: Mapping[int, Mapping[str, Series]]) -> None:
+        """Adds the steps that all ranks have by now."""
+        names = [name for name in ranks[0] if all(name in series for series in ranks.values())]
+        if any(ranks[0][name].written < self._compared.get(name, -1) for name in names):
+            self._store, self._compared = SeriesStore(), {}  # training went back
+        # By the time of a step if it is logged, or else by when the step was logged.
+        clock = next(filter(STEP_TIME.search, names), None)
+        for name in names:
+            parts = [series[name].points for series in ranks.values()]
+            done = self._compared.get(name, -1)
+            newer = [
+                points[0][np.searchsorted(points[0], done, side="right") :] for points in parts
+            ]
+            steps = reduce(partial(np.intersect1d, assume_unique=True), newer)
+            if not len(steps):
+                continue
+            self._compared[name] = int(steps[-1])
+            rows = [np.searchsorted(points[0], steps) for points in parts]
+            values, times = (
+                np.stack([points[field][row] for points, row in zip(parts, rows, strict=True)])
+                for field in (1, 2)
+            )
+            spread = values.max(axis=0) - values.min(axis=0)
+            self._store.add([(f"ranks/spread {name}", steps, spread, times[0])])
+            if name == (clock or names[0]):
+                known = values if clock else times
+                numbers = np.array(list(ranks), np.float64)
+                slowest = numbers[np.where(np.isnan(known), -np.inf, known).argmax(axis=0)]
+                self._store.add([("ranks/slowest", steps, slowest, times[0])])
 
 
 class _HistogramReader:

@@ -23,6 +23,7 @@ from genui.logs.printed_line import (
     traits,
 )
 from genui.logs.printed_tables import Tables
+from genui.logs.records import STEP_TIME
 
 _BREAK = re.compile(r"\r\n|\n|\r")
 
@@ -89,7 +90,6 @@ _RANK = re.compile(
     re.IGNORECASE,
 )
 _COLOUR = re.compile(r"\A(?:\x1b\[[0-9;]{0,20}m)+")
-_TIMES = re.compile(r"(?:^|[_/])(?:seconds|(?:step|iter|batch)_?time(?:_m?s)?|dt)$", re.IGNORECASE)
 
 
 class PrintedLog:
@@ -223,7 +223,7 @@ class _Across:
             low_high[0] = min(low_high[0], value)
             low_high[1] = max(low_high[1], value)
             low_high[2] += 1
-            if _TIMES.search(name) and (slowest is None or value > slowest[0]):
+            if STEP_TIME.search(name) and (slowest is None or value > slowest[0]):
                 slowest = self._slow[step] = (value, rank)
             if count > 1 and low_high[2] >= count:
                 result[f"ranks/spread {name}"] = low_high[1] - low_high[0]

@@ -25,6 +25,11 @@ _HELD_OUT = frozenset(
     {"val", "valid", "validation", "validate", "eval", "evaluation", "evaluate", "test", "dev"}
 )
 
+STEP_TIME = re.compile(
+    r"(?:^|[_/])(?:seconds|(?:step|iter|batch)_?time(?:_m?s)?|dt)$", re.IGNORECASE
+)
+"""Found in the name of a metric that says how long a step took."""
+
 Record = dict[str, Any]
 
 _DEEPEST = 8  # levels of nesting that become a name with slashes

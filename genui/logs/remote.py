@@ -23,6 +23,7 @@ from calendar import timegm
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -449,15 +450,9 @@ def _state(file: RemoteFile) -> tuple[int, int, float]:
 def _folder_of(place: Place) -> Path:
     """The folder of the copy, of a name that can be read."""
     tidy = re.sub(r"[^A-Za-z0-9._@-]+", "_", place.path).strip("_")[-80:] or "root"
-    key = f"{hash_text(str(place))}-{tidy}"
+    digits = sha256(str(place).encode(errors="surrogateescape")).hexdigest()[:8]
+    key = f"{digits}-{tidy}"
     return paths.cache_dir() / "remote" / re.sub(r"[^A-Za-z0-9._@-]", "_", place.host)[:80] / key
-
-
-def hash_text(text: str) -> str:
-    """Eight hex digits."""
-    from hashlib import sha256
-
-    return sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 # --- Fetching once, and following -------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The effect of the edits of a branch: the request of a fork, and the inputs at a step."""
 
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,16 +10,20 @@ from msgspec.structs import replace
 from genui.base.errors import MisuseError
 from genui.protocol.messages import Start
 from genui.protocol.settings import (
+    Ablate,
     AddNoise,
     Denoise,
     Edit,
     EditAt,
     ImageSettings,
     LatentSettings,
+    LayerEdit,
+    Patch,
     SetPrompt,
     SetSeed,
     SetSettings,
     Settings,
+    Steer,
     TextSettings,
 )
 
@@ -96,6 +101,65 @@ def schedule_step(request: Start, step: int) -> int:
             rising, offset = False, steps - 2 * at.step
     position = steps - step if rising else step + offset
     return max(0, min(position, steps))
+
+
+# --- Edits of layers, as typed after STEP: and in the app's dialogs ---------------------------
+
+_NUMBER = r"(\d{1,9})"
+_ABLATE = re.compile(rf"{_NUMBER}\.(?:{_NUMBER}|ff)")
+_STEER = re.compile(rf"{_NUMBER}:([-+.\d]{{1,12}}):(.+?)(?<!\\)\|(.+)", re.DOTALL)
+_PATCH = re.compile(rf"{_NUMBER}:{_NUMBER}:(.+)", re.DOTALL)
+_TOKEN_IDS = re.compile(r"#\d{1,9}(?:,\d{1,9})*")
+
+LAYER_EDITS: Mapping[str, str] = types.MappingProxyType(
+    {
+        "ablate": "LAYER.HEAD or LAYER.ff, such as 3.2",
+        "steer": "LAYER:STRENGTH:TEXT|OTHER TEXT, such as 4:2:Love|Hate",
+        "patch": "LAYER:POSITION:TEXT or LAYER:POSITION:#ID,ID,…, such as 4:5:JULIET:",
+    }
+)
+"""The edits of layers by name, and their form."""
+
+
+def parse_layer_edit(name: str, text: str) -> LayerEdit:
+    """An edit of a layer as `format_layer_edit` writes it. Raises MisuseError."""
+    edit = None
+    if name == "ablate" and (match := _ABLATE.fullmatch(text)):
+        head = int(match[2]) if match[2] else None
+        edit = Ablate(layer=int(match[1]), head=head)
+    elif name == "steer" and (match := _STEER.fullmatch(text)):
+        towards = match[3].replace("\\|", "|")
+        if (strength := _parse_strength_of(match[2])) is not None:
+            edit = Steer(layer=int(match[1]), strength=strength, towards=towards, away=match[4])
+    elif name == "patch" and (match := _PATCH.fullmatch(text)):
+        edit = Patch(layer=int(match[1]), position=int(match[2]), text=match[3])
+        if _TOKEN_IDS.fullmatch(match[3]):
+            edit = replace(edit, token_ids=tuple(map(int, match[3][1:].split(","))), text="")
+    if edit is None or 0 in (edit.layer, edit.head if isinstance(edit, Ablate) else 1):
+        raise MisuseError(f"give {name}={LAYER_EDITS[name]}; layers and heads count from 1")
+    return edit
+
+
+def _parse_strength_of(text: str) -> float | None:
+    """The strength of a Steer; None if it is no number from -1000 to 1000."""
+    try:
+        strength = float(text)
+    except ValueError:
+        return None
+    return strength if -1000 <= strength <= 1000 else None
+
+
+def format_layer_edit(edit: LayerEdit) -> str:
+    """An edit of a layer as it is typed: `ablate=3.2`."""
+    match edit:
+        case Ablate(layer=layer, head=head):
+            return f"ablate={layer}.{'ff' if head is None else head}"
+        case Steer(layer=layer, strength=strength):
+            towards = edit.towards.replace("|", "\\|")
+            return f"steer={layer}:{strength:g}:{towards}|{edit.away}"
+        case Patch(layer=layer, position=position):
+            source = f"#{','.join(map(str, edit.token_ids))}" if edit.token_ids else edit.text
+            return f"patch={layer}:{position}:{source}"
 
 
 # --- Variations: samples similar to a step of a trace, nearer or farther ----------------------

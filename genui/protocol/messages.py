@@ -1,6 +1,6 @@
 """The messages: requests of the app and replies of the worker."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
@@ -46,6 +46,7 @@ class Start(Struct, frozen=True, tag="start", kw_only=True):
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False  # the forward process: noise is added to `init`
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()  # along x, along y: one batch
+    record: bytes = b""  # of a model on a server: its answers so far (`genui.formats.record`)
 
 
 class Fork(Struct, frozen=True, tag="fork", kw_only=True):
@@ -88,6 +89,13 @@ class Attend(Struct, frozen=True, tag="attend", kw_only=True):
     step: int
 
 
+class ReadLayers(Struct, frozen=True, tag="read_layers", kw_only=True):
+    """What each layer makes of the token of `step`. Answered by Layers or Failed."""
+
+    trace: int
+    step: int
+
+
 class Nearest(Struct, frozen=True, tag="nearest", kw_only=True):
     """The training data most similar to `step`. Answered by Neighbours or Failed."""
 
@@ -124,7 +132,18 @@ class Warm(Struct, frozen=True, tag="warm"):
 
 
 Request = (
-    Hello | Start | Fork | Advance | Cancel | Close | Attend | Nearest | Label | Warm | Inspect
+    Hello
+    | Start
+    | Fork
+    | Advance
+    | Cancel
+    | Close
+    | Attend
+    | ReadLayers
+    | Nearest
+    | Label
+    | Warm
+    | Inspect
 )
 
 
@@ -195,6 +214,10 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     high: float = 0.0
     forced: bool = False
     kept: int = 0  # number of tokens that passed the filters
+    # Of a model on a server:
+    rest: float = 0.0  # the probability of the tokens that it did not list
+    vocabulary: int = 0  # the number of all its tokens, if it is known
+    received: bytes = b""  # its answer, for the record
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -207,7 +230,9 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     def facts(self) -> dict[str, Any]:
         """The token, its candidates and how it was chosen."""
         facts = asdict(self) | {"candidates": [asdict(one) for one in self.candidates]}
-        del facts["trace"]
+        del facts["trace"], facts["received"]
+        if not self.received:
+            del facts["rest"], facts["vocabulary"]
         return facts
 
 
@@ -333,6 +358,61 @@ class Attention(Struct, frozen=True, tag="attention", kw_only=True):
     fault: str = ""
 
 
+class Contribution(NamedTuple):
+    """What an attention head added to a logit; without `head`, what the feed-forward did."""
+
+    layer: int
+    head: int | None
+    value: float
+
+    @property
+    def address(self) -> str:
+        """As an Ablate is typed: `3.2`, `3.ff`."""
+        return f"{self.layer}.{'ff' if self.head is None else self.head}"
+
+
+class LayerOdds(Struct, frozen=True, array_like=True, gc=False):
+    """The logit lens of one layer: the head applied to the residual stream after it."""
+
+    top: tuple[tuple[str, float], ...]  # the likeliest tokens and their probabilities
+    chosen: float  # the probability of the token that was written
+    rank: int  # of that token, from 1
+    entropy: float  # bits
+
+
+class Layers(Struct, frozen=True, tag="layers", kw_only=True):
+    """The reply to a ReadLayers: the logit lens of one token, and what added to its logit.
+
+    The contributions are to the difference of two logits before any cap: that of `token`, which
+    was written, less that of `other`, the likeliest one besides. With the scale of the final norm
+    frozen they and `rest` sum to `difference`. For a model that does not show its layers there
+    are none, and `fault` says so.
+    """
+
+    trace: int
+    step: int
+    token: str = ""
+    layers: tuple[LayerOdds, ...] = ()  # of the embedding, then after each layer
+    settled: int = 0  # from this layer on the likeliest token is that of the last layer
+    other: str = ""
+    heads: tuple[tuple[float, ...], ...] = ()  # of each layer, what each head added
+    feed_forward: tuple[float, ...] = ()  # of each layer
+    rest: float = 0.0  # of the embedding, of biases and of edits
+    difference: float = 0.0
+    mixer: str = "attention"  # what the heads are of: "attention", or "recurrence" with one head
+    fault: str = ""
+
+    def contributions(self) -> list["Contribution"]:
+        """What each part added, layer by layer: the heads, then the feed-forward."""
+        return [
+            Contribution(layer, head, value)
+            for layer, (heads, fed) in enumerate(
+                zip(self.heads, self.feed_forward, strict=True), start=1
+            )
+            for head, value in ((*enumerate(heads, start=1), (None, fed)))
+        ]
+
+
 class Labels(Struct, frozen=True, tag="labels", kw_only=True):
     """The reply to a Label: labels and their probabilities, the likeliest first.
 
@@ -398,6 +478,6 @@ class Warmed(Struct, frozen=True, tag="warmed"):
 
 
 Reply = (
-    Ready | Started | TextFrame | ImageFrame | PointsFrame | Attention | Neighbours | Labels
-    | Inspection | Idle | Failed | Warmed
+    Ready | Started | TextFrame | ImageFrame | PointsFrame | Attention | Layers | Neighbours
+    | Labels | Inspection | Idle | Failed | Warmed
 )  # fmt: skip

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from genui.base.errors import MisuseError
 from genui.base.plugins import resolve as resolve
+from genui.protocol.edits import LAYER_EDITS
 from genui.protocol.settings import (
     UNGUIDED,
     ImageSettings,
@@ -190,7 +191,7 @@ _SAMPLED_TEXT = Kind(
     "no facts.",
     generator="genui.engine.sample.text:load_text_model",
     settings=TextSettings,
-    edits=("seed", "token", "text"),
+    edits=("seed", "token", "text", *LAYER_EDITS),
     first_step=1,
     read_token="genui.cli.request:read_vocabulary_token",
     makes="text",
@@ -310,6 +311,11 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
                 }
             ),
             batches=True,
+        ),
+        (PRETRAINED, "image"): replace(
+            _DENOISED,
+            generator="",
+            limitations="Others trained it: its own card says on what, and what it cannot do.",
         ),
         ("gan", "image"): Kind(
             does="draws images in one step",

@@ -185,6 +185,26 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
             source="Ho & Salimans 2022",
         ),
     ] = 2.0
+    negative: Annotated[
+        str,
+        Meta(max_length=2000),
+        about(
+            "negative prompt: guidance leads away from it, instead of from no caption; "
+            "it has no effect with guidance 1",
+            "negative prompt",
+            off="",
+            rare=True,
+        ),
+    ] = ""
+    size: Annotated[
+        int,
+        Meta(ge=0, le=4096),
+        about(
+            "side of the image in pixels, for models that draw several sizes; 0 is the usual one",
+            step=64,
+            rare=True,
+        ),
+    ] = 0
     autoguidance: Annotated[
         float,
         Meta(ge=0, le=20),
@@ -408,7 +428,54 @@ class Denoise(Struct, frozen=True, tag="denoise"):
     """Ends a forward process: from here on the image is denoised."""
 
 
-Edit = SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | AddNoise | Denoise
+# Edits inside a network. Layers and heads count from 1. The text so far stays; the token at the end
+# of it, from which the next one is predicted, and all later ones are read with the edit.
+
+LayerNumber = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class Ablate(Struct, frozen=True, tag="ablate", kw_only=True):
+    """Takes away what an attention head adds to the residual stream; without `head`, what the
+    feed-forward of the layer adds."""
+
+    layer: LayerNumber
+    head: Annotated[int, Meta(ge=1, le=1000)] | None = None
+
+
+class Steer(Struct, frozen=True, tag="steer", kw_only=True):
+    """Adds a vector to the residual stream after a layer (Turner et al. 2023).
+
+    It is `strength` times the mean of that stream over the tokens of `towards`, less that over
+    the tokens of `away`. The first token of a text, which attention uses as a sink (Xiao et al.
+    2023), does not count if there are others.
+    """
+
+    layer: LayerNumber
+    strength: Annotated[float, Meta(ge=-1000, le=1000)]
+    towards: Annotated[str, Meta(min_length=1)]
+    away: Annotated[str, Meta(min_length=1)]
+
+
+class Patch(Struct, frozen=True, tag="patch", kw_only=True):
+    """Replaces the residual stream after a layer, at one position, by that of another text
+    (Meng et al. 2022).
+
+    `position` counts the tokens of the model's input from 0, prompt included; the text so far is
+    read again from there on. The other text is given by its `token_ids`, or by `text`.
+    """
+
+    layer: LayerNumber
+    position: Annotated[int, Meta(ge=0, le=10_000_000)]
+    token_ids: tuple[Annotated[int, Meta(ge=0)], ...] = ()
+    text: str = ""
+
+
+LayerEdit = Ablate | Steer | Patch
+
+Edit = (
+    SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | AddNoise | Denoise
+    | Ablate | Steer | Patch
+)  # fmt: skip
 
 
 class EditAt(Struct, frozen=True, kw_only=True):

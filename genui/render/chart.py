@@ -100,6 +100,7 @@ _NO_FAULT = Fault(0)
 REWRITTEN = "↺"
 
 _SIGNS = "◆●■◇○□★"
+_GUIDE = "┈"
 _RULE, _DASH = "━", "╌"
 _POINT, _ONLY_POINT = "+", "•"  # where a series without a sign has few points, or one
 _SEPARATORS = "/-_. "
@@ -282,6 +283,7 @@ def draw_chart(
     overlaps: Sequence[tuple[float, float]] = (),
     readings: Mapping[str, float] | None = None,
     right: Window | None = None,
+    guides: bool = False,
 ) -> Chart | None:
     """Draw a chart in `width` × `height` cells; None if there is no point or too little room.
 
@@ -289,6 +291,7 @@ def draw_chart(
     logarithmic. `overlaps` are the ranges of x, (first, last), that were logged twice. `readings`
     are the values in the legend, by the name of the series. `right` is the range of values of the
     series that are over others; without it all have the axis on the left.
+    `guides` are lines across the plot at the labels of the left axis.
     """
     with_points = [trace for trace in traces if len(trace.steps)]
     if not with_points:
@@ -335,7 +338,7 @@ def draw_chart(
         if cursor is not None and readings is not None:
             parts = _add_place(parts, format_place(cursor, unit), room)
         lines.append(_cut_parts([(" " * frame.left, "label"), *parts], width))
-    plot_rows = _build_plot_rows(canvas, styles, frame, value_ticks)
+    plot_rows = _build_plot_rows(canvas, styles, frame, value_ticks, guides)
     for plot_row, part in zip(plot_rows, right_axis, strict=False):
         plot_row.append(part)
     lines += plot_rows
@@ -445,7 +448,11 @@ def _put_faults(canvas: Canvas, faults: np.ndarray, styles: list[str]) -> None:
 
 
 def _build_plot_rows(
-    canvas: Canvas, styles: Sequence[str], frame: Frame, value_ticks: Sequence[Tick]
+    canvas: Canvas,
+    styles: Sequence[str],
+    frame: Frame,
+    value_ticks: Sequence[Tick],
+    guides: bool,
 ) -> list[list[Part]]:
     """Build the rows of the canvas, each after its part of the value axis."""
     labels = {frame.row(tick.position): tick.label for tick in value_ticks}
@@ -454,7 +461,11 @@ def _build_plot_rows(
         label = labels.get(row, "")
         axis = f"{label:>{frame.left - 2}} "
         rule = "┤" if label else "│"
-        cells = [(text, styles[layer] if layer >= 0 else "label") for text, layer in parts]
+        blank = str.maketrans(" ", _GUIDE if guides and label else " ")
+        cells = [
+            (text, styles[layer]) if layer >= 0 else (text.translate(blank), "axis")
+            for text, layer in parts
+        ]
         rows.append([(axis, "label"), (rule, "axis"), *cells])
     return rows
 
@@ -559,6 +570,7 @@ class ChartOptions:
     unit: str = "step"
     overlaps: Sequence[tuple[float, float]] = ()  # ranges of x that were logged twice
     legend: bool = True
+    guides: bool = False  # lines across the plot at the labels of the values
     readout: bool = False  # whether the legend has the values at the cursor
 
 
@@ -611,6 +623,7 @@ class Curves:
             overlaps=options.overlaps,
             readings=self._read_cursor(options),
             right=self._right,
+            guides=options.guides,
         )
 
     def values_at(self, x: float) -> dict[str, tuple[float, float]]:

@@ -434,6 +434,7 @@ class Run:
             first, self._ended = not self._ended, True
         if first:
             if self._folder is not None:
+                self._safely("end", self._write_samples)
                 self._safely("end", self._update_status)
             if self.summary:
                 self._save_summary()
@@ -546,6 +547,7 @@ class Run:
         """On the heartbeat's thread, once a second."""
         self._safely("beat", self._poll_control)
         self._safely("beat", self._update_status)
+        self._safely("beat", self._write_samples)
 
     def _poll_control(self, writer: RunWriter) -> None:
         if not self._has_folder():
@@ -562,6 +564,12 @@ class Run:
     def _update_status(self, writer: RunWriter) -> None:
         """Brings status.json up to date, at the next heartbeat."""
         writer.update(**self._status_fields.fields(self._newest, self.summary))
+
+    def _write_samples(self, writer: RunWriter) -> None:
+        """Writes the samples that were logged faster than they can be written."""
+        with self._guard:
+            if self._samples is not None:
+                self._samples.write(whole=True)
 
     def _save_config(self) -> None:
         if not self._ended and self._folder is not None:

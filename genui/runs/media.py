@@ -60,6 +60,7 @@ _LARGEST_SIDE = 2048  # pixels of one image
 _LARGEST_TILE = 4096  # pixels of a side of several images
 _LARGEST_VIDEO = 128 << 20  # pixels of all its frames
 _CHANNELS = (1, 3, 4)
+_TILING = 0.1  # seconds a step may spend on its images; then they wait for the next second
 _STRIP = 8  # frames of a video that are shown side by side
 
 
@@ -227,6 +228,7 @@ class Samples:
         self._say = say
         self._step = -1
         self._images: list[Image] = []
+        self._tiling = 0.0  # seconds that the images of this step have taken
         self._texts: dict[str, list[Text]] = {}
         self._characters = 0  # of these texts
         self._changed: set[str] = set()  # ".png" and ".txt" if they have more than their file
@@ -237,8 +239,9 @@ class Samples:
     def add(self, step: int, name: str, media: Sequence[Media]) -> None:
         """Adds what was logged under that name for that step."""
         if step != self._step:
+            self.write(whole=True)
             self._step, self._images, self._texts, self._counts = step, [], {}, {}
-            self._characters = 0
+            self._characters, self._tiling = 0, 0.0
         for one in media:
             self._safely(lambda one=one: self._add(name, one))
 
@@ -275,8 +278,12 @@ class Samples:
             self._texts.setdefault(name, []).append(text)
             self._changed.add(".txt")
 
-    def write(self) -> None:
-        """Writes the files of the newest step, whole or not at all. Never raises."""
+    def write(self, whole: bool = False) -> None:
+        """Writes the files of the newest step, whole or not at all. Never raises.
+
+        All its images are one file. If a script logs many singly, each would write those before it
+        again: after some time the rest is left to a later call, the last of which is `whole`.
+        """
         files, self._files = self._files, []
         histograms, self._histograms = self._histograms, []
         for suffix, encode in files:
@@ -284,9 +291,14 @@ class Samples:
         if histograms:
             self._safely(lambda: self._write_histograms(histograms))
         changed, self._changed = self._changed, set()
+        if ".png" in changed and self._tiling > _TILING and not whole:
+            changed.remove(".png")
+            self._changed.add(".png")
         try:
             if ".png" in changed:
+                start = time.perf_counter()
                 self._save(".png", tile(self._images))
+                self._tiling += time.perf_counter() - start
             if ".txt" in changed:
                 self._save(".txt", format_texts(self._texts))
         except GenuiError as error:

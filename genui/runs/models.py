@@ -17,9 +17,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from genui.base import paths
+from genui.base import numbers, paths
+from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_write, read_small, sanitize, show
+from genui.hub.find import LocalModel, describe_all, find_local, list_local
 from genui.hub.formats import OpenModel, describe, fingerprint, format_of
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
@@ -146,6 +148,10 @@ def weights_fingerprint(path: Path) -> str:
 # --- Models for generation: shipped ones, checkpoints of runs, files ----------------------------
 
 
+OPEN_SOURCES = ("added", "found")
+"""The sources of other people's models in a list."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
     """A model in a list; `find_model(ref)` finds it again."""
@@ -159,10 +165,24 @@ class ModelInfo:
     step: int
     summary: str  # a measurement of its quality, such as "1.44 nats/char"; may be empty
     path: Path  # the safetensors file; of another format the file or folder
-    source: Literal["shipped", "run", "file", "added"]
+    source: Literal["shipped", "run", "file", "added", "found"]
     format: str = ""  # of others' models: a row of `genui.hub.formats.FORMATS`
     guided: bool = False  # whether it has a weaker copy of itself for autoguidance
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
+    settings: dict[str, Any] = field(default_factory=dict)  # that its own files recommend
+
+    @property
+    def defaults(self) -> Any:
+        """The settings that apply unless others are given; None for a kind that has none."""
+        kind = KINDS.get((self.family, self.medium))
+        if kind is None or kind.defaults is None:
+            return None
+        return msgspec.structs.replace(kind.defaults, **self.settings)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether genui can use it; its summary says why not."""
+        return self.source not in OPEN_SOURCES or bool(self.format)
 
     @property
     def quality(self) -> str:
@@ -208,11 +228,13 @@ FIRST = ("icons", "shakespeare")
 """Shipped models that are listed before the others of their kind, for new users."""
 
 
-def list_models() -> list[ModelInfo]:
-    """Shipped models by medium and family, then the newest complete checkpoint of each run, newest
-    run first.
+def list_models(patience: float = math.inf) -> list[ModelInfo]:
+    """Shipped models by medium and family, those that were added, those of other programs, then the
+    newest complete checkpoint of each run, newest run first.
 
-    Never raises: unreadable models are left out; `find_model` gives the reason.
+    Never raises: unreadable models are left out, and `find_model` gives the reason; those of other
+    programs have it as their summary. After `patience` seconds no more headers of other people's
+    models are read: the rest is listed next time.
     """
     models: list[ModelInfo] = []
     for name in _shipped_names():
@@ -221,9 +243,7 @@ def list_models() -> list[ModelInfo]:
         except GenuiError:
             continue
     models.sort(key=lambda model: (*group_rank(model), model.name not in FIRST, model.name))
-    for name, record in list_records().items():
-        with suppress(GenuiError):
-            models.append(_added(name, record))
+    models += _list_open(patience)
     try:
         runs = list_runs()
     except GenuiError:
@@ -248,6 +268,9 @@ def find_model(ref: str) -> ModelInfo:
         return _shipped(ref)
     path = Path(os.path.expanduser(ref))
     if ref.endswith(".safetensors") or "/" in ref:
+        by_program = not os.path.exists(path) and load_config().find_models
+        if by_program and (model := find_local(ref)) is not None:
+            return _of_program(model, describe(model.path))
         return _at_path(path)
     name, at, step = ref.partition("@")
     runs = list_runs()
@@ -258,7 +281,10 @@ def find_model(ref: str) -> ModelInfo:
         return _added(ref, records[ref])
     if ref and os.path.exists(path):
         return _at_path(path)
-    known = {*_shipped_names(), *names_of(runs), *records}
+    local = list_local() if load_config().find_models else []
+    if (model := find_local(ref, local)) is not None:
+        return _of_program(model, describe(model.path))
+    known = {*_shipped_names(), *names_of(runs), *records, *(model.name for model in local)}
     raise MisuseError(f"no model '{sanitize(ref, 80)}': {sanitize(did_you_mean(ref, known), 1000)}")
 
 
@@ -348,36 +374,89 @@ def _at_path(path: Path) -> ModelInfo:
     return _model(header, ref=str(path), name=path.stem, source="file", summary="")
 
 
+def is_open_model(ref: str) -> bool:
+    """Whether `ref` is the name of somebody else's model: one that was added, or of a program."""
+    if ref in list_records():
+        return True
+    return load_config().find_models and find_local(ref) is not None
+
+
+def _list_open(patience: float) -> list[ModelInfo]:
+    """Other people's models: those with a record, then those of other programs."""
+    records = {name: (each, _record_path(name, each)) for name, each in list_records().items()}
+    named = {os.path.realpath(path) for _, path in records.values()}
+    try:
+        local = list_local() if load_config().find_models else []
+    except GenuiError:  # the file of settings is damaged; others say so
+        local = []
+    local = [model for model in local if os.path.realpath(model.path) not in named]
+    paths = [*(path for _, path in records.values()), *(model.path for model in local)]
+    known = describe_all(paths, patience)
+    models = [
+        _open(known[path], ref=name, name=name, source="added", licence=record.licence)
+        for name, (record, path) in records.items()
+        if path in known
+    ]
+    return models + [_of_program(m, known[m.path]) for m in local if m.path in known]
+
+
+def _record_path(name: str, record: Record) -> Path:
+    """The file or folder that a record names, or the record itself for a model on a server."""
+    return Path(record.path) if record.path else record_file(name)
+
+
 def _added(name: str, record: Record) -> ModelInfo:
     """The model that a record names: a file, a folder, or one on a server."""
-    path = Path(record.path) if record.path else record_file(name)
-    return _open(describe(path), ref=name, name=name, source="added", licence=record.licence)
+    model = describe(_record_path(name, record))
+    return _open(model, ref=name, name=name, source="added", licence=record.licence)
+
+
+def _of_program(local: LocalModel, model: OpenModel) -> ModelInfo:
+    """The model of another program, as its files describe it."""
+    return _open(
+        model,
+        ref=local.name,
+        name=local.short_name,
+        source="found",
+        licence=local.licence,
+        program=local.program,
+    )
 
 
 def _open(
-    model: OpenModel, *, ref: str, name: str, source: Literal["file", "added"], licence: str = ""
+    model: OpenModel,
+    *,
+    ref: str,
+    name: str,
+    source: Literal["file", "added", "found"],
+    licence: str = "",
+    program: str = "",
 ) -> ModelInfo:
     """Somebody else's model in a list."""
-    card = {
-        "summary": model.summary,
+    facts = {
         "architecture": model.architecture,
         "stored as": model.stored,
+        "size": numbers.size(model.size) if model.size else "",
         "context": f"{model.context:,} tokens" if model.context else "",
+        "chat": "has a chat template" if model.chat else "",
         "licence": model.licence or licence,
+        "kept by": program,
     }
+    known = {label: sanitize(text) for label, text in facts.items() if text}
     return ModelInfo(
         ref=ref,
         name=sanitize(name),
         family=PRETRAINED,
         medium=model.medium,
-        dataset=sanitize(model.architecture),
+        dataset="",
         parameters=model.parameters,
         step=0,
         summary=sanitize(model.summary),
         path=model.path,
         source=source,
         format=model.format,
-        card={key: sanitize(value) for key, value in card.items() if value},
+        card={"summary": sanitize(model.summary, 400), "facts": known},
+        settings=dict(model.settings),
     )
 
 
@@ -410,7 +489,8 @@ CLASSIFIERS = "classifiers"
 
 
 def group_models(models: Iterable[ModelInfo]) -> dict[str, list[ModelInfo]]:
-    """Models by medium, the best of each first; classifiers are a group of their own, the last.
+    """Models by medium, the best of each first, then other people's; classifiers are a group of
+    their own, the last.
 
     The media of FIRST precede the others.
     """
@@ -418,10 +498,13 @@ def group_models(models: Iterable[ModelInfo]) -> dict[str, list[ModelInfo]]:
     def place(model: ModelInfo) -> int:
         return FIRST.index(model.name) if model.name in FIRST else len(FIRST)
 
+    def others(model: ModelInfo) -> tuple[bool, bool]:
+        return model.source in OPEN_SOURCES, not model.is_usable
+
     def quality(model: ModelInfo) -> int:
         return _rank(model.quality, QUALITIES)
 
-    models = sorted(models, key=lambda model: (place(model), quality(model), model.name))
+    models = sorted(models, key=lambda m: (place(m), others(m), quality(m), m.name))
     groups: dict[str, list[ModelInfo]] = {}
     for model in models:
         kind = KINDS.get((model.family, model.medium))

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from genui.logs.remote import Follower
+    from genui.logs.wandb_url import RunFollower
     from genui.ui.tour import Tour
 
 
@@ -63,6 +64,10 @@ def leave_on_signals(app: App[Any]) -> None:
 
 
 # --- State that is kept between starts ----------------------------------------------------------
+
+
+PATIENCE = 0.2
+"""Seconds for headers of other people's models in one reading of the lists: the rest comes next."""
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -499,7 +504,7 @@ class GenuiApp(Shell):
         from genui.ui.home import HomeScreen
 
         self.session = Session(self, launch)
-        self.watcher = Watcher(self, models=list_models)
+        self.watcher = Watcher(self, models=partial(list_models, patience=PATIENCE))
         self.home = HomeScreen(self.session, self.watcher)
         self.tour: Tour | None = None  # while it is taken
         self._opens_tour = tour
@@ -619,7 +624,7 @@ LINK_POLL = 1.0  # seconds between two looks at the links to other hosts
 class WatchApp(Shell):
     """Shows the first run of the target, or the runs that were shown last time."""
 
-    def __init__(self, target: WatchTarget, links: "Sequence[Follower]" = ()) -> None:
+    def __init__(self, target: WatchTarget, links: "Sequence[Follower | RunFollower]" = ()) -> None:
         """`links` keep logs of other hosts up to date; what is wrong with one is shown."""
         super().__init__()
         self._note = target.note
@@ -672,7 +677,7 @@ class WatchApp(Shell):
 
 
 def run_watch(
-    paths: Sequence[Path] | None, run: RunDir | None, links: "Sequence[Follower]" = ()
+    paths: Sequence[Path] | None, run: RunDir | None, links: "Sequence[Follower | RunFollower]" = ()
 ) -> int:
     """Watch one run of genui, the logs in `paths`, or all runs of genui. Returns the exit code.
 

@@ -606,7 +606,7 @@ class HomeScreen(AppScreen[None]):
             if model.source != "run":
                 yield Command(
                     f"Open model {clean_line(model.name)}",
-                    clean_line(f"{model.family} on {model.dataset} {model.summary}"),
+                    clean_line(f"{model.family}{_of_data(model)} {model.summary}"),
                     partial(self.open_model, model),
                 )
         for listed in self._saved:
@@ -624,6 +624,10 @@ class HomeScreen(AppScreen[None]):
                 partial(self.action_new_run, recipe.name),
             )
         yield from self.list_theme_commands()
+
+
+def _of_data(model: ModelInfo) -> str:
+    return f" on {model.dataset}" if model.dataset else ""
 
 
 def saved_command(home: HomeScreen, listed: "ListedTrace") -> Command:

@@ -94,7 +94,7 @@ class Session:
         request = trace.next_request()
         match request:
             case "start":
-                trace.id = self.start(owner, trace.request)
+                trace.id = self.start(owner, trace.start_request())
             case "fork":
                 assert trace.parent is not None
                 edits = [at.edit for at in trace.request.edits[-trace.fork_edits :]]

@@ -145,6 +145,8 @@ def describe_change(old: S, new: S, joint: str = "-") -> str:
 
 SAMPLE, SAMPLE_LINES, FEW_LINES = 400, 12, 3  # characters and lines of a card's sample
 THUMBNAIL = "sample.png"
+BRIEF_FACTS = ("size", "context", "licence", "kept by")
+"""Facts about other people's models that are shown without details."""
 
 
 def run_row(key: str, run: RunSummary) -> Row:
@@ -194,10 +196,14 @@ def _made_of(run: RunSummary) -> str:
 
 
 def model_row(key: str, model: ModelInfo) -> Row:
-    """Return a model as a row of a list: the first line of its sample and its quality in a word."""
+    """Return a model as a row of a list: the first line of its sample and its quality in a word.
+
+    Other people's models have their summary and size instead.
+    """
     line = next((line for line in _sample_of(model) if len(line.split()) > 1), "")
     middle = f"“{clean_line(line)}”" if line else clean_line(_text(model.card.get("summary")))
-    return Row(key, model.name, model.quality, middle=middle)
+    right = model.quality or _facts(model).get("size", "" if model.is_usable else "unusable")
+    return Row(key, model.name, right, middle=middle)
 
 
 def model_card(model: ModelInfo, details: bool = False) -> Content:
@@ -220,12 +226,17 @@ def model_card(model: ModelInfo, details: bool = False) -> Content:
     if quality:
         word: list[Part] = [(f"{model.quality}: ", "bold")] if model.quality else []
         lines.append([("quality ", "$text-muted"), *word, _text(quality[0][1])])
-    network = f"{numbers.short(model.parameters)} parameters"
-    lines.append([(f"{model.family} ", "$text-muted"), network])
+    if model.parameters:
+        network = f"{numbers.short(model.parameters)} parameters"
+        lines.append([(f"{model.family} ", "$text-muted"), network])
     data = card.get("data")
     known = data if isinstance(data, dict) else {"name": model.dataset}
     parts = [_text(known.get("name")), _text(known.get("licence")) if details else ""]
-    lines.append([("data ", "$text-muted"), " · ".join(filter(None, parts))])
+    if any(parts):
+        lines.append([("data ", "$text-muted"), " · ".join(filter(None, parts))])
+    for label, fact in _facts(model).items():
+        if details or label in BRIEF_FACTS:
+            lines.append([(f"{_text(label)} ", "$text-muted"), _text(fact)])
     if details:
         lines += _trained(model)
         lines += [[(f"{_text(label)} ", "$text-muted"), _text(value)] for label, value in quality]
@@ -236,11 +247,17 @@ def model_card(model: ModelInfo, details: bool = False) -> Content:
         if not written and sample:
             lines += [[("prompts of the sample ", "$text-muted")], *sample[:SAMPLE_LINES]]
     hints: list[Part] = []
-    if pane_of(model) is not None:
+    if pane_of(model) is not None and model.is_usable:
         hints += [("⏎", "bold $primary"), (" open  ", "$text-muted")]
     hints += [("n", "bold $primary"), (" train  ", "$text-muted")]
     hints += [("i", "bold $primary"), (" less" if details else " details", "$text-muted")]
     return _lines([*lines, hints])
+
+
+def _facts(model: ModelInfo) -> dict[str, str]:
+    """Return what the files of somebody else's model say, by label."""
+    facts = model.card.get("facts")
+    return facts if isinstance(facts, dict) else {}
 
 
 def _trained(model: ModelInfo) -> list[list[Part]]:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +43,6 @@ def records(run: Run | RunDir) -> list[dict[str, Any]]:
     found = [json.loads(line) for line in path.read_bytes().splitlines()]
     assert all(abs(record.pop("time") - time.time()) < 60 for record in found)
     return found
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:

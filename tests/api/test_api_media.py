@@ -223,3 +223,14 @@ def test_media_that_cannot_be_read_cost_one_line(capsys: pytest.CaptureFixture[s
     assert records(run) == [{"step": 1, "loss": 1.0}]
     assert len(said(capsys)) == 1
     assert folder(run).sample(2, ".csv").exists()
+
+
+def test_many_images_that_are_logged_singly_are_all_in_the_sample(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("genui.runs.media._TILING", -1.0)  # every image takes too long
+    run = genui.init("single")
+    for step in (1, 2):
+        for grey in (50, 100, 150, 200):
+            run.log({"grey": genui.Image(np.full((2, 2), grey, np.uint8))}, step=step)
+    assert image(run, 1)[::2, ::2, 0].tolist() == [[50, 100], [150, 200]]
+    run.finish()
+    assert image(run, 2)[::2, ::2, 0].tolist() == [[50, 100], [150, 200]]

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from api_runs import ROOT, records, script, start_script, wait_for
+from api_runs import ROOT, records, script, start_script
+from waiting import wait_for
 
 import genui
 from genui.logs.native import MetricsTail
@@ -212,7 +213,11 @@ run.finish()
     while tail.read():
         pass
     values = {name: series.points[1].tolist() for name, series in tail.series.items()}
+    slowest = values.pop("ranks/slowest")
+    assert len(slowest) == 5
+    assert set(slowest) <= {0, 1, 2}
     assert values == {
+        "ranks/spread loss": [2, 2, 2, 2, 2],
         "loss": [0, 1, 2, 3, 4],
         "rank1/loss": [1, 2, 3, 4, 5],
         "rank2/loss": [2, 3, 4, 5, 6],

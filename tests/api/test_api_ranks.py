@@ -2,12 +2,14 @@
 
 import json
 import os
+from itertools import count
 
 import numpy as np
 import pytest
 from api_runs import folder, said
 
 import genui
+from genui.logs.native import MetricsTail
 from genui.runs.api import Run
 from genui.runs.layout import read_info
 from genui.runs.ranks import find_place
@@ -60,3 +62,39 @@ def test_a_rank_without_a_run_says_what_is_lost(
     rank.finish()
     (line,) = said(capsys)
     assert line.startswith("genui: what rank 1 logged is lost, because rank 0 has no run")
+
+
+def test_the_ranks_are_compared_at_the_steps_that_all_have(monkeypatch: pytest.MonkeyPatch):
+    rank = join(monkeypatch)
+    run = genui.init("both")
+    tail = MetricsTail(folder(run).metrics)
+    for step in range(4):
+        run.log({"loss": 2.0, "step_time": 1.0, "own": 1.0}, step=step)
+        if step != 1:
+            rank.log({"loss": 2.5 + step, "step_time": 2.0 - step}, step=step)
+        tail.read()  # as it grows
+    rank.finish()
+    run.finish()
+    tail.read()
+    points = {name: list(zip(*one.points[:2], strict=True)) for name, one in tail.series.items()}
+    assert points["ranks/spread loss"] == [(0, 0.5), (2, 2.5), (3, 3.5)]
+    assert points["ranks/slowest"] == [(0, 1), (2, 0), (3, 0)]
+    assert "ranks/spread own" not in points
+    assert points["rank1/loss"] == [(0, 2.5), (2, 4.5), (3, 5.5)]
+
+
+def test_without_the_time_of_a_step_the_rank_that_logs_last_is_the_slowest(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    rank = join(monkeypatch)
+    run = genui.init("late")
+    clock = count(1.0)
+    monkeypatch.setattr("genui.runs.api.time.time", lambda: next(clock))
+    rank.log({"loss": 1.0}, step=0)
+    run.log({"loss": 1.0}, step=0)
+    run.log({"loss": 1.0}, step=1)
+    rank.log({"loss": 1.0}, step=1)
+    monkeypatch.undo()
+    tail = MetricsTail(folder(run).metrics)
+    tail.read()
+    assert tail.series["ranks/slowest"].values.tolist() == [0, 1]

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from api_runs import folder, records, said, wait_for
+from api_runs import folder, records, said
+from waiting import wait_for
 
 import genui
 from genui.base.errors import GenuiError, MisuseError

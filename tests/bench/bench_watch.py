@@ -1,6 +1,7 @@
 """Watching a training: opening a long log, following a live one, and doing nothing.
 
     python tests/bench/bench_watch.py --peers /path/to/a/venv/bin/python [--logs FOLDER]
+    python tests/bench/bench_watch.py --large       # also a log of 2 GB, and one of 50 metrics
 
 `--peers` is an interpreter that has wandb, torch, tensorboard and terminalboard (with
 "plotext<6"); each is run on the same training as its own library logged it, in turns with
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import psutil
 import watch_logs
-from harness import Figure, Terminal, home, machine, report
+from harness import Figure, Terminal, home, machine, report, report_figure, report_machine
 
 BRAILLE = re.compile(rb"\xe2[\xa0-\xa3][\x80-\xbf]")
 CHART = 30  # signs of dots: more than a spinner or a logo
@@ -180,7 +181,7 @@ def delays(count: int) -> list[float]:
     found: list[float] = []
     with live_script(1.37) as (path, script), Terminal([*GENUI, "watch", str(path)]) as terminal:
         assert script.stdout is not None
-        terminal.until(lambda text: "1 column" in text)
+        terminal.until(lambda text: re.search(r"\b70\d,\d{3}\b", text) is not None)
         opened = time.time()
         while len(found) < count:
             step, at = script.stdout.readline().split()
@@ -203,6 +204,13 @@ def many_runs(count: int) -> float:
     with Terminal(argv) as terminal:
         terminal.until_sent(rb"many\d{4}")
         return terminal.until(lambda text: "many0" in text) - terminal.started
+
+
+def inspecting(path: Path) -> float:
+    """Seconds of `genui inspect`."""
+    begin = time.perf_counter()
+    subprocess.run([*GENUI, "inspect", str(path), "--json"], check=True, capture_output=True)
+    return time.perf_counter() - begin
 
 
 def tensorboard(python: str, folder: Path) -> float:
@@ -258,12 +266,25 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, metavar="N")
     parser.add_argument("--peers", metavar="PYTHON", help="an interpreter that has the peers")
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="where their logs are kept")
+    parser.add_argument(
+        "--large",
+        type=float,
+        nargs="?",
+        const=1.0,
+        metavar="SCALE",
+        help="also logs of 2 GB, and of 1,000,000 steps × 50 metrics; times SCALE to try it",
+    )
     args = parser.parse_args()
     before = machine()
     figures: list[Figure] = []
 
     def add(name: str, values: Sequence[float], unit: str, limit: float | None = None) -> None:
         figures.append(Figure(name, statistics.median(values), unit, limit=limit))
+        if not args.json:
+            report_figure(figures[-1])
+
+    if not args.json:
+        report_machine(before)
 
     with home():
         run = watch_logs.own_run("long", STEPS)
@@ -287,6 +308,23 @@ def main() -> None:
         add("memory", [huge["memory"]], "MB")
     with home():
         add("1,000 runs listed", [many_runs(1000)], "s", 1)
+    if args.large:
+        with home():
+            steps = int(args.large * 2e9 / len(next(watch_logs.lines(10**7, 1))))
+            run = watch_logs.own_run("two gigabytes", steps)
+            huge = opening([*GENUI, "watch", str(run)])
+            size = (run / "metrics.jsonl").stat().st_size / 1e9
+            add(f"{size:.2g} GB: first chart", [huge["first"]], "s", 1)
+            add("all of it", [huge["all"]], "s", 25)
+            add("memory", [huge["memory"]], "MB")
+        with home():
+            steps = int(args.large * 1e6)
+            run = watch_logs.own_run("wide", steps, metrics=50)
+            add(f"{steps:,} steps × 50: genui inspect", [inspecting(run)], "s", 20)
+            wide = opening([*GENUI, "watch", str(run)])
+            add("first chart", [wide["first"]], "s")
+            add("all of it", [wide["all"]], "s")
+            add("memory", [wide["memory"]], "MB", 600)
     if args.peers:
         os.environ.pop("GENUI_HOME", None)
         logs = args.logs or Path(tempfile.mkdtemp(prefix="genui-peers-"))
@@ -295,7 +333,8 @@ def main() -> None:
                 for key, unit in (("first", "s"), ("all", "s"), ("memory", "MB")):
                     if key in found:
                         add(f"{name}: {key}", found[key], unit)
-    report(before, figures, args.json)
+    if args.json:
+        report(before, figures, True)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from genui.engine.sample.trace import Generator
 
 __all__ = ["PATIENCE", "Figure", "Terminal", "arguments", "home", "import_torch", "machine",
-           "percentile", "quick_generator", "report", "seconds", "tiny"]  # fmt: skip
+           "percentile", "quick_generator", "report", "report_figure", "report_machine", "seconds",
+           "tiny"]  # fmt: skip
 
 LIBRARIES = ("textual", "torch", "numpy")
 
@@ -121,12 +122,20 @@ def report(before: dict[str, str], figures: Sequence[Figure], as_json: bool) -> 
         rows = [{**figure._asdict(), "ratio": figure.ratio} for figure in figures]
         print(json.dumps({"machine": before, "figures": rows}, ensure_ascii=False))
         return
-    print(" · ".join(f"{key} {value}" for key, value in before.items()))
+    report_machine(before)
     for figure in figures:
-        line = f"{figure.name:52}{figure.value:>9.3f} {figure.unit:4}"
-        if figure.peer is not None:
-            line += f"  {figure.ratio or 0:5.2f} × {figure.peer_name} ({figure.peer:.3f})"
-        if figure.limit is not None:
-            verdict = "" if figure.value <= figure.limit else "  OVER"
-            line += f"  limit {figure.limit:g}{verdict}"
-        print(line)
+        report_figure(figure)
+
+
+def report_machine(before: dict[str, str]) -> None:
+    print(" · ".join(f"{key} {value}" for key, value in before.items()), flush=True)
+
+
+def report_figure(figure: Figure) -> None:
+    line = f"{figure.name:52}{figure.value:>9.3f} {figure.unit:4}"
+    if figure.peer is not None:
+        line += f"  {figure.ratio or 0:5.2f} × {figure.peer_name} ({figure.peer:.3f})"
+    if figure.limit is not None:
+        verdict = "" if figure.value <= figure.limit else "  OVER"
+        line += f"  limit {figure.limit:g}{verdict}"
+    print(line, flush=True)

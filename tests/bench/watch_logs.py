@@ -34,29 +34,30 @@ with SummaryWriter(sys.argv[1], max_queue=10000) as writer:
 """
 
 
-def values(step: int) -> dict[str, float]:
+def values(step: int, metrics: int = len(METRICS)) -> dict[str, float]:
     """A loss that falls with noise, and what goes with it; the same at every call."""
     noise = (step * 2654435761 % 4294967296) / 4294967296
     loss = 4 * math.exp(-step / 2e4) + 1 + noise / 5
-    return dict(zip(METRICS, (loss, loss + 0.1, noise, 3e-4, 5800 + loss), strict=True))
+    first = dict(zip(METRICS, (loss, loss + 0.1, noise, 3e-4, 5800 + loss), strict=True))
+    return first | {f"layer{number}": loss + number for number in range(metrics - len(first))}
 
 
-def lines(start: int, steps: int) -> Iterator[str]:
+def lines(start: int, steps: int, metrics: int = len(METRICS)) -> Iterator[str]:
     """Records of `steps` steps from `start`, as our own trainer writes them."""
     now = round(time.time() - steps, 3)
     for step in range(start, start + steps):
-        record = {"step": step, "time": now + step - start, **values(step)}
+        record = {"step": step, "time": now + step - start, **values(step, metrics)}
         yield json.dumps(record, separators=(",", ":")) + "\n"
 
 
-def own_run(name: str, steps: int) -> Path:
-    """A finished run in GENUI_HOME with that many steps."""
+def own_run(name: str, steps: int, metrics: int = len(METRICS)) -> Path:
+    """A finished run in GENUI_HOME with that many steps and, if given, metrics."""
     from genui.recipes import find_recipe
     from genui.runs.layout import Status, create_run, write_status
 
     run = create_run(find_recipe("shakespeare"), {"steps": str(steps)}, name)
     with run.metrics.open("w") as file:
-        file.writelines(lines(1, steps))
+        file.writelines(lines(1, steps, metrics))
     write_status(run, Status(state="finished", step=steps, steps=steps))
     return run.path
 

@@ -93,15 +93,31 @@ def test_attention_is_told_of_every_head(capsys: pytest.CaptureFixture[str]) -> 
     assert " %" in table
 
 
+def test_layers_are_told_of_one_token(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = json.loads(told(["generate", *TEXT, "--layers", "4", "--json"], capsys))
+    assert (facts["step"], len(facts["layers"]), len(facts["heads"])) == (4, 2, 1)
+    parts = sum(facts["heads"][0]) + facts["feed_forward"][0] + facts["rest"]
+    assert parts == pytest.approx(facts["difference"], abs=1e-4)
+    table = told(["generate", *TEXT, "--layers", "4"], capsys)
+    for heading in ("layer", "entropy", "layer 1 head 2", "1.ff", "input, and edits"):
+        assert heading in table
+    without = ["--fork", "2:ablate=1.ff"]
+    facts = json.loads(told(["generate", *TEXT, *without, "--layers", "4", "--json"], capsys))
+    assert facts["feed_forward"] == [0.0]
+
+
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
+        ([*TEXT, "--layers", "99"], "step 99: this trace has tokens 1 to 8"),
+        ([*TEXT, "--layers", "0"], "--layers 0: give the step of a token"),
+        ([*IMAGE, "--layers", "1"], "layers are of models that write"),
         ([*TEXT, "--attention", "99"], "step 99: this trace has tokens 1 to 8"),
         ([*TEXT, "--attention", "x"], "--attention x: give the step of a token"),
         ([*IMAGE, "--attention", "1"], "attention is of models that write"),
     ],
 )
-def test_attention_that_cannot_be_is_one_line(
+def test_a_look_inside_that_cannot_be_is_one_line(
     words: list[str], fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["generate", *words]) in (1, 2)

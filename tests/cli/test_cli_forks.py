@@ -10,20 +10,25 @@ from tiny_models import CONTEXT
 from genui.cli.main import main
 from genui.formats import codec, trees
 from genui.formats import recipe as saved
+from genui.formats.command import format_edits
 from genui.protocol import (
+    Ablate,
     AddNoise,
     Axis,
     Denoise,
     EditAt,
     ImageSettings,
+    Patch,
     RgbImage,
     SetPrompt,
     SetSeed,
     SetSettings,
+    Steer,
     TextSettings,
     WriteText,
     WriteToken,
 )
+from genui.protocol.settings import LayerEdit
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -63,6 +68,47 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 # --- forks --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "edit"),
+    [
+        ("ablate=1.2", Ablate(layer=1, head=2)),
+        ("ablate=1.ff", Ablate(layer=1)),
+        (
+            "steer=1:-0.5:the sea|a\nstone",
+            Steer(layer=1, strength=-0.5, towards="the sea", away="a\nstone"),
+        ),
+        ("steer=1:2:a\\|b|c: |d", Steer(layer=1, strength=2, towards="a|b", away="c: |d")),
+        ("patch=1:6:not to be", Patch(layer=1, position=6, text="not to be")),
+        ("patch=1:2:#3,14,15", Patch(layer=1, position=2, token_ids=(3, 14, 15))),
+    ],
+)
+def test_an_edit_of_a_layer_is_spelled_as_it_is_printed(
+    typed: str, edit: LayerEdit, tmp_path: Path
+) -> None:
+    recipe = made([*TEXT, "--fork", f"3:{typed}"], tmp_path / "x.txt")
+    assert recipe.edits == (EditAt(step=3, edit=edit),)
+    assert format_edits(recipe.edits, recipe.settings) == [f"3:{typed}"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "ablate=1",
+        "ablate=0.1",
+        "ablate=1.0",
+        "steer=1:x:a|b",
+        "steer=1:2:a",
+        "steer=1:2000:a|b",
+        "patch=1:a",
+    ],
+)
+def test_an_edit_of_a_layer_in_another_form_is_one_line(
+    typed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused([*TEXT, "--fork", f"3:{typed}"], capsys)
+    assert f"--fork 3:{typed}: give {typed.split('=')[0]}=LAYER" in line
 
 
 def test_every_edit_of_a_text_is_spelled_on_the_command_line(tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ NOT_RUN = {
     "wandb/": "another tool's run",
     "me@cluster:": "another host",
     "--favourites": "needs favourites, which the app keeps",
+    "smollm2": "needs a model of 98 MB",
 }
 """A part of an example, to why it is only parsed."""
 

@@ -34,6 +34,8 @@ def replay(path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
         ("x.txt", TEXT),
         ("x.txt", [*TEXT, "-n", "2"]),
         ("x.txt", [*TEXT, "--fork", "4:token=z", "--fork", "6:text=on a", "--fork", "9:seed=8"]),
+        ("x.txt", [*TEXT, "--fork", "3:ablate=1.2", "--fork", "5:steer=1:2:sea|stone"]),
+        ("x.txt", [*TEXT, "--fork", "4:patch=1:6:not to be"]),
         ("x.cast", TEXT),
         ("x.png", IMAGE),
         ("x.png", [*IMAGE, "-n", "3", "--scale", "2"]),

@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import wait_for
 
 from genui.cli.main import main
 from genui.logs import command
@@ -23,13 +22,6 @@ from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import list_runs, summarise
 
 STEPS = "for i in range(5): print(f'step {i}: loss {1 / (i + 1):.2f}')"
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def printed(run: RunDir) -> str:

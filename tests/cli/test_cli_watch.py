@@ -7,13 +7,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from genui.cli import watch
 from genui.cli.main import main
@@ -229,13 +229,6 @@ def start(words: Sequence[str] = ()) -> "subprocess.Popen[bytes]":
         stderr=subprocess.DEVNULL,
         cwd=ROOT,
     )
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_line_is_in_the_run_as_soon_as_it_is_printed() -> None:

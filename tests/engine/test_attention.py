@@ -7,9 +7,9 @@ from networks import TRANSFORMER
 from genui.base.errors import MisuseError
 from genui.engine.models.transformer import Attention, Block, Transformer, rotary_tables
 from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.lens import attention
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
-from genui.engine.worker import attention
 from genui.protocol import ImageSettings, SetSeed, Start, TextSettings
 
 

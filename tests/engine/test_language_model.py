@@ -16,9 +16,9 @@ from genui.engine.load import stream
 from genui.engine.metrics.language import measure_text
 from genui.engine.models import recurrent
 from genui.engine.models.language_model import TokenNetwork
+from genui.engine.sample.lens import attention
 from genui.engine.sample.text import TextGenerator, generate_batch
 from genui.engine.sample.trace import Trace
-from genui.engine.worker import attention
 from genui.protocol import SetSeed, Start, Started, TextFrame, TextSettings
 from genui.runs.layout import RunDir, read_status
 

@@ -17,9 +17,9 @@ from genui.engine.metrics.music import (
     write_pieces,
     written,
 )
+from genui.engine.sample.lens import attention
 from genui.engine.sample.trace import Trace
 from genui.engine.train.language import MusicTask, held_out, nats_of, write_piece
-from genui.engine.worker import attention
 from genui.formats import score
 from genui.protocol import (
     AddNoise,

@@ -28,6 +28,8 @@ from genui.protocol import (
     Idle,
     ImageFrame,
     ImageSettings,
+    Layers,
+    ReadLayers,
     Ready,
     Reply,
     Request,
@@ -273,6 +275,11 @@ def test_what_a_token_attended_to_is_told_while_the_text_goes_on(
     assert (told.trace, told.step, told.layers, told.heads, told.first) == (1, 3, 1, 2, 0)
     assert len(told.texts) == len("to be") + 2
     assert len(told.weights) == 2 * told.heads * len(told.texts)
+
+    worker.send(ReadLayers(trace=1, step=3))
+    layers = worker.next()
+    assert isinstance(layers, Layers)
+    assert (layers.trace, layers.step, len(layers.layers), len(layers.heads[0])) == (1, 3, 2, 2)
 
     worker.send(Advance(trace=1, start=4, steps=99), Attend(trace=1, step=50))
     failed = worker.until(Failed)[-1]

@@ -309,6 +309,16 @@ def test_a_metric_over_another_of_other_values_has_an_axis_on_the_right(log_y: b
     assert curves.values_at(0)["over"] == (0, 250_000)
 
 
+def test_guides_are_at_the_labels_and_behind_the_curve() -> None:
+    def draw(guides: bool) -> list[str]:
+        return texts(draw_chart([Trace("loss", STEPS, falling(STEPS))], 60, 20, guides=guides))
+
+    plain, guided = draw(False), draw(True)
+    assert [line.replace("┈", " ") for line in guided] == plain
+    assert not any("┈" in line for line in plain)
+    assert [("┈" in line) for line in guided] == ["┤" in line for line in plain]
+
+
 def test_metrics_of_similar_values_share_one_axis() -> None:
     _, drawn = overlaid(falling(STEPS) + 0.5)
     assert not any("├" in line for line in texts(drawn))

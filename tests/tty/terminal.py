@@ -31,14 +31,6 @@ _MODE = re.compile(rb"\x1b\[\?([\d;]+)([hl])")
 _OURS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "LINES", "TMUX", "SSH_CONNECTION")
 
 
-def wait_for(happened: Callable[[], bool]) -> None:
-    """Waits until something has happened outside the terminal; fails where it does not."""
-    end = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 class Chunk(NamedTuple):
     """What one read returned, and when (`time.perf_counter`)."""
 

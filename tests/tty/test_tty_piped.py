@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from terminal import Terminal, wait_for
+from terminal import Terminal
+from waiting import wait_for
 
 from genui.runs.listing import RunSummary, list_runs
 

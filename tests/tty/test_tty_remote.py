@@ -4,13 +4,14 @@ import getpass
 import random
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sshd
 from sshd import Sshd
 from terminal import GENUI, Terminal
+from waiting import wait_for
 
 from genui.base.errors import GenuiError
 from genui.cli.main import main
@@ -44,13 +45,6 @@ def lines(first: int, last: int) -> bytes:
 def use(server: Sshd, link: sshd.Link, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv(SSH, shlex.join(server.client(link)))
     return f"{getpass.getuser()}@127.0.0.1"
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_a_folder_is_read_and_then_only_what_is_new(

@@ -8,7 +8,8 @@ import psutil
 import pytest
 import sshd
 from sshd import Link, Sshd, remote
-from terminal import Terminal, wait_for
+from terminal import Terminal
+from waiting import wait_for
 
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise

@@ -16,7 +16,7 @@ from genui.render.axis import Axis
 from genui.runs.layout import RunInfo
 from genui.runs.listing import summarise
 from genui.ui.training import model
-from genui.ui.training.curves import layout_for, room_for
+from genui.ui.training.curves import layout_for, room_for, room_in_grid
 from genui.ui.training.model import (
     NO_CURVES,
     SIDE_TABS,
@@ -153,6 +153,29 @@ def test_every_plot_of_a_page_has_a_cell_of_the_least_size(size, count: int) -> 
     assert layout.capacity - count < layout.columns  # no row is empty
     assert layout.columns <= room.columns
     assert layout.rows <= room.rows
+
+
+@pytest.mark.parametrize(
+    ("text", "grid"),
+    [("2x3", (2, 3)), (" 2 × 3 ", (2, 3)), ("4", (4, 0)), ("auto", (0, 0)), ("", (0, 0))],
+)
+def test_a_grid_is_typed_as_columns_and_rows(text: str, grid: tuple[int, int]) -> None:
+    assert model.parse_grid(text) == grid
+    assert model.parse_grid(model.format_grid(grid)) == grid
+
+
+def test_what_is_no_grid_is_said() -> None:
+    with pytest.raises(MisuseError, match="is not columns x rows"):
+        model.parse_grid("0x2")
+
+
+def test_a_grid_holds_as_far_as_it_fits() -> None:
+    size = Size(120, 40)
+    assert room_in_grid(size, (2, 3)) == (2, 3)
+    assert room_in_grid(size, (9, 9)) == room_for(size)
+    assert layout_for(6, size, (2, 3)) == (2, 3)
+    assert layout_for(3, size, (3, 0)) == (3, 1)
+    assert layout_for(1, size, (3, 2)) == (1, 1)
 
 
 def test_a_view_is_kept_for_each_thing_that_is_watched() -> None:

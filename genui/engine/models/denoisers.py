@@ -48,6 +48,12 @@ class Denoiser(Protocol):
         ...
 
     @property
+    def reads_guidance(self) -> bool:
+        """Whether guidance is distilled into the network: its scale, in thousandths, is the last
+        column of the condition, and there is no second pass."""
+        ...
+
+    @property
     def device(self) -> torch.device: ...
 
     def __call__(self, x: Tensor, sigma: Tensor, condition: Tensor, /) -> Tensor: ...
@@ -60,6 +66,7 @@ class EDMDenoiser(nn.Module, Generic[N]):
     """EDM's preconditioning around a network (Karras et al. 2022, eq. 7 and table 1)."""
 
     unguided_below: float = 0.0
+    reads_guidance: bool = False
 
     def __init__(self, network: N, sigma_data: float) -> None:
         super().__init__()

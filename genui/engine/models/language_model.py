@@ -1,10 +1,12 @@
 """The interface between generators of tokens and the networks that predict them.
 
 Generators, beam search and metrics use only `LanguageModel` and `ReadingState`. Our own networks
-derive from `TokenNetwork` and define `hidden_states`, `forward` and `new_state`.
+derive from `TokenNetwork` and define `hidden_states`, `forward` and `new_state`. A network that can
+be looked into and intervened in is also a `LayeredModel`.
 """
 
-from typing import Any, Protocol, Self
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -92,6 +94,47 @@ class LanguageModel(Protocol):
         """Attention of the last positions of token_ids [B, T]: fp32 [layers, B, H, last, T].
 
         None for a model without attention.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LayerParts:
+    """The modules of one layer, to which hooks are attached; T positions at a time.
+
+    A layer adds the output of attention to the residual stream, then that of the feed-forward.
+    """
+
+    block: nn.Module
+    """Its first argument is the residual stream [B, T, C] before the layer; its output, or the
+    first item of it, the one after it."""
+    mixer: nn.Module
+    """The linear map out of attention; its input [B, T, H · D] has the heads in a row."""
+    heads: int
+    feed_forward: nn.Module
+    """Its output [B, T, C] is added to the residual stream."""
+    mixer_norm: nn.Module | None = None
+    """The norm of the mixer's output before it is added, if the network has one (Gemma 2)."""
+    name: str = "attention"
+    """What the mixer belongs to; a recurrent layer counts as one head."""
+
+
+@runtime_checkable
+class LayeredModel(LanguageModel, Protocol):
+    """A model whose layers can be read and intervened in (`genui.engine.sample.inside`)."""
+
+    def layer_parts(self) -> tuple[LayerParts, ...]: ...
+
+    def read_out(self, x: Tensor) -> Tensor:
+        """Logits fp32 [..., V] of a residual stream [..., C] after any layer: the final norm, the
+        head and its cap."""
+        ...
+
+    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
+        """Directions fp32 [N, C] of the tokens token_ids [N] in the residual stream.
+
+        The scalar product of a direction and a part of the stream is what that part adds to the
+        token's logit before any cap, with the scale of the final norm frozen at x [C].
         """
         ...
 

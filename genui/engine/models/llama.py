@@ -20,8 +20,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from genui.base.errors import GenuiError
-from genui.engine.models.language_model import TokenNetwork
-from genui.engine.models.transformer import rotate
+from genui.engine.models.language_model import LayerParts, TokenNetwork
+from genui.engine.models.transformer import frozen_scale, rotate
 
 
 @dataclass(frozen=True)
@@ -418,6 +418,23 @@ class Llama(TokenNetwork):
         if cap := self.config.logit_cap:
             logits = cap * torch.tanh(logits / cap)
         return logits
+
+    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
+        rows = (self.embedding if self.config.tied else self.head).weight[token_ids].float()
+        return frozen_scale(x, self.norm.eps) * self.norm.weight.float() * rows
+
+    def layer_parts(self) -> tuple[LayerParts, ...]:
+        return tuple(
+            LayerParts(
+                block,
+                block.attention.o,
+                self.config.heads,
+                block.feed_forward_post_norm if block.post_norms else block.feed_forward,
+                block.attention_post_norm if block.post_norms else None,
+            )
+            for block in self.blocks
+            if isinstance(block, Block)
+        )
 
     def forward(self, token_ids: Tensor, state: GrowingCache | None = None) -> Tensor:
         return self.read_out(self.hidden_states(token_ids, state)[-1])

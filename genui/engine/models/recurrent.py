@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genui.engine.models.language_model import TokenNetwork
-from genui.engine.models.transformer import LOGIT_CAP, FeedForward
+from genui.engine.models.language_model import LayerParts, TokenNetwork
+from genui.engine.models.transformer import LOGIT_CAP, FeedForward, frozen_scale
 from genui.recipes import RecurrentRecipe
 
 MAX_STORED = 128
@@ -174,6 +174,18 @@ class MinGRU(TokenNetwork):
         return tuple(hidden_states)
 
     def forward(self, token_ids: Tensor, state: RecurrentState | None = None) -> Tensor:
-        x = self.hidden_states(token_ids, state)[-1]
+        return self.read_out(self.hidden_states(token_ids, state)[-1])
+
+    def read_out(self, x: Tensor) -> Tensor:
         logits = self.head(F.rms_norm(x, x.shape[-1:])).float()
         return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
+
+    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
+        return frozen_scale(x) * self.head.weight[token_ids].float()
+
+    def layer_parts(self) -> tuple[LayerParts, ...]:
+        return tuple(
+            LayerParts(block, block.recurrence.out, 1, block.feed_forward, name="recurrence")
+            for block in self.blocks
+            if isinstance(block, Block)
+        )

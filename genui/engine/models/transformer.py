@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genui.engine.models.language_model import TokenNetwork
+from genui.engine.models.language_model import LayerParts, TokenNetwork
 from genui.protocol import chorale
 from genui.recipes import MusicRecipe, TransformerRecipe
 
@@ -64,6 +64,11 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     x1, x2 = x.chunk(2, dim=-1)
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.cat((x1 * cos - x2 * sin, x1 * sin + x2 * cos), dim=-1)
+
+
+def frozen_scale(x: Tensor, eps: float = torch.finfo(torch.float32).eps) -> Tensor:
+    """The factor, fp32, by which RMSNorm without weights scales x [C]."""
+    return (x.float().square().mean() + eps).rsqrt()
 
 
 class KVCache:
@@ -218,9 +223,21 @@ class Transformer(TokenNetwork):
         return tuple(hidden_states)
 
     def forward(self, token_ids: Tensor, state: KVCache | None = None) -> Tensor:
-        x = self.hidden_states(token_ids, state)[-1]
+        return self.read_out(self.hidden_states(token_ids, state)[-1])
+
+    def read_out(self, x: Tensor) -> Tensor:
         logits = self.head(F.rms_norm(x, x.shape[-1:])).float()
         return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
+
+    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
+        return frozen_scale(x) * self.head.weight[token_ids].float()
+
+    def layer_parts(self) -> tuple[LayerParts, ...]:
+        return tuple(
+            LayerParts(block, block.attention.out, block.attention.heads, block.feed_forward)
+            for block in self.blocks
+            if isinstance(block, Block)
+        )
 
     def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor:
         cos, sin = self.cos[: token_ids.shape[1]], self.sin[: token_ids.shape[1]]

@@ -1,7 +1,7 @@
 """Generation with diffusion models: traces of one denoising step at a time, and batches."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol, runtime_checkable
@@ -24,16 +24,17 @@ from genui.engine.sample.diffusion_state import (
     DiffusionState,
     Grid,
     Inpainting,
+    KarrasSchedule,
     Row,
+    Schedule,
     image_settings,
     initial_sigmas,
     noise,
-    read_mask,
     respace,
     reverse,
 )
 from genui.engine.sample.media import ImageMedium, Medium, medium_of, to_rgb
-from genui.engine.sample.samplers import Point, Step, StepFunction, find_sampler, sigmas
+from genui.engine.sample.samplers import Point, Step, StepFunction, find_sampler
 from genui.protocol import (
     SAMPLERS,
     AddNoise,
@@ -61,26 +62,44 @@ AUTOGUIDED_FROM = 0.3
 distance of `fashion` is the same to two digits)."""
 
 
+class CaptionReader(Protocol):
+    """How captions become the condition of a denoiser, as `Vocabulary` does it."""
+
+    def encode(self, captions: Sequence[str], length: int) -> NDArray[np.int64]:
+        """The condition [B, L] of captions; L is at most `length`."""
+        ...
+
+    def remarks(self, captions: Iterable[str], length: int) -> list[str]:
+        """Lines on what the model ignores in the captions."""
+        ...
+
+
 class DiffusionGenerator:
     """Generates with one diffusion model; a step is one denoising step of all rows.
 
     `medium` says what the arrays are: RGB images by default. `guide` is the weaker model of the
-    same data that autoguidance needs.
+    same data that autoguidance needs. `schedule` has the noise levels, by default those of EDM.
+    `sized` returns the medium for square images of another side; None if there is one size only.
     """
-
-    family = "diffusion"
 
     def __init__(
         self,
         model: Denoiser,
-        vocabulary: Vocabulary,
+        vocabulary: CaptionReader,
         machine: Machine,
         medium: Medium | None = None,
         guide: Denoiser | None = None,
+        *,
+        schedule: Schedule | None = None,
+        family: str = "diffusion",
+        sized: Callable[[int], Medium] | None = None,
     ) -> None:
+        self.family = family
         self.model = model
         self.guide = guide
         self.medium = medium or ImageMedium()
+        self._schedule = schedule or KarrasSchedule()
+        self._sized = sized
         self._vocabulary = vocabulary
         self._machine = machine
         self._device = model.device
@@ -90,11 +109,11 @@ class DiffusionGenerator:
         forward process `init` itself. Raises MisuseError if the request does not suit the model.
         """
         settings = self._check_guide(image_settings(request.settings))
-        caption = clean(request.prompt)
-        init = None if request.init is None else self.medium.load_init(request.init, caption)
+        medium, caption = self._medium_of(settings), clean(request.prompt)
+        init = None if request.init is None else medium.load_init(request.init, caption)
         grid = Grid(Row(caption, request.seed, settings), request.grid)
         x0 = None if init is None else init.clean.to(self._device)
-        levels = initial_sigmas(request, settings)
+        levels = initial_sigmas(request, settings, self._schedule)
         state = self._first_state(grid, self._rows(grid), levels, x0)
         if request.forward:
             state = replace(state, clean=state.x)
@@ -126,7 +145,7 @@ class DiffusionGenerator:
 
     def note(self, state: DiffusionState) -> str:
         """Caption words that the model does not know or does not read, and notes of the medium."""
-        captions = [row.caption for row in state.rows]
+        captions = [text for row in state.rows for text in (row.caption, row.settings.negative)]
         notes = self._vocabulary.remarks(captions, self.model.caption_words)
         requested = dict.fromkeys(row.caption for row in state.grid.rows())
         notes += dict.fromkeys(filter(None, map(self.medium.note, requested)))
@@ -139,7 +158,7 @@ class DiffusionGenerator:
         return state.total
 
     def frame(self, state: DiffusionState) -> ImageFrame:
-        return self.medium.frame(state, self.model.sigma_data)
+        return self._medium_of(state.grid.base.settings).frame(state, self.model.sigma_data)
 
     def draw(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> np.ndarray:
         """Finished images uint8 [B, 32, 32, 3], one for each caption and seed, as one batch."""
@@ -148,7 +167,7 @@ class DiffusionGenerator:
     def denoised(self, captions: list[str], seeds: list[int], settings: ImageSettings) -> Tensor:
         """Finished arrays [B, C, H, W], one for each caption and seed, as one batch."""
         rows = tuple(Row(*each, settings) for each in zip(captions, seeds, strict=True))
-        state = self._first_state(Grid(rows[0]), rows, sigmas(settings), None)
+        state = self._first_state(Grid(rows[0]), rows, self._schedule.sigmas(settings), None)
         while not self.finished(state):
             state = self._next_state(state)
         return state.x
@@ -171,9 +190,8 @@ class DiffusionGenerator:
     ) -> DiffusionState:
         """The state at `levels[0]`: noise, added to `x0` [C, H, W] if there is one."""
         token_ids, sigma = self.token_ids([row.caption for row in rows]), levels[0]
-        x = sigma * self._noise(rows, 0)
-        if x0 is not None:
-            x = x0 + x
+        noise = self._noise(rows, 0)
+        x = self._schedule.noise_scale(sigma) * noise if x0 is None else x0 + sigma * noise
         return DiffusionState(
             grid=grid,
             rows=rows,
@@ -223,9 +241,11 @@ class DiffusionGenerator:
         grid = state.grid.edited(edit)
         self._check_guide(grid.base.settings)
         before, now = state.grid.base, grid.base
+        if now.settings.size != before.settings.size:
+            raise MisuseError("size: the image has its size from the first step on; start again")
         levels = state.levels
         if _schedule(now.settings) != _schedule(before.settings):
-            levels = respace(state, now.settings)
+            levels = respace(state, now.settings, self._schedule)
         rows = self._rows(grid)
         if len(rows) != len(state.rows):
             raise MisuseError(
@@ -234,7 +254,7 @@ class DiffusionGenerator:
             )
         history = state.history if _can_use_history(state.rows, rows) else ()
         state = replace(state, grid=grid, rows=rows, levels=levels, history=history)
-        if (now.caption, _scales(now)) == (before.caption, _scales(before)):
+        if (now.caption, _guidance(now)) == (before.caption, _guidance(before)):
             return state
         token_ids = self.token_ids([row.caption for row in state.rows])
         denoised = self._denoise(state.x, state.sigma, token_ids, state.rows)
@@ -244,7 +264,7 @@ class DiffusionGenerator:
     def _add_noise(self, state: DiffusionState, edit: AddNoise) -> DiffusionState:
         """Add noise up to the level of an earlier step (variances add), and repeat the levels from
         there on."""
-        levels = sigmas(state.grid.base.settings)
+        levels = self._schedule.sigmas(state.grid.base.settings)
         if edit.to > len(levels) - 2:
             raise MisuseError(
                 f"noise of step {edit.to}: the schedule has noise at steps 0 to {len(levels) - 2}"
@@ -257,8 +277,7 @@ class DiffusionGenerator:
             )
         inpainting = None
         if edit.mask:
-            _, height, width = self.medium.shape
-            mask = read_mask(edit.mask, height, width, self._device)
+            mask = self._medium_of(state.grid.base.settings).read_mask(edit.mask).to(self._device)
             inpainting = Inpainting(mask, _best_x0(state))
         added_sigma = math.sqrt(target**2 - state.sigma**2)
         x = state.x + added_sigma * self._noise(state.rows, state.step, ADDED_NOISE + state.added)
@@ -277,8 +296,20 @@ class DiffusionGenerator:
 
     def _noise(self, rows: Sequence[Row], *key: int) -> Tensor:
         """Standard normal [B, C, H, W], a function of each row's seed and the key."""
-        samples = [noise(self.medium.shape, row.seed, *key, part=row.part) for row in rows]
-        return torch.from_numpy(np.stack(samples)).to(self._device)
+        shape = self._medium_of(rows[0].settings).shape
+        samples = [noise(shape, row.seed, *key, part=row.part) for row in rows]
+        return torch.from_numpy(np.stack(samples)).to(self._device, self._schedule.dtype)
+
+    def _medium_of(self, settings: ImageSettings) -> Medium:
+        """The medium for images of the size that the settings ask for.
+
+        Raises MisuseError if the model cannot draw them.
+        """
+        if not settings.size:
+            return self.medium
+        if self._sized is None:
+            raise MisuseError(f"size {settings.size}: this model draws one size only; leave it out")
+        return self._sized(settings.size)
 
     def _check_guide(self, settings: ImageSettings) -> ImageSettings:
         """Returns `settings`. Raises MisuseError if they need a guide and the model has none."""
@@ -292,15 +323,19 @@ class DiffusionGenerator:
     @torch.inference_mode()
     def _denoise(self, x: Tensor, sigma: float, token_ids: Tensor, rows: Sequence[Row]) -> Tensor:
         """The model's prediction of x₀ [B, C, H, W], with classifier-free guidance (Ho & Salimans
-        2022) and autoguidance (Karras et al. 2024, "Guiding a diffusion model with a bad version
-        of itself")."""
+        2022) away from the negative prompt, or from no caption, and autoguidance (Karras et al.
+        2024, "Guiding a diffusion model with a bad version of itself")."""
         if sigma == 0:
             return x
-        guidance, autoguidance = zip(*map(_scales, rows), strict=True)
-        if all(scale == 1 for scale in guidance) or sigma < self.model.unguided_below:
+        guidance, autoguidance, negatives = zip(*map(_guidance, rows), strict=True)
+        if self.model.reads_guidance:
+            scales = torch.tensor(guidance, device=self._device).view(-1, 1)
+            token_ids = torch.cat((token_ids, (1000 * scales).round().long()), dim=1)
+            denoised = with_caption = self._evaluate(x, sigma, token_ids)
+        elif all(scale == 1 for scale in guidance) or sigma < self.model.unguided_below:
             denoised = with_caption = self._evaluate(x, sigma, token_ids)
         else:
-            both = torch.cat((token_ids, torch.zeros_like(token_ids)))
+            both = torch.cat((token_ids, self.token_ids(negatives)))
             with_caption, without = self._evaluate(torch.cat((x, x)), sigma, both).chunk(2)
             denoised = without + self._column(guidance) * (with_caption - without)
         if self.guide is None or sigma < AUTOGUIDED_FROM or all(w == 1 for w in autoguidance):
@@ -317,12 +352,12 @@ class DiffusionGenerator:
     ) -> Tensor:
         sigmas = torch.full((len(x),), sigma, device=self._device)  # [B]
         with autocast(self._machine):
-            return (model or self.model)(x, sigmas, token_ids).float()
+            return (model or self.model)(x, sigmas, token_ids).to(x.dtype)
 
 
-def _scales(row: Row) -> tuple[float, float]:
-    """The scales of classifier-free guidance and autoguidance."""
-    return row.settings.guidance, row.settings.autoguidance
+def _guidance(row: Row) -> tuple[float, float, str]:
+    """The scales of classifier-free guidance and autoguidance, and the negative prompt."""
+    return row.settings.guidance, row.settings.autoguidance, row.settings.negative
 
 
 def _schedule(settings: ImageSettings) -> tuple[int, float | None, float]:

@@ -6,6 +6,7 @@ Also its rows, its inpainting mask and its schedule of noise levels.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -46,7 +47,7 @@ class Inpainting:
         return torch.where(self.mask, x, self.known + sigma * noise)
 
 
-def read_mask(mask: bytes, height: int, width: int, device: torch.device) -> Tensor:
+def read_mask(mask: bytes, height: int, width: int) -> Tensor:
     """bool [H, W] from one byte per pixel. Raises MisuseError if the size or a value is wrong, or
     all pixels are equal."""
     if len(mask) != height * width:
@@ -61,7 +62,7 @@ def read_mask(mask: bytes, height: int, width: int, device: torch.device) -> Ten
         raise MisuseError("mask of nothing: mark at least one pixel to draw again")
     if pixels.all():
         raise MisuseError("mask of everything: leave a pixel unmarked, or add noise without a mask")
-    return torch.from_numpy(pixels.reshape(height, width).astype(bool)).to(device)
+    return torch.from_numpy(pixels.reshape(height, width).astype(bool))
 
 
 # --- The images of a trace: one, or a grid with one or two varied settings ---------------------
@@ -196,12 +197,48 @@ class DiffusionState:
         return len(self.levels) - 1
 
 
-def initial_sigmas(request: Start, settings: ImageSettings) -> tuple[float, ...]:
+class Schedule(Protocol):
+    """The noise levels of a model."""
+
+    dtype: torch.dtype
+    """In which the noisy arrays are computed."""
+
+    def sigmas(self, settings: ImageSettings, start: float | None = None) -> tuple[float, ...]:
+        """`settings.steps` + 1 levels from `start`, by default the highest, down to 0."""
+        ...
+
+    def rising(self, settings: ImageSettings, start: float) -> tuple[float, ...]:
+        """`settings.steps` + 1 levels from `start` above 0 up to the highest."""
+        ...
+
+    def noise_scale(self, sigma: float) -> float:
+        """The standard deviation of pure noise at the first level `sigma`."""
+        ...
+
+
+class KarrasSchedule:
+    """The levels of our own models: those of EDM (Karras et al. 2022), by the settings."""
+
+    dtype = torch.float32
+
+    def sigmas(self, settings: ImageSettings, start: float | None = None) -> tuple[float, ...]:
+        return sigmas(settings, SIGMA_MAX if start is None else start)
+
+    def rising(self, settings: ImageSettings, start: float) -> tuple[float, ...]:
+        return karras_sigmas(start, SIGMA_MAX, settings.steps + 1, settings.rho)
+
+    def noise_scale(self, sigma: float) -> float:
+        return sigma
+
+
+def initial_sigmas(
+    request: Start, settings: ImageSettings, schedule: Schedule
+) -> tuple[float, ...]:
     """The noise levels of a new trace: the schedule, its end (img2img), or its reverse (forward).
 
     Raises MisuseError if a forward process has no initial image, or `strength` is out of range.
     """
-    levels = sigmas(settings)
+    levels = schedule.sigmas(settings)
     if request.forward:
         if request.init is None:
             raise MisuseError("the forward process needs an image to start from: give one")
@@ -213,7 +250,9 @@ def initial_sigmas(request: Start, settings: ImageSettings) -> tuple[float, ...]
     return levels[init_step(request.strength, settings.steps) :]
 
 
-def respace(state: DiffusionState, settings: ImageSettings) -> tuple[float, ...]:
+def respace(
+    state: DiffusionState, settings: ImageSettings, schedule: Schedule
+) -> tuple[float, ...]:
     """The levels up to now, then new ones so that the trace has `steps` in all; at least one."""
     if state.step == state.total:
         return state.levels
@@ -225,10 +264,10 @@ def respace(state: DiffusionState, settings: ImageSettings) -> tuple[float, ...]
         sigma_min=settings.lowest_sigma,
     )
     if state.clean is None:
-        return past + sigmas(rest, sigma)
+        return past + schedule.sigmas(rest, sigma)
     if sigma == 0:
-        return sigmas(rest)[::-1]
-    return past + karras_sigmas(sigma, SIGMA_MAX, rest.steps + 1, rest.rho)
+        return schedule.sigmas(rest)[::-1]
+    return past + schedule.rising(rest, sigma)
 
 
 def reverse(state: DiffusionState) -> DiffusionState:

@@ -40,7 +40,7 @@ from genui.engine.data.speech import (
 )
 from genui.engine.models.dit import DIT_SIDE
 from genui.engine.models.video_dit import CHANNELS
-from genui.engine.sample.diffusion_state import DiffusionState, Row
+from genui.engine.sample.diffusion_state import DiffusionState, Row, read_mask
 from genui.formats.audio import to_pcm
 from genui.protocol import FROM_DATA, ImageFrame, RgbImage
 from genui.recipes import DiffusionRecipe, VideoRecipe, VoiceRecipe
@@ -91,6 +91,11 @@ class Medium(Protocol):
         """
         ...
 
+    def read_mask(self, mask: bytes) -> Tensor:
+        """bool [H, W] of a mask, True where the sample may change. Raises MisuseError if it does
+        not fit."""
+        ...
+
 
 # --- Arrays in -1 to 1 as bytes ---------------------------------------------------------------
 
@@ -108,7 +113,7 @@ def sheet(rgb: NDArray[np.uint8], columns: int) -> bytes:
     return rgb.reshape(-1, columns, *rgb.shape[1:]).swapaxes(1, 2).tobytes()
 
 
-def _scale_for_display(state: DiffusionState, sigma_data: float) -> tuple[Tensor, Tensor]:
+def scale_for_display(state: DiffusionState, sigma_data: float) -> tuple[Tensor, Tensor]:
     """The noisy arrays and the predicted noise, scaled to the displayed range -1 to 1.
 
     x is scaled to the standard deviation of clean data; otherwise it would be black and white.
@@ -127,7 +132,7 @@ def _grid_frame(
 ) -> ImageFrame:
     """The state's images side by side; `to_bytes(x, columns)` arranges arrays [B, C, H, W]."""
     columns = state.grid.columns
-    x, noise = _scale_for_display(state, sigma_data)
+    x, noise = scale_for_display(state, sigma_data)
     return ImageFrame(
         trace=0,  # set by the trace
         step=state.step,
@@ -171,6 +176,9 @@ class ImageMedium:
         if self.shape[0] == 1:
             clean = clean.mean(dim=0, keepdim=True)
         return InitialImage(image, clean, note)
+
+    def read_mask(self, mask: bytes) -> Tensor:
+        return read_mask(mask, *self.shape[1:])
 
 
 def initial_image(
@@ -314,6 +322,9 @@ class VideoMedium:
         image, note = initial_clip(init, caption, self.recipe)
         return InitialImage(image, _strip_to_tensor(image), note)
 
+    def read_mask(self, mask: bytes) -> Tensor:
+        return read_mask(mask, *self.shape[1:])
+
 
 def to_clips(x: Tensor) -> np.ndarray:
     """[B, 48, 32, 32] in -1 to 1 as uint8 [B, 16, 32, 32, 3]."""
@@ -445,7 +456,7 @@ class SpeechMedium:
     def frame(self, state: DiffusionState, sigma_data: float) -> ImageFrame:
         """The spectrograms of each cell's words side by side, and the sound of `denoised`."""
         sigma = state.sigma
-        x, noise = _scale_for_display(state, sigma_data)
+        x, noise = scale_for_display(state, sigma_data)
         cells = _group_cells(state.rows)
         denoised = _to_mels(state.denoised)
         x, denoised_rgb, noise = (
@@ -473,6 +484,9 @@ class SpeechMedium:
             return self._from_data(caption)
         samples, note = read_take(Path(os.path.expanduser(init)))
         return _from_mels(log_mel(pad_take(samples)), note)
+
+    def read_mask(self, mask: bytes) -> Tensor:
+        return read_mask(mask, *self.shape[1:])
 
     def _from_data(self, caption: str) -> InitialImage:
         """The training recording that shares the most words with the caption."""

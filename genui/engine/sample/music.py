@@ -280,7 +280,7 @@ class MusicGenerator(TokenGenerator[MusicState]):
 
     medium = "music"
     writer = "a model of music"
-    edits = "music takes other settings, a seed, or notes"
+    edits = "music takes other settings, a seed, notes, or an edit of a layer"
 
     def begin(self, request: Start) -> tuple[MusicState, Started]:
         """The first state. Raises MisuseError for a prompt that is not an opening, and for voices
@@ -356,6 +356,15 @@ class MusicGenerator(TokenGenerator[MusicState]):
         after = self._append(state, frame.token)
         return after, msgspec.structs.replace(frame, text=frame.text + " ")
 
+    def encode(self, text: str) -> list[int]:
+        raise MisuseError("music is not steered by texts; ablate a head, or patch by token ids")
+
+    def output(self, token_id: int) -> int:
+        return token_id % chorale.INPUTS
+
+    def name(self, token: int) -> str:
+        return chorale.spell_token(token)
+
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
         """Each input of the network as text: "S G4", "B hold"."""
         return tuple(chorale.spell_input(token) for token in token_ids)
@@ -381,7 +390,7 @@ class MusicGenerator(TokenGenerator[MusicState]):
 
     def _slot_logits(self, state: MusicState) -> np.ndarray:
         """Logits float32 [SIZE] of the next slot, with the tokens that it cannot have masked."""
-        logits = self.read(state.token_ids, state.prompt)
+        logits = self.read(state.token_ids, state.prompt, state.interventions)
         return mask_slot(logits, state.slots[state.step], state.leads, state.sixteenths)
 
 

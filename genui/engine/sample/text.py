@@ -19,6 +19,7 @@ from genui.engine.kinds import build_network
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample import grammar
+from genui.engine.sample.inside import Interventions
 from genui.engine.sample.logits import NEVER, draw_token, needs_history
 from genui.engine.sample.tokens import (
     RowReader,
@@ -114,7 +115,7 @@ class TextGenerator(TokenGenerator[TextState]):
 
     medium = "text"
     writer = "a text model"
-    edits = "a text takes other settings, a seed, a text or a token"
+    edits = "a text takes other settings, a seed, a text, a token, or an edit of a layer"
 
     def __init__(
         self,
@@ -238,10 +239,12 @@ class TextGenerator(TokenGenerator[TextState]):
     def step(self, state: TextState) -> tuple[TextState, TextFrame]:
         allowed = self._token_filter(state) if state.settings.grammar == "python" else None
         frame = next_token(state, lambda: state.token_ids.since(0), self.text_of, allowed)
-        text, pending = self._decode(frame.token, state.pending)
+        text, pending = split_utf8(state.pending + self.tokenizer.token_bytes(frame.token))
         ended = frame.token in self.tokenizer.ends
         token_ids = state.token_ids.appended(frame.token)
-        logits = state.logits if ended else self._read(token_ids, state.prompt)
+        logits = state.logits
+        if not ended:
+            logits = self._read(token_ids, state.prompt, state.interventions)
         after = replace(
             state, token_ids=token_ids, logits=logits, step=frame.step, ended=ended, pending=pending
         )
@@ -253,6 +256,14 @@ class TextGenerator(TokenGenerator[TextState]):
         written = state.token_ids.since(0 if whole else state.prompt).tolist()
         before = (state.prefix or "").encode() + b"".join(map(self.tokenizer.token_bytes, written))
         return grammar.token_filter(before, self.tokenizer, whole=whole)
+
+    def encode(self, text: str) -> list[int]:
+        if not self.tokenizer.encode(text):
+            raise MisuseError(f"text {_quoted(text)}: this model knows none of its characters")
+        return list(self._prompt_tokens(text))
+
+    def name(self, token: int) -> str:
+        return self.text_of(token)
 
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
         return tuple(map(self.text_of, token_ids))
@@ -270,19 +281,21 @@ class TextGenerator(TokenGenerator[TextState]):
         """The text of a token; for a special one its name."""
         return clean(self.tokenizer.special.get(token) or self.tokenizer.decode([token]))
 
-    def _decode(self, token: int, pending: bytes) -> tuple[str, bytes]:
-        """The text of `pending` and the token, and the bytes of an incomplete last character."""
-        raw = pending + self.tokenizer.token_bytes(token)
-        for end in range(len(raw), max(len(raw) - 4, -1), -1):
-            try:
-                return clean(raw[:end].decode("utf-8")), raw[end:]
-            except UnicodeDecodeError:
-                continue
-        return clean(raw.decode("utf-8", errors="replace")), b""
-
-    def _read(self, token_ids: TokenList, prompt: int) -> np.ndarray:
+    def _read(
+        self, token_ids: TokenList, prompt: int, interventions: Interventions = ()
+    ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, without the marks of a gap."""
-        return mask_gap_marks(self.read(token_ids, prompt), self.tokenizer)
+        return mask_gap_marks(self.read(token_ids, prompt, interventions), self.tokenizer)
+
+
+def split_utf8(raw: bytes) -> tuple[str, bytes]:
+    """The text of some bytes, and those of an incomplete last character."""
+    for end in range(len(raw), max(len(raw) - 4, -1), -1):
+        try:
+            return clean(raw[:end].decode("utf-8")), raw[end:]
+        except UnicodeDecodeError:
+            continue
+    return clean(raw.decode("utf-8", errors="replace")), b""
 
 
 def _quoted(text: str) -> str:

@@ -12,7 +12,15 @@ import torch
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine, autocast
 from genui.engine.models.language_model import LanguageModel, ReadingState
+from genui.engine.sample.inside import (
+    Interventions,
+    build_intervention,
+    first_difference,
+    intervening,
+    relative_to,
+)
 from genui.engine.sample.logits import (
+    NEVER,
     Draw,
     distribution,
     draw_token,
@@ -21,17 +29,21 @@ from genui.engine.sample.logits import (
     softmax,
 )
 from genui.protocol import (
+    Ablate,
     Candidate,
     Edit,
+    Patch,
     SetSeed,
     SetSettings,
     Start,
     Started,
+    Steer,
     TextFrame,
     TextSettings,
     WriteText,
     WriteToken,
 )
+from genui.protocol.settings import LayerEdit
 
 # --- Token lists ------------------------------------------------------------------------------
 
@@ -91,6 +103,7 @@ class TokenState:
     settings: TextSettings
     written: tuple[int, ...] = ()  # tokens written by hand, for the steps after `written_from`
     written_from: int = 0
+    interventions: Interventions = ()  # the edits of layers so far
 
     @property
     def forced(self) -> int | None:
@@ -203,17 +216,25 @@ def read(
 
 @dataclass(eq=False)
 class Window:
-    """Tokens int32 [T] read from the start of a context, and the model's state (KV cache)."""
+    """Tokens int32 [T] read from the start of a context, and the model's state (KV cache).
+
+    The positions of the interventions count from the start of the context.
+    """
 
     prefill: int
     state: ReadingState
+    interventions: Interventions = ()
     token_ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
 
-    def count_shared(self, token_ids: np.ndarray, prefill: int) -> int:
-        """How many of `token_ids` this window has read, with the same prefill."""
+    def count_shared(
+        self, token_ids: np.ndarray, prefill: int, interventions: Interventions
+    ) -> int:
+        """How many of `token_ids` this window has read, with the same prefill and the same
+        interventions."""
         if prefill != self.prefill:
             return 0
-        length = min(len(self.token_ids), len(token_ids))
+        differs = first_difference(self.interventions, interventions)
+        length = int(min(len(self.token_ids), len(token_ids), differs))
         differ = np.flatnonzero(self.token_ids[:length] != token_ids[:length])
         same = int(differ[0]) if len(differ) else length
         return same if same >= prefill else 0
@@ -222,7 +243,8 @@ class Window:
 class Reader:
     """The most recent windows of any number of texts, at most `WINDOWS`.
 
-    A window is reused only for the same prefill, so a text has the bits that it would have alone.
+    A window is reused only for the same prefill, and up to the first position that an intervention
+    changes, so a text has the bits that it would have alone.
     A branch that continues from the middle of a window gets a copy: branches can alternate, and
     going back is cheap. A text of 1,000 tokens has 7 windows of 256; one that was dropped is read
     again when it is needed.
@@ -236,14 +258,17 @@ class Reader:
         self._machine = machine
         self._windows: list[Window] = []  # the most recently used one last
 
-    def logits(self, token_ids: TokenList, prompt: int) -> np.ndarray:
+    def logits(
+        self, token_ids: TokenList, prompt: int, interventions: Interventions = ()
+    ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt.
 
-        The prompt is read in one pass, the rest one token at a time.
+        The prompt is read in one pass, the rest one token at a time; the last one always anew.
         """
         context = span(len(token_ids), prompt, self._model)
         prefill, tokens = context.prefill, token_ids.since(context.first)
-        window, known = self._find_window(tokens, prefill)
+        placed = relative_to(interventions, context.first)
+        window, known = self._find_window(tokens, prefill, placed)
         # A state that does not store every position may go further back, even to the start.
         known = window.state.seek(known)
         if known < prefill:
@@ -254,24 +279,27 @@ class Reader:
             logits = self._run(window, tokens[: known + 1], known)
         return logits
 
-    def _find_window(self, token_ids: np.ndarray, prefill: int) -> tuple[Window, int]:
+    def _find_window(
+        self, token_ids: np.ndarray, prefill: int, interventions: Interventions
+    ) -> tuple[Window, int]:
         """A window to read `token_ids` with, and how many of them need not be read again.
 
         The last one is always read, for its logits. Among windows that share equally many tokens
         the shortest wins: it may continue without a copy.
         """
         ranked = [
-            (w.count_shared(token_ids, prefill), -len(w.token_ids), i)
+            (w.count_shared(token_ids, prefill, interventions), -len(w.token_ids), i)
             for i, w in enumerate(self._windows)
         ]
         shared, _, i = max(ranked, default=(0, 0, 0))
         if shared == 0:
-            return self._add(Window(prefill, self._model.new_state(1))), 0
+            return self._add(Window(prefill, self._model.new_state(1), interventions)), 0
         window = self._windows.pop(i)
         self._windows.append(window)
-        if shared < min(len(token_ids), len(window.token_ids)):
+        same = window.interventions == interventions
+        if shared < min(len(token_ids), len(window.token_ids)) or not same:
             state = window.state.snapshot(shared)
-            window = self._add(Window(prefill, state, window.token_ids[:shared]))
+            window = self._add(Window(prefill, state, interventions, window.token_ids[:shared]))
         known = min(shared, len(token_ids) - 1)
         return window, known if known >= prefill else 0
 
@@ -281,7 +309,8 @@ class Reader:
 
     def _run(self, window: Window, token_ids: np.ndarray, known: int) -> np.ndarray:
         """Logits [V] after reading the tokens from index `known` on, some perhaps once more."""
-        logits = read(self._model, self._machine, token_ids[None, known:], window.state)
+        with intervening(self._model, window.interventions, window.state.length):
+            logits = read(self._model, self._machine, token_ids[None, known:], window.state)
         if len(token_ids) > len(window.token_ids):
             window.token_ids = token_ids
         return logits[0]
@@ -329,9 +358,11 @@ class TokenGenerator(ABC, Generic[S]):
         self.model, self.machine, self.family = model.eval(), machine, family
         self._reader = Reader(self.model, machine)
 
-    def read(self, token_ids: TokenList, prompt: int) -> np.ndarray:
+    def read(
+        self, token_ids: TokenList, prompt: int, interventions: Interventions = ()
+    ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt."""
-        return self._reader.logits(token_ids, prompt)
+        return self._reader.logits(token_ids, prompt, interventions)
 
     def describe_start(self, request: Start, state: S, prompt: str, note: str) -> Started:
         return Started(
@@ -359,10 +390,11 @@ class TokenGenerator(ABC, Generic[S]):
         """How many tokens there will be."""
 
     def edit(self, state: S, edit: Edit) -> S:
-        """Change the settings, the seed or the tokens to write by hand, from the next token on.
+        """Change the settings, the seed, the tokens to write by hand or the network's layers, from
+        the next token on.
 
         New tokens by hand replace those not yet written. Raises MisuseError for edits of images,
-        after the end, and for tokens that cannot follow.
+        after the end, for tokens that cannot follow, and for layers that there are not.
         """
         self.check_editable(state)
         match edit:
@@ -374,11 +406,27 @@ class TokenGenerator(ABC, Generic[S]):
                 written = self.parse(state, text)
             case WriteToken(token=token):
                 written = (token,)
+            case Ablate() | Steer() | Patch():
+                return self._intervene(state, edit)
             case _:
                 tag = type(edit).__struct_config__.tag
                 raise MisuseError(f"'{tag}' is an edit of images; {self.edits}")
         self.check_written(state, written)
         return replace(state, written=written, written_from=state.step)
+
+    def _intervene(self, state: S, edit: LayerEdit) -> S:
+        """The state with an edit of a layer: the last token is read again with it."""
+        length = len(state.token_ids)
+        one = build_intervention(self.model, self.machine, edit, length, self.encode)
+        first = span(length, state.prompt, self.model).first
+        if one.position < first:
+            raise MisuseError(
+                f"position {one.position}: the model reads this text from position {first} on"
+            )
+        interventions = (*state.interventions, one)
+        logits = self.read(state.token_ids, state.prompt, interventions)
+        logits = np.where(state.logits <= NEVER, np.float32(NEVER), logits)  # masks stay
+        return replace(state, interventions=interventions, logits=logits)
 
     def check_settings(self, settings: object) -> TextSettings:
         """Returns `settings`. Raises MisuseError if they are not TextSettings."""
@@ -397,6 +445,19 @@ class TokenGenerator(ABC, Generic[S]):
     @abstractmethod
     def parse(self, state: S, text: str) -> tuple[int, ...]:
         """The tokens of text written by hand. Raises MisuseError if there are none."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """The token ids of a text to steer with or to patch from, as the model's input, at least
+        one. Raises MisuseError if it has none."""
+
+    def output(self, token_id: int) -> int:
+        """The token that an id of the model's input stands for."""
+        return token_id
+
+    @abstractmethod
+    def name(self, token: int) -> str:
+        """The text of a token of the model's output."""
 
     @abstractmethod
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:

@@ -62,6 +62,11 @@ class Keyframes:
         return shared
 
 
+class NotReadyError(Exception):
+    """Raised by a step whose result comes from elsewhere and is not here yet. The same step may be
+    taken again."""
+
+
 class Generator(Protocol):
     """A model of any family that generates. States are immutable; a frame shows a step."""
 
@@ -73,7 +78,10 @@ class Generator(Protocol):
         ...
 
     def step(self, state: Any) -> tuple[Any, Frame]:
-        """The next state and its frame; the same state always gives the same bits."""
+        """The next state and its frame; the same state always gives the same bits.
+
+        Raises NotReadyError, soon, until the result of a step that is computed elsewhere is here.
+        """
         ...
 
     def edit(self, state: Any, edit: Edit) -> Any:
@@ -162,9 +170,18 @@ class Trace:
 
         `start` may be any step; states that are not stored are computed again.
         """
+        return (frame for frame in self.advance_or_wait(start, steps) if frame is not None)
+
+    def advance_or_wait(self, start: int, steps: int) -> Iterator[Frame | None]:
+        """As `advance`, with a None each time that the result of a step is not here yet, so that
+        other work can be done meanwhile."""
         at, state = self._states.before(max(start, 0))
         while at < start + steps and not self.generator.finished(state):
-            state, frame = self.generator.step(state)
+            try:
+                state, frame = self.generator.step(state)
+            except NotReadyError:
+                yield None
+                continue
             at += 1
             edited = self._apply_edits(at, state)
             if edited is not state:

@@ -312,11 +312,11 @@ class TracePane(Pane):
         offered.append(Copyable("prompt and seed", f"{prompt} · seed {seed}"))
         model = self.controller.models.get(trace.request.model)
         kind = KINDS.get((model.family, model.medium)) if model is not None else None
-        if kind is not None:
+        if model is not None and kind is not None:
             from genui.formats.command import format_command  # late: only when it is copied
 
             with suppress(MisuseError):
-                command = format_command(trace.request, kind)
+                command = format_command(trace.request, kind, model.defaults)
                 offered.append(Copyable("command that generates it", command))
         return offered
 

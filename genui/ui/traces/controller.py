@@ -30,7 +30,6 @@ from genui.protocol import (
     TextSettings,
 )
 from genui.protocol.edits import inputs_at
-from genui.protocol.registry import KINDS
 from genui.recipes import RECIPES
 from genui.runs.models import ModelInfo
 from genui.ui.traces.compare import Column, request_for_model
@@ -177,10 +176,10 @@ class TraceController(Generic[F, S]):
         self.tree.shown = None
 
     def _default_settings(self, model: ModelInfo | None) -> S:
-        """The defaults of the model's kind; without any, the first settings of the pane."""
-        kind = KINDS.get((model.family, model.medium)) if model is not None else None
+        """The defaults of the model; without any, the first settings of the pane."""
+        defaults = model.defaults if model is not None else None
         first = self._first_settings
-        return kind.defaults if kind and isinstance(kind.defaults, type(first)) else first
+        return defaults if isinstance(defaults, type(first)) else first
 
     def default_prompt(self, model: ModelInfo) -> str:
         """The first prompt of the model's recipe."""

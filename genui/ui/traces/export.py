@@ -17,6 +17,7 @@ from genui.formats.codec import Sample, codecs_for, encode
 from genui.formats.image import encode_sheet, film_steps
 from genui.formats.points import last_plane_step
 from genui.formats.recipe import Machine, Result, Shows, TraceRecipe, View, recipe_of, result_of
+from genui.formats.record import RecordedText, record_of
 from genui.formats.trees import (
     Branch,
     SavedTree,
@@ -61,7 +62,13 @@ def recipe_for(
         total_steps=trace.total,
         fingerprint=trace.fingerprint,
     )
-    return recipe_of(trace.request, started, machine, result, view=view)
+    record = record_of([recorded(trace)], trace.request.record)
+    return recipe_of(trace.request, started, machine, result, view=view, record=record)
+
+
+def recorded(trace: Trace[Any]) -> RecordedText:
+    """What the record of a server's answers is made of."""
+    return trace.request.prompt, trace.request.seed, trace.frames
 
 
 def sample_of(trace: Trace[Any]) -> Sample:
@@ -90,9 +97,11 @@ def saved_tree(tree: trees.Tree[Any], current: trees.Branch[Any], machine: Machi
     root = root_of(tree, current)
     branches = [branch for branch in tree.branches if root_of(tree, branch) is root]
     free_ids = itertools.count(max(branch.number for branch in branches) + 1)
+    recipe = recipe_for(root.trace, machine, view=View(kind="tree"))
+    record = record_of([recorded(branch.trace) for branch in branches], recipe.record)
     return SavedTree(
         name=name_of(root.trace.request),
-        recipe=recipe_for(root.trace, machine, view=View(kind="tree")),
+        recipe=replace(recipe, record=record),
         branches=tuple(
             saved
             for branch in branches

@@ -44,6 +44,8 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         if setting == "autoguidance" and not (self.model and self.model.guided):
             name = clean_line(self.model.name, 24) if self.model else "no model"
             return f"{name} has no guide model: autoguidance needs one"
+        if setting == "size" and not (self.model and "size" in self.model.settings):
+            return "this model draws images of one size"
         return ""
 
     # --- beginning ----------------------------------------------------------------------

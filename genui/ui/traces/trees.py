@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from genui import protocol
 from genui.base.text import clean_line
+from genui.formats.record import record_of
 from genui.protocol import (
     Attention,
     Denoise,
@@ -22,6 +23,7 @@ from genui.protocol import (
     ImageFrame,
     Inspection,
     Labels,
+    Layers,
     Neighbours,
     Start,
     Started,
@@ -138,6 +140,16 @@ class Trace(Generic[F]):
         self.playing = False
         self.goal = max(0, min(step, self.total))
         self.position = min(self.goal, self.computed)
+
+    def start_request(self) -> protocol.Start:
+        """The request to start this branch by itself. What a server answered for its frames and
+        for those of its ancestors is in it, so that the same frames come again."""
+        texts, trace = [], self
+        while trace is not None:
+            texts.append((trace.request.prompt, trace.request.seed, trace.frames))
+            trace = trace.parent
+        record = record_of(texts, self.request.record)
+        return replace(self.request, record=record) if record else self.request
 
     # --- the worker's replies ---------------------------------------------------------
 
@@ -263,7 +275,9 @@ class Lost:
     """The worker with the traces has ended; they can be started again."""
 
 
-TraceReply = Started | Frames | Idle | Failed | Lost | Attention | Labels | Neighbours | Inspection
+TraceReply = (
+    Started | Frames | Idle | Failed | Lost | Attention | Layers | Labels | Neighbours | Inspection
+)  # fmt: skip
 
 
 class Worker(Protocol):

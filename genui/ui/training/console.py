@@ -61,6 +61,27 @@ class Lines:
     more: bool
 
 
+def _lines_of(
+    parts: Sequence[tuple[str, str]],
+    fresh: bool,
+    pending: str = "",
+    skipped: int = 0,
+    more: bool = False,
+) -> Lines:
+    """Lines from the time of day and the text of each."""
+    widths = [_width(text) for _, text in parts]
+    return Lines(
+        stamps=[stamp for stamp, _ in parts],
+        texts=[text for _, text in parts],
+        cells=np.array([cells for cells, _ in widths], np.int64),
+        uneven=np.array([uneven for _, uneven in widths], bool),
+        pending=pending,
+        fresh=fresh,
+        skipped=skipped,
+        more=more,
+    )
+
+
 NO_LINES = Lines(
     *([], [], np.empty(0, np.int64), np.empty(0, bool), ""), fresh=True, skipped=0, more=False
 )
@@ -103,12 +124,8 @@ class ConsoleFile:
             _, end, whole = whole.partition(b"\n")
         self._rest = rest[-_MAX_LINE:]
         parts = [_split(line) for line in whole.split(b"\n")] if end else []
-        widths = [_width(text) for _, text in parts]
-        return Lines(
-            stamps=[stamp for stamp, _ in parts],
-            texts=[text for _, text in parts],
-            cells=np.array([cells for cells, _ in widths], np.int64),
-            uneven=np.array([uneven for _, uneven in widths], bool),
+        return _lines_of(
+            parts,
             pending=" ".join(_split(self._rest)).strip(),
             fresh=fresh,
             skipped=self._skipped,
@@ -149,17 +166,7 @@ class LoggedConsole:
         )
         new = lines[len(shown) :] if grown and shown else lines
         parts = [(_time_of_day(when), _split(text.encode())[1]) for when, text in new]
-        widths = [_width(text) for _, text in parts]
-        return Lines(
-            stamps=[stamp for stamp, _ in parts],
-            texts=[text for _, text in parts],
-            cells=np.array([cells for cells, _ in widths], np.int64),
-            uneven=np.array([uneven for _, uneven in widths], bool),
-            pending="",
-            fresh=not (grown and shown),
-            skipped=0,
-            more=False,
-        )
+        return _lines_of(parts, fresh=not (grown and shown))
 
 
 def _time_of_day(when: float) -> str:

@@ -20,6 +20,7 @@ from genui.base import numbers
 from genui.base.text import clean_line, shorten_middle
 from genui.render.chart import choose_style, legend_key
 from genui.ui.training.model import (
+    Grid,
     Plot,
     SeriesLine,
     ViewState,
@@ -257,9 +258,17 @@ def room_for(size: Size) -> Layout:
     return Layout(max(size.width // MIN_SIZE.width, 1), max(size.height // MIN_SIZE.height, 1))
 
 
-def layout_for(count: int, size: Size) -> Layout:
-    """The layout of `count` plots that fits and brings each closest to BEST_SHAPE."""
+def room_in_grid(size: Size, grid: Grid) -> Layout:
+    """The columns and rows of the grid that was chosen, as far as they fit."""
     room = room_for(size)
+    columns, rows = grid
+    return Layout(min(columns or room.columns, room.columns), min(rows or room.rows, room.rows))
+
+
+def layout_for(count: int, size: Size, grid: Grid = (0, 0)) -> Layout:
+    """The layout of `count` plots that fits and brings each closest to BEST_SHAPE; of a chosen
+    grid it has the columns."""
+    room = room_in_grid(size, grid)
 
     def rows_for(columns: int) -> int:
         return max(1, -(-count // columns))
@@ -269,7 +278,8 @@ def layout_for(count: int, size: Size) -> Layout:
         shape = (size.width / columns) / max(size.height / rows, 1)
         return abs(math.log(max(shape, 0.1) / BEST_SHAPE)) + (math.inf if rows > room.rows else 0)
 
-    columns = min(range(1, room.columns + 1), key=distance)
+    columns = room.columns if grid[0] else min(range(1, room.columns + 1), key=distance)
+    columns = min(columns, max(count, 1))
     return Layout(columns, rows_for(columns))
 
 
@@ -285,6 +295,7 @@ class CurveGrid(LifecycleGuard, Container):
         self._layout = Layout(0, 0)
         self._count = -1
         self._state: ViewState | None = None  # as last shown
+        self._grid: Grid = (0, 0)
         self._screen = Size(0, 0)
         self._full_size = Size(0, 0)  # of the grid at its highest on this screen
 
@@ -314,7 +325,7 @@ class CurveGrid(LifecycleGuard, Container):
     @property
     def room(self) -> Layout:
         """The most curves of a page; a line that appears above the footer removes none."""
-        return room_for(self._full_size)
+        return room_in_grid(self._full_size, self._grid)
 
     def page(self, chosen: int, count: int, alone: bool) -> range:
         """The indices of the visible plots if number `chosen` of `count` is chosen."""
@@ -353,6 +364,7 @@ class CurveGrid(LifecycleGuard, Container):
 
         `streaming`: only data has changed, and more will follow at once.
         """
+        self._grid = state.grid
         page = self.page(chosen, len(plots), state.alone)
         self._arrange(len(page))
         streaming = streaming and state is self._state
@@ -370,7 +382,7 @@ class CurveGrid(LifecycleGuard, Container):
 
     def _arrange(self, count: int) -> None:
         """Show `count` cells; the first takes the columns that the others leave free."""
-        layout = layout_for(count, self._full_size)
+        layout = layout_for(count, self._full_size, self._grid)
         if (layout, count) == (self._layout, self._count):
             return
         self._layout, self._count = layout, count

@@ -287,6 +287,24 @@ SideTab = Literal["sample", "console", "config", "system"]
 SIDE_TABS: tuple[SideTab, ...] = get_args(SideTab)
 
 
+Grid = tuple[int, int]
+"""The columns and rows of a page of curves, if they fit; 0 is as many as suit."""
+
+MAX_GRID = 9
+
+
+def parse_grid(text: str) -> Grid:
+    """Parse `2x3` (columns × rows), `2` (columns), or "auto". Raises MisuseError."""
+    match = re.fullmatch(r"([1-9])\s*(?:[x×,]\s*([1-9]))?|auto|", text.strip().lower())
+    if match is None:
+        raise MisuseError(f"'{clean_line(text, 20)}' is not columns x rows: e.g. 2x3, 2, or auto")
+    return int(match[1] or 0), int(match[2] or 0)
+
+
+def format_grid(grid: Grid) -> str:
+    return "×".join(str(number) for number in grid if number) or "auto"
+
+
 class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the user has chosen. `view` and `cursor` are in units of the x axis."""
 
@@ -298,6 +316,8 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     smoothing: float = 0.9  # 0 off, below 1
     log_y: bool = False
     log_x: bool = False
+    guides: bool = False
+    grid: Grid = (0, 0)
     view: tuple[float, float] | None = None  # None: everything, following the newest point
     follow: bool = True  # the view moves with the newest point
     cursor: float | None = None
@@ -315,6 +335,7 @@ def curve_settings(state: ViewState) -> dict[str, Any]:
         "smoothing": state.smoothing,
         "log_x": state.log_x,
         "log_y": state.log_y,
+        "guides": state.guides,
         "view": state.view,
         "cursor": state.cursor,
     }
@@ -352,6 +373,8 @@ def _is_sane(state: ViewState) -> bool:
     except MisuseError:
         return False
     if state.axis not in AXES and not metric_of(state.axis):
+        return False
+    if not all(0 <= number <= MAX_GRID for number in state.grid):
         return False
     ascending = state.view is None or state.view[0] < state.view[1]
     return ascending and all(map(math.isfinite, numbers)) and 0 <= state.smoothing < 1
@@ -854,6 +877,11 @@ class Board:
             self.change(log_y=not self.state.log_y)
         else:
             self.change(log_x=not self.state.log_x, view=None, follow=True)
+
+    def add_columns(self, by: int) -> None:
+        """One more column of curves, or one less; after the last is automatic."""
+        columns, rows = self.state.grid
+        self.change(grid=((columns + by) % (MAX_GRID + 1), rows))
 
     def smooth(self, value: float | None = None, by: int = 1) -> str:
         """Set the smoothing; without a value, the next of SMOOTHINGS, or the one before."""

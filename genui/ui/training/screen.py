@@ -30,7 +30,9 @@ from genui.ui.training.model import (
     Board,
     ChartRange,
     SideTab,
+    format_grid,
     metric_of,
+    parse_grid,
     parse_smoothing,
     pattern,
 )
@@ -583,6 +585,18 @@ class TrainingScreen(AppScreen[Exit]):
                 *("over", "drawn over it", board.overlaid() or "–"),
                 "A metric over the chosen curve: Enter types its name, nothing removes it",
                 use=lambda text: self.show_result(board.overlay(text)),
+            ),
+            Option(
+                *("grid", "grid", format_grid(state.grid)),
+                "Columns × rows of curves on a page, if they fit: 2x3, 2, or auto",
+                lambda by: self.show_result(board.add_columns(by)),
+                lambda text: self.change(grid=parse_grid(text)),
+                format_grid(state.grid),
+            ),
+            Option(
+                *("guides", "guides", "on" if state.guides else "off"),
+                "Lines across the curves at the labels of the values",
+                lambda _: self.change(guides=not state.guides),
             ),
             Option(
                 *(

@@ -93,6 +93,7 @@ class Candidates(LineWidget):
     def show_frame(self, frame: TextFrame, note: str = "", greedy: bool = False) -> None:
         """Show the distribution that the frame's token was drawn from; `greedy`: the likeliest."""
         self._frame, self._greedy = frame, greedy
+        note = " · ".join(filter(None, (_describe_unseen(frame), note)))
         self._take(frame.candidates, frame.token, frame.entropy, note)
 
     def _take(
@@ -271,6 +272,15 @@ class Candidates(LineWidget):
             ("━" * (high - at - 1), chosen),
             ("─" * (cells - high) + " 1", number),
         ]
+
+
+def _describe_unseen(frame: TextFrame) -> str:
+    """What a server did not list: "20 of 49,152 seen, the rest 3.1 %"; "" if all is known."""
+    if not frame.received:
+        return ""
+    seen = sum(candidate.model > 0 for candidate in frame.candidates)
+    of = f" of {frame.vocabulary:,}" if frame.vocabulary else ""
+    return f"{seen}{of} seen, the rest {100 * frame.rest:.1f} %"
 
 
 def _find_highest(candidates: Sequence[Candidate]) -> float:

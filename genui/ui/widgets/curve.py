@@ -72,6 +72,8 @@ class Curve(LineWidget):
 
     log_y: reactive[bool] = reactive(False, repaint=False)
     log_x: reactive[bool] = reactive(False, repaint=False)
+    guides: reactive[bool] = reactive(False, repaint=False)
+    """Lines across the plot at the labels of the values."""
     smoothing: reactive[float] = reactive(0.9, repaint=False)
     """How strongly series of the kind `smoothed` are smoothed: 0 (none) to below 1, as in W&B.
 
@@ -199,7 +201,7 @@ class Curve(LineWidget):
             self.redraw()
 
     watch_log_y = watch_log_x = watch_cursor = watch_view = _redraw_soon
-    watch_unit = watch_overlaps = watch_smoothing = _redraw_soon
+    watch_unit = watch_overlaps = watch_smoothing = watch_guides = _redraw_soon
 
     def redraw(self) -> bool:
         self._pending = False
@@ -233,6 +235,7 @@ class Curve(LineWidget):
             unit=self.unit,
             overlaps=self.overlaps,
             legend=self._with_legend,
+            guides=self.guides,
             readout=self._readout,
         )
 

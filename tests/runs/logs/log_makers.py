@@ -20,6 +20,7 @@ from genui.logs.tables import CsvTail
 from genui.logs.tensorboard import EventsTail, checksums
 from genui.logs.text import JsonlTail
 from genui.logs.wandb import WandbTail
+from genui.logs.wandb_url import WandbUrlTail
 
 BLOCK = 32 * 1024
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -28,6 +29,7 @@ READERS = {
     "genui": MetricsTail,
     "tensorboard": EventsTail,
     "wandb": WandbTail,
+    "wandb-url": WandbUrlTail,
     "csv": CsvTail,
     "jsonl": JsonlTail,
     "trainer-state": TrainerStateTail,
@@ -107,6 +109,11 @@ def whole_log(format: str) -> bytes:
             )
         case "mlflow":
             return (mlflow_run() / "metrics" / "loss").read_bytes()
+        case "wandb-url":
+            return b"".join(
+                b'{"wandb_step":%d,"time":%d,"metrics":{"loss":%d.5}}\n' % (n, 1000 + n, n)
+                for n in range(30)
+            )
         case "text":
             return b"".join(b"step %d: loss %d.5, lr 1e-3\n" % (n, n) for n in range(30))
         case "trainer-state":

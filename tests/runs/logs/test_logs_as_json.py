@@ -35,8 +35,10 @@ def log_of(format: str, folder: Path) -> Path:
         return FIXTURES / "tensorboard-hparams"
     if format == "mlflow":
         return mlflow_run()
-    suffix = {"wandb": ".wandb", "csv": ".csv", "jsonl": ".jsonl"}.get(format, "")
-    path = folder / (f"log{suffix}" if suffix else "trainer_state.json")
+    suffix = {"wandb": ".wandb", "wandb-url": ".wandb-url", "csv": ".csv", "jsonl": ".jsonl"}.get(
+        format, ""
+    )
+    path = folder / (f"history{suffix}" if suffix else "trainer_state.json")
     path.write_bytes(whole_log(format))
     return path
 

@@ -46,7 +46,7 @@ def bad_log(folder: Path, format: str) -> Path:
     name = {
         "tensorboard": "bad/events.out.tfevents.1", "wandb": "run-bad.wandb",
         "csv": "bad.csv", "jsonl": "bad.jsonl", "trainer-state": "bad/trainer_state.json",
-        "text": "bad.log",
+        "text": "bad.log", "wandb-url": "bad/history.wandb-url",
     }[format]  # fmt: skip
     path = folder / name
     path.parent.mkdir(exist_ok=True)

@@ -180,7 +180,8 @@ def test_own_runs_are_found_beside_others(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("format", [f for f in FORMATS if f not in FOLDERS + DATABASES])
 def test_a_single_file_of_any_name_is_told_by_its_contents(format: str, tmp_path: Path):
-    name = "trainer_state.json" if format == "trainer-state" else "log.txt"
+    names = {"trainer-state": "trainer_state.json", "wandb-url": "history.wandb-url"}
+    name = names.get(format, "log.txt")
     path = tmp_path / name
     path.write_bytes(whole_log(format))
     (found,) = find_logs(path)

@@ -1,10 +1,9 @@
 """Copies of logs on another host; its shell is one of this machine. The link: test_tty_remote."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import wait_for
 
 from genui.logs import remote
 from genui.logs.remote import (
@@ -36,13 +35,6 @@ def logs(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "main.jsonl").write_bytes(b'{"step":1}\n')
     return folder
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_file_that_grows_between_listing_and_reading_is_not_read_twice(logs: Path) -> None:

@@ -1,0 +1,151 @@
+"""Looking inside: what a network computed for a token that it wrote, read in a second pass."""
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from genui.base.errors import MisuseError
+from genui.engine.device import autocast
+from genui.engine.models.language_model import LayeredModel
+from genui.engine.sample.inside import Record, intervening, recording, relative_to
+from genui.engine.sample.logits import NEVER
+from genui.engine.sample.tokens import TokenGenerator, TokenState, span
+from genui.engine.sample.trace import Trace
+from genui.protocol import Attention, LayerOdds, Layers
+
+TOP = 6
+"""The number of likeliest tokens of a layer."""
+
+
+def _state_before(trace: Trace, step: int, what: str) -> TokenState:
+    """The state from which the token of `step` was drawn. Raises MisuseError for models of neither
+    text nor music, and for a step that was not computed."""
+    if not isinstance(trace.generator, TokenGenerator):
+        raise MisuseError(f"{what} of models that write text or music")
+    if not 1 <= step <= trace.reached:
+        raise MisuseError(
+            f"step {step}: this trace has tokens 1 to {trace.reached}; ask for one of them"
+            if trace.reached
+            else f"step {step}: this trace has no token yet; take a step first"
+        )
+    return trace.state(step - 1)
+
+
+def attention(trace: Trace, step: int) -> Attention:
+    """The attention weights for the token at `step`, float16 [layers, heads, T].
+
+    The token was sampled from the logits of the position before it, so the weights are those of
+    that position's query over the T tokens of the context, of which it is the last. They are
+    computed in one pass and agree to rounding with those of generation, token by token.
+
+    For a network without attention there are no weights, and `fault` says so. Raises MisuseError
+    for models of neither text nor music, and for a step that was not computed.
+    """
+    state = _state_before(trace, step, "attention is")
+    generator: TokenGenerator[TokenState] = trace.generator  # type: ignore[assignment]
+    context = span(len(state.token_ids), state.prompt, generator.model)
+    token_ids = state.token_ids.since(context.first).tolist()
+    row = torch.tensor([token_ids], device=generator.model.device)
+    interventions = relative_to(state.interventions, context.first)
+    with (
+        torch.inference_mode(),
+        autocast(generator.machine),
+        intervening(generator.model, interventions),
+    ):
+        weights = generator.model.attention_weights(row)
+    reply = Attention(trace=trace.request.trace, step=step, first=context.first)
+    if weights is None:
+        fault = f"A {generator.family} network has no attention: a step sees only its state"
+        return msgspec.structs.replace(reply, fault=fault)
+    layers, _, heads, _, _ = weights.shape
+    return msgspec.structs.replace(
+        reply,
+        layers=layers,
+        heads=heads,
+        texts=generator.spell(token_ids),
+        weights=weights[:, 0, :, 0].to("cpu", torch.float16).numpy().tobytes(),
+    )
+
+
+@torch.inference_mode()
+def read_layers(trace: Trace, step: int) -> Layers:
+    """The logit lens (nostalgebraist 2020) of the token at `step`, and what each head and
+    feed-forward added to its logit (direct logit attribution, Elhage et al. 2021).
+
+    The last token before it is read again, exactly as it was read in generation. Tokens that could
+    not be drawn are left out of the odds. Raises what `attention` raises.
+    """
+    state = _state_before(trace, step, "layers are")
+    generator: TokenGenerator[TokenState] = trace.generator  # type: ignore[assignment]
+    model = generator.model
+    reply = Layers(trace=trace.request.trace, step=step)
+    if not isinstance(model, LayeredModel):
+        return msgspec.structs.replace(reply, fault="This model does not show its layers")
+    with recording(model) as record:
+        generator.read(state.token_ids, state.prompt, state.interventions)
+    token = generator.output(trace.state(step).token_ids[len(state.token_ids)])
+    with autocast(generator.machine):
+        logits = model.read_out(torch.stack(record.streams)).float()  # [L + 1, V]
+    own = torch.from_numpy(state.logits).to(logits.device)
+    logits.masked_fill_(own <= NEVER, NEVER)
+    logits[-1] = own  # equal but for rounding: these are the ones that it was drawn from
+    layers, tops = _layer_odds(generator, logits, token)
+    others = own.clone()
+    others[token] = -torch.inf
+    other = int(others.argmax())
+    return msgspec.structs.replace(
+        _attribute(model, record, reply, (token, other)),
+        token=generator.name(token),
+        other=generator.name(other),
+        layers=layers,
+        settled=max((at + 1 for at, top in enumerate(tops) if top != tops[-1]), default=0),
+        mixer=record.parts[0].name,
+    )
+
+
+def _layer_odds(
+    generator: TokenGenerator[TokenState], logits: Tensor, token: int
+) -> tuple[tuple[LayerOdds, ...], list[int]]:
+    """The odds of each layer by its logits [L + 1, V], and its likeliest token."""
+    log_odds = logits.log_softmax(-1)
+    odds = log_odds.exp()
+    entropy = -(odds * log_odds).sum(-1) / np.log(2)
+    rank = (logits > logits[:, token, None]).sum(-1) + 1
+    best = odds.topk(min(TOP, odds.shape[-1]), dim=-1)
+    tokens, shares = best.indices.tolist(), best.values.tolist()
+    layers = tuple(
+        LayerOdds(
+            tuple((generator.name(t), share) for t, share in zip(*row, strict=True)),
+            chosen,
+            place,
+            bits,
+        )
+        for row, chosen, place, bits in zip(
+            zip(tokens, shares, strict=True),
+            odds[:, token].tolist(),
+            rank.tolist(),
+            entropy.tolist(),
+            strict=True,
+        )
+    )
+    return layers, [row[0] for row in tokens]
+
+
+def _attribute(
+    model: LayeredModel, record: Record, reply: Layers, tokens: tuple[int, int]
+) -> Layers:
+    """The reply with what each part added to the first token's logit, less the second's."""
+    last = record.streams[-1]
+    towards, away = model.token_directions(last, torch.tensor(tokens, device=last.device))
+    direction = towards - away
+    heads = [(record.heads_of(at) @ direction).tolist() for at in range(len(record.parts))]
+    fed = (torch.stack(record.fed) @ direction).tolist()
+    difference = float(last @ direction)
+    return msgspec.structs.replace(
+        reply,
+        heads=tuple(map(tuple, heads)),
+        feed_forward=tuple(fed),
+        rest=difference - sum(map(sum, heads)) - sum(fed),
+        difference=difference,
+    )

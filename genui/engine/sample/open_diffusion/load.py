@@ -1,0 +1,205 @@
+"""The components of a diffusers folder, loaded as they are: safetensors, no code, no network."""
+
+import importlib
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.engine.device import Machine
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.open_diffusion.images import (
+    Latents,
+    OpenImages,
+    Pixels,
+    Space,
+    cached_colours,
+    fit_colours,
+)
+from genui.engine.sample.open_diffusion.pipelines import KINDS, OpenDenoiser, Parts
+from genui.engine.sample.open_diffusion.schedule import FolderSchedule
+from genui.hub.diffusers import Component, Folder, read_folder
+from genui.hub.formats import OpenModel, fingerprint
+from genui.protocol import ImageSettings
+from genui.protocol.registry import PRETRAINED
+
+TINY = ("vae_tiny", "taesd")
+"""Folders with an AutoencoderTiny, in the model's folder or beside it."""
+
+_OVERHEAD = 1.25
+"""Memory in use while drawing, as a multiple of the weights."""
+
+
+def load(model: OpenModel, machine: Machine) -> DiffusionGenerator:
+    """The generator of a diffusers folder.
+
+    Raises GenuiError if diffusers is not installed, a component does not fit its configuration, or
+    the memory of this machine is too small.
+    """
+    folder = read_folder(model.path)
+    dtype = choose_dtype(model, machine)
+    with quiet_libraries():
+        parts = load_parts(folder, dtype, machine.device)
+        space = _space(parts, machine.device)
+    kind = KINDS[folder.pipeline]
+    channels = kind.channels(parts.network)
+    height, width = _sides(parts, model, space)
+    medium = OpenImages(space, (channels, height, width), kind.patch)
+    reader = kind.reader(parts)
+
+    def tokens(settings: ImageSettings) -> int:
+        _, height, width = (medium.sized(settings.size) if settings.size else medium).shape
+        return height * width // medium.patch**2
+
+    schedule = FolderSchedule(parts["scheduler"], tokens)
+    if machine.device == "mps":
+        schedule.dtype = torch.float32  # it has no other
+    denoiser = OpenDenoiser(parts, reader, schedule, space.factor)
+    return DiffusionGenerator(
+        denoiser,
+        reader,
+        machine,
+        medium,
+        schedule=schedule,
+        family=PRETRAINED,
+        sized=medium.sized if "size" in model.settings else None,
+    )
+
+
+def _sides(parts: Parts, model: OpenModel, space: Space) -> tuple[int, int]:
+    """The height and width of the arrays that the model draws by default."""
+    if "size" in model.settings:
+        side = model.settings["size"] // space.factor
+        return side, side
+    side = parts.network.config.sample_size
+    return tuple(side) if isinstance(side, list | tuple) else (side, side)
+
+
+# --- Memory -------------------------------------------------------------------------------------
+
+
+def choose_dtype(model: OpenModel, machine: Machine) -> torch.dtype:
+    """fp32 if it fits into memory, else bf16. Raises GenuiError, with a remedy, if that does not
+    fit either."""
+    free = (
+        torch.cuda.mem_get_info()[0]
+        if machine.device == "cuda"
+        else psutil.virtual_memory().available
+    )
+    for dtype, size in ((torch.float32, 4), (torch.bfloat16, 2)):
+        if model.parameters * size * _OVERHEAD <= free:
+            return dtype
+    needed = model.parameters * 2 * _OVERHEAD
+    raise GenuiError(
+        f"needs about {needed / 1e9:.1f} GB of memory in bf16 and {free / 1e9:.1f} GB are free; "
+        "close other programs, or use a smaller model"
+    )
+
+
+# --- Components -----------------------------------------------------------------------------------
+
+
+def load_parts(folder: Folder, dtype: torch.dtype, device: str) -> Parts:
+    """The components of a folder on a device. Raises GenuiError, one line."""
+    modules = {name: _load_one(one, dtype, device) for name, one in folder.components.items()}
+    return Parts(folder, modules)
+
+
+def _load_one(component: Component, dtype: torch.dtype, device: str) -> Any:
+    """A component by its class. Its tensors must be exactly those of its configuration."""
+    cls = _class(component)
+    if not component.weights:
+        return cls.from_pretrained(component.path, local_files_only=True)
+    options: dict[str, Any] = {
+        "local_files_only": True,
+        "use_safetensors": True,
+        "output_loading_info": True,
+        "dtype" if component.library == "transformers" else "torch_dtype": dtype,
+    }
+    if component.variant:
+        options["variant"] = component.variant
+    try:
+        module, info = cls.from_pretrained(component.path, **options)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise GenuiError(f"{component.path.name}: does not load ({reason})") from None
+    missing = sorted(info.get("missing_keys", ()))
+    if missing:
+        raise GenuiError(
+            f"{component.path.name}: its weights lack {len(missing)} tensors, such as "
+            f"{missing[0]}; copy the folder again"
+        )
+    return module.to(device).eval().requires_grad_(False)
+
+
+def _class(component: Component) -> Any:
+    """The class of a component. Raises GenuiError if the library is not installed, or has no such
+    class of models."""
+    # Late: an optional extra, which takes seconds to import.
+    try:
+        library = importlib.import_module(component.library)
+    except ImportError:
+        raise MisuseError(
+            f"{component.library} is not installed: pip install 'genui[diffusers]'"
+        ) from None
+    with suppress(ImportError, RuntimeError, AttributeError):
+        cls = getattr(library, component.cls)
+        if isinstance(cls, type) and hasattr(cls, "from_pretrained"):
+            return cls
+    raise GenuiError(
+        f"{component.path.name}: the installed {component.library} {library.__version__} has no "
+        f"class {component.cls}; upgrade it"
+    )
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Within the block the libraries print no warnings and no progress bars."""
+    names = ("transformers", "diffusers", "accelerate")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names[:2]:
+            with suppress(ImportError):  # late, as in `_class`, which reports it
+                importlib.import_module(f"{name}.utils.logging").disable_progress_bar()
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
+
+
+# --- What it draws on -----------------------------------------------------------------------------
+
+
+def _space(parts: Parts, device: str) -> Space:
+    if "vae" not in parts.modules:
+        return Pixels(parts.network.config.in_channels)
+    vae = parts["vae"]
+    weights = parts.folder.components["vae"].weights
+    colours = cached_colours(
+        fingerprint(weights[0]), lambda: fit_colours(Latents(vae, colours=_NONE).decode, vae)
+    )
+    return Latents(vae, _load_tiny(parts.folder.path, device), colours)
+
+
+_NONE = torch.zeros(1, 3)
+
+
+def _load_tiny(path: Path, device: str) -> Any:
+    """The AutoencoderTiny in or beside the folder; None if there is none."""
+    for folder in (parent / name for parent in (path, path.parent) for name in TINY):
+        if (folder / "config.json").is_file():
+            component = Component("diffusers", "AutoencoderTiny", folder, (folder,))
+            with suppress(GenuiError):
+                return _load_one(component, torch.float32, device)
+    return None

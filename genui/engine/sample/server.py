@@ -1,0 +1,295 @@
+"""Text from a model on a server: the server tells the odds, and the token is chosen here."""
+
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.text import clean, clean_line
+from genui.engine.data.tokenizer import strip_last_space
+from genui.engine.device import Machine
+from genui.engine.sample.logits import (
+    NEVER,
+    Draw,
+    distribution,
+    draw_token,
+    entropy,
+    needs_history,
+)
+from genui.engine.sample.text import split_utf8
+from genui.engine.sample.tokens import TokenList, TokenState
+from genui.engine.sample.trace import NotReadyError
+from genui.formats.record import Node, pack_step, read_record
+from genui.hub import records, server
+from genui.hub.formats import OpenModel
+from genui.hub.odds import END, Odds, Token
+from genui.hub.server import Call, Prefix
+from genui.protocol import (
+    FILL,
+    Candidate,
+    Edit,
+    SetSeed,
+    SetSettings,
+    Start,
+    Started,
+    TextFrame,
+    TextSettings,
+    WriteText,
+    WriteToken,
+)
+from genui.protocol.registry import PRETRAINED
+
+POLL_S = 0.05
+"""Seconds for which a step waits for the server before other requests have their turn."""
+
+SPLIT_S = 10.0
+"""Seconds for which a text written by hand waits until the server has split it into tokens."""
+
+
+@dataclass(eq=False)
+class Conversation:
+    """What the branches of one trace share: the prompt on the server, and the tokens it told."""
+
+    prefix: Prefix
+    spelled: dict[int, bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerState(TokenState):
+    """`token_ids` are those after the prompt, whose own ids a server need not tell."""
+
+    node: Node
+    conversation: Conversation
+    ended: bool = False
+    pending: bytes = b""  # the first bytes of an incomplete character
+
+
+class ServerGenerator:
+    """A `trace.Generator` that asks a server for the odds of each token.
+
+    The odds that have come are kept with the trace, so that going back, forks and replay meet the
+    same ones; a server may answer differently when it is asked again.
+    """
+
+    family = PRETRAINED
+
+    def __init__(self, record: records.Record) -> None:
+        self._record = record
+        self._dialect = server.DIALECTS[record.dialect]
+        self._client = server.Client(record.url, record.key_env)
+
+    def begin(self, request: Start) -> tuple[ServerState, Started]:
+        """The first state; nothing is asked yet. Raises MisuseError for a prompt with a gap."""
+        settings = self._check_settings(request.settings)
+        if FILL in request.prompt:
+            raise MisuseError(f"prompt: a model on a server fills no {FILL}; leave it out")
+        prompt = strip_last_space(request.prompt)
+        node = read_record(request.record, request.prompt, request.seed)
+        prefix = self._dialect.open(self._client, self._record, prompt)
+        state = ServerState(
+            token_ids=TokenList(()),
+            prompt=0,
+            logits=np.empty(0, np.float32),
+            step=0,
+            seed=request.seed,
+            settings=settings,
+            node=node,
+            conversation=Conversation(prefix, _spelled(node)),
+        )
+        started = Started(
+            trace=request.trace,
+            model=request.model,
+            family=self.family,
+            medium="text",
+            prompt=prompt,
+            total_steps=self.total(state),
+            note=self._note(bool(request.record)),
+        )
+        return state, started
+
+    def _note(self, recorded: bool) -> str:
+        """What cannot be promised of a server."""
+        of = f" of {self._record.vocabulary:,}" if self._record.vocabulary else ""
+        note = f"the server tells {self._record.top}{of} tokens a step, and genui chooses of those"
+        if recorded:
+            return f"{note}; the steps of the file come from its record"
+        return f"{note}; asked again it may answer otherwise, so a saved file keeps the answers"
+
+    def step(self, state: ServerState) -> tuple[ServerState, TextFrame]:
+        """The next token. Raises NotReadyError until the server has answered, or GenuiError."""
+        odds = self._ask(state)
+        state.conversation.spelled.update((t.id, t.text) for t in odds.tokens)
+        frame, token = self._choose(state, odds)
+        text, pending = split_utf8(state.pending + token.text)
+        after = replace(
+            state,
+            token_ids=state.token_ids.appended(token.id),
+            step=frame.step,
+            node=state.node.child(token),
+            ended=not token.text,
+            pending=pending,
+        )
+        return after, msgspec.structs.replace(frame, text=text)
+
+    def _ask(self, state: ServerState) -> Odds:
+        """The odds of the next token, from memory if they came before."""
+        node = state.node
+        if node.odds is None:
+            if node.call is None:
+                prefix = state.conversation.prefix
+                node.call = Call(lambda: prefix.next(node.tokens()))
+            if not node.call.wait(POLL_S):
+                if node.call.seconds < server.ANSWER_S + server.ADD_S:
+                    raise NotReadyError
+                node.call = None  # the next try asks again
+                raise self._client.silent()
+            call, node.call = node.call, None
+            odds = call.result()
+            # The end is a token like others: it is shown, and another may be chosen.
+            odds = node.odds = odds if odds.tokens else Odds((END,), (0.0,))
+            return odds
+        return node.odds
+
+    def _choose(self, state: ServerState, odds: Odds) -> tuple[TextFrame, Token]:
+        """The frame of the next token, without its text, and the token.
+
+        Only the tokens that the server has listed can be drawn, as if the others had been filtered.
+        They are put in the order of their ids, as in a whole vocabulary, and penalties read what
+        was written after the prompt.
+        """
+        step, settings, forced = state.step + 1, state.settings, state.forced
+        listed = {token.id: logprob for token, logprob in zip(*odds, strict=True)}
+        history = state.token_ids.since(0) if needs_history(settings) else None
+        ids = sorted({*listed, *(() if history is None else history.tolist())})
+        place = {token: at for at, token in enumerate(ids)}
+        if forced is not None and forced not in place:
+            place[forced] = len(ids)
+            ids.append(forced)
+        logits = np.array([listed.get(token, NEVER) for token in ids])
+        if history is not None:
+            history = np.array([place[token] for token in history.tolist()], np.int64)
+        if forced is None:
+            sampled, draw = draw_token(logits, settings, history, (state.seed, step))
+        else:
+            sampled, draw = distribution(logits, settings, history), Draw(place[forced], 0, 0, 0)
+        chosen = Token(ids[draw.token], state.conversation.spelled[ids[draw.token]])
+        model = np.exp(np.array(odds.logprobs))
+        rest = max(0.0, 1.0 - float(model.sum()))
+        shown, likelihood = list(odds.tokens), rest  # the most that one not listed can have
+        if chosen.id in listed:
+            likelihood = float(np.exp(listed[chosen.id]))
+        else:
+            shown.append(chosen)
+        frame = TextFrame(
+            trace=0,
+            step=step,
+            token=chosen.id,
+            text="",
+            surprisal=float(-np.log2(max(likelihood, 1e-30))),
+            entropy=entropy(np.append(model, rest)),
+            candidates=tuple(
+                Candidate(
+                    token=token.id,
+                    text=clean(token.text.decode("utf-8", "replace")) or "<end>",
+                    model=float(np.exp(listed.get(token.id, -np.inf))),
+                    sampled=float(sampled.probability[place[token.id]]),
+                    logit=listed.get(token.id, NEVER),
+                    dropped=sampled.dropped(place[token.id]),
+                )
+                for token in shown
+            ),
+            sampled_entropy=entropy(sampled.probability),
+            u=draw.u,
+            low=draw.low,
+            high=draw.high,
+            forced=forced is not None,
+            kept=sampled.kept,
+            rest=rest,
+            vocabulary=self._record.vocabulary,
+            received=pack_step(odds, chosen),
+        )
+        return frame, chosen
+
+    def edit(self, state: ServerState, edit: Edit) -> ServerState:
+        """Change the settings, the seed or the tokens to write by hand, from the next token on."""
+        if state.ended:
+            raise MisuseError(f"the text ended at step {state.step}: edit it at an earlier step")
+        match edit:
+            case SetSettings(settings=settings):
+                return replace(state, settings=self._check_settings(settings))
+            case SetSeed(seed=seed):
+                return replace(state, seed=seed)
+            case WriteText(text=text):
+                tokens = self._split(state, text)
+                state.conversation.spelled.update(tokens)
+                written = tuple(token.id for token in tokens)
+            case WriteToken(token=token):
+                if token not in state.conversation.spelled:
+                    raise MisuseError(
+                        f"token {token}: the server has not listed it; write its text instead"
+                    )
+                written = (token,)
+            case _:
+                tag = type(edit).__struct_config__.tag
+                raise MisuseError(
+                    f"'{tag}' is an edit of images; a text takes other settings, a seed, a text "
+                    "or a token"
+                )
+        return replace(state, written=written, written_from=state.step)
+
+    def _split(self, state: ServerState, text: str) -> tuple[Token, ...]:
+        """The tokens of a text written by hand: those of the record, or as the server splits it."""
+        tokens = state.node.find_text(text.encode("utf-8", "replace"))
+        if tokens is None:
+            prefix, before = state.conversation.prefix, state.node.tokens()
+            call = Call(lambda: prefix.split(before, text))
+            if not call.wait(SPLIT_S):
+                raise self._client.silent()
+            tokens = call.result()
+        if not tokens:
+            raise MisuseError("the text is empty: write at least one character")
+        return tokens
+
+    def _check_settings(self, settings: object) -> TextSettings:
+        if not isinstance(settings, TextSettings):
+            raise MisuseError("a text model needs text settings")
+        if settings.grammar != TextSettings().grammar:
+            raise MisuseError(
+                f"grammar {settings.grammar}: needs every token's odds, and a server lists some; "
+                f"set it to {TextSettings().grammar}"
+            )
+        return settings
+
+    def frame(self, state: ServerState) -> None:
+        """None: only steps have frames."""
+
+    def note(self, state: ServerState) -> str:
+        return ""
+
+    def finished(self, state: ServerState) -> bool:
+        return state.step >= self.total(state)
+
+    def total(self, state: ServerState) -> int:
+        return state.step if state.ended else state.token_budget
+
+
+def _spelled(root: Node) -> dict[int, bytes]:
+    """The bytes of every token that a record has."""
+    spelled: dict[int, bytes] = {}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        spelled[node.token.id] = node.token.text
+        if node.odds is not None:
+            spelled.update((t.id, t.text) for t in node.odds.tokens)
+        stack += node.children.values()
+    return spelled
+
+
+def load_server_model(model: OpenModel, machine: Machine) -> ServerGenerator:
+    """The generator of a model on a server, which is asked when a trace takes its first step."""
+    record = records.read_record(model.path)
+    if record.dialect not in server.DIALECTS:
+        raise GenuiError(f"{clean_line(model.name)}: was added by another genui; add it again")
+    return ServerGenerator(record)

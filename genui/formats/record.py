@@ -1,0 +1,205 @@
+"""Records: what a model on a server answered, so that its texts can be replayed without it.
+
+A server need not give the same odds twice, so a saved file holds them: for each step the tokens
+that the server listed, with the logarithms of their probabilities in four bytes each. The steps of
+all branches of a trace form one tree, in which a prefix occurs once.
+"""
+
+import math
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from genui.base.errors import GenuiError
+from genui.hub.odds import Odds, Token
+from genui.protocol import Frame, TextFrame
+
+MAX_BYTES = 64 << 20
+"""The largest record, unpacked: more than 100,000 steps."""
+
+
+class Node:
+    """A text so far: its last token, and the odds of the next once they are known.
+
+    `parent` is None for a prompt, whose token is empty. Odds never change.
+    """
+
+    __slots__ = ("call", "children", "odds", "parent", "token")
+
+    def __init__(self, token: Token, parent: "Node | None" = None) -> None:
+        self.token, self.parent = token, parent
+        self.odds: Odds | None = None
+        self.children: dict[int, Node] = {}
+        self.call: Any = None  # the question to the server that is not answered yet
+
+    def child(self, token: Token) -> "Node":
+        """The text with one more token."""
+        if token.id not in self.children:
+            self.children[token.id] = Node(token, self)
+        return self.children[token.id]
+
+    def tokens(self) -> list[Token]:
+        """The tokens after the prompt."""
+        tokens: list[Token] = []
+        node = self
+        while node.parent is not None:
+            tokens.append(node.token)
+            node = node.parent
+        return tokens[::-1]
+
+    def find_text(self, text: bytes) -> tuple[Token, ...] | None:
+        """The tokens after this text that spell `text`, if it was continued so."""
+        stack: list[tuple[Node, bytes, tuple[Token, ...]]] = [(self, text, ())]
+        while stack:
+            node, left, taken = stack.pop()
+            if not left:
+                return taken
+            for child in node.children.values():
+                if child.token.text and left.startswith(child.token.text):
+                    rest = left[len(child.token.text) :]
+                    stack.append((child, rest, (*taken, child.token)))
+        return None
+
+
+# --- One step, as its frame carries it ----------------------------------------------------------
+
+
+def pack_step(odds: Odds, token: Token) -> bytes:
+    """The odds that a step was chosen by, and the token, which need not be among them."""
+    tokens = [*odds.tokens, token]
+    ids = struct.pack(f"<{len(tokens)}I", *(one.id for one in tokens))
+    logprobs = struct.pack(f"<{len(odds.logprobs)}f", *odds.logprobs)
+    return msgspec.msgpack.encode((ids, logprobs, [one.text for one in tokens]))
+
+
+def unpack_step(data: bytes) -> tuple[Odds, Token]:
+    """What `pack_step` packed. Raises ValueError if it is damaged."""
+    try:
+        raw, numbers, texts = msgspec.msgpack.decode(data, type=tuple[bytes, bytes, list[bytes]])
+        ids = [one for (one,) in struct.iter_unpack("<I", raw)]
+        logprobs = [one for (one,) in struct.iter_unpack("<f", numbers)]
+    except (msgspec.DecodeError, struct.error) as error:
+        raise ValueError(str(error)) from None
+    if not len(ids) == len(texts) == len(logprobs) + 1 or max(ids) >= 1 << 31:
+        raise ValueError("a step with too many or too few tokens")
+    if not all(-math.inf < one <= 0 for one in logprobs):
+        raise ValueError("odds that are none")
+    *tokens, token = map(Token, ids, texts)
+    return Odds(tuple(tokens), tuple(logprobs)), token
+
+
+# --- A whole record -----------------------------------------------------------------------------
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    """The texts of a record. Step n of a text belongs to the parent that it names: -1 is the
+    prompt, m the text after step m."""
+
+    prompt: str
+    seed: int
+    parents: list[int]
+    steps: list[bytes]
+
+
+RecordedText = tuple[str, int, Sequence[Frame]]
+"""A text for a record: its prompt, its seed and its frames."""
+
+
+def record_of(texts: Iterable[RecordedText], known: bytes = b"") -> bytes:
+    """The record of texts, and of what is in a `known` one.
+
+    Empty if no frame holds what a server answered.
+    """
+    roots = dict(_unpack(known)) if known else {}
+    for prompt, seed, frames in texts:
+        written = [f for f in frames if isinstance(f, TextFrame) and f.received]
+        if not written:
+            continue
+        node = roots.setdefault((prompt, seed), Node(_NONE))
+        for frame in written:
+            odds, token = unpack_step(frame.received)
+            node.odds = node.odds or odds
+            node = node.child(token)
+    if not roots:
+        return b""
+    packed = [_pack(prompt, seed, root) for (prompt, seed), root in roots.items()]
+    return zlib.compress(msgspec.msgpack.encode(packed), 9)
+
+
+_NONE = Token(0, b"")
+
+
+def _pack(prompt: str, seed: int, root: Node) -> _Packed:
+    packed = _Packed(prompt, seed, [], [])
+    stack = [(child, root, -1) for child in root.children.values()]
+    while stack:
+        node, parent, at = stack.pop()
+        packed.parents.append(at)
+        packed.steps.append(pack_step(parent.odds or Odds(), node.token))
+        number = len(packed.steps) - 1
+        stack += [(child, node, number) for child in node.children.values()]
+    return packed
+
+
+def read_record(record: bytes, prompt: str, seed: int) -> Node:
+    """The text of a record that begins with this prompt and seed; an empty one if it has none.
+
+    Raises GenuiError if the record is damaged.
+    """
+    return dict(_unpack(record)).get((prompt, seed)) or Node(_NONE)
+
+
+def _unpack(record: bytes) -> Iterator[tuple[tuple[str, int], Node]]:
+    if not record:
+        return
+    try:
+        unzip = zlib.decompressobj()
+        data = unzip.decompress(record, MAX_BYTES)
+        if not unzip.eof:
+            raise ValueError("it does not end")
+        for packed in msgspec.msgpack.decode(data, type=list[_Packed]):
+            nodes = [Node(_NONE)]
+            for at, step in zip(packed.parents, packed.steps, strict=True):
+                if not -1 <= at < len(nodes) - 1:
+                    raise ValueError("a step without the one before it")
+                odds, token = unpack_step(step)
+                parent = nodes[at + 1]
+                parent.odds = parent.odds or odds
+                nodes.append(parent.child(token))
+            yield (packed.prompt, packed.seed), nodes[0]
+    except (ValueError, zlib.error, msgspec.DecodeError, UnicodeError):
+        raise GenuiError(
+            "its record of the server's answers is damaged; use the file as it was written"
+        ) from None
+
+
+class Change(NamedTuple):
+    """The first step for which a server gave other odds, and the largest difference there."""
+
+    step: int
+    most: float
+
+
+def first_change(record: bytes, texts: Iterable[RecordedText]) -> Change | None:
+    """The first step of the texts whose odds are not those of the record; None if all are."""
+    roots, changes = dict(_unpack(record)), []
+    for prompt, seed, frames in texts:
+        node: Node | None = roots.get((prompt, seed))
+        for frame in frames:
+            if node is None or node.odds is None or not isinstance(frame, TextFrame):
+                break
+            odds, token = unpack_step(frame.received)
+            if odds != node.odds:
+                changes.append(Change(frame.step, _difference(node.odds, odds)))
+                break
+            node = node.children.get(token.id)
+    return min(changes, default=None)
+
+
+def _difference(one: Odds, other: Odds) -> float:
+    """The largest difference between the probabilities of a token; 0 for one that is not listed."""
+    a, b = ({t.id: math.exp(p) for t, p in zip(*odds, strict=True)} for odds in (one, other))
+    return max(abs(a.get(token, 0.0) - b.get(token, 0.0)) for token in a.keys() | b.keys())

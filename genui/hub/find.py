@@ -1,0 +1,326 @@
+"""Models that other programs keep on this machine, and a memory of what files describe.
+
+The cache of Hugging Face, Ollama's store, LM Studio's folders and llama.cpp's cache are listed by
+names alone: nothing is opened but Ollama's manifests and two pointers of a line. `list_models` of
+`genui.runs.models` shows them; the setting `find_models` turns it off.
+"""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_write, read_regular, sanitize, show
+from genui.base.paths import cache_dir
+from genui.hub import formats
+from genui.hub.formats import OpenModel
+from genui.hub.pull import hub_cache
+
+
+class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that another program keeps."""
+
+    name: str
+    """As that program calls it: "owner/name", "smollm2:135m"."""
+    path: Path
+    program: str
+    licence: str = ""
+
+    @property
+    def short_name(self) -> str:
+        """The name without its owner and suffix."""
+        return self.name.rpartition("/")[2].removesuffix(".gguf")
+
+
+def list_local() -> list[LocalModel]:
+    """The models of other programs by program and name; a file that two programs name comes once.
+
+    Raises nothing: what cannot be read is left out.
+    """
+    models: dict[str, LocalModel] = {}
+    paths: set[str] = set()
+    for source in (_hugging_face, _ollama, _lm_studio, _llama_cpp):
+        with suppress(OSError):
+            for model in sorted(source(), key=lambda model: model.name):
+                real = os.path.realpath(model.path)
+                if real not in paths and model.name not in models:
+                    paths.add(real)
+                    models[model.name] = model
+    return list(models.values())
+
+
+def find_local(name: str, models: Iterable[LocalModel] | None = None) -> LocalModel | None:
+    """The model of that name or, if only one has it, of that short name; case does not matter."""
+    models = list_local() if models is None else list(models)
+    wanted = name.lower()
+    exact = [model for model in models if model.name.lower() == wanted]
+    short = [model for model in models if model.short_name.lower() == wanted]
+    matches = exact or short
+    if len(matches) > 1 and not exact:
+        names = ", ".join(model.name for model in matches[:6])
+        raise MisuseError(f"{sanitize(name, 80)}: is it {sanitize(names, 400)}?")
+    return matches[0] if matches else None
+
+
+# --- Hugging Face -----------------------------------------------------------------------------
+
+
+def _hugging_face() -> Iterator[LocalModel]:
+    """Snapshots of `huggingface_hub` that have weights in safetensors or GGUF."""
+    with os.scandir(hub_cache()) as entries:
+        folders = [entry.path for entry in entries if entry.name.startswith("models--")]
+    for folder in folders:
+        name = os.path.basename(folder).removeprefix("models--").replace("--", "/", 1)
+        snapshot = _snapshot(folder)
+        if snapshot is not None:
+            yield from _in_folder(name, snapshot, "Hugging Face")
+
+
+def _snapshot(folder: str) -> str | None:
+    """The newest snapshot: that of main or, without one, the last that was changed."""
+    snapshots = os.path.join(folder, "snapshots")
+    with suppress(OSError):
+        with open(os.path.join(folder, "refs", "main"), encoding="ascii", errors="replace") as ref:
+            path = os.path.join(snapshots, os.path.basename(ref.read(200).strip()))
+        if os.path.isdir(path):
+            return path
+    with suppress(OSError), os.scandir(snapshots) as entries:
+        newest = max(entries, key=lambda entry: entry.stat().st_mtime, default=None)
+        return newest.path if newest is not None else None
+    return None
+
+
+def _in_folder(name: str, folder: str, program: str) -> Iterator[LocalModel]:
+    """The model of a folder: each of its GGUF files, else its safetensors with a configuration."""
+    with suppress(OSError):
+        files = set(os.listdir(folder))
+        ggufs = sorted(file for file in files if file.endswith(".gguf") and _is_whole(file))
+        for file in ggufs:
+            full = name if len(ggufs) == 1 else f"{name}/{file}"
+            yield LocalModel(name=full, path=Path(folder, file), program=program)
+        weights = any(file.endswith(".safetensors") for file in files)
+        if not ggufs and ("model_index.json" in files or ("config.json" in files and weights)):
+            yield LocalModel(name=name, path=Path(folder), program=program)
+
+
+def _is_whole(file: str) -> bool:
+    """Whether a file is a model, and no projector or later part of one."""
+    return not re.search(r"mmproj|-(?!00001)\d{5}-of-\d{5}", file)
+
+
+# --- Ollama -----------------------------------------------------------------------------------
+
+
+class _Layer(msgspec.Struct, frozen=True):
+    digest: str = ""
+    mediaType: str = ""  # noqa: N815 - the name in the file
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    layers: list[_Layer] = []
+
+
+_SYSTEM_OLLAMA = "/usr/share/ollama/.ollama/models"
+_LAYER = "application/vnd.ollama.image."
+
+
+def _ollama() -> Iterator[LocalModel]:
+    """The tags of Ollama's manifests; a tag's model is the blob of its layer "model"."""
+    own = os.path.expanduser(os.environ.get("OLLAMA_MODELS") or "~/.ollama/models")
+    for root in (own, _SYSTEM_OLLAMA):
+        manifests = os.path.join(root, "manifests")
+        for folder, _, files in os.walk(manifests):
+            for tag in files:
+                parts = Path(folder).relative_to(manifests).parts
+                model = None if tag.startswith(".") else _tagged(root, parts, tag)
+                if model is not None:
+                    yield model
+
+
+def _tagged(root: str, parts: tuple[str, ...], tag: str) -> LocalModel | None:
+    manifest = Path(root, "manifests", *parts, tag)
+    try:
+        layers = msgspec.json.decode(
+            read_regular(manifest, 1 << 20, "remove it"), type=_Manifest
+        ).layers
+    except (GenuiError, OSError, msgspec.DecodeError, UnicodeError):
+        return None
+    blobs = {layer.mediaType.removeprefix(_LAYER): _blob(root, layer.digest) for layer in layers}
+    path = blobs.get("model")
+    if path is None or not path.is_file():
+        return None
+    named = parts[1:] if parts[:1] == ("registry.ollama.ai",) else parts
+    named = named[1:] if named[:1] == ("library",) else named
+    return LocalModel(
+        name=f"{'/'.join(named)}:{tag}",
+        path=path,
+        program="Ollama",
+        licence=_licence(blobs.get("license")),
+    )
+
+
+def _blob(root: str, digest: str) -> Path | None:
+    """The file of a digest; None for what is no SHA-256."""
+    known = re.fullmatch(r"sha256[:-]([0-9a-f]{64})", digest)
+    return Path(root, "blobs", f"sha256-{known[1]}") if known else None
+
+
+def _licence(path: Path | None) -> str:
+    """A word for the text of a licence, or its first line."""
+    if path is None:
+        return ""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(2000)
+    except OSError:
+        return ""
+    for begin, name in (("Apache License", "Apache-2.0"), ("MIT License", "MIT")):
+        if begin in text:
+            return name
+    return sanitize(next((line.strip() for line in text.splitlines() if line.strip()), ""), 60)
+
+
+# --- LM Studio and llama.cpp --------------------------------------------------------------------
+
+
+def _lm_studio() -> Iterator[LocalModel]:
+    """Folders PUBLISHER/NAME below LM Studio's own."""
+    for root in _lm_studio_roots():
+        for publisher in _folders(root):
+            for folder in _folders(publisher):
+                name = f"{os.path.basename(publisher)}/{os.path.basename(folder)}"
+                yield from _in_folder(name, folder, "LM Studio")
+
+
+def _lm_studio_roots() -> list[str]:
+    home = os.path.expanduser("~/.lmstudio")
+    pointer = os.path.expanduser("~/.lmstudio-home-pointer")
+    with suppress(OSError, ValueError), open(pointer, encoding="utf-8") as file:
+        home = file.read(4096).strip() or home
+    roots = [os.path.join(home, "models"), os.path.expanduser("~/.cache/lm-studio/models")]
+    with suppress(GenuiError, OSError, msgspec.DecodeError, UnicodeError):
+        body = read_regular(Path(home, "settings.json"), 1 << 20, "")
+        settings = msgspec.json.decode(body, type=dict[str, Any])
+        if isinstance(folder := settings.get("downloadsFolder"), str):
+            roots.insert(0, os.path.expanduser(folder))
+    return list(dict.fromkeys(roots))
+
+
+def _folders(root: str) -> list[str]:
+    with suppress(OSError), os.scandir(root) as entries:
+        return sorted(entry.path for entry in entries if entry.is_dir())
+    return []
+
+
+def _llama_cpp() -> Iterator[LocalModel]:
+    """GGUF files of llama.cpp's own cache."""
+    root = os.environ.get("LLAMA_CACHE")
+    if not root:
+        mac = sys.platform == "darwin"
+        base = "~/Library/Caches" if mac else os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        root = os.path.join(base, "llama.cpp")
+    with os.scandir(os.path.expanduser(root)) as entries:
+        for entry in entries:
+            if entry.name.endswith(".gguf") and _is_whole(entry.name) and entry.is_file():
+                yield LocalModel(name=entry.name, path=Path(entry.path), program="llama.cpp")
+
+
+# --- What files describe ------------------------------------------------------------------------
+
+
+class _Known(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A description of one state of a file or folder."""
+
+    changed: int
+    model: OpenModel
+
+
+class _Memory(msgspec.Struct):
+    """What is known of files, for one version of the code."""
+
+    version: str = ""
+    known: dict[str, _Known] = {}
+
+
+_memory: tuple[Path, _Memory] | None = None
+
+_LARGEST = 8 << 20  # bytes of the file of the memory
+
+
+def describe_all(paths: Iterable[Path], patience: float = float("inf")) -> Mapping[Path, OpenModel]:
+    """The models of paths. One that cannot be used has no format, and the reason as its summary.
+
+    A header is read once and remembered in the cache folder until the file changes. After
+    `patience` seconds no more headers are read: paths without an answer are left out.
+    """
+    until = time.monotonic() + patience
+    memory, answers, is_new = _load_memory(), {}, False
+    for path in paths:
+        changed = formats.modified(path)
+        known = memory.known.get(str(path))
+        if known is None or known.changed != changed:
+            if time.monotonic() > until:
+                continue
+            known = memory.known[str(path)] = _describe(path, changed)
+            is_new = True
+        answers[path] = known.model
+    if is_new:
+        _save_memory(memory)
+    return answers
+
+
+def _describe(path: Path, changed: int) -> _Known:
+    try:
+        return _Known(changed, formats.describe(path))
+    except GenuiError as error:
+        fault = str(error).removeprefix(f"{show(path)}: ")
+        if not os.path.exists(path):
+            fault = f"{show(path)} is gone: pull or add it again"
+        return _Known(changed, OpenModel(path=path, format="", name=path.stem, summary=fault))
+
+
+def _memory_file() -> Path:
+    return cache_dir() / "open-models.json"
+
+
+def _version() -> str:
+    """What a description depends on besides its file: this room's code."""
+    return str(formats.modified(Path(__file__).parent))
+
+
+def _load_memory() -> _Memory:
+    global _memory
+    file = _memory_file()
+    if _memory is not None and _memory[0] == file:
+        return _memory[1]
+    memory = _Memory()
+    with suppress(GenuiError, OSError, msgspec.DecodeError, UnicodeError, RecursionError):
+        memory = msgspec.json.decode(
+            read_regular(file, _LARGEST, "remove it"), type=_Memory, dec_hook=_to_path
+        )
+    if memory.version != _version():
+        memory = _Memory(_version())
+    _memory = file, memory
+    return memory
+
+
+def _to_path(kind: type, value: Any) -> Any:
+    if kind is not Path:
+        raise NotImplementedError(kind)
+    return Path(value)
+
+
+def _save_memory(memory: _Memory) -> None:
+    """Write the memory without files that are gone. A disk that is full is no fault."""
+    memory.known = {path: each for path, each in memory.known.items() if os.path.lexists(path)}
+    file = _memory_file()
+    with suppress(GenuiError, OSError, UnicodeError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(file, msgspec.json.encode(memory, enc_hook=str), durable=False)

@@ -1,0 +1,350 @@
+"""Runs on a W&B server, by URL: `genui watch https://wandb.ai/ENTITY/PROJECT/runs/ID`.
+
+The library `wandb` reads them, with the key of `wandb login`; nothing is sent to any other server,
+and nothing is changed there. A copy of the history is kept in the cache folder and grows as the run
+does, so it is read as any log. Console, system metrics, images and tables are not fetched.
+"""
+
+import fcntl
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_write, cannot_write
+from genui.base.text import clean_line
+from genui.logs.base import CHUNK, About, Extras, Format, LineFile, Log, Reader
+from genui.logs.records import decode_lines, flatten, number_or_text
+
+INSTALL = "pip install 'genui[wandb]'"
+
+HISTORY, ABOUT = "history.wandb-url", "about.json"
+"""Files of a copy: lines of {"wandb_step", "time", "metrics"}, and what else is known."""
+
+_POLL, _POLL_ENDED = 10.0, 60.0  # seconds between two looks at a run; at one that has ended
+_PUBLIC_HOSTS = {"wandb.ai", "www.wandb.ai", "api.wandb.ai"}
+_PUBLIC_API = "https://api.wandb.ai"
+_ENDS = {"finished": "finished", "failed": "failed", "crashed": "failed", "killed": "stopped"}
+_LINES = 1000  # of the history, written at once
+_LONGEST_REASON = 200  # characters
+
+
+class RunUrl(NamedTuple):
+    """A run on a server of W&B."""
+
+    server: str  # "https://api.wandb.ai"
+    entity: str
+    project: str
+    id: str
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.server).netloc
+
+    @property
+    def path(self) -> str:
+        return f"{self.entity}/{self.project}/{self.id}"
+
+
+def parse_run_url(word: str) -> RunUrl | None:
+    """The run that a URL names; None if `word` is no URL. Raises MisuseError if it names no run."""
+    if not re.match(r"https?://", word):
+        return None
+    with suppress(ValueError):
+        url = urlsplit(word)
+        parts = url.path.strip("/").split("/")
+        if len(parts) >= 4 and parts[2] == "runs":  # …/runs/ID/overview is the same run
+            parts = [*parts[:2], parts[3]]
+        if url.hostname and len(parts) == 3 and all(map(_is_plain, parts)):
+            public = url.hostname in _PUBLIC_HOSTS
+            return RunUrl(_PUBLIC_API if public else f"{url.scheme}://{url.netloc}", *parts)
+    line = clean_line(word, 100)
+    raise MisuseError(f"{line}: name a run, as in https://wandb.ai/ENTITY/PROJECT/runs/ID")
+
+
+def _is_plain(part: str) -> bool:
+    return re.fullmatch(r"[\w.~%-]+", part) is not None and part not in (".", "..")
+
+
+# --- The copy, and the thread that brings it up to date ----------------------------------------
+
+
+class RunCopy:
+    """The copy of a run, brought up to date by `fetch`."""
+
+    def __init__(self, url: RunUrl) -> None:
+        """Raises GenuiError if `wandb` is not installed, refuses the server or finds no key."""
+        self.url = url
+        self.root = paths.cache_dir() / "wandb" / url.host / url.entity / url.project / url.id
+        self.ended = False
+        self._api = _call(url, lambda: _import_api()(overrides={"base_url": url.server}))
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise cannot_write(self.root, error) from None
+
+    def fetch(self) -> None:
+        """Adds what is new; nothing while another process does. Raises GenuiError."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return
+        _call(self.url, self._api.flush)  # or else it answers as before
+        run = _call(self.url, lambda: self._api.run(self.url.path))
+        about = _call(self.url, lambda: _describe(run))
+        try:
+            self._append(run)
+            atomic_write(self.root / ABOUT, msgspec.json.encode(about))
+        except OSError as error:
+            raise cannot_write(self.root, error) from None
+        self.ended = about["state"] in _ENDS
+
+    def _append(self, run: Any) -> None:
+        path = self.root / HISTORY
+        last, size = _last_step(path)
+        newest = _call(self.url, lambda: int(run.lastHistoryStep))  # -1 if it is not known
+        if 0 <= newest < last:  # it was begun again
+            last, size = -1, 0
+            path.unlink(missing_ok=True)
+        scan = _call(self.url, lambda: iter(run.scan_history(min_step=last + 1)))
+        with open(path, "ab") as file:
+            file.truncate(size)  # a line that was cut off
+            lines: list[bytes] = []
+            while (row := _call(self.url, lambda: next(scan, None))) is not None:
+                step = row.get("_step")
+                if isinstance(step, int | float) and last < step < 2**53:
+                    last = int(step)
+                    lines.append(_line(last, row))
+                if len(lines) >= _LINES:
+                    file.write(b"".join(lines))
+                    lines = []
+            file.write(b"".join(lines))
+
+    def close(self) -> None:
+        """Lets another process bring the copy up to date."""
+        os.close(self._lock)
+
+
+class RunFollower:
+    """Keeps the copy of a run up to date on a thread of its own, until the process ends."""
+
+    def __init__(self, url: RunUrl, poll_s: float = _POLL) -> None:
+        """Fetches the run. Raises GenuiError if that is not possible."""
+        self.line = ""  # what is wrong with the connection; "" while it works
+        self._copy = RunCopy(url)
+        self._copy.fetch()
+        self._poll_s = poll_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="wandb", daemon=True)
+        self._thread.start()
+
+    @property
+    def root(self) -> Path:
+        return self._copy.root
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._copy.close()
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(_POLL_ENDED if self._copy.ended else self._poll_s):
+            try:
+                self._copy.fetch()
+                self.line = ""
+            except GenuiError as error:
+                self.line = str(error)
+
+
+def fetch_once(url: RunUrl) -> Path:
+    """The folder of the copy, brought up to date. Raises GenuiError."""
+    copy = RunCopy(url)
+    try:
+        copy.fetch()
+    finally:
+        copy.close()
+    return copy.root
+
+
+def _import_api() -> Callable[..., Any]:
+    os.environ.setdefault("WANDB_SILENT", "true")  # it would write on the app, and ask for a key
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # which is sent elsewhere
+    with suppress(ImportError):
+        # Late: an extra. A folder `wandb` of runs is an empty module too.
+        if (api := getattr(import_module("wandb"), "Api", None)) is not None:
+            return api
+    raise GenuiError(f"the library wandb is missing: {INSTALL}")
+
+
+def _call(url: RunUrl, function: Callable[[], Any]) -> Any:
+    """What a function of the library returns; any error of it as a GenuiError of one line."""
+    try:
+        return function()
+    except GenuiError as error:
+        raise GenuiError(f"{url.host}/{url.path}: {error}") from None
+    except Exception as error:
+        if os.environ.get("GENUI_DEBUG"):
+            raise
+        reason = clean_line(str(error), _LONGEST_REASON) or type(error).__name__
+        raise GenuiError(f"{url.host}/{url.path}: {reason}") from None
+
+
+def _describe(run: Any) -> dict[str, Any]:
+    """What a list and the config show of a run, as plain JSON."""
+    return {
+        "id": str(run.id),
+        "name": str(run.name or ""),
+        "project": str(run.project),
+        "tags": [str(tag) for tag in run.tags or ()],
+        "note": str(run.notes or ""),
+        "created": str(run.created_at or ""),
+        "state": str(run.state),
+        "config": _plain(run.config),
+        "summary": _plain(run.summary_metrics or {}),
+    }
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without W&B's own and without media, as they are in JSON."""
+    kept = {key: value for key, value in values.items() if not _is_own(key, value)}
+    return msgspec.json.decode(msgspec.json.encode(kept, enc_hook=str))
+
+
+def _is_own(key: str, value: object) -> bool:
+    return key.startswith("_") or (isinstance(value, dict) and "_type" in value)
+
+
+def _line(step: int, row: Mapping[str, Any]) -> bytes:
+    """A line of the copy; numbers that JSON does not have are texts."""
+    metrics = {key: value for key, value in row.items() if not _is_own(key, value)}
+    numbers = {
+        key: repr(value) if isinstance(value, float) and value - value != 0 else value
+        for key, value in flatten(metrics).items()
+    }
+    line = {"wandb_step": step, "time": row.get("_timestamp"), "metrics": numbers}
+    return msgspec.json.encode(line, enc_hook=str) + b"\n"
+
+
+def _last_step(path: Path) -> tuple[int, int]:
+    """The last step in a copy and the bytes of its whole lines; (-1, 0) if there is none."""
+    with suppress(OSError, msgspec.DecodeError, KeyError):
+        data = path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if end:
+            start = data.rfind(b"\n", 0, end - 1) + 1
+            return msgspec.json.decode(data[start:end])["wandb_step"], end
+    return -1, 0
+
+
+# --- The format -------------------------------------------------------------------------------
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    with suppress(OSError, msgspec.DecodeError):
+        about = msgspec.json.decode((folder / ABOUT).read_bytes())
+        if isinstance(about, dict):
+            return about
+    return {}
+
+
+def _about(about: Mapping[str, Any]) -> About:
+    created = 0.0
+    with suppress(ValueError):
+        created = datetime.fromisoformat(
+            about.get("created", "").replace("Z", "+00:00")
+        ).timestamp()
+    return About(
+        about.get("name", ""), about.get("id", ""), about.get("project", ""),
+        tuple(about.get("tags", ())), about.get("note", ""), created,
+        summary=about.get("summary", {}),
+    )  # fmt: skip
+
+
+class WandbUrl(Format):
+    """Copies of runs on a server of W&B."""
+
+    def logs(self, path: Path, root: Path) -> list[Log]:
+        (log,) = super().logs(path, root)
+        known = _read_about(path.parent)
+        about = _about(known)
+        return [
+            replace(
+                log, name=about.name or log.name, project=about.project, key=about.id,
+                tags=about.tags, note=about.note, created=about.created,
+                ended=_ENDS.get(known.get("state", ""), ""),
+            )
+        ]  # fmt: skip
+
+    def times(self, path: Path) -> Iterator[float]:
+        yield from super().times(path)
+        with suppress(OSError):
+            yield (path.parent / ABOUT).stat().st_mtime  # written at each look, also without news
+
+
+class WandbUrlTail(Reader):
+    """The history in a copy, and what else is known of the run."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = LineFile(path)
+        super().__init__(path)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._about = About()
+        self._known: tuple[int, int] | None = None  # the stamp of the other file, as last read
+
+    @property
+    def extras(self) -> Extras:
+        return Extras(self._about)
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        import numpy as np
+
+        from genui.logs.text import columns, parse_step, times_of  # imports numpy
+
+        changed = self._read_about()
+        lines = self._file.read_lines(limit_bytes)
+        if self._file.restarted:
+            self._forget()
+            changed = True
+        records, damaged = decode_lines(lines)
+        numbers = [parse_step(one.get("wandb_step")) for one in records]
+        good = [
+            (step, one.get("time"), one["metrics"])
+            for step, one in zip(numbers, records, strict=True)
+            if step is not None and isinstance(one.get("metrics"), dict)
+        ]
+        self._damaged += damaged + len(records) - len(good)
+        if good:
+            all_steps, times, metrics = zip(*good, strict=True)
+            steps = np.array(all_steps, np.int64)
+            self._collected.add(columns(metrics, steps, times_of(times), (), number_or_text))
+        self.progress = self._file.progress if lines else 1.0
+        return changed or bool(lines)
+
+    def _read_about(self) -> bool:
+        try:
+            status = (self.path.parent / ABOUT).stat()
+        except OSError:
+            return False
+        stamp = (status.st_size, status.st_mtime_ns)
+        if stamp == self._known:
+            return False
+        self._known = stamp
+        known = _read_about(self.path.parent)
+        before = (self._about, self.config, self.ended)
+        self._about, self.config = _about(known), known.get("config", {})
+        self.ended = _ENDS.get(known.get("state", ""), "")
+        return (self._about, self.config, self.ended) != before

@@ -1,0 +1,416 @@
+"""The logit lens, what parts add to a logit, and edits of layers, against hooks on the modules."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from music_makers import small_generator
+from networks import TRANSFORMER, random_network
+from torch import Tensor
+
+from genui.base.errors import MisuseError
+from genui.engine.data.tokenizer import CharTokenizer
+from genui.engine.device import Machine
+from genui.engine.models.language_model import TokenNetwork
+from genui.engine.models.llama import Block as LlamaBlock
+from genui.engine.models.llama import Llama, LlamaConfig
+from genui.engine.models.recurrent import MinGRU
+from genui.engine.models.transformer import Transformer
+from genui.engine.sample.lens import attention, read_layers
+from genui.engine.sample.text import TextGenerator, TextState
+from genui.engine.sample.trace import Trace
+from genui.protocol import (
+    Ablate,
+    LayerOdds,
+    Patch,
+    SetSeed,
+    Start,
+    Steer,
+    TextFrame,
+    TextSettings,
+    WriteText,
+)
+from genui.protocol.settings import LayerEdit
+
+MACHINE = Machine("cpu", "fp32", 1)
+ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
+PROMPT = "to be"
+TOWARDS, AWAY = "the sea", "a stone"
+EDITS = (
+    Ablate(layer=2, head=1),
+    Ablate(layer=1),
+    Steer(layer=1, strength=1.5, towards=TOWARDS, away=AWAY),
+    Patch(layer=1, position=7, text="another text"),
+)
+ALL_EDITS = pytest.mark.parametrize("edit", EDITS, ids=lambda edit: type(edit).__name__.lower())
+
+
+def new_generator(network: str) -> TextGenerator:
+    model = random_network(network, len(ALPHABET))
+    return TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, network)
+
+
+def trace_of(generator: TextGenerator, steps: int = 30, prompt: str = PROMPT) -> Trace:
+    settings = TextSettings(tokens=60)
+    start = Start(trace=3, model="m", prompt=prompt, seed=1, settings=settings)
+    trace = Trace(generator, start)
+    list(trace.advance(0, steps))
+    return trace
+
+
+def frames_of(trace: Trace) -> list[TextFrame]:
+    return [frame for frame in trace.advance(0, 1000) if isinstance(frame, TextFrame)]
+
+
+def tokens_before(trace: Trace, step: int) -> list[int]:
+    return trace.state(step - 1).token_ids.since(0).tolist()
+
+
+def mixer_of(model: TokenNetwork, layer: int) -> torch.nn.Module:
+    part = "attention" if isinstance(model, Transformer) else "recurrence"
+    return model.get_submodule(f"blocks.{layer}.{part}.out")
+
+
+# --- the logit lens -----------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def test_the_lens_is_the_head_on_the_stream_after_each_layer(text_generator: TextGenerator) -> None:
+    trace, model = trace_of(text_generator), text_generator.model
+    layers = read_layers(trace, 12)
+    frame = frames_of(trace)[11]
+    assert (layers.trace, layers.step, layers.token) == (3, 12, frame.text)
+    row = torch.tensor([tokens_before(trace, 12)])
+    assert isinstance(model, Transformer | MinGRU)
+    expected = []
+    for stream in model.hidden_states(row):
+        logits = model.head(F.rms_norm(stream[0, -1], (32,)))
+        expected.append((15 * torch.tanh(logits / 15)).softmax(-1))
+    assert len(layers.layers) == len(expected) == 3
+    for one, odds in zip(layers.layers, expected, strict=True):
+        order = odds.argsort(descending=True).tolist()
+        assert [text for text, _ in one.top] == [ALPHABET[at] for at in order[:6]]
+        top = [share for _, share in one.top]
+        np.testing.assert_allclose(top, odds[order[:6]].numpy(), rtol=1e-3)
+        assert one.chosen == pytest.approx(float(odds[frame.token]), rel=1e-3)
+        assert one.rank == 1 + order.index(frame.token)
+        assert one.entropy == pytest.approx(float(-(odds * odds.log2()).sum()), rel=1e-3)
+    likeliest = [int(odds.argmax()) for odds in expected]
+    settled = layers.settled
+    assert set(likeliest[settled:]) == {likeliest[-1]}
+    assert settled == 0 or likeliest[settled - 1] != likeliest[-1]
+    last, shown = layers.layers[-1], {c.text: c.model for c in frame.candidates}
+    assert last.entropy == pytest.approx(frame.entropy)
+    assert all(share == pytest.approx(shown[text]) for text, share in last.top)
+
+
+@torch.inference_mode()
+def test_what_each_part_added_sums_to_the_difference_of_two_logits(
+    text_generator: TextGenerator,
+) -> None:
+    trace, model = trace_of(text_generator), text_generator.model
+    assert isinstance(model, Transformer | MinGRU)
+    layers = read_layers(trace, 9)
+    frame = frames_of(trace)[8]
+    inputs: list[Tensor] = []
+    hooks = [
+        mixer_of(model, layer).register_forward_pre_hook(lambda _, x: inputs.append(x[0][0, -1]))
+        for layer in range(2)
+    ]
+    hidden_states = model.hidden_states(torch.tensor([tokens_before(trace, 9)]))
+    for hook in hooks:
+        hook.remove()
+    last = hidden_states[-1][0, -1]
+    assert layers.other == next(c.text for c in frame.candidates if c.token != frame.token)
+    head, scale = model.head.weight, (last.square().mean()) ** -0.5
+    direction = (head[frame.token] - head[ALPHABET.index(layers.other)]) * scale
+    assert layers.difference == pytest.approx(float(last @ direction), abs=1e-4)
+    assert layers.rest == pytest.approx(float(hidden_states[0][0, -1] @ direction), abs=1e-4)
+    for layer, (heads, fed) in enumerate(zip(layers.heads, layers.feed_forward, strict=True)):
+        weight, x = mixer_of(model, layer).get_parameter("weight"), inputs[layer]
+        size = 32 // len(heads)
+        for at, added in enumerate(heads):
+            part = slice(at * size, (at + 1) * size)
+            assert added == pytest.approx(float(weight[:, part] @ x[part] @ direction), abs=1e-4)
+        both = (hidden_states[layer + 1] - hidden_states[layer])[0, -1]
+        assert sum(heads) + fed == pytest.approx(float(both @ direction), abs=1e-4)
+    assert layers.mixer == ("attention" if isinstance(model, Transformer) else "recurrence")
+    addresses = [part.address for part in layers.contributions()]
+    heads = 2 if isinstance(model, Transformer) else 1
+    assert addresses == [f"{n}.{x}" for n in (1, 2) for x in (*range(1, heads + 1), "ff")]
+
+
+@pytest.mark.parametrize("step", [1, 2, 20, 30])
+def test_looking_inside_changes_no_bit(network: str, step: int) -> None:
+    untouched, looked_at = trace_of(new_generator(network)), trace_of(new_generator(network))
+    branch = looked_at.fork(4, 10, SetSeed(7))
+    list(branch.advance(10, 5))
+    for trace in (looked_at, branch, looked_at):
+        assert read_layers(trace, min(step, trace.reached)) == read_layers(
+            trace, min(step, trace.reached)
+        )
+    assert frames_of(looked_at) == frames_of(untouched)
+    np.testing.assert_array_equal(looked_at.state(60).logits, untouched.state(60).logits)
+
+
+def test_a_model_that_shows_no_layers_says_so(text_generator: TextGenerator) -> None:
+    class Closed(TokenNetwork):
+        def __init__(self, model: TokenNetwork) -> None:
+            super().__init__(model.context)
+            self.model, self.unlimited = model, model.unlimited
+            self.new_state = model.new_state
+
+        def forward(self, token_ids: Tensor, state: object = None) -> Tensor:
+            return self.model(token_ids, state)
+
+    assert isinstance(text_generator.model, TokenNetwork)
+    closed = TextGenerator(Closed(text_generator.model), text_generator.tokenizer, MACHINE)
+    trace = trace_of(closed, 5)
+    layers = read_layers(trace, 3)
+    assert (layers.fault, layers.layers) == ("This model does not show its layers", ())
+    with pytest.raises(MisuseError, match="does not show its layers"):
+        trace.fork(1, 2, Ablate(layer=1))
+    with pytest.raises(MisuseError, match="step 6: this trace has tokens 1 to 5"):
+        read_layers(trace, 6)
+
+
+def test_the_lens_of_music_names_notes_that_can_follow() -> None:
+    generator = small_generator()
+    settings = TextSettings(tokens=12)
+    trace = Trace(generator, Start(trace=1, model="m", prompt="G minor", seed=1, settings=settings))
+    frames = [frame for frame in trace.advance(0, 12) if isinstance(frame, TextFrame)]
+    layers = read_layers(trace, 6)
+    assert layers.token == frames[5].text.strip()
+    last: LayerOdds = layers.layers[-1]
+    assert last.top[0][1] == pytest.approx(frames[5].candidates[0].model)
+    branch = trace.fork(2, 4, Ablate(layer=1, head=1))
+    assert [f.text for f in branch.advance(0, 4)] == [f.text for f in frames[:4]]  # type: ignore[union-attr]
+    with pytest.raises(MisuseError, match="music is not steered by texts"):
+        trace.fork(2, 4, Steer(layer=1, strength=1, towards="a", away="b"))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("variant", [{}, {"post_norms": True, "logit_cap": 30.0, "tied": True}])
+def test_the_llama_family_shows_its_layers_with_its_own_norms_and_head(
+    variant: dict[str, Any],
+) -> None:
+    config = LlamaConfig(
+        vocab_size=28, layers=2, width=32, heads=4, kv_heads=2, head_width=16, feed_forward=48,
+        context=64, **variant,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = Llama(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    generator = TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, "pretrained")
+    trace = trace_of(generator)
+    layers, frame = read_layers(trace, 9), frames_of(trace)[8]
+    row = torch.tensor([tokens_before(trace, 9)])
+    hidden_states = model.hidden_states(row)
+    last = hidden_states[-1][0, -1]
+    head = model.embedding.weight if config.tied else model.head.weight
+    for one, stream in zip(layers.layers, hidden_states, strict=True):
+        x = stream[0, -1]
+        logits = head @ (x * (x.square().mean() + config.norm_eps) ** -0.5 * model.norm.weight)
+        if cap := config.logit_cap:
+            logits = cap * torch.tanh(logits / cap)
+        assert one.chosen == pytest.approx(float(logits.softmax(-1)[frame.token]), rel=1e-3)
+    direction = head[frame.token] - head[ALPHABET.index(layers.other)]
+    direction = direction * model.norm.weight * (last.square().mean() + config.norm_eps) ** -0.5
+    assert layers.difference == pytest.approx(float(last @ direction), abs=1e-3)
+    assert layers.rest == pytest.approx(float(hidden_states[0][0, -1] @ direction), abs=1e-3)
+    # Without a head's rows the block adds less by what that head is said to add, if the scale of
+    # the norm after it is frozen.
+    block = model.blocks[1]
+    assert isinstance(block, LlamaBlock)
+    added: list[Tensor] = []
+    hook = block.attention.register_forward_hook(lambda _, __, y: added.append(y[0, -1]))
+    model.hidden_states(row)
+    with edited_head(block.attention.o, slice(16, 32)):
+        model.hidden_states(row)
+    hook.remove()
+    part = added[0] - added[1]
+    if config.post_norms:
+        scale = (added[0].square().mean() + config.norm_eps) ** -0.5
+        part = part * scale * block.attention_post_norm.weight
+    assert layers.heads[1][1] == pytest.approx(float(part @ direction), abs=1e-3)
+    branch = trace.fork(4, 8, Ablate(layer=2, head=2))
+    with edited_head(block.attention.o, slice(16, 32), first=len(PROMPT) + 7):
+        expected = model(row)[0, -1]
+    np.testing.assert_allclose(branch.state(8).logits, expected, atol=1e-4)
+
+
+@contextmanager
+def edited_head(out: torch.nn.Module, head: slice, first: int = 0) -> Iterator[None]:
+    """The input of a map out of attention without a head, from position `first` on."""
+
+    def without(_: object, args: tuple[Tensor]) -> tuple[Tensor]:
+        x = args[0].clone()
+        x[:, first:, head] = 0
+        return (x,)
+
+    hook = out.register_forward_pre_hook(without)
+    yield
+    hook.remove()
+
+
+# --- edits of layers ----------------------------------------------------------------------------
+
+
+def mean_stream(model: TokenNetwork, layer: int, text: str) -> Tensor:
+    row = torch.tensor([[ALPHABET.index(c) for c in text]])
+    return model.hidden_states(row)[layer][0, 1:].mean(0)
+
+
+@contextmanager
+def edited(model: TokenNetwork, edit: LayerEdit, first: int) -> Iterator[None]:
+    """Hooks that make the edit for positions from `first` on of one pass over a whole text."""
+
+    def without(_: object, __: object, output: Tensor) -> Tensor:
+        return torch.cat((output[:, :first], 0 * output[:, first:]), dim=1)
+
+    def changed(_: object, __: object, output: Tensor | tuple[Tensor, ...]) -> object:
+        x = (output[0] if isinstance(output, tuple) else output).clone()
+        if isinstance(edit, Steer):
+            towards = mean_stream(plain, edit.layer, edit.towards)
+            x[:, first:] += edit.strength * (towards - mean_stream(plain, edit.layer, edit.away))
+        elif isinstance(edit, Patch):
+            row = torch.tensor([[ALPHABET.index(c) for c in edit.text]])
+            x[:, edit.position] = plain.hidden_states(row)[edit.layer][0, edit.position]
+        return (x, *output[1:]) if isinstance(output, tuple) else x
+
+    network = "transformer" if isinstance(model, Transformer) else "recurrent"
+    plain = random_network(network, len(ALPHABET)).eval()
+    block = model.get_submodule(f"blocks.{edit.layer - 1}")
+    match edit:
+        case Ablate(head=None):
+            hook = block.get_submodule("feed_forward").register_forward_hook(without)
+        case Ablate(head=int(head)):
+            size = 16 if isinstance(model, Transformer) else 32
+            with edited_head(
+                mixer_of(model, edit.layer - 1), slice((head - 1) * size, head * size), first
+            ):
+                yield
+            return
+        case _:
+            hook = block.register_forward_hook(changed)
+    yield
+    hook.remove()
+
+
+@torch.inference_mode()
+@ALL_EDITS
+def test_an_edit_of_a_layer_holds_from_the_token_before_it_on(
+    text_generator: TextGenerator, edit: LayerEdit
+) -> None:
+    if isinstance(edit, Ablate) and edit.head and not isinstance(text_generator.model, Transformer):
+        edit = Ablate(layer=2, head=1)
+    trace = trace_of(text_generator)
+    before = frames_of(trace)
+    branch = trace.fork(4, 8, edit)
+    after = frames_of(branch)
+    assert [f.token for f in after[:8]] == [f.token for f in before[:8]]
+    model = text_generator.model
+    assert isinstance(model, TokenNetwork)
+    for step in (9, 20):
+        token_ids = tokens_before(branch, step)
+        first = len(PROMPT) + 8 - 1  # the token that the ninth is predicted from
+        with edited(model, edit, first):
+            expected = model(torch.tensor([token_ids]))[0, -1]
+        np.testing.assert_allclose(branch.state(step - 1).logits, expected, atol=2e-4)
+    plain = model(torch.tensor([tokens_before(branch, 9)]))[0, -1].numpy()
+    assert np.abs(branch.state(8).logits - plain).max() > 0.01
+    assert frames_of(trace) == before
+
+
+@ALL_EDITS
+def test_an_edit_of_a_layer_is_data_and_gives_the_same_bits_again(
+    network: str, edit: LayerEdit
+) -> None:
+    """Alone and among branches; at the end of the prompt, and after the context has moved on."""
+    one = new_generator(network)
+    trace = trace_of(one, 45)
+    for at, step in enumerate((0, 8, 40)):
+        if isinstance(edit, Patch):
+            edit = Patch(layer=1, position=step + 3, text="another text " * 4)
+        branch = trace.fork(10 + at, step, edit)
+        list(branch.advance(step, 5))
+        again = branch.fork(20 + at, step + 5, WriteText("so"))
+        frames = frames_of(branch)
+        list(again.advance(0, 60))
+        frames_of(trace)
+        assert list(branch.advance(step + 1, 9)) == frames[step + 1 : step + 10]
+        fresh = frames_of(Trace(new_generator(network), branch.request))
+        assert fresh == frames
+        assert frames != frames_of(trace)
+
+
+def test_edits_of_layers_add_up_and_the_lens_shows_them(text_generator: TextGenerator) -> None:
+    trace = trace_of(text_generator)
+    one = trace.fork(4, 8, Ablate(layer=1))
+    both = one.fork(5, 8, Steer(layer=2, strength=3, towards=TOWARDS, away=AWAY))
+    alone = trace.fork(6, 8, Steer(layer=2, strength=3, towards=TOWARDS, away=AWAY))
+    logits = [branch.state(8).logits for branch in (trace, one, both, alone)]
+    for a in range(4):
+        for b in range(a):
+            assert not np.array_equal(logits[a], logits[b])
+    list(both.advance(8, 3))
+    list(one.advance(8, 3))
+    assert read_layers(one, 9).feed_forward[0] == 0
+    assert read_layers(both, 9).feed_forward[0] == 0
+    assert read_layers(trace, 9).feed_forward[0] != 0
+    assert read_layers(both, 8).feed_forward == read_layers(trace, 8).feed_forward
+
+
+@pytest.mark.parametrize("network", TRANSFORMER)
+def test_the_attention_of_an_edited_text_is_that_of_the_edited_network(
+    text_generator: TextGenerator,
+) -> None:
+    trace = trace_of(text_generator)
+    branch = trace.fork(4, 8, Steer(layer=1, strength=5, towards=TOWARDS, away=AWAY))
+    list(branch.advance(8, 1))
+    plain, steered = (
+        np.frombuffer(attention(one, 9).weights, np.float16).reshape(2, 2, 13)
+        for one in (trace, branch)
+    )
+    np.testing.assert_array_equal(plain[0], steered[0])  # the vector is added after this layer
+    assert np.abs(plain[1].astype(float) - steered[1]).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        (Ablate(layer=3), "layer 3: this model has layers 1 to 2"),
+        (Ablate(layer=2, head=9), "head 9: layer 2 has heads 1 to"),
+        (Patch(layer=1, position=13, text="a"), "position 13: this text has positions 0 to 12"),
+        (Patch(layer=1, position=4, text="abc"), "position 4: the other text has positions 0 to 2"),
+        (Steer(layer=1, strength=1, towards="ÄÖ", away="a"), "'ÄÖ': this model knows none of"),
+    ],
+)
+def test_an_edit_that_does_not_fit_the_network_is_one_line(
+    text_generator: TextGenerator, edit: LayerEdit, line: str
+) -> None:
+    with pytest.raises(MisuseError, match=line):
+        trace_of(text_generator).fork(4, 8, edit)
+
+
+@pytest.mark.parametrize("network", TRANSFORMER)
+def test_a_position_that_is_no_longer_read_cannot_be_patched(text_generator: TextGenerator) -> None:
+    trace = trace_of(text_generator, 45)
+    with pytest.raises(MisuseError, match="position 7: the model reads this text from position 16"):
+        trace.fork(4, 40, Patch(layer=1, position=7, text="another text"))
+
+
+def test_a_patch_by_token_ids_is_that_of_their_text(text_generator: TextGenerator) -> None:
+    trace = trace_of(text_generator)
+    token_ids = tuple(text_generator.tokenizer.encode("another text"))
+    patches = (
+        Patch(layer=1, position=7, text="another text"),
+        Patch(layer=1, position=7, token_ids=token_ids),
+    )
+    states: list[TextState] = [trace.fork(4, 8, patch).state(8) for patch in patches]
+    np.testing.assert_array_equal(states[0].logits, states[1].logits)

@@ -1,0 +1,363 @@
+"""Folders of diffusers in our loop, step by step beside the pipelines of diffusers itself."""
+
+import itertools
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from msgspec import structs
+from tiny_folders import MAKERS, write_folder
+from torch import Tensor
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.engine.device import Machine
+from genui.engine.load import find_and_load, open_trace
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.diffusion_state import noise
+from genui.engine.sample.open_diffusion import load
+from genui.engine.sample.open_diffusion.load import choose_dtype
+from genui.hub import formats
+from genui.protocol import (
+    AddNoise,
+    EditAt,
+    ImageFrame,
+    ImageSettings,
+    RgbImage,
+    SetPrompt,
+    SetSettings,
+    Start,
+)
+from genui.runs.models import find_model
+
+pipelines: Any = pytest.importorskip("diffusers.pipelines")
+schedulers: Any = pytest.importorskip("diffusers.schedulers")
+FluxPipeline = pipelines.flux.pipeline_flux.FluxPipeline
+
+TOLERANCE = 1e-4
+"""Of the spread of an array at its noise level."""
+STEPS, SEED = 6, 3
+SIZE = 16  # pixels of FLUX and Z-Image, whose usual size takes longer
+PROMPT = {"dit": "house cat", "ddpm": ""}
+CALL: dict[str, dict[str, Any]] = {
+    "sd": {"negative_prompt": "blue dog", "guidance_scale": 3.0},
+    "sd2": {"guidance_scale": 3.0},
+    "sdxl": {"guidance_scale": 3.0},
+    "dit": {"guidance_scale": 3.0},
+    "flux": {"guidance_scale": 3.0, "height": SIZE, "width": SIZE},
+    "z-image": {"guidance_scale": 2.0, "height": SIZE, "width": SIZE},
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "ddpm": {"sampler": "ddpm"},
+    "sd": {"sampler": "ddim", "negative": "blue dog"},
+    "dit": {"sampler": "ddim"},
+    "flux": {"size": SIZE},
+    "z-image": {"size": SIZE},
+}
+
+
+Folders = Callable[[str], tuple[Path, Any]]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """The folder of a kind and its pipeline of diffusers, made when it is first asked for."""
+    made: dict[str, tuple[Path, Any]] = {}
+    root = tmp_path_factory.mktemp("folders")
+
+    def folder(kind: str) -> tuple[Path, Any]:
+        if kind not in made:
+            made[kind] = root / kind, write_folder(kind, root / kind)
+        return made[kind]
+
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path_factory.getbasetemp() / "home"
+    monkeypatch.setenv("GENUI_HOME", str(home))
+    monkeypatch.setenv("HF_HOME", str(home / "hf"))
+
+
+def settings_of(kind: str, **more: Any) -> ImageSettings:
+    values = {"sampler": "euler", "steps": STEPS, "guidance": 3.0}
+    return ImageSettings(**(values | SETTINGS.get(kind, {}) | more))
+
+
+def start_of(kind: str, path: Path, **more: Any) -> Start:
+    prompt = PROMPT.get(kind, "a red cat on the moon")
+    fields = {"trace": 0, "prompt": prompt, "seed": SEED, "settings": settings_of(kind)}
+    return Start(model=str(path), **(fields | more))
+
+
+def draw_ours(start: Start) -> tuple[list[Any], ImageFrame]:
+    """The states of every step, and the last frame."""
+    trace = open_trace(start)
+    frames = list(trace.advance(0, 1000))
+    last = frames[-1]
+    assert isinstance(last, ImageFrame)
+    return [trace.state(step) for step in range(trace.reached + 1)], last
+
+
+def draw_theirs(
+    kind: str, pipeline: Any, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[Tensor], Tensor]:
+    """The samples after every step of the scheduler, and the image [3, H, W] in -1 to 1."""
+    samples: list[Tensor] = []
+    step = type(pipeline.scheduler).step
+
+    def recorded(self: Any, *args: Any, **options: Any) -> Any:
+        result = step(self, *args, **options)
+        samples.append(result[0])
+        return result
+
+    monkeypatch.setattr(type(pipeline.scheduler), "step", recorded)
+    first = torch.from_numpy(noise(shape, SEED, 0))[None]
+    noises = (torch.from_numpy(noise(shape, SEED, i))[None] for i in itertools.count(1))
+    for module in (pipelines.ddpm.pipeline_ddpm, pipelines.dit.pipeline_dit):
+        monkeypatch.setattr(module, "randn_tensor", lambda *_, **__: first)
+    drawn = schedulers.scheduling_ddpm
+    monkeypatch.setattr(drawn, "randn_tensor", lambda *_, **__: next(noises))
+    options = {"num_inference_steps": STEPS, "output_type": "np", **CALL.get(kind, {})}
+    if kind == "dit":
+        options["class_labels"] = [3]
+    elif kind != "ddpm":
+        options |= {"prompt": "a red cat on the moon", "latents": first}
+    if kind == "flux":
+        C, H, W = shape
+        options["latents"] = FluxPipeline._pack_latents(first, 1, C, H, W)
+    result = pipeline(**options)
+    image = torch.from_numpy(result[0])[0].movedim(-1, 0) * 2 - 1
+    if kind == "flux":
+        _, H, W = shape
+        samples = [FluxPipeline._unpack_latents(x, 2 * H, 2 * W, 2) for x in samples]
+    return samples, image
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_every_step_is_that_of_diffusers(
+    kind: str,
+    folders: Folders,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, pipeline = folders(kind)
+    states, last = draw_ours(start_of(kind, path))
+    C, H, W = states[0].x.shape[1:]
+    theirs, image = draw_theirs(kind, pipeline, (C, H, W), monkeypatch)
+    assert len(theirs) == len(states) - 1 == STEPS
+    is_flow = kind in ("flux", "z-image")
+    in_sigma = "Euler" in type(pipeline.scheduler).__name__ and not is_flow
+    largest = 0.0
+    for state, sample in zip(states[1:], theirs, strict=True):
+        scale = 1 if in_sigma else 1 + state.sigma if is_flow else math.hypot(1, state.sigma)
+        x = state.x / scale
+        largest = max(largest, float((x - sample).abs().max() / sample.std()))
+    assert largest < TOLERANCE, largest
+    assert last.sigma == 0
+    pixels = torch.frombuffer(bytearray(last.denoised), dtype=torch.uint8).float()
+    ours = pixels.view(last.height, last.width, 3).movedim(-1, 0) / 127.5 - 1
+    assert (ours - image).abs().max() < 1 / 127  # the rounding to bytes
+
+
+# --- Back, forks and replay -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["ddpm", "sd", "flux"])
+def test_back_and_again_gives_the_same_bits(kind: str, folders: Folders) -> None:
+    path, _ = folders(kind)
+    start = start_of(kind, path)
+    trace = open_trace(start)
+    frames = list(trace.advance(0, 1000))
+    again = list(trace.advance(2, 1000))
+    assert [frame.content for frame in again] == [frame.content for frame in frames[2:]]
+    model = formats.describe(path)
+    fresh = load.load(model, Machine("cpu", "fp32", 1))  # as another process would
+    assert fresh.step(fresh.begin(start)[0])[1].content == frames[0].content
+
+
+def test_a_fork_with_another_prompt_is_the_trace_that_has_that_edit(folders: Folders) -> None:
+    path, _ = folders("sd")
+    trace = open_trace(start_of("sd", path))
+    list(trace.advance(0, 3))
+    branch = trace.fork(1, 3, SetPrompt("a blue dog"))
+    frames = list(branch.advance(3, 1000))
+    edits = (EditAt(step=3, edit=SetPrompt("a blue dog")),)
+    _, last = draw_ours(start_of("sd", path, edits=edits))
+    assert frames[-1].content == last.content
+    assert last.content != draw_ours(start_of("sd", path))[1].content
+
+
+def test_the_negative_prompt_matters_only_with_guidance(folders: Folders) -> None:
+    path, _ = folders("sd")
+
+    def draw(**settings: Any) -> bytes:
+        return draw_ours(start_of("sd", path, settings=settings_of("sd", **settings)))[1].content
+
+    assert draw(negative="glass") != draw(negative="")
+    assert draw(negative="glass", guidance=1.0) == draw(negative="", guidance=1.0)
+
+
+def test_a_changed_number_of_steps_goes_on_from_the_level_of_the_fork(folders: Folders) -> None:
+    path, _ = folders("sd")
+    trace = open_trace(start_of("sd", path))
+    list(trace.advance(0, 3))
+    branch = trace.fork(1, 3, SetSettings(settings_of("sd", steps=10)))
+    sigmas = [trace.state(step).sigma for step in range(4)]
+    sigmas += [frame.sigma for frame in branch.advance(3, 1000)]  # type: ignore[union-attr]
+    assert len(sigmas) == 11
+    assert sigmas[-1] == 0
+    assert sigmas == sorted(sigmas, reverse=True)
+
+
+# --- Initial images, masks and sizes --------------------------------------------------------
+
+
+def test_img2img_is_that_of_diffusers(folders: Folders, tmp_path: Path) -> None:
+    path, pipeline = folders("sd")
+    image = draw_ours(start_of("sd", path))[1]
+    init = RgbImage(width=image.width, height=image.height, rgb=image.denoised)
+    states, _ = draw_ours(start_of("sd", path, init=init, strength=0.5))
+    generator = find_and_load(str(path))
+    assert isinstance(generator, DiffusionGenerator)
+    latents = generator.medium.load_init(init, "").clean[None]
+    img2img = pipelines.StableDiffusionImg2ImgPipeline(
+        **pipeline.components, requires_safety_checker=False
+    )
+    img2img.set_progress_bar_config(disable=True)
+    C, H, W = latents.shape[1:]
+    first = torch.from_numpy(noise((C, H, W), SEED, 0))[None]
+    with pytest.MonkeyPatch.context() as patch:
+        module = pipelines.stable_diffusion.pipeline_stable_diffusion_img2img
+        patch.setattr(module, "randn_tensor", lambda *_, **__: first)
+        result = img2img(
+            "a red cat on the moon",
+            image=latents,
+            strength=0.5,
+            num_inference_steps=STEPS,
+            output_type="latent",
+            **CALL["sd"],
+        ).images
+    assert len(states) == STEPS // 2 + 1
+    assert float((states[-1].x - result).abs().max() / result.std()) < TOLERANCE
+
+
+def test_inpainting_keeps_what_is_outside_the_mask(folders: Folders) -> None:
+    path, _ = folders("sd")
+    mask = bytes(int(x < 4) for _ in range(8) for x in range(8))  # the left half, coarser
+    trace = open_trace(start_of("sd", path))
+    list(trace.advance(0, 1000))
+    branch = trace.fork(1, STEPS, AddNoise(to=2, mask=mask))
+    list(branch.advance(STEPS, 1000))
+    before, after = trace.state(trace.reached), branch.state(branch.reached)
+    half = before.x.shape[-1] // 2
+    assert torch.equal(after.x[..., half:].float(), before.denoised[..., half:].float())
+    assert not torch.equal(after.x[..., :half], before.x[..., :half])
+
+
+def test_a_model_with_an_autoencoder_draws_other_sizes(folders: Folders) -> None:
+    path, _ = folders("sd")
+    settings = settings_of("sd", size=24)
+    _, last = draw_ours(start_of("sd", path, settings=settings))
+    assert (last.width, last.height) == (24, 24)
+    with pytest.raises(MisuseError, match="multiples of 2; use 24"):
+        open_trace(start_of("sd", path, settings=settings_of("sd", size=25)))
+    with pytest.raises(MisuseError, match="one size only"):
+        open_trace(start_of("dit", folders("dit")[0], settings=settings_of("dit", size=24)))
+
+
+def test_an_unknown_class_is_refused_with_a_near_name(folders: Folders) -> None:
+    path, _ = folders("dit")
+    with pytest.raises(MisuseError, match="did you mean 'house cat'"):
+        open_trace(start_of("dit", path, prompt="house bat"))
+    named = draw_ours(start_of("dit", path, prompt="cat"))[1].content
+    assert draw_ours(start_of("dit", path, prompt="3"))[1].content == named
+
+
+# --- What the files say, and faults ----------------------------------------------------------
+
+
+def test_a_folder_is_described_by_its_headers(folders: Folders) -> None:
+    path, pipeline = folders("sd")
+    info = find_model(str(path))
+    parts = [pipeline.unet, pipeline.vae, pipeline.text_encoder]
+    assert info.parameters == sum(p.numel() for part in parts for p in part.parameters())
+    assert (info.family, info.medium, info.format) == ("pretrained", "image", "diffusers")
+    assert info.card["facts"]["licence"] == "apache-2.0"
+    assert info.card["facts"]["architecture"] == "Stable Diffusion"
+    assert info.defaults.guidance == 7.5
+    assert info.defaults.size == 32
+
+
+def break_index(folder: Path) -> None:
+    (folder / "model_index.json").write_text('{"_class_name": ["pipeline", "Mine"]}')
+
+
+def break_code(folder: Path) -> None:
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace('"diffusers",\n    "UNet', '"my_code",\n    "UNet'))
+
+
+def break_class(folder: Path) -> None:
+    (folder / "model_index.json").write_text('{"_class_name": "StableDifusionPipeline"}')
+
+
+def break_part(folder: Path) -> None:
+    shutil.rmtree(folder / "vae")
+
+
+def break_weights(folder: Path) -> None:
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def break_pickle(folder: Path) -> None:
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    file.rename(file.with_suffix(".bin"))
+
+
+def break_config(folder: Path) -> None:
+    (folder / "unet" / "config.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (break_index, "code in the folder"),
+        (break_code, "which genui does not run"),
+        (break_class, "did you mean 'StableDiffusionPipeline'"),
+        (break_part, "vae: is missing"),
+        (break_weights, "truncated"),
+        (break_pickle, "pickled"),
+        (break_config, "damaged"),
+    ],
+)
+def test_a_damaged_folder_is_one_line(
+    damage: Callable[[Path], None], fault: str, folders: Folders, tmp_path: Path
+) -> None:
+    path = shutil.copytree(folders("sd")[0], tmp_path / "sd")
+    damage(path)
+    with pytest.raises(MisuseError, match=fault) as error:
+        find_model(str(path))
+    assert "\n" not in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_weights_that_do_not_fit_are_one_line(folders: Folders, tmp_path: Path) -> None:
+    path = shutil.copytree(folders("sd")[0], tmp_path / "sd")
+    config = path / "text_encoder" / "config.json"
+    more_layers = config.read_text().replace('"num_hidden_layers": 2', '"num_hidden_layers": 3')
+    config.write_text(more_layers)
+    with pytest.raises(GenuiError, match="text_encoder: its weights lack") as error:
+        find_and_load(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_that_does_not_fit_into_memory_is_refused(folders: Folders) -> None:
+    model = structs.replace(formats.describe(folders("sd")[0]), parameters=10**14)
+    with pytest.raises(GenuiError, match="GB of memory in bf16"):
+        choose_dtype(model, Machine("cpu", "fp32", 1))
+    assert choose_dtype(formats.describe(model.path), Machine("cpu", "fp32", 1)) == torch.float32
