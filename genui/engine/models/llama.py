@@ -184,6 +184,10 @@ class GrowingCache:
     def capacity(self) -> int:
         return self.keys.shape[3]
 
+    @property
+    def nbytes(self) -> int:
+        return self.keys.nbytes + self.values.nbytes
+
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write [B, H, T, D] at `length`; returns all keys and values up to there."""
         end = self.length + key.shape[2]

@@ -111,14 +111,53 @@ def distribution(
         greedy[int(logits.argmax())] = 1.0
         return Distribution(greedy, filters)
     probability = softmax(logits / settings.temperature)
-    order = np.argsort(-probability, kind="stable")
-    kept = len(order)
+    ranking = _Ranking(probability)
+    kept = len(probability)
     for number, name in enumerate(FILTERS):
-        left = _count_kept(name, probability[order[:kept]], settings)
-        filters[order[left:kept]] = number
+        left = _count_kept(name, ranking, kept, settings)
+        if left < kept == len(probability):
+            filters[:] = number
+            filters[ranking.first(left)] = 0
+        elif left < kept:
+            filters[ranking.first(kept)[left:]] = number
         kept = left
-    probability[order[kept:]] = 0.0
+    if kept < len(probability):
+        probability[filters > 0] = 0.0
     return Distribution(probability / probability.sum(), filters)
+
+
+SORTED = 8192
+"""Of a larger vocabulary only the likeliest tokens are sorted: 49,152 tokens take 6 ms."""
+
+
+class _Ranking:
+    """The tokens by probability [V], equal ones by their number; sorted as far as needed."""
+
+    def __init__(self, probability: np.ndarray) -> None:
+        self.probability = probability
+        self._order = np.empty(0, np.int64)
+
+    def first(self, count: int) -> np.ndarray:
+        """The likeliest `count` tokens, in order."""
+        if len(self._order) < count:
+            size = len(self.probability)
+            more = size if size <= SORTED else max(count, 4 * len(self._order))
+            self._order = likeliest(self.probability, more)
+        return self._order[:count]
+
+    def descending(self, count: int) -> np.ndarray:
+        """The highest `count` probabilities, in order."""
+        return self.probability[self.first(count)]
+
+
+def likeliest(probability: np.ndarray, count: int) -> np.ndarray:
+    """The tokens with the `count` highest probabilities of [V], in order; equal ones by number."""
+    size = len(probability)
+    if size <= SORTED or count > size // 4:
+        return np.argsort(-probability, kind="stable")[:count]
+    least = np.partition(probability, size - count)[size - count]
+    tokens = np.flatnonzero(probability >= least)
+    return tokens[np.argsort(-probability[tokens], kind="stable")][:count]
 
 
 def needs_history(settings: TextSettings) -> bool:
@@ -150,17 +189,33 @@ def draw_token(
         logits[draw.token] = NEVER
 
 
-def _count_kept(name: str, descending: np.ndarray, settings: TextSettings) -> int:
-    """How many of the probabilities, sorted in descending order, the filter keeps."""
+def _count_kept(name: str, ranking: _Ranking, kept: int, settings: TextSettings) -> int:
+    """How many of the `kept` likeliest tokens the filter keeps."""
     match name:
         case "top-k" if settings.top_k:
-            return min(len(descending), settings.top_k)
+            return min(kept, settings.top_k)
         case "top-p" if settings.top_p < 1:
-            cumulative = np.cumsum(descending / descending.sum())
-            return min(len(descending), int(np.searchsorted(cumulative, settings.top_p)) + 1)
+            return _count_top_p(ranking, kept, settings.top_p)
         case "min-p" if settings.min_p > 0:
-            return int(np.count_nonzero(descending >= settings.min_p * descending[0]))
-    return len(descending)
+            least = settings.min_p * ranking.descending(1)[0]
+            return min(kept, int(np.count_nonzero(ranking.probability >= least)))
+    return kept
+
+
+def _count_top_p(ranking: _Ranking, kept: int, top_p: float) -> int:
+    """The size of the smallest set of the `kept` likeliest tokens with the share `top_p`."""
+    if kept <= SORTED:
+        descending = ranking.descending(kept)
+        cumulative = np.cumsum(descending / descending.sum())
+        return min(kept, int(np.searchsorted(cumulative, top_p)) + 1)
+    whole = len(ranking.probability)
+    total = (ranking.probability if kept == whole else ranking.descending(kept)).sum()
+    count = 256
+    while True:  # most of a distribution is in few tokens
+        count = min(kept, 4 * count)
+        cumulative = np.cumsum(ranking.descending(count) / total)
+        if cumulative[-1] >= top_p or count == kept:
+            return min(kept, int(np.searchsorted(cumulative, top_p)) + 1)
 
 
 def apply_repetition_penalty(logits: np.ndarray, history: np.ndarray, penalty: float) -> np.ndarray:

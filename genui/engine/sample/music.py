@@ -306,13 +306,13 @@ class MusicGenerator(TokenGenerator[MusicState]):
             leads=leads,
             given=given,
             sounds=(chorale.HOLD,) * len(chorale.VOICES),
-            logits=np.empty(0),
+            stored=self.store_logits(lambda: np.empty(0)),
             step=0,
             seed=request.seed,
             settings=self.check_settings(request.settings),
             sixteenths=sixteenths,
         )
-        return replace(state, logits=self._slot_logits(state))
+        return self._with_logits(state)
 
     def total(self, state: MusicState) -> int:
         """The number of tokens: the whole piece if its length is known, else the budget."""
@@ -386,7 +386,11 @@ class MusicGenerator(TokenGenerator[MusicState]):
         state = replace(
             state, token_ids=token_ids, slots=slots, step=step, sixteenths=sixteenths, sounds=sounds
         )
-        return state if ended else replace(state, logits=self._slot_logits(state))
+        return state if ended else self._with_logits(state)
+
+    def _with_logits(self, state: MusicState) -> MusicState:
+        logits = self._slot_logits(state)  # few: they are not dropped
+        return replace(state, stored=self.store_logits(lambda: logits))
 
     def _slot_logits(self, state: MusicState) -> np.ndarray:
         """Logits float32 [SIZE] of the next slot, with the tokens that it cannot have masked."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -160,7 +160,9 @@ class TextGenerator(TokenGenerator[TextState]):
         state = TextState(
             token_ids=token_ids,
             prompt=len(token_ids),
-            logits=require_space(self._read(token_ids, len(token_ids)), self.tokenizer, prefix),
+            stored=self.store_logits(
+                lambda: require_space(self._read(token_ids, len(token_ids)), self.tokenizer, prefix)
+            ),
             step=0,
             seed=request.seed,
             settings=settings,
@@ -181,7 +183,7 @@ class TextGenerator(TokenGenerator[TextState]):
         return TextState(
             token_ids=token_ids,
             prompt=len(token_ids),
-            logits=self._read(token_ids, len(token_ids)),
+            stored=self.store_logits(partial(self._read, token_ids, len(token_ids))),
             step=0,
             seed=request.seed,
             settings=settings,
@@ -238,15 +240,17 @@ class TextGenerator(TokenGenerator[TextState]):
 
     def step(self, state: TextState) -> tuple[TextState, TextFrame]:
         allowed = self._token_filter(state) if state.settings.grammar == "python" else None
-        frame = next_token(state, lambda: state.token_ids.since(0), self.text_of, allowed)
+        history = partial(state.token_ids.since, 0)
+        frame = next_token(state, history, self.text_of, allowed)
         text, pending = split_utf8(state.pending + self.tokenizer.token_bytes(frame.token))
         ended = frame.token in self.tokenizer.ends
         token_ids = state.token_ids.appended(frame.token)
-        logits = state.logits
+        stored = state.stored
         if not ended:
-            logits = self._read(token_ids, state.prompt, state.interventions)
+            read = partial(self._read, token_ids, state.prompt, state.interventions)
+            stored = self.store_logits(read)
         after = replace(
-            state, token_ids=token_ids, logits=logits, step=frame.step, ended=ended, pending=pending
+            state, token_ids=token_ids, stored=stored, step=frame.step, ended=ended, pending=pending
         )
         return after, msgspec.structs.replace(frame, text=text)
 

@@ -1,5 +1,7 @@
 """What text and music generators share: token lists, sampling a token, the KV cache, and traces."""
 
+import itertools
+import weakref
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable
@@ -25,6 +27,7 @@ from genui.engine.sample.logits import (
     distribution,
     draw_token,
     entropy,
+    likeliest,
     needs_history,
     softmax,
 )
@@ -88,22 +91,57 @@ CANDIDATES = 12
 """The number of likeliest tokens in a frame."""
 
 
+LOGITS = 64 << 20
+"""Bytes of logits that the states of all traces of a generator store together."""
+
+
+class StoredLogits:
+    """The logits [V] after some tokens. Those that were not used for long are dropped, and computed
+    again, to the same bits, when they are needed: of a vocabulary of 262,144 tokens they take 1 MB.
+    """
+
+    __slots__ = ("__weakref__", "_compute", "_recent", "_values")
+
+    def __init__(self, compute: Callable[[], np.ndarray], recent: "RecentLogits") -> None:
+        self._compute, self._recent = compute, recent
+        self._values: np.ndarray | None = None
+        self.get()
+
+    def get(self) -> np.ndarray:
+        if self._values is None:
+            self._values = self._compute()
+            self._recent[next(_numbers)] = self
+            if len(self._recent) > 1 and len(self._recent) * self._values.nbytes > LOGITS:
+                self._recent.pop(next(iter(self._recent.keys())))._values = None
+        return self._values
+
+
+RecentLogits = weakref.WeakValueDictionary[int, StoredLogits]
+"""The logits of a generator's states that are stored, the last computed one last."""
+
+_numbers = itertools.count()
+
+
 @dataclass(frozen=True, kw_only=True)
 class TokenState:
     """The tokens so far, and the logits [V] of the next one.
 
-    The stored states of a trace take V × 4 bytes each; all together they take 4 bytes per token.
+    The stored states of a trace take all together 4 bytes per token, and the logits' bytes.
     """
 
     token_ids: TokenList  # the model's input
     prompt: int  # how many of them are the prompt
-    logits: np.ndarray = field(repr=False)
+    stored: StoredLogits = field(repr=False)
     step: int
     seed: int
     settings: TextSettings
     written: tuple[int, ...] = ()  # tokens written by hand, for the steps after `written_from`
     written_from: int = 0
     interventions: Interventions = ()  # the edits of layers so far
+
+    @property
+    def logits(self) -> np.ndarray:
+        return self.stored.get()
 
     @property
     def forced(self) -> int | None:
@@ -127,15 +165,15 @@ def next_token(
 
     `history` returns the tokens to penalize, `text_of` the text of a token.
     """
-    step, settings, forced = state.step + 1, state.settings, state.forced
+    step, settings, forced, logits = state.step + 1, state.settings, state.forced, state.logits
     penalized = history() if needs_history(settings) else None
     if forced is None:
-        sampled, draw = draw_token(state.logits, settings, penalized, (state.seed, step), allowed)
+        sampled, draw = draw_token(logits, settings, penalized, (state.seed, step), allowed)
     else:
-        sampled = distribution(state.logits, settings, penalized)
+        sampled = distribution(logits, settings, penalized)
         draw = Draw(forced, 0.0, 0.0, 0.0)
-    token, model = draw.token, softmax(state.logits)
-    top = np.argsort(-model, kind="stable")[:CANDIDATES].tolist()
+    token, model = draw.token, softmax(logits)
+    top = likeliest(model, CANDIDATES).tolist()
     if token not in top:
         top[-1] = token  # the last candidate is the chosen token
     return TextFrame(
@@ -151,7 +189,7 @@ def next_token(
                 text=text_of(t),
                 model=float(model[t]),
                 sampled=float(sampled.probability[t]),
-                logit=float(state.logits[t]),
+                logit=float(logits[t]),
                 dropped=sampled.dropped(t),
             )
             for t in top
@@ -169,6 +207,9 @@ def next_token(
 
 WINDOWS = 8
 """The number of windows whose cache is stored."""
+
+WINDOW_BYTES = 512 << 20
+"""Older windows are dropped sooner if they take more together."""
 
 
 @dataclass(frozen=True)
@@ -249,8 +290,8 @@ class Reader:
     going back is cheap. A text of 1,000 tokens has 7 windows of 256; one that was dropped is read
     again when it is needed.
 
-    Memory is at most 8 states; for a Transformer layers × 2 × width × context × 4 bytes each,
-    25 MB for the shipped models.
+    Memory is at most 8 states, and 512 MB if there are more than two; for a Transformer layers × 2
+    × width × context × 4 bytes each, 25 MB for the shipped models.
     """
 
     def __init__(self, model: LanguageModel, machine: Machine) -> None:
@@ -305,6 +346,10 @@ class Reader:
 
     def _add(self, window: Window) -> Window:
         self._windows = [*self._windows[-(WINDOWS - 1) :], window]
+        # States of models that may read 100,000 tokens know their size; others are small.
+        sizes = [getattr(each.state, "nbytes", 0) for each in self._windows]
+        while len(sizes) > 2 and sum(sizes) > WINDOW_BYTES:
+            del self._windows[0], sizes[0]
         return window
 
     def _run(self, window: Window, token_ids: np.ndarray, known: int) -> np.ndarray:
@@ -357,12 +402,17 @@ class TokenGenerator(ABC, Generic[S]):
     def __init__(self, model: LanguageModel, machine: Machine, family: str = "transformer") -> None:
         self.model, self.machine, self.family = model.eval(), machine, family
         self._reader = Reader(self.model, machine)
+        self._recent = RecentLogits()
 
     def read(
         self, token_ids: TokenList, prompt: int, interventions: Interventions = ()
     ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt."""
         return self._reader.logits(token_ids, prompt, interventions)
+
+    def store_logits(self, compute: Callable[[], np.ndarray]) -> StoredLogits:
+        """The logits that `compute` returns, for a state."""
+        return StoredLogits(compute, self._recent)
 
     def describe_start(self, request: Start, state: S, prompt: str, note: str) -> Started:
         return Started(
@@ -424,9 +474,13 @@ class TokenGenerator(ABC, Generic[S]):
                 f"position {one.position}: the model reads this text from position {first} on"
             )
         interventions = (*state.interventions, one)
-        logits = self.read(state.token_ids, state.prompt, interventions)
-        logits = np.where(state.logits <= NEVER, np.float32(NEVER), logits)  # masks stay
-        return replace(state, interventions=interventions, logits=logits)
+        before, token_ids, prompt = state.stored, state.token_ids, state.prompt
+
+        def logits() -> np.ndarray:
+            new = self.read(token_ids, prompt, interventions)
+            return np.where(before.get() <= NEVER, np.float32(NEVER), new)  # masks stay
+
+        return replace(state, interventions=interventions, stored=self.store_logits(logits))
 
     def check_settings(self, settings: object) -> TextSettings:
         """Returns `settings`. Raises MisuseError if they are not TextSettings."""

@@ -1,0 +1,105 @@
+"""Our Llama-family network against transformers' own classes, with random weights."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from genui.engine.models.llama import (
+    Llama,
+    from_hugging_face,
+)
+
+transformers = pytest.importorskip("transformers")
+
+SIZES = {
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 10_000.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10_000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+LINEAR = {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 2.0}
+
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("Llama", {}),
+    "llama, tied": ("Llama", {"tie_word_embeddings": True, "rms_norm_eps": 1e-5}),
+    "llama 3": ("Llama", {"rope_parameters": LLAMA3, "head_dim": 16}),
+    "llama, linear": ("Llama", {"rope_parameters": LINEAR}),
+    "llama, yarn": ("Llama", {"rope_parameters": YARN}),
+    "llama, biases": ("Llama", {"attention_bias": True, "mlp_bias": True}),
+    "mistral": ("Mistral", {"sliding_window": 8}),
+    "qwen 2": ("Qwen2", {"tie_word_embeddings": True}),
+    "qwen 2, windows": (
+        "Qwen2",
+        {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 2},
+    ),
+    "qwen 3": ("Qwen3", {"head_dim": 16}),
+    "gemma": ("Gemma", {"head_dim": 16}),
+    "gemma 2": ("Gemma2", {"head_dim": 16, "sliding_window": 8, "query_pre_attn_scalar": 24}),
+    "gemma 3": (
+        "Gemma3",
+        {
+            "head_dim": 16,
+            "sliding_window": 8,
+            "query_pre_attn_scalar": 24,
+            "layer_types": ["sliding_attention", "sliding_attention", "full_attention"] * 2,
+            "num_hidden_layers": 6,
+        },
+    ),
+}
+
+LENGTH = 40  # five windows
+
+
+@pytest.fixture(params=VARIANTS)
+def pair(request: pytest.FixtureRequest) -> tuple[Any, Llama]:
+    """A model of transformers with random weights, and ours with the same."""
+    name, changes = VARIANTS[request.param]
+    family = "Gemma3Text" if name == "Gemma3" else name
+    config = getattr(transformers, f"{family}Config")(**SIZES | changes)
+    config._attn_implementation = "eager"  # the others leave out Gemma 2's soft cap
+    torch.manual_seed(0)
+    theirs = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    for name, parameter in theirs.named_parameters():
+        scale = 0.5 if "norm" in name or "bias" in name else parameter.shape[-1] ** -0.5
+        torch.nn.init.normal_(parameter, std=scale)
+    return theirs, from_hugging_face(config.to_dict(), theirs.state_dict())
+
+
+def token_ids() -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(SIZES["vocab_size"], (2, LENGTH), generator=generator)
+
+
+@torch.inference_mode()
+def test_logits_are_those_of_transformers(pair: tuple[Any, Llama]) -> None:
+    theirs, ours = pair
+    expected = theirs(token_ids()).logits
+    torch.testing.assert_close(ours(token_ids()), expected, atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_reading_token_by_token_gives_the_same_logits(pair: tuple[Any, Llama]) -> None:
+    _, ours = pair
+    whole, state = ours(token_ids()), ours.new_state(2)
+    read = [ours.prefill(token_ids()[:, :3], state)]
+    read += [ours.decode(token_ids()[:, at], state) for at in range(3, LENGTH)]
+    torch.testing.assert_close(torch.stack(read, 1), whole[:, 2:], atol=1e-4, rtol=0)
