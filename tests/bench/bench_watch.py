@@ -311,7 +311,7 @@ def main() -> None:
     if args.large:
         with home():
             steps = int(args.large * 2e9 / len(next(watch_logs.lines(10**7, 1))))
-            run = watch_logs.own_run("two gigabytes", steps)
+            run = watch_logs.own_run("two-gigabytes", steps)
             huge = opening([*GENUI, "watch", str(run)])
             size = (run / "metrics.jsonl").stat().st_size / 1e9
             add(f"{size:.2g} GB: first chart", [huge["first"]], "s", 1)

@@ -124,6 +124,17 @@ async def test_a_value_that_does_not_fit_is_left_out_whole() -> None:
         await until_seen(pilot, "gpu busy  gpu0 90  gpu1 91  gpu2 92 % │")
 
 
+async def test_percentages_of_many_gpus_are_a_heat_map() -> None:
+    gpus = {f"gpu{n} %": points([0, 1], [100.0 * (n % 2)] * 2, [NOW, NOW + 100]) for n in range(8)}
+    async with opened(SystemPanel(), size=(60, 30)) as pilot:
+        app_of(pilot).show(measured(**gpus))
+        await until_seen(pilot, "gpu7 ████████")
+        assert "gpu6 ········" in seen(pilot)
+        app_of(pilot).show(measured(**dict(list(gpus.items())[:4])))
+        await until_seen(pilot, "┤")
+        assert "█" not in seen(pilot)
+
+
 @pytest.mark.parametrize(
     ("state", "format", "line"),
     [

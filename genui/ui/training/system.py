@@ -10,15 +10,17 @@ import numpy as np
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.strip import Strip
 
 from genui.base import numbers
 from genui.base.text import clean_line
 from genui.render.axis import UNITS
 from genui.render.series import View
+from genui.render.shades import draw_shades
 from genui.ui.training.model import Snapshot, XAxis, start_time, unit_of_axis, x_positions
 from genui.ui.training.rows import SidePanel
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import LifecycleGuard, Line, set_border
+from genui.ui.widgets.base import LifecycleGuard, Line, LineWidget, set_border, strip_of
 from genui.ui.widgets.curve import Curve
 
 if TYPE_CHECKING:
@@ -132,6 +134,49 @@ NONE = "This run has no measurements of its machine"
 NO_FOREIGN_SYSTEM = "A log of another tool: it has no measurements of its machine"
 
 
+MAX_LINES = 4  # percentages; more, as of eight GPUs, are a heat map
+
+
+class HeatMap(LineWidget):
+    """Percentages of many devices over time, a row for each."""
+
+    DEFAULT_CSS = """
+    HeatMap {
+        & > .heat-map--label { color: $text-muted; }
+        & > .heat-map--shade { color: $primary; }
+        & > .heat-map--cursor { color: $warning; text-style: bold; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._series: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._view: View = (0.0, 1.0)
+        self._cursor: float | None = None
+
+    def show(
+        self,
+        series: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        view: View,
+        cursor: float | None,
+    ) -> None:
+        """Show the x and per cent of each device; `view` and `cursor` are in units of x."""
+        self._series, self._view, self._cursor = series, view, cursor
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        first, last = self._view
+        looks = [self.style(f"heat-map--{name}") for name in ("label", "shade", "cursor")]
+        strips: list[Strip] = []
+        for label, text in draw_shades(self._series, width, height, self._view):
+            at = len(text)
+            if self._cursor is not None and first <= self._cursor <= last:
+                at = min(int((self._cursor - first) / (last - first) * len(text)), len(text) - 1)
+            parts = (label, text[:at], text[at : at + 1], text[at + 1 :])
+            strips.append(strip_of(zip(parts, [*looks, looks[1]], strict=True)))
+        return strips
+
+
 class MeasureView(LifecycleGuard, Vertical):
     """A line with the values of a group and, if there is room, its curve."""
 
@@ -139,15 +184,18 @@ class MeasureView(LifecycleGuard, Vertical):
     MeasureView {
         height: 1;
         & > Line { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-        & > Curve { display: none; }
+        & > Curve, & > HeatMap { display: none; }
         &.-curve { height: 1fr; }
         &.-curve > Curve { display: block; }
+        &.-curve.-map > Curve { display: none; }
+        &.-curve.-map > HeatMap { display: block; }
     }
     """
 
     def compose(self) -> ComposeResult:
         yield Line()
         yield Curve(" ", legend=False)
+        yield HeatMap()
 
     def show(
         self, group: Group, view: RunView, clock: Clock, axis: XAxis, visible: View | None,
@@ -167,6 +215,10 @@ class MeasureView(LifecycleGuard, Vertical):
         curve.view = (visible or clock.extent()) if unit == unit_of_axis(axis) else None
         curve.cursor = cursor
         curve.set_series(series)
+        is_map = group.unit == "%" and len(series) > MAX_LINES
+        self.set_class(is_map, "-map")
+        if is_map:
+            self.query_one(HeatMap).show(series, curve.span(), cursor)
         self._write_line(group, curve, cursor)
 
     def _write_line(self, group: Group, curve: Curve, cursor: float | None) -> None:
