@@ -35,9 +35,10 @@ def draw_shades(
     for name, group in zip(names, groups, strict=True):
         means = np.stack([_mean_of_columns(*series[label], edges) for label in group])
         known = ~np.isnan(means)
-        mean = np.where(known, means, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        counts = np.sum(known, axis=0)
+        mean = np.sum(np.where(known, means, 0), axis=0) / np.maximum(counts, 1)
         levels = np.clip(mean * len(SHADES) / 100, 0, len(SHADES) - 1).astype(int)
-        cells = zip(levels.tolist(), known.any(axis=0).tolist(), strict=True)
+        cells = zip(levels.tolist(), (counts > 0).tolist(), strict=True)
         text = "".join(SHADES[level] if is_known else " " for level, is_known in cells)
         rows.append((f"{name:<{room}}", text))
     return rows
