@@ -206,7 +206,7 @@ def _settings(args: argparse.Namespace, start: Start, kind: Kind) -> Settings:
 
 def _refuse_others(args: argparse.Namespace) -> None:
     """Raises MisuseError for options that apply to a single sample."""
-    options = "trace rate film frames scale grid init fork attention layers"
+    options = "trace rate film frames scale grid init fork attention layers chat system say"
     for name in options.split():
         if is_given(args, name):
             raise MisuseError(

@@ -18,6 +18,7 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  genui generate shakespeare --prompt $'JULIET:\\n' --temperature 0.7\n"
         "  genui generate python --prompt $'def area(r):\\n    return <FILL> * r ** 2'\n"
+        "  genui generate smollm2 --chat --prompt 'Name a fruit.' --say 'And its colour?'\n"
         "  genui generate icons --prompt 'green cat on white' --seed 7 -n 4 --out cats.png\n"
         "  genui generate icons --prompt 'red heart' --out heart.gif --scale 8\n"
         "  genui generate video --prompt 'red heart moving up on black' --out up.gif --scale 8\n"
@@ -94,9 +95,20 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="edit the trace at a step and continue; may be repeated. EDIT is seed=N, a setting "
-        "(temperature=0.5, guidance=4, …), token=TEXT or #ID, text=TEXT, caption=TEXT, noise=STEP "
-        "(back to the noise of that step), denoise, or inside the network ablate=LAYER.HEAD, "
-        "steer=LAYER:STRENGTH:TEXT|TEXT, patch=LAYER:POSITION:TEXT",
+        "(temperature=0.5, guidance=4, …), token=TEXT or #ID, text=TEXT, say=TEXT (the next "
+        "message of a chat), caption=TEXT, noise=STEP (back to the noise of that step), denoise, "
+        "or inside the network ablate=LAYER.HEAD, steer=LAYER:STRENGTH:TEXT|TEXT, "
+        "patch=LAYER:POSITION:TEXT",
+    )
+    chat = parser.add_argument_group("models with a chat template")
+    chat.add_argument("--chat", action="store_true", help="--prompt is the first message of a chat")
+    chat.add_argument("--system", metavar="TEXT", help="the system prompt of the chat")
+    chat.add_argument(
+        "--say",
+        metavar="TEXT",
+        action="append",
+        default=[],
+        help="the next message of the chat, said at the end of the answer; may be repeated",
     )
     add_settings(parser, *generated_with())
     music = parser.add_argument_group("music models")
@@ -174,7 +186,7 @@ def run_generate(args: argparse.Namespace) -> int:
     for start in request.starts:
         if live and len(request.starts) > 1:
             output.say(f"--- seed {start.seed}")
-        generations.append(generate(start, len(request.starts), live))
+        generations.append(generate(start, len(request.starts), live, says=request.says))
         if args.every_step:
             for frame in generations[-1].frames:
                 output.emit(frame.facts(), indent=False)

@@ -25,8 +25,17 @@ from genui.formats.recipe import TraceRecipe, View, recipe_of, result_of
 from genui.formats.record import RecordedText, record_of
 from genui.formats.text import body
 from genui.formats.trees import SavedTree, chain_branches, save_tree
-from genui.protocol import Attention, Frame, ImageFrame, SetSettings, Start, Started, TextFrame
-from genui.protocol.edits import sample_step
+from genui.protocol import (
+    Attention,
+    Frame,
+    ImageFrame,
+    Say,
+    SetSettings,
+    Start,
+    Started,
+    TextFrame,
+)
+from genui.protocol.edits import add_edit, sample_step
 from genui.protocol.registry import Kind
 
 if TYPE_CHECKING:
@@ -58,20 +67,29 @@ class Generation:
         return body([self.sample])
 
 
-def generate(start: Start, of: int = 1, live: bool = False, until: int | None = None) -> Generation:
+def generate(
+    start: Start,
+    of: int = 1,
+    live: bool = False,
+    until: int | None = None,
+    says: Sequence[str] = (),
+) -> Generation:
     """Runs one trace to its end or to step `until`, with progress on stderr. If `live`, its text is
-    printed on stdout instead, token by token.
+    printed on stdout instead, token by token. `says` are later messages of a chat, each said at the
+    end of an answer; they become edits of the start.
 
     Raises MisuseError for an edit at a step that the trace does not have.
     """
     from genui.engine.load import stream
 
     which = f"sample {start.trace + 1}/{of}  " if of > 1 else ""
-    messages = _note_once(start, stream(start))
-    progress, started, frames = Progress(), None, []
+    messages = _note_once(start, stream(start, says))
+    progress, started, frames, left = Progress(), None, [], list(says)
     try:
         for message in _print_text(messages) if live else messages:
-            if isinstance(message, Started):
+            if isinstance(message, Started) and started is not None:
+                start = add_edit(start, message.step, Say(left.pop(0)))
+            elif isinstance(message, Started):
                 started = message
                 first_edit_fits(start, started.total_steps)
             elif isinstance(message, Frame):
@@ -101,7 +119,10 @@ def _print_text(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame
     try:
         for message in messages:
             if isinstance(message, Started | TextFrame):
-                text = clean(message.prompt if isinstance(message, Started) else message.text)
+                text = message.prompt if isinstance(message, Started) else message.transcript
+                if isinstance(message, Started) and message.step:
+                    text = ""  # a later message of a chat, which its first frame has
+                text = clean(text)
                 last = text or last
                 sys.stdout.write(text)
                 sys.stdout.flush()

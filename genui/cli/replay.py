@@ -224,7 +224,7 @@ def run_compare(args: argparse.Namespace) -> int:
         raise MisuseError(
             f"{args.one} and {args.other}: one draws images and the other writes text"
         )
-    generations = [generate(request.starts[0]) for request in (one, other)]
+    generations = [generate(each.starts[0], says=each.says) for each in (one, other)]
     facts = _facts(generations)
     if args.json:
         output.emit(facts)

@@ -26,6 +26,7 @@ from genui.protocol import (
     Denoise,
     Edit,
     EditAt,
+    Say,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -36,7 +37,7 @@ from genui.protocol import (
     chorale,
 )
 from genui.protocol.edits import LAYER_EDITS, parse_layer_edit, parse_strength
-from genui.protocol.registry import KINDS, Kind, kind_of, resolve
+from genui.protocol.registry import KINDS, PRETRAINED, Kind, kind_of, resolve
 from genui.protocol.settings import parse_axes
 
 if TYPE_CHECKING:
@@ -63,8 +64,10 @@ def parse(
     given_edits = sorted((_split(text) for text in given), key=lambda parts: parts[0])
     if mask and not any(name == "noise" for _, name, _, _ in given_edits):
         raise MisuseError("--mask: needs --fork STEP:noise=K")
-    first = given_edits[0][0] if given_edits else None
+    first, name = given_edits[0][:2] if given_edits else (None, "")
     edits = [at for at in before if first is None or at.step <= first]
+    if name == "say":  # in place of what was said at that step
+        edits = [at for at in edits if at.step != first or not isinstance(at.edit, Say)]
     for at in edits:
         if isinstance(at.edit, SetSettings):
             settings = at.edit.settings
@@ -104,6 +107,7 @@ def _edit(
         "noise": lambda: AddNoise(to=_step(prefix, text), mask=mask),
         "denoise": Denoise,
         "text": lambda: WriteText(text),
+        "say": lambda: Say(text),
         "token": lambda: WriteToken(_token(prefix, text, model, kind)),
     }
     if name in others:
@@ -168,6 +172,7 @@ class Request:
     starts: list[Start]
     random_seed: int | None = None  # if none was given
     fingerprint: str = ""  # of the weights of a saved generation
+    says: tuple[str, ...] = ()  # the later messages of a chat
 
 
 def parse_request(args: argparse.Namespace) -> Request:
@@ -194,6 +199,10 @@ def parse_request(args: argparse.Namespace) -> Request:
     for name in OF_SOME:
         if name not in kind.options and is_given(args, name):
             raise MisuseError(f"--{name}: {model.ref} {kind.does}; it is for {_takers(name)}")
+    if args.chat or args.system or args.say:
+        base = replace(base, chat=True, system=args.system or base.system)
+    if base.chat and not base.prompt.strip():
+        raise MisuseError("--chat: needs --prompt MESSAGE")
     base = _with_init(args, base, kind)
     if args.grid:
         base = replace(base, grid=_axes(args.grid))
@@ -209,7 +218,7 @@ def parse_request(args: argparse.Namespace) -> Request:
     edits = parse(args.fork, model, settings, base.edits, mask)
     start = replace(base, settings=settings, edits=edits)
     starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
-    return Request(model, kind, starts, random_seed, fingerprint)
+    return Request(model, kind, starts, random_seed, fingerprint, tuple(args.say))
 
 
 def _saved(model: str) -> tuple[Start, int, str] | None:
@@ -248,6 +257,8 @@ def read_mask(path: Path) -> bytes:
 def _takers(name: str) -> str:
     """The models that take an option, as text."""
     media = dict.fromkeys(medium for (_, medium), kind in KINDS.items() if name in kind.options)
+    if all(family == PRETRAINED for (family, _), kind in KINDS.items() if name in kind.options):
+        return "open models with a chat template"
     *most, last = media
     return f"models of {', '.join(most)} and {last}" if most else f"models of {last}"
 

@@ -203,7 +203,8 @@ def print_facts(saved: SavedFile) -> None:
         [
             ("model", recipe.model),
             ("weights", recipe.fingerprint),
-            ("prompt", recipe.prompt),
+            ("system", recipe.system),
+            ("message" if recipe.chat else "prompt", recipe.prompt),
             ("seed", str(recipe.seed)),
             ("samples", str(recipe.count) if recipe.count > 1 else ""),
             ("settings", _flatten(_settings_by_name(recipe.settings))),

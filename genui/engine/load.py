@@ -1,6 +1,6 @@
 """Load checkpoints as generators, and run traces in this process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.hub import formats
-from genui.protocol import LAB, Frame, Start, Started
+from genui.protocol import LAB, Frame, Say, Start, Started
 from genui.protocol.registry import resolve
 from genui.recipes import recipe_from_dict
 from genui.recipes.classifier import ClassifierRecipe
@@ -157,8 +157,11 @@ def _fingerprint(path: Path, changed: int) -> str:
 ENDLESS = 1 << 62
 
 
-def stream(request: Start) -> Iterator[Started | Frame]:
+def stream(request: Start, says: Sequence[str] = ()) -> Iterator[Started | Frame]:
     """Generate in this process: Started, then the frames up to the end of the trace.
+
+    In a chat each message of `says` follows at the end of an answer: Started again, with the step,
+    then the frames of the next answer.
 
     Raises MisuseError or GenuiError if the model or the request is not valid.
     """
@@ -167,3 +170,8 @@ def stream(request: Start) -> Iterator[Started | Frame]:
     if trace.opening is not None:
         yield trace.opening
     yield from trace.advance(0, ENDLESS)
+    for message in says:
+        step = trace.reached
+        trace = trace.fork(request.trace, step, Say(message))
+        yield trace.started
+        yield from trace.advance(step, ENDLESS)

@@ -17,6 +17,7 @@ from genui.protocol import (
     Edit,
     EditAt,
     Patch,
+    Say,
     SetPrompt,
     SetSeed,
     SetSettings,
@@ -41,6 +42,8 @@ def format_command(start: Start, kind: Kind, defaults: Settings | None = None) -
     words += ["--seed", str(start.seed)]
     for name, value in _changes(defaults or kind.defaults, start.settings):
         words += [settings_of(type(start.settings))[name].option, quote(value)]
+    if start.chat:
+        words += ["--chat", *(["--system", quote(start.system)] if start.system else [])]
     words += _init(start, kind)
     for axis in start.grid:
         words += ["--grid", quote(_axis(axis))]
@@ -138,6 +141,8 @@ def format_edit(edit: Edit, settings: Settings) -> str:
             return f"text={text}"
         case WriteToken(token=token):
             return f"token=#{token}"
+        case Say(text=text):
+            return f"say={text}"
         case AddNoise(to=to, mask=mask):
             return f"noise={to}" + (" in a mask" if mask else "")
         case Denoise():

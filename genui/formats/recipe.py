@@ -97,6 +97,8 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     forward: bool = False
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()
     record: Annotated[bytes, Meta(max_length=MAX_RECORD)] = b""  # of a model on a server
+    chat: bool = False
+    system: str = ""
     view: View = View()
     machine: Machine = Machine()
     result: Result = Result()
@@ -153,6 +155,8 @@ def recipe_of(
             forward=start.forward,
             grid=start.grid,
             record=record,
+            chat=start.chat,
+            system=start.system,
             view=view or View(),
             machine=machine,
             result=result or Result(),
@@ -204,6 +208,8 @@ def to_start(recipe: TraceRecipe, trace: int = 0) -> Start:
         forward=recipe.forward,
         grid=recipe.grid,
         record=recipe.record,
+        chat=recipe.chat,
+        system=recipe.system,
     )
 
 

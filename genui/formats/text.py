@@ -35,7 +35,7 @@ def body(samples: Sequence[Sample]) -> str:
 
 
 def _texts(sample: Sample) -> list[str]:
-    return [clean(frame.text) for frame in sample.frames if isinstance(frame, TextFrame)]
+    return [clean(frame.transcript) for frame in sample.frames if isinstance(frame, TextFrame)]
 
 
 # --- .txt -------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def _step_of(at: int, sample: Sample) -> int:
         return 0
     frames = [frame for frame in sample.frames if isinstance(frame, TextFrame)]
     for frame in frames:
-        end += len(frame.text)
+        end += len(clean(frame.transcript))
         if at < end:
             return frame.step
     return frames[-1].step + 1

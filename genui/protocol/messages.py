@@ -1,5 +1,6 @@
 """The messages: requests of the app and replies of the worker."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta, Struct
@@ -47,6 +48,8 @@ class Start(Struct, frozen=True, tag="start", kw_only=True):
     forward: bool = False  # the forward process: noise is added to `init`
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()  # along x, along y: one batch
     record: bytes = b""  # of a model on a server: its answers so far (`genui.formats.record`)
+    chat: bool = False  # the prompt is the first message of a chat, by the model's template
+    system: str = ""  # its system prompt
 
 
 class Fork(Struct, frozen=True, tag="fork", kw_only=True):
@@ -162,6 +165,36 @@ class Ready(Struct, frozen=True, tag="ready", kw_only=True):
     processor: str = ""
 
 
+PieceKind = Literal["text", "label", "template"]
+
+
+class Piece(Struct, frozen=True, array_like=True, gc=False):
+    """A part of a chat that no step wrote.
+
+    "text" is a message, "label" names a role where the template is hidden, and "template" is what
+    the model reads instead of labels: its special tokens and the names of roles.
+    """
+
+    kind: PieceKind
+    text: str
+
+
+def join_pieces(pieces: Iterable[Piece], template: bool = False) -> str:
+    """The pieces as text, with labels or, as the model reads them, with the template's tokens."""
+    hidden = "label" if template else "template"
+    return "".join(piece.text for piece in pieces if piece.kind != hidden)
+
+
+def label_turn(role: str, first: bool = False) -> Piece:
+    """The label of a turn of `role`, on a new paragraph unless it is the first."""
+    return Piece("label", f"{role}: " if first else f"\n\n{role}: ")
+
+
+def label_message(text: str) -> tuple[Piece, ...]:
+    """A later message of the user, as it is shown."""
+    return label_turn("user"), Piece("text", text), label_turn("assistant")
+
+
 class Started(Struct, frozen=True, tag="started", kw_only=True):
     trace: int
     model: str
@@ -174,6 +207,7 @@ class Started(Struct, frozen=True, tag="started", kw_only=True):
     note: str = ""  # e.g. words or characters that are not in the vocabulary
     init: RgbImage | str | None = None  # what it started from, as the model reads it
     fingerprint: str = ""  # of the weights
+    pieces: tuple[Piece, ...] = ()  # of a chat: `prompt` with the template's tokens
 
 
 class Candidate(Struct, frozen=True, array_like=True, gc=False):
@@ -218,10 +252,17 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     rest: float = 0.0  # the probability of the tokens that it did not list
     vocabulary: int = 0  # the number of all its tokens, if it is known
     received: bytes = b""  # its answer, for the record
+    before: tuple[Piece, ...] = ()  # of a chat: the message that was read before this token
+    special: str = ""  # the name of a special token, which has no text
 
     @property
     def identity(self) -> tuple[object, ...]:
-        return self.token, self.text  # token ids depend on the model
+        return self.token, self.text, self.before  # token ids depend on the model
+
+    @property
+    def transcript(self) -> str:
+        """The text with the message before it."""
+        return join_pieces(self.before) + self.text if self.before else self.text
 
     @property
     def content(self) -> bytes:
@@ -230,10 +271,12 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     def facts(self) -> dict[str, Any]:
         """The token, its candidates and how it was chosen."""
         facts = asdict(self) | {"candidates": [asdict(one) for one in self.candidates]}
-        del facts["trace"], facts["received"]
+        del facts["trace"], facts["received"], facts["before"]
         if not self.received:
             del facts["rest"], facts["vocabulary"]
-        return facts
+        if not self.special:
+            del facts["special"]
+        return facts | ({"before": join_pieces(self.before)} if self.before else {})
 
 
 class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False):

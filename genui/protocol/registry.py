@@ -290,6 +290,8 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
                     "peft": "genui.engine.convert.peft:write_adapter",
                 }
             ),
+            edits=(*_SAMPLED_TEXT.edits, "say"),
+            options=("chat", "system", "say"),
             limitations="Others trained it: its own card says on what, and what it cannot do.",
         ),
         ("diffusion", "image"): replace(

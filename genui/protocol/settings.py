@@ -413,6 +413,12 @@ class WriteToken(Struct, frozen=True, tag="token"):
     token: Annotated[int, Meta(ge=0)]
 
 
+class Say(Struct, frozen=True, tag="say"):
+    """In a chat, the user's next message: it ends the answer, and the model answers it."""
+
+    text: str
+
+
 class AddNoise(Struct, frozen=True, tag="noise", kw_only=True):
     """Adds noise, up to the level of step `to` of the schedule (0: pure noise).
 
@@ -473,7 +479,7 @@ class Patch(Struct, frozen=True, tag="patch", kw_only=True):
 LayerEdit = Ablate | Steer | Patch
 
 Edit = (
-    SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | AddNoise | Denoise
+    SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | Say | AddNoise | Denoise
     | Ablate | Steer | Patch
 )  # fmt: skip
 

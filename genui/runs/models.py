@@ -167,6 +167,7 @@ class ModelInfo:
     path: Path  # the safetensors file; of another format the file or folder
     source: Literal["shipped", "run", "file", "added", "found"]
     format: str = ""  # of others' models: a row of `genui.hub.formats.FORMATS`
+    chat: bool = False  # whether it has a chat template
     guided: bool = False  # whether it has a weaker copy of itself for autoguidance
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
     settings: dict[str, Any] = field(default_factory=dict)  # that its own files recommend
@@ -455,6 +456,7 @@ def _open(
         path=model.path,
         source=source,
         format=model.format,
+        chat=model.chat,
         card={"summary": sanitize(model.summary, 400), "facts": known},
         settings=dict(model.settings),
     )

@@ -1,7 +1,7 @@
 """An engine without torch and checkpoints without weights."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class FakeEngine:
         self.note = ""
         self.interrupt_after = len(self.words)
 
-    def stream(self, start: Start) -> Iterator[Started | Frame]:
+    def stream(self, start: Start, says: Sequence[str] = ()) -> Iterator[Started | Frame]:
         self.starts.append(start)
         yield Started(
             trace=start.trace,

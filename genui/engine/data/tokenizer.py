@@ -68,6 +68,11 @@ class Tokenizer(Protocol):
         """The tokens of a gap to fill, if the tokenizer has them."""
         ...
 
+    @property
+    def chat_template(self) -> str:
+        """How the model writes the messages of a chat, as a Jinja template; "" if it has none."""
+        ...
+
     def encode(self, text: str) -> list[int]:
         """The token ids of a text. Unknown characters are left out (see `unknown`)."""
         ...
@@ -95,6 +100,7 @@ class _Plain:
     ends: frozenset[int] = frozenset()
     special: Mapping[int, str] = MappingProxyType({})
     gap: GapTokens | None = None
+    chat_template = ""
 
 
 class CharTokenizer(_Plain):

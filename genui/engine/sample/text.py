@@ -19,9 +19,11 @@ from genui.engine.kinds import build_network
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample import grammar
+from genui.engine.sample.chat import continue_chat, open_chat
 from genui.engine.sample.inside import Interventions
 from genui.engine.sample.logits import NEVER, draw_token, needs_history
 from genui.engine.sample.tokens import (
+    Chunks,
     RowReader,
     TokenGenerator,
     TokenList,
@@ -30,7 +32,17 @@ from genui.engine.sample.tokens import (
     read,
     span,
 )
-from genui.protocol import FILL, Start, Started, TextFrame, TextSettings
+from genui.protocol import (
+    FILL,
+    Edit,
+    Piece,
+    Say,
+    Start,
+    Started,
+    TextFrame,
+    TextSettings,
+    join_pieces,
+)
 from genui.recipes import TextRecipe
 
 # --- Fill in the middle -----------------------------------------------------------------------
@@ -108,6 +120,17 @@ class TextState(TokenState):
     pending: bytes = b""  # the first bytes of an incomplete character
     most: int | None = None  # for a gap: the number of tokens that fit into the context
     prefix: str | None = None  # for a gap: the text before it
+    # Of a chat: the roles of its messages, the step at which the answer begins, and the message
+    # that the next frame shows before its token.
+    roles: tuple[str, ...] = ()
+    answer_from: int = 0
+    message: tuple[Piece, ...] = ()
+
+    @property
+    def token_budget(self) -> int:
+        """The number of tokens to write, as in TokenState; each answer of a chat has its own."""
+        written = self.written_from + len(self.written)
+        return max(self.answer_from + self.settings.tokens, written, self.step)
 
 
 class TextGenerator(TokenGenerator[TextState]):
@@ -130,7 +153,9 @@ class TextGenerator(TokenGenerator[TextState]):
 
     def begin(self, request: Start) -> tuple[TextState, Started]:
         """The first state. Raises MisuseError if the tokenizer knows no character of the prompt,
-        and for a gap that cannot be filled."""
+        for a gap that cannot be filled, and for a chat as `open_chat` says."""
+        if request.chat:
+            return self._begin_chat(request)
         if (gap := split_gap(request.prompt, self.tokenizer)) is not None:
             return self._begin_gap(request, *gap)
         unknown = self.tokenizer.unknown(request.prompt)
@@ -151,6 +176,54 @@ class TextGenerator(TokenGenerator[TextState]):
             )
         prompt = strip_last_space(known) if self.tokenizer.end is not None else known
         return state, self.describe_start(request, state, prompt, "; ".join(notes))
+
+    def _begin_chat(self, request: Start) -> tuple[TextState, Started]:
+        """`begin` for the first message of a chat."""
+        turn = open_chat(self.tokenizer, request.system, request.prompt)
+        token_ids = TokenList(turn.token_ids)
+        state = TextState(
+            token_ids=token_ids,
+            prompt=len(token_ids),
+            stored=self.store_logits(partial(self._read, token_ids, len(token_ids))),
+            step=0,
+            seed=request.seed,
+            settings=self.check_settings(request.settings),
+            roles=turn.roles,
+        )
+        started = self.describe_start(request, state, join_pieces(turn.pieces), "")
+        return state, msgspec.structs.replace(started, pieces=turn.pieces)
+
+    def edit(self, state: TextState, edit: Edit) -> TextState:
+        """As in TokenGenerator; a message of a chat may also follow an answer that has ended."""
+        return self._say(state, edit.text) if isinstance(edit, Say) else super().edit(state, edit)
+
+    def _say(self, state: TextState, message: str) -> TextState:
+        """The state in which the model answers the next message. Raises MisuseError as
+        `continue_chat` does, and for a text that is no chat."""
+        if not state.roles:
+            raise MisuseError("only a chat takes messages: begin one with the model's template")
+        if state.message:
+            raise MisuseError("a message was said at this step: say another before it, or later")
+        last = state.token_ids[-1] if state.ended else None
+        turn = continue_chat(self.tokenizer, state.roles, message, last)
+        token_ids = state.token_ids
+        for token in turn.token_ids:
+            token_ids = token_ids.appended(token)
+        chunks = (*state.chunks, (len(state.token_ids), len(token_ids)))
+        read = partial(self._read, token_ids, state.prompt, state.interventions, chunks)
+        return replace(
+            state,
+            token_ids=token_ids,
+            stored=self.store_logits(read),
+            ended=False,
+            pending=b"",
+            written=(),
+            written_from=state.step,
+            roles=turn.roles,
+            chunks=chunks,
+            answer_from=state.step,
+            message=turn.pieces,
+        )
 
     def _begin_gap(self, request: Start, prefix: str, suffix: str) -> tuple[TextState, Started]:
         """`begin` for a prompt with a gap."""
@@ -247,12 +320,21 @@ class TextGenerator(TokenGenerator[TextState]):
         token_ids = state.token_ids.appended(frame.token)
         stored = state.stored
         if not ended:
-            read = partial(self._read, token_ids, state.prompt, state.interventions)
+            read = partial(self._read, token_ids, state.prompt, state.interventions, state.chunks)
             stored = self.store_logits(read)
         after = replace(
-            state, token_ids=token_ids, stored=stored, step=frame.step, ended=ended, pending=pending
+            state,
+            token_ids=token_ids,
+            stored=stored,
+            step=frame.step,
+            ended=ended,
+            pending=pending,
+            message=(),
         )
-        return after, msgspec.structs.replace(frame, text=text)
+        special = clean(self.tokenizer.special.get(frame.token, ""))
+        return after, msgspec.structs.replace(
+            frame, text=text, before=state.message, special=special
+        )
 
     def _token_filter(self, state: TextState) -> Callable[[int], bool]:
         """Which tokens may follow in Python; the text in a gap may end anywhere."""
@@ -286,10 +368,15 @@ class TextGenerator(TokenGenerator[TextState]):
         return clean(self.tokenizer.special.get(token) or self.tokenizer.decode([token]))
 
     def _read(
-        self, token_ids: TokenList, prompt: int, interventions: Interventions = ()
+        self,
+        token_ids: TokenList,
+        prompt: int,
+        interventions: Interventions = (),
+        chunks: Chunks = (),
     ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, without the marks of a gap."""
-        return mask_gap_marks(self.read(token_ids, prompt, interventions), self.tokenizer)
+        logits = self.read(token_ids, prompt, interventions, chunks)
+        return mask_gap_marks(logits, self.tokenizer)
 
 
 def split_utf8(raw: bytes) -> tuple[str, bytes]:

@@ -85,6 +85,10 @@ class TokenList:
         return longer
 
 
+Chunks = tuple[tuple[int, int], ...]
+"""Tokens after the prompt that are read in one pass, each from its first to one past its last: the
+messages of a chat. They are in order."""
+
 # --- Sampling a token -------------------------------------------------------------------------
 
 CANDIDATES = 12
@@ -138,6 +142,7 @@ class TokenState:
     written: tuple[int, ...] = ()  # tokens written by hand, for the steps after `written_from`
     written_from: int = 0
     interventions: Interventions = ()  # the edits of layers so far
+    chunks: Chunks = ()  # the later messages of a chat
 
     @property
     def logits(self) -> np.ndarray:
@@ -241,6 +246,12 @@ def span(length: int, prompt: int, model: LanguageModel) -> Span:
     return Span(first(length), half + 1)
 
 
+def _shift(chunks: Chunks, context: Span) -> Chunks:
+    """The chunks of the context in its own positions, without what `prefill` has."""
+    shifted = ((max(a - context.first, context.prefill), b - context.first) for a, b in chunks)
+    return tuple((a, b) for a, b in shifted if a < b)
+
+
 @torch.inference_mode()
 def read(
     model: LanguageModel, machine: Machine, token_ids: np.ndarray, state: ReadingState
@@ -266,11 +277,12 @@ class Window:
     state: ReadingState
     interventions: Interventions = ()
     token_ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+    chunks: Chunks = ()
 
     def count_shared(
-        self, token_ids: np.ndarray, prefill: int, interventions: Interventions
+        self, token_ids: np.ndarray, prefill: int, interventions: Interventions, chunks: Chunks
     ) -> int:
-        """How many of `token_ids` this window has read, with the same prefill and the same
+        """How many of `token_ids` this window has read, in the same portions and with the same
         interventions."""
         if prefill != self.prefill:
             return 0
@@ -278,7 +290,14 @@ class Window:
         length = int(min(len(self.token_ids), len(token_ids), differs))
         differ = np.flatnonzero(self.token_ids[:length] != token_ids[:length])
         same = int(differ[0]) if len(differ) else length
+        same = min([same, *(start for start, _ in {*chunks} ^ {*self.chunks})])
+        same = _before_chunk(same, chunks)
         return same if same >= prefill else 0
+
+
+def _before_chunk(length: int, chunks: Chunks) -> int:
+    """The number of tokens, or fewer so that they do not end within a chunk."""
+    return next((start for start, end in chunks if start < length < end), length)
 
 
 class Reader:
@@ -300,28 +319,37 @@ class Reader:
         self._windows: list[Window] = []  # the most recently used one last
 
     def logits(
-        self, token_ids: TokenList, prompt: int, interventions: Interventions = ()
+        self,
+        token_ids: TokenList,
+        prompt: int,
+        interventions: Interventions = (),
+        chunks: Chunks = (),
     ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt.
 
-        The prompt is read in one pass, the rest one token at a time; the last one always anew.
+        The prompt and each chunk are read in one pass, the rest one token at a time; the last one
+        always anew.
         """
         context = span(len(token_ids), prompt, self._model)
         prefill, tokens = context.prefill, token_ids.since(context.first)
-        placed = relative_to(interventions, context.first)
-        window, known = self._find_window(tokens, prefill, placed)
+        placed, chunks = relative_to(interventions, context.first), _shift(chunks, context)
+        window, known = self._find_window(tokens, prefill, placed, chunks)
         # A state that does not store every position may go further back, even to the start.
         known = window.state.seek(known)
-        if known < prefill:
-            known = window.state.seek(0)
-        end = known + 1 if known else prefill
-        logits = self._run(window, tokens[:end], known)
-        for known in range(end, len(tokens)):
-            logits = self._run(window, tokens[: known + 1], known)
+        while known != (whole := _before_chunk(known, chunks) if known >= prefill else 0):
+            known = window.state.seek(whole)
+        ends = {0: prefill, **dict(chunks)}
+        logits = np.empty(0, np.float32)
+        while known < len(tokens):
+            end = ends.get(known, known + 1)
+            logits = self._run(window, tokens[:end], known)
+            if len(window.token_ids) == end:
+                window.chunks = tuple(chunk for chunk in chunks if chunk[1] <= end)
+            known = end
         return logits
 
     def _find_window(
-        self, token_ids: np.ndarray, prefill: int, interventions: Interventions
+        self, token_ids: np.ndarray, prefill: int, interventions: Interventions, chunks: Chunks
     ) -> tuple[Window, int]:
         """A window to read `token_ids` with, and how many of them need not be read again.
 
@@ -329,7 +357,7 @@ class Reader:
         the shortest wins: it may continue without a copy.
         """
         ranked = [
-            (w.count_shared(token_ids, prefill, interventions), -len(w.token_ids), i)
+            (w.count_shared(token_ids, prefill, interventions, chunks), -len(w.token_ids), i)
             for i, w in enumerate(self._windows)
         ]
         shared, _, i = max(ranked, default=(0, 0, 0))
@@ -340,8 +368,10 @@ class Reader:
         same = window.interventions == interventions
         if shared < min(len(token_ids), len(window.token_ids)) or not same:
             state = window.state.snapshot(shared)
-            window = self._add(Window(prefill, state, interventions, window.token_ids[:shared]))
-        known = min(shared, len(token_ids) - 1)
+            token_ids_read = window.token_ids[:shared]
+            kept = tuple(chunk for chunk in window.chunks if chunk[1] <= shared)
+            window = self._add(Window(prefill, state, interventions, token_ids_read, kept))
+        known = _before_chunk(min(shared, len(token_ids) - 1), chunks)
         return window, known if known >= prefill else 0
 
     def _add(self, window: Window) -> Window:
@@ -405,10 +435,14 @@ class TokenGenerator(ABC, Generic[S]):
         self._recent = RecentLogits()
 
     def read(
-        self, token_ids: TokenList, prompt: int, interventions: Interventions = ()
+        self,
+        token_ids: TokenList,
+        prompt: int,
+        interventions: Interventions = (),
+        chunks: Chunks = (),
     ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt."""
-        return self._reader.logits(token_ids, prompt, interventions)
+        return self._reader.logits(token_ids, prompt, interventions, chunks)
 
     def store_logits(self, compute: Callable[[], np.ndarray]) -> StoredLogits:
         """The logits that `compute` returns, for a state."""
@@ -477,7 +511,7 @@ class TokenGenerator(ABC, Generic[S]):
         before, token_ids, prompt = state.stored, state.token_ids, state.prompt
 
         def logits() -> np.ndarray:
-            new = self.read(token_ids, prompt, interventions)
+            new = self.read(token_ids, prompt, interventions, state.chunks)
             return np.where(before.get() <= NEVER, np.float32(NEVER), new)  # masks stay
 
         return replace(state, interventions=interventions, stored=self.store_logits(logits))

@@ -388,11 +388,14 @@ class Tree(Generic[F]):
         """
         shown = self.shown
         assert shown is not None, "nothing is shown to fork from"
+        if isinstance(edit, protocol.Say):  # in place of what was said at that step
+            while _says_at(shown.trace, step) and (parent := self.find(shown.parent)):
+                shown = parent
         parent = self.find(shown.parent)
         alone = all(branch.parent != shown.number for branch in self.branches)
         again = shown.trace.forked_at == step and _same_kind(shown.trace, then or edit)
         if parent is not None and again:
-            written = isinstance(edit, protocol.WriteText | protocol.WriteToken)
+            written = isinstance(edit, protocol.WriteText | protocol.WriteToken | protocol.Say)
             if alone and not written and not shown.is_marked:
                 self._drop(shown)
             shown = parent
@@ -488,6 +491,11 @@ class Tree(Generic[F]):
                 yield branch, depth
                 if not (fold and branch.folded):
                     yield from self._below(branch.number, depth + 1, fold)
+
+
+def _says_at(trace: Trace[F], step: int) -> bool:
+    """Whether a message of a chat was said at that step."""
+    return any(at.step == step and isinstance(at.edit, protocol.Say) for at in trace.request.edits)
 
 
 def _same_kind(trace: Trace[F], edit: protocol.Edit) -> bool:

@@ -1,0 +1,101 @@
+"""Fills a chat template, in a process of its own: `python fill_template.py < request > reply`.
+
+A template comes with a model and may be wrong or hostile: it may loop without end or write
+without bound. So this process has limits of time and memory, it imports nothing of genui, and
+Jinja's sandbox gives the template its messages, harmless methods of texts and a few filters.
+"""
+
+import json
+import sys
+from typing import Any, NoReturn
+
+SECONDS = 5  # of computing
+MEMORY = 1 << 29  # bytes of address space
+CHARACTERS = 1 << 20  # of what a template writes
+RANGE = 10_000
+
+_TEXT = frozenset(
+    {"strip", "lstrip", "rstrip", "split", "rsplit", "startswith", "endswith", "upper", "lower",
+     "title", "capitalize", "replace", "find", "count", "join", "isdigit", "splitlines"}
+)  # fmt: skip
+_MAPPING = frozenset({"get", "items", "keys", "values"})
+_FILTERS = frozenset(
+    {"trim", "tojson", "length", "count", "upper", "lower", "title", "capitalize", "join",
+     "default", "d", "first", "last", "list", "items", "dictsort", "replace", "string", "safe",
+     "map", "select", "reject", "selectattr", "rejectattr", "reverse", "int", "float", "abs",
+     "min", "max", "round", "sort", "unique", "sum", "indent", "e", "escape"}
+)  # fmt: skip
+
+
+def limit(seconds: int) -> None:
+    """Limit the time and the memory of this process, where the system can."""
+    try:
+        import resource
+    except ImportError:  # Windows: the caller waits no longer than this
+        return
+    for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, MEMORY)):
+        try:
+            resource.setrlimit(kind, (most, most))
+        except (OSError, ValueError):
+            continue
+
+
+def fill(template: str, values: dict[str, Any]) -> str:
+    """The template with these values. Raises Exception, for instance if it refuses them."""
+    from jinja2 import TemplateError
+    from jinja2.runtime import LoopContext, Macro
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2.utils import Namespace
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+            if isinstance(obj, str):
+                return attr in _TEXT
+            if isinstance(obj, dict):
+                return attr in _MAPPING
+            if isinstance(obj, LoopContext):
+                return not attr.startswith("_")
+            return isinstance(obj, Namespace | Macro) and not attr.startswith("_")
+
+    def refuse(message: object) -> NoReturn:
+        raise TemplateError(str(message))
+
+    environment = Sandbox(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.filters = {n: f for n, f in environment.filters.items() if n in _FILTERS}
+    environment.filters["tojson"] = lambda value, **options: json.dumps(
+        value, ensure_ascii=False, indent=options.get("indent")
+    )
+    environment.globals = {
+        "range": lambda *bounds: range(*bounds)[:RANGE],
+        "namespace": Namespace,
+        "raise_exception": refuse,
+    }
+    parts, length = [], 0
+    for part in environment.from_string(template).generate(values):
+        length += len(part)
+        if length > CHARACTERS:
+            raise ValueError(f"it writes more than {CHARACTERS:,} characters")
+        parts.append(part)
+    return "".join(parts)
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    limit(request["seconds"])
+    try:
+        reply = {"text": fill(request["template"], request["values"])}
+    except MemoryError:
+        reply = {"fault": "it needs too much memory"}
+    except RecursionError:
+        reply = {"fault": "it is nested too deeply"}
+    except Exception as error:  # whatever a template can raise
+        number = getattr(error, "lineno", None)
+        line = f"line {number}: " if number else ""
+        reply = {"fault": f"{line}{error}"[:200]}
+    json.dump(reply, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
