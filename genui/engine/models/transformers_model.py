@@ -1,0 +1,173 @@
+"""Language models of the `transformers` library behind the seam `LanguageModel`.
+
+`generate` and its helpers are not used: a prompt is one call and each later token another, so that
+the same tokens always give the same bits.
+"""
+
+import copy
+import inspect
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MAX_STORED = 16
+"""The most copies of a cache that a state stores."""
+
+STRIDE = 32
+"""The first number of tokens between them."""
+
+
+class TransformersState:
+    """A cache of transformers, as a `ReadingState`.
+
+    A cache of plain keys and values is cut to go back. One of sliding windows or recurrent layers
+    has forgotten what it would need, so copies are stored every few tokens.
+    """
+
+    def __init__(self, cache: Any) -> None:
+        self.cache = cache
+        self.length = 0
+        self._stride = STRIDE
+        self._stored: dict[int, Any] = {}
+
+    @property
+    def croppable(self) -> bool:
+        """Whether the cache can be cut at any length."""
+        return all(type(layer).__name__ == "DynamicLayer" for layer in self.cache.layers)
+
+    def advance(self, cache: Any, tokens: int) -> None:
+        """Take the cache after `tokens` more."""
+        first = self.length == 0
+        self.cache, self.length = cache, self.length + tokens
+        if not self.croppable and (first or self.length % self._stride == 0):
+            self._stored[self.length] = copy.deepcopy(cache)
+            if len(self._stored) > MAX_STORED:
+                self._stride *= 2
+                start = min(self._stored)
+                kept = (at for at in self._stored if at == start or at % self._stride == 0)
+                self._stored = {at: self._stored[at] for at in kept}
+
+    def seek(self, length: int) -> int:
+        if length == self.length:
+            return length
+        if self.croppable and length:
+            self.cache.crop(length - self.length)  # negative: how many to remove
+            self.length = length
+            return length
+        at = max((at for at in self._stored if at <= length), default=0)
+        self.cache = copy.deepcopy(self._stored[at]) if at else new_cache_like(self.cache)
+        self.length = at
+        return at
+
+    def snapshot(self, length: int) -> Self:
+        other = copy.copy(self)
+        other.cache = copy.deepcopy(self.cache)
+        other._stored = {at: cache for at, cache in self._stored.items() if at <= length}
+        other.seek(length)
+        return other
+
+    def select(self, rows: Tensor) -> None:
+        self.cache.batch_select_indices(rows)
+        for cache in self._stored.values():
+            cache.batch_select_indices(rows)
+
+
+def new_cache_like(cache: Any) -> Any:
+    """An empty cache for the same model."""
+    empty = copy.deepcopy(cache)
+    empty.reset()
+    return empty
+
+
+class TransformersModel:
+    """A `LanguageModel` by an `AutoModelForCausalLM`."""
+
+    unlimited = False
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+        config = network.config.get_text_config(decoder=True)
+        context = getattr(config, "max_position_embeddings", None)
+        self.context = int(context or getattr(config, "n_positions", 0) or 2048)
+        named = inspect.signature(network.forward).parameters
+        self._cache_argument = "cache" if "cache" in named else "past_key_values"  # since 5.2x
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.device
+
+    def eval(self) -> Self:
+        self.network.eval()
+        return self
+
+    def new_state(self, rows: int) -> TransformersState:
+        from transformers import DynamicCache
+
+        return TransformersState(DynamicCache(config=self.network.config))
+
+    def _read(self, token_ids: Tensor, state: TransformersState) -> Tensor:
+        """Logits [B, V] after the last of token_ids [B, T]."""
+        start = state.length
+        positions = torch.arange(start, start + token_ids.shape[1], device=token_ids.device)[None]
+        output = self.network(
+            input_ids=token_ids,
+            position_ids=positions,
+            use_cache=True,
+            logits_to_keep=1,
+            **{self._cache_argument: state.cache},
+        )
+        state.advance(state.cache, token_ids.shape[1])
+        return output.logits[:, -1].float()
+
+    def prefill(self, token_ids: Tensor, state: TransformersState) -> Tensor:
+        return self._read(token_ids, state)
+
+    def decode(self, token_ids: Tensor, state: TransformersState) -> Tensor:
+        return self._read(token_ids[:, None], state)
+
+    def __call__(self, token_ids: Tensor) -> Tensor:
+        return self.network(input_ids=token_ids, use_cache=False).logits.float()
+
+    def loss(self, token_ids: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        logits = self(token_ids).flatten(0, 1)
+        nats = F.cross_entropy(logits, targets.flatten(), reduction="none")
+        if weights is None:
+            return nats.mean()
+        return (nats * weights.flatten()).sum() / weights.sum()
+
+    def hidden_states(self, token_ids: Tensor) -> tuple[Tensor, ...]:
+        """Empty: what transformers returns last is normalised, and differs between models."""
+        return ()
+
+    def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor | None:
+        """As in `LanguageModel`; computed by the "eager" attention, which alone returns them."""
+        before = self.network.config._attn_implementation
+        self.network.set_attn_implementation("eager")
+        try:
+            output = self.network(input_ids=token_ids, use_cache=False, output_attentions=True)
+        finally:
+            self.network.set_attn_implementation(before)
+        attentions = [a for a in getattr(output, "attentions", None) or () if a is not None]
+        if not attentions:
+            return None
+        return torch.stack([a[..., -last:, :].float() for a in attentions])
+
+
+def load_network(path: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """The AutoModelForCausalLM of a folder: safetensors only, nothing fetched, no code of its own.
+
+    Raises OSError, ValueError or ImportError as transformers does.
+    """
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(
+        path,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=dtype,
+        attn_implementation="sdpa",
+    )

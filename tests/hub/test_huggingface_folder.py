@@ -1,0 +1,105 @@
+"""Folders of Hugging Face language models, read without transformers and without torch."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from genui.base.errors import MisuseError
+from genui.hub import huggingface
+
+CONFIG = {
+    "model_type": "gpt2",
+    "architectures": ["GPT2LMHeadModel"],
+    "n_positions": 128,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny"
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps(CONFIG))
+    (path / "tokenizer.json").write_text("{}")
+    (path / "README.md").write_text("---\nlanguage: en\nlicense: mit\n---\n# Tiny\n")
+    save_file({"wte": np.zeros((10, 4), np.float16)}, path / "model.safetensors")
+    return path
+
+
+def test_a_folder_is_described_by_its_headers(folder: Path) -> None:
+    assert huggingface.recognise(folder)
+    model = huggingface.describe(folder)
+    assert (model.architecture, model.parameters, model.size) == ("gpt2", 40, 80)
+    assert (model.stored, model.context, model.licence, model.chat) == ("f16", 128, "mit", False)
+
+
+def test_shards_are_counted_together(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    names = {}
+    for part in ("a", "b"):
+        save_file({part: np.zeros((3, 2), np.float32)}, folder / f"{part}.safetensors")
+        names[part] = f"{part}.safetensors"
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": names}))
+    assert huggingface.describe(folder).parameters == 12
+    (folder / "b.safetensors").unlink()
+    with pytest.raises(MisuseError, match=r"tiny: b\.safetensors is missing; fetch"):
+        huggingface.describe(folder)
+    index.write_text(json.dumps({"weight_map": {"a": "../../etc/passwd"}}))
+    with pytest.raises(MisuseError, match=r"passwd is missing"):
+        huggingface.describe(folder)
+
+
+@pytest.mark.parametrize("where", ["file", "configuration", "list"])
+def test_a_chat_template_is_found(folder: Path, where: str) -> None:
+    template = "{{ messages[0].content }}"
+    if where == "file":
+        (folder / "chat_template.jinja").write_text(template)
+    else:
+        named = [{"name": "tool", "template": ""}, {"name": "default", "template": template}]
+        value = template if where == "configuration" else named
+        (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": value}))
+    assert huggingface.read_template(folder) == template
+    assert huggingface.describe(folder).chat
+
+
+def _config(**changes: object) -> Callable[[Path], object]:
+    return lambda path: (path / "config.json").write_text(json.dumps(CONFIG | changes))
+
+
+def _pickled(path: Path) -> None:
+    (path / "model.safetensors").rename(path / "pytorch_model.bin")
+
+
+def _truncated(path: Path) -> None:
+    data = (path / "model.safetensors").read_bytes()
+    (path / "model.safetensors").write_bytes(data[:-5])
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (_config(auto_map={"AutoModel": "evil.py"}), "needs code of its own"),
+        (_config(architectures=["BertModel"]), "BertModel predicts no next token"),
+        (_pickled, "pickles"),
+        (_truncated, r"model\.safetensors: it is truncated"),
+        (lambda path: (path / "model.safetensors").unlink(), r"has no model\.safetensors"),
+        (lambda path: (path / "tokenizer.json").unlink(), r"has no tokenizer\.json"),
+    ],
+)
+def test_what_genui_cannot_use_is_one_line(
+    folder: Path, change: Callable[[Path], object], fault: str
+) -> None:
+    change(folder)
+    with pytest.raises(MisuseError, match=fault) as raised:
+        huggingface.describe(folder)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{" * 100_000, '{"model_type": 3'])
+def test_a_damaged_configuration_is_no_folder_of_ours(folder: Path, text: str) -> None:
+    (folder / "config.json").write_text(text)
+    assert not huggingface.recognise(folder)
