@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from genui.runs.series import Floats, Series, Steps, is_rising
+from genui.runs.series import Axis, Floats, Series, Steps, is_rising
 
 MAX_SERIES = 20_000
 """The number of metrics that are kept."""
@@ -37,7 +37,11 @@ class SeriesStore:
         new = dict.fromkeys(name for name, *_ in filled if name not in known)
         if new:
             room = max(0, MAX_SERIES - len(known))
-            known.update((name, Series()) for name in list(new)[:room])
+            axes: dict[int, Axis] = {}  # of the metrics that begin with the same steps
+            for name, steps, _, _ in filled:
+                if name in new and name not in known and room > 0:
+                    known[name] = Series(axes.setdefault(id(steps), Axis()))
+                    room -= 1
         same: Steps | None = None
         rising, first = True, 0
         for name, steps, values, times in filled:
@@ -55,8 +59,9 @@ class SeriesStore:
 
     def forget_after(self, step: int) -> None:
         """Drops the points of steps later than `step`, and the metrics that have no other."""
+        cuts: dict[Axis, Axis] = {}
         for series in self._every.values():
-            series.forget_after(step)
+            series.forget_after(step, cuts)
         self._show()
 
     def _show(self) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, compress
 from operator import attrgetter, lt
@@ -193,17 +193,19 @@ def _sparse(
 # not be checked. Records that do not fit are decoded as dicts.
 
 _MAX_NAMES = 64
+_MAX_DENSE = 1024  # names of a log whose records have them all
 _NAN = float("nan")
 
 
 class Shapes:
     """Decodes lines with a struct of the fields of earlier lines.
 
-    After each misfit it is tried again later, with growing delays, so that a log whose records
-    all differ takes little longer.
+    Records have a whole step and may have a time. After each misfit it is tried again later, with
+    growing delays, so that a log whose records all differ takes little longer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, step: str = "step", time: str = "time") -> None:
+        self.keys = {"step": step, "time": time}
         self._names: frozenset[str] = frozenset()
         self._decoder: msgspec.json.Decoder[Any] | None = None
         self._wait = self._patience = 0
@@ -229,7 +231,8 @@ class Shapes:
     def learn(self, columns: Collection[Column]) -> None:
         """Adds the names of metrics to the struct."""
         names = self._names.union(column[0] for column in columns)
-        if names == self._names or len(names) > _MAX_NAMES:
+        dense = len({id(column[1]) for column in columns}) == 1
+        if names == self._names or len(names) > (_MAX_DENSE if dense else _MAX_NAMES):
             return
         self._names = names
         fields = {f"f{index}": name for index, name in enumerate(sorted(names))}
@@ -237,7 +240,7 @@ class Shapes:
             shape = msgspec.defstruct(
                 "Shape",
                 [("step", int), ("time", float, _NAN), *((field, float, _NAN) for field in fields)],
-                rename=fields,
+                rename={**fields, **self.keys},
                 forbid_unknown_fields=True,
                 gc=False,
             )
@@ -372,6 +375,15 @@ class EpochSteps:
 # fraction of an epoch is no step: then the records are counted.
 
 
+def _with_unix_times(metrics: list[Column]) -> Iterator[Column]:
+    """The metrics with their times in seconds; those of one array stay one array."""
+    converted: dict[int, Floats] = {}
+    for name, steps, values, times in metrics:
+        if id(times) not in converted:
+            converted[id(times)] = unix_times(times)
+        yield name, steps, values, converted[id(times)]
+
+
 class JsonlTail(LineReader):
     """The numbers in a JSONL file."""
 
@@ -383,11 +395,17 @@ class JsonlTail(LineReader):
     def _forget(self) -> None:
         super()._forget()
         self._count = 0  # records so far
+        self._shapes: Shapes | None = None  # while records have no more than a step and numbers
         self._step: str | None = None
         self._time: str | None = None
         self._epochs.forget()
 
     def _add_lines(self, lines: bytes) -> None:
+        metrics = self._shapes.decode(lines) if self._shapes is not None else None
+        if metrics is not None:
+            self._count += lines.count(b"\n")
+            self._collected.add(_with_unix_times(metrics))
+            return
         records, damaged = decode_lines(lines)
         self._damaged += damaged
         self._add(records)
@@ -447,7 +465,20 @@ class JsonlTail(LineReader):
             )
             skip = {key for key in (self._step, self._time) if key}
             where = np.array(steps, np.int64)
-            self._collected.add(columns(records, where, times, skip, number_or_text))
+            metrics = columns(records, where, times, skip, number_or_text)
+            self._collected.add(metrics)
+            self._learn(records, metrics)
+
+    def _learn(self, records: list[Record], metrics: list[Column]) -> None:
+        """Decode the next lines faster if records have a step and numbers alone."""
+        names = {name for name, *_ in metrics}
+        known = names | {key for key in (self._step, self._time) if key}
+        if self._step is None or "epoch" in known or not known.issuperset(records[0]):
+            return
+        keys = {"step": self._step, "time": self._time or "time"}
+        if self._shapes is None or self._shapes.keys != keys:
+            self._shapes = Shapes(**keys)
+        self._shapes.learn(metrics)
 
     def _is_fraction(self, records: list[Record], steps: Sequence[int | None]) -> bool:
         """Whether the epoch of a record is not whole, as 0.25; its name is remembered."""

@@ -7,6 +7,52 @@ Steps = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _SMALLEST = 16  # points: ten thousand metrics of a few points each stay small
+_GROWTH = 1.25  # of an array that is full: less room is left unused than by doubling
+
+
+class Axis:
+    """The steps and times of points, which series that are logged together share.
+
+    Half the memory of a log with many metrics would otherwise be the same steps and times.
+    """
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._steps: Steps = np.empty(_SMALLEST, np.int64)
+        self._times: Floats = np.empty(_SMALLEST)
+        self._last: tuple[object, object] = (None, None)  # the arrays that were added last
+        self._show()
+
+    def add(self, length: int, steps: Steps, times: Floats) -> bool:
+        """Add points to the first `length`, for one more series. False if others follow these."""
+        end = length + len(steps)
+        if self.length == end and self._last[0] is steps and self._last[1] is times:
+            return True  # another series has added the very same
+        if self.length != length:
+            return False
+        if end > len(self._steps):
+            room = max(end, int(_GROWTH * len(self._steps)))
+            self._steps = _grow(self._steps, length, room)
+            self._times = _grow(self._times, length, room)
+            self._show()
+        self._steps[length:end] = steps
+        self._times[length:end] = times
+        self.length, self._last = end, (steps, times)
+        return True
+
+    def copy(self, length: int) -> "Axis":
+        """An axis of its own with the first `length` points, in new arrays."""
+        copy = Axis()
+        copy.add(0, self._steps[:length], self._times[:length])
+        copy._last = (None, None)
+        return copy
+
+    def view(self, length: int) -> tuple[Steps, Floats]:
+        """The first `length` steps and times, read-only."""
+        return self._shown[0][:length], self._shown[1][:length]
+
+    def _show(self) -> None:
+        self._shown = (_read_only(self._steps), _read_only(self._times))
 
 
 class Series:
@@ -14,13 +60,16 @@ class Series:
 
     If a step is logged again, the newer value counts. Returned arrays are read-only views that do
     not change while the series grows, so another thread may keep them; use `points`, and not
-    `steps` and then `values`, to get arrays of one length.
+    `steps` and then `values`, to get arrays of one length. Series that are made with one `axis`
+    share it as long as they are given the same arrays of steps and times.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, axis: Axis | None = None) -> None:
         self._length = 0
         self._written = -1
-        self._adopt(np.empty(_SMALLEST, np.int64), np.empty(_SMALLEST), np.empty(_SMALLEST))
+        self._axis = axis or Axis()
+        self._values: Floats = np.empty(_SMALLEST)
+        self._shown = _read_only(self._values)
         self._points = self._view()
 
     @property
@@ -60,24 +109,29 @@ class Series:
         self._written = int(steps[-1])
         if not (is_rising(steps) if rising is None else rising):
             steps, values, times = _newest_of_each(steps, values, times)
-        if self._length and steps[0] <= self._steps[self._length - 1]:
+        if self._length and steps[0] <= self._points[0][-1]:
             self._merge(steps, values, times)
         else:
             self._append(steps, values, times)
         self._points = self._view()
 
-    def forget_after(self, step: int) -> None:
-        """Drops the points of steps later than `step`."""
-        length = int(np.searchsorted(self._steps[: self._length], step, side="right"))
+    def forget_after(self, step: int, cuts: "dict[Axis, Axis] | None" = None) -> None:
+        """Drops the points of steps later than `step`.
+
+        Series that share an axis go on sharing it if `cuts`, an empty dict, is passed to all.
+        """
+        length = int(np.searchsorted(self._points[0], step, side="right"))
         if length < self._length:
+            axis, whole = self._axis, self._axis.length == self._length
             self._cut(length)
+            if cuts is not None and whole:
+                self._axis = cuts.setdefault(axis, self._axis)
             self._points = self._view()
 
     def joined_with(self, later: "Series", forget: int | None) -> "Series":
         """A new series: this one without the steps after `forget`, then `later`."""
         both = Series()
         for part in (self, later):
-            both._reserve(len(self) + len(later))
             both.extend(*part.points)
             if part is self and forget is not None:
                 both.forget_after(forget)
@@ -85,21 +139,24 @@ class Series:
 
     def _append(self, steps: Steps, values: Floats, times: Floats) -> None:
         start, end = self._length, self._length + len(steps)
-        if end > len(self._steps):
-            self._reserve(max(end, 2 * len(self._steps)))
-        self._steps[start:end] = steps
+        if not self._axis.add(start, steps, times):
+            self._axis = self._axis.copy(start)
+            self._axis.add(start, steps, times)
+        if end > len(self._values):
+            room = max(end, int(_GROWTH * len(self._values)))
+            self._values = _grow(self._values, start, room)
+            self._shown = _read_only(self._values)
         self._values[start:end] = values
-        self._times[start:end] = times
         self._length = end
 
     def _merge(self, steps: Steps, values: Floats, times: Floats) -> None:
         """Adds ascending points of which some are at or before the last one here."""
-        at = int(np.searchsorted(self._steps[: self._length], steps[0]))
-        end = self._length
+        own_steps, own_values, own_times = self._points
+        at = int(np.searchsorted(own_steps, steps[0]))
         merged = _newest_of_each(
-            np.concatenate((self._steps[at:end], steps)),
-            np.concatenate((self._values[at:end], values)),
-            np.concatenate((self._times[at:end], times)),
+            np.concatenate((own_steps[at:], steps)),
+            np.concatenate((own_values[at:], values)),
+            np.concatenate((own_times[at:], times)),
         )
         self._cut(at)
         self._append(*merged)
@@ -107,28 +164,14 @@ class Series:
     def _cut(self, length: int) -> None:
         """Keeps the first `length` points, in new arrays: later points would otherwise overwrite
         views that were returned."""
+        self._axis = self._axis.copy(length)
+        self._values = _grow(self._values, length, len(self._values))
+        self._shown = _read_only(self._values)
         self._length = length
-        self._move(len(self._steps))
-
-    def _reserve(self, room: int) -> None:
-        if room > len(self._steps):
-            self._move(room)
-
-    def _move(self, room: int) -> None:
-        """Moves the points into new arrays of that size."""
-        n = self._length
-        self._adopt(*(_grow(a, n, room) for a in (self._steps, self._values, self._times)))
-
-    def _adopt(self, steps: Steps, values: Floats, times: Floats) -> None:
-        self._steps, self._values, self._times = steps, values, times
-        self._shown = (steps.view(), values.view(), times.view())
-        for array in self._shown:
-            array.flags.writeable = False  # and so are its slices
 
     def _view(self) -> tuple[Steps, Floats, Floats]:
-        steps, values, times = self._shown
-        n = self._length
-        return steps[:n], values[:n], times[:n]
+        steps, times = self._axis.view(self._length)
+        return steps, self._shown[: self._length], times
 
 
 def is_rising(steps: Steps) -> bool:
@@ -148,3 +191,10 @@ def _grow(array: np.ndarray, length: int, room: int) -> np.ndarray:
     larger = np.empty(room, array.dtype)
     larger[:length] = array[:length]
     return larger
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """A view of an array that cannot be written to, and whose slices cannot either."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
