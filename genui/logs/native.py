@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 NEWEST = 128 * 1024
 """Bytes at the end of a file that are read first, if it is more than twice as large."""
 
+_PREVIEW = 100_000
+"""Points of a metric that are shown of its beginning until the whole file is read: with all of
+them, each look at a long log would copy it."""
+
 _CELLS = 100_000
 """Values that are decoded before they are added: adding costs a call for each metric."""
 
@@ -242,13 +246,15 @@ class _Part(LineReader):
         return max(0, self.lines.offset - self._start)
 
     def followed_by(self, later: "_Part") -> Mapping[str, Series]:
-        """The series of both parts; `later` follows this one."""
+        """The series of both parts; `later` follows this one, which is thinned if it is long."""
         both: dict[str, Series] = {}
         nothing = Series()
         for name in (*self.series, *later.series):
             if name not in both and len(both) < MAX_SERIES:
                 before = self.series.get(name, nothing)
-                joined = before.joined_with(later.series.get(name, nothing), later._rewound)
+                joined = before.joined_with(
+                    later.series.get(name, nothing), later._rewound, _PREVIEW
+                )
                 if len(joined):
                     both[name] = joined
         return both

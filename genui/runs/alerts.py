@@ -64,7 +64,10 @@ class Rise:
 
 
 class Divergence:
-    """The rule above, for one metric whose points come in pieces of any size."""
+    """The rule above, for one metric whose points come in pieces of any size.
+
+    What is kept is copied: a view would keep all points of a long log.
+    """
 
     def __init__(self) -> None:
         self._steps = np.empty(0, np.int64)  # of the block that is not full yet
@@ -85,7 +88,7 @@ class Divergence:
         steps = np.concatenate((self._steps, steps[finite]))
         values = np.concatenate((self._values, values[finite]))
         full = len(values) // BLOCK * BLOCK
-        self._steps, self._values = steps[full:], values[full:]
+        self._steps, self._values = steps[full:].copy(), values[full:].copy()
         if not full:
             return None
         with np.errstate(over="ignore", invalid="ignore"):
@@ -101,7 +104,7 @@ class Divergence:
         within = _MAD_TO_SIGMA * _median(np.abs(values - fresh[:, None]))
         spread = np.fmax(within, np.abs(fresh - medians[HORIZON - WANDER : -WANDER]))
         spreads = np.concatenate((self._spreads, spread))
-        self._medians, self._spreads = medians[-HORIZON:], spreads[-HORIZON:]
+        self._medians, self._spreads = medians[-HORIZON:].copy(), spreads[-HORIZON:].copy()
 
         level = _median(sliding_window_view(medians, HORIZON)[:-1])  # NaN while few are known
         best = np.fmin.accumulate(np.append(self._best, level))[1:]
@@ -117,7 +120,7 @@ class Divergence:
         before = HIGH_BLOCKS - 1
         high = np.concatenate((self._high, high))
         begins = np.concatenate((self._begins, steps[:, 0]))
-        self._high, self._begins = high[-before:], begins[-before:]
+        self._high, self._begins = high[-before:].copy(), begins[-before:].copy()
         certain = np.flatnonzero(sliding_window_view(high, HIGH_BLOCKS).all(axis=1))
         if not len(certain):
             return None
@@ -175,7 +178,10 @@ class Fall(NamedTuple):
 
 
 class Falling:
-    """The rule above, for one metric whose points come in pieces of any size."""
+    """The rule above, for one metric whose points come in pieces of any size.
+
+    What is kept is copied: a view would keep all points of a long log.
+    """
 
     def __init__(self) -> None:
         self._best = -np.inf

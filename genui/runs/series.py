@@ -7,7 +7,7 @@ Steps = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _SMALLEST = 16  # points: ten thousand metrics of a few points each stay small
-_GROWTH = 1.25  # of an array that is full: less room is left unused than by doubling
+_LARGE = 1 << 16  # points
 
 
 class Axis:
@@ -31,7 +31,7 @@ class Axis:
         if self.length != length:
             return False
         if end > len(self._steps):
-            room = max(end, int(_GROWTH * len(self._steps)))
+            room = _room_for(end, len(self._steps))
             self._steps = _grow(self._steps, length, room)
             self._times = _grow(self._times, length, room)
             self._show()
@@ -128,13 +128,19 @@ class Series:
                 self._axis = cuts.setdefault(axis, self._axis)
             self._points = self._view()
 
-    def joined_with(self, later: "Series", forget: int | None) -> "Series":
-        """A new series: this one without the steps after `forget`, then `later`."""
+    def joined_with(self, later: "Series", forget: int | None, most: int) -> "Series":
+        """A new series: this one without the steps after `forget`, then `later`. Of this one every
+        second point is left out, or more, if it has over `most`."""
+        stride = -(-len(self) // most) or 1
+        known = len(self)
+        if forget is not None:
+            known = int(np.searchsorted(self.steps, forget, side="right"))
         both = Series()
-        for part in (self, later):
-            both.extend(*part.points)
-            if part is self and forget is not None:
-                both.forget_after(forget)
+        both.extend(
+            np.concatenate((self.steps[:known:stride], later.steps)),
+            np.concatenate((self.values[:known:stride], later.values)),
+            np.concatenate((self.times[:known:stride], later.times)),
+        )
         return both
 
     def _append(self, steps: Steps, values: Floats, times: Floats) -> None:
@@ -143,8 +149,7 @@ class Series:
             self._axis = self._axis.copy(start)
             self._axis.add(start, steps, times)
         if end > len(self._values):
-            room = max(end, int(_GROWTH * len(self._values)))
-            self._values = _grow(self._values, start, room)
+            self._values = _grow(self._values, start, _room_for(end, len(self._values)))
             self._shown = _read_only(self._values)
         self._values[start:end] = values
         self._length = end
@@ -185,6 +190,15 @@ def _newest_of_each(steps: Steps, values: Floats, times: Floats) -> tuple[Steps,
     ordered = steps[order]
     newest = order[np.append(ordered[1:] != ordered[:-1], True)]
     return steps[newest], values[newest], times[newest]
+
+
+def _room_for(length: int, room: int) -> int:
+    """The new size of an array of `room` points that must have at least `length`.
+
+    A large one is moved seldom, since views of the old one may be in use for a while; the room
+    that it does not use yet takes no memory until it is written to.
+    """
+    return max(length, room * (4 if room >= _LARGE else 2))
 
 
 def _grow(array: np.ndarray, length: int, room: int) -> np.ndarray:

@@ -1,6 +1,8 @@
 """What the tail holds of a metric: its order, its arrays, its times."""
 
+import json
 import math
+import random
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from tail_reading import read_all, seen
 
 from genui.logs.native import MetricsTail
+from genui.logs.text import JsonlTail
 
 
 def test_metrics_keep_the_order_in_which_they_appeared(tmp_path: Path):
@@ -61,3 +64,33 @@ def test_times_belong_to_their_points(tmp_path: Path):
     times = tail.series["loss"].times
     assert times[:2].tolist() == [30.0, 20.0]
     assert math.isnan(times[2])
+
+
+@pytest.mark.parametrize("reader", [MetricsTail, JsonlTail])
+@pytest.mark.parametrize("seed", range(3))
+def test_metrics_that_are_mostly_logged_together_keep_their_own_points(
+    tmp_path: Path, reader: type[MetricsTail] | type[JsonlTail], seed: int
+) -> None:
+    """Their steps are stored once, until one is left out, comes late or is logged again."""
+    draw = random.Random(seed)
+    expected: dict[str, dict[int, float]] = {name: {} for name in "abc"}
+    lines: list[str] = []
+    step = 0
+    for _ in range(4000):
+        step = max(0, step - draw.randrange(30)) if draw.random() < 0.002 else step + 1
+        record = {name: draw.randrange(100) / 4 for name in "abc"}
+        if draw.random() < 0.01:
+            del record[draw.choice("abc")]
+        for name, value in record.items():
+            expected[name][step] = value
+        lines.append(json.dumps({"step": step, "time": 1.6e9 + step, **record}) + "\n")
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(lines))
+    tail = reader(path)
+    while tail.read(8192):
+        continue
+    for name, points in expected.items():
+        steps, values, times = tail.series[name].points
+        assert steps.tolist() == sorted(points)
+        assert values.tolist() == [points[at] for at in sorted(points)]
+        assert np.array_equal(times, 1.6e9 + steps)
