@@ -54,7 +54,9 @@ def load_tokenizer(model: ModelInfo) -> Tokenizer:
     if model.format:
         name = formats.FORMATS[model.format].tokenizer
         if not name:
-            raise MisuseError(f"{model.ref} has no vocabulary on this machine")
+            raise MisuseError(
+                f"{model.ref} has its vocabulary on a server; use text=TEXT for any text"
+            )
         return resolve(name)(model.path)
     header = read_header(model.path)
     if base := getattr(header.recipe, "base", ""):  # it was fine-tuned and has that of its base

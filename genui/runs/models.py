@@ -22,7 +22,7 @@ from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_write, read_small, sanitize, show
 from genui.hub.find import LocalModel, describe_all, find_local, list_local
-from genui.hub.formats import OpenModel, describe, fingerprint, format_of
+from genui.hub.formats import FORMATS, OpenModel, describe, fingerprint, format_of
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
 from genui.protocol.registry import FAMILIES, KINDS, MEDIA, PRETRAINED, resolve
@@ -587,7 +587,7 @@ def find_origin(ref: str) -> Origin:
 def _fine_tuning(model: ModelInfo) -> Recipe:
     """The recipe that trains on from somebody else's model. Raises MisuseError if none does."""
     name = KINDS[model.family, model.medium].recipe
-    if not name:
+    if not name or not FORMATS[model.format].tokenizer:
         raise MisuseError(f"{model.ref}: such models cannot be trained on; start from another")
     try:
         digest = fingerprint(model.path)

@@ -60,8 +60,9 @@ def format_step(model: ModelInfo) -> str:
 
 
 def describe_model(model: ModelInfo) -> str:
-    """Format the step and the number of parameters: ` @1,240 · 4.8M`."""
-    return f"{format_step(model)} · {numbers.short(model.parameters)}"
+    """Format the step and, if it is known, the number of parameters: ` @1,240 · 4.8M`."""
+    size = f" · {numbers.short(model.parameters)}" if model.parameters else ""
+    return format_step(model) + size
 
 
 # --- The settings of a generation: shown, nudged and typed ------------------------------------

@@ -369,6 +369,25 @@ def test_the_worker_cancels_at_once_while_a_server_hangs(serving: Serve, tmp_pat
     assert not any(isinstance(reply, Failed) for reply in replies)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("generate", "llama", "--grammar", "python"), "needs every token's odds"),
+        (("generate", "llama", "--prompt", "a<FILL>b"), "fills no <FILL>"),
+        (("generate", "llama", "--tokens", "3", "--fork", "1:token=a"), "use text=TEXT"),
+        (("generate", "llama", "--tokens", "3", "--attention", "2"), "of models on this machine"),
+        (("train", "--from", "llama"), "cannot be trained on"),
+    ],
+)
+def test_what_needs_the_whole_model_is_refused(
+    words: tuple[str, ...], says: str, serving: Serve, run: Run
+) -> None:
+    serving()
+    code, _, err = run(*words)
+    assert code == 2
+    assert says in err.splitlines()[-1]
+
+
 # --- Adding and removing ------------------------------------------------------------------------
 
 

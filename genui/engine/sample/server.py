@@ -18,7 +18,7 @@ from genui.engine.sample.logits import (
     needs_history,
 )
 from genui.engine.sample.text import split_utf8
-from genui.engine.sample.tokens import TokenList, TokenState
+from genui.engine.sample.tokens import TokenList
 from genui.engine.sample.trace import NotReadyError
 from genui.formats.record import Node, pack_step, read_record
 from genui.hub import records, server
@@ -56,13 +56,32 @@ class Conversation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerState(TokenState):
-    """`token_ids` are those after the prompt, whose own ids a server need not tell."""
+class ServerState:
+    """The text so far, as a node of all that the server was asked in this trace."""
 
     node: Node
     conversation: Conversation
+    token_ids: TokenList  # after the prompt, whose own ids a server need not tell
+    step: int
+    seed: int
+    settings: TextSettings
+    written: tuple[int, ...] = ()  # tokens written by hand, for the steps after `written_from`
+    written_from: int = 0
     ended: bool = False
     pending: bytes = b""  # the first bytes of an incomplete character
+
+    @property
+    def forced(self) -> int | None:
+        """The next token, if it was written by hand."""
+        at = self.step - self.written_from
+        return self.written[at] if at < len(self.written) else None
+
+    @property
+    def total(self) -> int:
+        """The number of tokens: by the settings, or more if there are more by hand."""
+        if self.ended:
+            return self.step
+        return max(self.settings.tokens, self.written_from + len(self.written), self.step)
 
 
 class ServerGenerator:
@@ -89,8 +108,6 @@ class ServerGenerator:
         prefix = self._dialect.open(self._client, self._record, prompt)
         state = ServerState(
             token_ids=TokenList(()),
-            prompt=0,
-            logits=np.empty(0, np.float32),
             step=0,
             seed=request.seed,
             settings=settings,
@@ -103,7 +120,7 @@ class ServerGenerator:
             family=self.family,
             medium="text",
             prompt=prompt,
-            total_steps=self.total(state),
+            total_steps=state.total,
             note=self._note(bool(request.record)),
         )
         return state, started
@@ -233,8 +250,8 @@ class ServerGenerator:
             case _:
                 tag = type(edit).__struct_config__.tag
                 raise MisuseError(
-                    f"'{tag}' is an edit of images; a text takes other settings, a seed, a text "
-                    "or a token"
+                    f"'{tag}' does not suit a model on a server; it takes other settings, a seed, "
+                    "a text or a token"
                 )
         return replace(state, written=written, written_from=state.step)
 
@@ -268,10 +285,10 @@ class ServerGenerator:
         return ""
 
     def finished(self, state: ServerState) -> bool:
-        return state.step >= self.total(state)
+        return state.step >= state.total
 
     def total(self, state: ServerState) -> int:
-        return state.step if state.ended else state.token_budget
+        return state.total
 
 
 def _spelled(root: Node) -> dict[int, bytes]:

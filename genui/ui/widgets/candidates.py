@@ -241,6 +241,8 @@ class Candidates(LineWidget):
                 (" bits", number),
             ],
         ]
+        if unseen := _describe_unseen(frame):
+            lines.append([(unseen, number)])
         if frame.forced:
             lines.append([("forced", base), (": written by hand", number)])
         elif self._greedy:
