@@ -321,6 +321,23 @@ def clip_pixels(frame: ImageFrame, part: str) -> Pixels:
     return np.frombuffer(getattr(frame, part), np.uint8).reshape(shape)
 
 
+PAINTABLE = 96  # pixels of a side; a larger image is shrunk to paint a mask on it
+PAINTED = 32
+
+
+def shrink(pixels: Pixels) -> Pixels:
+    """An image [H, W, 3] whose sides are at most PAINTABLE; a larger one with sides of PAINTED at
+    most, which a terminal shows a pixel at a time."""
+    from PIL import Image
+
+    height, width, _ = pixels.shape
+    if max(height, width) <= PAINTABLE:
+        return pixels
+    scale = PAINTED / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
 def tile_clip(clip: Pixels, columns: int = COLUMNS) -> Pixels:
     """The images [T, H, W, 3] of a clip as one image, `columns` in a row."""
     return sheet(list(clip), columns, gap=1, shade=GAP_SHADE)

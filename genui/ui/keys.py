@@ -304,6 +304,8 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Paint a mask, and draw only that part again"),
     _unbound("canvas.drown", "forward_process", "forward process",
         "The forward process: watch noise being added; then f denoises from there"),
+    _unbound("canvas.negative", "negative", "negative prompt",
+        "What guidance leads away from, from this step on"),
     _unbound("canvas.grid", "grid", "grid",
         "A grid of seeds, or of one setting along x and another along y"),
     *_shared("canvas", "variations", "nearest", "labels", "favourite", "compare", "save"),

@@ -1,10 +1,12 @@
 """Canvas full-screen: three images, forks and masks."""
 
+import numpy as np
 import pytest
 from acting import Opener, each_size, fault, home_of, process, seen, until, until_seen
 from canvas_acting import answered, drawn_to, edits, pane_of, settings, shown, view_of
 
-from genui.protocol import AddNoise, SetPrompt
+from genui.formats.image import shrink
+from genui.protocol import AddNoise, SetPrompt, SetSettings
 from genui.ui.generate.image import CanvasInspector
 from genui.ui.widgets import image
 from genui.ui.widgets.curve import Curve
@@ -173,7 +175,34 @@ async def test_eta_is_offered_where_the_sampler_has_it(shipped, open_app: Opener
         await until(pilot, lambda: pane_of(pilot).controller.settings.eta == 0.5)
 
 
+async def test_a_negative_prompt_is_asked_for_and_leads_to_another_trace(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await drawn_to(pilot, "left", "left", "canvas.negative")
+        await until_seen(pilot, "Negative prompt")
+        await answered(pilot, " grey ")
+        await until(pilot, lambda: bool(edits(pilot)))
+        [(step, edit)] = edits(pilot)
+        assert step == 18
+        assert isinstance(edit, SetSettings)
+        assert edit.settings.negative == "grey"  # type: ignore[union-attr]
+        assert settings(pilot)["negative"] == "grey"
+        await until_seen(pilot, "not “grey”")
+
+
 # --- the mask -------------------------------------------------------------------------
+
+
+def test_a_large_image_is_shrunk_to_paint_on_it() -> None:
+    large = np.zeros((512, 256, 3), np.uint8)
+    large[:256] = 200
+    small = shrink(large)
+    assert small.shape == (32, 16, 3)
+    assert small[:16].min() == 200
+    assert small[16:].max() == 0
+    same = np.zeros((32, 32, 3), np.uint8)
+    assert shrink(same) is same
 
 
 async def test_a_painted_mask_is_drawn_again(shipped, open_app: Opener) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
@@ -26,6 +27,7 @@ from genui.ui.generate.prompt import CaptionScreen, PromptLine
 from genui.ui.settings import describe_model, format_step, varied_along
 from genui.ui.terminal import get_metered_driver
 from genui.ui.traces.compare import ClipHead, Part, part_after
+from genui.ui.traces.controller import LABEL_CELLS
 from genui.ui.traces.image import ImageController, parse_opening
 from genui.ui.traces.trees import Trace, adds_noise
 from genui.ui.widgets.base import Line, Timeline, set_border
@@ -486,6 +488,7 @@ class CanvasInspector(ImageInspector):
 
 _VIEW = "The image of the step that is large: the predicted x₀, the noisy one or the noise"
 _FROM = "Pure noise, an image of yours or a training image, with a strength"
+_AWAY = "What guidance leads away from; it has no effect with guidance 1"
 GRID_HELP = "Several images at once: seeds or captions, or one setting along x and another along y"
 
 
@@ -513,6 +516,7 @@ class CanvasActions(Actions):
         elif opening.init is not None:
             start = f"{opening.title}, {opening.strength:g}"
         grid = format_grid(opening.grid, with_values=False) or "none"
+        negative = clean_line(self._controller.settings.negative, 20) or "none"
         layout = "all frames" if view.spread else "three images" if view.three else "one image"
         layouts = "One image large, or all three side by side; of a clip also all its frames"
         return [
@@ -520,6 +524,7 @@ class CanvasActions(Actions):
             Option("layout", "layout", layout, layouts, lambda _: view.next_layout()),
             Option("image", "starts from", start, _FROM, open=self.action_image),
             Option("grid", "grid", grid, GRID_HELP, open=self.action_grid),
+            Option("negative", "negative prompt", negative, _AWAY, open=self.action_negative),
         ]
 
     # --- starting -----------------------------------------------------------------------
@@ -559,6 +564,21 @@ class CanvasActions(Actions):
         ask_grid(self.pane, self._controller, usual, usual, hint, lambda lines: parse_axes(*lines))
 
     # --- edits --------------------------------------------------------------------------
+
+    def action_negative(self) -> None:
+        """Ask for a negative prompt: from this step on, or from the start at either end."""
+        controller = self._controller
+        if not controller.has_model():
+            return
+
+        def use(text: str) -> None:
+            if controller.change(replace(controller.settings, negative=text)):
+                label = f"not “{text}”" if text else "no negative prompt"
+                controller.apply(clean_line(label, LABEL_CELLS))
+
+        hint = f"{_AWAY}. Empty: from no caption, as usual."
+        now = controller.settings.negative
+        self.pane.ask(ValueScreen("Negative prompt", now, hint, str.strip, "generate"), use)
 
     def action_recaption(self) -> None:
         """Ask for another caption from this step on."""
@@ -602,7 +622,7 @@ class CanvasActions(Actions):
         if trace.request.grid:
             self.pane.say("a mask needs a single image: u goes back from the grid")
             return
-        from genui.formats.image import clip_pixels
+        from genui.formats.image import clip_pixels, shrink
         from genui.ui.windows import SMALLEST, MaskScreen
 
         size = self.pane.app.size
@@ -617,7 +637,7 @@ class CanvasActions(Actions):
 
         trace.pause()
         pixels = clip_pixels(frame, "denoised")[self._view.frame_index]
-        self.pane.ask(MaskScreen(pixels), use)
+        self.pane.ask(MaskScreen(shrink(pixels)), use)
 
     def _ask_back(self, trace: Trace[ImageFrame], title: str, mask: bytes) -> None:
         """Ask up to the level of which step noise is added, and fork."""

@@ -23,8 +23,6 @@ from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
 from genui.ui.traces.trees import Trace, Worker, adds_noise, known_sigmas
 
-SIDE = 32  # pixels of an image that the forward process can start from
-
 
 class ImageController(TraceController[ImageFrame, ImageSettings]):
     """Traces of a diffusion model: from noise to an image, or from an image to noise."""
@@ -84,8 +82,10 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
             return "denoised"
         frame = self.frame
         opening = Opening(FROM_DATA, forward=True)
-        if frame is not None and frame.sigma == 0 and (frame.width, frame.height) == (SIDE, SIDE):
-            image = RgbImage(width=SIDE, height=SIDE * frame.images, rgb=frame.denoised)
+        single = frame is not None and not self.opening.grid and not frame.sound
+        if frame is not None and single and frame.sigma == 0:
+            height = frame.height * frame.images
+            image = RgbImage(width=frame.width, height=height, rgb=frame.denoised)
             opening = Opening(image, forward=True, name="this image")
         self.open(opening)
         self.listener.say(f"noise is added to {opening.title}: f denoises from any step")
