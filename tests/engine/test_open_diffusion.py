@@ -23,6 +23,7 @@ from genui.engine.sample.open_diffusion.load import choose_dtype
 from genui.hub import formats
 from genui.protocol import (
     AddNoise,
+    Axis,
     EditAt,
     ImageFrame,
     ImageSettings,
@@ -361,3 +362,78 @@ def test_a_model_that_does_not_fit_into_memory_is_refused(folders: Folders) -> N
     with pytest.raises(GenuiError, match="GB of memory in bf16"):
         choose_dtype(model, Machine("cpu", "fp32", 1))
     assert choose_dtype(formats.describe(model.path), Machine("cpu", "fp32", 1)) == torch.float32
+
+
+# --- LoRA -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def adapter(folders: Folders, tmp_path: Path) -> Path:
+    """A LoRA of the UNet, and of the text encoder if transformers takes the peft that is installed,
+    saved by diffusers under the names of peft."""
+    peft: Any = pytest.importorskip("peft")
+    by_transformers = tuple(map(int, peft.__version__.split(".")[:2])) >= (0, 22)
+    path, _ = folders("sd")
+    pipeline = pipelines.StableDiffusionPipeline.from_pretrained(path, safety_checker=None)
+    torch.manual_seed(1)
+    states = {}
+    targets = {"unet": ["to_q", "to_v"], "text_encoder": ["q_proj", "v_proj"]}
+    for part in ("unet", "text_encoder") if by_transformers else ("unet",):
+        config = peft.LoraConfig(
+            r=2, lora_alpha=2, target_modules=targets[part], init_lora_weights=False
+        )
+        module = getattr(pipeline, part)
+        module.add_adapter(config)
+        states[f"{part}_lora_layers"] = peft.get_peft_model_state_dict(module)
+    pipelines.StableDiffusionPipeline.save_lora_weights(
+        tmp_path, **states, weight_name="style.safetensors"
+    )
+    return tmp_path / "style.safetensors"
+
+
+def test_a_lora_in_the_prompt_is_that_of_diffusers(
+    folders: Folders, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = folders("sd")
+    prompt = "a red cat on the moon"
+    plain, before = draw_ours(start_of("sd", path))
+    states, _ = draw_ours(start_of("sd", path, prompt=f"{prompt} <lora:{adapter}:0.5>"))
+    pipeline = pipelines.StableDiffusionPipeline.from_pretrained(path, safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.load_lora_weights(adapter, adapter_name="style")
+    pipeline.set_adapters(["style"], [0.5])
+    C, H, W = states[0].x.shape[1:]
+    theirs, _ = draw_theirs("sd", pipeline, (C, H, W), monkeypatch)
+    difference = float((states[-1].x - theirs[-1]).abs().max() / theirs[-1].std())
+    assert difference < TOLERANCE
+    assert float((states[-1].x - plain[-1].x).abs().max()) > 0.01
+    assert draw_ours(start_of("sd", path))[1].content == before.content  # it is off again
+
+
+def test_a_grid_of_weights_is_drawn_as_one_batch(folders: Folders, adapter: Path) -> None:
+    path, _ = folders("sd")
+    captions = tuple(f"cat <lora:{adapter}:{weight}>" for weight in (0, 1))
+    grid = (Axis(name="caption", values=captions),)
+    states, _ = draw_ours(start_of("sd", path, prompt="cat", grid=grid))
+    single, _ = draw_ours(start_of("sd", path, prompt=captions[1]))
+    spread = float(single[-1].x.std())
+    assert float((states[-1].x[1] - single[-1].x[0]).abs().max()) < TOLERANCE * spread
+    assert float((states[-1].x[0] - single[-1].x[0]).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("tag", "fault"),
+    [("<lora:none:1>", "no adapter 'none'"), ("<lora:none:much>", "give a weight")],
+)
+def test_a_wrong_adapter_is_one_line(tag: str, fault: str, folders: Folders) -> None:
+    path, _ = folders("sd")
+    with pytest.raises(MisuseError, match=fault):
+        open_trace(start_of("sd", path, prompt=f"cat {tag}"))
+
+
+def test_a_file_that_is_no_adapter_is_one_line(folders: Folders) -> None:
+    path, _ = folders("sd")
+    weights = path / "unet" / "diffusion_pytorch_model.safetensors"
+    with pytest.raises(GenuiError, match="does not load as a LoRA") as error:
+        open_trace(start_of("sd", path, prompt=f"cat <lora:{weights}>"))
+    assert "\n" not in str(error.value)

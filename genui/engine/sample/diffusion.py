@@ -1,7 +1,7 @@
 """Generation with diffusion models: traces of one denoising step at a time, and batches."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any, Protocol, runtime_checkable
@@ -63,15 +63,37 @@ distance of `fashion` is the same to two digits)."""
 
 
 class CaptionReader(Protocol):
-    """How captions become the condition of a denoiser, as `Vocabulary` does it."""
+    """How the captions of rows become the condition of a denoiser."""
 
-    def encode(self, captions: Sequence[str], length: int) -> NDArray[np.int64]:
-        """The condition [B, L] of captions; L is at most `length`."""
+    def condition(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+        """Token ids [B, L] of the captions. Raises MisuseError for one that cannot be read."""
         ...
 
-    def remarks(self, captions: Iterable[str], length: int) -> list[str]:
-        """Lines on what the model ignores in the captions."""
+    def negative(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+        """Token ids [B, L] of the negative prompts, or of no caption."""
         ...
+
+    def remarks(self, rows: Sequence[Row]) -> list[str]:
+        """Lines on what the model ignores in the captions and negative prompts."""
+        ...
+
+
+@dataclass(frozen=True)
+class WordReader:
+    """Captions as the words of a vocabulary, of which the first `length` are read."""
+
+    vocabulary: Vocabulary
+    length: int
+
+    def condition(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+        return self.vocabulary.encode([row.caption for row in rows], self.length)
+
+    def negative(self, rows: Sequence[Row]) -> NDArray[np.int64]:
+        return self.vocabulary.encode([row.settings.negative for row in rows], self.length)
+
+    def remarks(self, rows: Sequence[Row]) -> list[str]:
+        texts = [text for row in rows for text in (row.caption, row.settings.negative)]
+        return self.vocabulary.remarks(texts, self.length)
 
 
 class DiffusionGenerator:
@@ -85,7 +107,7 @@ class DiffusionGenerator:
     def __init__(
         self,
         model: Denoiser,
-        vocabulary: CaptionReader,
+        vocabulary: Vocabulary | CaptionReader,
         machine: Machine,
         medium: Medium | None = None,
         guide: Denoiser | None = None,
@@ -100,7 +122,8 @@ class DiffusionGenerator:
         self.medium = medium or ImageMedium()
         self._schedule = schedule or KarrasSchedule()
         self._sized = sized
-        self._vocabulary = vocabulary
+        own = isinstance(vocabulary, Vocabulary)
+        self._reader = WordReader(vocabulary, model.caption_words) if own else vocabulary
         self._machine = machine
         self._device = model.device
 
@@ -145,8 +168,7 @@ class DiffusionGenerator:
 
     def note(self, state: DiffusionState) -> str:
         """Caption words that the model does not know or does not read, and notes of the medium."""
-        captions = [text for row in state.rows for text in (row.caption, row.settings.negative)]
-        notes = self._vocabulary.remarks(captions, self.model.caption_words)
+        notes = self._reader.remarks(state.rows)
         requested = dict.fromkeys(row.caption for row in state.grid.rows())
         notes += dict.fromkeys(filter(None, map(self.medium.note, requested)))
         return "; ".join(notes)
@@ -174,8 +196,12 @@ class DiffusionGenerator:
 
     def token_ids(self, captions: Sequence[str]) -> Tensor:
         """Captions as token ids int64 [B, L]."""
-        length = self.model.caption_words
-        return torch.from_numpy(self._vocabulary.encode(captions, length)).to(self._device)
+        settings = ImageSettings()
+        return self._condition([Row(caption, 0, settings) for caption in captions])
+
+    def _condition(self, rows: Sequence[Row]) -> Tensor:
+        """Token ids int64 [B, L] of the rows' captions."""
+        return torch.from_numpy(self._reader.condition(rows)).to(self._device)
 
     def _rows(self, grid: Grid) -> tuple[Row, ...]:
         """The cells of a grid, each split into the parts of its caption."""
@@ -189,7 +215,7 @@ class DiffusionGenerator:
         self, grid: Grid, rows: tuple[Row, ...], levels: tuple[float, ...], x0: Tensor | None
     ) -> DiffusionState:
         """The state at `levels[0]`: noise, added to `x0` [C, H, W] if there is one."""
-        token_ids, sigma = self.token_ids([row.caption for row in rows]), levels[0]
+        token_ids, sigma = self._condition(rows), levels[0]
         noise = self._noise(rows, 0)
         x = self._schedule.noise_scale(sigma) * noise if x0 is None else x0 + sigma * noise
         return DiffusionState(
@@ -256,7 +282,7 @@ class DiffusionGenerator:
         state = replace(state, grid=grid, rows=rows, levels=levels, history=history)
         if (now.caption, _guidance(now)) == (before.caption, _guidance(before)):
             return state
-        token_ids = self.token_ids([row.caption for row in state.rows])
+        token_ids = self._condition(state.rows)
         denoised = self._denoise(state.x, state.sigma, token_ids, state.rows)
         # The history was predicted with another caption or guidance, so it is not valid.
         return replace(state, token_ids=token_ids, denoised=denoised, history=())
@@ -327,7 +353,7 @@ class DiffusionGenerator:
         2024, "Guiding a diffusion model with a bad version of itself")."""
         if sigma == 0:
             return x
-        guidance, autoguidance, negatives = zip(*map(_guidance, rows), strict=True)
+        guidance, autoguidance, _ = zip(*map(_guidance, rows), strict=True)
         if self.model.reads_guidance:
             scales = torch.tensor(guidance, device=self._device).view(-1, 1)
             token_ids = torch.cat((token_ids, (1000 * scales).round().long()), dim=1)
@@ -335,7 +361,8 @@ class DiffusionGenerator:
         elif all(scale == 1 for scale in guidance) or sigma < self.model.unguided_below:
             denoised = with_caption = self._evaluate(x, sigma, token_ids)
         else:
-            both = torch.cat((token_ids, self.token_ids(negatives)))
+            negative = torch.from_numpy(self._reader.negative(rows)).to(self._device)
+            both = torch.cat((token_ids, negative))
             with_caption, without = self._evaluate(torch.cat((x, x)), sigma, both).chunk(2)
             denoised = without + self._column(guidance) * (with_caption - without)
         if self.guide is None or sigma < AUTOGUIDED_FROM or all(w == 1 for w in autoguidance):

@@ -1,25 +1,20 @@
 """Prompts and classes as token ids, and what the networks read of them.
 
-The condition of a sample is a row of token ids. The text encoders run when a network first reads
-them; what they give is kept for the last prompts, so a step costs no encoding.
+The condition of a sample is a row of token ids, and after them the LoRA adapters that its caption
+names. The text encoders run when a network first reads a row.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from genui.base.errors import MisuseError, did_you_mean
 
 NOTHING = -1
 """The id after the last token, and in every place of an empty prompt that is not encoded."""
-
-CACHED = 32  # encoded prompts
 
 Embeddings = tuple[Tensor, ...]
 """What a network reads of one sample: tensors without a batch dimension."""
@@ -33,11 +28,11 @@ class Reader(Protocol):
         """The number of ids of a sample."""
         ...
 
-    def encode(self, captions: Sequence[str], length: int) -> NDArray[np.int64]:
-        """Token ids [B, length]. Raises MisuseError for a caption that it cannot read."""
+    def ids(self, caption: str) -> list[int]:
+        """`length` token ids. Raises MisuseError for a caption that it cannot read."""
         ...
 
-    def remarks(self, captions: Iterable[str], length: int) -> list[str]:
+    def remarks(self, captions: Iterable[str]) -> list[str]:
         """Lines on what is not read of the captions."""
         ...
 
@@ -51,10 +46,10 @@ class NoCaptions:
 
     length = 0
 
-    def encode(self, captions: Sequence[str], length: int) -> NDArray[np.int64]:
-        return np.zeros((len(captions), 0), np.int64)
+    def ids(self, caption: str) -> list[int]:
+        return []
 
-    def remarks(self, captions: Iterable[str], length: int) -> list[str]:
+    def remarks(self, captions: Iterable[str]) -> list[str]:
         return ["this model takes no prompt"] if any(captions) else []
 
     def embed(self, ids: Tensor) -> Embeddings:
@@ -70,8 +65,8 @@ class ClassLabels:
 
     length = 1
 
-    def encode(self, captions: Sequence[str], length: int) -> NDArray[np.int64]:
-        return np.array([[self._read(caption.strip())] for caption in captions], np.int64)
+    def ids(self, caption: str) -> list[int]:
+        return [self._read(caption.strip())]
 
     def _read(self, caption: str) -> int:
         if not caption:
@@ -87,7 +82,7 @@ class ClassLabels:
             f"no class {caption[:80]!r}: {did_you_mean(caption.lower(), self.names, otherwise)}"
         )
 
-    def remarks(self, captions: Iterable[str], length: int) -> list[str]:
+    def remarks(self, captions: Iterable[str]) -> list[str]:
         return []
 
     def embed(self, ids: Tensor) -> Embeddings:
@@ -151,21 +146,17 @@ class Prompts:
     join: Join
     zero_empty: bool = False
     """Whether an empty prompt is all zeros instead of encoded."""
-    _cached: OrderedDict[bytes, Embeddings] = field(default_factory=OrderedDict, repr=False)
 
     @property
     def length(self) -> int:
         return sum(encoder.length for encoder in self.encoders)
 
-    def encode(self, captions: Sequence[str], length: int) -> NDArray[np.int64]:
-        return np.array([self._ids(caption) for caption in captions], np.int64)
-
-    def _ids(self, caption: str) -> list[int]:
+    def ids(self, caption: str) -> list[int]:
         if self.zero_empty and not caption:
             return [NOTHING] * self.length
         return [token for encoder in self.encoders for token in encoder.ids(caption)]
 
-    def remarks(self, captions: Iterable[str], length: int) -> list[str]:
+    def remarks(self, captions: Iterable[str]) -> list[str]:
         captions = [caption for caption in dict.fromkeys(captions) if caption]
         lengths = {
             encoder.length
@@ -175,17 +166,8 @@ class Prompts:
         return [f"only the first {longest} tokens are read" for longest in sorted(lengths)]
 
     def embed(self, ids: Tensor) -> Embeddings:
-        key = ids.numpy(force=True).tobytes()
-        if key not in self._cached:
-            self._cached[key] = self._embed(ids)
-        self._cached.move_to_end(key)
-        if len(self._cached) > CACHED:
-            self._cached.popitem(last=False)
-        return self._cached[key]
-
-    def _embed(self, ids: Tensor) -> Embeddings:
         if self.zero_empty and bool((ids < 0).all()):
-            some = self.embed(torch.tensor(self._ids(" "), device=ids.device))
+            some = self.embed(torch.tensor(self.ids(" "), device=ids.device))
             return tuple(torch.zeros_like(part) for part in some)
         parts = ids.split([encoder.length for encoder in self.encoders])
         outputs = [encoder(part) for encoder, part in zip(self.encoders, parts, strict=True)]

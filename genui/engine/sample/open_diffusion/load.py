@@ -14,6 +14,7 @@ import torch
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.device import Machine
 from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.open_diffusion.adapters import AdaptedReader, Adapters
 from genui.engine.sample.open_diffusion.images import (
     Latents,
     OpenImages,
@@ -51,7 +52,8 @@ def load(model: OpenModel, machine: Machine) -> DiffusionGenerator:
     channels = kind.channels(parts.network)
     height, width = _sides(parts, model, space)
     medium = OpenImages(space, (channels, height, width), kind.patch)
-    reader = kind.reader(parts)
+    adapters = Adapters(folder.path, folder.pipeline, dict(parts.modules))
+    reader = AdaptedReader(kind.reader(parts), adapters)
 
     def tokens(settings: ImageSettings) -> int:
         _, height, width = (medium.sized(settings.size) if settings.size else medium).shape

@@ -4,6 +4,7 @@
 """
 
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genui.engine.sample.open_diffusion.adapters import AdaptedReader, group_rows
 from genui.engine.sample.open_diffusion.conditions import (
     ClassLabels,
     Embeddings,
@@ -192,17 +194,26 @@ KINDS: Mapping[str, Kind] = types.MappingProxyType(
 # --- The denoiser -----------------------------------------------------------------------------
 
 
+CACHED = 32  # encoded prompts
+
+
 class OpenDenoiser:
-    """A folder's network as a `genui.engine.models.denoisers.Denoiser`."""
+    """A folder's network as a `genui.engine.models.denoisers.Denoiser`.
+
+    What the text encoders give is kept for the last prompts, so a step costs no encoding.
+    """
 
     unguided_below: float = 0.0
 
-    def __init__(self, parts: Parts, reader: Reader, schedule: FolderSchedule, factor: int) -> None:
+    def __init__(
+        self, parts: Parts, reader: AdaptedReader, schedule: FolderSchedule, factor: int
+    ) -> None:
         self._kind = KINDS[parts.folder.pipeline]
         self._network = parts.network
         self._reader = reader
         self._schedule = schedule
         self._factor = factor
+        self._embeddings: OrderedDict[bytes, Embeddings] = OrderedDict()
         self.sigma_data = 1.0 if "vae" in parts.modules else 0.5
         self.reads_guidance = bool(self._network.config.get("guidance_embeds", False))
 
@@ -220,18 +231,35 @@ class OpenDenoiser:
         ids, guidance = condition, None
         if self.reads_guidance:
             ids, guidance = condition[:, :-1], condition[:, -1].float() / 1000
-        rows = [self._reader.embed(row) for row in ids]
+        output = torch.empty_like(x)
+        for i in group_rows(ids):
+            scales = None if guidance is None else guidance[i]
+            output[i] = self._call(x[i], level, ids[i], scales).to(x.dtype)
+        return self._schedule.denoised(x, output, level)
+
+    def _call(self, x: Tensor, level: float, ids: Tensor, guidance: Tensor | None) -> Tensor:
+        """The network's output for rows with the same adapters."""
+        rows = [self._embed(row) for row in ids]
+        self._reader.activate(ids[0])
         dtype = self._network.dtype
-        embeddings = tuple(_as_batch(parts, dtype) for parts in zip(*rows, strict=True))
         inputs = Inputs(
             network=self._network,
             x=self._schedule.scale(x, level).to(dtype),
             time=self._schedule.timestep(level),
-            embeddings=embeddings,
+            embeddings=tuple(_as_batch(parts, dtype) for parts in zip(*rows, strict=True)),
             guidance=guidance,
             factor=self._factor,
         )
-        return self._schedule.denoised(x, self._kind.call(inputs).float(), level)
+        return self._kind.call(inputs)
+
+    def _embed(self, ids: Tensor) -> Embeddings:
+        key = ids.numpy(force=True).tobytes()
+        if key not in self._embeddings:
+            self._embeddings[key] = self._reader.embed(ids)
+        self._embeddings.move_to_end(key)
+        if len(self._embeddings) > CACHED:
+            self._embeddings.popitem(last=False)
+        return self._embeddings[key]
 
 
 def _as_batch(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor | list[Tensor]:
