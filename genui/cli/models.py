@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,22 +128,21 @@ def _remove(name: str) -> int:
         output.note(f"removed the name {name}; the model itself is where it was")
         return 0
     freed = own.stat().st_size
-    own.unlink()
+    shutil.rmtree(own.parent)
     output.note(f"removed {name} and its file, {size(freed)}; genui pull fetches it again")
     return 0
 
 
 def _own_file(name: str) -> Path | None:
-    """The file of a model that `genui pull` keeps in genui's own folder for this name alone."""
+    """The file of a model, alone in a folder of `genui pull`, that has no other name."""
     from genui.hub.pull import files_dir
     from genui.hub.records import list_records
 
     records = list_records()
     path = Path(records[name].path) if name in records else Path()
     others = [record.path for other, record in records.items() if other != name]
-    return (
-        path if path.parent == files_dir() and path.is_file() and str(path) not in others else None
-    )
+    is_own = path.parent.parent == files_dir() and path.is_file() and str(path) not in others
+    return path if is_own else None
 
 
 # --- The list ----------------------------------------------------------------------------------

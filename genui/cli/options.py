@@ -17,7 +17,7 @@ MAX_IN_FOLDER = 1_000_000
 
 def generated_with() -> tuple[type[Settings], ...]:
     """The types of settings of the kinds that `genui generate` runs."""
-    kinds = (kind.settings for kind in KINDS.values() if kind.generator and kind.settings)
+    kinds = (kind.settings for kind in KINDS.values() if kind.settings and kind.lab is None)
     return tuple(dict.fromkeys(kinds))
 
 

@@ -128,7 +128,7 @@ def _explain(name: str, source: pull.Source, error: GenuiError) -> GenuiError:
 def _from_hub(source: pull.Source, entry: Entry | None, transfer: "Transfer") -> pull.Pulled:
     listing = pull.look_up(source)
     licence = listing.licence or (entry.licence if entry else "")
-    chosen = listing.files[0][0] if listing.is_file else f"{len(listing.files)} files"
+    chosen = listing.main or f"{len(listing.files)} files"
     gated = ", whose terms must be accepted there" if listing.gated else ""
     output.note(
         f"{listing.repository}: {chosen}, {numbers.size(listing.size)}, "
@@ -179,7 +179,7 @@ def _report(name: str, record: Record, as_json: bool) -> None:
     if as_json:
         output.emit({"name": name, **{f: getattr(record, f) for f in record.__struct_fields__}})
         return
-    output.say(f"{name} is here: genui generate {name} --prompt 'Once upon a time'")
+    output.say(f"{name} is here: genui generate {name} --prompt '...' uses it")
     output.facts(
         [("file", record.path), ("from", record.url), ("licence", record.licence or "not stated")]
     )

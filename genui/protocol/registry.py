@@ -21,6 +21,7 @@ from genui.protocol.settings import (
     LatentSettings,
     Settings,
     TextSettings,
+    VoiceSettings,
 )
 
 
@@ -386,6 +387,24 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             makes="a sound",
             exports="genui.ui.traces.export:SOUNDS",
             files=(".wav", ".png", ".gif", ".apng", ".cast"),
+        ),
+        (PRETRAINED, "audio"): Kind(
+            does="speaks",
+            limitations="Others trained it: its own card says on what. It speaks sentences, each "
+            "at once, and reads numbers and names as espeak-ng does.",
+            settings=VoiceSettings,
+            edits=("seed",),
+            first_step=1,
+            options=("scale",),
+            makes="a sound",
+            pane="speech",
+            widget="genui.ui.generate.speech:SPEECH",
+            view="genui.ui.widgets.image:ImageView",
+            replaces_canvas=True,
+            exports="genui.ui.traces.export:SPOKEN",
+            files=(".wav", ".png"),
+            draw="genui.cli.generation:draw_images",
+            as_json="genui.cli.generation:image_as_json",
         ),
         ("diffusion", "video"): replace(
             _DENOISED,

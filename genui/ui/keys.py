@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from genui.base import paths
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.schema import ordered
-from genui.protocol.settings import ImageSettings, LabSettings, LatentSettings, TextSettings
+from genui.protocol.settings import (
+    ImageSettings,
+    LabSettings,
+    LatentSettings,
+    TextSettings,
+    VoiceSettings,
+)
 
 if TYPE_CHECKING:
     from textual.binding import Binding
 
-PaneName = Literal["models", "training", "text", "canvas", "lab", "roll", "walk"]
+PaneName = Literal["models", "training", "text", "canvas", "lab", "roll", "walk", "speech"]
 Scope = PaneName | Literal["app", "board", "runs", "points", "settings", "tour"]
 
 TITLES: dict[Scope, str] = {
@@ -26,6 +32,7 @@ TITLES: dict[Scope, str] = {
     "canvas": "Canvas",
     "roll": "Roll",
     "walk": "Walk",
+    "speech": "Speech",
     "board": "Training screen",
     "runs": "Table of runs",
     "lab": "Lab",
@@ -358,6 +365,34 @@ TRACE_KEYS: tuple[Key, ...] = (
     Key("walk.export", "walk", "x", "x", "export", "export",
         "Write a PNG, GIF, APNG, filmstrip, cast or trace file that replays", False),
     *_shared("walk", "more", "less"),
+    # speech
+    Key("speech.play", "speech", "space", "space", "play", "play/pause",
+        "Speak, or pause"),
+    Key("speech.forward", "speech", "right,l", "←→", "step(1)", "sentence",
+        "One sentence forward"),
+    Key("speech.back", "speech", "left,h", "←", "step(-1)", "sentence back",
+        "One sentence back", False),
+    Key("speech.start", "speech", "home", "home", "ends(-1)", "start",
+        "Back to the first sentence", False),
+    Key("speech.end", "speech", "end", "end", "ends(1)", "last sentence",
+        "Speak to the last sentence", False),
+    Key("speech.zoom", "speech", "enter,z", "⏎", "zoom", "open",
+        "Full-screen, with the settings"),
+    Key("speech.hear", "speech", "semicolon", ";", "hear", "hear",
+        "Play the sound so far, or stop it"),
+    Key("speech.fork", "speech", "f", "f", "fork", "fork",
+        "Speak the rest with another seed, as a branch"),
+    *_shared("speech", "branches"),
+    Key("speech.prompt", "speech", "e", "e", "edit", "text",
+        "Edit the text"),
+    Key("speech.reseed", "speech", "r", "r", "reseed", "reseed",
+        "Speak again with another seed"),
+    *_shared("speech", "settings"),
+    *_settings("speech", VoiceSettings),
+    *_shared("speech", "variations", "nearest", "labels", "favourite", "compare", "save"),
+    Key("speech.export", "speech", "x", "x", "export", "export",
+        "Write a WAV, a PNG or a trace file that replays", False),
+    *_shared("speech", "more", "less"),
     # the Lab
     Key("lab.play", "lab", "space", "space", "play", "play/pause",
         "Train, or pause"),

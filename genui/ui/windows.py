@@ -56,6 +56,7 @@ _PANE_TOPICS: Mapping[Scope, str] = MappingProxyType(
         "canvas": "images",
         "roll": "music",
         "walk": "walk",
+        "speech": "open-models",
         "board": "watching",
         "runs": "watching",
         "lab": "lab",

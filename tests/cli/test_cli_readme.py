@@ -156,6 +156,8 @@ NOT_RUN = {
     "me@cluster:": "another host",
     "--favourites": "needs favourites, which the app keeps",
     "smollm2": "needs a model of 98 MB",
+    "generate joe": "needs a voice of 63 MB",
+    "alba": "needs a voice of another site",
 }
 """A part of an example, to why it is only parsed."""
 

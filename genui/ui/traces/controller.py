@@ -28,6 +28,7 @@ from genui.protocol import (
     Settings,
     Started,
     TextSettings,
+    VoiceSettings,
 )
 from genui.protocol.edits import inputs_at
 from genui.recipes import RECIPES
@@ -45,7 +46,7 @@ from genui.ui.traces.trees import (
     weights_warning,
 )
 
-S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings)
+S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings, VoiceSettings)
 
 NO_MODEL = "no model is chosen yet: pick one in Models and press Enter"
 LABEL_CELLS = 32  # of a branch's label

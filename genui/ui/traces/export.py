@@ -290,6 +290,11 @@ SOUNDS = (
     Format("wav", ".wav", "the sound of the prediction at step {step}", "sound", still=True),
     *IMAGES,
 )
+SPOKEN = (
+    Format("wav", ".wav", "the sound up to sentence {step}", "sound", still=True),
+    Format("png", ".png", "its spectrogram", "frame", still=True, shrink=1),
+    _TREE,
+)
 PLANES = (
     Format("gif", ".gif", "the training, moving, 256 colours", "animation"),
     Format("apng", ".apng", "the training, moving, all colours", "animation"),

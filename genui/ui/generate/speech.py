@@ -1,0 +1,77 @@
+"""The Speech pane: a voice speaks a text, a sentence a step."""
+
+from textual.app import ComposeResult
+
+from genui.protocol import ImageFrame, VoiceSettings
+from genui.protocol.edits import inputs_at
+from genui.ui import keys
+from genui.ui.generate.image import CanvasSound, ImageInspector, TraceImageView
+from genui.ui.generate.pane import PaneKind, Parts, TracePane
+from genui.ui.generate.prompt import PromptLine
+from genui.ui.traces.controller import Listener, TraceController
+from genui.ui.traces.trees import Worker
+from genui.ui.widgets.base import Line, Timeline
+from genui.ui.widgets.candidates import LabelBars
+from genui.ui.widgets.image import ImageView, Waveform
+
+GREETING = "Hello. This is a voice of piper. Every sentence is a step."
+HEAR = "speech.hear"
+
+
+class SpeechController(TraceController[ImageFrame, VoiceSettings]):
+    """A change of the settings applies from the next sentence on."""
+
+    def __init__(self, session: Worker, listener: Listener) -> None:
+        super().__init__(session, listener, VoiceSettings(), first=1, blank=GREETING)
+
+    @property
+    def total_steps(self) -> int:
+        return 1  # until the worker has counted the sentences
+
+
+class SpeechView(TraceImageView):
+    """The text, the spectrogram and the waveform of all that was spoken."""
+
+    def compose(self) -> ComposeResult:
+        yield PromptLine("text", "e.g. Hello there.")
+        yield Line(classes="caption")
+        yield ImageView(classes="large")
+        yield Waveform()
+        yield LabelBars()
+        yield Timeline("", "sound")
+
+    def paint(self) -> None:
+        controller = self.pane.controller
+        trace, frame = controller.trace, controller.frame
+        image, wave = self.query_one(".large", ImageView), self.query_one(Waveform)
+        if frame is None:
+            image.clear(self.pane.empty_text())
+            wave.show(b"", 0)
+        else:
+            image.show_frame(frame, "x")
+            key = next(key for key in keys.TABLE if key.id == HEAR)
+            shown = keys.display(key, getattr(self.screen, "user_keys", {}))
+            wave.show(frame.sound, frame.rate, f"{shown} hear")
+        self.query_one(Timeline).follow(trace)
+        text = inputs_at(trace.request, trace.position)[0] if trace is not None else ""
+        self.show_caption(f"“{text}”" if text else "", trace, ("sentence ", "$text-muted"))
+        self.show_border(image, "", "", f"{controller.settings.speed:g}× · seed {controller.seed}")
+        self.sharpen_later()
+
+
+class SpeechInspector(ImageInspector):
+    """The settings."""
+
+    def compose(self) -> ComposeResult:
+        yield self.pane.tuning.panel
+
+    def paint_step(self) -> None:
+        self.pane.tuning.paint()
+
+
+def _build(pane: TracePane) -> Parts:
+    controller = SpeechController(pane.session, pane)
+    return Parts(controller, SpeechView(pane), SpeechInspector(pane), (CanvasSound(pane),))
+
+
+SPEECH = PaneKind("speech", "Speech", "image-pane speech-pane", _build, "speed")
