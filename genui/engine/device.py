@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from genui.base.config import load_config
@@ -107,6 +108,26 @@ def for_generation() -> Machine:
 def for_batches() -> Machine:
     """The machine for large batches of samples: in the faster precision."""
     return choose("auto", "auto", 0, _MEASURED_WIDTH)
+
+
+SPARE = 256 << 20
+"""Bytes that a generation needs besides the weights."""
+
+
+def check_memory(parameters: int, dtype: torch.dtype) -> None:
+    """Raises MisuseError, with the remedies, if weights do not fit into the free memory."""
+    needed = parameters * dtype.itemsize + SPARE
+    free = psutil.virtual_memory().available
+    if needed <= free:
+        return
+    remedies = ["close other programs", "use a smaller model"]
+    if dtype == torch.float32 and parameters * 2 + SPARE <= free:
+        remedies.insert(0, "genui config precision bf16 halves it")
+    name = str(dtype).removeprefix("torch.")
+    raise MisuseError(
+        f"its {parameters:,} parameters take {needed / 1e9:.1f} GB in {name}, and "
+        f"{free / 1e9:.1f} GB are free; {', or '.join(remedies)}"
+    )
 
 
 def autocast(machine: Machine) -> torch.autocast:

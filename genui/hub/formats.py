@@ -68,8 +68,16 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             title="a GGUF file",
             recognise="genui.hub.gguf:recognise",
             describe="genui.hub.gguf:describe",
-            load="genui.engine.models.gguf:load_model",
+            load="genui.engine.sample.pretrained:load_gguf_model",
             tokenizer="genui.engine.models.gguf:load_tokenizer",
+            extra="hf",
+        ),
+        "huggingface": ModelFormat(
+            title="a Hugging Face folder",
+            recognise="genui.hub.huggingface:recognise",
+            describe="genui.hub.huggingface:describe",
+            load="genui.engine.sample.pretrained:load_hugging_face_model",
+            tokenizer="genui.engine.models.huggingface:load_tokenizer",
             extra="hf",
         ),
         "server": ModelFormat(

@@ -7,7 +7,7 @@ Only `encode_with_special`, for chat templates, reads special tokens.
 import heapq
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard, TypeVar
 
@@ -263,6 +263,11 @@ def _alternatives(texts: list[str]) -> re.Pattern[str] | None:
 
 # --- From the metadata of a GGUF file ---------------------------------------------------------
 
+_FILE = "tokenizer.json"
+"""The kind of a tokenizer that is one of the `tokenizers` library."""
+
+_MOST_TOKENS = 1 << 22
+
 _UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4  # values of `tokenizer.ggml.token_type`
 
 _ENDS = frozenset(
@@ -291,6 +296,48 @@ def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> PretrainedTokenizer:
     return _build(fields, template if isinstance(template, str) else "")
 
 
+def tokenizer_from_file(
+    text: str, template: str, ends: Iterable[object] = (), vocab_size: int = 0
+) -> PretrainedTokenizer:
+    """The tokenizer in a tokenizer.json of Hugging Face.
+
+    `ends` are the tokens that end a generation, the first a document; other values are ignored.
+    Ids from the last token up to `vocab_size` are special tokens without a name. Raises
+    GenuiError, without the file's name, if it is damaged.
+    """
+    from tokenizers import Tokenizer as HFTokenizer
+
+    try:
+        tokenizer = HFTokenizer.from_str(text)
+        described = json.loads(text)
+        added = {entry["id"]: bool(entry["special"]) for entry in described["added_tokens"]}
+    except Exception as error:  # the library raises plain Exception
+        raise GenuiError(f"its tokenizer.json is damaged ({str(error)[:80]})") from None
+    known = 1 + max(tokenizer.get_vocab().values(), default=-1)
+    if not 0 < known < _MOST_TOKENS or vocab_size >= _MOST_TOKENS:
+        raise GenuiError(f"its tokenizer has {known} tokens")
+    size = max(known, vocab_size)
+    pieces = [tokenizer.id_to_token(token) or "" for token in range(size)]
+    types = [_CONTROL if token >= known or not pieces[token] else 1 for token in range(size)]
+    for token, special in added.items():
+        types[token] = _CONTROL if special else _USER_DEFINED
+    with_begin = tokenizer.encode("a", add_special_tokens=True).ids
+    first = with_begin[0] if with_begin else -1
+    valid = [end for end in ends if type(end) is int and 0 <= end < size]
+    fields = {
+        "model": _FILE,
+        "file": text,
+        "tokens": pieces,
+        "token_type": types,
+        "byte_level": '"ByteLevel"' in json.dumps(described.get("decoder")),
+        "bos_token_id": first,
+        "add_bos_token": added.get(first, False),
+        "eos_token_id": valid[0] if valid else -1,
+        "ends": valid,
+    }
+    return _build(fields, template)
+
+
 def tokenizer_from_json(text: str) -> PretrainedTokenizer:
     """The tokenizer that `to_dict` described. Raises GenuiError if it is damaged."""
     try:
@@ -310,6 +357,8 @@ def serialise(tokenizer: "PretrainedTokenizer") -> Any:
     """A tokenizer of byte-level BPE as one of the `tokenizers` library. Raises GenuiError for
     another kind."""
     fields, _ = vocabulary_of(tokenizer)
+    if fields.get("model") == _FILE:
+        return _library_tokenizer(fields)
     if fields.get("model") != "gpt2":
         raise GenuiError(
             "its tokenizer is SentencePiece, which is not written in the format of transformers; "
@@ -340,6 +389,8 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
 
     if model == "gpt2":
         encoder = library_encoder(_bpe(fields, pieces, special, verbatim))
+    elif model == _FILE:
+        encoder = library_encoder(_library_tokenizer(fields))
     elif model == "llama":
         encoder = _sentencepiece(fields, pieces, special, verbatim, token("unknown") or 0)
     else:
@@ -348,13 +399,15 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
             "'llama' (SentencePiece)"
         )
     end = token("eos")
-    ends = [t for t in special if pieces[t] in _ENDS]
+    more = fields.get("ends", [])
+    ends = [*more] if _is_list(more, int) else []
+    ends += [t for t in special if pieces[t] in _ENDS]
     ends += [t for name in ("eot", "eom") if (t := token(name)) is not None]
     adds_begin = fields.get("add_bos_token", model == "llama" or fields.get("pre") == "llama-bpe")
     return PretrainedTokenizer(
         pieces=pieces,
         encoder=encoder,
-        byte_level=model == "gpt2",
+        byte_level=bool(fields.get("byte_level", model == "gpt2")),
         special=special,
         verbatim=verbatim,
         begin=token("bos") if adds_begin else None,
@@ -366,6 +419,16 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
             "vocabulary": json.dumps({"fields": fields, "chat_template": template}),
         },
     )
+
+
+def _library_tokenizer(fields: dict[str, Any]) -> Any:
+    """The tokenizer of a tokenizer.json."""
+    from tokenizers import Tokenizer as HFTokenizer
+
+    try:
+        return HFTokenizer.from_str(fields["file"])
+    except Exception as error:  # the library raises plain Exception
+        raise GenuiError(f"its tokenizer is damaged ({str(error)[:80]})") from None
 
 
 def _bpe(fields: dict[str, Any], pieces: list[str], special: list[int], verbatim: list[int]) -> Any:

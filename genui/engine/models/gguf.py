@@ -1,20 +1,20 @@
 """GGUF files as our network: tensors turned back into numbers, and their tokenizer."""
 
 import importlib.util
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import cannot_read, show
+from genui.base.files import cannot_read
 from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_gguf
-from genui.engine.device import Machine
+from genui.engine.device import check_memory
 from genui.engine.models.llama import (
     Llama,
     LlamaConfig,
@@ -22,13 +22,7 @@ from genui.engine.models.llama import (
     build_llama,
     yarn_attention_factor,
 )
-from genui.engine.sample.text import TextGenerator
-from genui.hub.formats import OpenModel
 from genui.hub.gguf import TENSOR_TYPES, Gguf, TensorInfo, check_architecture, read_gguf
-from genui.protocol.registry import PRETRAINED
-
-SPARE = 256 << 20
-"""Bytes that a generation needs besides the weights."""
 
 _AT_ONCE = 1 << 24  # numbers that are converted at once
 
@@ -51,16 +45,6 @@ _NAMES = {
 _ROPE_FACTORS = "rope_freqs.weight"
 
 
-def load_model(model: OpenModel, machine: Machine) -> TextGenerator:
-    """The generator of a GGUF file, as `hub.formats.ModelFormat.load` says."""
-    network, tokenizer = load_gguf(model.path, _DTYPES[machine.precision])
-    network = network.to(torch.device(machine.device))
-    return TextGenerator(network, tokenizer, machine, PRETRAINED)
-
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
 def load_gguf(
     path: Path,
     dtype: torch.dtype = torch.float32,
@@ -75,7 +59,7 @@ def load_gguf(
     file = read_gguf(path, arrays=True)
     check_architecture(file)
     config = config_from_gguf(file)
-    _check_memory(file, dtype)
+    check_memory(sum(math.prod(t.shape) for t in file.tensors.values()), dtype)
     tokenizer = tokenizer_from_gguf(file.metadata)
     if tokenizer.size > config.vocab_size:
         raise GenuiError(
@@ -88,23 +72,6 @@ def load_gguf(
 def load_tokenizer(path: Path) -> PretrainedTokenizer:
     """The tokenizer of a file alone. Raises MisuseError or GenuiError as `load_gguf` does."""
     return tokenizer_from_gguf(read_gguf(path, arrays=True).metadata)
-
-
-def _check_memory(file: Gguf, dtype: torch.dtype) -> None:
-    """Raises MisuseError if the weights do not fit into the free memory."""
-    numbers = sum(int(np.prod(t.shape)) for t in file.tensors.values())
-    needed = numbers * dtype.itemsize + SPARE
-    free = psutil.virtual_memory().available
-    if needed <= free:
-        return
-    remedies = ["close other programs", "use a smaller model"]
-    if dtype == torch.float32 and numbers * 2 + SPARE <= free:
-        remedies.insert(0, "genui config precision bf16 halves it")
-    name = str(dtype).removeprefix("torch.")
-    raise MisuseError(
-        f"{show(file.path)}: its {numbers:,} parameters take {needed / 1e9:.1f} GB in {name}, and "
-        f"{free / 1e9:.1f} GB are free; {', or '.join(remedies)}"
-    )
 
 
 # --- The configuration ------------------------------------------------------------------------

@@ -92,12 +92,17 @@ class TransformersModel:
         config = network.config.get_text_config(decoder=True)
         context = getattr(config, "max_position_embeddings", None)
         self.context = int(context or getattr(config, "n_positions", 0) or 2048)
+        self.vocab_size = int(config.vocab_size)
         named = inspect.signature(network.forward).parameters
         self._cache_argument = "cache" if "cache" in named else "past_key_values"  # since 5.2x
 
     @property
     def device(self) -> torch.device:
         return self.network.device
+
+    def to(self, device: str) -> Self:
+        self.network.to(device)
+        return self
 
     def eval(self) -> Self:
         self.network.eval()

@@ -1,0 +1,79 @@
+"""Folders of Hugging Face: the Llama family in our network, other architectures by transformers."""
+
+from pathlib import Path
+
+import safetensors
+import torch
+from torch import Tensor
+
+from genui.base.errors import GenuiError
+from genui.base.files import read_regular
+from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_file
+from genui.engine.device import check_memory
+from genui.engine.models.llama import MODEL_TYPES, Llama, from_hugging_face
+from genui.engine.models.transformers_model import TransformersModel, load_network
+from genui.hub.huggingface import (
+    CONFIG,
+    LARGEST_JSON,
+    REMEDY,
+    TOKENIZER,
+    describe,
+    read_json,
+    read_template,
+    weight_files,
+)
+
+INSTALL = "pip install 'genui[hf]'"
+
+
+def load_folder(
+    path: Path, dtype: torch.dtype = torch.float32
+) -> tuple[Llama | TransformersModel, PretrainedTokenizer]:
+    """The network and the tokenizer of a folder, in `dtype`.
+
+    Raises MisuseError for a damaged folder and where memory does not suffice, GenuiError for what
+    neither this network nor transformers computes.
+    """
+    model = describe(path)
+    config = read_json(path / CONFIG)
+    check_memory(model.parameters, dtype)
+    if model.architecture in MODEL_TYPES:
+        network = from_hugging_face(config, _tensors(path), dtype)
+        return network, load_tokenizer(path, network.config.vocab_size)
+    network = _by_transformers(path, dtype, model.architecture)
+    return network, load_tokenizer(path, network.vocab_size)
+
+
+def load_tokenizer(path: Path, vocab_size: int = 0) -> PretrainedTokenizer:
+    """The tokenizer of a folder, with room for `vocab_size` tokens.
+
+    Raises MisuseError for a damaged file, GenuiError for what is no tokenizer.
+    """
+    ends: list[object] = []
+    for name in ("generation_config.json", CONFIG):
+        if (path / name).is_file():
+            value = read_json(path / name).get("eos_token_id")
+            ends += value if isinstance(value, list) else [value]
+    file = path / TOKENIZER
+    text = read_regular(file, LARGEST_JSON, REMEDY).decode("utf-8", "replace")
+    return tokenizer_from_file(text, read_template(path), ends, vocab_size)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for file in weight_files(path):
+        with safetensors.safe_open(file, framework="pt") as opened:
+            tensors |= {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    return tensors
+
+
+def _by_transformers(path: Path, dtype: torch.dtype, architecture: str) -> TransformersModel:
+    try:
+        return TransformersModel(load_network(path, dtype))
+    except ImportError:
+        raise GenuiError(
+            f"the architecture {architecture!r} is computed by transformers: {INSTALL}"
+        ) from None
+    except (OSError, ValueError, RuntimeError) as error:
+        first = next(iter(str(error).strip().splitlines()), "")
+        raise GenuiError(f"transformers cannot load it ({first[:160]})") from None

@@ -1,0 +1,24 @@
+"""Generators of text with other people's models, by their format."""
+
+import torch
+
+from genui.engine.device import Machine
+from genui.engine.models.gguf import load_gguf
+from genui.engine.models.huggingface import load_folder
+from genui.engine.sample.text import TextGenerator
+from genui.hub.formats import OpenModel
+from genui.protocol.registry import PRETRAINED
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def load_gguf_model(model: OpenModel, machine: Machine) -> TextGenerator:
+    """The generator of a GGUF file, as `hub.formats.ModelFormat.load` says."""
+    network, tokenizer = load_gguf(model.path, DTYPES[machine.precision])
+    return TextGenerator(network.to(machine.device), tokenizer, machine, PRETRAINED)
+
+
+def load_hugging_face_model(model: OpenModel, machine: Machine) -> TextGenerator:
+    """The generator of a Hugging Face folder, as `hub.formats.ModelFormat.load` says."""
+    network, tokenizer = load_folder(model.path, DTYPES[machine.precision])
+    return TextGenerator(network.to(machine.device), tokenizer, machine, PRETRAINED)
