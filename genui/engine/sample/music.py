@@ -16,7 +16,13 @@ from genui.engine.device import Machine
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.transformer import ChoraleTransformer, chorale_config
 from genui.engine.sample.logits import NEVER
-from genui.engine.sample.tokens import TokenGenerator, TokenList, TokenState, next_token
+from genui.engine.sample.tokens import (
+    TokenGenerator,
+    TokenList,
+    TokenState,
+    fixed_logits,
+    next_token,
+)
 from genui.formats import midi, score
 from genui.protocol import RgbImage, Start, Started, TextFrame, TextSettings, chorale
 from genui.recipes import MusicRecipe
@@ -306,7 +312,7 @@ class MusicGenerator(TokenGenerator[MusicState]):
             leads=leads,
             given=given,
             sounds=(chorale.HOLD,) * len(chorale.VOICES),
-            stored=self.store_logits(lambda: np.empty(0)),
+            stored=fixed_logits(np.empty(0)),
             step=0,
             seed=request.seed,
             settings=self.check_settings(request.settings),
@@ -389,8 +395,7 @@ class MusicGenerator(TokenGenerator[MusicState]):
         return state if ended else self._with_logits(state)
 
     def _with_logits(self, state: MusicState) -> MusicState:
-        logits = self._slot_logits(state)  # few: they are not dropped
-        return replace(state, stored=self.store_logits(lambda: logits))
+        return replace(state, stored=fixed_logits(self._slot_logits(state)))
 
     def _slot_logits(self, state: MusicState) -> np.ndarray:
         """Logits float32 [SIZE] of the next slot, with the tokens that it cannot have masked."""

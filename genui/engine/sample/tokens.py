@@ -126,6 +126,11 @@ RecentLogits = weakref.WeakValueDictionary[int, StoredLogits]
 _numbers = itertools.count()
 
 
+def fixed_logits(values: np.ndarray) -> StoredLogits:
+    """Logits that are never dropped: few, or none."""
+    return StoredLogits(lambda: values, RecentLogits())
+
+
 @dataclass(frozen=True, kw_only=True)
 class TokenState:
     """The tokens so far, and the logits [V] of the next one.
