@@ -109,14 +109,15 @@ def schedule_step(request: Start, step: int) -> int:
 _NUMBER = r"(\d{1,9})"
 _ABLATE = re.compile(rf"{_NUMBER}\.(?:{_NUMBER}|ff)")
 _STEER = re.compile(rf"{_NUMBER}:([-+.\d]{{1,12}}):(.+?)(?<!\\)\|(.+)", re.DOTALL)
-_PATCH = re.compile(rf"{_NUMBER}:{_NUMBER}:(.+)", re.DOTALL)
-_TOKEN_IDS = re.compile(r"#\d{1,9}(?:,\d{1,9})*")
+_PATCH = re.compile(
+    rf"{_NUMBER}:(-?\d{{1,7}}):(.*?)(?:(?<!\\)#(\d{{1,9}}(?:,\d{{1,9}})*))?", re.DOTALL
+)
 
 LAYER_EDITS: Mapping[str, str] = types.MappingProxyType(
     {
         "ablate": "LAYER.HEAD or LAYER.ff, such as 3.2",
         "steer": "LAYER:STRENGTH:TEXT|OTHER TEXT, such as 4:2:Love|Hate",
-        "patch": "LAYER:POSITION:TEXT or LAYER:POSITION:#ID,ID,…, such as 4:5:JULIET:",
+        "patch": "LAYER:POSITION:TEXT or LAYER:POSITION:TEXT#ID,ID,…, such as 4:-1:JULIET:",
     }
 )
 """The edits of layers by name, and their form."""
@@ -132,10 +133,13 @@ def parse_layer_edit(name: str, text: str) -> LayerEdit:
         towards = match[3].replace("\\|", "|")
         if (strength := _parse_strength_of(match[2])) is not None:
             edit = Steer(layer=int(match[1]), strength=strength, towards=towards, away=match[4])
-    elif name == "patch" and (match := _PATCH.fullmatch(text)):
-        edit = Patch(layer=int(match[1]), position=int(match[2]), text=match[3])
-        if _TOKEN_IDS.fullmatch(match[3]):
-            edit = replace(edit, token_ids=tuple(map(int, match[3][1:].split(","))), text="")
+    elif name == "patch" and (match := _PATCH.fullmatch(text)) and (match[3] or match[4]):
+        edit = Patch(
+            layer=int(match[1]),
+            position=int(match[2]),
+            text=match[3].replace("\\#", "#"),
+            token_ids=tuple(map(int, match[4].split(","))) if match[4] else (),
+        )
     if edit is None or 0 in (edit.layer, edit.head if isinstance(edit, Ablate) else 1):
         raise MisuseError(f"give {name}={LAYER_EDITS[name]}; layers and heads count from 1")
     return edit
@@ -159,8 +163,9 @@ def format_layer_edit(edit: LayerEdit) -> str:
             towards = edit.towards.replace("|", "\\|")
             return f"steer={layer}:{strength:g}:{towards}|{edit.away}"
         case Patch(layer=layer, position=position):
-            source = f"#{','.join(map(str, edit.token_ids))}" if edit.token_ids else edit.text
-            return f"patch={layer}:{position}:{source}"
+            token_ids = f"#{','.join(map(str, edit.token_ids))}" if edit.token_ids else ""
+            text = edit.text.replace("#", "\\#")
+            return f"patch={layer}:{position}:{text}{token_ids}"
 
 
 # --- Variations: samples similar to a step of a trace, nearer or farther ----------------------

@@ -495,14 +495,15 @@ class Patch(Struct, frozen=True, tag="patch", kw_only=True):
     """Replaces the residual stream after a layer, at one position, by that of another text
     (Meng et al. 2022).
 
-    `position` counts the tokens of the model's input from 0, prompt included; the text so far is
-    read again from there on. The other text is given by its `token_ids`, or by `text`.
+    `position` counts the tokens of the model's input from 0, prompt included; below 0 from the end
+    of each text, so that -1 is the last token read. The text so far is read again from there on.
+    The other text is the tokens of `text`, as if it were a prompt, then `token_ids`.
     """
 
     layer: LayerNumber
-    position: Annotated[int, Meta(ge=0, le=10_000_000)]
-    token_ids: tuple[Annotated[int, Meta(ge=0)], ...] = ()
+    position: Annotated[int, Meta(ge=-10_000_000, le=10_000_000)]
     text: str = ""
+    token_ids: tuple[Annotated[int, Meta(ge=0)], ...] = ()
 
 
 LayerEdit = Ablate | Steer | Patch

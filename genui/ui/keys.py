@@ -136,11 +136,20 @@ _SHARED: dict[str, tuple[str, str, str, str, str, bool]] = {
         "Continue from here with another seed, as a branch", True),
     "attention": ("", "", "attention", "attention",
         "Which tokens the one at the cursor attended to, or back to its candidates", False),
-    "head": ("right_square_bracket", "]", "head(1)", "attention head",
-        "Attention of the token at the cursor: average, then each head, then its candidates again",
+    "layers": ("", "", "layers", "layers",
+        "What each layer makes of the token at the cursor: its likeliest tokens, and from which "
+        "layer on the answer is settled", False),
+    "parts": ("", "", "parts", "added to the logit",
+        "What each attention head and feed-forward added to the logit of the token at the cursor",
         False),
-    "head_before": ("left_square_bracket", "[", "head(-1)", "previous head",
-        "The attention head before, or the candidates again", False),
+    "head": ("right_square_bracket", "]", "inside(1)", "look inside",
+        "Look inside at the token at the cursor: attention, layers, what added to its logit, then "
+        "its candidates again", False),
+    "head_before": ("left_square_bracket", "[", "inside(-1)", "look inside, back",
+        "The view before: what added to the logit, layers, attention, or the candidates", False),
+    "ablate": ("", "", "ablate", "ablate",
+        "Take away an attention head or a feed-forward: the token at the cursor is written again, "
+        "as a branch", False),
 }  # fmt: skip
 """By name, the rest of a row after its pane."""
 
@@ -203,7 +212,13 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Search the text: Enter or ↓ goes to the next match, ↑ to the one before", False),
     _unbound("text.insert", "insert", "insert",
         "Insert your own text at the cursor, as a branch, and continue"),
-    *_shared("text", "attention", "head", "head_before"),
+    *_shared("text", "attention", "layers", "parts", "head", "head_before", "ablate"),
+    _unbound("text.steer", "steer", "steer",
+        "Add the difference of two texts to a layer: the token at the cursor is written again, as "
+        "a branch"),
+    _unbound("text.patch", "patch", "patch",
+        "Put the values of another branch into a layer: the token at the cursor is written again, "
+        "as a branch"),
     _unbound("text.side", "side_by_side", "side by side",
         "Several continuations of the prompt on one timeline, from several seeds"),
     *_shared("text", "variations", "nearest"),
@@ -252,7 +267,8 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Show the next bars", False),
     _unbound("roll.insert", "insert", "insert",
         "Insert your own notes at the cursor, as a branch, and continue"),
-    *_shared("roll", "attention", "head", "head_before", unit="note"),
+    *_shared("roll", "attention", "layers", "parts", "head", "head_before", "ablate",
+        unit="note"),
     _unbound("roll.side", "side_by_side", "side by side",
         "Several pieces on one timeline, from several seeds"),
     *_shared("roll", "variations"),

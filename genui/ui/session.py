@@ -114,6 +114,10 @@ class Session:
         """Request the attention of the token of `step`."""
         self._send(protocol.Attend(trace=trace, step=step))
 
+    def read_layers(self, trace: int, step: int) -> None:
+        """Request what each layer makes of the token of `step`."""
+        self._send(protocol.ReadLayers(trace=trace, step=step))
+
     def label(self, trace: int, step: int, model: str) -> None:
         """Request a classifier's labels of a step."""
         self._send(protocol.Label(trace=trace, step=step, model=model))

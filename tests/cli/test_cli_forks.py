@@ -81,7 +81,8 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ),
         ("steer=1:2:a\\|b|c: |d", Steer(layer=1, strength=2, towards="a|b", away="c: |d")),
         ("patch=1:6:not to be", Patch(layer=1, position=6, text="not to be")),
-        ("patch=1:2:#3,14,15", Patch(layer=1, position=2, token_ids=(3, 14, 15))),
+        ("patch=1:-2:#3,14,15", Patch(layer=1, position=-2, token_ids=(3, 14, 15))),
+        ("patch=1:0:to\\#b#5", Patch(layer=1, position=0, text="to#b", token_ids=(5,))),
     ],
 )
 def test_an_edit_of_a_layer_is_spelled_as_it_is_printed(

@@ -405,12 +405,17 @@ def test_a_position_that_is_no_longer_read_cannot_be_patched(text_generator: Tex
         trace.fork(4, 40, Patch(layer=1, position=7, text="another text"))
 
 
-def test_a_patch_by_token_ids_is_that_of_their_text(text_generator: TextGenerator) -> None:
+def test_a_patch_from_the_end_or_by_token_ids_is_that_of_the_text(
+    text_generator: TextGenerator,
+) -> None:
     trace = trace_of(text_generator)
-    token_ids = tuple(text_generator.tokenizer.encode("another text"))
+    token_ids = text_generator.tokenizer.encode("another texts")
     patches = (
-        Patch(layer=1, position=7, text="another text"),
-        Patch(layer=1, position=7, token_ids=token_ids),
+        Patch(layer=1, position=12, text="another texts"),
+        Patch(layer=1, position=12, text="anoth", token_ids=tuple(token_ids[5:])),
+        Patch(layer=1, position=-1, token_ids=tuple(token_ids)),
     )
+    assert trace.state(8).token_ids.since(0).size == 13
     states: list[TextState] = [trace.fork(4, 8, patch).state(8) for patch in patches]
     np.testing.assert_array_equal(states[0].logits, states[1].logits)
+    np.testing.assert_array_equal(states[0].logits, states[2].logits)

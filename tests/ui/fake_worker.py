@@ -79,6 +79,8 @@ class FakeWorker(Fake):
                 self.fork(request)
             case protocol.Attend():
                 self.attend(request)
+            case protocol.ReadLayers():
+                self.read_layers(request)
             case protocol.Nearest():
                 self.nearest(request)
             case protocol.Label():
@@ -133,6 +135,34 @@ class FakeWorker(Fake):
                 texts=texts,
                 first=0,
                 weights=weights.astype(np.float16).tobytes(),
+            )
+        )
+
+    def read_layers(self, request: protocol.ReadLayers) -> None:
+        """Two layers: the written token becomes the likeliest in the last one."""
+        frame = self.frame(self.traces[request.trace], request.step)
+        assert isinstance(frame, protocol.TextFrame)
+        reply = protocol.Layers(trace=request.trace, step=request.step)
+        if self.traces[request.trace].model == "shakespeare-gru":
+            self.send(replace(reply, fault="This model does not show its layers"))
+            return
+        text = frame.text
+        layers = (
+            protocol.LayerOdds((("the ", 0.5), (text, 0.25)), 0.25, 2, 1.5),
+            protocol.LayerOdds((("an ", 0.75), (text, 0.125)), 0.125, 1234, 0.75),
+            protocol.LayerOdds(((text, 0.875), ("the ", 0.0625)), 0.875, 1, 0.5),
+        )
+        self.send(
+            replace(
+                reply,
+                token=text,
+                layers=layers,
+                settled=2,
+                other="the ",
+                heads=((0.25, -0.5), (4.0, 0.0)),
+                feed_forward=(1.0, -2.0),
+                rest=0.25,
+                difference=3.0,
             )
         )
 

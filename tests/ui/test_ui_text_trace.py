@@ -1,4 +1,4 @@
-"""The Text screen: a cursor in the text, its odds, forks with another token or words, attention."""
+"""The Text screen: a cursor in the text, its odds, forks with another token, a look inside."""
 
 from pathlib import Path
 
@@ -8,10 +8,20 @@ from acting import SLOW, Opener, each_size, fault, home_of, seen, until, until_s
 from textual.pilot import Pilot
 
 from genui.base import paths
-from genui.protocol import SetSettings, TextSettings, WriteText, WriteToken
+from genui.protocol import (
+    Ablate,
+    EditAt,
+    Patch,
+    SetSettings,
+    Steer,
+    TextSettings,
+    WriteText,
+    WriteToken,
+)
 from genui.ui.generate.pane import TracePane
 from genui.ui.generate.text import TextView
 from genui.ui.widgets.candidates import AttentionList, Candidates
+from genui.ui.widgets.layers import PartList
 from genui.ui.widgets.prose import Prose
 
 
@@ -212,15 +222,16 @@ async def test_attention_is_shown_and_walked_head_by_head(shipped, open_app: Ope
         assert rows[2].split()[:3] == ["is·", "−2", "23.8%"]
         names = []
         for _ in range(5):
-            await pilot.press("right_square_bracket")
+            await pilot.press("down")
             names.append(pane.query_one(".odds").border_title)
         layers = [f"ayer {n} of 2, head {m} of 2" for n in (1, 2) for m in (1, 2)]
-        for name, layer in zip(names, [*layers, "Token 5"], strict=True):
+        for name, layer in zip(names, [*layers, layers[-1]], strict=True):
             assert name is not None
             assert name.endswith(layer)
-        assert "model logit drawn" in seen(pilot)  # past the last head, the candidates
         await pilot.press("left_square_bracket")
-        assert "2 of 2, head 2 of 2" in seen(pilot)
+        assert "model logit drawn" in seen(pilot)
+        await pilot.press("right_square_bracket", "up")
+        assert "2 of 2, head 1 of 2" in seen(pilot)
         await pilot.press("text.attention")
         assert "model logit drawn" in seen(pilot)
         # From Home the key opens the pane; back there the odds are shown.
@@ -301,7 +312,101 @@ async def test_playing_leaves_the_attention_until_it_is_held(shipped, open_app: 
         await pilot.press("space")
         await until_seen(pilot, "Press space to pause")
         await pilot.press("space")
-        await until(pilot, lambda: pane.query_one(TextView).attention.heads is not None)
+        await until(pilot, lambda: pane.query_one(TextView).inside.heads is not None)
+
+
+# --- layers, parts, and edits of layers ---------------------------------------------------
+
+
+async def test_the_layers_of_a_token_are_walked(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        await pilot.press("right_square_bracket", "right_square_bracket")
+        async for _ in each_size(pilot):
+            await until_seen(pilot, "settled from layer 2")
+            await until_seen(pilot, "Layers of")
+        assert "0.50 bits" in seen(pilot)  # of the last layer
+        await pilot.press("up")
+        await until_seen(pilot, "0.75 bits")
+        assert "#1,234" in seen(pilot)
+        await pilot.press("up", "up", "up")
+        await until_seen(pilot, "1.50 bits")
+        await pilot.press("down", "down", "down")
+        await until_seen(pilot, "0.50 bits")
+        token = pane.trace.frame.text  # type: ignore[union-attr]
+        await pilot.press("left")
+        before = pane.trace.frame.text  # type: ignore[union-attr]
+        assert token != before
+        await until_seen(pilot, f"Layers of ‘{before.replace(' ', '·')}’")
+        await pilot.press("text.layers")
+        assert "model logit drawn" in seen(pilot)
+
+
+async def test_the_parts_of_a_logit_lead_to_the_attention_of_a_head(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        pane = await write(pilot)
+        await pilot.press("left_square_bracket")
+        async for _ in each_size(pilot):
+            await until_seen(pilot, "in all +3.00")
+            await until_seen(pilot, "input, and edits +0.25")
+        rows = [line.text[:24].split() for line in pane.query_one(PartList)._strips[1:7]]
+        assert [" ".join(row) for row in rows] == [
+            "layer 2 head 1 +4.00",
+            "layer 2 feed-fwd −2.00",
+            "layer 1 feed-fwd +1.00",
+            "layer 1 head 2 −0.50",
+            "layer 1 head 1 +0.25",
+            "layer 2 head 2 +0.00",
+        ]
+        await pilot.press("down", "enter")
+        assert "Enter shows its attention" in seen(pilot)
+        await pilot.press("up", "enter")
+        await until_seen(pilot, "2 of 2, head 1 of 2")
+        await until_seen(pilot, "6 tokens in the context")
+
+
+async def test_layers_are_edited_from_the_palette(shipped, open_app: Opener) -> None:
+    async with open_app(worker=SLOW) as pilot:
+        pane = await write(pilot)
+        await pilot.press("text.parts")
+        await until_seen(pilot, "in all +3.00")
+        await pilot.press("text.ablate")
+        await until_seen(pilot, "LAYER.HEAD")
+        await pilot.press("enter")  # the selected part
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 2)
+        trace = pane.trace
+        assert trace is not None
+        assert trace.request.edits == (EditAt(step=4, edit=Ablate(layer=2, head=1)),)
+        assert pane.controller.tree.branches[1].label == "layer 2 without head 1"
+        await until(pilot, lambda: trace.position > 5)
+
+        await pilot.press("text.steer")
+        await until_seen(pilot, "the text of branch 2")
+        await pilot.press("ctrl+u", *"1:2:#9|a", "enter")
+        await until_seen(pilot, "no branch 9")
+        await pilot.press("ctrl+u", *"1:-0.5:#1|a", "enter")
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 3)
+        first = pane.controller.tree.branches[0].trace
+        text = first.request.prompt + "".join(frame.text for frame in first.frames)
+        assert pane.trace is not None
+        *_, last = pane.trace.request.edits
+        assert last.edit == Steer(layer=1, strength=-0.5, towards=text, away="a")
+        assert pane.controller.tree.branches[2].label.startswith("steered ×−0.5 to ‘ROMEO:")
+        steered = pane.trace
+        await until(pilot, lambda: steered.on_worker and steered.frame is not None)
+
+        await pilot.press("text.patch")
+        await until_seen(pilot, "Patch from")
+        await pilot.press("enter")
+        await until_seen(pilot, "POSITION")
+        await pilot.press("ctrl+u", *"2:-1", "enter")
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 4)
+        assert pane.trace is not None
+        *_, last = pane.trace.request.edits
+        taken = tuple(frame.token for frame in first.frames[: last.step])
+        assert last.edit == Patch(layer=2, position=-1, text=first.request.prompt, token_ids=taken)
 
 
 # --- settings, live ---------------------------------------------------------------------

@@ -97,14 +97,19 @@ def build_intervention(
                 means.append(stream[min(1, len(stream) - 1) :].mean(0))
             return Intervention(edit, length - 1, strength * (means[0] - means[1]))
         case Patch(layer=layer, position=position):
-            token_ids = edit.token_ids or tuple(encode(edit.text))
-            if position >= length:
-                raise MisuseError(f"position {position}: this text has positions 0 to {length - 1}")
-            if position >= len(token_ids):
+            token_ids = (*(encode(edit.text) if edit.text else ()), *edit.token_ids)
+            source = position + (len(token_ids) if position < 0 else 0)
+            position += length if position < 0 else 0
+            if not 0 <= position < length:
                 raise MisuseError(
-                    f"position {position}: the other text has positions 0 to {len(token_ids) - 1}"
+                    f"position {edit.position}: this text has positions 0 to {length - 1}"
                 )
-            stream = _stream(model, machine, layer, token_ids[: position + 1])
+            if not 0 <= source < len(token_ids):
+                raise MisuseError(
+                    f"position {edit.position}: the other text has positions "
+                    f"0 to {len(token_ids) - 1}"
+                )
+            stream = _stream(model, machine, layer, token_ids[: source + 1])
             return Intervention(edit, position, stream[-1])
 
 

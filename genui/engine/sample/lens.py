@@ -83,7 +83,7 @@ def read_layers(trace: Trace, step: int) -> Layers:
     if not isinstance(model, LayeredModel):
         return msgspec.structs.replace(reply, fault="This model does not show its layers")
     with recording(model) as record:
-        generator.read(state.token_ids, state.prompt, state.interventions)
+        generator.read_again(state)
     token = generator.output(trace.state(step).token_ids[len(state.token_ids)])
     with autocast(generator.machine):
         logits = model.read_out(torch.stack(record.streams)).float()  # [L + 1, V]

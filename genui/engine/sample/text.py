@@ -344,6 +344,8 @@ class TextGenerator(TokenGenerator[TextState]):
         return grammar.token_filter(before, self.tokenizer, whole=whole)
 
     def encode(self, text: str) -> list[int]:
+        if split_gap(text, self.tokenizer) is not None:
+            raise MisuseError(f"text {_quoted(text)}: it has a gap; give a text without one")
         if not self.tokenizer.encode(text):
             raise MisuseError(f"text {_quoted(text)}: this model knows none of its characters")
         return list(self._prompt_tokens(text))

@@ -453,6 +453,11 @@ class TokenGenerator(ABC, Generic[S]):
         """The logits that `compute` returns, for a state."""
         return StoredLogits(compute, self._recent)
 
+    def read_again(self, state: S) -> np.ndarray:
+        """Logits float32 [V] after the tokens of a state, the last of which is read again, with
+        its interventions. They have no masks."""
+        return self.read(state.token_ids, state.prompt, state.interventions, state.chunks)
+
     def describe_start(self, request: Start, state: S, prompt: str, note: str) -> Started:
         return Started(
             trace=request.trace,

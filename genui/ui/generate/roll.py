@@ -12,14 +12,9 @@ from genui.formats import score
 from genui.protocol import TextSettings, chorale
 from genui.protocol.registry import KINDS
 from genui.ui.generate.actions import SoundActions
+from genui.ui.generate.inside import InsideActions, LayerEditActions, TextController
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
-from genui.ui.generate.text import (
-    AttentionActions,
-    TextActions,
-    TextController,
-    TextInspector,
-    TextView,
-)
+from genui.ui.generate.text import TextActions, TextInspector, TextView
 from genui.ui.traces.controller import Opening
 from genui.ui.widgets.dialogs import ValueScreen
 from genui.ui.widgets.roll import Roll
@@ -167,9 +162,10 @@ def _build(pane: TracePane) -> Parts:
     usual = KINDS["transformer", "music"].defaults
     assert isinstance(usual, TextSettings)
     controller = TextController(pane.session, pane, usual, first=1, steps="tokens")
-    attention = AttentionActions(pane, controller)
-    view = RollView(pane, controller, attention)
-    actions = attention, RollActions(pane, controller, view), MusicActions(pane, controller)
+    inside = InsideActions(pane, controller)
+    view = RollView(pane, controller, inside)
+    looking = inside, LayerEditActions(pane, controller, inside)
+    actions = *looking, RollActions(pane, controller, view), MusicActions(pane, controller)
     return Parts(controller, view, TextInspector(pane, controller, view), actions)
 
 

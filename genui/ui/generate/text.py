@@ -9,37 +9,27 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.geometry import Size
-from textual.widget import Widget
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
 from genui.base.python_syntax import SyntaxCheck, check_syntax, find_break
 from genui.base.text import clean_line
-from genui.protocol import Attention, Failed, TextFrame, TextSettings, WriteText, WriteToken
+from genui.protocol import TextFrame, TextSettings, WriteText, WriteToken
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.ui.generate.actions import Actions
+from genui.ui.generate.inside import InsideActions, LayerEditActions, TextController, label_text
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.generate.prompt import PromptLine
 from genui.ui.settings import describe_model
-from genui.ui.traces.controller import TraceController
-from genui.ui.traces.trees import Lost, Trace, TraceReply
+from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import FindLine, set_border, unescape_newlines
-from genui.ui.widgets.candidates import (
-    AttentionList,
-    Candidates,
-    Heads,
-    LabelBars,
-    levels,
-    token_text,
-)
+from genui.ui.widgets.candidates import AttentionList, Candidates, LabelBars, levels
 from genui.ui.widgets.dialogs import ValueScreen
+from genui.ui.widgets.layers import LayerList, PartList
 from genui.ui.widgets.prose import CodeProse
 from genui.ui.widgets.settings import Option
 
-TextController = TraceController[TextFrame, TextSettings]
-
-LABEL_CELLS = 16  # of a token or text in a branch's label
 MARGIN = 6  # cells of a border without text
 LEGEND = (
     ("expected ", "$success"),
@@ -47,106 +37,6 @@ LEGEND = (
     ("surprising", "$error underline"),
     ("  ·  ", ""),
 )
-
-
-# --- The attention of the token at the cursor, head by head -----------------------------------
-
-
-class AttentionActions(Actions):
-    """The attention of the token at the playhead, shown in place of its odds.
-
-    One request is under way at a time; the next is for the playhead's position at that moment.
-    """
-
-    def __init__(self, pane: TracePane, controller: TextController) -> None:
-        super().__init__(pane)
-        self._controller = controller
-        self._wanted = False  # whether `a` turned it on
-        self.head = 0  # 0 is the average, then come the heads
-        self._heads: Heads | None = None  # the last reply
-        self._pending: tuple[int, int] | None = None  # the trace and step under way
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether it is shown, full-screen only."""
-        return self._wanted and self.pane.zoomed
-
-    @property
-    def heads(self) -> Heads | None:
-        """The attention of the token at the cursor; None if it is not shown or not known yet."""
-        trace, heads = self._controller.trace, self._heads
-        if trace is None or heads is None or not self.is_shown:
-            return None
-        attention = heads.attention
-        return heads if (attention.trace, attention.step) == (trace.id, trace.position) else None
-
-    def action_attention(self) -> None:
-        """Show the attention of the token at the cursor, or the odds again."""
-        trace = self._controller.ensure_trace()
-        if trace is None:
-            return
-        self._wanted = not self.is_shown
-        if self._wanted:
-            trace.pause()
-            if not self.pane.zoomed:
-                self.pane.action_zoom()
-        self._controller.refresh()
-
-    def action_head(self, by: int) -> None:
-        """Show the next attention head, or the one before; past the ends, the odds."""
-        count = self._heads.count if self._heads is not None else 1
-        if not self.is_shown:
-            self.head = 0 if by > 0 else count - 1
-            self.action_attention()
-        elif 0 <= self.head + by < count:
-            self.head += by
-            self.pane.paint()
-        else:
-            self.action_attention()
-
-    def options(self) -> list[Option]:
-        value = self._head_name() if self.is_shown else "off"
-        help = "Which tokens the one at the cursor attended to; [ and ] change it too"
-        return [Option("attention", "attention", value, help, self.action_head)]
-
-    def _head_name(self) -> str:
-        return self._heads.name(self.head) if self._heads is not None else "average"
-
-    def paint(self, box: Widget) -> None:
-        """Show the attention, or request it."""
-        shown, heads = box.query_one(AttentionList), self.heads
-        if heads is not None:
-            attention = heads.attention
-            shown.clear(attention.fault)
-            shown.show(attention.texts, heads.weights(self.head), attention.first)
-        elif reason := self._request():
-            shown.clear(reason)
-        name = self._head_name()
-        title = f"Attention · {name}"
-        short = name.capitalize() if cell_len(title) > box.size.width - 2 else title
-        set_border(box, title=short, subtitle="[ ] heads, then candidates")
-
-    def _request(self) -> str:
-        """Request the attention from the worker. Returns why that is not possible, or ""."""
-        trace = self._controller.trace
-        if trace is None or trace.frame is None:
-            return "No token at the cursor: press →"
-        if trace.playing:
-            return "Press space to pause: then the attention is shown"
-        if not trace.on_worker:
-            return "The worker does not have this text yet: press space to continue"
-        if self._pending is None:
-            self._pending = (trace.id, trace.position)
-            self.pane.session.attend(*self._pending)
-        return ""
-
-    def handle(self, reply: TraceReply) -> None:
-        if isinstance(reply, Attention | Failed | Lost):
-            self._pending = None
-        if isinstance(reply, Attention):
-            self._heads = Heads(reply)
-            self.head = min(self.head, self._heads.count - 1)
-            self.pane.paint()
 
 
 # --- Code: coloured by syntax, and checked ----------------------------------------------------
@@ -204,12 +94,10 @@ class TextView(View):
     colours = LEGEND
     unit = "tok"
 
-    def __init__(
-        self, pane: TracePane, controller: TextController, attention: AttentionActions
-    ) -> None:
+    def __init__(self, pane: TracePane, controller: TextController, inside: InsideActions) -> None:
         super().__init__(pane)
         self.controller = controller
-        self.attention = attention
+        self.inside = inside
         self.code = CodeCheck(controller)
         self._painted: Trace[TextFrame] | None = None  # the trace in the prose
 
@@ -284,11 +172,11 @@ class TextView(View):
         prose.writing = trace.playing or trace.computing
         prose.point(trace.position if cursor else None)
         self.code.check(prose)
-        heads = self.attention.heads
-        if not (cursor and self.attention.is_shown) or trace.frame is None:
+        heads = self.inside.heads
+        if not (cursor and self.inside.view == "attention") or trace.frame is None:
             prose.shade(None)
         elif heads is not None:  # else the shades stay as they are until the reply arrives
-            prose.shade(levels(heads.weights(self.attention.head)), heads.prompt)
+            prose.shade(levels(heads.weights(self.inside.head)), heads.prompt)
 
     def _switch_trace(self, prose: CodeProse, trace: Trace[TextFrame]) -> None:
         """Begin another trace in the prose; the tokens that it shares with the last one stay."""
@@ -312,7 +200,7 @@ class TextView(View):
     @property
     def shows_legend(self) -> bool:
         """Whether the border explains the colours."""
-        return self.pane.zoomed and not self.attention.is_shown and not self.code.highlighted
+        return self.pane.zoomed and self.inside.view != "attention" and not self.code.highlighted
 
     def _paint_border(self) -> None:
         pane, model = self.pane, self.controller.model
@@ -356,7 +244,7 @@ class TextView(View):
 
 
 class TextInspector(Inspector):
-    """The next token's odds or the attention of the token at the cursor; full-screen, settings."""
+    """The next token's odds, or a look inside at the token at the cursor; full-screen, settings."""
 
     def __init__(self, pane: TracePane, controller: TextController, view: TextView) -> None:
         super().__init__(pane)
@@ -368,6 +256,8 @@ class TextInspector(Inspector):
         with Vertical(classes="box odds"):
             yield Candidates()
             yield AttentionList()
+            yield LayerList()
+            yield PartList()
         yield self.pane.tuning.panel
 
     def paint(self) -> None:
@@ -375,12 +265,10 @@ class TextInspector(Inspector):
         self.pane.tuning.paint()
 
     def paint_odds(self) -> None:
-        """Draw the odds of the token, or its attention."""
+        """Draw the odds of the token, or what the network made of it."""
         odds, box = self.query_one(Candidates), self.query_one(".odds")
-        attention, zoomed = self._view.attention, self.pane.zoomed
-        box.set_class(attention.is_shown, "-attending")
-        if attention.is_shown:
-            attention.paint(box)
+        inside, zoomed = self._view.inside, self.pane.zoomed
+        if inside.paint(box):
             return
         controller = self._controller
         trace, frame = controller.trace, controller.frame
@@ -400,7 +288,7 @@ class TextInspector(Inspector):
     def _hint(self, frame: TextFrame, selected: int | None) -> str:
         if selected is None or frame.candidates[selected].token == frame.token:
             return "↑↓ choose"
-        return f"⏎ fork with ‘{_label_text(frame.candidates[selected].text)}’"
+        return f"⏎ fork with ‘{label_text(frame.candidates[selected].text)}’"
 
 
 # --- Keys -------------------------------------------------------------------------------------
@@ -442,9 +330,12 @@ class TextActions(Actions):
         self.pane.paint()
 
     def action_choose(self, by: int) -> None:
-        """Full-screen, select another candidate for the token at the cursor; else scroll."""
-        if not self.pane.zoomed or self._view.attention.is_shown:
+        """Full-screen, select another candidate for the token at the cursor, or walk its heads,
+        layers or parts; else scroll."""
+        if not self.pane.zoomed:
             self._view.scroll_text(by)
+            return
+        if self._view.inside.walk(by):
             return
         frame = self._frame_at_cursor()
         if frame is not None:
@@ -461,16 +352,16 @@ class TextActions(Actions):
         if not self.pane.zoomed:
             self.pane.action_zoom()
             return
+        if self._view.inside.enter():
+            return
         frame, at = self._frame_at_cursor(), self.pane.query_one(Candidates).selected
         if frame is None:
             return
-        if self._view.attention.is_shown:
-            at = None
         candidate = frame.candidates[at] if at is not None else None
         if candidate is None or candidate.token == frame.token:
             self.pane.say("choose another candidate with ↑ ↓: Enter forks with it")
             return
-        label = f"‘{_label_text(candidate.text)}’ at {frame.step}"
+        label = f"‘{label_text(candidate.text)}’ at {frame.step}"
         self.pane.clear_line()
         self.controller.fork(WriteToken(candidate.token), label, step=frame.step - 1)
 
@@ -491,7 +382,7 @@ class TextActions(Actions):
 
     def _write(self, text: str) -> None:
         controller = self.controller
-        controller.fork(WriteText(text), f"wrote ‘{_label_text(text)}’", play=False)
+        controller.fork(WriteText(text), f"wrote ‘{label_text(text)}’", play=False)
         if controller.trace is not None:
             # Room for the whole text at the end too: a token has a byte at least.
             least = controller.trace.position + len(text.encode())
@@ -514,11 +405,6 @@ class TextActions(Actions):
             self.controller.refresh()
 
 
-def _label_text(text: str) -> str:
-    """A token or text as a branch's label shows it, without the spaces around it."""
-    return token_text(text.strip(" ") or text, LABEL_CELLS).replace("·", " ")
-
-
 def _is_greedy(trace: Trace[TextFrame], step: int) -> bool:
     """Whether the settings at that step always take the likeliest token."""
     return inputs_at(trace.request, step - 1)[2].temperature == 0
@@ -528,10 +414,11 @@ def _build(pane: TracePane) -> Parts:
     controller = TextController(
         pane.session, pane, TextSettings(), first=1, steps="tokens", blank="\n"
     )
-    attention = AttentionActions(pane, controller)
-    view = TextView(pane, controller, attention)
+    inside = InsideActions(pane, controller)
+    view = TextView(pane, controller, inside)
     inspector = TextInspector(pane, controller, view)
-    return Parts(controller, view, inspector, (attention, TextActions(pane, controller, view)))
+    actions = inside, LayerEditActions(pane, controller, inside)
+    return Parts(controller, view, inspector, (*actions, TextActions(pane, controller, view)))
 
 
 TEXT = PaneKind("text", "Text", "text-pane", _build, "temperature", fps=15, catch_up=0.2)

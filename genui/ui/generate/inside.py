@@ -1,0 +1,390 @@
+"""Looking inside a text model: attention, layers and parts of the token at the cursor, and edits of
+layers."""
+
+import re
+from functools import partial
+from typing import Any, Literal, get_args
+
+from textual.widget import Widget
+
+from genui.base.errors import MisuseError
+from genui.base.text import clean_line
+from genui.protocol import (
+    Ablate,
+    Attention,
+    Contribution,
+    Failed,
+    Layers,
+    Patch,
+    Steer,
+    TextFrame,
+    TextSettings,
+)
+from genui.protocol.edits import LAYER_EDITS, parse_layer_edit
+from genui.protocol.settings import LayerEdit
+from genui.ui.generate.actions import Actions
+from genui.ui.generate.pane import TracePane
+from genui.ui.traces.controller import TraceController
+from genui.ui.traces.trees import Branch, Lost, Trace, TraceReply
+from genui.ui.widgets.base import Row, set_border, unescape_newlines
+from genui.ui.widgets.candidates import AttentionList, Heads, token_text
+from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
+from genui.ui.widgets.layers import LayerList, PartList
+from genui.ui.widgets.settings import Option
+
+TextController = TraceController[TextFrame, TextSettings]
+
+LABEL_CELLS = 16  # of a token or text in a branch's label
+
+InsideView = Literal["odds", "attention", "layers", "parts"]
+VIEWS: tuple[InsideView, ...] = get_args(InsideView)
+"""What is shown of the token at the cursor, in the order of the keys."""
+
+
+def label_text(text: str) -> str:
+    """A token or text as a branch's label shows it, without the spaces around it."""
+    return token_text(text.strip(" ") or text, LABEL_CELLS).replace("·", " ")
+
+
+# --- What is shown in place of the odds -------------------------------------------------------
+
+
+class InsideActions(Actions):
+    """The attention, the layers or the parts of the token at the cursor, in place of its odds.
+
+    One request is under way at a time; the next is for the playhead's position at that moment.
+    """
+
+    def __init__(self, pane: TracePane, controller: TextController) -> None:
+        super().__init__(pane)
+        self._controller = controller
+        self._view: InsideView = "odds"  # that the keys turned on
+        self.head = 0  # 0 is the average, then come the heads
+        self._layer: int | None = None  # the selected one, 0 for the input; None for the last
+        self._part = 0  # the selected one of `parts`
+        self._heads: Heads | None = None  # the last reply
+        self._layers: Layers | None = None  # the last reply
+        self._pending = False  # whether a request is under way
+
+    @property
+    def view(self) -> InsideView:
+        """What is shown; anything but the odds full-screen only."""
+        return self._view if self.pane.zoomed else "odds"
+
+    @property
+    def heads(self) -> Heads | None:
+        """The attention of the token at the cursor; None if it is not shown or not known yet."""
+        heads = self._heads
+        fits = heads is not None and self._is_current(heads.attention)
+        return heads if fits and self.view == "attention" else None
+
+    @property
+    def layers(self) -> Layers | None:
+        """The layers of the token at the cursor; None if they are not known yet."""
+        layers = self._layers
+        return layers if layers is not None and self._is_current(layers) else None
+
+    @property
+    def parts(self) -> list[Contribution]:
+        """What the heads and feed-forwards added to the token's logit, the most first."""
+        parts = self.layers.contributions() if self.layers is not None else []
+        return sorted(parts, key=lambda part: -abs(part.value))
+
+    @property
+    def selected_part(self) -> Contribution | None:
+        """The selected part, or the head whose attention is shown."""
+        if self.view == "parts" and (parts := self.parts):
+            return parts[min(self._part, len(parts) - 1)]
+        if self.view == "attention" and self.head and self._heads is not None:
+            layer, head = divmod(self.head - 1, self._heads.attention.heads)
+            return Contribution(layer + 1, head + 1, 0.0)
+        return None
+
+    @property
+    def selected_layer(self) -> int | None:
+        """The layer that is selected in any view; None if there is none."""
+        if self.view == "layers" and self.layers is not None:
+            return self._selected_layer(self.layers) or None
+        part = self.selected_part
+        return part.layer if part is not None else None
+
+    def _is_current(self, reply: Attention | Layers) -> bool:
+        trace = self._controller.trace
+        return trace is not None and (reply.trace, reply.step) == (trace.id, trace.position)
+
+    # --- keys ---------------------------------------------------------------------------
+
+    def action_attention(self) -> None:
+        """Show the attention of the token at the cursor, or the odds again."""
+        self._toggle("attention")
+
+    def action_layers(self) -> None:
+        """Show what each layer makes of the token at the cursor, or the odds again."""
+        self._toggle("layers")
+
+    def action_parts(self) -> None:
+        """Show what added to the logit of the token at the cursor, or the odds again."""
+        self._toggle("parts")
+
+    def action_inside(self, by: int) -> None:
+        """Show the next view of the token at the cursor, or the one before."""
+        self._show(VIEWS[(VIEWS.index(self.view) + by) % len(VIEWS)])
+
+    def _toggle(self, view: InsideView) -> None:
+        self._show("odds" if self.view == view else view)
+
+    def _show(self, view: InsideView) -> None:
+        trace = self._controller.ensure_trace()
+        if trace is None:
+            return
+        self._view = view
+        if view != "odds":
+            trace.pause()
+            if not self.pane.zoomed:
+                self.pane.action_zoom()
+        self._controller.refresh()
+
+    def walk(self, by: int) -> bool:
+        """Select the next head, layer or part, or the one before; whether one is shown."""
+        match self.view:
+            case "odds":
+                return False
+            case "attention":
+                count = self._heads.count if self._heads is not None else 1
+                self.head = max(0, min(self.head + by, count - 1))
+            case "layers":
+                if self.layers is not None and (count := len(self.layers.layers)):
+                    at = self._selected_layer(self.layers) + by
+                    self._layer = max(0, at) if at < count - 1 else None
+            case "parts":
+                self._part = max(0, min(self._part + by, len(self.parts) - 1))
+        self.pane.paint()
+        return True
+
+    def enter(self) -> bool:
+        """Show the attention of the selected head; False if the odds are shown."""
+        if self.view == "odds":
+            return False
+        part, layers = self.selected_part, self.layers
+        if self.view == "parts" and part is not None and layers is not None and part.head:
+            self.head = 1 + (part.layer - 1) * len(layers.heads[0]) + part.head - 1
+            self._show("attention")
+        elif self.view == "parts":
+            self.pane.say("choose a head with ↑ ↓: Enter shows its attention")
+        else:
+            self.pane.say("[ and ] go to the candidates: Enter forks with one")
+        return True
+
+    def options(self) -> list[Option]:
+        help = "What the network made of the token at the cursor; [ and ] change it too"
+        return [Option("inside", "look inside", self.view, help, self.action_inside)]
+
+    # --- drawing ------------------------------------------------------------------------
+
+    def paint(self, box: Widget) -> bool:
+        """Show the view in the box of the odds, or request it; False for the odds themselves."""
+        view = self.view
+        for name in VIEWS[1:]:
+            box.set_class(name == view, f"-{name}")
+        match view:
+            case "odds":
+                return False
+            case "attention":
+                self._paint_attention(box, box.query_one(AttentionList))
+            case "layers":
+                self._paint_layers(box, box.query_one(LayerList))
+            case "parts":
+                self._paint_parts(box, box.query_one(PartList))
+        return True
+
+    def _paint_attention(self, box: Widget, shown: AttentionList) -> None:
+        heads = self.heads
+        if heads is not None:
+            attention = heads.attention
+            shown.clear(attention.fault)
+            shown.show(attention.texts, heads.weights(self.head), attention.first)
+        elif reason := self._request(self.pane.session.attend):
+            shown.clear(reason)
+        name = self._heads.name(self.head) if self._heads is not None else "average"
+        self._set_border(box, f"Attention · {name}", name, "↑↓ heads")
+
+    def _paint_layers(self, box: Widget, shown: LayerList) -> None:
+        if (layers := self.layers) is not None and layers.layers:
+            shown.show(layers, self._selected_layer(layers))
+        elif reason := self._reason(layers):
+            shown.clear(reason)
+        self._set_border(box, f"Layers{self._of_token()}", "layers", "↑↓ layers")
+
+    def _paint_parts(self, box: Widget, shown: PartList) -> None:
+        if (layers := self.layers) is not None and (parts := self.parts):
+            shown.show(layers, parts, min(self._part, len(parts) - 1))
+        elif reason := self._reason(layers):
+            shown.clear(reason)
+        part = self.selected_part
+        hint = "⏎ its attention" if part is not None and part.head else "↑↓ parts"
+        self._set_border(box, f"Added to the logit{self._of_token()}", "added to its logit", hint)
+
+    def _selected_layer(self, layers: Layers) -> int:
+        """The index of the selected layer in `layers.layers`."""
+        last = len(layers.layers) - 1
+        return last if self._layer is None else min(self._layer, last)
+
+    def _of_token(self) -> str:
+        return f" of ‘{token_text(self.layers.token)}’" if self.layers is not None else ""
+
+    def _set_border(self, box: Widget, title: str, short: str, hint: str) -> None:
+        title = title if len(title) <= box.size.width - 6 else short.capitalize()
+        set_border(box, title=title, subtitle=f"{hint} · [ ] views")
+
+    def _reason(self, layers: Layers | None) -> str:
+        """Request the layers. Returns why there are none to show, or "" if a reply will come."""
+        if layers is not None:
+            return clean_line(layers.fault, 200)
+        return self._request(self.pane.session.read_layers)
+
+    def _request(self, ask: Any) -> str:
+        """Request a view from the worker. Returns why that is not possible, or ""."""
+        trace = self._controller.trace
+        if trace is None or trace.frame is None:
+            return "No token at the cursor: press →"
+        if trace.playing:
+            return f"Press space to pause: then the {self.view} {self._verb} shown"
+        if not trace.on_worker:
+            return "The worker does not have this text yet: press space to continue"
+        if not self._pending:
+            self._pending = True
+            ask(trace.id, trace.position)
+        return ""
+
+    @property
+    def _verb(self) -> str:
+        return "is" if self.view == "attention" else "are"
+
+    def handle(self, reply: TraceReply) -> None:
+        if isinstance(reply, Attention | Layers | Failed | Lost):
+            self._pending = False
+        if isinstance(reply, Attention):
+            self._heads = Heads(reply)
+            self.head = min(self.head, self._heads.count - 1)
+            self.pane.paint()
+        elif isinstance(reply, Layers):
+            self._layers = reply
+            self.pane.paint()
+
+
+# --- Edits of layers, from the palette --------------------------------------------------------
+
+_BRANCH = re.compile(r"#(\d{1,6})")
+
+
+class LayerEditActions(Actions):
+    """Ablates, steers and patches: the token at the cursor is written again with the edit."""
+
+    def __init__(self, pane: TracePane, controller: TextController, inside: InsideActions) -> None:
+        super().__init__(pane)
+        self._controller = controller
+        self._inside = inside
+
+    def action_ablate(self) -> None:
+        """Ask for a head or a feed-forward to take away."""
+        part = self._inside.selected_part or next(iter(self._inside.parts), None)
+        self._ask("ablate", part.address if part is not None else "1.1")
+
+    def action_steer(self) -> None:
+        """Ask for two texts, whose difference is added to a layer."""
+        self._ask("steer", f"{self._inside.selected_layer or 1}:2:|")
+
+    def action_patch(self) -> None:
+        """Choose a branch, then a layer and a position that take its values."""
+        trace = self._trace()
+        if trace is None:
+            return
+        controller = self._controller
+        rows = [
+            Row(str(branch.number), controller.branch_label(branch))
+            for branch in controller.tree.branches
+            if branch.trace is not trace and branch.trace.request.model == trace.request.model
+        ]
+        empty = "No other branch of this model: e and f make one"
+        window = ChooseScreen("Patch from", rows, "choose", empty)
+        self.pane.ask(window, self._patch_from)
+
+    def _patch_from(self, number: str) -> None:
+        branch, trace = self._controller.tree.find(int(number)), self._controller.trace
+        if branch is None or trace is None:
+            return
+        layer = self._inside.selected_layer or 1
+        hint = "LAYER:POSITION, from 0 or, below 0, from the end: −1 is the token before the cursor"
+
+        def parse(text: str) -> LayerEdit:
+            edit = parse_layer_edit("patch", f"{text.strip().replace('−', '-')}:-")
+            assert isinstance(edit, Patch)
+            before = branch.trace.frames[: _step_of(trace)]
+            token_ids = tuple(frame.token for frame in before)
+            prompt = branch.trace.request.prompt
+            return Patch(layer=edit.layer, position=edit.position, text=prompt, token_ids=token_ids)
+
+        title = f"Patch from {clean_line(self._controller.branch_label(branch), 30)}"
+        window = ValueScreen(title, f"{layer}:-1", hint, parse, "patch")
+        self.pane.ask(window, partial(self._fork, trace))
+
+    def _ask(self, name: str, value: str) -> None:
+        """Ask for an edit as it is typed in the shell."""
+        trace = self._trace()
+        if trace is None:
+            return
+
+        def parse(text: str) -> LayerEdit:
+            edit = parse_layer_edit(name, unescape_newlines(text.strip()))
+            if isinstance(edit, Steer):
+                towards, away = (self._text_of(text) for text in (edit.towards, edit.away))
+                edit = Steer(layer=edit.layer, strength=edit.strength, towards=towards, away=away)
+            return edit
+
+        hint = LAYER_EDITS[name]
+        if name == "steer":
+            hint += "; #2 is the text of branch 2"
+        window = ValueScreen(name.capitalize(), value, hint, parse, name)
+        self.pane.ask(window, partial(self._fork, trace))
+
+    def _text_of(self, text: str) -> str:
+        """The text of a branch that is named by its number from 1, such as #2; else the text."""
+        if not (match := _BRANCH.fullmatch(text.strip())):
+            return text
+        branches: list[Branch[TextFrame]] = self._controller.tree.branches
+        at = int(match[1]) - 1
+        if not 0 <= at < len(branches):
+            raise MisuseError(f"no branch {match[1]}: b lists {len(branches)}")
+        trace = branches[at].trace
+        return trace.request.prompt + "".join(frame.text for frame in trace.frames)
+
+    def _trace(self) -> Trace[TextFrame] | None:
+        """The shown trace, paused; None, and a line, without a token to write again."""
+        trace = self._controller.ensure_frame("edit")
+        if trace is not None and trace.playing:
+            trace.pause()
+            self._controller.refresh()
+        return trace
+
+    def _fork(self, trace: Trace[TextFrame], edit: LayerEdit) -> None:
+        """Write the token at the cursor again, with the edit."""
+        if self._controller.trace is trace:
+            self.pane.clear_line()
+            self._controller.fork(edit, describe_edit(edit), step=_step_of(trace))
+
+
+def _step_of(trace: Trace[TextFrame]) -> int:
+    """The step before the token at the cursor."""
+    return max(trace.position - 1, 0)
+
+
+def describe_edit(edit: LayerEdit) -> str:
+    """An edit of a layer as the label of its branch."""
+    match edit:
+        case Ablate(layer=layer, head=head):
+            return f"layer {layer} without " + ("feed-forward" if head is None else f"head {head}")
+        case Steer(layer=layer, strength=strength, towards=towards):
+            by = f"{strength:g}".replace("-", "−")
+            return f"steered ×{by} to ‘{label_text(towards)}’ at layer {layer}"
+        case Patch(layer=layer, position=position):
+            return f"layer {layer} patched at {position}".replace("-", "−")

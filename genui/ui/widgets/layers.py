@@ -1,0 +1,206 @@
+"""What each layer makes of a token, and what each part added to its logit, as lists with bars."""
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from textual.strip import Strip
+
+from genui.base import numbers
+from genui.protocol import Contribution, LayerOdds, Layers
+from genui.ui.widgets.base import LineWidget, strip_of
+from genui.ui.widgets.candidates import bar, token_text
+
+_TOKEN_CELLS, _FEW_TOKEN_CELLS = 12, 8
+_WIDE = 36  # cells from which tokens have their full width
+_LABEL_CELLS = 5  # "input", or a layer's number
+_MOST_TOKENS = 6  # of the selected layer, one below the other
+
+
+def _first_visible(selected: int, room: int, count: int) -> int:
+    """The first of `count` rows so that the selected one is among the `room` that are shown."""
+    return max(0, min(selected - room // 2, count - room))
+
+
+class LayerList(LineWidget):
+    """The logit lens of a token: a row for each layer, and the likeliest tokens of the selected."""
+
+    DEFAULT_CSS = """
+    LayerList {
+        & > .layers--token { color: $foreground; }
+        & > .layers--number { color: $text-muted; }
+        & > .layers--bar { color: $primary; }
+        & > .layers--chosen { color: $warning; text-style: bold; }
+        & > .layers--selected {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: bold;
+        }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("computing …")
+        self._layers: Layers | None = None
+        self._selected = 0
+
+    def show(self, layers: Layers, selected: int) -> None:
+        """Show the layers of a token; `selected` is an index of `layers.layers`."""
+        self._layers, self._selected = layers, selected
+        self.redraw()
+
+    def clear(self, empty: str | None = None) -> None:
+        self._layers = None
+        super().clear(empty)
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        layers = self._layers
+        if layers is None or not layers.layers:
+            return self.message(self._empty, width, height)
+        count, one = len(layers.layers), layers.layers[self._selected]
+        details = self._draw_details(layers, one, width, height - 1 - count)
+        room = max(min(height - 1 - len(details), count), 1)
+        first = _first_visible(self._selected, room, count)
+        cells = self._token_cells(layers.layers, width)
+        number = self.style("layers--number")
+        written = f"‘{token_text(layers.token, 6)}’"
+        heading = f"{'layer':>{_LABEL_CELLS}} {'likeliest':<{cells + 5}} {written:>8}"
+        return [
+            strip_of([(heading[:width], number)]),
+            *(self._draw_row(layers, at, cells, width) for at in range(first, first + room)),
+            *details,
+        ]
+
+    def _token_cells(self, layers: Sequence[LayerOdds], width: int) -> int:
+        limit = _TOKEN_CELLS if width >= _WIDE else _FEW_TOKEN_CELLS
+        widest = max(cell_len(token_text(one.top[0][0])) for one in layers)
+        return max(min(widest, limit), 4)
+
+    def _draw_row(self, layers: Layers, at: int, cells: int, width: int) -> Strip:
+        """The likeliest token of a layer with its odds, and the rank of the written one."""
+        one = layers.layers[at]
+        text, share = one.top[0]
+        shown = token_text(text, cells)
+        pad = " " * (cells - cell_len(shown))
+        label = str(at) if at else "input"
+        rank = f"#{numbers.count(one.rank)}"
+        row = f"{label:>{_LABEL_CELLS}} {shown}{pad} {share:>4.0%} {rank:>8}"
+        room = max(width - cell_len(row) - 2, 0)
+        chosen, base = one.rank == 1, self.rich_style
+        filled = (bar(share, room), self.style("layers--chosen" if chosen else "layers--bar"))
+        if at == self._selected:
+            selected = self.style("layers--selected")
+            return strip_of([(row[:width], selected), (" ", base), filled]).crop(0, width)
+        style = self.style("layers--chosen" if chosen else "layers--token")
+        number = self.style("layers--number")
+        parts = [
+            (f"{label:>{_LABEL_CELLS}} ", number),
+            (shown, style),
+            (f"{pad} ", number),
+            (f"{share:>4.0%} ", base),
+            (f"{rank:>8} ", number),
+        ]
+        return strip_of([*parts, filled]).crop(0, width)
+
+    def _draw_details(self, layers: Layers, one: LayerOdds, width: int, room: int) -> list[Strip]:
+        """The tokens of the selected layer, in one line or, with room, in lines with bars."""
+        number, base = self.style("layers--number"), self.rich_style
+        settled = f"layer {layers.settled}" if layers.settled else "input"
+        notes = [("entropy " if width >= _WIDE else "", number), (f"{one.entropy:.2f}", base)]
+        notes += [(" bits · settled from ", number), (settled, base)]
+        last = strip_of(notes).crop(0, width)
+        if room < _MOST_TOKENS + 3:
+            tokens = " ".join(f"{token_text(t, 8)} {share:.0%} " for t, share in one.top)
+            return [strip_of([(tokens[:width], base)]).crop(0, width), last]
+        cells = max(cell_len(token_text(text)) for text, _ in one.top)
+        lines = [Strip.blank(width, base)]
+        for text, share in one.top[:_MOST_TOKENS]:
+            shown = token_text(text)
+            style = self.style("layers--chosen" if text == layers.token else "layers--token")
+            pad = " " * (_LABEL_CELLS + 1 + cells - cell_len(shown))
+            line = [(pad, base), (shown, style), (f" {share:>6.1%} ", base)]
+            room = max(width - _LABEL_CELLS - cells - 11, 0)
+            lines.append(strip_of([*line, (bar(share, room), self.style("layers--bar"))]))
+        return [*lines, last]
+
+
+class PartList(LineWidget):
+    """What attention heads and feed-forwards added to the logit of a token, the most first."""
+
+    DEFAULT_CSS = """
+    PartList {
+        & > .parts--name { color: $foreground; }
+        & > .parts--number { color: $text-muted; }
+        & > .parts--for { color: $primary; }
+        & > .parts--against { color: $error; }
+        & > .parts--selected {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: bold;
+        }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("computing …")
+        self._layers: Layers | None = None
+        self._parts: Sequence[Contribution] = ()
+        self._selected = 0
+
+    def show(self, layers: Layers, parts: Sequence[Contribution], selected: int) -> None:
+        """Show `parts` of the layers in this order; `selected` is an index of them."""
+        self._layers, self._parts, self._selected = layers, parts, selected
+        self.redraw()
+
+    def clear(self, empty: str | None = None) -> None:
+        self._layers = None
+        super().clear(empty)
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        layers = self._layers
+        if layers is None or not self._parts:
+            return self.message(self._empty, width, height)
+        number = self.style("parts--number")
+        notes = [
+            f"input, and edits {format_signed(layers.rest)}",
+            f"in all {format_signed(layers.difference)}, before any cap",
+        ]
+        room = max(min(height - 1 - len(notes), len(self._parts)), 1)
+        first = _first_visible(self._selected, room, len(self._parts))
+        rows = range(first, first + room)
+        names = {at: part_name(self._parts[at], layers.mixer) for at in rows}
+        cells = max(map(len, names.values()))
+        most = max(abs(part.value) for part in self._parts) or 1.0
+        other = token_text(layers.other, 8)
+        heading = f"{'part':<{cells}}   over ‘{other}’"
+        return [
+            strip_of([(heading[:width], number)]),
+            *(self._draw_row(at, names[at], cells, most, width) for at in rows),
+            *(strip_of([(line[:width], number)]) for line in notes),
+        ]
+
+    def _draw_row(self, at: int, name: str, cells: int, most: float, width: int) -> Strip:
+        value = self._parts[at].value
+        row = f"{name:<{cells}} {format_signed(value):>7}"
+        style = self.style("parts--for" if value > 0 else "parts--against")
+        filled = (bar(abs(value) / most, max(width - len(row) - 2, 0)), style)
+        if at == self._selected:
+            selected, base = self.style("parts--selected"), self.rich_style
+            return strip_of([(row[:width], selected), (" ", base), filled]).crop(0, width)
+        parts = [
+            (f"{name:<{cells}} ", self.style("parts--name")),
+            (f"{format_signed(value):>7} ", self.rich_style),
+            filled,
+        ]
+        return strip_of(parts).crop(0, width)
+
+
+def part_name(part: Contribution, mixer: str) -> str:
+    """`layer 3 head 2`, `layer 3 feed-fwd`; of a recurrent network `layer 3 recurrence`."""
+    if part.head is None:
+        return f"layer {part.layer} feed-fwd"
+    return f"layer {part.layer} " + (f"head {part.head}" if mixer == "attention" else mixer)
+
+
+def format_signed(value: float) -> str:
+    """`+9.44`, `−0.18`."""
+    return f"{value:+.2f}".replace("-", "−")
