@@ -383,7 +383,7 @@ async def test_layers_are_edited_from_the_palette(shipped, open_app: Opener) -> 
         await until(pilot, lambda: trace.position > 5)
 
         await pilot.press("text.steer")
-        await until_seen(pilot, "the text of branch 2")
+        await until_seen(pilot, "text of branch 2")
         await pilot.press("ctrl+u", *"1:2:#9|a", "enter")
         await until_seen(pilot, "no branch 9")
         await pilot.press("ctrl+u", *"1:-0.5:#1|a", "enter")
