@@ -80,6 +80,14 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             tokenizer="genui.engine.models.huggingface:load_tokenizer",
             extra="hf",
         ),
+        "peft": ModelFormat(
+            title="a folder of an adapter (peft)",
+            recognise="genui.hub.peft:recognise",
+            describe="genui.hub.peft:describe",
+            load="genui.engine.convert.peft:load_adapter",
+            tokenizer="genui.engine.convert.peft:load_base_tokenizer",
+            files="genui.hub.peft:files",
+        ),
         "server": ModelFormat(
             title="a model on a server",
             recognise="genui.hub.server:recognise",
@@ -158,7 +166,8 @@ def fingerprint(path: Path) -> str:
     files, base = files_of(path), path if path.is_dir() else path.parent
     for file in files:
         size = file.stat().st_size
-        name = file.relative_to(base) if len(files) > 1 else ""
+        inside = file.relative_to(base) if file.is_relative_to(base) else file.name
+        name = inside if len(files) > 1 else ""
         digest.update(f"{name}\0{size}\0".encode())
         with file.open("rb") as stream:
             if size <= _WHOLE:

@@ -1,5 +1,6 @@
 """Models of the Llama family in other programs: folders, GGUF files, and adapters in peft."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -103,4 +104,37 @@ def test_an_adapter_gives_the_same_bits_in_peft_and_the_same_logits_merged(
     torch.testing.assert_close(logits(merged), ours, atol=rounding, rtol=0)
     read_back = load(str(tmp_path / "mine.gguf")).model
     torch.testing.assert_close(logits(read_back), ours, atol=rounding, rtol=0)
-    torch.testing.assert_close(logits(load(str(checkpoint)).model), ours, atol=0, rtol=0)
+    for ref in (checkpoint, folder):  # the adapter itself, and peft's folder as a model
+        torch.testing.assert_close(logits(load(str(ref)).model), ours, atol=0, rtol=0)
+
+
+def test_an_adapter_that_peft_trained_is_a_model(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    peft: Any = pytest.importorskip("peft")
+    plain, folder = tmp_path / "tiny-hf", tmp_path / "theirs"
+    assert main(["convert", str(base), "--out", str(plain)]) == 0
+    config = peft.LoraConfig(
+        r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"], use_rslora=True
+    )
+    model = peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(plain), config)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(std=0.1)
+    model.save_pretrained(folder)
+    file = folder / "adapter_config.json"
+    fields = json.loads(file.read_text())
+    file.write_text(json.dumps(fields | {"base_model_name_or_path": "tiny"}))
+    assert main(["show", str(folder)]) == 2
+    assert "its base model tiny is not here" in capsys.readouterr().err
+    assert main(["models", "add", str(base), "--name", "tiny"]) == 0
+    assert main(["show", str(folder)]) == 0
+    assert "an adapter of tiny" in capsys.readouterr().out
+    torch.testing.assert_close(logits(load(str(folder)).model), logits(model), atol=1e-6, rtol=0)
+    assert main(["generate", str(folder), "--prompt", "What", "--tokens", "3"]) == 0
+    file.write_text(json.dumps(fields | {"use_dora": True}))
+    assert main(["generate", str(folder), "--prompt", "What"]) == 2
+    error = capsys.readouterr().err
+    assert "use_dora: only plain LoRA is computed here" in error

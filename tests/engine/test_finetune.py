@@ -39,6 +39,8 @@ SMALL = HERE | {
     "sample_tokens": "12",
 }
 
+IDS = torch.arange(20)[None]
+
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
@@ -100,13 +102,14 @@ def test_it_learns_the_answers_and_generates_with_its_adapter(
     tensors, described = load_weights(run.checkpoint(24))
     assert all("lora_" in name for name in tensors)
     assert not list(run.path.glob("start*"))
+    assert torch.equal(network_of(str(run.path / "adapter"))(IDS), network_of(run.id)(IDS))
     tuned, plain = network_of(run.id), network_of(str(base))
     assert isinstance(tuned, AdaptedModel)
     assert tuned.base.network is plain
-    ids = torch.arange(20)[None]
-    first = plain(ids)
-    assert not torch.allclose(tuned(ids), first)
-    assert torch.equal(plain(ids), first)
+    first = plain(IDS)
+    assert not torch.allclose(tuned(IDS), first)
+    assert torch.equal(plain(IDS), first)
+    assert main(["generate", run.id, "--prompt", "What", "--tokens", "3", "--layers", "2"]) == 0
     assert find_model(run.id).parameters == described["parameters"]
     assert described["parameters"] > find_model(str(base)).parameters
     words = ["generate", run.id, "--prompt", "What", "--tokens", "4", "--seed", "1"]

@@ -1,7 +1,7 @@
 """Examples to fine-tune on: chats, prompts with completions, and plain text."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +34,11 @@ class Chat(Struct, frozen=True):
     """A line of a chat file. Other keys are ignored."""
 
     messages: Annotated[tuple[Message, ...], Meta(min_length=1)]
+    line: int = 0
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return tuple(message.role for message in self.messages)
 
 
 class Completion(Struct, frozen=True):
@@ -41,6 +46,7 @@ class Completion(Struct, frozen=True):
 
     prompt: str
     completion: str
+    line: int = 0
 
 
 Row = Chat | Completion
@@ -126,7 +132,7 @@ def _parse(path: Path, content: str) -> Iterator[Row]:
             )
             raise MisuseError(f"{where}: {reason}; expected {expected}") from None
         _check(row, where)
-        yield row
+        yield msgspec.structs.replace(row, line=number)
 
 
 def _has_prompt(raw: bytes) -> bool:
@@ -181,30 +187,6 @@ def example(pieces: Pieces, context: int) -> Example | None:
     learned = np.concatenate([np.full(len(ids), is_learned) for ids, is_learned in pieces])
     tokens, targets = ids[:-1][:context], np.where(learned, ids, IGNORED)[1:][:context]
     return Example(tokens, targets) if (targets != IGNORED).any() else None
-
-
-def split_turns(
-    messages: Sequence[Message], render: Callable[[Sequence[Message], bool], str]
-) -> list[tuple[str, bool]]:
-    """The text of a chat in order, and whether each part of it is learned: what the template makes
-    of the assistant's messages, up to what ends them.
-
-    `render(messages, prompt)` applies the template; with `prompt` the assistant's turn follows.
-    Templates that change earlier turns when others follow (Qwen3 removes thoughts) have their last
-    turn learned only.
-    """
-    whole = render(messages, False)
-    parts: list[tuple[str, bool]] = []
-    done = 0
-    for index, message in enumerate(messages):
-        if message.role != WRITER:
-            continue
-        before, after = render(messages[:index], True), render(messages[: index + 1], False)
-        if not (whole.startswith(after) and after.startswith(before) and done <= len(before)):
-            continue
-        parts += [(whole[done : len(before)], False), (after[len(before) :], True)]
-        done = len(after)
-    return [(text, learned) for text, learned in [*parts, (whole[done:], False)] if text]
 
 
 def windows_of(ids: Sequence[int], context: int) -> list[Example]:

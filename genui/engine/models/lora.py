@@ -12,7 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genui.engine.models.language_model import TokenNetwork
+from genui.engine.models.language_model import LayerParts, ReadingState, TokenNetwork
+
+PEFT = "base_model.model."
+"""What peft puts before the names of a model's layers."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,21 @@ class AdaptedModel(nn.Module):
 
     # --- as a LanguageModel: what computes has the adapters, all else is the base's ---
 
+    @property
+    def context(self) -> int:
+        return self.base.network.context
+
+    @property
+    def unlimited(self) -> bool:
+        return self.base.network.unlimited
+
+    @property
+    def device(self) -> torch.device:
+        return self.base.network.device
+
+    def new_state(self, rows: int) -> ReadingState:
+        return self.base.network.new_state(rows)
+
     def forward(self, token_ids: Tensor, state: Any = None) -> Tensor:
         with self.applied() as network:
             return network(token_ids, state)
@@ -118,6 +136,16 @@ class AdaptedModel(nn.Module):
     def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor | None:
         with self.applied() as network:
             return network.attention_weights(token_ids, last)
+
+    def read_out(self, x: Tensor) -> Tensor:
+        with self.applied() as network:
+            return network.read_out(x)  # type: ignore[operator]
+
+    def layer_parts(self) -> tuple[LayerParts, ...]:
+        return self.base.network.layer_parts()  # type: ignore[operator]
+
+    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
+        return self.base.network.token_directions(x, token_ids)  # type: ignore[operator]
 
     def __getattr__(self, name: str) -> Any:
         try:

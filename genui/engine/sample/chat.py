@@ -22,6 +22,11 @@ class Slot(NamedTuple):
     message: int
     strip: bool
 
+    def fill(self, texts: Sequence[str]) -> Piece:
+        """The message, of these."""
+        text = texts[self.message]
+        return Piece("text", text.strip() if self.strip else text)
+
 
 class Turn(NamedTuple):
     """What the model reads of one or more messages."""
@@ -39,7 +44,7 @@ def open_chat(tokenizer: Tokenizer, system: str, message: str) -> Turn:
     """
     texts = [system, message] if system else [message]
     roles = ("system", "user") if system else ("user",)
-    parts = _parts(tokenizer, roles)
+    parts = fill_chat(tokenizer, roles)
     turn = _turn(tokenizer, roles, parts, texts, first=True)
     if system and all(part.message != 0 for part in parts if isinstance(part, Slot)):
         raise MisuseError("its chat template has no place for a system prompt: leave it out")
@@ -53,7 +58,7 @@ def continue_chat(
     token `last`. Raises as `open_chat` does."""
     roles = (*roles, "assistant", "user")
     answer = len(roles) - 2
-    parts = _parts(tokenizer, roles)
+    parts = fill_chat(tokenizer, roles)
     answers = [
         i for i, part in enumerate(parts) if isinstance(part, Slot) and part.message == answer
     ]
@@ -87,20 +92,16 @@ def _turn(
         if isinstance(part, str):
             pieces.append(Piece("template", part))
             continue
-        text = texts[part.message]
         new = first and all(piece.kind == "template" for piece in pieces)
-        pieces += [
-            label_turn(roles[part.message], new),
-            Piece("text", text.strip() if part.strip else text),
-        ]
+        pieces += [label_turn(roles[part.message], new), part.fill(texts)]
     return Turn(
         roles,
         (*pieces, label_turn("assistant")),
-        tuple(_encode(tokenizer, pieces)),
+        tuple(encode_pieces(tokenizer, pieces)),
     )
 
 
-def _encode(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> Iterator[int]:
+def encode_pieces(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> Iterator[int]:
     """The tokens: special ones where the template writes them, and ordinary text between them."""
     id_of = {name: token for token, name in tokenizer.special.items() if name}
     names = sorted(id_of, key=len, reverse=True)
@@ -118,8 +119,42 @@ def _encode(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> Iterator[int]:
     yield from tokenizer.encode(stretch) if stretch else ()
 
 
-def _parts(tokenizer: Tokenizer, roles: tuple[str, ...]) -> tuple[str | Slot, ...]:
-    """A filled template: its own texts, and the slots of the messages."""
+class Part(NamedTuple):
+    """A part of a chat to train on, and whether it is learned."""
+
+    pieces: tuple[Piece, ...]
+    is_learned: bool
+
+
+def split_answers(
+    tokenizer: Tokenizer, roles: tuple[str, ...], texts: Sequence[str]
+) -> Iterator[Part]:
+    """The parts of a chat up to the end of its last answer. Learned are the assistant's messages,
+    each with the token that ends it. Raises as `fill_chat`."""
+    ends = [tokenizer.special[token] for token in tokenizer.ends if token in tokenizer.special]
+    pattern = re.compile("|".join(map(re.escape, sorted(ends, key=len, reverse=True))) or r"(?!)")
+    pieces: list[Piece] = []
+    is_answer = False
+    for part in fill_chat(tokenizer, roles):
+        if isinstance(part, Slot):
+            is_answer = roles[part.message] == "assistant"
+            if is_answer and pieces:
+                yield Part(tuple(pieces), False)
+                pieces = []
+            pieces.append(part.fill(texts))
+            continue
+        end = match.end() if is_answer and (match := pattern.search(part)) else 0
+        if is_answer:
+            yield Part((*pieces, Piece("template", part[:end])), True)
+            pieces, is_answer = [], False
+        pieces.append(Piece("template", part[end:]))
+    if is_answer:
+        yield Part(tuple(pieces), True)
+
+
+def fill_chat(tokenizer: Tokenizer, roles: tuple[str, ...]) -> tuple[str | Slot, ...]:
+    """A filled template, up to where the assistant writes: its own texts, and the slots of the
+    messages. Raises MisuseError if there is no template, and for what it refuses."""
     template = tokenizer.chat_template
     if not template:
         raise MisuseError("this model has no chat template: use it without a chat")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.engine.data.chat_template import ChatTemplate
+from genui.engine.convert.peft import write_folder
 from genui.engine.data.conversations import (
     IGNORED,
     WRITER,
@@ -23,19 +23,21 @@ from genui.engine.data.conversations import (
     example,
     load_rows,
     pad,
-    split_turns,
     windows_of,
 )
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine, autocast
-from genui.engine.load import find_and_load, fingerprint_of, load_open
+from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.models.llama import hugging_face_name
-from genui.engine.models.lora import AdaptedModel, Base
+from genui.engine.models.lora import PEFT, AdaptedModel, Base
+from genui.engine.sample.chat import Slot, encode_pieces, fill_chat, split_answers
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.optimizer import examples_of
 from genui.engine.train.task import Sample
+from genui.protocol import Piece
 from genui.recipes import FineTuneRecipe
+from genui.runs.layout import RunDir
 from genui.runs.models import find_model
 
 # --- The base model ---------------------------------------------------------------------------
@@ -62,10 +64,6 @@ def _writer(generator: object, name: str) -> TextGenerator:
     if not isinstance(generator, TextGenerator) or not isinstance(generator.model, TokenNetwork):
         raise GenuiError(f"{name}: genui does not compute this model itself, so cannot train it")
     return generator
-
-
-PEFT = "base_model.model."
-"""What peft puts before the names of a model's layers."""
 
 
 def adapt(network: TokenNetwork, recipe: FineTuneRecipe) -> AdaptedModel:
@@ -116,15 +114,16 @@ class Encoder:
 
     def __init__(self, tokenizer: Tokenizer, context: int) -> None:
         self.tokenizer, self.context = tokenizer, context
-        self.template = ChatTemplate(tokenizer)
 
     def row(self, row: Row) -> Example | None:
         """The example of a row; None if its answers lie beyond the context."""
         if isinstance(row, Chat):
-            parts = split_turns(row.messages, self.template.render)
-            return example(
-                [(self.template.encode(text), learned) for text, learned in parts], self.context
-            )
+            texts = [message.content for message in row.messages]
+            parts = [
+                ([*encode_pieces(self.tokenizer, part.pieces)], part.is_learned)
+                for part in split_answers(self.tokenizer, row.roles, texts)
+            ]
+            return example(parts, self.context)
         encode = self.tokenizer.encode
         answer = [*encode(row.completion), *self._end()]
         return example([(self.prompt(row.prompt), False), (answer, True)], self.context)
@@ -149,7 +148,24 @@ class Encoder:
         return [*([] if begin is None else [begin]), *self.tokenizer.encode(text)]
 
     def chat_prompt(self, messages: Sequence[Message]) -> list[int]:
-        return self.template.encode(self.template.render(messages, True))
+        """The token ids of messages, up to where the assistant answers."""
+        texts = [message.content for message in messages]
+        parts = fill_chat(self.tokenizer, tuple(message.role for message in messages))
+        pieces = [
+            part.fill(texts) if isinstance(part, Slot) else Piece("template", part)
+            for part in parts
+        ]
+        return [*encode_pieces(self.tokenizer, pieces)]
+
+    def check(self, rows: Sequence[Row] | Sequence[str], name: str) -> None:
+        """Raises MisuseError, with the number of the line, for a chat that the model's template
+        refuses, and if it has none."""
+        kinds = {row.roles: row.line for row in reversed(rows) if isinstance(row, Chat)}
+        for roles, line in kinds.items():
+            try:
+                fill_chat(self.tokenizer, roles)
+            except MisuseError as error:
+                raise MisuseError(f"{name}, line {line}: {error}") from None
 
     def _end(self) -> list[int]:
         return [] if self.tokenizer.end is None else [self.tokenizer.end]
@@ -207,6 +223,9 @@ def mean_nats(model: Any, examples: Sequence[Example], batch: int, machine: Mach
 
 SAMPLES = 2
 """Held-out rows that are answered as samples."""
+
+ADAPTER = "adapter"
+"""The folder of a run with its newest adapter, for peft."""
 
 OPENING = 24
 """Tokens of a held-out text that are the prompt of a sample."""
@@ -304,6 +323,11 @@ class FineTuneTask:
             held = [held[i] for i in np.linspace(0, len(held) - 1, most).astype(int)]
         return {"val_loss": mean_nats(model, held, batch, machine)}
 
+    def publish(self, run: RunDir, step: int) -> None:
+        """Keep the newest adapter as a folder that peft loads."""
+        if self._recipe.mode == "lora":
+            write_folder(run.path / ADAPTER, run.checkpoint(step), self._recipe)
+
     @torch.inference_mode()
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         """The likeliest continuation of each prompt."""
@@ -331,7 +355,12 @@ class FineTuneTask:
 
 def check_rows(recipe: FineTuneRecipe) -> str:
     """Read the training data of a recipe and describe them in one line."""
-    return load_rows(recipe.dataset, recipe.data).describe()
+    rows = load_rows(recipe.dataset, recipe.data)
+    if isinstance(rows.train[0], Chat):
+        encoder = Encoder(load_tokenizer(find_model(recipe.base)), recipe.context)
+        encoder.check(rows.train, rows.name)
+        encoder.check(rows.held, rows.name)
+    return rows.describe()
 
 
 def measure_fine_tuned(generator: TextGenerator, recipe: FineTuneRecipe) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grow_vocabulary
 from genui.engine.train.optimizer import EMA, Optimizers, gradient_norm
-from genui.engine.train.task import Player, Task, players_of
+from genui.engine.train.task import Player, Published, Task, players_of
 from genui.recipes import Recipe
 from genui.runs import control, models
 from genui.runs.layout import RunDir
@@ -274,6 +274,8 @@ class Trainer:
             self._optimizers.state(),
             self._task.extra,
         )
+        if isinstance(self._task, Published):
+            self._task.publish(self._run, self._step)
         self._saved = self._step
         models.remove_start_weights(self._run)
         self._writer.say(f"checkpoint {path.name}, {path.stat().st_size / 1e6:.1f} MB")

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from genui.engine.device import Machine
+from genui.runs.layout import RunDir
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,15 @@ class SeveralLosses(Task, Protocol):
     @property
     def players(self) -> tuple[Player, ...]:
         """The players in the order of their steps, with different names."""
+        ...
+
+
+@runtime_checkable
+class Published(Task, Protocol):
+    """A task whose newest checkpoint is also kept for other programs."""
+
+    def publish(self, run: RunDir, step: int) -> None:
+        """Write the checkpoint of a step in their format into the run's folder."""
         ...
 
 
