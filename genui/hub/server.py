@@ -557,6 +557,7 @@ class _LlamaPrefix:
     def __init__(self, client: Client, record: Record, prompt: str) -> None:
         self._client, self._record, self._prompt = client, record, prompt
         self._ids: list[int] | None = None
+        self._is_old = False  # of December 2024 or before: no token ids, odds after all filters
 
     def next(self, written: Sequence[Token]) -> Odds:
         prompt: Any
@@ -566,29 +567,36 @@ class _LlamaPrefix:
             if self._ids is None:
                 self._ids = self._tokenize(self._prompt)
             prompt = [*self._ids, *(token.id for token in written)] or ""
-        reply = self._client.post(
-            "/completion",
-            {
-                "prompt": prompt,
-                "n_predict": 1,
-                "n_probs": self._record.top,
-                "cache_prompt": True,
-                "stream": False,
-                "temperature": 1.0,
-                # An older server gives the odds after these filters.
-                "top_k": 0,
-                "top_p": 1.0,
-                "min_p": 0.0,
-                "repeat_penalty": 1.0,
-                "seed": 1,
-            },
-        )
-        completion = _decode(reply, _Completion, self._client.url)
+        body = {
+            "prompt": prompt,
+            "n_predict": 1,
+            "n_probs": self._record.top,
+            "cache_prompt": True,
+            "stream": False,
+            "temperature": 1.0,
+            # An older server gives the odds after these filters.
+            "top_k": 0,
+            "top_p": 1.0,
+            "min_p": 0.0,
+            "repeat_penalty": 1.0,
+            "seed": 1,
+        }
+        # It takes a token itself, and tells no odds, or fails, if that is a part of a character. So
+        # it is made to take a plain one, which leaves the odds as they are but for older servers.
+        completion = None
+        if not self._is_old:
+            completion = self._complete(body | {"logit_bias": [["a", 1000.0]]})
+            self._is_old = any(step.id < 0 for step in completion.completion_probabilities)
+        if completion is None or self._is_old:
+            completion = self._complete(body)
         if not completion.completion_probabilities:
             if completion.stop_type == "eos":
                 return Odds()
             raise malformed(self._client.url, "no odds")
         return completion.completion_probabilities[0].odds(self._client.url)
+
+    def _complete(self, body: dict[str, Any]) -> _Completion:
+        return _decode(self._client.post("/completion", body), _Completion, self._client.url)
 
     def split(self, written: Sequence[Token], text: str) -> tuple[Token, ...]:
         """The tokens of a text as llama-server splits it: marks of a template are plain text."""
