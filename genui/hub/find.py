@@ -21,7 +21,6 @@ from genui.base.files import atomic_write, read_regular, sanitize, show
 from genui.base.paths import cache_dir
 from genui.hub import formats
 from genui.hub.formats import OpenModel
-from genui.hub.pull import hub_cache
 
 
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +69,16 @@ def find_local(name: str, models: Iterable[LocalModel] | None = None) -> LocalMo
 
 
 # --- Hugging Face -----------------------------------------------------------------------------
+
+
+def hub_cache() -> Path:
+    """The folder in which `huggingface_hub` keeps what it fetched."""
+    if folder := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
+        return Path(os.path.expanduser(folder))
+    home = os.environ.get("HF_HOME")
+    if not home:
+        home = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    return Path(os.path.expanduser(home)) / "hub"
 
 
 def _hugging_face() -> Iterator[LocalModel]:

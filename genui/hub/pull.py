@@ -28,6 +28,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, cannot_write, sanitize, show
 from genui.base.paths import data_dir
 from genui.hub.catalogue import Entry, Package
+from genui.hub.find import hub_cache
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are here and those of the whole download."""
@@ -123,16 +124,6 @@ def parse_source(text: str) -> Source:
 
 
 # --- The hub ----------------------------------------------------------------------------------
-
-
-def hub_cache() -> Path:
-    """The folder in which `huggingface_hub` keeps what it fetched."""
-    if folder := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(os.path.expanduser(folder))
-    home = os.environ.get("HF_HOME")
-    if not home:
-        home = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    return Path(os.path.expanduser(home)) / "hub"
 
 
 def _endpoint() -> str:

@@ -1,5 +1,6 @@
 """The README and the manual say what the code does: their commands, links and names."""
 
+import argparse
 import dataclasses
 import json
 import re
@@ -119,8 +120,17 @@ def test_commands_named_in_the_text_exist_with_their_options(document: Path) -> 
         options = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         assert options <= known.keys(), inline
     options = set(re.findall(r"`(--[a-z][a-z-]*)", text))
-    known = {o for name in COMMANDS for o in command_parser(name)._option_string_actions}
+    known = {o for name in COMMANDS for o in _options(command_parser(name))}
     assert options - {"--extra-index-url", "--durations"} <= known
+
+
+def _options(parser: argparse.ArgumentParser) -> set[str]:
+    """The options of a command, and of the actions it has."""
+    options = {*parser._option_string_actions}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            options |= {o for each in action.choices.values() for o in _options(each)}
+    return options
 
 
 # --- run --------------------------------------------------------------------------------
@@ -156,6 +166,9 @@ NOT_RUN = {
     "me@cluster:": "another host",
     "--favourites": "needs favourites, which the app keeps",
     "smollm2": "needs a model of 98 MB",
+    "models add http": "asks a server",
+    "qwen": "a model on a server",
+    "answer.txt": "a file of a server's model",
     "generate joe": "needs a voice of 63 MB",
     "alba": "needs a voice of another site",
 }

@@ -14,6 +14,7 @@ from genui.hub import find, formats, pull
 from genui.hub.find import describe_all, find_local, list_local
 from genui.hub.records import Record, list_records, write_record
 from genui.runs.models import find_model, group_models, list_models
+from genui.ui.settings import model_card, model_row
 
 DIGEST, TEXT = "a" * 64, "b" * 64
 
@@ -158,6 +159,13 @@ def test_lists_name_them_and_why_some_cannot_be_used(
     assert not models["maker/strange"].is_usable
     in_pane = group_models(models.values())[models["maker/good"].medium]
     assert [model.ref for model in in_pane][-2:] == ["maker/good", "maker/strange"]
+    rows = [model_row("", models[name]) for name in ("maker/good", "maker/strange")]
+    assert [row.right for row in rows] == ["512 B", "unusable"]
+    card = model_card(models["maker/good"]).plain
+    assert "licence mit" in card
+    assert "kept by Hugging Face" in card
+    assert "open" in card.splitlines()[-1]
+    assert "open" not in model_card(models["maker/strange"]).plain.splitlines()[-1]
     words = [word for word, _ in complete(["generate", "maker/"])]
     assert words == ["maker/good"]
 

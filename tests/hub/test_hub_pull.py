@@ -12,6 +12,7 @@ import pytest
 from fake_hub import COMMIT, FakeHub
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.cli.completion import complete
 from genui.cli.main import main
 from genui.hub import pull
 from genui.hub.catalogue import CATALOGUE, Entry, Package
@@ -181,7 +182,21 @@ def test_faults_of_the_hub_are_one_line(hub: FakeHub, capsys: pytest.CaptureFixt
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "status 503" in error
+    assert "genui pull smollm2" in error
     assert "genui models add" in error  # what to do without it
+
+
+def test_without_the_hub_a_model_in_its_cache_is_used(
+    hub: FakeHub, capsys: pytest.CaptureFixture
+) -> None:
+    hub.repositories["maker/tiny"] = {"tiny.gguf": BODY}
+    assert main(["pull", "maker/tiny"]) == 0
+    hub.status = 503
+    for name in ("maker/tiny", "maker/tiny/tiny.gguf"):
+        assert main(["pull", name, "--as", "again"]) == 0
+        assert "is in the cache" in capsys.readouterr().err
+        assert Path(list_records()["again"].path).read_bytes() == BODY
+    assert main(["pull", "maker/tiny/other.gguf"]) == 1
 
 
 def test_a_name_that_is_taken_is_refused_before_the_download(
@@ -210,6 +225,7 @@ def test_the_catalogue_says_what_is_here(capsys: pytest.CaptureFixture) -> None:
     assert main(["pull", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert [entry["here"] for entry in listed] == [False] * len(CATALOGUE)
+    assert [word for word, _ in complete(["pull", "smollm2-"])] == ["smollm2-360m"]
     assert main(["pull", "smollm"]) == 2
     assert "did you mean 'smollm2'?" in capsys.readouterr().err
 
