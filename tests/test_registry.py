@@ -56,6 +56,9 @@ def test_a_row_has_all_that_its_kind_needs(key: tuple[str, str], kind: Kind) -> 
         assert kind.for_data is None or isinstance(kind.for_data, kind.settings or ())
         assert kind_of(*key, "it") is kind
         assert kind_of_trace(key[1], kind.defaults).exports == kind.exports
+        view = resolve(kind.view)  # a TraceView, in comparisons and in the window of branches
+        assert callable(view.show_trace)
+        assert callable(view.scroll_text)
     if kind.generator:
         assert kind.streams != bool(kind.draw)
         assert kind.as_json

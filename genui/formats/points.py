@@ -210,6 +210,16 @@ def scene_of(plane: Plane, first: PointsFrame) -> "Scene":
     )
 
 
+def last_scene(frames: Sequence[Frame], step: int) -> "Scene | None":
+    """The scene of the last plane up to `step`; None if there is none yet."""
+    for frame in reversed(frames):
+        if isinstance(frame, PointsFrame) and frame.step <= step and frame.plane is not None:
+            first = frames[0]
+            assert isinstance(first, PointsFrame)
+            return scene_of(frame.plane, first)
+    return None
+
+
 def image(frames: Sequence[Frame], step: int) -> "NDArray[np.uint8]":
     """The plane after a step, [H, W, 3], with the step and the divergence below."""
     from genui.render.plane import draw_image

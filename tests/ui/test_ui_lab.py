@@ -106,6 +106,18 @@ async def test_another_family_trains_on_the_same_data_as_a_branch(open_app: Open
         assert lab.trace.request.prompt == "eight Gaussians"
 
 
+async def test_the_window_of_branches_shows_the_plane_of_the_chosen_one(open_app: Opener) -> None:
+    async with open_app(worker=LAB, lists=False) as pilot:
+        await train_to(pilot, 20)
+        await pilot.press("b")
+
+        def preview() -> str:
+            (plane,) = pilot.app.screen.query(PlaneView)
+            return "".join(plane.render_line(y).text for y in range(plane.size.height))
+
+        await until(pilot, lambda: "→" in preview() and "×" in preview())
+
+
 async def test_before_anything_is_trained_a_choice_starts_nothing(open_app: Opener) -> None:
     async with open_app(worker=LAB, lists=False) as pilot:
         lab = await enter(pilot)

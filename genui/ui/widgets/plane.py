@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.color import Color
 from rich.color_triplet import ColorTriplet
 from rich.style import Style
 from textual.strip import Strip
 
-from genui.ui.widgets.base import LineWidget, colour_mode, strip_of
+from genui.formats.points import last_scene
+from genui.ui.traces.trees import Trace
+from genui.ui.widgets.base import LineWidget, Moment, colour_mode, strip_of
 
 if TYPE_CHECKING:
     from genui.render.plane import PlaneCells, Scene
@@ -63,6 +65,17 @@ class PlaneView(LineWidget):
         """Show a scene, and a cursor on it if given."""
         self._scene, self.cursor = scene, cursor
         self.redraw()
+
+    def show_trace(self, trace: Trace[Any], moment: Moment) -> None:
+        """Show the last plane of a training up to one of its steps."""
+        scene = last_scene(trace.frames, moment.step)
+        if scene is None:
+            self.clear(moment.empty)
+        else:
+            self.show(scene)
+
+    def scroll_text(self, by: int) -> None:
+        """A plane does not scroll."""
 
     def clear(self, empty: str | None = None) -> None:
         if self._scene is not None or empty != self._empty:
