@@ -67,6 +67,10 @@ class Config(Struct, frozen=True, kw_only=True):
         Meta(ge=0, le=4096),
         about("CPU threads of a training or generation; 0: one less than the cores"),
     ] = 0
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        about("of generation; bf16 halves an open model's memory and rounds more"),
+    ] = "fp32"
     data: Annotated[str, about("folder with downloads, used instead of the network")] = ""
     find_models: Annotated[
         bool, about("list the models that Hugging Face, Ollama, LM Studio and llama.cpp keep here")

@@ -100,9 +100,23 @@ def choose(device: str, precision: str, threads: int, width: int) -> Machine:
     return Machine(device, choose_precision(precision, device, width), threads)
 
 
+_replayed = ""  # the precision of a saved generation that this process repeats
+
+
+def use_precision(name: str) -> None:
+    """Generate in this precision from now on; in that of the user's settings if it is none."""
+    global _replayed
+    _replayed = name if name in ("fp32", "bf16") else ""
+
+
+def precision_for_generation() -> str:
+    """fp32, or the setting `precision`: bf16 is seldom faster for single samples."""
+    return _replayed or load_config().precision
+
+
 def for_generation() -> Machine:
-    """The machine for single samples: in fp32, since bf16 is not faster for them."""
-    return choose("auto", "fp32", 0, 0)
+    """The machine for single samples."""
+    return choose("auto", precision_for_generation(), 0, 0)
 
 
 def for_batches() -> Machine:
@@ -122,7 +136,7 @@ def check_memory(parameters: int, dtype: torch.dtype) -> None:
         return
     remedies = ["close other programs", "use a smaller model"]
     if dtype == torch.float32 and parameters * 2 + SPARE <= free:
-        remedies.insert(0, "genui config precision bf16 halves it")
+        remedies.insert(0, "genui config set precision bf16 halves it")
     name = str(dtype).removeprefix("torch.")
     raise MisuseError(
         f"its {parameters:,} parameters take {needed / 1e9:.1f} GB in {name}, and "

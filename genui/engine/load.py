@@ -123,7 +123,8 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
 
         return LabGenerator(ref)
     model = find_model(ref)
-    return _load_cached(*_cache_key(model.path), model.format, batches)
+    precision = "" if batches else device.precision_for_generation()
+    return _load_cached(*_cache_key(model.path), model.format, batches, precision)
 
 
 def fingerprint_of(ref: str) -> str:
@@ -146,7 +147,7 @@ def _cache_key(path: Path) -> tuple[Path, int]:
 
 
 @lru_cache(maxsize=4)
-def _load_cached(path: Path, changed: int, format: str, batches: bool) -> Generator:
+def _load_cached(path: Path, changed: int, format: str, batches: bool, precision: str) -> Generator:
     machine = device.for_batches() if batches else None
     return load_open(path, format, machine) if format else load(path, machine)
 

@@ -18,8 +18,8 @@ def machine() -> Machine:
 
 
 def prepare(recipe: TraceRecipe, name: str) -> Machine:
-    """Load the recipe's model and set its number of threads, which determines how sums are rounded,
-    so that `stream` gives the same bits. Returns the machine.
+    """Load the recipe's model in its precision and set its number of threads, which determine how
+    sums are rounded, so that `stream` gives the same bits. Returns the machine.
 
     Raises GenuiError, one line that begins with `name`, if the model is missing or has other
     weights.
@@ -34,6 +34,7 @@ def prepare(recipe: TraceRecipe, name: str) -> Machine:
             f"{name}: was made with weights {recipe.fingerprint or 'unknown'}, and "
             f"'{recipe.model}' here has {fingerprint}; replay it with the weights it names"
         )
+    device.use_precision(recipe.machine.precision)
     find_and_load(recipe.model)  # sets this machine's own number of threads
     chosen = device.for_generation()
     if 0 < recipe.machine.threads <= MAX_THREADS:

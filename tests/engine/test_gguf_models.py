@@ -14,11 +14,14 @@ from engine.gguf_files import HEADS, SPECIAL, WIDTH, write_gguf
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.pretrained_tokenizer import tokenizer_from_gguf
 from genui.engine.data.tokenizer import tokenizer_from_dict
-from genui.engine.load import find_and_load, load_open, load_tokenizer
+from genui.engine.device import use_precision
+from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
 from genui.engine.models import gguf as loader
 from genui.engine.models.gguf import load_gguf
+from genui.engine.replay import prepare
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
+from genui.formats.recipe import Machine, TraceRecipe
 from genui.hub.gguf import read_gguf
 from genui.protocol import SetSeed, Start, TextSettings, WriteToken
 from genui.runs.models import find_model
@@ -276,3 +279,27 @@ def test_sentencepiece_merges_by_score_and_spells_the_rest(tmp_path: Path) -> No
     assert isinstance(generator, TextGenerator)
     state, _ = generator.begin(start("hello"))
     assert state.token_ids[0] == pieces.index("<s>")
+
+
+def test_a_saved_generation_is_repeated_in_its_precision(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENUI_PRECISION", "bf16")
+    made = [generator_of(model_file).model.dtype]
+    monkeypatch.delenv("GENUI_PRECISION")
+    made.append(generator_of(model_file).model.dtype)
+    machine = Machine(device="cpu", precision="bf16", threads=1)
+    recipe = TraceRecipe(
+        model=str(model_file),
+        fingerprint=fingerprint_of(str(model_file)),
+        settings=TextSettings(),
+        machine=machine,
+    )
+    assert prepare(recipe, "saved.txt").precision == "bf16"
+    made.append(generator_of(model_file).model.dtype)
+    use_precision("")
+    assert made == [torch.bfloat16, torch.float32, torch.bfloat16]
+
+
+def generator_of(path: Path) -> Any:
+    return find_and_load(str(path))
