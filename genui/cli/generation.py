@@ -59,7 +59,7 @@ class Generation:
     @property
     def recorded(self) -> RecordedText:
         """What the record of a server's answers is made of."""
-        return self.start.prompt, self.start.seed, self.frames
+        return self.start, self.frames
 
     @property
     def text(self) -> str:

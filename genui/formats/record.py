@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.hub.odds import Odds, Token
-from genui.protocol import Frame, TextFrame
+from genui.hub.odds import Odds, Token, is_said, said
+from genui.protocol import Frame, Start, TextFrame
 
 MAX_BYTES = 64 << 20
 """The largest record, unpacked: more than 100,000 steps."""
@@ -58,7 +58,11 @@ class Node:
             if not left:
                 return taken
             for child in node.children.values():
-                if child.token.text and left.startswith(child.token.text):
+                if (
+                    child.token.text
+                    and not is_said(child.token)
+                    and left.startswith(child.token.text)
+                ):
                     rest = left[len(child.token.text) :]
                     stack.append((child, rest, (*taken, child.token)))
         return None
@@ -67,18 +71,30 @@ class Node:
 # --- One step, as its frame carries it ----------------------------------------------------------
 
 
-def pack_step(odds: Odds, token: Token) -> bytes:
-    """The odds that a step was chosen by, and the token, which need not be among them."""
+class Step(NamedTuple):
+    """The odds that a step was chosen by, the token, which need not be among them, and the message
+    of a chat that was said before it."""
+
+    odds: Odds
+    token: Token
+    message: Token | None = None
+
+
+def pack_step(odds: Odds, token: Token, message: Token | None = None) -> bytes:
+    """A step in bytes."""
     tokens = [*odds.tokens, token]
     ids = struct.pack(f"<{len(tokens)}I", *(one.id for one in tokens))
     logprobs = struct.pack(f"<{len(odds.logprobs)}f", *odds.logprobs)
-    return msgspec.msgpack.encode((ids, logprobs, [one.text for one in tokens]))
+    said_before = b"" if message is None else message.text
+    return msgspec.msgpack.encode((ids, logprobs, [one.text for one in tokens], said_before))
 
 
-def unpack_step(data: bytes) -> tuple[Odds, Token]:
+def unpack_step(data: bytes) -> Step:
     """What `pack_step` packed. Raises ValueError if it is damaged."""
     try:
-        raw, numbers, texts = msgspec.msgpack.decode(data, type=tuple[bytes, bytes, list[bytes]])
+        raw, numbers, texts, message = msgspec.msgpack.decode(
+            data, type=tuple[bytes, bytes, list[bytes], bytes]
+        )
         ids = [one for (one,) in struct.iter_unpack("<I", raw)]
         logprobs = [one for (one,) in struct.iter_unpack("<f", numbers)]
     except (msgspec.DecodeError, struct.error) as error:
@@ -88,7 +104,8 @@ def unpack_step(data: bytes) -> tuple[Odds, Token]:
     if not all(-math.inf < one <= 0 for one in logprobs):
         raise ValueError("odds that are none")
     *tokens, token = map(Token, ids, texts)
-    return Odds(tuple(tokens), tuple(logprobs)), token
+    said_before = said(message.decode("utf-8", "replace")) if message else None
+    return Step(Odds(tuple(tokens), tuple(logprobs)), token, said_before)
 
 
 # --- A whole record -----------------------------------------------------------------------------
@@ -104,8 +121,14 @@ class _Packed(msgspec.Struct, array_like=True):
     steps: list[bytes]
 
 
-RecordedText = tuple[str, int, Sequence[Frame]]
-"""A text for a record: its prompt, its seed and its frames."""
+RecordedText = tuple[Start, Sequence[Frame]]
+"""A text for a record: its request and its frames."""
+
+
+def _key(start: Start) -> tuple[str, int]:
+    """What the answers of a text depend on: its prompt, and the seed of its first branch."""
+    prompt = f"{start.system}\0{start.prompt}" if start.chat else start.prompt
+    return prompt, start.seed
 
 
 def record_of(texts: Iterable[RecordedText], known: bytes = b"") -> bytes:
@@ -114,15 +137,13 @@ def record_of(texts: Iterable[RecordedText], known: bytes = b"") -> bytes:
     Empty if no frame holds what a server answered.
     """
     roots = dict(_unpack(known)) if known else {}
-    for prompt, seed, frames in texts:
+    for start, frames in texts:
         written = [f for f in frames if isinstance(f, TextFrame) and f.received]
         if not written:
             continue
-        node = roots.setdefault((prompt, seed), Node(_NONE))
+        node = roots.setdefault(_key(start), Node(_NONE))
         for frame in written:
-            odds, token = unpack_step(frame.received)
-            node.odds = node.odds or odds
-            node = node.child(token)
+            node = _add(node, unpack_step(frame.received))
     if not roots:
         return b""
     packed = [_pack(prompt, seed, root) for (prompt, seed), root in roots.items()]
@@ -132,24 +153,34 @@ def record_of(texts: Iterable[RecordedText], known: bytes = b"") -> bytes:
 _NONE = Token(0, b"")
 
 
+def _add(node: Node, step: Step) -> Node:
+    """The text after one more step."""
+    if step.message is not None:
+        node = node.child(step.message)
+    node.odds = node.odds or step.odds
+    return node.child(step.token)
+
+
 def _pack(prompt: str, seed: int, root: Node) -> _Packed:
     packed = _Packed(prompt, seed, [], [])
     stack = [(child, root, -1) for child in root.children.values()]
     while stack:
-        node, parent, at = stack.pop()
-        packed.parents.append(at)
-        packed.steps.append(pack_step(parent.odds or Odds(), node.token))
-        number = len(packed.steps) - 1
+        node, parent, number = stack.pop()
+        if not is_said(node.token):
+            message = parent.token if is_said(parent.token) else None
+            packed.parents.append(number)
+            packed.steps.append(pack_step(parent.odds or Odds(), node.token, message))
+            number = len(packed.steps) - 1
         stack += [(child, node, number) for child in node.children.values()]
     return packed
 
 
-def read_record(record: bytes, prompt: str, seed: int) -> Node:
-    """The text of a record that begins with this prompt and seed; an empty one if it has none.
+def read_record(start: Start) -> Node:
+    """The text in the record of a request; an empty one if it has none.
 
     Raises GenuiError if the record is damaged.
     """
-    return dict(_unpack(record)).get((prompt, seed)) or Node(_NONE)
+    return dict(_unpack(start.record)).get(_key(start)) or Node(_NONE)
 
 
 def _unpack(record: bytes) -> Iterator[tuple[tuple[str, int], Node]]:
@@ -165,10 +196,7 @@ def _unpack(record: bytes) -> Iterator[tuple[tuple[str, int], Node]]:
             for at, step in zip(packed.parents, packed.steps, strict=True):
                 if not -1 <= at < len(nodes) - 1:
                     raise ValueError("a step without the one before it")
-                odds, token = unpack_step(step)
-                parent = nodes[at + 1]
-                parent.odds = parent.odds or odds
-                nodes.append(parent.child(token))
+                nodes.append(_add(nodes[at + 1], unpack_step(step)))
             yield (packed.prompt, packed.seed), nodes[0]
     except (ValueError, zlib.error, msgspec.DecodeError, UnicodeError):
         raise GenuiError(
@@ -186,12 +214,15 @@ class Change(NamedTuple):
 def first_change(record: bytes, texts: Iterable[RecordedText]) -> Change | None:
     """The first step of the texts whose odds are not those of the record; None if all are."""
     roots, changes = dict(_unpack(record)), []
-    for prompt, seed, frames in texts:
-        node: Node | None = roots.get((prompt, seed))
+    for start, frames in texts:
+        node: Node | None = roots.get(_key(start))
         for frame in frames:
-            if node is None or node.odds is None or not isinstance(frame, TextFrame):
+            if node is None or not isinstance(frame, TextFrame):
                 break
-            odds, token = unpack_step(frame.received)
+            odds, token, message = unpack_step(frame.received)
+            node = node.children.get(message.id) if message is not None else node
+            if node is None or node.odds is None:
+                break
             if odds != node.odds:
                 changes.append(Change(frame.step, _difference(node.odds, odds)))
                 break

@@ -6,12 +6,30 @@ from typing import NamedTuple
 HASHED = 1 << 30
 """Token ids from here on are made of the token's bytes, since the server tells none."""
 
+Parts = tuple[tuple[bool, str], ...]
+"""A text in parts: whether special tokens are written in a part as such, and the part. They are in
+what a chat template writes, never in what a user does."""
+
 
 class Token(NamedTuple):
     """A token of a server: its id there, and its bytes; no bytes at the end of a text."""
 
     id: int
     text: bytes
+
+
+SAID = 1 << 29
+"""Token ids from here up to HASHED stand for the messages of a chat, a whole one each."""
+
+
+def said(text: str) -> Token:
+    """A message of a chat, with all that the template writes around it, as one token."""
+    raw = text.encode("utf-8", "replace")
+    return Token(SAID | zlib.crc32(raw) >> 3, raw)
+
+
+def is_said(token: Token) -> bool:
+    return SAID <= token.id < END.id
 
 
 class Odds(NamedTuple):

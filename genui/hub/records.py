@@ -37,6 +37,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     vocabulary: int = 0
     context: int = 0
     parameters: int = 0
+    chat_template: str = ""
+    begin: str = ""
+    """The token that a chat template may begin with, as it is spelled; `end` likewise."""
+    end: str = ""
     source: str = ""
     """The repository it was fetched from: "HuggingFaceTB/SmolLM2-135M-Instruct"."""
     revision: str = ""

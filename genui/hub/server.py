@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize, show
 from genui.hub.formats import OpenModel
-from genui.hub.odds import HASHED, Odds, Token, hashed
+from genui.hub.odds import END, HASHED, Odds, Parts, Token, hashed, is_said, said
 from genui.hub.records import SUFFIX, Record, read_record, records_dir
 
 FORMAT = "server"
@@ -58,6 +58,7 @@ def describe(path: Path) -> OpenModel:
         parameters=record.parameters,
         context=record.context,
         licence=record.licence,
+        chat=bool(record.chat_template),
         summary=f"on {urlsplit(record.url).netloc}, {dialect.title}",
     )
 
@@ -103,12 +104,15 @@ FEWER = 5
 """How many OpenAI's own completions give at most."""
 
 
+_PROBE = ((False, "Once upon a time"),)
+
+
 def _probe(client: "Client", record: Record) -> Record:
     """The record with the number of tokens whose odds the server tells."""
     for top in (TOP, FEWER):
         record = replace(record, top=top)
         try:
-            odds = DIALECTS[record.dialect].open(client, record, "Once upon a time").next([])
+            odds = DIALECTS[record.dialect].open(client, record, _PROBE).next([])
         except StatusError as error:
             if error.status == http.client.BAD_REQUEST and top != FEWER:
                 continue
@@ -452,8 +456,12 @@ class Prefix(Protocol):
         """The odds of the token after the prompt and `written`. Raises GenuiError."""
         ...
 
-    def split(self, written: Sequence[Token], text: str) -> tuple[Token, ...]:
+    def split(self, text: str) -> tuple[Token, ...]:
         """The tokens of a text that follows. Raises GenuiError."""
+        ...
+
+    def say(self, parts: Parts) -> Token:
+        """The token that stands for a message of a chat."""
         ...
 
 
@@ -466,7 +474,7 @@ class Dialect(Protocol):
         """What the server says of its model; None if it speaks another dialect."""
         ...
 
-    def open(self, client: Client, record: Record, prompt: str) -> Prefix: ...
+    def open(self, client: Client, record: Record, prompt: Parts) -> Prefix: ...
 
 
 def choose_model(names: Sequence[str], model: str, url: str) -> str:
@@ -490,6 +498,9 @@ class _Props(msgspec.Struct):
     default_generation_settings: _Settings
     model_alias: str | None = None
     model_path: str | None = None
+    chat_template: str | None = None
+    bos_token: str | None = None
+    eos_token: str | None = None
 
 
 class _ModelMeta(msgspec.Struct):
@@ -547,26 +558,40 @@ class LlamaServer:
             context=props.default_generation_settings.n_ctx,
             vocabulary=meta.n_vocab,
             parameters=meta.n_params,
+            chat_template=_template(props.chat_template),
+            begin=props.bos_token or "",
+            end=props.eos_token or "",
         )
 
-    def open(self, client: Client, record: Record, prompt: str) -> Prefix:
+    def open(self, client: Client, record: Record, prompt: Parts) -> Prefix:
         return _LlamaPrefix(client, record, prompt)
 
 
+LONGEST_TEMPLATE = 256 << 10  # characters
+
+
+def _template(source: object) -> str:
+    """A chat template as a server tells it; "" if there is none."""
+    return source if isinstance(source, str) and len(source) <= LONGEST_TEMPLATE else ""
+
+
+def flatten(parts: Parts) -> str:
+    return "".join(text for _, text in parts)
+
+
 class _LlamaPrefix:
-    def __init__(self, client: Client, record: Record, prompt: str) -> None:
+    def __init__(self, client: Client, record: Record, prompt: Parts) -> None:
         self._client, self._record, self._prompt = client, record, prompt
-        self._ids: list[int] | None = None
+        self._ids: dict[Parts, list[int]] = {}
+        self._messages: dict[int, Parts] = {}
         self._is_old = False  # of December 2024 or before: no token ids, odds after all filters
 
     def next(self, written: Sequence[Token]) -> Odds:
         prompt: Any
         if any(token.id >= HASHED for token in written):  # a server that tells no ids
-            prompt = self._prompt + text_of(written)
+            prompt = flatten(self._prompt) + text_of(written)
         else:
-            if self._ids is None:
-                self._ids = self._tokenize(self._prompt)
-            prompt = [*self._ids, *(token.id for token in written)] or ""
+            prompt = self._read(written) or ""
         body = {
             "prompt": prompt,
             "n_predict": 1,
@@ -598,7 +623,46 @@ class _LlamaPrefix:
     def _complete(self, body: dict[str, Any]) -> _Completion:
         return _decode(self._client.post("/completion", body), _Completion, self._client.url)
 
-    def split(self, written: Sequence[Token], text: str) -> tuple[Token, ...]:
+    def say(self, parts: Parts) -> Token:
+        token = said(flatten(parts))
+        self._messages[token.id] = parts
+        return token
+
+    def _read(self, written: Sequence[Token]) -> list[int]:
+        """The ids of the prompt and of what follows it."""
+        ids, last = [*self._encode(self._prompt)], END
+        for token in written:
+            if is_said(token):
+                message = self._encode(self._messages[token.id])
+                # The template writes the end of an answer, and so may the model have done.
+                ids += message[1:] if not last.text and message[:1] == [last.id] else message
+            elif token.id != END.id:
+                ids.append(token.id)
+            last = token
+        return ids
+
+    def _encode(self, parts: Parts) -> list[int]:
+        """The ids of a text; special tokens are those of a template only."""
+        if parts not in self._ids:
+            plain = [text for is_template, text in parts if not is_template]
+            if len(plain) == len(parts):
+                ids = self._tokenize(flatten(parts), add_special=True)
+            elif all(self._is_plain(text) for text in plain):
+                ids = self._tokenize(flatten(parts), parse_special=True)
+            else:
+                ids = [
+                    token
+                    for is_template, text in parts
+                    for token in self._tokenize(text, parse_special=is_template)
+                ]
+            self._ids[parts] = ids
+        return self._ids[parts]
+
+    def _is_plain(self, text: str) -> bool:
+        """Whether a text spells no special token."""
+        return self._tokenize(text) == self._tokenize(text, parse_special=True)
+
+    def split(self, text: str) -> tuple[Token, ...]:
         """The tokens of a text as llama-server splits it: marks of a template are plain text."""
         body = {"content": text, "parse_special": False, "with_pieces": True}
         reply = self._client.post("/tokenize", body)
@@ -613,8 +677,10 @@ class _LlamaPrefix:
             for piece in pieces
         )
 
-    def _tokenize(self, text: str) -> list[int]:
-        body = {"content": text, "add_special": True, "parse_special": False}
+    def _tokenize(
+        self, text: str, add_special: bool = False, parse_special: bool = False
+    ) -> list[int]:
+        body = {"content": text, "add_special": add_special, "parse_special": parse_special}
         ids = _decode(self._client.post("/tokenize", body), _TokenIds, self._client.url).tokens
         if any(not 0 <= token < HASHED for token in ids):
             raise malformed(self._client.url, "token ids that are none")
@@ -624,13 +690,16 @@ class _LlamaPrefix:
 class _TextPrefix:
     """A prefix that is sent as text, which the server splits into tokens at each step."""
 
-    def __init__(self, ask: Callable[[str], Odds], prompt: str) -> None:
-        self._ask, self._prompt = ask, prompt
+    def __init__(self, ask: Callable[[str], Odds], prompt: Parts) -> None:
+        self._ask, self._prompt = ask, flatten(prompt)
 
     def next(self, written: Sequence[Token]) -> Odds:
         return self._ask(self._prompt + text_of(written))
 
-    def split(self, written: Sequence[Token], text: str) -> tuple[Token, ...]:
+    def say(self, parts: Parts) -> Token:
+        return said(flatten(parts))
+
+    def split(self, text: str) -> tuple[Token, ...]:
         """The words of the text, each with the space before it."""
         words = re.findall(r"\s*\S+|\s+$", text)
         return tuple(hashed(word.encode("utf-8", "replace")) for word in words)
@@ -696,9 +765,10 @@ class Ollama:
             vocabulary=_number(info, ".vocab_size"),
             parameters=_number(info, ".parameter_count"),
             licence=sanitize(licence, 80) if isinstance(licence, str) else "",
+            chat_template=_template(info.get("tokenizer.chat_template")),
         )
 
-    def open(self, client: Client, record: Record, prompt: str) -> Prefix:
+    def open(self, client: Client, record: Record, prompt: Parts) -> Prefix:
         def ask(text: str) -> Odds:
             reply = client.post(
                 "/api/generate",
@@ -767,7 +837,7 @@ class OpenAi:
             parameters=meta.n_params,
         )
 
-    def open(self, client: Client, record: Record, prompt: str) -> Prefix:
+    def open(self, client: Client, record: Record, prompt: Parts) -> Prefix:
         def ask(text: str) -> Odds:
             reply = client.post(
                 "/v1/completions",

@@ -14,6 +14,12 @@ from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.tokens import TokenList
 
 VOCABULARY = 49152  # as it claims
+SPECIAL = "z"  # the token that stands for <|im_end|>
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content']"
+    " + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 
 
 class ModelServer:
@@ -61,11 +67,19 @@ class ModelServer:
         match path:
             case "/props":
                 settings = {"n_ctx": 2048}
-                return {"default_generation_settings": settings, "model_path": "/m/tiny.gguf"}
+                return {
+                    "default_generation_settings": settings,
+                    "model_path": "/m/tiny.gguf",
+                    "chat_template": CHATML,
+                    "eos_token": "<|im_end|>",
+                }
             case "/v1/models":
                 return {"data": [{"id": "tiny", "meta": {"n_vocab": VOCABULARY, "n_params": 7}}]}
             case "/tokenize":
-                ids = self.encode(body["content"])
+                content = body["content"]
+                if body.get("parse_special"):
+                    content = content.replace("<|im_end|>", SPECIAL)
+                ids = self.encode(content)
                 if not body.get("with_pieces"):
                     return {"tokens": ids}
                 decode = self.generator.tokenizer.decode
@@ -96,7 +110,8 @@ class ModelServer:
             case "/api/tags":
                 return {"models": [{"name": f"{name}:latest"} for name in self.models]}
             case "/api/show":
-                return {"model_info": {"llama.context_length": 2048, "general.license": "mit"}}
+                info = {"llama.context_length": 2048, "general.license": "mit"}
+                return {"model_info": info | {"tokenizer.chat_template": CHATML}}
             case "/api/generate":
                 assert body["raw"] is True
                 odds = self.odds(body["prompt"], body["top_logprobs"])

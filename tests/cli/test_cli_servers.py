@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_server import ModelServer, serve
+from model_server import SPECIAL, ModelServer, serve
 
 from genui.cli.main import main
 from genui.engine.load import find_and_load
@@ -232,6 +232,46 @@ def test_a_token_written_by_hand_that_the_server_does_not_list(serving: Serve) -
     assert len(frame.candidates) == 4
     assert frame.candidates[-1].model == 0
     assert frame.surprisal > 0
+
+
+# --- Chats --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["llama", "ollama"])
+def test_a_chat_is_saved_and_replayed_without_the_server(
+    dialect: str, serving: Serve, run: Run, tmp_path: Path
+) -> None:
+    pytest.importorskip("jinja2")
+    server, file = serving(dialect), tmp_path / "a.trace"
+    chat = ("--chat", "--system", "be brief", "--prompt", "who is it", "--say", "and why")
+    code, out, _ = run(
+        "generate", dialect, *chat, "--seed", "3", "--tokens", "9", "--trace", str(file)
+    )
+    assert code == 0
+    assert out.startswith("system: be brief\n\nuser: who is it\n\nassistant: ")
+    assert "\n\nuser: and why\n\nassistant: " in out
+    assert run("replay", "--again", str(file))[:2] == (0, "identical\n")
+    down(server)
+    assert run("replay", str(file))[:2] == (0, "identical\n")
+
+
+def test_a_message_cannot_write_the_special_tokens_of_a_template(serving: Serve, run: Run) -> None:
+    pytest.importorskip("jinja2")
+    server = serving()
+    decode = server.generator.tokenizer.decode
+    for message in ("who is it", "who <|im_end|> it"):
+        asked = len(server.questions("/completion"))
+        run("generate", "llama", "--chat", "--prompt", message, "--tokens", "1")
+        text = decode(server.questions("/completion")[asked]["prompt"])
+        assert text.count(SPECIAL) == 1  # the template's own
+        assert text.endswith(f"{SPECIAL}\nimstartassistant\n")
+
+
+def test_without_a_template_there_is_no_chat(serving: Serve, run: Run) -> None:
+    serving("openai")
+    code, _, err = run("generate", "openai", "--chat", "--prompt", "who is it")
+    assert code == 2
+    assert "this model has no chat template" in err
 
 
 # --- What goes wrong ----------------------------------------------------------------------------

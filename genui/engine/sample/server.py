@@ -1,5 +1,6 @@
 """Text from a model on a server: the server tells the odds, and the token is chosen here."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -9,6 +10,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean, clean_line
 from genui.engine.data.tokenizer import strip_last_space
 from genui.engine.device import Machine
+from genui.engine.sample.chat import continue_chat, open_chat
 from genui.engine.sample.logits import (
     NEVER,
     Draw,
@@ -23,12 +25,14 @@ from genui.engine.sample.trace import NotReadyError
 from genui.formats.record import Node, pack_step, read_record
 from genui.hub import records, server
 from genui.hub.formats import OpenModel
-from genui.hub.odds import END, Odds, Token
+from genui.hub.odds import END, Odds, Parts, Token, is_said
 from genui.hub.server import Call, Prefix
 from genui.protocol import (
     FILL,
     Candidate,
     Edit,
+    Piece,
+    Say,
     SetSeed,
     SetSettings,
     Start,
@@ -37,6 +41,7 @@ from genui.protocol import (
     TextSettings,
     WriteText,
     WriteToken,
+    join_pieces,
 )
 from genui.protocol.registry import PRETRAINED
 
@@ -69,6 +74,11 @@ class ServerState:
     written_from: int = 0
     ended: bool = False
     pending: bytes = b""  # the first bytes of an incomplete character
+    # Of a chat: the roles of its messages, the step at which the answer begins, and the message
+    # that the next frame shows before its token.
+    roles: tuple[str, ...] = ()
+    answer_from: int = 0
+    message: tuple[Piece, ...] = ()
 
     @property
     def forced(self) -> int | None:
@@ -81,7 +91,36 @@ class ServerState:
         """The number of tokens: by the settings, or more if there are more by hand."""
         if self.ended:
             return self.step
-        return max(self.settings.tokens, self.written_from + len(self.written), self.step)
+        written = self.written_from + len(self.written)
+        return max(self.answer_from + self.settings.tokens, written, self.step)
+
+
+class ServerTemplate:
+    """The Tokenizer of a chat template. The tokens are the server's, so it has none but the two
+    that a template may write by name."""
+
+    size, gap = 0, None
+    ends: frozenset[int] = frozenset()
+    begin, end = 0, 1
+
+    def __init__(self, record: records.Record) -> None:
+        self.chat_template = record.chat_template
+        self.special = {0: record.begin, 1: record.end}
+
+    def encode(self, text: str) -> list[int]:
+        return []
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return ""
+
+    def token_bytes(self, token: int) -> bytes:
+        return b""
+
+    def unknown(self, text: str) -> str:
+        return ""
+
+    def to_dict(self) -> dict[str, str]:
+        return {}
 
 
 class ServerGenerator:
@@ -97,15 +136,20 @@ class ServerGenerator:
         self._record = record
         self._dialect = server.DIALECTS[record.dialect]
         self._client = server.Client(record.url, record.key_env)
+        self._template = ServerTemplate(record)
 
     def begin(self, request: Start) -> tuple[ServerState, Started]:
-        """The first state; nothing is asked yet. Raises MisuseError for a prompt with a gap."""
+        """The first state; nothing is asked yet. Raises MisuseError for a prompt with a gap, and
+        for a chat as `open_chat` does."""
         settings = self._check_settings(request.settings)
-        if FILL in request.prompt:
+        pieces, roles = (Piece("text", strip_last_space(request.prompt)),), ()
+        if request.chat:
+            turn = open_chat(self._template, request.system, request.prompt)
+            pieces, roles = turn.pieces, turn.roles
+        elif FILL in request.prompt:
             raise MisuseError(f"prompt: a model on a server fills no {FILL}; leave it out")
-        prompt = strip_last_space(request.prompt)
-        node = read_record(request.record, request.prompt, request.seed)
-        prefix = self._dialect.open(self._client, self._record, prompt)
+        node = read_record(request)
+        prefix = self._dialect.open(self._client, self._record, _parts(pieces))
         state = ServerState(
             token_ids=TokenList(()),
             step=0,
@@ -113,15 +157,17 @@ class ServerGenerator:
             settings=settings,
             node=node,
             conversation=Conversation(prefix, _spelled(node)),
+            roles=roles,
         )
         started = Started(
             trace=request.trace,
             model=request.model,
             family=self.family,
             medium="text",
-            prompt=prompt,
+            prompt=join_pieces(pieces),
             total_steps=state.total,
             note=self._note(bool(request.record)),
+            pieces=pieces if request.chat else (),
         )
         return state, started
 
@@ -146,8 +192,12 @@ class ServerGenerator:
             node=state.node.child(token),
             ended=not token.text,
             pending=pending,
+            message=(),
         )
-        return after, msgspec.structs.replace(frame, text=text)
+        special = "" if token.text else clean(self._record.end)
+        return after, msgspec.structs.replace(
+            frame, text=text, before=state.message, special=special
+        )
 
     def _ask(self, state: ServerState) -> Odds:
         """The odds of the next token, from memory if they came before."""
@@ -224,12 +274,16 @@ class ServerGenerator:
             kept=sampled.kept,
             rest=rest,
             vocabulary=self._record.vocabulary,
-            received=pack_step(odds, chosen),
+            received=pack_step(
+                odds, chosen, state.node.token if is_said(state.node.token) else None
+            ),
         )
         return frame, chosen
 
     def edit(self, state: ServerState, edit: Edit) -> ServerState:
         """Change the settings, the seed or the tokens to write by hand, from the next token on."""
+        if isinstance(edit, Say):
+            return self._say(state, edit.text)
         if state.ended:
             raise MisuseError(f"the text ended at step {state.step}: edit it at an earlier step")
         match edit:
@@ -255,12 +309,33 @@ class ServerGenerator:
                 )
         return replace(state, written=written, written_from=state.step)
 
+    def _say(self, state: ServerState, message: str) -> ServerState:
+        """The state in which the model answers the next message. Raises MisuseError as
+        `continue_chat` does, and for a text that is no chat."""
+        if not state.roles:
+            raise MisuseError("only a chat takes messages: begin one with the model's template")
+        if state.message:
+            raise MisuseError("a message was said at this step: say another before it, or later")
+        turn = continue_chat(self._template, state.roles, message, None)
+        token = state.conversation.prefix.say(_parts(turn.pieces))
+        return replace(
+            state,
+            node=state.node.child(token),
+            ended=False,
+            pending=b"",
+            written=(),
+            written_from=state.step,
+            roles=turn.roles,
+            answer_from=state.step,
+            message=turn.pieces,
+        )
+
     def _split(self, state: ServerState, text: str) -> tuple[Token, ...]:
         """The tokens of a text written by hand: those of the record, or as the server splits it."""
         tokens = state.node.find_text(text.encode("utf-8", "replace"))
         if tokens is None:
-            prefix, before = state.conversation.prefix, state.node.tokens()
-            call = Call(lambda: prefix.split(before, text))
+            prefix = state.conversation.prefix
+            call = Call(lambda: prefix.split(text))
             if not call.wait(SPLIT_S):
                 raise self._client.silent()
             tokens = call.result()
@@ -291,13 +366,21 @@ class ServerGenerator:
         return state.total
 
 
+def _parts(pieces: Iterable[Piece]) -> Parts:
+    """The pieces that a model reads, for a server."""
+    return tuple(
+        (piece.kind == "template", piece.text) for piece in pieces if piece.kind != "label"
+    )
+
+
 def _spelled(root: Node) -> dict[int, bytes]:
     """The bytes of every token that a record has."""
     spelled: dict[int, bytes] = {}
     stack = [root]
     while stack:
         node = stack.pop()
-        spelled[node.token.id] = node.token.text
+        if not is_said(node.token):
+            spelled[node.token.id] = node.token.text
         if node.odds is not None:
             spelled.update((t.id, t.text) for t in node.odds.tokens)
         stack += node.children.values()

@@ -68,7 +68,7 @@ def recipe_for(
 
 def recorded(trace: Trace[Any]) -> RecordedText:
     """What the record of a server's answers is made of."""
-    return trace.request.prompt, trace.request.seed, trace.frames
+    return trace.request, trace.frames
 
 
 def sample_of(trace: Trace[Any]) -> Sample:

@@ -146,7 +146,7 @@ class Trace(Generic[F]):
         for those of its ancestors is in it, so that the same frames come again."""
         texts, trace = [], self
         while trace is not None:
-            texts.append((trace.request.prompt, trace.request.seed, trace.frames))
+            texts.append((trace.request, trace.frames))
             trace = trace.parent
         record = record_of(texts, self.request.record)
         return replace(self.request, record=record) if record else self.request
