@@ -5,6 +5,7 @@ names alone: nothing is opened but Ollama's manifests and two pointers of a line
 `genui.runs.models` shows them; the setting `find_models` turns it off.
 """
 
+import math
 import os
 import re
 import sys
@@ -31,6 +32,8 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     program: str
     licence: str = ""
+    real: str = ""
+    """The path without symbolic links."""
 
     @property
     def short_name(self) -> str:
@@ -51,13 +54,47 @@ def list_local() -> list[LocalModel]:
                 real = os.path.realpath(model.path)
                 if real not in paths and model.name not in models:
                     paths.add(real)
-                    models[model.name] = model
+                    models[model.name] = msgspec.structs.replace(model, real=real)
     return list(models.values())
 
 
+FRESH_FOR = 60.0  # seconds
+
+_recent: tuple[list[tuple[str, int]], float, list[LocalModel]] | None = None
+
+
+def list_recent() -> list[LocalModel]:
+    """As `list_local`, but read again only if the folder of a program has changed, or after a
+    minute: the app asks every few seconds."""
+    global _recent
+    now, key = time.monotonic(), [(root, _changed(root)) for root in _roots()]
+    if _recent is None or _recent[0] != key or now - _recent[1] > FRESH_FOR:
+        _recent = key, now, list_local()
+    return _recent[2]
+
+
+def _roots() -> list[str]:
+    own, system = _ollama_roots()
+    manifests = [os.path.join(root, "manifests", _REGISTRY, "library") for root in (own, system)]
+    return [str(hub_cache()), *manifests, *_lm_studio_roots(), _llama_cpp_root()]
+
+
+def _changed(root: str) -> int:
+    try:
+        return os.stat(root).st_mtime_ns
+    except OSError:
+        return 0
+
+
 def find_local(name: str, models: Iterable[LocalModel] | None = None) -> LocalModel | None:
-    """The model of that name or, if only one has it, of that short name; case does not matter."""
-    models = list_local() if models is None else list(models)
+    """The model of that name or, if only one has it, of that short name; case does not matter.
+
+    Raises MisuseError if several have the short name.
+    """
+    if models is None:
+        found = find_local(name, list_recent())
+        return found or find_local(name, list_local())
+    models = list(models)
     wanted = name.lower()
     exact = [model for model in models if model.name.lower() == wanted]
     short = [model for model in models if model.short_name.lower() == wanted]
@@ -115,7 +152,8 @@ def _in_folder(name: str, folder: str, program: str) -> Iterator[LocalModel]:
             full = name if len(ggufs) == 1 else f"{name}/{file}"
             yield LocalModel(name=full, path=Path(folder, file), program=program)
         weights = any(file.endswith(".safetensors") for file in files)
-        if not ggufs and ("model_index.json" in files or ("config.json" in files and weights)):
+        named = files & {"config.json", "adapter_config.json"}
+        if not ggufs and ("model_index.json" in files or (named and weights)):
             yield LocalModel(name=name, path=Path(folder), program=program)
 
 
@@ -137,13 +175,18 @@ class _Manifest(msgspec.Struct, frozen=True):
 
 
 _SYSTEM_OLLAMA = "/usr/share/ollama/.ollama/models"
+_REGISTRY = "registry.ollama.ai"
 _LAYER = "application/vnd.ollama.image."
+
+
+def _ollama_roots() -> tuple[str, str]:
+    own = os.path.expanduser(os.environ.get("OLLAMA_MODELS") or "~/.ollama/models")
+    return own, _SYSTEM_OLLAMA
 
 
 def _ollama() -> Iterator[LocalModel]:
     """The tags of Ollama's manifests; a tag's model is the blob of its layer "model"."""
-    own = os.path.expanduser(os.environ.get("OLLAMA_MODELS") or "~/.ollama/models")
-    for root in (own, _SYSTEM_OLLAMA):
+    for root in _ollama_roots():
         manifests = os.path.join(root, "manifests")
         for folder, _, files in os.walk(manifests):
             for tag in files:
@@ -165,7 +208,7 @@ def _tagged(root: str, parts: tuple[str, ...], tag: str) -> LocalModel | None:
     path = blobs.get("model")
     if path is None or not path.is_file():
         return None
-    named = parts[1:] if parts[:1] == ("registry.ollama.ai",) else parts
+    named = parts[1:] if parts[:1] == (_REGISTRY,) else parts
     named = named[1:] if named[:1] == ("library",) else named
     return LocalModel(
         name=f"{'/'.join(named)}:{tag}",
@@ -228,14 +271,17 @@ def _folders(root: str) -> list[str]:
     return []
 
 
+def _llama_cpp_root() -> str:
+    if root := os.environ.get("LLAMA_CACHE"):
+        return os.path.expanduser(root)
+    mac = sys.platform == "darwin"
+    base = "~/Library/Caches" if mac else os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return os.path.expanduser(os.path.join(base, "llama.cpp"))
+
+
 def _llama_cpp() -> Iterator[LocalModel]:
     """GGUF files of llama.cpp's own cache."""
-    root = os.environ.get("LLAMA_CACHE")
-    if not root:
-        mac = sys.platform == "darwin"
-        base = "~/Library/Caches" if mac else os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        root = os.path.join(base, "llama.cpp")
-    with os.scandir(os.path.expanduser(root)) as entries:
+    with os.scandir(_llama_cpp_root()) as entries:
         for entry in entries:
             if entry.name.endswith(".gguf") and _is_whole(entry.name) and entry.is_file():
                 yield LocalModel(name=entry.name, path=Path(entry.path), program="llama.cpp")
@@ -260,25 +306,33 @@ class _Memory(msgspec.Struct):
 
 _memory: tuple[Path, _Memory] | None = None
 
+_looked_at: dict[Path, float] = {}
+"""When each path was last compared with its description, in seconds of the monotonic clock."""
+
 _LARGEST = 8 << 20  # bytes of the file of the memory
 
 
-def describe_all(paths: Iterable[Path], patience: float = float("inf")) -> Mapping[Path, OpenModel]:
+def describe_all(
+    paths: Iterable[Path], patience: float = float("inf"), trust: float = 0.0
+) -> Mapping[Path, OpenModel]:
     """The models of paths. One that cannot be used has no format, and the reason as its summary.
 
     A header is read once and remembered in the cache folder until the file changes. After
-    `patience` seconds no more headers are read: paths without an answer are left out.
+    `patience` seconds no more headers are read: paths without an answer are left out. A path that
+    was looked at in the last `trust` seconds is not looked at again.
     """
-    until = time.monotonic() + patience
+    now = time.monotonic()
     memory, answers, is_new = _load_memory(), {}, False
     for path in paths:
-        changed = formats.modified(path)
         known = memory.known.get(str(path))
-        if known is None or known.changed != changed:
-            if time.monotonic() > until:
-                continue
-            known = memory.known[str(path)] = _describe(path, changed)
-            is_new = True
+        if known is None or now - _looked_at.get(path, -math.inf) >= trust:
+            changed = formats.modified(path)
+            if known is None or known.changed != changed:
+                if time.monotonic() - now > patience:
+                    continue
+                known = memory.known[str(path)] = _describe(path, changed)
+                is_new = True
+            _looked_at[path] = now
         answers[path] = known.model
     if is_new:
         _save_memory(memory)

@@ -1,6 +1,7 @@
 """The table of formats of other people's models. To add one, write its file and add a row."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -117,6 +118,8 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
 
 def format_of(path: Path) -> str:
     """The format of a file or folder: a name of FORMATS, or "" if it is none of them."""
+    if not os.path.exists(path):  # also a name that is too long
+        return ""
     return next((name for name, row in FORMATS.items() if resolve(row.recognise)(path)), "")
 
 

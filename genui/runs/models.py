@@ -21,7 +21,7 @@ from genui.base import numbers, paths
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_write, read_small, sanitize, show
-from genui.hub.find import LocalModel, describe_all, find_local, list_local
+from genui.hub.find import FRESH_FOR, LocalModel, describe_all, find_local, list_recent
 from genui.hub.formats import FORMATS, OpenModel, describe, fingerprint, format_of
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
@@ -282,7 +282,7 @@ def find_model(ref: str) -> ModelInfo:
         return _added(ref, records[ref])
     if ref and os.path.exists(path):
         return _at_path(path)
-    local = list_local() if load_config().find_models else []
+    local = list_recent() if load_config().find_models else []
     if (model := find_local(ref, local)) is not None:
         return _of_program(model, describe(model.path))
     known = {*_shipped_names(), *names_of(runs), *records, *(model.name for model in local)}
@@ -387,12 +387,14 @@ def _list_open(patience: float) -> list[ModelInfo]:
     records = {name: (each, _record_path(name, each)) for name, each in list_records().items()}
     named = {os.path.realpath(path) for _, path in records.values()}
     try:
-        local = list_local() if load_config().find_models else []
+        local = list_recent() if load_config().find_models else []
     except GenuiError:  # the file of settings is damaged; others say so
         local = []
-    local = [model for model in local if os.path.realpath(model.path) not in named]
-    paths = [*(path for _, path in records.values()), *(model.path for model in local)]
-    known = describe_all(paths, patience)
+    local = [model for model in local if model.real not in named]
+    known = {
+        **describe_all((path for _, path in records.values()), patience),
+        **describe_all((model.path for model in local), patience, trust=FRESH_FOR),
+    }
     models = [
         _open(known[path], ref=name, name=name, source="added", licence=record.licence)
         for name, (record, path) in records.items()

@@ -11,7 +11,7 @@ from genui.base.errors import MisuseError
 from genui.cli.completion import complete
 from genui.cli.main import main
 from genui.hub import find, formats, pull
-from genui.hub.find import describe_all, find_local, list_local
+from genui.hub.find import describe_all, find_local, list_local, list_recent
 from genui.hub.records import Record, list_records, write_record
 from genui.runs.models import find_model, group_models, list_models
 from genui.ui.settings import model_card, model_row
@@ -75,6 +75,9 @@ def test_the_stores_of_four_programs_are_read(machine: Path) -> None:
     folder = _snapshot(machine, "maker/folder")
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"")
+    adapter = _snapshot(machine, "maker/adapter")
+    (adapter / "adapter_config.json").write_text("{}")
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
     (_snapshot(machine, "maker/tokenizer-only") / "tokenizer.json").write_text("{}")
     _ollama(machine, "registry.ollama.ai", "library", "tiny", "135m")
     _ollama(machine, "hf.co", "maker", "Other", "latest")
@@ -86,6 +89,7 @@ def test_the_stores_of_four_programs_are_read(machine: Path) -> None:
         ("maker/Two-GGUF/two.Q4_0.gguf", "Hugging Face"),
         ("maker/Two-GGUF/two.Q8_0.gguf", "Hugging Face"),
         ("maker/folder", "Hugging Face"),
+        ("maker/adapter", "Hugging Face"),
         ("hf.co/maker/Other:latest", "Ollama"),  # the first of two names of one blob
         ("publisher/Model", "LM Studio"),
         ("maker_cached.gguf", "llama.cpp"),
@@ -123,6 +127,20 @@ def test_models_are_found_by_name(machine: Path) -> None:
     assert model.card["facts"]["licence"] == "Apache-2.0"
     with pytest.raises(MisuseError, match="did you mean 'smol:135m'"):
         find_model("smol:135")
+
+
+def test_folders_are_read_again_only_when_they_change(machine: Path) -> None:
+    cache = machine / ".cache/llama.cpp"
+    write_gguf(cache / "one.gguf")
+    first = list_recent()
+    assert list_recent() is first
+    write_gguf(cache / "two.gguf")
+    os.utime(cache, ns=(1, 1))
+    assert [model.name for model in list_recent()] == ["one.gguf", "two.gguf"]
+    # What lies deeper is found by its name at once.
+    write_gguf(cache.parent / "lm-studio/models/a/b/three.gguf")
+    write_gguf(cache.parent / "lm-studio/models/a/c/four.gguf")
+    assert find_local("a/c") is not None
 
 
 def test_a_short_name_of_two_models_is_refused(machine: Path) -> None:
