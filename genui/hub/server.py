@@ -16,6 +16,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Generic, Protocol, TypeVar
@@ -705,6 +706,26 @@ class _TextPrefix:
         return tuple(hashed(word.encode("utf-8", "replace")) for word in words)
 
 
+_TEMPERATURES = (0.0, 5.0, 5.0, 5.0, 5.0)
+"""Of the token that a server takes itself, by which the odds do not change."""
+
+
+def _insist(ask: Callable[[float, int], tuple[Odds, bool]], url: str) -> Odds:
+    """The odds that a server tells, asked with a temperature and a seed, and whether its text ends.
+
+    Some tell none if the token that they take themselves ends the text or is a part of a character.
+    They are asked again until they take another.
+    """
+    ends = False
+    for seed, temperature in enumerate(_TEMPERATURES):
+        odds, ends = ask(temperature, seed)
+        if odds.tokens:
+            return odds
+    if ends:
+        return Odds()
+    raise malformed(url, "no odds")
+
+
 def text_of(written: Sequence[Token]) -> str:
     return b"".join(token.text for token in written).decode("utf-8", "replace")
 
@@ -769,7 +790,8 @@ class Ollama:
         )
 
     def open(self, client: Client, record: Record, prompt: Parts) -> Prefix:
-        def ask(text: str) -> Odds:
+        def ask(text: str, temperature: float, seed: int) -> tuple[Odds, bool]:
+            options = {"num_predict": 1, "temperature": temperature, "seed": seed}
             reply = client.post(
                 "/api/generate",
                 {
@@ -779,18 +801,14 @@ class Ollama:
                     "stream": False,
                     "logprobs": True,
                     "top_logprobs": record.top,
-                    "options": {"num_predict": 1, "temperature": 0, "seed": 1},
+                    "options": options | {"top_k": 100, "top_p": 1.0},
                 },
             )
             decoded = _decode(reply, _OllamaReply, client.url)
-            if decoded.logprobs:
-                return decoded.logprobs[0].odds(client.url)
-            # Ollama tells no odds where the likeliest token is the end.
-            if decoded.done_reason == "stop":
-                return Odds()
-            raise malformed(client.url, "no odds")
+            odds = decoded.logprobs[0].odds(client.url) if decoded.logprobs else Odds()
+            return odds, decoded.done_reason == "stop"
 
-        return _TextPrefix(ask, prompt)
+        return _TextPrefix(lambda text: _insist(partial(ask, text), client.url), prompt)
 
 
 def _number(info: Mapping[str, Any], key: str) -> int:
@@ -838,7 +856,7 @@ class OpenAi:
         )
 
     def open(self, client: Client, record: Record, prompt: Parts) -> Prefix:
-        def ask(text: str) -> Odds:
+        def ask(text: str, temperature: float, seed: int) -> tuple[Odds, bool]:
             reply = client.post(
                 "/v1/completions",
                 {
@@ -846,24 +864,22 @@ class OpenAi:
                     "prompt": text,
                     "max_tokens": 1,
                     "logprobs": record.top,
-                    "temperature": 0,
-                    "seed": 1,
+                    "temperature": temperature,
+                    "seed": seed,
                 },
             )
             choices = _decode(reply, _Choices, client.url).choices
             odds = choices[0].logprobs if choices else None
+            ends = bool(choices) and choices[0].finish_reason == "stop"
             if odds is not None and odds.content:
-                return odds.content[0].odds(client.url)
+                return odds.content[0].odds(client.url), ends
             if odds is not None and odds.top_logprobs and odds.top_logprobs[0]:
-                pairs = odds.top_logprobs[0].items()
-                return rank(
-                    [(hashed(t.encode("utf-8", "replace")), p) for t, p in pairs], client.url
-                )
-            if choices and choices[0].finish_reason == "stop":
-                return Odds()
-            raise malformed(client.url, "no odds")
+                listed = odds.top_logprobs[0].items()
+                pairs = [(hashed(text.encode("utf-8", "replace")), p) for text, p in listed]
+                return rank(pairs, client.url), ends
+            return Odds(), ends
 
-        return _TextPrefix(ask, prompt)
+        return _TextPrefix(lambda text: _insist(partial(ask, text), client.url), prompt)
 
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(

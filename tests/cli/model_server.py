@@ -35,6 +35,7 @@ class ModelServer:
         self.models = ["tiny"]
         self.old = False  # the shapes of llama-server before December 2024
         self.most = 100  # how many odds it gives
+        self.end = ""  # the token that ends a text, at which it tells no odds
         self.url = ""
 
     def questions(self, path: str) -> list[Any]:
@@ -115,6 +116,8 @@ class ModelServer:
             case "/api/generate":
                 assert body["raw"] is True
                 odds = self.odds(body["prompt"], body["top_logprobs"])
+                if odds[0][1] == self.end and not body["options"]["temperature"]:
+                    return {"response": "", "done_reason": "stop"}
                 top = [
                     {"token": text, "logprob": p, "bytes": list(text.encode())}
                     for _, text, p in odds
@@ -128,6 +131,8 @@ class ModelServer:
                 return {"data": [{"id": name, "max_model_len": 2048} for name in self.models]}
             case "/v1/completions":
                 odds = self.odds(body["prompt"], body["logprobs"])
+                if odds[0][1] == self.end and not body["temperature"]:
+                    return {"choices": [{"text": "", "finish_reason": "stop"}]}
                 logprobs = {
                     "tokens": [odds[0][1]],
                     "token_logprobs": [odds[0][2]],

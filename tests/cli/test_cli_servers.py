@@ -214,6 +214,19 @@ def test_text_written_by_hand_is_replayed_without_the_server(
     assert run("replay", str(file))[:2] == (0, "identical\n")
 
 
+@pytest.mark.parametrize("dialect", ["ollama", "openai"])
+def test_odds_are_had_where_the_server_itself_would_end_the_text(
+    dialect: str, serving: Serve, run: Run
+) -> None:
+    server = serving(dialect)
+    out = run("generate", dialect, *WRITE, "--every-step")[1]
+    likeliest = [json.loads(line)["candidates"][0]["text"] for line in out.splitlines()]
+    server.end = likeliest[3]
+    asked = len(server.asked)
+    assert run("generate", dialect, *WRITE, "--every-step")[1] == out
+    assert len(server.asked) > asked + 30
+
+
 def test_a_token_that_was_never_listed_is_refused(serving: Serve) -> None:
     serving()
     trace = opened(start())
