@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from model_server import SPECIAL, ModelServer, serve
 
@@ -13,6 +14,8 @@ from genui.cli.main import main
 from genui.engine.load import find_and_load
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
+from genui.formats.recipe import Machine
+from genui.formats.trees import load_tree, save_tree
 from genui.hub import server as hub
 from genui.hub.records import list_records, record_file
 from genui.protocol import (
@@ -28,6 +31,8 @@ from genui.protocol import (
     WriteText,
     WriteToken,
 )
+from genui.ui.traces import trees
+from genui.ui.traces.export import add_saved, saved_tree
 
 WRITE = ("--prompt", "to be", "--seed", "7", "--tokens", "30", "--top-k", "10")
 
@@ -245,6 +250,52 @@ def test_a_token_written_by_hand_that_the_server_does_not_list(serving: Serve) -
     assert len(frame.candidates) == 4
     assert frame.candidates[-1].model == 0
     assert frame.surprisal > 0
+
+
+# --- The app's traces -----------------------------------------------------------------------------
+
+
+def computed(shown: trees.Trace[Any]) -> list[Any]:
+    """The frames of a branch as a worker gives them if it is started by itself."""
+    frames = opened(shown.start_request()).advance(0, 99)
+    return [msgspec.structs.replace(frame, trace=0) for frame in frames]
+
+
+def test_the_app_saves_every_branch_and_starts_lost_ones_with_the_same_steps(
+    serving: Serve, tmp_path: Path
+) -> None:
+    server, tree = serving(), trees.Tree[TextFrame]()
+    first = tree.add(trees.Trace[TextFrame](request=start(), first=1), "seed 3").trace
+    first.receive(computed(first), 0.0)
+    other = next(c.token for c in first.frames[4].candidates if c.token != first.frames[4].token)
+    fork = tree.fork(4, WriteToken(other), "other").trace
+    assert len(fork.frames) == 4
+    fork.receive(computed(fork)[4:], 0.0)
+    assert fork.frames[:4] == first.frames[:4]
+    path = save_tree(saved_tree(tree, tree.branches[1], Machine()), tmp_path / "a.trace")
+
+    down(server)  # all that follows comes from the frames and the file
+    for trace in (first, fork):
+        trace.lose()
+        assert computed(trace) == trace.frames
+    opened_tree = trees.Tree[TextFrame]()
+    add_saved(load_tree(path), opened_tree)
+    for branch, trace in zip(opened_tree.branches, (first, fork), strict=True):
+        assert not branch.trace.frames
+        assert computed(branch.trace) == trace.frames
+    # Saved again before anything was computed, it still has all answers.
+    again = saved_tree(opened_tree, opened_tree.branches[0], Machine())
+    assert again.recipe.record == load_tree(path).recipe.record
+
+
+def test_a_branch_from_the_prompt_meets_the_odds_of_its_parent(serving: Serve) -> None:
+    server, tree = serving(), trees.Tree[TextFrame]()
+    first = tree.add(trees.Trace[TextFrame](request=start(), first=1), "seed 3").trace
+    first.receive(computed(first), 0.0)
+    server.shift = 5.0
+    other = first.frames[0].candidates[-1].token
+    fork = tree.fork(0, WriteToken(other), "other").trace
+    assert computed(fork)[0].candidates == first.frames[0].candidates
 
 
 # --- Chats --------------------------------------------------------------------------------------
