@@ -23,6 +23,10 @@ class MisuseError(GenuiError):
     exit_code = 2
 
 
+class TooLargeError(MisuseError):
+    """What was asked for does not fit into the memory of this machine."""
+
+
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """`did you mean 'x'?` for the nearest known name.
 

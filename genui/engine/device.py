@@ -15,7 +15,7 @@ import psutil
 import torch
 
 from genui.base.config import load_config
-from genui.base.errors import MisuseError
+from genui.base.errors import MisuseError, TooLargeError
 
 BF16_WORTH = 1.3  # the least speedup of matrix products that pays for the casts to bf16
 BF16_WIDTH = 192  # narrower networks spend their time elsewhere
@@ -27,7 +27,7 @@ class Machine:
     """What a run or a trace is computed on. It is recorded, since it determines the bits."""
 
     device: str  # "cpu", "cuda" or "mps"
-    precision: str  # "fp32" or "bf16"
+    precision: str  # "fp32", "bf16", or how llama.cpp computes a file
     threads: int
 
     def to_dict(self) -> dict[str, str | int]:
@@ -100,23 +100,30 @@ def choose(device: str, precision: str, threads: int, width: int) -> Machine:
     return Machine(device, choose_precision(precision, device, width), threads)
 
 
+LLAMA_CPP = "llama.cpp"
+
 _replayed = ""  # the precision of a saved generation that this process repeats
 
 
 def use_precision(name: str) -> None:
-    """Generate in this precision from now on; in that of the user's settings if it is none."""
+    """Generate from now on as a saved file's recipe says; "" is by the user's settings."""
     global _replayed
-    _replayed = name if name in ("fp32", "bf16") else ""
+    _replayed = name
 
 
 def precision_for_generation() -> str:
     """fp32, or the setting `precision`: bf16 is seldom faster for single samples."""
-    return _replayed or load_config().precision
+    return _replayed if _replayed in ("fp32", "bf16") else load_config().precision
 
 
 def for_generation() -> Machine:
     """The machine for single samples."""
     return choose("auto", precision_for_generation(), 0, 0)
+
+
+def engine_for_gguf() -> str:
+    """The setting `gguf`, or llama.cpp for a saved generation that it computed."""
+    return LLAMA_CPP if LLAMA_CPP in _replayed else load_config().gguf
 
 
 def for_batches() -> Machine:
@@ -129,7 +136,7 @@ SPARE = 256 << 20
 
 
 def check_memory(parameters: int, dtype: torch.dtype) -> None:
-    """Raises MisuseError, with the remedies, if weights do not fit into the free memory."""
+    """Raises TooLargeError, with the remedies, if weights do not fit into the free memory."""
     needed = parameters * dtype.itemsize + SPARE
     free = psutil.virtual_memory().available
     if needed <= free:
@@ -138,7 +145,7 @@ def check_memory(parameters: int, dtype: torch.dtype) -> None:
     if dtype == torch.float32 and parameters * 2 + SPARE <= free:
         remedies.insert(0, "genui config set precision bf16 halves it")
     name = str(dtype).removeprefix("torch.")
-    raise MisuseError(
+    raise TooLargeError(
         f"its {parameters:,} parameters take {needed / 1e9:.1f} GB in {name}, and "
         f"{free / 1e9:.1f} GB are free; {', or '.join(remedies)}"
     )

@@ -49,6 +49,12 @@ def load_open(path: Path, format: str, machine: device.Machine | None = None) ->
         return resolve(row.load)(model, machine or device.for_generation())
 
 
+def precision_of(generator: Generator) -> str:
+    """How its model computes; "" for what has no machine of its own, such as a server."""
+    machine = getattr(generator, "machine", None)
+    return machine.precision if isinstance(machine, device.Machine) else ""
+
+
 def load_tokenizer(model: ModelInfo) -> Tokenizer:
     """The tokenizer of a model of text. Raises MisuseError or GenuiError if it is damaged."""
     if model.format:
@@ -108,7 +114,11 @@ def recipe_errors(path: Path) -> Iterator[None]:
 def open_trace(request: Start) -> Trace:
     """A trace for the request, with the fingerprint of the model's weights."""
     trace = Trace(find_and_load(request.model), request)
-    trace.started = replace(trace.started, fingerprint=fingerprint_of(request.model))
+    trace.started = replace(
+        trace.started,
+        fingerprint=fingerprint_of(request.model),
+        precision=precision_of(trace.generator),
+    )
     return trace
 
 
@@ -123,7 +133,7 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
 
         return LabGenerator(ref)
     model = find_model(ref)
-    precision = "" if batches else device.precision_for_generation()
+    precision = "" if batches else device.precision_for_generation() + device.engine_for_gguf()
     return _load_cached(*_cache_key(model.path), model.format, batches, precision)
 
 

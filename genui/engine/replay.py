@@ -6,7 +6,7 @@ import torch
 
 from genui.base.errors import GenuiError
 from genui.engine import device
-from genui.engine.load import find_and_load, fingerprint_of
+from genui.engine.load import find_and_load, fingerprint_of, precision_of
 from genui.formats.recipe import Machine, TraceRecipe
 
 MAX_THREADS = 256  # larger numbers in a file are ignored
@@ -35,8 +35,9 @@ def prepare(recipe: TraceRecipe, name: str) -> Machine:
             f"'{recipe.model}' here has {fingerprint}; replay it with the weights it names"
         )
     device.use_precision(recipe.machine.precision)
-    find_and_load(recipe.model)  # sets this machine's own number of threads
+    generator = find_and_load(recipe.model)  # sets this machine's own number of threads
     chosen = device.for_generation()
+    chosen = replace(chosen, precision=precision_of(generator) or chosen.precision)
     if 0 < recipe.machine.threads <= MAX_THREADS:
         chosen = replace(chosen, threads=recipe.machine.threads)
         torch.set_num_threads(chosen.threads)

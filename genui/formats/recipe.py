@@ -158,7 +158,7 @@ def recipe_of(
             chat=start.chat,
             system=start.system,
             view=view or View(),
-            machine=machine,
+            machine=replace(machine, precision=started.precision or machine.precision),
             result=result or Result(),
         )
     )

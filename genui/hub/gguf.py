@@ -8,11 +8,13 @@ import math
 import os
 import struct
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
+from genui.base.config import load_config
 from genui.base.errors import MisuseError
 from genui.base.files import open_regular, sanitize, show
 from genui.hub.formats import OpenModel
@@ -121,7 +123,8 @@ def describe(path: Path) -> OpenModel:
 def _describe(path: Path, changed: int, size: int) -> OpenModel:
     """`describe` of one state of the file: lists of models describe each file each time."""
     file = read_gguf(path)
-    check_architecture(file)
+    if load_config().gguf == "genui" or find_spec("llama_cpp") is None:
+        check_architecture(file)
     meta, name = file.metadata, file.architecture
     elements: dict[str, int] = {}
     for tensor in file.tensors.values():

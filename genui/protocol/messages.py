@@ -207,6 +207,7 @@ class Started(Struct, frozen=True, tag="started", kw_only=True):
     note: str = ""  # e.g. words or characters that are not in the vocabulary
     init: RgbImage | str | None = None  # what it started from, as the model reads it
     fingerprint: str = ""  # of the weights
+    precision: str = ""  # "" if it is that of the worker
     pieces: tuple[Piece, ...] = ()  # of a chat: `prompt` with the template's tokens
 
 

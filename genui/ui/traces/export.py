@@ -61,6 +61,7 @@ def recipe_for(
         prompt=trace.model_prompt,
         total_steps=trace.total,
         fingerprint=trace.fingerprint,
+        precision=trace.precision,
     )
     record = record_of([recorded(trace)], trace.request.record)
     return recipe_of(trace.request, started, machine, result, view=view, record=record)

@@ -59,6 +59,7 @@ class Trace(Generic[F]):
     model_prompt: str = ""  # the prompt as the model sees it, once started
     model_suffix: str = ""  # the text after a gap that is filled
     fingerprint: str = ""  # of the weights, once started
+    precision: str = ""  # of a model that does not compute as the worker does
     medium: str = ""  # of the model; "" if not known
     computed_by_worker: int = 0  # the last step that this worker has computed
     _edited_frame_due: bool = False  # the edited frame at `forked_at` has not arrived yet
@@ -158,7 +159,7 @@ class Trace(Generic[F]):
         self.started = True
         self.note = started.note
         self.model_prompt, self.model_suffix = started.prompt, started.suffix
-        self.fingerprint = started.fingerprint
+        self.fingerprint, self.precision = started.fingerprint, started.precision
         self.medium = started.medium or self.medium
         self.computed_by_worker = started.step
         if started.init is not None:
