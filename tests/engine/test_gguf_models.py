@@ -284,6 +284,7 @@ def test_sentencepiece_merges_by_score_and_spells_the_rest(tmp_path: Path) -> No
 def test_a_saved_generation_is_repeated_in_its_precision(
     model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    use_precision("")  # of a replay before
     monkeypatch.setenv("GENUI_PRECISION", "bf16")
     made = [generator_of(model_file).model.dtype]
     monkeypatch.delenv("GENUI_PRECISION")
