@@ -25,8 +25,8 @@ INTERRUPTED = 130
 def configure_pull(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Models of the hub go into the cache of huggingface_hub; its token, HF_HOME and\n"
-        "HF_ENDPOINT apply. Only .gguf, .safetensors, configurations, tokenizers and templates\n"
-        "are fetched. A download that is cut is continued by the same command.\n\n"
+        "HF_ENDPOINT apply. Only .gguf, .safetensors, .onnx, configurations, tokenizers and\n"
+        "templates are fetched. A download that is cut is continued by the same command.\n\n"
         "examples:\n"
         "  genui pull                                   the catalogue\n"
         "  genui pull smollm2\n"
