@@ -15,10 +15,12 @@ from genui.runs.models import ModelInfo, find_model
 def configure_convert(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "A text model of genui becomes a folder for Hugging Face transformers, with the code of\n"
-        "its network as one file. The logits are the same.\n\n"
+        "its network as one file. The logits are the same. A diffusion model of images becomes a\n"
+        "folder for diffusers.\n\n"
         "examples:\n"
         "  genui convert shakespeare --out shakespeare-hf\n"
-        "  genui convert last --to hf --dtype bf16 --out mine"
+        "  genui convert last --to hf --dtype bf16 --out mine\n"
+        "  genui convert icons --out icons-diffusers"
     )
     parser.add_argument(
         "model", metavar="MODEL", help="RUN, RUN@STEP, the name of a model, or its file or folder"

@@ -5,6 +5,7 @@ component, and a sub-folder for each component. The engine loads the components
 (`genui.engine.sample.open_diffusion`).
 """
 
+import json
 import re
 import types
 from collections import Counter
@@ -12,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
@@ -274,12 +274,18 @@ def _weights(folder: Path) -> tuple[tuple[Path, ...], str]:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    """A small JSON object. Raises MisuseError if it is missing or damaged."""
+    """A small JSON object. Raises MisuseError if it is missing or damaged.
+
+    Schedulers write `-Infinity`, which only Python's own parser reads.
+    """
     data = read_regular(file, LARGEST_JSON, "copy the folder again", MisuseError)
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise MisuseError(f"{show(file)}: is damaged; copy the folder again") from None
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise MisuseError(f"{show(file)}: is damaged; copy the folder again")
+    return fields
 
 
 _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)

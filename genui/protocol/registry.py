@@ -175,6 +175,11 @@ TARGETS: Mapping[str, Target] = types.MappingProxyType(
             dtypes=("fp16", "fp32", "q8_0"),
         ),
         "peft": Target(title="a folder of an adapter", reader="peft"),
+        "diffusers": Target(
+            title="a diffusers folder",
+            reader="diffusers",
+            dtypes=("fp32", "bf16", "fp16"),
+        ),
     }
 )
 """Formats that models are converted to."""
@@ -302,6 +307,9 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             check="genui.engine.data.images:check_images",
             metrics="genui.engine.metrics.images:measure_images",
             nearest="genui.engine.metrics.copying:nearest_images",
+            converts=types.MappingProxyType(
+                {"diffusers": "genui.engine.convert.image:write_image_model"}
+            ),
             limitations="It was trained on one image per caption: a trained name gives that image "
             "again, with the deviation that 'error' measures. New are only combinations with "
             "colours; names without a training image seldom work.",

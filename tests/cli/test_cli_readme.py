@@ -170,6 +170,8 @@ NOT_RUN = {
     "qwen": "a model on a server",
     "answer.txt": "a file of a server's model",
     "generate joe": "needs a voice of 63 MB",
+    "generate sd ": "needs a model of 4 GB",
+    "models add ~/models/": "needs a model of 4 GB",
     "alba": "needs a voice of another site",
 }
 """A part of an example, to why it is only parsed."""

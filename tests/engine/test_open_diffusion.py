@@ -13,13 +13,17 @@ from msgspec import structs
 from tiny_folders import MAKERS, write_folder
 from torch import Tensor
 
+from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.device import Machine
 from genui.engine.load import find_and_load, open_trace
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import noise
+from genui.engine.sample.media import to_rgb
 from genui.engine.sample.open_diffusion import load
+from genui.engine.sample.open_diffusion.images import OpenImages
 from genui.engine.sample.open_diffusion.load import choose_dtype
+from genui.engine.sample.open_diffusion.schedule import FolderSchedule
 from genui.hub import formats
 from genui.protocol import (
     AddNoise,
@@ -162,6 +166,69 @@ def test_every_step_is_that_of_diffusers(
     pixels = torch.frombuffer(bytearray(last.denoised), dtype=torch.uint8).float()
     ours = pixels.view(last.height, last.width, 3).movedim(-1, 0) / 127.5 - 1
     assert (ours - image).abs().max() < 1 / 127  # the rounding to bytes
+
+
+def test_the_solver_of_another_scheduler_is_our_sampler(
+    folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shutil.copytree(folders("sd")[0], tmp_path / "sd")
+    pipeline = pipelines.StableDiffusionPipeline.from_pretrained(path, safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    solver = schedulers.DPMSolverMultistepScheduler
+    pipeline.scheduler = solver.from_config(pipeline.scheduler.config, solver_type="midpoint")
+    pipeline.scheduler.save_pretrained(path / "scheduler")
+    index = path / "model_index.json"
+    index.write_text(index.read_text().replace("DDIMScheduler", solver.__name__))
+    settings = settings_of("sd", sampler="dpmpp-2m")
+    states, _ = draw_ours(start_of("sd", path, settings=settings))
+    C, H, W = states[0].x.shape[1:]
+    theirs, _ = draw_theirs("sd", pipeline, (C, H, W), monkeypatch)
+    for state, sample in zip(states[1:], theirs, strict=True):
+        x = state.x / math.hypot(1, state.sigma)
+        assert float((x - sample).abs().max() / sample.std()) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("PNDMScheduler", {"skip_prk_steps": True, "steps_offset": 1}),
+        ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+        ("UniPCMultistepScheduler", {}),
+        ("EulerAncestralDiscreteScheduler", {"timestep_spacing": "trailing"}),
+        ("HeunDiscreteScheduler", {}),
+        ("LCMScheduler", {}),
+        ("DDIMScheduler", {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}),
+        (
+            "DPMSolverMultistepScheduler",
+            {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0},
+        ),
+        ("FlowMatchHeunDiscreteScheduler", {}),
+    ],
+)
+@pytest.mark.parametrize("steps", [1, 4, 20])
+def test_the_levels_of_a_scheduler_fall_to_0_in_as_many_steps(
+    name: str, config: dict[str, Any], steps: int
+) -> None:
+    schedule = FolderSchedule(getattr(schedulers, name)(**config), lambda _: 256)
+    levels = schedule.sigmas(ImageSettings(steps=steps))
+    assert len(levels) == steps + 1
+    assert levels[-1] == 0
+    assert all(a > b for a, b in itertools.pairwise(levels))
+    assert math.isfinite(schedule.noise_scale(levels[0]))
+    times = [schedule.timestep(sigma) for sigma in levels[:-1]]
+    assert all(a > b for a, b in itertools.pairwise(times))
+    assert 0 <= times[-1] <= times[0] <= 1000
+    if steps > 1:
+        between = schedule.sigmas(ImageSettings(steps=3), levels[1])
+        assert between[0] == levels[1]
+        assert all(a > b for a, b in itertools.pairwise(between))
+        up = schedule.rising(ImageSettings(steps=3), levels[-2])
+        assert all(a < b for a, b in itertools.pairwise(up))
+
+
+def test_a_scheduler_of_another_kind_is_refused() -> None:
+    with pytest.raises(GenuiError, match="EDMEulerScheduler"):
+        FolderSchedule(schedulers.EDMEulerScheduler(), lambda _: 256)
 
 
 # --- Back, forks and replay -----------------------------------------------------------------
@@ -437,3 +504,49 @@ def test_a_file_that_is_no_adapter_is_one_line(folders: Folders) -> None:
     with pytest.raises(GenuiError, match="does not load as a LoRA") as error:
         open_trace(start_of("sd", path, prompt=f"cat <lora:{weights}>"))
     assert "\n" not in str(error.value)
+
+
+# --- Previews -------------------------------------------------------------------------------
+
+
+def test_a_preview_of_latents_is_nearer_to_the_decoded_image_than_its_mean_colour(
+    folders: Folders,
+) -> None:
+    path, _ = folders("sd")
+    generator = find_and_load(str(path))
+    assert isinstance(generator, DiffusionGenerator)
+    assert isinstance(generator.medium, OpenImages)
+    space = generator.medium.space
+    smooth = torch.from_numpy(noise((4, 4, 4), 5))[None]
+    latents = torch.nn.functional.interpolate(smooth, size=16, mode="bilinear")
+    decoded, preview = space.decode(latents), space.preview(latents, True)
+    assert preview.shape == decoded.shape
+    error = (preview - decoded).square().mean()
+    mean = decoded.mean(dim=(2, 3), keepdim=True)
+    assert error < (decoded - mean).square().mean()
+    assert list((paths.cache_dir() / "latent-colours").glob("*.json"))
+
+
+def test_a_tiny_autoencoder_beside_the_model_shows_the_predictions(
+    folders: Folders, tmp_path: Path
+) -> None:
+    diffusers: Any = pytest.importorskip("diffusers")
+    path = shutil.copytree(folders("sd")[0], tmp_path / "sd")
+    torch.manual_seed(2)
+    tiny = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1),
+        upsampling_scaling_factor=2,
+        latent_channels=4,
+    )
+    tiny.save_pretrained(tmp_path / "taesd")
+    trace = open_trace(start_of("sd", path))
+    [frame] = trace.advance(0, 1)
+    assert isinstance(frame, ImageFrame)
+    with torch.inference_mode():
+        expected = tiny.decode(trace.state(1).denoised.float()).sample
+    assert frame.denoised == to_rgb(expected)[0].tobytes()
+    plain = open_trace(start_of("sd", folders("sd")[0]))
+    assert [frame.x] == [one.x for one in plain.advance(0, 1)]  # type: ignore[union-attr]

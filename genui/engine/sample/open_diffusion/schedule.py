@@ -5,6 +5,7 @@ Our samplers work on x = x₀ + σ·noise. A scheduler that preserves the varian
 (1-t)·x₀ + t·noise, which is x·(1-t) with σ = t/(1-t). So every sampler of ours works with both.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,9 @@ from genui.protocol import ImageSettings
 NEARLY_ONE = {torch.float64: 1 - 1e-9, torch.float32: 1 - 1e-4}
 """In place of the flow time 1, pure noise, whose σ is infinite: as near as the digits allow.
 diffusers' UniPC does the same."""
+
+LEAST_SIGNAL = 2.0**-24
+"""In place of ᾱ = 0 at the last time, as in diffusers' own schedulers in σ (Lin et al. 2024)."""
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")
 
@@ -51,7 +55,7 @@ class FolderSchedule:
         self.clip = float(config.get("clip_sample_range", 1.0)) if config.get("clip_sample") else 0
         self._known: dict[float, float] = {}  # levels that the scheduler gave, and their times
         if not self.flow:
-            kept = scheduler.alphas_cumprod.double()
+            kept = scheduler.alphas_cumprod.double().clamp(min=LEAST_SIGNAL)
             self._logs = ((1 - kept) / kept).sqrt().log().numpy()  # of σ at each time, rising
 
     # --- levels ---------------------------------------------------------------------------
@@ -80,7 +84,7 @@ class FolderSchedule:
 
     def timestep(self, sigma: float) -> float:
         """The time that the network is given at a level."""
-        return self._known.get(sigma, self._time(sigma))
+        return self._known[sigma] if sigma in self._known else self._time(sigma)
 
     def _own_levels(self, settings: ImageSettings) -> list[float]:
         """The scheduler's levels for these steps, without 0. Raises MisuseError."""
@@ -106,18 +110,21 @@ class FolderSchedule:
         return levels
 
     def _set_steps(self, settings: ImageSettings) -> None:
-        steps = settings.steps
-        if not self.flow:
-            self._scheduler.set_timesteps(steps)
-            return
-        config = self._scheduler.config
-        spaced = np.linspace(1.0, 1 / steps, steps)
-        shift = {}
-        if config.get("use_dynamic_shifting"):
+        """Set the scheduler's steps; one of flow matching is given what its pipelines give it."""
+        steps, config = settings.steps, self._scheduler.config
+        options: dict[str, Any] = {}
+        if self.flow:
+            options["sigmas"] = np.linspace(1.0, 1 / steps, steps)
             low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
-            slope = (config.get("max_shift", 1.15) - config.get("base_shift", 0.5)) / (high - low)
-            shift = {"mu": config.get("base_shift", 0.5) + slope * (self._tokens(settings) - low)}
-        self._scheduler.set_timesteps(sigmas=spaced, **shift)
+            least, most = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+            if config.get("use_dynamic_shifting"):
+                slope = (most - least) / (high - low)
+                options["mu"] = least + slope * (self._tokens(settings) - low)
+        known = inspect.signature(self._scheduler.set_timesteps).parameters
+        self._scheduler.set_timesteps(
+            **{name: value for name, value in options.items() if name in known},
+            **({} if "sigmas" in known and self.flow else {"num_inference_steps": steps}),
+        )
 
     def _time(self, sigma: float) -> float:
         """The time of a level, between the times of training if need be."""

@@ -1,0 +1,162 @@
+"""Image models of genui as diffusers folders: the weights, the network's code and a pipeline."""
+
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from genui.base.errors import GenuiError
+from genui.engine.convert.text import DTYPES, write_json
+from genui.engine.kinds import limitations
+from genui.engine.models.dit import DIT_SIDE
+from genui.engine.models.frozen import split_guide
+from genui.engine.sample.samplers import SIGMA_MAX
+from genui.engine.train.checkpoint import load_weights
+from genui.protocol import ImageSettings
+from genui.recipes import DiffusionRecipe, recipe_from_dict
+from genui.runs.models import ModelInfo
+
+PREFIX = "network."
+"""Of the names of the network's tensors inside its preconditioning."""
+
+MODULE = "modeling_genui"
+
+PIPELINE = "pipeline"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The code of a network for diffusers, and the fields of the recipe that it takes."""
+
+    file: str
+    fields: tuple[str, ...]
+
+
+_SIZES = ("caption_words", "caption_width", "layers", "width", "heads")
+NETWORKS = {
+    "dit": Network("diffusers_dit.py", (*_SIZES, "patch")),
+    "unet": Network("diffusers_unet.py", _SIZES),
+}
+"""A recipe's `network` to its code."""
+
+
+def write_image_model(model: ModelInfo, folder: Path, dtype: str) -> None:
+    """Write a diffusion model of ours as a folder that diffusers loads with trust_remote_code.
+
+    Its network, its levels of noise and its sampler DPM-Solver++ 2M are those of genui. Raises
+    GenuiError if the model is damaged.
+    """
+    tensors, described = load_weights(model.path)
+    recipe = recipe_from_dict(described["recipe"])
+    assert isinstance(recipe, DiffusionRecipe)
+    own, _ = split_guide(tensors)
+    network = NETWORKS[recipe.network]
+    code = Path(__file__).parent
+    unet = folder / "unet"
+    scheduler = folder / "scheduler"
+    for new in (unet, scheduler):
+        new.mkdir()
+    shutil.copyfile(code / network.file, unet / f"{MODULE}.py")
+    shutil.copyfile(code / "diffusers_pipeline.py", folder / f"{PIPELINE}.py")
+    write_json(unet / "config.json", _network_config(recipe, network, described))
+    _write_tensors(unet / "diffusion_pytorch_model.safetensors", own, dtype)
+    write_json(scheduler / "scheduler_config.json", _scheduler_config(recipe))
+    index = {
+        "_class_name": [PIPELINE, "GenuiPipeline"],
+        "_diffusers_version": _diffusers_version(),
+        "unet": [MODULE, "GenuiNetwork"],
+        "scheduler": ["diffusers", "EDMDPMSolverMultistepScheduler"],
+    }
+    write_json(folder / "model_index.json", index)
+    (folder / "README.md").write_text(_card(model, recipe, described), encoding="utf-8")
+
+
+def _network_config(
+    recipe: DiffusionRecipe, network: Network, described: dict[str, Any]
+) -> dict[str, Any]:
+    more = {"has_canvas": recipe.canvas_batch > 0} if recipe.network == "dit" else {}
+    return {
+        "_class_name": "GenuiNetwork",
+        "_diffusers_version": _diffusers_version(),
+        **{name: getattr(recipe, name) for name in network.fields},
+        **more,
+        "in_channels": recipe.channels,
+        "sample_size": DIT_SIDE,
+        "border": recipe.border,
+        "words": list(described["words"]),
+    }
+
+
+def _scheduler_config(recipe: DiffusionRecipe) -> dict[str, Any]:
+    """EDM's schedule with our levels, and the same solver as the sampler dpmpp-2m."""
+    settings = ImageSettings()
+    return {
+        "_class_name": "EDMDPMSolverMultistepScheduler",
+        "_diffusers_version": _diffusers_version(),
+        "sigma_min": settings.lowest_sigma,
+        "sigma_max": SIGMA_MAX,
+        "sigma_data": recipe.sigma_data,
+        "rho": settings.rho,
+        "sigma_schedule": "karras",
+        "algorithm_type": "dpmsolver++",
+        "solver_order": 2,
+        "solver_type": "midpoint",
+        "final_sigmas_type": "zero",
+    }
+
+
+def _write_tensors(file: Path, tensors: dict[str, Tensor], dtype: str) -> None:
+    """Write the network's tensors in a type of DTYPES, under its own names."""
+    wrong = next((name for name in tensors if not name.startswith(PREFIX)), "")
+    if wrong:
+        raise GenuiError(f"tensor {wrong}: is not of a diffusion network; use a genui checkpoint")
+    cast = {
+        name.removeprefix(PREFIX): value.to(DTYPES[dtype]).contiguous()
+        for name, value in tensors.items()
+    }
+    safetensors.torch.save_file(cast, file, {"format": "pt"})
+    file.chmod(0o644)  # the library lets nobody else read it
+
+
+def _diffusers_version() -> str:
+    """The installed version of diffusers; without one, the oldest that reads the folder."""
+    try:
+        return version("diffusers")
+    except PackageNotFoundError:
+        return "0.36.0"
+
+
+def _card(model: ModelInfo, recipe: DiffusionRecipe, described: dict[str, Any]) -> str:
+    """The model card: what it is, how to draw with it, its data and its limits."""
+    data_licence = str(described.get("licence", "")) or "not recorded"
+    prompt = next(iter(recipe.prompts), "")
+    return f"""---
+library_name: diffusers
+pipeline_tag: text-to-image
+---
+# {model.name}
+
+A diffusion model of {DIT_SIDE}×{DIT_SIDE} images with {model.parameters:,} parameters, trained by
+genui for {model.step:,} steps on {model.dataset} (licence of the data: {data_licence}).
+
+```python
+import torch
+from diffusers import DiffusionPipeline
+
+pipeline = DiffusionPipeline.from_pretrained("FOLDER", trust_remote_code=True)
+generator = torch.Generator().manual_seed(1)
+image = pipeline({prompt!r}, guidance_scale=2.0, generator=generator).images[0]
+image.resize((256, 256), 0).save("image.png")
+```
+
+`unet/{MODULE}.py` is the network and `{PIPELINE}.py` the loop around it, plain files of PyTorch and
+diffusers. `trust_remote_code=True` runs them: read them first. With fewer than ten steps genui ends
+at a higher level of noise: set `sigma_min` of the scheduler to
+0.03 · (10 / steps)^3.5, at most 1.
+
+Limits: {limitations(recipe)}
+"""
