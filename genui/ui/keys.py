@@ -592,7 +592,7 @@ TABLE: tuple[Key, ...] = (
     Key("board.side_before", "board", "shift+tab", "⇧tab", "next_side(-1)", "previous panel",
         "The panel before that", False),
     Key("board.into", "board", "i", "i", "into", "details",
-        "Focus the console or the config: arrows scroll, / searches, Esc returns", False),
+        "Focus the console, config or system: arrows scroll, / searches, Esc returns", False),
     Key("board.filter", "board", "slash", "/", "filter", "filter",
         "Filter the metrics by a regular expression", False),
     Key("board.open", "board", "enter,z", "⏎", "open", "open",

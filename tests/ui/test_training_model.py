@@ -412,6 +412,38 @@ def test_a_metric_is_drawn_over_another_and_taken_off_again() -> None:
     assert board.overlaid() == ""
 
 
+def test_a_curve_has_the_axis_that_its_metric_was_defined_with() -> None:
+    frames = (np.array([0, 10, 50]), np.array([0.0, 100.0, 500.0]), np.zeros(3))
+    series = {"loss": points(0, 50, 100), "frame": frames, "f1": points(0, 10, 50)}
+    view = dataclasses.replace(run_of("plays", **series), extras=Extras(axes={"f1": "frame"}))
+    board = board_of(view)
+    f1, loss = Plot(("f1",)), Plot(("loss",))
+    assert board.axes()[:2] == [board.axis_name, "step"]
+    assert [board.lines(plot)[0].x.tolist() for plot in (f1, loss)] == [[0, 100, 500], [0, 50, 100]]
+    board.change(view=(10.0, 40.0), cursor=30.0)  # steps
+    own = board.state_of(f1)
+    assert (own.axis, own.view, own.cursor) == ("metric:frame", (100.0, 400.0), 300.0)
+    assert board.state_of(loss) is board.state
+    assert board.from_plot(f1, 300.0, 400.0) == (30.0, 40.0)
+    assert board.from_plot(loss, 30.0) == (30.0,)
+    board.change(view=(60.0, 90.0))  # after the last frame
+    assert board.state_of(f1).view is None
+    # Runs, or metrics in one curve, of which one has no such axis are over steps.
+    assert board.axis_of(Plot(("f1", "loss"))) == "step"
+    assert board_of(view, run_of("other", f1=points(0, 1))).axis_of(f1) == "step"
+    assert board_of(view, run_of("other", loss=points(0, 1))).axis_of(f1) == "metric:frame"
+    # Another axis holds for all curves, until this one is chosen again.
+    before = board.axis_name
+    board.next_axis()
+    assert (board.axis_name, board.axis_of(f1)) == ("step", "step")
+    board.next_axis(-1)
+    assert (board.axis_name, board.axis_of(f1)) == (before, "metric:frame")
+    board.set_axis(board.parse_axis("frame"))
+    assert (board.axis_name, board.axis_of(loss)) == ("frame", "metric:frame")
+    board.set_axis(board.parse_axis(before))
+    assert board.axis_of(f1) == "metric:frame"
+
+
 def test_a_log_without_times_has_no_other_axis() -> None:
     steps, values, times = points(0, 10)
     board = board_of(run_of("plays", loss=(steps, values, times * np.nan)))

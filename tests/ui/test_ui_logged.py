@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from acting import until_seen
+from acting import board_of, running, until, until_seen
 from panel_stage import app_of, opened
 
 from genui.logs.find import find_logs
+from genui.ui.app import WatchApp
 from genui.ui.training.config import ConfigPanel
 from genui.ui.training.console import ConsolePanel, LoggedConsole
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.system import SystemPanel, make_groups
-from genui.ui.watcher import RunReader, RunView, load_sample
+from genui.ui.watcher import RunReader, RunView, load_sample, watch_target
 
 LOG = Path(__file__).parents[1] / "runs/logs/fixtures/wandb/run-whole.wandb"
 
@@ -82,6 +83,24 @@ async def test_the_panels_show_it(panel: type, text: str, view: RunView) -> None
     async with opened(panel(), size=(70, 30)) as pilot:
         app_of(pilot).show(view)
         await until_seen(pilot, text)
+
+
+async def test_a_click_in_a_curve_with_its_own_axis_is_a_step_for_the_others() -> None:
+    async with running(WatchApp(watch_target([LOG], None)), (120, 40)) as pilot:
+        await until_seen(pilot, "x: frame")
+        board, cells = board_of(pilot).board, board_of(pilot).grid.cells
+        (own,) = (cell for cell in cells if cell.plot is not None and cell.plot.key == "test/f1")
+        (loss,) = (cell for cell in cells if cell.plot is not None and cell.plot.key == "loss")
+        await until(pilot, lambda: own.curve.frame is not None)
+        assert own.curve.frame is not None
+        await pilot.click(own.curve, offset=(own.curve.frame.left + own.curve.frame.cols // 2, 3))
+        await until(pilot, lambda: loss.curve.cursor is not None)
+        assert own.curve.cursor == pytest.approx(200, abs=20)  # of 400 frames
+        assert loss.curve.cursor == board.state.cursor == pytest.approx(2, abs=0.2)  # of 4 steps
+        await pilot.press("right")
+        await until(pilot, lambda: (loss.curve.cursor or 0.0) > 2.2)
+        assert own.curve.cursor is not None
+        assert own.curve.cursor > 220
 
 
 def test_a_setting_hides_what_the_tool_says_under_its_name(tmp_path: Path) -> None:

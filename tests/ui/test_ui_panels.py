@@ -135,6 +135,30 @@ async def test_percentages_of_many_gpus_are_a_heat_map() -> None:
         assert "█" not in seen(pilot)
 
 
+async def test_measurements_are_filtered_by_their_group_or_their_own_name() -> None:
+    names = ["gpu0 %", "gpu1 %", "gpu0 °C", "cpu cores", "machine cpu cores", "disk free GB"]
+    view = measured(**{name: points([0, 1], [7.0, 8.0], [NOW, NOW + 9]) for name in names})
+    panel = SystemPanel()
+    async with opened(panel, size=(60, 30)) as pilot:
+        app_of(pilot).show(view)
+        panel.enter()
+        await until_seen(pilot, "/ filter · esc back")
+        await pilot.press("slash", *"cpu", "enter")
+        await until_seen(pilot, "1 of 4 · / filter")
+        assert "cpu  run 8  machine 8 cores" in seen(pilot)
+        assert "gpu busy" not in seen(pilot)
+        await pilot.press("slash", *("backspace",) * 3, *"gpu1", "enter")
+        await until_seen(pilot, "gpu busy  gpu1 8 %")  # of the group, the one that matches
+        assert "gpu temperature" not in seen(pilot)
+        await pilot.press("slash", "(")
+        await until_seen(pilot, "not a regular expression")
+        assert "gpu busy  gpu1 8 %" in seen(pilot)
+        await pilot.press("escape", "slash", *"xyz", "enter")
+        await until_seen(pilot, "No measurement matches")
+        await pilot.press("slash", "escape")
+        await until_seen(pilot, "gpu temperature")
+
+
 @pytest.mark.parametrize(
     ("state", "format", "line"),
     [

@@ -11,14 +11,12 @@ from rich.style import Style
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.content import Content
 from textual.strip import Strip
 
 from genui.base import numbers
-from genui.base.errors import MisuseError
 from genui.base.text import clean_line
-from genui.ui.training.model import Snapshot, pattern
-from genui.ui.training.rows import SEARCH_KEY, RowScroller, SidePanel
+from genui.ui.training.model import Snapshot
+from genui.ui.training.rows import SEARCH_KEY, PanelFilter, RowScroller, SidePanel
 from genui.ui.widgets.base import SearchLine, set_border, strip_of
 
 # --- Configurations as lines of text ----------------------------------------------------------
@@ -185,9 +183,8 @@ class ConfigPanel(SidePanel):
         self._names: list[str] = []
         self._settings: list[Setting] = []
         self._changed_keys: frozenset[str] = frozenset()
-        self._filter = pattern("")
+        self._filter = PanelFilter()
         self._match_count = 0
-        self._is_bad_filter = False
 
     def compose(self) -> ComposeResult:
         yield self._table
@@ -225,19 +222,14 @@ class ConfigPanel(SidePanel):
     @on(SearchLine.Typed)
     def _search_typed(self, event: SearchLine.Typed) -> None:
         event.stop()
-        try:
-            self._filter, self._is_bad_filter = pattern(event.text), False
-        except MisuseError:
-            self._is_bad_filter = True
-            self._write_border()
-        else:
-            self._draw()
+        self._filter.set(event.text)
+        self._draw()
 
     def _draw(self) -> None:
         matches = [
             setting
             for setting in self._settings
-            if any(map(self._filter.search, (setting.key, *setting.values)))
+            if any(map(self._filter.pattern.search, (setting.key, *setting.values)))
         ]
         self._match_count = len(matches)
         self._table.set_empty_text(NO_MATCH if self._settings else NO_SETTINGS)
@@ -252,10 +244,7 @@ class ConfigPanel(SidePanel):
             title += f"  {differing} of {count} differ" if self._settings else ""
         elif self._changed_keys:
             title += "  • set by you"
-        keys = "/ filter · esc back" if self.has_focus_within else "i filter, scroll"
-        if self._filter.pattern:
-            keys = f"{numbers.count(self._match_count)} of {count} · {keys}"
-        subtitle = Content(keys if self._settings else "")
-        if self._is_bad_filter:
-            subtitle = Content.assemble(("not a regular expression", "$text-error"))
+        subtitle = self._filter.describe(
+            self._match_count, len(self._settings), self.has_focus_within, ", scroll"
+        )
         set_border(self, title=title, subtitle=subtitle)

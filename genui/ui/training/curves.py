@@ -20,12 +20,14 @@ from genui.base import numbers
 from genui.base.text import clean_line, shorten_middle
 from genui.render.chart import choose_style, legend_key
 from genui.ui.training.model import (
+    Board,
     Grid,
     Plot,
     SeriesLine,
     ViewState,
     curve_series,
     curve_settings,
+    metric_of,
 )
 from genui.ui.widgets.base import BORDER_RULES, Framed, LifecycleGuard, set_border
 from genui.ui.widgets.curve import Curve
@@ -130,7 +132,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
 
     def show_text(self, text: str) -> None:
         """Show a text instead of a curve: why there is none, or what to press."""
-        self.plot, self._lines, self._sources = None, (), None
+        self.plot, self._lines, self._sources, self._title_args = None, (), None, None
         self.curve.clear(text)
         set_border(self, title="", subtitle="")
 
@@ -161,7 +163,10 @@ class Cell(LifecycleGuard, Framed, Vertical):
             self._write_title(*self._title_args)
 
     def _write_title(self, state: ViewState, runs: int) -> None:
+        new_axis = self._title_args is None or self._title_args[0].axis != state.axis
         self._title_args = state, runs
+        if new_axis:
+            self._write_caption()
         if self.plot is None:
             return
         # Metrics over each other are named beside their values.
@@ -231,8 +236,10 @@ class Cell(LifecycleGuard, Framed, Vertical):
 
     def _write_caption(self) -> None:
         caption = self.curve.caption
-        if 0 < self.size.width - ENDS < len(caption):
-            caption = caption.partition(",")[0]
+        if self._title_args is not None and (name := metric_of(self._title_args[0].axis)):
+            caption = ", ".join(filter(None, (f"x: {clean_line(name, 24)}", caption)))
+        while 0 < self.size.width - ENDS < len(caption) and "," in caption:
+            caption = caption.rpartition(",")[0]
         set_border(self, subtitle=caption)
 
 
@@ -354,24 +361,23 @@ class CurveGrid(LifecycleGuard, Container):
         self,
         plots: Sequence[Plot],
         chosen: int,
-        state: ViewState,
-        lines: Callable[[Plot], Sequence[SeriesLine]],
-        runs: int,
-        overlaps: Sequence[tuple[float, float]] = (),
+        board: Board,
         streaming: bool = False,
     ) -> None:
-        """Show the page of `plots` with the chosen one; `lines` returns the lines of a plot.
+        """Show the page of the `plots` of the board with the chosen one.
 
         `streaming`: only data has changed, and more will follow at once.
         """
+        state, overlaps = board.state, board.overlaps()
         self._grid = state.grid
         page = self.page(chosen, len(plots), state.alone)
         self._arrange(len(page))
         streaming = streaming and state is self._state
         self._state = state
         for cell, at in zip(self.cells, page, strict=True):
-            cell.curve.overlaps = overlaps
-            cell.show(plots[at], lines(plots[at]), state, runs, streaming)
+            plot, own = plots[at], board.state_of(plots[at])
+            cell.curve.overlaps = overlaps if own.axis == state.axis else ()
+            cell.show(plot, board.lines(plot), own, len(board.runs), streaming)
             cell.set_chosen(at == chosen)
 
     def show_text(self, text: str) -> None:

@@ -49,6 +49,10 @@ XAxis = str
 
 METRIC = "metric:"
 
+AS_DEFINED = "as defined"
+"""What the user chooses to have each curve over the metric that its tool defined as its x axis,
+as W&B's `define_metric` does, and the others over steps."""
+
 
 def metric_of(axis: XAxis) -> str:
     """The metric that is the x axis; "" if it is none."""
@@ -312,6 +316,7 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     filter: str = ""  # a regular expression or a glob
     pins: tuple[str, ...] = ()
     axis: XAxis = "step"
+    as_defined: bool = True  # instead of steps, curves have the x axis that their tool defined
     overlays: tuple[tuple[str, str], ...] = ()  # keys of plots: one, and another drawn over it
     smoothing: float = 0.9  # 0 off, below 1
     log_y: bool = False
@@ -606,13 +611,14 @@ class Board:
         lines: list[SeriesLine] = []
         names = self.run_names()
         order = {one.run: number for number, one in enumerate(self.runs)}
+        axis = self.axis_of(plot)
         for metric in plot.metrics:
             for view in self.shown:
                 hue = order[view.summary.run]
                 points = view.series.get(metric)
                 if points is None:
                     continue
-                x, values = self._place(view, metric, points)
+                x, values = self._place(view, metric, points, axis)
                 if x is None or not len(x):
                     continue
                 # Compared within a run: a new run beside an old one is a line too.
@@ -638,14 +644,14 @@ class Board:
         return lines
 
     def _place(
-        self, view: RunView, name: str, points: Points
+        self, view: RunView, name: str, points: Points, axis: XAxis
     ) -> tuple[np.ndarray | None, np.ndarray]:
         """The x and the values of the points of a metric. On the axis of a metric that also falls,
         they are paired and in order of x."""
-        counts = view.series.get(metric_of(self.state.axis))
+        counts = view.series.get(metric_of(axis))
         if counts is not None and (np.diff(counts[1]) < 0).any():
             return pair(points, counts)
-        return self._positions(view, name, points), points[1]
+        return self._positions(view, name, points, axis), points[1]
 
     def _kind(self, run: RunDir, metric: str, values: np.ndarray) -> Kind:
         """Whether to smooth a series; its noise is measured again once it has grown."""
@@ -657,8 +663,66 @@ class Board:
     # --- the x axis -------------------------------------------------------------------
 
     def axes(self) -> list[XAxis]:
-        """The x axes that are known for the first run."""
-        return known_axes(self.first) if self.first is not None else ["step"]
+        """The x axes that are known for the first run, after AS_DEFINED if its tool has one."""
+        known = known_axes(self.first) if self.first is not None else ["step"]
+        return [AS_DEFINED, *known] if self._has_defined else known
+
+    @property
+    def _has_defined(self) -> bool:
+        return any(view.extras.axes for view in self.shown)
+
+    @property
+    def axis_name(self) -> str:
+        """The x axis as the user chooses it: one of `axes`, or the name of a metric."""
+        axis = self.state.axis
+        if axis == "step" and self.state.as_defined and self._has_defined:
+            return AS_DEFINED
+        return metric_of(axis) or axis
+
+    def axis_of(self, plot: Plot) -> XAxis:
+        """The x axis of a plot: the chosen one or, if the user has chosen none, the metric that
+        the tools of all its runs defined for all its metrics."""
+        state = self.state
+        if state.axis != "step" or not state.as_defined:
+            return state.axis
+        defined = {
+            view.extras.axes.get(metric, "")
+            for view in self.shown
+            for metric in plot.metrics
+            if metric in view.series
+        }
+        return METRIC + defined.pop() if len(defined) == 1 and any(defined) else state.axis
+
+    def state_of(self, plot: Plot) -> ViewState:
+        """The state for a plot: if its axis is its own, the view and the cursor are on that."""
+        state, axis = self.state, self.axis_of(plot)
+        known = self._steps_and_x(axis) if axis != state.axis else None
+        if known is None:
+            return state
+        steps, x = known
+        view = state.view and tuple(np.interp(state.view, steps, x).tolist())
+        cursor = None if state.cursor is None else float(np.interp(state.cursor, steps, x))
+        if view is not None and view[0] >= view[1]:
+            view = None  # it has no points there
+        return msgspec.structs.replace(state, axis=axis, view=view, cursor=cursor)
+
+    def from_plot(self, plot: Plot, *places: float) -> tuple[float, ...]:
+        """The places on the chosen axis of places on the axis of a plot."""
+        axis = self.axis_of(plot)
+        known = self._steps_and_x(axis) if axis != self.state.axis else None
+        return places if known is None else tuple(np.interp(places, known[1], known[0]).tolist())
+
+    def _steps_and_x(self, axis: XAxis) -> tuple[np.ndarray, np.ndarray] | None:
+        """The steps of the metric that is an axis and its greatest values up to them, of the first
+        run that has it."""
+        name = metric_of(axis)
+        for view in self.shown:
+            if name in view.series:
+                steps, values, _ = view.series[name]
+                finite = np.isfinite(values)
+                if finite.any():
+                    return steps[finite], np.maximum.accumulate(values[finite])
+        return None
 
     @property
     def cursor_step(self) -> float | None:
@@ -700,12 +764,14 @@ class Board:
         if view is None or not view.series:
             return None
         name, points = max(view.series.items(), key=lambda item: len(item[1][0]))
-        places = self._positions(view, name, points)
+        places = self._positions(view, name, points, self.state.axis)
         return None if places is None or not len(places) else (points[0], places)
 
-    def _positions(self, view: RunView, name: str, points: Points) -> np.ndarray | None:
+    def _positions(
+        self, view: RunView, name: str, points: Points, axis: XAxis
+    ) -> np.ndarray | None:
         """The x of the points of a metric, cached until there are new points."""
-        run, axis = view.summary.run, self.state.axis
+        run = view.summary.run
         if axis == "step":
             return points[0]
         if self._start_times.get(run) is None:
@@ -806,15 +872,17 @@ class Board:
         state, plots = self.state, self.plots()
         if state.view is None or not state.follow or not plots:
             return
-        ends = [float(line.x[-1]) for line in self.lines(plots[self.chosen()])]
-        if ends:
-            self.change(view=follow_x(state.view, max(ends)))
+        plot = plots[self.chosen()]
+        if ends := [float(line.x[-1]) for line in self.lines(plot)]:
+            (newest,) = self.from_plot(plot, max(ends))
+            self.change(view=follow_x(state.view, newest))
 
     # --- axes and smoothing -----------------------------------------------------------
 
     def next_axis(self, by: int = 1) -> str:
         """Switch to the next known x axis or the one before; the cursor stays at its step."""
-        axes, current = self.axes(), self.state.axis
+        axes = self.axes()
+        current = AS_DEFINED if self.axis_name == AS_DEFINED else self.state.axis
         if len(axes) < 2 and current in axes:
             return "this run has steps only"
         return self.set_axis(
@@ -823,9 +891,16 @@ class Board:
 
     def set_axis(self, axis: XAxis) -> str:
         """Show another x axis; the cursor stays at its step."""
-        step = self.cursor_step
-        self.change(axis=axis, view=None, follow=True)
+        step, as_defined = self.cursor_step, axis == AS_DEFINED
+        self.change(
+            axis="step" if as_defined else axis,
+            as_defined=as_defined or not self._has_defined,
+            view=None,
+            follow=True,
+        )
         self.change(cursor=None if step is None else self.place_of(step))
+        if as_defined:
+            return "curves have the x axis that their metric was defined with, the others steps"
         if name := metric_of(axis):
             return f"the x axis is {clean_line(name, 40)}"
         return f"the x axis counts {_AXIS_UNITS[axis]}"
@@ -835,7 +910,7 @@ class Board:
         word, axes = text.strip(), self.axes()
         if word in axes:
             return word
-        return METRIC + self._metric(word, [one for one in axes if one in AXES])
+        return METRIC + self._metric(word, [one for one in axes if not metric_of(one)])
 
     def _metric(self, word: str, others: Sequence[str] = ()) -> str:
         """A metric of any run. Raises MisuseError, one line with the nearest names."""

@@ -4,12 +4,15 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from genui.base import numbers
+from genui.base.errors import MisuseError
 from genui.ui.keys import list_bindings
-from genui.ui.training.model import Snapshot
+from genui.ui.training.model import Snapshot, pattern
 from genui.ui.widgets.base import Framed, LifecycleGuard, message_strips
 
 
@@ -122,6 +125,32 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
 
 
 SEARCH_KEY: BindingType = Binding("slash", "search", "Search", show=False)
+
+
+class PanelFilter:
+    """The filter of a panel's rows: the last valid pattern, and whether what is typed is one."""
+
+    def __init__(self) -> None:
+        self.pattern = pattern("")
+        self.is_bad = False
+
+    def set(self, text: str) -> None:
+        """Take a regular expression or a glob; one that is not valid changes no rows."""
+        try:
+            self.pattern, self.is_bad = pattern(text), False
+        except MisuseError:
+            self.is_bad = True
+
+    def describe(self, matches: int, count: int, focused: bool, scrolls: str = "") -> Content:
+        """The keys of the panel and, with a filter, how many of `count` rows match."""
+        if self.is_bad:
+            return Content.assemble(("not a regular expression", "$text-error"))
+        if not count:
+            return Content("")
+        keys = "/ filter · esc back" if focused else f"i filter{scrolls}"
+        if self.pattern.pattern:
+            keys = f"{numbers.count(matches)} of {numbers.count(count)} · {keys}"
+        return Content(keys)
 
 
 # --- A panel beside the curves ----------------------------------------------------------------

@@ -31,7 +31,6 @@ from genui.ui.training.model import (
     ChartRange,
     SideTab,
     format_grid,
-    metric_of,
     parse_grid,
     parse_smoothing,
     pattern,
@@ -324,8 +323,7 @@ class TrainingScreen(AppScreen[Exit]):
         if plots and not self._curves_painted:
             self.call_after_refresh(self._curves_shown)
         if plots:
-            runs, overlaps = len(board.runs), board.overlaps()
-            self.grid.show(plots, chosen, state, board.lines, runs, overlaps, streaming)
+            self.grid.show(plots, chosen, board, streaming)
         else:
             self.grid.show_text(self._empty_text())
         caption = self.grid.caption(len(plots), chosen, state)
@@ -475,13 +473,23 @@ class TrainingScreen(AppScreen[Exit]):
     # --- the cursor, zoom and axes ----------------------------------------------------
 
     def _chart_range(self) -> ChartRange | None:
-        """The range of the chosen curve; None, with a line for the user, if it has no points."""
+        """The range of the chosen curve on the chosen axis; None, with a line for the user, if it
+        has no points."""
         cell = self.grid.chosen
         extent = cell.curve.extent() if cell is not None else None
-        if cell is None or extent is None:
+        if cell is None or cell.plot is None or extent is None:
             self.show_result(model.NO_POINTS)
             return None
-        return ChartRange(cell.curve.span(), extent, cell.curve.column())
+        (first, last), column = cell.curve.span(), cell.curve.column()
+        start, end, *ends = self.board.from_plot(cell.plot, first, last, *extent)
+        if end > start and last > first:  # of an axis of its own, the mean width of a column
+            column *= (end - start) / (last - first)
+        return ChartRange((start, end), (ends[0], ends[1]), column)
+
+    def _place_in(self, curve: Curve, *places: float) -> tuple[float, ...]:
+        """The places on the chosen axis of places on the axis of a curve."""
+        plot = next((cell.plot for cell in self.grid.cells if cell.curve is curve), None)
+        return places if plot is None else self.board.from_plot(plot, *places)
 
     def action_cursor(self, columns: int) -> None:
         if (chart := self._chart_range()) is not None:
@@ -520,12 +528,18 @@ class TrainingScreen(AppScreen[Exit]):
     @on(Curve.Picked)
     def _picked(self, event: Curve.Picked) -> None:
         event.stop()
-        self.show_result(self.board.point(event.x))
+        (x,) = self._place_in(event.curve, event.x)
+        self.show_result(self.board.point(x))
 
     @on(Curve.Viewed)
     def _viewed(self, event: Curve.Viewed) -> None:
         event.stop()
-        self.show_result(self.board.look_at(event.view))
+        if event.view is None:
+            self.show_result(self.board.look_at(None))
+            return
+        first, last = self._place_in(event.curve, *event.view)
+        if first < last:
+            self.show_result(self.board.look_at((first, last)))
 
     @on(messages.Pointed)
     def _pointed(self, event: messages.Pointed) -> None:
@@ -575,11 +589,11 @@ class TrainingScreen(AppScreen[Exit]):
             Option("log_y", "y scale", SCALES[state.log_y], "Linear or logarithmic", log("y")),
             Option("log_x", "x scale", SCALES[state.log_x], "Linear or logarithmic", log("x")),
             Option(
-                *("axis", "x axis", metric_of(state.axis) or state.axis),
+                *("axis", "x axis", board.axis_name),
                 "Steps, time, tokens or epochs, if they are known; or type any metric",
                 lambda by: self.show_result(board.next_axis(by)),
                 lambda text: self.show_result(board.set_axis(board.parse_axis(text))),
-                metric_of(state.axis) or state.axis,
+                board.axis_name,
             ),
             Option(
                 *("over", "drawn over it", board.overlaid() or "–"),
@@ -672,9 +686,9 @@ class TrainingScreen(AppScreen[Exit]):
         self.change(side=tab)
 
     def action_into(self) -> None:
-        """Focus the panel; if it takes no keys, the console instead."""
+        """Focus the panel; in place of the sample, which takes no keys, the console."""
         tab = self.board.state.side
-        self.change(side=tab if tab in {"console", "config"} else "console", side_shown=True)
+        self.change(side=tab if tab != "sample" else "console", side_shown=True)
         self.query_one(SideColumn).enter()
 
     def action_play(self) -> None:

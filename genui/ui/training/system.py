@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
+from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.strip import Strip
@@ -18,9 +20,16 @@ from genui.render.axis import UNITS
 from genui.render.series import View
 from genui.render.shades import draw_shades
 from genui.ui.training.model import Snapshot, XAxis, start_time, unit_of_axis, x_positions
-from genui.ui.training.rows import SidePanel
+from genui.ui.training.rows import SEARCH_KEY, PanelFilter, SidePanel
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import LifecycleGuard, Line, LineWidget, set_border, strip_of
+from genui.ui.widgets.base import (
+    LifecycleGuard,
+    Line,
+    LineWidget,
+    SearchLine,
+    set_border,
+    strip_of,
+)
 from genui.ui.widgets.curve import Curve
 
 if TYPE_CHECKING:
@@ -82,6 +91,23 @@ def make_groups(names: Mapping[str, object]) -> list[Group]:
     return sorted(groups, key=lambda group: order.get(group.title, len(order)))
 
 
+def select_groups(groups: Sequence[Group], filter: re.Pattern[str]) -> list[Group]:
+    """The groups whose title matches the filter whole, and of the others the series whose name
+    in the log or label does."""
+    selected = []
+    for group in groups:
+        if not filter.search(group.title):
+            matches = {
+                label: name
+                for label, name in group.series.items()
+                if filter.search(name) or filter.search(label)
+            }
+            group = group._replace(series=matches)
+        if group.series:
+            selected.append(group)
+    return selected
+
+
 class Clock:
     """Converts times and steps of a run to x on the axis of its curves.
 
@@ -131,6 +157,7 @@ def curve_points(points: Points, x: np.ndarray | None) -> tuple[np.ndarray, np.n
 MIN_CURVE_HEIGHT = 5  # rows
 NONE_YET = "No measurements yet: a running trainer takes them every two seconds"
 NONE = "This run has no measurements of its machine"
+NO_MATCH = "No measurement matches: / then Esc shows all"
 NO_FOREIGN_SYSTEM = "A log of another tool: it has no measurements of its machine"
 
 
@@ -236,13 +263,15 @@ class MeasureView(LifecycleGuard, Vertical):
         self.query_one(Line).show(line + unit)
 
 
-class SystemPanel(SidePanel):
+class SystemPanel(SidePanel, can_focus=True):
     """Shows the first run that has measurements: a line for each group, with as many curves as
-    fit."""
+    fit. Measurements can be filtered by name."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
     DEFAULT_CSS = """
     SystemPanel {
         & > .system-none { height: 1fr; display: none; color: $text-muted; text-wrap: wrap; }
+        & > SearchLine { dock: bottom; }
         &.-none > .system-none { display: block; }
     }
     """
@@ -251,12 +280,40 @@ class SystemPanel(SidePanel):
         super().__init__()
         self._snapshot = Snapshot()
         self._shown_key: object = None
+        self._filter = PanelFilter()
+        self._counts = 0, 0  # of the groups that match, and of all
 
     def compose(self) -> ComposeResult:
         yield Line(classes="system-none", markup=False)
+        yield SearchLine()
 
     def on_mount(self) -> None:
         self.border_title = "System"
+
+    def enter(self) -> None:
+        """Focus the panel: / filters, Esc goes back."""
+        self.focus()
+
+    def on_focus(self) -> None:
+        self._write_keys()
+
+    def on_blur(self) -> None:
+        self.call_later(self._write_keys)  # the line of the filter may have the focus then
+
+    on_descendant_blur = on_blur
+
+    def action_search(self) -> None:
+        self.query_one(SearchLine).open()
+
+    @on(SearchLine.Typed)
+    def _search_typed(self, event: SearchLine.Typed) -> None:
+        event.stop()
+        self._filter.set(event.text)
+        self._draw()
+        self._write_keys()
+
+    def _write_keys(self) -> None:
+        set_border(self, subtitle=self._filter.describe(*self._counts, self.has_focus_within))
 
     def show(self, snapshot: Snapshot) -> None:
         """Show the measurements at the cursor, on the axis of the curves."""
@@ -271,19 +328,26 @@ class SystemPanel(SidePanel):
         view = next((view for view in views if view.system), None)
         count = view and max(len(points[0]) for points in view.system.values())
         step = view and view.summary.status.step
-        key = (view and view.summary.run, count, step, *place, len(views), self.size)
+        filter = self._filter.pattern
+        key = (view and view.summary.run, count, step, *place, len(views), self.size, filter)
         if key == self._shown_key:
             return
         self._shown_key = key
-        self.set_class(view is None, "-none")
-        if view is None:
-            self.query_one(".system-none", Line).show(Content(_why_no_system(views)))
-            groups: list[Group] = []
-        else:
-            groups = make_groups(view.system)
+        groups: list[Group] = []
+        if view is not None:
+            known = make_groups(view.system)
+            groups = select_groups(known, filter)
+            self._counts = len(groups), len(known)
             name, host = view.summary.info.name, view.summary.info.host
             source = f"{name} on {host}" if len(views) > 1 else host
             set_border(self, title=f"System  {clean_line(source, 40)}".rstrip())
+        else:
+            self._counts = 0, 0
+        self._write_keys()
+        self.set_class(not groups, "-none")
+        if not groups:
+            why = NO_MATCH if view is not None else _why_no_system(views)
+            self.query_one(".system-none", Line).show(Content(why))
         self._lay_out(groups, view)
 
     def _lay_out(self, groups: Sequence[Group], view: RunView | None) -> None:

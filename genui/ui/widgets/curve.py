@@ -103,12 +103,14 @@ class Curve(LineWidget):
         """The user clicked at `x`."""
 
         x: float
+        curve: Curve
 
     @dataclass
     class Viewed(Message):
         """The user requested a view with the mouse; None shows everything."""
 
         view: View | None
+        curve: Curve
 
     def __init__(
         self,
@@ -259,7 +261,7 @@ class Curve(LineWidget):
     def _request_view(self, view: View | None) -> None:
         if self._alone:
             self.view = view
-        self.post_message(self.Viewed(view))
+        self.post_message(self.Viewed(view, self))
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self._zoom(event, _WHEEL)
@@ -320,4 +322,4 @@ class Curve(LineWidget):
         elif event.chain == 1:
             if self._alone:
                 self.cursor = x
-            self.post_message(self.Picked(x))
+            self.post_message(self.Picked(x, self))
