@@ -323,8 +323,9 @@ async def test_the_layers_of_a_token_are_walked(shipped, open_app: Opener) -> No
         pane = await write(pilot)
         await pilot.press("right_square_bracket", "right_square_bracket")
         async for _ in each_size(pilot):
-            await until_seen(pilot, "settled from layer 2")
+            await until_seen(pilot, "settled from")
             await until_seen(pilot, "Layers of")
+        await until_seen(pilot, "settled from layer 2")
         assert "0.50 bits" in seen(pilot)  # of the last layer
         await pilot.press("up")
         await until_seen(pilot, "0.75 bits")

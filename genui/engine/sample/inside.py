@@ -228,14 +228,14 @@ class Record:
         part = self.parts[layer]
         weight = next(part.mixer.parameters())
         mixed = self.mixed[layer].to(weight.dtype)
-        alone = mixed.new_zeros(part.heads, part.heads, len(mixed) // part.heads)
-        diagonal = torch.arange(part.heads)
-        alone[diagonal, diagonal] = mixed.view(part.heads, -1)
-        added = (part.mixer(alone.flatten(1)) - part.mixer(torch.zeros_like(mixed))).float()
+        # One product reads the weights once: of each head alone, of none, and of all.
+        rows = mixed.new_zeros(part.heads + 2, part.heads, len(mixed) // part.heads)
+        heads = torch.arange(part.heads)
+        rows[heads, heads] = rows[-1] = mixed.view(part.heads, -1)
+        products = part.mixer(rows.flatten(1)).float()
+        added, whole = products[:-2] - products[-2], products[-1]
         if part.mixer_norm is not None:  # it is linear once its scale is frozen
-            whole = part.mixer(mixed)
-            scale = part.mixer_norm(whole).float() / whole.float()
-            added = added * scale.nan_to_num()
+            added = added * (part.mixer_norm(whole).float() / whole).nan_to_num()
         return added
 
 

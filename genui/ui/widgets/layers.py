@@ -104,8 +104,9 @@ class LayerList(LineWidget):
     def _draw_details(self, layers: Layers, one: LayerOdds, width: int, room: int) -> list[Strip]:
         """The tokens of the selected layer, in one line or, with room, in lines with bars."""
         number, base = self.style("layers--number"), self.rich_style
-        settled = f"layer {layers.settled}" if layers.settled else "input"
-        notes = [("entropy " if width >= _WIDE else "", number), (f"{one.entropy:.2f}", base)]
+        wide = width >= _WIDE
+        settled = f"{'layer ' if wide else ''}{layers.settled}" if layers.settled else "input"
+        notes = [("entropy " if wide else "", number), (f"{one.entropy:.2f}", base)]
         notes += [(" bits · settled from ", number), (settled, base)]
         last = strip_of(notes).crop(0, width)
         if room < _MOST_TOKENS + 3:
