@@ -588,7 +588,7 @@ TABLE: tuple[Key, ...] = (
     Key("board.runs", "board", "o", "o", "runs", "runs",
         "The table of runs: sort, filter and overlay them"),
     Key("board.side", "board", "tab", "tab", "next_side(1)", "next panel",
-        "The next panel beside the curves: sample, console, config or system"),
+        "The next panel beside the curves: sample, console, config, system or layers"),
     Key("board.side_before", "board", "shift+tab", "⇧tab", "next_side(-1)", "previous panel",
         "The panel before that", False),
     Key("board.into", "board", "i", "i", "into", "details",

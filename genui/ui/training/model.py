@@ -287,8 +287,10 @@ def neighbours(steps: Sequence[int], cursor: float | None) -> tuple[int | None, 
 FOLDER = "views"
 MAX_VIEW_FILES = 200  # the ones that were used last are kept
 
-SideTab = Literal["sample", "console", "config", "system"]
+SideTab = Literal["sample", "console", "config", "system", "layers"]
 SIDE_TABS: tuple[SideTab, ...] = get_args(SideTab)
+WATCH_TABS: tuple[SideTab, ...] = tuple(tab for tab in SIDE_TABS if tab != "layers")
+"""Those of `genui watch`, which runs no model."""
 
 
 Grid = tuple[int, int]
@@ -490,9 +492,15 @@ class Board:
     The methods for keys return a line for the user, or "".
     """
 
-    def __init__(self, runs: Sequence[RunSummary], state: ViewState) -> None:
+    def __init__(
+        self,
+        runs: Sequence[RunSummary],
+        state: ViewState,
+        tabs: Sequence[SideTab] = SIDE_TABS,
+    ) -> None:
         self.runs: list[RunSummary] = list(runs)
         self.state = state
+        self.tabs = tabs
         self.views: dict[RunDir, RunView] = {}
         self._start_times: dict[RunDir, float | None] = {}
         # By run, metric and axis: the points of the metric and of the axis, and the x.
@@ -1010,10 +1018,11 @@ class Board:
     def next_side(self, wide: bool, by: int = 1) -> None:
         """Show the next panel, or the one before; if the screen is not wide, in place of the
         curves, which come between the last panel and the first."""
-        state, ends = self.state, (SIDE_TABS[0], SIDE_TABS[-1])
+        state, tabs = self.state, self.tabs
+        ends, at = (tabs[0], tabs[-1]), tabs.index(state.side) if state.side in tabs else 0
         if not wide and not state.side_shown:
             self.change(side_shown=True, side=ends[0] if by > 0 else ends[1])
         elif not wide and state.side == (ends[1] if by > 0 else ends[0]):
             self.change(side_shown=False)
         else:
-            self.change(side=SIDE_TABS[(SIDE_TABS.index(state.side) + by) % len(SIDE_TABS)])
+            self.change(side=tabs[(at + by) % len(tabs)])

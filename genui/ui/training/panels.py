@@ -1,6 +1,6 @@
 """The panels beside the curves, one at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -8,6 +8,7 @@ from textual.content import Content
 
 from genui.ui.training.config import ConfigPanel
 from genui.ui.training.console import ConsolePanel
+from genui.ui.training.layers import LayersPanel
 from genui.ui.training.model import SIDE_TABS, SideTab, Snapshot
 from genui.ui.training.rows import SidePanel
 from genui.ui.training.samples import SamplesPanel
@@ -23,6 +24,7 @@ _PANELS: dict[SideTab, type[SidePanel]] = {
     "console": ConsolePanel,
     "config": ConfigPanel,
     "system": SystemPanel,
+    "layers": LayersPanel,
 }
 
 
@@ -30,8 +32,9 @@ class SideColumn(LifecycleGuard, Vertical):
     """Shows one panel at a time. A panel is made when it is first shown; a hidden one gets no
     updates."""
 
-    def __init__(self) -> None:
+    def __init__(self, tabs: Sequence[SideTab] = SIDE_TABS) -> None:
         super().__init__(classes="side")
+        self._tabs = tabs
         self._panels: dict[SideTab, SidePanel] = {}
         self._tab: SideTab = "sample"
         self._snapshot = Snapshot()
@@ -43,13 +46,21 @@ class SideColumn(LifecycleGuard, Vertical):
     def show(self, tab: SideTab, snapshot: Snapshot) -> None:
         """Show a panel with these runs."""
         self._tab, self._snapshot = tab, snapshot
-        self.query_one(".side-tabs", Line).show(_tabs(tab))
+        self._show_tabs()
         if tab not in self._panels:
             self._panels[tab] = _PANELS[tab]()
             self.call_later(self._mount_panel, self._panels[tab])
         for name, panel in self._panels.items():
             panel.display = name == tab
         self._fill()
+
+    def on_resize(self) -> None:
+        self._show_tabs()
+
+    def _show_tabs(self) -> None:
+        self.query_one(".side-tabs", Line).show(
+            _format_tabs(self._tabs, self._tab, self.size.width)
+        )
 
     async def _mount_panel(self, panel: SidePanel) -> None:
         if self.is_attached and self.usable:  # not if the screen was closed in the meantime
@@ -79,9 +90,11 @@ class SideColumn(LifecycleGuard, Vertical):
             call(panel)
 
 
-def _tabs(current: SideTab) -> Content:
+def _format_tabs(tabs: Sequence[SideTab], current: SideTab, width: int) -> Content:
+    """The names of the panels, with the key if it fits."""
     parts = []
-    for tab in SIDE_TABS:
+    for tab in tabs:
         style = "bold $background on $primary" if tab == current else "$text-muted"
         parts.append(clickable(f" {tab.title()} ", style, f"screen.side('{tab}')"))
-    return Content.assemble(*parts, ("  tab next", "$text-disabled"))
+    line, key = Content.assemble(*parts), Content.styled("  tab next", "$text-disabled")
+    return line + key if line.cell_length + key.cell_length + 2 <= width else line

@@ -27,6 +27,8 @@ from genui.ui.training import model, printed
 from genui.ui.training.curves import CurveGrid, room_for
 from genui.ui.training.head import BoardHead, waiting_text
 from genui.ui.training.model import (
+    SIDE_TABS,
+    WATCH_TABS,
     Board,
     ChartRange,
     SideTab,
@@ -113,7 +115,8 @@ class TrainingScreen(AppScreen[Exit]):
         state = model.recall(key)
         by_path = {str(one.run.path): one for one in [*runs, *self.known]}
         last_shown = [by_path[path] for path in state.runs if path in by_path]
-        self.board = Board(last_shown or runs, state)
+        tabs = SIDE_TABS if self._home else WATCH_TABS
+        self.board = Board(last_shown or runs, state, tabs)
 
     def compose(self) -> ComposeResult:
         size = self.app.size
@@ -125,7 +128,7 @@ class TrainingScreen(AppScreen[Exit]):
             yield RunTable()
             yield SettingsPanel("smoothing")
             yield CurveGrid(min(room, max(len(self.board.plots()), 3)))
-            yield SideColumn()
+            yield SideColumn(self.board.tabs)
         yield SearchLine(
             "type to filter metrics, e.g. loss|lr · esc cancel",
             restores=True,
