@@ -22,7 +22,6 @@ from genui.engine.sample.diffusion_state import noise
 from genui.engine.sample.media import to_rgb
 from genui.engine.sample.open_diffusion import load
 from genui.engine.sample.open_diffusion.images import OpenImages
-from genui.engine.sample.open_diffusion.load import choose_dtype
 from genui.engine.sample.open_diffusion.schedule import FolderSchedule
 from genui.hub import formats
 from genui.protocol import (
@@ -426,9 +425,23 @@ def test_weights_that_do_not_fit_are_one_line(folders: Folders, tmp_path: Path) 
 
 def test_a_model_that_does_not_fit_into_memory_is_refused(folders: Folders) -> None:
     model = structs.replace(formats.describe(folders("sd")[0]), parameters=10**14)
-    with pytest.raises(GenuiError, match="GB of memory in bf16"):
-        choose_dtype(model, Machine("cpu", "fp32", 1))
-    assert choose_dtype(formats.describe(model.path), Machine("cpu", "fp32", 1)) == torch.float32
+    with pytest.raises(GenuiError, match="GB are free") as error:
+        load.load(model, Machine("cpu", "fp32", 1))
+    assert "\n" not in str(error.value)
+
+
+def test_bf16_halves_the_weights_and_draws_nearly_the_same(folders: Folders) -> None:
+    path, _ = folders("sd")
+    model, start = formats.describe(path), start_of("sd", path)
+    states = []
+    for precision in ("fp32", "bf16"):
+        generator = load.load(model, Machine("cpu", precision, 1))
+        state, _ = generator.begin(start)
+        while not generator.finished(state):
+            state, _ = generator.step(state)
+        states.append(state.x)
+    assert not torch.equal(*states)
+    assert float((states[0] - states[1]).abs().mean() / states[0].std()) < 0.1
 
 
 # --- LoRA -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The components of a diffusers folder, loaded as they are: safetensors, no code, no network."""
+"""The components of a diffusers folder, loaded as they are: no pickles, no code, no downloads."""
 
 import importlib
 import logging
@@ -8,11 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.engine.device import Machine
+from genui.engine.device import Machine, check_memory
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.open_diffusion.adapters import AdaptedReader, Adapters
 from genui.engine.sample.open_diffusion.images import (
@@ -33,9 +32,6 @@ from genui.protocol.registry import PRETRAINED
 TINY = ("vae_tiny", "taesd")
 """Folders with an AutoencoderTiny, in the model's folder or beside it."""
 
-_OVERHEAD = 1.25
-"""Memory in use while drawing, as a multiple of the weights."""
-
 
 def load(model: OpenModel, machine: Machine) -> DiffusionGenerator:
     """The generator of a diffusers folder.
@@ -44,7 +40,8 @@ def load(model: OpenModel, machine: Machine) -> DiffusionGenerator:
     the memory of this machine is too small.
     """
     folder = read_folder(model.path)
-    dtype = choose_dtype(model, machine)
+    dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
+    check_memory(model.parameters, dtype)
     with quiet_libraries():
         parts = load_parts(folder, dtype, machine.device)
         space = _space(parts, machine.device)
@@ -81,27 +78,6 @@ def _sides(parts: Parts, model: OpenModel, space: Space) -> tuple[int, int]:
         return side, side
     side = parts.network.config.sample_size
     return tuple(side) if isinstance(side, list | tuple) else (side, side)
-
-
-# --- Memory -------------------------------------------------------------------------------------
-
-
-def choose_dtype(model: OpenModel, machine: Machine) -> torch.dtype:
-    """fp32 if it fits into memory, else bf16. Raises GenuiError, with a remedy, if that does not
-    fit either."""
-    free = (
-        torch.cuda.mem_get_info()[0]
-        if machine.device == "cuda"
-        else psutil.virtual_memory().available
-    )
-    for dtype, size in ((torch.float32, 4), (torch.bfloat16, 2)):
-        if model.parameters * size * _OVERHEAD <= free:
-            return dtype
-    needed = model.parameters * 2 * _OVERHEAD
-    raise GenuiError(
-        f"needs about {needed / 1e9:.1f} GB of memory in bf16 and {free / 1e9:.1f} GB are free; "
-        "close other programs, or use a smaller model"
-    )
 
 
 # --- Components -----------------------------------------------------------------------------------
