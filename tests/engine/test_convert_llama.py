@@ -9,6 +9,7 @@ import torch
 from tiny_llama import write_tiny_llama
 
 from genui.cli.main import main
+from genui.engine.data.pretrained_tokenizer import serialise, tokenizer_from_gguf
 from genui.engine.load import find_and_load
 from genui.engine.models.lora import AdaptedModel
 from genui.engine.train.checkpoint import model_metadata, write_model
@@ -79,6 +80,45 @@ def test_a_gguf_file_reads_back(dtype: str, distance: float, base: Path, tmp_pat
     assert after.tokenizer.encode_with_special(TEXT) == before.tokenizer.encode_with_special(TEXT)
     assert after.tokenizer.chat_template == before.tokenizer.chat_template
     assert after.tokenizer.ends == before.tokenizer.ends
+
+
+def test_a_folder_becomes_a_gguf_file_with_the_same_tokens(base: Path, tmp_path: Path) -> None:
+    folder, file, again = tmp_path / "tiny-hf", tmp_path / "back.gguf", tmp_path / "again"
+    assert main(["convert", str(base), "--out", str(folder)]) == 0
+    assert main(["convert", str(folder), "--dtype", "fp32", "--out", str(file)]) == 0
+    assert main(["convert", str(folder), "--out", str(again)]) == 0
+    before = load(str(base))
+    for target in (folder, file, again):
+        after = load(str(target))
+        torch.testing.assert_close(logits(after.model), logits(before.model), atol=1e-6, rtol=0)
+        for encode in ("encode", "encode_with_special"):
+            ids = getattr(before.tokenizer, encode)(TEXT)
+            assert getattr(after.tokenizer, encode)(TEXT) == ids
+        assert after.tokenizer.ends == before.tokenizer.ends
+        assert after.tokenizer.special == before.tokenizer.special
+
+
+def test_a_sentencepiece_vocabulary_splits_and_joins_alike_in_the_library() -> None:
+    words = ["▁the", "▁cat", "he", "th", "▁t", "▁c", "at", "ca", "▁th"]
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    pieces += [*"▁abcdefghijklmnopqrstuvwxyz?", *words]
+    common = 3 + 256
+    fields: dict[str, object] = {
+        "model": "llama",
+        "tokens": pieces,
+        "scores": [0.0] * common + [-float(n) for n in range(len(pieces) - common)],
+        "token_type": [2, 3, 3, *[6] * 256, *[1] * (len(pieces) - common)],
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "unknown_token_id": 0,
+    }
+    tokenizer = tokenizer_from_gguf({f"tokenizer.ggml.{k}": v for k, v in fields.items()})
+    theirs = serialise(tokenizer)
+    for text in ("the cat", "  thecat é字 the", "what is that?", "x"):
+        ids = tokenizer.encode(text)
+        assert theirs.encode(text).ids == ids
+        assert theirs.decode(ids) == text
+    assert theirs.encode("the</s>cat").ids[-3:] != tokenizer.encode("the</s>cat")[-3:]
 
 
 @pytest.mark.parametrize("targets", ["q,v", "q,k,v,o,gate,up,down"])

@@ -13,6 +13,7 @@ from genui.base.errors import GenuiError
 from genui.engine.convert.text import write_json, write_safetensors
 from genui.engine.data.pretrained_tokenizer import (
     PretrainedTokenizer,
+    gguf_fields,
     serialise,
     vocabulary_of,
 )
@@ -182,7 +183,8 @@ def _write_tokenizer(folder: Path, tokenizer: PretrainedTokenizer, context: int)
     fields, template = vocabulary_of(tokenizer)
     serialised = serialise(tokenizer)
     name_of = fields["tokens"]
-    if (begin := tokenizer.begin) is not None:
+    begin = tokenizer.begin
+    if begin is not None and serialised.post_processor is None:
         serialised.post_processor = processors.TemplateProcessing(
             single=f"{name_of[begin]} $A", special_tokens=[(name_of[begin], begin)]
         )
@@ -194,7 +196,11 @@ def _write_tokenizer(folder: Path, tokenizer: PretrainedTokenizer, context: int)
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": context,
             "clean_up_tokenization_spaces": False,
-            **{key: name_of[token] for key, token in words.items() if isinstance(token, int)},
+            **{
+                key: name_of[token]
+                for key, token in words.items()
+                if isinstance(token, int) and token >= 0 and name_of[token]
+            },
             **({"chat_template": template} if template else {}),
         },
     )
@@ -287,7 +293,7 @@ def _describe(writer: Any, config: LlamaConfig, dtype: str) -> None:
 
 
 def _describe_tokenizer(writer: Any, tokenizer: PretrainedTokenizer) -> None:
-    fields, template = vocabulary_of(tokenizer)
+    fields, (_, template) = gguf_fields(tokenizer), vocabulary_of(tokenizer)
     writer.add_tokenizer_model(fields["model"])
     if "pre" in fields:
         writer.add_tokenizer_pre(fields["pre"])

@@ -7,7 +7,7 @@ Only `encode_with_special`, for chat templates, reads special tokens.
 import heapq
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard, TypeVar
 
@@ -356,18 +356,98 @@ def vocabulary_of(tokenizer: "PretrainedTokenizer") -> tuple[dict[str, Any], str
 
 
 def serialise(tokenizer: "PretrainedTokenizer") -> Any:
-    """A tokenizer of byte-level BPE as one of the `tokenizers` library. Raises GenuiError for
-    another kind."""
+    """The tokenizer as one of the `tokenizers` library."""
+    from tokenizers import Tokenizer as HFTokenizer
+
     fields, _ = vocabulary_of(tokenizer)
-    if fields.get("model") == _FILE:
-        return _library_tokenizer(fields)
-    if fields.get("model") != "gpt2":
-        raise GenuiError(
-            "its tokenizer is SentencePiece, which is not written in the format of transformers; "
-            "use the tokenizer files of the original model"
-        )
+    if fields["model"] == _FILE:
+        return HFTokenizer.from_str(fields["file"])
     special, verbatim = _kinds(fields.get("token_type", []))
-    return _bpe(fields, fields["tokens"], special, verbatim)
+    if fields["model"] == "gpt2":
+        return _bpe(fields, fields["tokens"], special, verbatim)
+    return _scored_bpe(fields, special, verbatim)
+
+
+def _scored_bpe(fields: dict[str, Any], special: list[int], verbatim: list[int]) -> Any:
+    """SentencePiece's BPE: the merges are all pairs that are a token, by the score of it."""
+    from tokenizers import AddedToken, decoders, models, normalizers
+    from tokenizers import Tokenizer as HFTokenizer
+
+    pieces, scores = fields["tokens"], fields["scores"]
+    hidden = {*special, *verbatim}
+    id_of = {piece: token for token, piece in enumerate(pieces) if token not in hidden}
+    pairs = [
+        (-scores[token], id_of[piece[:cut]], id_of[piece[cut:]])
+        for piece, token in id_of.items()
+        for cut in range(1, len(piece))
+        if piece[:cut] in id_of and piece[cut:] in id_of
+    ]
+    merges = [(pieces[left], pieces[right]) for _, left, right in sorted(pairs)]
+    unknown = pieces[fields.get("unknown_token_id", 0)]
+    vocabulary = {piece: token for token, piece in enumerate(pieces)}
+    tokenizer = HFTokenizer(
+        models.BPE(vocabulary, merges, unk_token=unknown, fuse_unk=True, byte_fallback=True)
+    )
+    replaced = normalizers.Replace(" ", SPACE)
+    parts: list[Any] = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    if fields.get("add_space_prefix", True):
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), replaced])
+        parts.append(decoders.Strip(" ", 1, 0))
+    else:
+        tokenizer.normalizer = replaced
+    tokenizer.decoder = decoders.Sequence(parts)
+    tokenizer.add_special_tokens([AddedToken(pieces[t], normalized=False) for t in special])
+    tokenizer.add_tokens([AddedToken(pieces[t], normalized=False) for t in verbatim])
+    return tokenizer
+
+
+def gguf_fields(tokenizer: "PretrainedTokenizer") -> dict[str, Any]:
+    """The fields of the tokenizer in a GGUF file, without their prefix.
+
+    Raises GenuiError if it came from a tokenizer.json that is not a byte-level BPE, or one that
+    splits words in an unknown way.
+    """
+    fields, _ = vocabulary_of(tokenizer)
+    if fields["model"] != _FILE:
+        return fields
+    described = json.loads(fields["file"])
+    model = described["model"]
+    if model.get("type") != "BPE" or not fields["byte_level"]:
+        raise GenuiError(
+            "its tokenizer is not a byte-level BPE, and others are not written as GGUF"
+        )
+    patterns = tuple(_patterns(described.get("pre_tokenizer") or {}))
+    names = [name for name, splitter in SPLITTERS.items() if splitter.patterns == patterns]
+    if not names:
+        raise GenuiError("its tokenizer splits words in a way that has no name in GGUF files")
+    merges = [each if isinstance(each, str) else " ".join(each) for each in model["merges"]]
+    ids = {name: fields[name] for name in ("bos_token_id", "eos_token_id") if fields[name] >= 0}
+    return {
+        "model": "gpt2",
+        "pre": names[0],
+        "tokens": [piece or f"[PAD{token}]" for token, piece in enumerate(fields["tokens"])],
+        "token_type": fields["token_type"],
+        "merges": merges,
+        "add_bos_token": fields["add_bos_token"],
+        **ids,
+    }
+
+
+def _patterns(described: dict[str, Any]) -> Iterator[str]:
+    """The patterns by which a pre-tokenizer of a tokenizer.json splits, in turn."""
+    match described.get("type"):
+        case "Sequence":
+            for each in described["pretokenizers"]:
+                yield from _patterns(each)
+        case "Split":
+            yield str(described["pattern"].get("Regex"))
+        case "Digits":
+            yield _DIGIT if described.get("individual_digits") else "digits"
+        case "ByteLevel":
+            if described.get("use_regex", True):
+                yield _GPT2
+        case other:
+            yield str(other)
 
 
 def _kinds(types: list[int]) -> tuple[list[int], list[int]]:

@@ -252,10 +252,10 @@ class FineTuneTask:
         assert isinstance(network, TokenNetwork)
         self._recipe, self._device = recipe, device
         self._encoder = Encoder(generator.tokenizer, min(recipe.context, network.context))
-        self._train, skipped = self._encoder.examples(rows.train)
+        self.train, skipped = self._encoder.examples(rows.train)
         self._held, skipped_held = self._encoder.examples(rows.held)
         context = self._encoder.context
-        if not self._train or not self._held:
+        if not self.train or not self._held:
             raise MisuseError(
                 f"{rows.name}: no answer begins within context={context} tokens; "
                 f"give a larger one: --set context={2 * context}"
@@ -263,15 +263,15 @@ class FineTuneTask:
         self._prompts = self._sample_prompts(rows.held)
         torch.manual_seed(recipe.seed)
         self.model: Any = network.requires_grad_(True) if full else adapt(network, recipe)
-        lengths = [len(each.tokens) for each in self._train]
-        learned = sum(int((each.targets != IGNORED).sum()) for each in self._train)
+        lengths = [len(each.tokens) for each in self.train]
+        learned = sum(int((each.targets != IGNORED).sum()) for each in self.train)
         self.units_per_epoch = sum(lengths)
         self.units_per_step = max(1, round(recipe.batch * sum(lengths) / len(lengths)))
         total = sum(p.numel() for p in network.parameters())
         trained = sum(p.numel() for p in self.model.parameters())
         self.data_line = (
             f"{rows.describe()}; {sum(lengths):,} tokens, {learned:,} of them learned; "
-            f"{len(self._train) / recipe.batch:.0f} steps see all of it once"
+            f"{len(self.train) / recipe.batch:.0f} steps see all of it once"
         )
         notes = list(rows.notes)
         if skipped + skipped_held:
@@ -312,8 +312,8 @@ class FineTuneTask:
 
     def loss(self, step: int) -> Tensor:
         recipe = self._recipe
-        indices = examples_of(step, recipe.batch, len(self._train), recipe.seed)
-        tokens, targets = to_tensors([self._train[i] for i in indices], self._device)
+        indices = examples_of(step, recipe.batch, len(self.train), recipe.seed)
+        tokens, targets = to_tensors([self.train[i] for i in indices], self._device)
         return total_nats(self.model, tokens, targets) / (targets != IGNORED).sum()
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
