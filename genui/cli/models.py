@@ -81,6 +81,8 @@ def _add(what: str, name: str, model: str, key_env: str) -> int:
     """Writes the record of a model after it was described. Raises MisuseError or GenuiError."""
     from genui.hub import formats, records, server
 
+    if re.fullmatch(r"[A-Za-z0-9.-]+:\d+(/\S*)?", what) and not os.path.exists(what):
+        what = f"http://{what}"  # HOST:PORT
     if "://" in what:
         record = server.add_address(what, model, key_env)
         stem = record.model.removesuffix(":latest").removesuffix(".gguf")

@@ -518,7 +518,7 @@ def test_adding_the_same_again_is_fine_and_another_under_its_name_is_not(
     assert run("models", "add", server.url, "--name", "llama")[0] == 0
     assert "choose another name" in run("models", "add", other.url, "--name", "llama")[2]
     assert "choose another name" in run("models", "add", other.url, "--name", "plays")[2]
-    assert run("models", "add", other.url)[0] == 0
+    assert run("models", "add", other.url.removeprefix("http://"))[0] == 0
     assert set(list_records()) == {"llama", "tiny"}
 
 
@@ -558,6 +558,10 @@ def test_a_server_that_is_none_of_ours(serving: Serve, run: Run) -> None:
     assert "not as llama-server, Ollama or" in run("models", "add", server.url)[2]
     server.fault = lambda path: (200, b"<html>", {})
     assert "not as llama-server, Ollama or" in run("models", "add", server.url)[2]
+    server.fault = lambda path: (401, b'{"error":"who are you?"}', {})
+    assert (
+        "401 (who are you?); name the environment variable" in (run("models", "add", server.url)[2])
+    )
 
 
 def test_an_old_ollama_says_what_to_install(serving: Serve, run: Run) -> None:
