@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from genui.engine.models.llama import (
-    Llama,
-    from_hugging_face,
-)
+from genui.base.errors import GenuiError
+from genui.engine.models import llama
+from genui.engine.models.llama import Llama, config_from_hugging_face, from_hugging_face
 
 transformers = pytest.importorskip("transformers")
 
@@ -103,3 +102,77 @@ def test_reading_token_by_token_gives_the_same_logits(pair: tuple[Any, Llama]) -
     read = [ours.prefill(token_ids()[:, :3], state)]
     read += [ours.decode(token_ids()[:, at], state) for at in range(3, LENGTH)]
     torch.testing.assert_close(torch.stack(read, 1), whole[:, 2:], atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_attention_is_that_of_transformers(pair: tuple[Any, Llama]) -> None:
+    theirs, ours = pair
+    expected = torch.stack(theirs(token_ids(), output_attentions=True).attentions)
+    torch.testing.assert_close(
+        ours.attention_weights(token_ids(), last=3), expected[..., -3:, :], atol=1e-5, rtol=0
+    )
+
+
+@torch.inference_mode()
+def test_going_back_and_forking_give_the_same_bits(
+    pair: tuple[Any, Llama], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llama, "LEAST", 2)  # the cache grows several times
+    _, ours = pair
+    state = ours.new_state(2)
+    ours.prefill(token_ids()[:, :5], state)
+    read = [ours.decode(token_ids()[:, at], state) for at in range(5, LENGTH)]
+    fork = state.snapshot(9)
+    assert fork.capacity < state.capacity < 2 * LENGTH
+    assert state.seek(20) == 20
+    for branch, first in ((state, 20), (fork, 9)):
+        for at in range(first, LENGTH):
+            logits = ours.decode(token_ids()[:, at], branch)
+            assert torch.equal(logits, read[at - 5])
+    state.select(torch.tensor([1, 1]))
+    same = ours.decode(token_ids()[[1, 1], 0], state)
+    assert torch.equal(same[0], same[1])
+
+
+@pytest.mark.parametrize("pair", ["llama, tied"], indirect=True)
+def test_the_loss_in_pieces_is_cross_entropy_and_has_its_gradients(
+    pair: tuple[Any, Llama], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, ours = pair
+    ids, weights = token_ids(), torch.rand(2, LENGTH - 1)
+    inputs, targets = ids[:, :-1], ids[:, 1:]
+    ours.requires_grad_(True)
+    gradients = []
+    for piece in (7 * ours.config.vocab_size, 1 << 24):
+        monkeypatch.setattr(llama, "PIECE", piece)
+        ours.zero_grad()
+        loss = ours.loss(inputs, targets, weights)
+        loss.backward()
+        grad = ours.embedding.weight.grad
+        assert grad is not None
+        gradients.append(grad.clone())
+    nats = torch.nn.functional.cross_entropy(
+        ours(inputs).flatten(0, 1), targets.flatten(), reduction="none"
+    )
+    expected = (nats * weights.flatten()).sum() / weights.sum()
+    torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"model_type": "mamba"}, "architecture 'mamba'"),
+        ({"hidden_size": 0}, "hidden_size"),
+        ({"num_hidden_layers": "many"}, "num_hidden_layers"),
+        ({"hidden_act": "relu"}, "activation 'relu'"),
+        ({"rope_scaling": {"type": "longrope"}}, "rope scaling 'longrope'"),
+    ],
+)
+def test_a_configuration_that_is_not_computed_is_refused(
+    changes: dict[str, Any], fault: str
+) -> None:
+    config = SIZES | {"model_type": "llama", "hidden_act": "silu"}
+    config_from_hugging_face(config)
+    with pytest.raises(GenuiError, match=fault):
+        config_from_hugging_face(config | changes)

@@ -129,13 +129,22 @@ class Splitter:
     """Whether a word that is a token is taken whole, without merges."""
 
 
+_DIGITS_ALONE = Splitter((_DIGIT, _GPT2))
+_OF_LLAMA3 = Splitter((_LLAMA3,), whole_first=True)
+_OF_QWEN2 = Splitter((_LLAMA3.replace("{1,3}", ""),))
+
 SPLITTERS: Mapping[str, Splitter] = {
     "gpt-2": Splitter((_GPT2,)),
-    "smollm": Splitter((_DIGIT, _GPT2)),
-    "starcoder": Splitter((_DIGIT, _GPT2)),
-    "llama-bpe": Splitter((_LLAMA3,), whole_first=True),
-    "qwen2": Splitter((_LLAMA3.replace("{1,3}", ""),)),
-    "tekken": Splitter((_TEKKEN,), whole_first=True),
+    "smollm": _DIGITS_ALONE,
+    "starcoder": _DIGITS_ALONE,
+    "llama-bpe": _OF_LLAMA3,
+    "llama-v3": _OF_LLAMA3,
+    "llama3": _OF_LLAMA3,
+    "falcon3": _OF_LLAMA3,
+    "smaug-bpe": Splitter((_LLAMA3,)),
+    "qwen2": _OF_QWEN2,
+    "deepseek-r1-qwen": _OF_QWEN2,
+    "tekken": Splitter((_TEKKEN,), whole_first=True),  # Mistral's own; llama.cpp's differs for É
 }
 """By the name in `tokenizer.ggml.pre`."""
 
