@@ -22,7 +22,7 @@ def _state_before(trace: Trace, step: int, what: str) -> TokenState:
     """The state from which the token of `step` was drawn. Raises MisuseError for models of neither
     text nor music, and for a step that was not computed."""
     if not isinstance(trace.generator, TokenGenerator):
-        raise MisuseError(f"{what} of models on this machine that write text or music")
+        raise MisuseError(f"{what} of models that write text or music on this machine")
     if not 1 <= step <= trace.reached:
         raise MisuseError(
             f"step {step}: this trace has tokens 1 to {trace.reached}; ask for one of them"
