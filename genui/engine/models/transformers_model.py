@@ -167,7 +167,9 @@ def load_network(path: Path, dtype: torch.dtype = torch.float32) -> Any:
     Raises OSError, ValueError or ImportError as transformers does.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     return AutoModelForCausalLM.from_pretrained(
         path,
         local_files_only=True,
