@@ -91,7 +91,7 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
         ),
         "server": ModelFormat(
             title="a model on a server",
-            recognise="genui.hub.server:recognise",
+            recognise="genui.hub.records:is_server",
             describe="genui.hub.server:describe",
             load="genui.engine.sample.server:load_server_model",
         ),

@@ -78,6 +78,17 @@ def read_record(file: Path) -> Record:
         raise GenuiError(f"{show(file)}: damaged; remove it and add the model again") from None
 
 
+def is_server(path: Path) -> bool:
+    """Whether a path is the record of a model on a server."""
+    if path.suffix != SUFFIX or path.parent != records_dir():
+        return False
+    try:
+        record = read_record(path)
+    except GenuiError:
+        return False
+    return bool(record.url) and not record.path
+
+
 def write_record(name: str, record: Record) -> Path:
     """Give a model a name. Raises MisuseError for a bad name, GenuiError if it is not written."""
     file = record_file(name)

@@ -29,22 +29,11 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize, show
 from genui.hub.formats import OpenModel
 from genui.hub.odds import END, HASHED, Odds, Parts, Token, hashed, is_said, said
-from genui.hub.records import SUFFIX, Record, read_record, records_dir
+from genui.hub.records import SUFFIX, Record, read_record
 
 FORMAT = "server"
 
 # --- Records of servers -----------------------------------------------------------------------
-
-
-def recognise(path: Path) -> bool:
-    """Whether a path is the record of a model on a server."""
-    if path.suffix != SUFFIX or path.parent != records_dir():
-        return False
-    try:
-        record = read_record(path)
-    except GenuiError:
-        return False
-    return bool(record.url) and not record.path
 
 
 def describe(path: Path) -> OpenModel:
