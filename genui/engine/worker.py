@@ -17,10 +17,12 @@ from genui.base.errors import GenuiError
 from genui.engine import device
 from genui.engine.device import give_way
 from genui.engine.sample.lens import attention, read_layers
+from genui.engine.sample.tokens import TokenGenerator
 from genui.engine.sample.trace import Trace
 from genui.protocol import (
     Advance,
     Attend,
+    Attention,
     Cancel,
     Close,
     Failed,
@@ -29,6 +31,7 @@ from genui.protocol import (
     Idle,
     Inspect,
     Label,
+    Layers,
     Nearest,
     ReadLayers,
     Ready,
@@ -138,9 +141,9 @@ class Worker:
             case Advance():
                 self._advance(request)
             case Attend():
-                self._send(attention(self._trace(request.trace), request.step))
+                self._look(request, attention, Attention)
             case ReadLayers():
-                self._send(read_layers(self._trace(request.trace), request.step))
+                self._look(request, read_layers, Layers)
             case Nearest():
                 self._nearest(request)
             case Label():
@@ -224,6 +227,20 @@ class Worker:
         from genui.engine.sample.points import inspect_plane
 
         self._send(inspect_plane(self._trace(request.trace), request))
+
+    def _look(
+        self,
+        request: Attend | ReadLayers,
+        read: Callable[[Trace, int], Attention | Layers],
+        reply: type[Attention] | type[Layers],
+    ) -> None:
+        """Look inside the network; of a model that does not run here only the odds are known."""
+        trace = self._trace(request.trace)
+        if isinstance(trace.generator, TokenGenerator):
+            self._send(read(trace, request.step))
+        else:
+            fault = "This model does not run on this machine: only its odds are known"
+            self._send(reply(trace=request.trace, step=request.step, fault=fault))
 
     def _advance(self, request: Advance) -> None:
         trace = self._trace(request.trace)

@@ -394,7 +394,7 @@ class Attention(Struct, frozen=True, tag="attention", kw_only=True):
 
     trace: int
     step: int
-    first: int  # number of tokens before `texts`
+    first: int = 0  # number of tokens before `texts`
     layers: int = 0
     heads: int = 0
     texts: tuple[str, ...] = ()  # the tokens in the context; the last is the token itself

@@ -18,6 +18,7 @@ from genui.engine.data.tokenizer import byte_alphabet
 from genui.engine.device import Machine
 from genui.engine.models.llama import Llama, LlamaConfig
 from genui.engine.sample.chat import continue_chat, open_chat
+from genui.engine.sample.lens import read_layers
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
 from genui.formats import recipe
@@ -244,6 +245,19 @@ def test_an_answer_ends_with_the_end_token_which_has_a_name(generator: TextGener
     state = trace.fork(3, 1, Say("Go on")).state(1)
     assert state.token_ids.since(0).tolist().count(END) == 3  # of the prompt, answer and message
     assert not generator.finished(state)
+
+
+def test_a_look_inside_a_chat_reads_its_messages_as_they_were_read(
+    generator: TextGenerator,
+) -> None:
+    branch = chat(generator).fork(2, 0, Say("And then?"))
+    frames = frames_of(branch)
+    for step in (1, 2):
+        layers, own = read_layers(branch, step), branch.state(step - 1).logits
+        token = frames[step - 1].token
+        others = np.delete(own, token)
+        assert layers.difference == pytest.approx(float(own[token] - others.max()), abs=1e-4)
+    assert frames_of(branch) == frames
 
 
 def test_only_a_chat_takes_messages(generator: TextGenerator) -> None:

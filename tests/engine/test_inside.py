@@ -18,6 +18,7 @@ from genui.engine.device import Machine
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.models.llama import Block as LlamaBlock
 from genui.engine.models.llama import Llama, LlamaConfig
+from genui.engine.models.lora import AdaptedModel, Base
 from genui.engine.models.recurrent import MinGRU
 from genui.engine.models.transformer import Transformer
 from genui.engine.sample.lens import attention, read_layers
@@ -256,6 +257,33 @@ def edited_head(out: torch.nn.Module, head: slice, first: int = 0) -> Iterator[N
     hook = out.register_forward_pre_hook(without)
     yield
     hook.remove()
+
+
+@torch.inference_mode()
+def test_adapters_count_with_the_layers_they_adapt() -> None:
+    config = LlamaConfig(
+        vocab_size=28, layers=2, width=32, heads=4, kv_heads=2, head_width=16, feed_forward=48,
+        context=64,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = Llama(config)
+    blocks = [block for block in network.blocks if isinstance(block, LlamaBlock)]
+    layers = {f"part.{at}": block.attention.o for at, block in enumerate(blocks)}
+    model = AdaptedModel(Base(network, layers), 4, 1.0)
+    for parameter in (*network.parameters(), *model.parameters()):
+        torch.nn.init.normal_(parameter, std=0.3)
+    trace = trace_of(TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, "pretrained"), 10)
+    seen = read_layers(trace, 9)
+    row = torch.tensor([tokens_before(trace, 9)])
+    hidden_states = model.hidden_states(row)
+    token = frames_of(trace)[8].token
+    tokens = torch.tensor([token, ALPHABET.index(seen.other)])
+    direction = torch.sub(*model.token_directions(hidden_states[-1][0, -1], tokens))
+    assert seen.rest == pytest.approx(float(hidden_states[0][0, -1] @ direction), abs=1e-3)
+    for at in range(2):
+        both = (hidden_states[at + 1] - hidden_states[at])[0, -1] @ direction
+        added = sum(seen.heads[at]) + seen.feed_forward[at]
+        assert added == pytest.approx(float(both), abs=1e-3)
 
 
 # --- edits of layers ----------------------------------------------------------------------------

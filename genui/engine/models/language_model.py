@@ -5,6 +5,7 @@ derive from `TokenNetwork` and define `hidden_states`, `forward` and `new_state`
 be looked into and intervened in is also a `LayeredModel`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -117,6 +118,8 @@ class LayerParts:
     """The norm of the mixer's output before it is added, if the network has one (Gemma 2)."""
     name: str = "attention"
     """What the mixer belongs to; a recurrent layer counts as one head."""
+    mix: Callable[[Tensor], Tensor] | None = None
+    """What applies the mixer to [.., H · D], if the module alone does not, as with adapters."""
 
 
 @runtime_checkable

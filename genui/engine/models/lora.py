@@ -6,7 +6,8 @@ in memory serves its own generator, a training and any number of adapters.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -142,7 +143,12 @@ class AdaptedModel(nn.Module):
             return network.read_out(x)  # type: ignore[operator]
 
     def layer_parts(self) -> tuple[LayerParts, ...]:
-        return self.base.network.layer_parts()  # type: ignore[operator]
+        parts = self.base.network.layer_parts()  # type: ignore[operator]
+        return tuple(replace(part, mix=partial(self._mix, part.mixer)) for part in parts)
+
+    def _mix(self, mixer: nn.Module, x: Tensor) -> Tensor:
+        with self.applied():
+            return mixer(x)
 
     def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
         return self.base.network.token_directions(x, token_ids)  # type: ignore[operator]

@@ -232,7 +232,7 @@ class Record:
         rows = mixed.new_zeros(part.heads + 2, part.heads, len(mixed) // part.heads)
         heads = torch.arange(part.heads)
         rows[heads, heads] = rows[-1] = mixed.view(part.heads, -1)
-        products = part.mixer(rows.flatten(1)).float()
+        products = (part.mix or part.mixer)(rows.flatten(1)).float()
         added, whole = products[:-2] - products[-2], products[-1]
         if part.mixer_norm is not None:  # it is linear once its scale is frozen
             added = added * (part.mixer_norm(whole).float() / whole).nan_to_num()

@@ -303,7 +303,9 @@ class LayerEditActions(Actions):
         rows = [
             Row(str(branch.number), controller.branch_label(branch))
             for branch in controller.tree.branches
-            if branch.trace is not trace and branch.trace.request.model == trace.request.model
+            if branch.trace is not trace
+            and branch.trace.request.model == trace.request.model
+            and not branch.trace.request.chat  # its messages are not the text of a prompt
         ]
         empty = "No other branch of this model: e and f make one"
         window = ChooseScreen("Patch from", rows, "choose", empty)
