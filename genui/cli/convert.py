@@ -16,11 +16,13 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "A text model of genui becomes a folder for Hugging Face transformers, with the code of\n"
         "its network as one file. The logits are the same. A diffusion model of images becomes a\n"
-        "folder for diffusers.\n\n"
+        "folder for diffusers. Of models that others trained, and those fine-tuned from them, see\n"
+        "genui help open-models.\n\n"
         "examples:\n"
         "  genui convert shakespeare --out shakespeare-hf\n"
         "  genui convert last --to hf --dtype bf16 --out mine\n"
-        "  genui convert icons --out icons-diffusers"
+        "  genui convert icons --out icons-diffusers\n"
+        "  genui convert smollm2 --dtype q8_0 --out smol.gguf"
     )
     parser.add_argument(
         "model", metavar="MODEL", help="RUN, RUN@STEP, the name of a model, or its file or folder"
@@ -36,7 +38,10 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="PATH", type=Path, required=True, help="the new folder or file"
     )
     parser.add_argument(
-        "--dtype", metavar="TYPE", default="", help="of the weights: fp32 (default), fp16, bf16"
+        "--dtype",
+        metavar="TYPE",
+        default="",
+        help="of the weights: fp32, fp16, bf16, q8_0, those that the format has",
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file or folder")
 

@@ -1,20 +1,24 @@
 """How long a training takes on this machine, measured with a few of its own steps."""
 
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 
+from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.numbers import size
 from genui.engine.data.conversations import load_rows
 from genui.engine.data.dataset import dataset_named, use_stand_ins
 from genui.protocol.registry import KINDS, resolve
 from genui.recipes import FineTuneRecipe, Recipe
+from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS
 from genui.runs.models import find_model
 from genui.runs.plan import Plan, Speed, plan_of, read_speed, write_speed
 
@@ -152,7 +156,26 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
             f"training {recipe.base} so takes about {size(memory)} of memory and {size(free)} are "
             f"free; take less with {' or '.join(remedies)}, or close other programs"
         )
+    written = _written(recipe, parameters) if full else 0
+    free_disk = shutil.disk_usage(_existing(paths.data_dir())).free
+    if not fault and written > free_disk:
+        fault = (
+            f"the checkpoints take about {size(written)} and {size(free_disk)} are free on the "
+            f"disk; write fewer with --set checkpoint_every={recipe.steps}, or --set mode=lora"
+        )
     return Plan(memory=memory, fault=fault)
+
+
+def _written(recipe: FineTuneRecipe, parameters: int) -> int:
+    """Bytes of the checkpoints of a training in full that are kept: weights, and of the newest the
+    raw ones with AdamW's moments."""
+    count = -(-recipe.steps // recipe.checkpoint_every)
+    return parameters * 4 * (min(count, KEEP_WEIGHTS) + 3 * min(count, KEEP_STATES))
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that exists."""
+    return path if path.exists() else _existing(path.parent)
 
 
 def _peak_memory() -> int:

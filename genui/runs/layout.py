@@ -156,6 +156,10 @@ class Status(Struct, frozen=True, kw_only=True, rename=STATUS_KEYS):
     doing: str = ""  # what a starting run waits for: "downloading fsdd.zip, 8 of 16 MB"
 
 
+KEEP_STATES, KEEP_WEIGHTS = 2, 8
+"""How many checkpoints a run keeps: of what training resumes from, and of the weights."""
+
+
 def checkpoint_steps(run: RunDir) -> list[int]:
     """The steps with weights, ascending; whether these are complete is not checked."""
     try:

@@ -1,5 +1,6 @@
 """Models, runs and settings as the panes show them: setting rows, and cards."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -188,10 +189,13 @@ def run_card(run: RunSummary, has_checkpoint: bool = False, with_error: bool = T
 
 
 def _made_of(run: RunSummary) -> str:
-    """Return the family and data of a run, or the project of a script's run."""
+    """Return the family and data of a run, with the model that it trains on from if others made it,
+    or the project of a script's run."""
     recipe = run.info.recipe
     if recipe:
-        return clean_line(f"{recipe.get('family', '')} on {run.info.data or recipe.get('dataset')}")
+        base = os.path.basename(str(recipe.get("base", "")))
+        what = f"{base} fine-tuned" if base else recipe.get("family", "")
+        return clean_line(f"{what} on {run.info.data or recipe.get('dataset')}")
     project = f", project {run.info.project}" if run.info.project else ""
     return clean_line(f"a script's run{project}")
 

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import signal
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import psutil
 import torch
 
 from genui.engine.convert.peft import adapter_config
@@ -212,12 +214,19 @@ def run_and_resume(ref: str, settings: dict[str, str], steps: int) -> int:
     begin = time.time()
     words = [word for pair in settings.items() for word in ("--set", "=".join(pair))]
     command = [sys.executable, "-m", "genui", "train", "--from", ref, "--name", "whole", *words]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     whole = RunDir(Path(os.environ["GENUI_HOME"]) / "data" / "runs" / done.stdout.strip())
     first = wait_for(whole, 1) - begin
-    wait_for(whole, steps)
+    times = psutil.Process(read_status(whole).pid).cpu_times()
+    cpu = times.user + times.system + used.ru_utime - before.ru_utime
     load = os.getloadavg()[0]
-    print(f"\nfirst step {first:.1f} s after `genui train` (load of this machine {load:.1f})")
+    print(
+        f"\nfirst step {first:.1f} s after `genui train` ({cpu:.1f} s of processor; load of this "
+        f"machine {load:.1f})"
+    )
+    wait_for(whole, steps)
     recipe = find_origin(ref).recipe
     killed = launch.launch(recipe, settings, "killed", ref)
     wait_for(killed, 12)

@@ -1,6 +1,7 @@
 """Fine-tuning: the real trainer on a tiny random Llama."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def network_of(ref: str) -> Any:
 
 
 def test_it_learns_the_answers_and_generates_with_its_adapter(
-    start: Callable[..., RunDir], base: Path, capsys: pytest.CaptureFixture[str]
+    start: Callable[..., RunDir], base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = start(steps="24")
     assert trainer.train(run) == 0, run.console.read_text()
@@ -112,6 +113,10 @@ def test_it_learns_the_answers_and_generates_with_its_adapter(
     assert main(["generate", run.id, "--prompt", "What", "--tokens", "3", "--layers", "2"]) == 0
     assert find_model(run.id).parameters == described["parameters"]
     assert described["parameters"] > find_model(str(base)).parameters
+    saved = tmp_path / "saved.txt"
+    assert main(["generate", run.id, "--prompt", "It", "--tokens", "5", "--out", str(saved)]) == 0
+    assert main(["replay", str(saved)]) == 0
+    assert "identical" in capsys.readouterr().out
     words = ["generate", run.id, "--prompt", "What", "--tokens", "4", "--seed", "1"]
     assert main([*words, "--fork", "1:token=ris"]) == 0
     assert (
@@ -136,9 +141,11 @@ def test_a_killed_training_resumes_to_the_same_bits(start: Callable[..., RunDir]
 def test_training_goes_on_from_an_adapter(start: Callable[..., RunDir]) -> None:
     source = start()
     assert trainer.train(source) == 0
-    run = start("next", start_from=source.id, steps="2", learning_rate="1e-4")
+    run = start("next", start_from=source.id, steps="2", learning_rate="1e-4", ema="0.9")
     assert trainer.train(run) == 0, run.console.read_text()
     assert series(run, "val_loss")[0] == series(source, "val_loss")[12]
+    averaged, raw, _, _ = load_state(run, 2)
+    assert not any(torch.equal(value, raw[name]) for name, value in averaged.items())
     with pytest.raises(MisuseError, match="--set rank=4"):
         start("wider", start_from=source.id, rank="8")
 
@@ -193,3 +200,10 @@ def test_what_does_not_fit_into_memory_is_refused_with_a_remedy(
     (plan,) = estimate(recipe)
     assert "--set mode=lora" in plan.fault
     assert "\n" not in plan.fault
+    monkeypatch.undo()
+    usage = shutil.disk_usage(base)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    (plan,) = estimate(recipe)
+    assert "checkpoint_every=100" in plan.fault
+    (plan,) = estimate(override(recipe, {"mode": "lora"}))
+    assert not plan.fault

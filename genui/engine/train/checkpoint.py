@@ -15,7 +15,7 @@ from genui.base.errors import GenuiError
 from genui.engine.models import frozen
 from genui.recipes import Recipe
 from genui.runs import models
-from genui.runs.layout import RunDir, checkpoint_steps
+from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS, RunDir, checkpoint_steps
 from genui.runs.models import FORMAT, parse_metadata
 
 # --- Quantised weights, for shipping ----------------------------------------------------------
@@ -70,9 +70,6 @@ def dequantise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 # its metadata, the recipe and whatever else the model needs. `step-N.state.safetensors` is for
 # resuming: the raw weights and the state of the optimisers. There is no random state to save:
 # random numbers of step k are seeded by (seed, k).
-
-KEEP_STATES = 2
-KEEP_WEIGHTS = 8
 
 _RAW = "model."  # prefix of the raw weights, as opposed to the averaged ones
 _OPTIMIZER = "optimizer."

@@ -26,7 +26,7 @@ from genui.engine.data.conversations import (
     windows_of,
 )
 from genui.engine.data.tokenizer import Tokenizer
-from genui.engine.device import Machine, autocast
+from genui.engine.device import LLAMA_CPP, Machine, autocast, engine_for_gguf
 from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.models.llama import hugging_face_name
@@ -61,8 +61,15 @@ def check_base(recipe: FineTuneRecipe) -> None:
 
 def _writer(generator: object, name: str) -> TextGenerator:
     """Raises GenuiError for a model without a network here, such as one on a server."""
+    if isinstance(generator, TextGenerator) and isinstance(generator.model, AdaptedModel):
+        raise GenuiError(
+            f"{name}: is an adapter itself: merge it first (genui convert {name} --to hf --out "
+            "FOLDER) and train from that folder"
+        )
     if not isinstance(generator, TextGenerator) or not isinstance(generator.model, TokenNetwork):
-        raise GenuiError(f"{name}: genui does not compute this model itself, so cannot train it")
+        remedy = "genui config set gguf genui" if engine_for_gguf() == LLAMA_CPP else ""
+        remedy = remedy or "use a model of the Llama family as GGUF or as a folder of safetensors"
+        raise GenuiError(f"{name}: genui does not compute this network itself: {remedy}")
     return generator
 
 
