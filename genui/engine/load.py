@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from msgspec.structs import replace
 
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError, TooLargeError
 from genui.engine import device
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.kinds import build_generator
@@ -134,7 +134,12 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
         return LabGenerator(ref)
     model = find_model(ref)
     precision = "" if batches else device.precision_for_generation() + device.engine_for_gguf()
-    return _load_cached(*_cache_key(model.path), model.format, batches, precision)
+    key = (*_cache_key(model.path), model.format, batches, precision)
+    try:
+        return _load_cached(*key)
+    except TooLargeError:
+        _load_cached.cache_clear()  # frees the models that no trace uses
+        return _load_cached(*key)
 
 
 def fingerprint_of(ref: str) -> str:

@@ -1,5 +1,7 @@
 """GGUF files as models: their numbers, tokenizer and generation."""
 
+import gc
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -304,3 +306,31 @@ def test_a_saved_generation_is_repeated_in_its_precision(
 
 def generator_of(path: Path) -> Any:
     return find_and_load(str(path))
+
+
+def test_a_generator_is_freed_at_once(model_file: Path) -> None:
+    """The worker never collects cycles: one with a model in it would stay in memory."""
+    generator = load_open(model_file, "gguf")
+    trace = Trace(generator, start(tokens=5))
+    list(trace.advance(0, 5))
+    gone = weakref.ref(generator)
+    gc.disable()
+    del generator, trace
+    gc.enable()
+    assert gone() is None
+
+
+def test_models_that_are_not_used_make_room(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENUI_GGUF", "genui")
+    other = tmp_path / "other.gguf"
+    other.write_bytes(model_file.read_bytes())
+    unused = weakref.ref(generator_of(model_file))
+    free = psutil.virtual_memory().available
+
+    def memory() -> SimpleNamespace:
+        return SimpleNamespace(available=free if unused() is None else 1000)
+
+    monkeypatch.setattr(psutil, "virtual_memory", memory)
+    assert isinstance(generator_of(other), TextGenerator)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -149,7 +149,7 @@ class TextGenerator(TokenGenerator[TextState]):
     ) -> None:
         super().__init__(model, machine, family)
         self.tokenizer = tokenizer
-        self.text_of = lru_cache(maxsize=None)(self._text_of)
+        self._texts: dict[int, str] = {}
 
     def begin(self, request: Start) -> tuple[TextState, Started]:
         """The first state. Raises MisuseError if the tokenizer knows no character of the prompt,
@@ -365,9 +365,12 @@ class TextGenerator(TokenGenerator[TextState]):
             text += frame.text
         return text
 
-    def _text_of(self, token: int) -> str:
+    def text_of(self, token: int) -> str:
         """The text of a token; for a special one its name."""
-        return clean(self.tokenizer.special.get(token) or self.tokenizer.decode([token]))
+        if token not in self._texts:
+            name = self.tokenizer.special.get(token)
+            self._texts[token] = clean(name or self.tokenizer.decode([token]))
+        return self._texts[token]
 
     def _read(
         self,
