@@ -105,9 +105,10 @@ class BranchesScreen(Window[Choice | None]):
             if sought in f"{branch.name} {branch.label}".casefold()
         ]
         leads = tree_lines([depth for _, depth in lines])
+        depths = {branch.number: depth for branch, depth in lines}
         rows = [
-            branch_row(self._tree, branch, lead, self._model)
-            for (branch, _), lead in zip(lines, leads, strict=True)
+            branch_row(self._tree, branch, lead, self._model, depths.get(branch.parent) == depth)
+            for (branch, depth), lead in zip(lines, leads, strict=True)
         ]
         empty = "no branch matches; esc shows all" if sought else NO_BRANCHES
         self.query_one(RowList).set_rows(rows, empty)
@@ -263,9 +264,12 @@ class BranchesScreen(Window[Choice | None]):
         self._say(line)
 
 
-def branch_row(tree: Tree[Any], branch: Branch[Any], lead: str, model: str) -> Row:
+def branch_row(
+    tree: Tree[Any], branch: Branch[Any], lead: str, model: str, continues: bool = False
+) -> Row:
     """The row of a branch: its title, the first words after the fork, the step at which it forks,
-    and its computed steps. `model` is the ref of the pane's model."""
+    and its computed steps. `model` is the ref of the pane's model; a branch that `continues` the
+    one above it has an arrow."""
     trace = branch.trace
     parts = [clean_line(" · ".join(filter(None, (branch.name, branch.label))), TITLE_CELLS)]
     if trace.request.model != model:
@@ -277,6 +281,7 @@ def branch_row(tree: Tree[Any], branch: Branch[Any], lead: str, model: str) -> R
     first = trace.forked_at + 1 - trace.first if branch.parent >= 0 else 0
     frames = trace.frames[first : first + WORDS_STEPS]
     words = clean_line("".join(frame.text for frame in frames).strip(), 80)
+    lead += "↓ " if continues else ""
     if cell_len(lead) > LEAD_CELLS:
         lead = f"⋯{lead[-LEAD_CELLS + 1 :]}"
     sign = "●" if branch is tree.shown else "★" if branch.starred else " "

@@ -18,7 +18,7 @@ class Listener:
         self.controller: TraceController[Any, Any] | None = None
         self.lines: list[str] = []
         self.errors: list[str] = []
-        self.moves = self.acts = self.news = 0
+        self.moves = self.acts = self.news = self.asks = 0
 
     def repaint(self) -> None:
         self.moves += 1
@@ -28,6 +28,9 @@ class Listener:
 
     def clear_line(self) -> None:
         self.acts += 1
+
+    def ask_prompt(self) -> None:
+        self.asks += 1
 
     def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
         (self.errors if kind == "error" else self.lines).append(line)

@@ -216,13 +216,18 @@ class FakeWorker(Fake):
         total = len(levels(request)) - 1 if image else settings.tokens
         if request.edits and isinstance(request.edits[-1].edit, protocol.WriteText):
             total = max(total, step + 1)
+        total += max(
+            (at.step for at in request.edits if isinstance(at.edit, protocol.Say)), default=0
+        )
+        pieces = first_message(request) if request.chat else ()
         self.send(
             protocol.Started(
                 trace=request.trace,
                 model=request.model,
                 family="diffusion" if image else "transformer",
                 medium="image" if image else "music" if sings(request) else "text",
-                prompt=request.prompt.partition(protocol.FILL)[0],
+                prompt=protocol.join_pieces(pieces) or request.prompt.partition(protocol.FILL)[0],
+                pieces=pieces,
                 suffix=request.prompt.partition(protocol.FILL)[2],
                 total_steps=total,
                 step=step,
@@ -275,7 +280,18 @@ class FakeWorker(Fake):
             frame, token = text_frame(start, step), forced[-1].edit.token
             text = next((c.text for c in frame.candidates if c.token == token), "?")
             return replace(frame, token=token, text=text, forced=True)
+        if forced and any(isinstance(at.edit, protocol.Say) for at in forced):
+            said = next(at.edit.text for at in forced if isinstance(at.edit, protocol.Say))
+            before = (protocol.Piece("template", "<|end|>"), *protocol.label_message(said))
+            return replace(text_frame(start, step), before=before)
         return text_frame(start, step)
+
+
+def first_message(start: protocol.Start) -> tuple[protocol.Piece, ...]:
+    """The prompt of a chat, by a template with one special token."""
+    label, text = protocol.label_turn("user", first=True), protocol.Piece("text", start.prompt)
+    special = protocol.Piece("template", "<|user|>")
+    return special, label, text, protocol.label_turn("assistant")
 
 
 GIVEN_STEPS = 64

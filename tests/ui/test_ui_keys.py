@@ -85,12 +85,12 @@ def test_a_key_of_the_grammar_means_the_same_in_every_pane() -> None:
 
 def test_windows_have_no_other_use_for_the_verbs_of_the_grammar() -> None:
     verbs = {
-        "e": "edit edit_run", "f": "fork", "b": "leave", "v": "leave", "c": "compare", "r": "more",
-        "x": "export sheet choose", "s": "settings", "o": "close", "u": "undo", "n": "answer",
-        "y": "answer",
+        "e": "edit edit_run name", "f": "fork", "b": "leave", "v": "leave", "c": "compare",
+        "r": "more", "x": "export sheet choose", "s": "settings", "o": "close", "u": "undo",
+        "n": "answer", "y": "answer",
     }  # fmt: skip
     for module in (
-        *("compare", "export", "windows", "widgets.dialogs"),
+        *("branches", "compare", "export", "windows", "widgets.dialogs"),
         *(f"training.{name}" for name in ("alerts", "panels", "table", "console", "config")),
     ):
         for name, kind in vars(importlib.import_module(f"genui.ui.{module}")).items():

@@ -225,6 +225,9 @@ class TracePane(Pane):
     def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
         self.post_message(messages.Say(line, kind))
 
+    def ask_prompt(self) -> None:
+        self.call_after_refresh(self.action_edit)
+
     @on(messages.Reply)
     def _handle_reply(self, event: messages.Reply) -> None:
         for group in self.actions:
@@ -279,16 +282,16 @@ class TracePane(Pane):
     def action_edit(self) -> None:
         """Edit the prompt."""
         self.add_class("-editing")
-        prompt = escape_newlines(self.controller.prompt)
-        self.query_one(PromptLine).open(prompt, self.controller.model)
+        controller = self.controller
+        text = escape_newlines(controller.line_text)
+        self.query_one(PromptLine).open(text, controller.model, controller.line_label)
 
     @on(LineInput.Submitted)
     def _use_prompt(self, event: LineInput.Submitted) -> None:
         event.stop()
-        self.controller.prompt = unescape_newlines(event.value)
         self._leave_input()
         self.clear_line()
-        self.controller.start_over(play=True)
+        self.controller.take_line(unescape_newlines(event.value))
 
     @on(LineInput.Cancelled)
     def _leave_input(self) -> None:
@@ -331,7 +334,7 @@ class TracePane(Pane):
             return f"loading {clean_line(controller.model.name)} … {controller.waited_s:.0f} s"
         if trace is not None and (trace.playing or trace.computing):
             return "starting …"
-        return "Press space to start"
+        return controller.start_hint
 
     def branch_place(self) -> tuple[int, int, str] | None:
         """The shown branch's number from 1, the number of branches and its label; None if there

@@ -4,10 +4,11 @@ model knows."""
 import difflib
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.suggester import Suggester
 from textual.widgets import Label, Static
@@ -19,6 +20,7 @@ from genui.ui.widgets.base import LineInput
 from genui.ui.widgets.dialogs import Window
 
 MAX_LISTED = 80  # words; a wider terminal has no room for more
+RECALLED = 50  # lines
 NEAR = 0.75  # how like a word must be that is suggested in place of an unknown one
 
 
@@ -120,6 +122,46 @@ def _beginning(start: str, vocabulary: Vocabulary) -> list[str]:
     return sorted(words, key=lambda word: (word not in examples, len(word) < 3, word))
 
 
+class RecallLine(LineInput):
+    """↑ and ↓ recall what was typed in it before."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "recall(-1)", "The line before", show=False),
+        Binding("down", "recall(1)", "The next line", show=False),
+    ]
+
+    def __init__(self, placeholder: str) -> None:
+        super().__init__(placeholder=placeholder, compact=True)
+        self._lines: list[str] = []
+        self._draft = ""  # what was being typed when ↑ was pressed
+        self._at = 0  # the line that is shown; the number of lines for the draft
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether there is something to recall."""
+        return bool(self._lines)
+
+    def restart(self, value: str) -> None:
+        """Begin a new line with this text."""
+        self.value, self._at = value, len(self._lines)
+
+    def remember(self, value: str) -> None:
+        """Add a line, to be recalled."""
+        if value and value not in self._lines[-1:]:
+            self._lines = [*self._lines[-RECALLED + 1 :], value]
+
+    def action_recall(self, by: int) -> None:
+        """Show the line before, or the next."""
+        at = self._at + by
+        if not 0 <= at <= len(self._lines):
+            return
+        if self._at == len(self._lines):
+            self._draft = self.value
+        self._at = at
+        self.value = self._lines[at] if at < len(self._lines) else self._draft
+        self.cursor_position = len(self.value)
+
+
 class PromptLine(Vertical):
     """A labelled line for a prompt or caption. Hidden unless its pane has the class `-editing`."""
 
@@ -132,19 +174,26 @@ class PromptLine(Vertical):
     def compose(self) -> ComposeResult:
         with Horizontal(classes="prompt-row"):
             yield Label(f"{self._label} ", markup=False)
-            yield LineInput(placeholder=self._placeholder, compact=True)
+            yield RecallLine(self._placeholder)
         yield Static(classes="prompt-words", markup=False)
 
-    def open(self, value: str, model: ModelInfo | None) -> None:
-        """Begin to edit a prompt of a model."""
+    def open(self, value: str, model: ModelInfo | None, label: str = "") -> None:
+        """Begin to edit a prompt of a model; `label` takes the place of the line's own."""
+        self.query_one(Label).update(f"{label or self._label} ")
         self._vocabulary = read_vocabulary(model)
-        line, has_words = self.query_one(LineInput), bool(self._vocabulary.words)
+        line, has_words = self.query_one(RecallLine), bool(self._vocabulary.words)
         line.suggester = CaptionSuggester(self._vocabulary) if has_words else None
-        line.value = value
+        line.placeholder = f"the {label}; \\n is a new line" if label else self._placeholder
+        line.restart(value)
         completes = (("→", "complete"),) if has_words else ()
-        line.hints = (("⏎", "generate"), *completes, ("esc", "cancel"))
+        recalls = (("↑", "recall"),) if line.has_lines else ()
+        line.hints = (("⏎", "generate"), *completes, *recalls, ("esc", "cancel"))
         self._describe(value)
         self.screen.set_focus(line)
+
+    @on(LineInput.Submitted)
+    def _remember(self, event: LineInput.Submitted) -> None:
+        self.query_one(RecallLine).remember(event.value)
 
     @on(LineInput.Changed)
     def _typed(self, event: LineInput.Changed) -> None:

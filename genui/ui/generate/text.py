@@ -18,6 +18,7 @@ from genui.protocol import TextFrame, TextSettings, WriteText, WriteToken
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.ui.generate.actions import Actions
+from genui.ui.generate.chat import ChatActions, ChatController
 from genui.ui.generate.inside import InsideActions, LayerEditActions, TextController, label_text
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.generate.prompt import PromptLine
@@ -94,10 +95,18 @@ class TextView(View):
     colours = LEGEND
     unit = "tok"
 
-    def __init__(self, pane: TracePane, controller: TextController, inside: InsideActions) -> None:
+    def __init__(
+        self,
+        pane: TracePane,
+        controller: TextController,
+        inside: InsideActions,
+        chat: ChatActions | None = None,
+    ) -> None:
         super().__init__(pane)
         self.controller = controller
         self.inside = inside
+        self._chat = chat
+        self._template = False  # whether the prose shows the tokens of a chat's template
         self.code = CodeCheck(controller)
         self._painted: Trace[TextFrame] | None = None  # the trace in the prose
 
@@ -165,10 +174,12 @@ class TextView(View):
             prose.writing = False
             prose.clear(self.pane.empty_text())
             return
-        if self._painted is not trace:
+        if self._painted is not trace or self._shows_template != self._template:
             self._switch_trace(prose, trace)
         cursor = self.has_cursor
-        prose.show_frames(trace.frames if cursor else trace.frames[: trace.position])
+        frames = trace.frames if cursor else trace.frames[: trace.position]
+        prose.show_frames(frames)
+        prose.show_unanswered(trace, len(frames))
         prose.writing = trace.playing or trace.computing
         prose.point(trace.position if cursor else None)
         self.code.check(prose)
@@ -178,12 +189,20 @@ class TextView(View):
         elif heads is not None:  # else the shades stay as they are until the reply arrives
             prose.shade(levels(heads.weights(self.inside.head)), heads.prompt)
 
+    @property
+    def _shows_template(self) -> bool:
+        """Whether the tokens of a chat's template are to be shown."""
+        return self._chat is not None and self._chat.shows_template
+
     def _switch_trace(self, prose: CodeProse, trace: Trace[TextFrame]) -> None:
         """Begin another trace in the prose; the tokens that it shares with the last one stay."""
         before, self._painted = self._painted, trace
         given = trace.model_prompt, trace.model_suffix
-        if before is None or (before.model_prompt, before.model_suffix) != given:
-            prose.begin(*given)
+        template = self._shows_template
+        same = before is not None and (before.model_prompt, before.model_suffix) == given
+        if before is None or not same or template != self._template:
+            self._template = template
+            prose.begin_trace(trace, template)
             return
         pairs = zip(before.frames[: prose.token_count], trace.frames, strict=False)
         prose.truncate(sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs)))
@@ -411,13 +430,13 @@ def _is_greedy(trace: Trace[TextFrame], step: int) -> bool:
 
 
 def _build(pane: TracePane) -> Parts:
-    controller = TextController(
+    controller = ChatController(
         pane.session, pane, TextSettings(), first=1, steps="tokens", blank="\n"
     )
-    inside = InsideActions(pane, controller)
-    view = TextView(pane, controller, inside)
+    inside, chat = InsideActions(pane, controller), ChatActions(pane, controller)
+    view = TextView(pane, controller, inside, chat)
     inspector = TextInspector(pane, controller, view)
-    actions = inside, LayerEditActions(pane, controller, inside)
+    actions = inside, LayerEditActions(pane, controller, inside), chat
     return Parts(controller, view, inspector, (*actions, TextActions(pane, controller, view)))
 
 

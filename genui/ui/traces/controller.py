@@ -67,6 +67,9 @@ class Listener(Protocol):
     def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
         """Show one line to the user."""
 
+    def ask_prompt(self) -> None:
+        """Let the user write the prompt."""
+
 
 class Opening(NamedTuple):
     """What a trace starts from besides prompt, seed and settings, as in `protocol.Start`."""
@@ -204,6 +207,26 @@ class TraceController(Generic[F, S]):
             forward=opening.forward,
             grid=opening.grid,
         )
+
+    @property
+    def line_label(self) -> str:
+        """The label of the line in which the prompt is typed; "" for the usual one."""
+        return ""
+
+    @property
+    def line_text(self) -> str:
+        """What that line begins with."""
+        return self.prompt
+
+    @property
+    def start_hint(self) -> str:
+        """What to press while there is no trace."""
+        return "Press space to start"
+
+    def take_line(self, text: str) -> None:
+        """Begin with the prompt that was typed."""
+        self.prompt = text
+        self.start_over(play=True)
 
     def new_label(self) -> str:
         """The label of a trace with the current inputs."""

@@ -83,7 +83,7 @@ def sample_of(trace: Trace[Any]) -> Sample:
 
 def roots(tree: trees.Tree[Any]) -> list[trees.Branch[Any]]:
     """The branches without a parent in the tree, each the root of a tree to save."""
-    return [branch for branch, depth in tree.lines() if depth == 0]
+    return [branch for branch in tree.branches if tree.find(branch.parent) is None]
 
 
 def root_of(tree: trees.Tree[Any], branch: trees.Branch[Any]) -> trees.Branch[Any]:

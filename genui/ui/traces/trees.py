@@ -58,6 +58,7 @@ class Trace(Generic[F]):
     note: str = ""
     model_prompt: str = ""  # the prompt as the model sees it, once started
     model_suffix: str = ""  # the text after a gap that is filled
+    pieces: tuple[protocol.Piece, ...] = ()  # of a chat: its prompt, with the template's tokens
     fingerprint: str = ""  # of the weights, once started
     precision: str = ""  # of a model that does not compute as the worker does
     medium: str = ""  # of the model; "" if not known
@@ -84,6 +85,7 @@ class Trace(Generic[F]):
             position=step,
             goal=step,
             model_prompt=self.model_prompt,
+            pieces=self.pieces,
             medium=self.medium,
             model_suffix=self.model_suffix,
             _edited_frame_due=self.first == 0,
@@ -99,6 +101,16 @@ class Trace(Generic[F]):
         """The frame at the playhead; None at a text's prompt or before the first frame."""
         index = self.position - self.first
         return self.frames[index] if 0 <= index < len(self.frames) else None
+
+    @property
+    def unanswered(self) -> tuple[protocol.Piece, ...]:
+        """Of a chat: the message that was said after the last frame; () if there is none."""
+        said = [
+            at.edit.text
+            for at in self.request.edits
+            if isinstance(at.edit, protocol.Say) and at.step == self.computed
+        ]
+        return protocol.label_message(said[-1]) if said else ()
 
     @property
     def on_worker(self) -> bool:
@@ -159,6 +171,7 @@ class Trace(Generic[F]):
         self.started = True
         self.note = started.note
         self.model_prompt, self.model_suffix = started.prompt, started.suffix
+        self.pieces = started.pieces
         self.fingerprint, self.precision = started.fingerprint, started.precision
         self.medium = started.medium or self.medium
         self.computed_by_worker = started.step
@@ -447,7 +460,7 @@ class Tree(Generic[F]):
 
     def lines(self, fold: bool = False) -> Iterator[tuple[Branch[F], int]]:
         """The branches depth first, each with its depth; with `fold`, without the forks of folded
-        branches."""
+        branches. The only branch that continues another at its end has the depth of that one."""
         yield from self._below(-1, 0, fold)
 
     def forks(self, number: int) -> list[Branch[F]]:
@@ -486,12 +499,16 @@ class Tree(Generic[F]):
 
     def _below(self, parent: int, depth: int, fold: bool) -> Iterator[tuple[Branch[F], int]]:
         numbers = {branch.number for branch in self.branches}
-        for branch in self.branches:
-            # A branch whose parent was dropped is a root.
-            if (branch.parent if branch.parent in numbers else -1) == parent:
-                yield branch, depth
-                if not (fold and branch.folded):
-                    yield from self._below(branch.number, depth + 1, fold)
+        # A branch whose parent was dropped is a root.
+        below = [b for b in self.branches if (b.parent if b.parent in numbers else -1) == parent]
+        end = parent_branch.trace.total if (parent_branch := self.find(parent)) is not None else 0
+        continuing = [branch for branch in below if 0 < end <= branch.trace.forked_at]
+        alone = continuing[0] if len(continuing) == 1 else None
+        for branch in sorted(below, key=lambda branch: branch is alone):
+            level = depth - 1 if branch is alone else depth
+            yield branch, level
+            if not (fold and branch.folded):
+                yield from self._below(branch.number, level + 1, fold)
 
 
 def _says_at(trace: Trace[F], step: int) -> bool:

@@ -1,8 +1,8 @@
 """Text as it is generated, token by token, coloured by surprise, by attention or by syntax.
 
 Each character has a mark of one byte: three bits for the class of its token (its surprise, or that
-it is of the prompt), one for `AHEAD`, three for the level of attention or the kind of a word in
-code, one for `CURSOR`.
+it is of the prompt, or a label), one for `AHEAD`, three for the level of attention or the kind of a
+word in code, one for `CURSOR`.
 """
 
 import re
@@ -20,7 +20,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from genui.protocol import TextFrame
+from genui.protocol import Piece, TextFrame
 from genui.render.colours import ColourMode
 from genui.render.prose import SOLID, Flow, Span
 from genui.ui.traces.trees import Trace
@@ -30,7 +30,7 @@ SURPRISE_EDGES = (1.0, 2.5, 4.5, 7.0)
 """The boundaries between classes of surprise, in bits."""
 
 CLASSES = len(SURPRISE_EDGES) + 1
-PLAIN_TOKEN, PROMPT = CLASSES, CLASSES + 1
+PLAIN_TOKEN, PROMPT, LABEL = CLASSES, CLASSES + 1, CLASSES + 2
 AHEAD, CURSOR = 8, 128
 HIT, HIT_HERE = 256, 512  # only while a line is drawn
 LEVELS = 5
@@ -48,6 +48,26 @@ _WITHOUT_COLOUR = (
     Style(underline=True, bold=True),
     Style(underline=True, bold=True, italic=True),
 )
+
+
+Marked = Sequence[tuple[str, int]]
+"""Texts with their marks."""
+
+
+class Written(NamedTuple):
+    """A token in the text: its surprisal is in bits, None if it is unknown."""
+
+    text: str
+    bits: float | None = None
+    before: Marked = ()  # what no token wrote, such as a message of a chat
+    is_label: bool = False
+
+
+def mark_pieces(pieces: Iterable[Piece], template: bool) -> list[tuple[str, int]]:
+    """The pieces of a chat with their marks; with `template` its tokens in place of labels."""
+    hidden = "label" if template else "template"
+    marks = ((one.text, PROMPT if one.kind == "text" else LABEL, one.kind) for one in pieces)
+    return [(text, mark) for text, mark, kind in marks if kind != hidden]
 
 
 def surprise_class(bits: float | None) -> int:
@@ -213,16 +233,17 @@ def _split_at_newlines(text: str, first: int, last: int) -> Iterator[tuple[int, 
 class MarkedText:
     """A prompt, tokens and a suffix as wrapped text with marks (see the top of this file)."""
 
-    def __init__(self, width: int, prompt: str = "", suffix: str = "") -> None:
+    def __init__(self, width: int, prompt: Marked = (), suffix: Marked = ()) -> None:
         """`width` is in terminal cells; `suffix` comes after the tokens."""
         self.flow = Flow(width)
         self.cursor: int | None = None  # a token's number from 1; 0 is the prompt
         self.shaded = False
         self._shades: tuple[int | None, Sequence[str], Sequence[int]] | None = None
         self._bits: list[float | None] = []
-        self._has_prompt = bool(prompt)
-        self._suffix = [(suffix, PROMPT)] if suffix else []
-        self.flow.extend([*([(prompt, PROMPT)] if prompt else []), *self._suffix])
+        self._first = len(prompt)  # the piece of the first token, or of what is before it
+        self._pieces: list[int] = []  # the piece of each token
+        self._suffix = suffix
+        self.flow.extend([*prompt, *suffix])
 
     def __len__(self) -> int:
         """The number of tokens, including those after the cursor."""
@@ -247,30 +268,45 @@ class MarkedText:
     def token(self, number: int) -> tuple[int, int]:
         """Return where token `number` begins and ends in the text; 0 is the end of the prompt."""
         if number < 1:
-            end = self.flow.piece(0)[1] if self._has_prompt else 0
+            end = self.flow.piece(self._first - 1)[1] if self._first else 0
             return end, end
-        return self.flow.piece(number - 1 + self._has_prompt)
+        return self.flow.piece(self._pieces[number - 1])
+
+    @property
+    def _next_piece(self) -> int:
+        """The number of the next token's piece."""
+        return self._pieces[-1] + 1 if self._pieces else self._first
 
     # --- the tokens -------------------------------------------------------------------
 
-    def extend(self, tokens: Sequence[tuple[str, float | None]]) -> int:
-        """Add tokens with their surprisal in bits; returns the first line that changed."""
+    def extend(self, tokens: Sequence[Written]) -> int:
+        """Add tokens; returns the first line that changed."""
         changed = self._remove_suffix()
-        self._bits += [bits for _, bits in tokens]
-        pieces = [(text, surprise_class(bits)) for text, bits in tokens]
+        pieces: list[tuple[str, int]] = []
+        start = self._next_piece
+        for token in tokens:
+            pieces += token.before
+            self._pieces.append(start + len(pieces))
+            self._bits.append(token.bits)
+            pieces.append((token.text, LABEL if token.is_label else surprise_class(token.bits)))
         return min(changed, self.flow.extend([*pieces, *self._suffix]))
+
+    def set_suffix(self, suffix: Marked) -> int:
+        """Replace the suffix; returns the first line that changed."""
+        changed, self._suffix = self._remove_suffix(), suffix
+        return min(changed, self.flow.extend(suffix))
 
     def truncate(self, tokens: int) -> int:
         """Keep the first `tokens` tokens and the prompt; returns the first line that changed."""
-        del self._bits[max(tokens, 0) :]
-        changed = self.flow.truncate(len(self._bits) + self._has_prompt)
+        del self._bits[max(tokens, 0) :], self._pieces[max(tokens, 0) :]
+        changed = self.flow.truncate(self._next_piece)
         return min(changed, self.flow.extend(self._suffix)) if self._suffix else changed
 
     def _remove_suffix(self) -> int:
         """Remove the suffix, to be added again; returns the first line that changed."""
         if not self._suffix:
             return len(self.flow)
-        return self.flow.truncate(len(self._bits) + self._has_prompt)
+        return self.flow.truncate(self._next_piece)
 
     # --- the cursor, attention and syntax -------------------------------------------------
 
@@ -346,6 +382,10 @@ class MarkedText:
         """Yield the positions of the tokens before the cursor, backwards, then of the prompt's."""
         for token in range((self.cursor or 0) - 1, 0, -1):
             yield self.token(token)
+            if self._pieces[token - 1] > (
+                self._pieces[token - 2] + 1 if token > 1 else self._first
+            ):
+                return  # a message before it, whose tokens are not known here
         end = self.token(0)[1]
         if not self.flow.text[:end].endswith("".join(prompt)):
             return  # the bytes of a character were split into several tokens
@@ -378,6 +418,7 @@ class Prose(ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "prose--empty",
         "prose--prompt",
+        "prose--label",
         "prose--expected",
         "prose--unsure",
         "prose--surprising",
@@ -397,6 +438,7 @@ class Prose(ScrollView, can_focus=True):
         scrollbar-size-vertical: 1;
         & > .prose--empty { color: $text-muted; }
         & > .prose--prompt { text-style: bold; }
+        & > .prose--label { color: $text-muted; }
         & > .prose--expected { color: $success; }
         & > .prose--unsure { color: $warning; }
         & > .prose--surprising { color: $error; }
@@ -426,6 +468,8 @@ class Prose(ScrollView, can_focus=True):
         self._text = MarkedText(80)
         self._trace: Trace[TextFrame] | None = None  # in `show_trace`
         self._trace_prompt: str | None = None  # its prompt when it was begun
+        self._template = False  # whether the template's tokens of a chat are shown
+        self._tail: Marked = ()
         self._following = True
         self._drawn_lines = 1
         self._strip_cache: LRUCache[int, Strip] = LRUCache(_CACHED_STRIPS)
@@ -450,12 +494,26 @@ class Prose(ScrollView, can_focus=True):
         before, self._trace = self._trace, trace
         if self._trace_prompt != trace.model_prompt:
             self._trace_prompt = trace.model_prompt
-            self.begin(trace.model_prompt, trace.model_suffix)
+            self.begin_trace(trace)
         elif before is not None and before is not trace:
             pairs = zip(before.frames, trace.frames, strict=False)
             self.truncate(sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs)))
         self.show_frames(trace.frames[: moment.step])
+        self.show_unanswered(trace, moment.step)
         self.writing = moment.playing
+
+    def begin_trace(self, trace: Trace[TextFrame], template: bool = False) -> None:
+        """Start a new text with the prompt of a trace; of a chat with labels or the template."""
+        self._template = template
+        self.begin(mark_pieces(trace.pieces, template) or trace.model_prompt, trace.model_suffix)
+
+    def show_unanswered(self, trace: Trace[TextFrame], step: int) -> None:
+        """At the last step, show the message that was said after it, until there is an answer."""
+        tail = tuple(mark_pieces(trace.unanswered, False)) if step == trace.computed else ()
+        if tail != self._tail:
+            self._tail = tail
+            self._remove_marks()
+            self._redraw_from(self._text.set_suffix(tail))
 
     def show_frames(self, frames: Sequence[TextFrame]) -> None:
         """Show the tokens of `frames`, which extend those that are shown, or are fewer of them."""
@@ -471,9 +529,12 @@ class Prose(ScrollView, can_focus=True):
 
     # --- the text -------------------------------------------------------------------
 
-    def begin(self, prompt: str = "", suffix: str = "") -> None:
+    def begin(self, prompt: str | Marked = "", suffix: str = "") -> None:
         """Start a new text with its prompt; `suffix` comes after the tokens."""
-        self._text = MarkedText(self._flow.width, prompt, suffix)
+        if isinstance(prompt, str):
+            prompt = [(prompt, PROMPT)] if prompt else []
+        self._tail = ()
+        self._text = MarkedText(self._flow.width, prompt, [(suffix, PROMPT)] if suffix else [])
         self._looks = {}
         self._strip_cache.clear()
         self._following = True
@@ -484,11 +545,16 @@ class Prose(ScrollView, can_focus=True):
 
     def append(self, text: str, surprisal: float | None = None) -> None:
         """Add a token; `surprisal` is in bits, None if unknown."""
-        self._extend([(text, surprisal)])
+        self._extend([Written(text, surprisal)])
 
     def append_frames(self, frames: Iterable[TextFrame]) -> None:
         """Add many tokens with one repaint."""
-        self._extend([(frame.text, frame.surprisal) for frame in frames])
+        self._extend([self._written(frame) for frame in frames])
+
+    def _written(self, frame: TextFrame) -> Written:
+        before = mark_pieces(frame.before, self._template)
+        name = frame.special if self._template else ""
+        return Written(name or frame.text, frame.surprisal, before, is_label=bool(name))
 
     def truncate(self, tokens: int) -> None:
         """Keep the first `tokens` tokens and the prompt."""
@@ -522,7 +588,7 @@ class Prose(ScrollView, can_focus=True):
         """Whether the end stays in view as the text grows."""
         return self._following
 
-    def _extend(self, tokens: list[tuple[str, float | None]]) -> None:
+    def _extend(self, tokens: list[Written]) -> None:
         self._remove_marks()
         self._redraw_from(self._text.extend(tokens))
 
@@ -724,7 +790,10 @@ class Prose(ScrollView, can_focus=True):
         names = ("expected", "unsure", "surprising", "attended")
         *ends, accent = (self.get_component_styles(f"prose--{name}").color for name in names)
         prompt = self.get_component_rich_style("prose--prompt")
-        classes = [*surprise_styles(base, ends, mode), base, prompt]
+        label = self.get_component_rich_style("prose--label")
+        if mode == "ascii":
+            label += Style(dim=True)
+        classes = [*surprise_styles(base, ends, mode), base, prompt, label]
         ahead = self.get_component_rich_style("prose--ahead")
         if mode == "ascii":
             ahead += Style(dim=True)
@@ -737,7 +806,7 @@ class Prose(ScrollView, can_focus=True):
                 level = min(get_level(mark), LEVELS - 1)
                 look = attention_style(level, base, ground, accent, mode)
             else:
-                look = classes[min(mark & _CLASS_MASK, PROMPT)]
+                look = classes[mark & _CLASS_MASK]
             looks[mark] = look + Style(reverse=True) if mark & CURSOR else look
         return looks
 
@@ -789,7 +858,7 @@ class CodeProse(Prose):
         if switched:
             self._redraw_all()
 
-    def begin(self, prompt: str = "", suffix: str = "") -> None:
+    def begin(self, prompt: str | Marked = "", suffix: str = "") -> None:
         super().begin(prompt, suffix)
         self._break = None
         self._colour(restart=True)
@@ -798,7 +867,7 @@ class CodeProse(Prose):
         super().truncate(tokens)
         self._colour(restart=True)
 
-    def _extend(self, tokens: list[tuple[str, float | None]]) -> None:
+    def _extend(self, tokens: list[Written]) -> None:
         super()._extend(tokens)
         self._colour(restart=self._text.has_suffix)
 

@@ -1,12 +1,23 @@
 import asyncio
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from widget_stage import CountingDriver, Stage, lines_of, styles_of
 
-from genui.protocol import Start, TextFrame, TextSettings
+from genui.protocol import (
+    EditAt,
+    Piece,
+    Say,
+    Start,
+    TextFrame,
+    TextSettings,
+    label_message,
+    label_turn,
+)
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import Moment
-from genui.ui.widgets.prose import Prose, surprise_class
+from genui.ui.widgets.prose import Prose, Written, surprise_class
 
 
 def written(prose: Prose) -> list[str]:
@@ -176,7 +187,7 @@ async def test_untrusted_text_is_never_markup_nor_an_escape_code() -> None:
 async def test_a_hundred_thousand_tokens_are_kept_and_the_end_is_shown() -> None:
     prose = Prose()
     async with Stage(prose).run_test(size=(40, 5)) as pilot:
-        prose._extend([("word ", 1.0)] * 100_000)
+        prose._extend([Written("word ", 1.0)] * 100_000)
         prose.append("last", 1.0)
         await pilot.pause()
         assert prose.token_count == 100_001
@@ -320,3 +331,44 @@ async def test_another_branch_of_the_same_prompt_replaces_what_differs() -> None
         for branch, text in ((trace(same, one), "I am here"), (trace(same, other), "I am not")):
             prose.show_trace(branch, Moment(2, branch.frames[1], "x", 0, False, ""))
             assert written(prose)[0] == text
+
+
+async def test_a_chat_has_labels_or_its_template_and_the_cursor_only_meets_tokens() -> None:
+    prose = Prose()
+
+    def token(step: int, text: str, **more: Any) -> TextFrame:
+        return TextFrame(
+            trace=1, step=step, token=step, text=text, surprisal=1.0, entropy=1.0, candidates=(),
+            **more,
+        )  # fmt: skip
+
+    start = Start(trace=0, model="m", prompt="Hi", seed=1, settings=TextSettings(), chat=True)
+    end = token(2, "", special="<|end|>")
+    said = (Piece("template", "<|user|>"), *label_message("More"))
+    frames = [token(1, "Yes"), end, token(3, "No", before=said)]
+    trace: Trace[TextFrame] = Trace(
+        request=replace(start, edits=(EditAt(step=3, edit=Say("Why?")),)),
+        first=1,
+        frames=frames,
+        pieces=(Piece("template", "<|user|>"), label_turn("user", True), Piece("text", "Hi"),
+                label_turn("assistant")),
+        model_prompt="user: Hi\n\nassistant: ",
+        started=True,
+    )  # fmt: skip
+    async with Stage(prose).run_test(size=(40, 14)):
+        prose.show_trace(trace, Moment(3, frames[2], "x", 0, False, ""))
+        assert [line for line in written(prose) if line] == [
+            "user: Hi", "assistant: Yes", "user: More", "assistant: No", "user: Why?", "assistant:"
+        ]  # fmt: skip
+        styles = dict(styles_of(prose))
+        assert "bold" in styles["More"]
+        assert "bold" not in styles["user: "]
+        prose.show_trace(trace, Moment(2, end, "x", 0, False, ""))  # a step back
+        assert [line for line in written(prose) if line] == ["user: Hi", "assistant: Yes"]
+        prose.show_trace(trace, Moment(3, frames[2], "x", 0, False, ""))
+        prose.begin_trace(trace, template=True)
+        prose.append_frames(frames)
+        assert written(prose)[0] == "<|user|>HiYes<|end|><|user|>MoreNo"
+        prose.point(3)
+        assert [text for text, style in styles_of(prose) if "reverse" in style] == ["No"]
+        assert prose.bits_per_token == 1.0
