@@ -169,6 +169,21 @@ def test_what_is_no_grid_is_said() -> None:
         model.parse_grid("0x2")
 
 
+def test_the_panel_has_a_share_of_the_width_within_bounds() -> None:
+    board = board_of(run_of("plays"))
+    board.widen_side(1)
+    assert board.state.side_share == 40
+    for _ in range(20):
+        board.widen_side(-1)
+    assert board.state.side_share == model.SIDE_SHARES[0]
+    board.resize_side(2.0)
+    assert board.state.side_share == model.SIDE_SHARES[-1]
+    assert [model.parse_share(text) for text in ("50", " 33 % ", "auto", "")] == [50, 33, 0, 0]
+    for text in ("5", "100", "wide", "9" * 5000):
+        with pytest.raises(MisuseError, match="is not a width"):
+            model.parse_share(text)
+
+
 def test_a_grid_holds_as_far_as_it_fits() -> None:
     size = Size(120, 40)
     assert room_in_grid(size, (2, 3)) == (2, 3)
@@ -192,7 +207,7 @@ def test_a_view_is_kept_for_each_thing_that_is_watched() -> None:
     [
         "", "{", "[]", '{"filter": 5}', '{"filter": "("}', '{"smoothing": 1}', '{"view": [2, 1]}',
         '{"axis": "miles"}', '{"cursor": null, "view": [null, 1]}', "\x00\xff", "[" * 5000,
-        '{"view": [1, 1e999]}',
+        '{"view": [1, 1e999]}', '{"side_share": 3}',
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_a_first_look(text: str) -> None:

@@ -9,6 +9,7 @@ from board_acting import log, many, titles
 
 from genui.runs.layout import RunLock
 from genui.ui.training.curves import PIN, CurveGrid
+from genui.ui.training.panels import SideColumn
 
 
 async def test_what_is_logged_is_seen_and_its_age_told(open_watch: Opener) -> None:
@@ -147,6 +148,31 @@ async def test_the_mouse_sets_the_cursor_and_zooms(open_watch: Opener) -> None:
         assert [cell.curve.cursor for cell in cells] == [cursor] * 3
         await pilot.mouse_down(cells[0].curve, offset=(20, 3))
         await pilot.mouse_up(cells[0].curve, offset=(20, 3))
+
+
+async def test_the_border_of_the_panel_is_dragged_and_keeps_its_place(open_watch: Opener) -> None:
+    stage.make_run(name="plays", step=1000)
+    async with open_watch() as pilot:
+        await until_seen(pilot, "Sample ")
+        board, side = board_of(pilot), board_of(pilot).query_one(SideColumn)
+        usual, border, row = side.region.width, side.region.x, side.region.y + 5
+        await pilot.mouse_down(offset=(border - 1, row))  # the border of the curves
+        await pilot.hover(offset=(border - 21, row))
+        await pilot.mouse_up(offset=(border - 21, row))
+        await until(pilot, lambda: side.region.width == pytest.approx(usual + 20, abs=1))
+        assert board.grid.region.right == side.region.x
+        wide = side.region.width
+        await pilot.hover(offset=(border + 10, row))  # let go: the border stays
+        await pilot.press("s", *("down",) * 8, "right")
+        await until(pilot, lambda: side.region.width > wide)
+        share = board.board.state.side_share
+        await pilot.press("enter", "ctrl+k", *"auto", "enter")
+        await until(pilot, lambda: side.region.width == usual)
+        board.change(side_share=share)
+    async with open_watch() as pilot:
+        await until_seen(pilot, "Sample ")
+        side = board_of(pilot).query_one(SideColumn)
+        await until(pilot, lambda: side.region.width > wide)
 
 
 async def test_a_clicked_footer_and_tab_do_what_the_key_does(open_watch: Opener) -> None:

@@ -41,6 +41,7 @@ MAX_DELAY = 2.0  # seconds after which a curve is redrawn though few points are 
 class Cell(LifecycleGuard, Framed, Vertical):
     """A curve in a border: at the top its name and values, at the bottom what a column spans."""
 
+    ALLOW_SELECT = False  # a drag of the border resizes
     COMPONENT_CLASSES: ClassVar[set[str]] = {"cell--chosen"}
     DEFAULT_CSS = """
     Cell {

@@ -311,6 +311,24 @@ def format_grid(grid: Grid) -> str:
     return "×".join(str(number) for number in grid if number) or "auto"
 
 
+SIDE_SHARES = range(20, 71)
+"""Per cent of the width that the panel beside the curves can have."""
+
+USUAL_SHARE = 38  # as in app.tcss
+SHARE_STEP = 5
+
+
+def parse_share(text: str) -> int:
+    """Parse the per cent of the width for the panel; 0 for "auto". Raises MisuseError."""
+    word = text.strip().removesuffix("%").strip()
+    if word.lower() in ("auto", ""):
+        return 0
+    if not word.isdecimal() or int(word[:4]) not in SIDE_SHARES:
+        least, most = SIDE_SHARES[0], SIDE_SHARES[-1]
+        raise MisuseError(f"'{clean_line(text, 20)}' is not a width: {least} to {most} %, or auto")
+    return int(word)
+
+
 class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the user has chosen. `view` and `cursor` are in units of the x axis."""
 
@@ -332,6 +350,7 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     alone: bool = False  # only the chosen plot is shown
     side: SideTab = "sample"
     side_shown: bool = False  # in place of the curves, if there is no room for both
+    side_share: int = 0  # per cent of the width, one of SIDE_SHARES; 0 is the usual width
     table: TableState = TableState()
 
 
@@ -382,6 +401,8 @@ def _is_sane(state: ViewState) -> bool:
     if state.axis not in AXES and not metric_of(state.axis):
         return False
     if not all(0 <= number <= MAX_GRID for number in state.grid):
+        return False
+    if state.side_share and state.side_share not in SIDE_SHARES:
         return False
     ascending = state.view is None or state.view[0] < state.view[1]
     return ascending and all(map(math.isfinite, numbers)) and 0 <= state.smoothing < 1
@@ -1014,6 +1035,15 @@ class Board:
     @property
     def snapshot(self) -> Snapshot:
         return Snapshot(self.shown, self.cursor_step, self.state.axis, self.state.view)
+
+    def resize_side(self, share: float) -> None:
+        """Give the panel this share of the width, 0 to 1, as far as it and the curves have room."""
+        self.change(side_share=min(max(round(100 * share), SIDE_SHARES[0]), SIDE_SHARES[-1]))
+
+    def widen_side(self, by: int) -> None:
+        """Make the panel wider by SHARE_STEP, or narrower."""
+        share = self.state.side_share or USUAL_SHARE
+        self.resize_side((share // SHARE_STEP + by) * SHARE_STEP / 100)
 
     def next_side(self, wide: bool, by: int = 1) -> None:
         """Show the next panel, or the one before; if the screen is not wide, in place of the

@@ -159,6 +159,7 @@ class PanelFilter:
 class SidePanel(LifecycleGuard, Framed, Vertical):
     """A panel that shows the runs at the cursor."""
 
+    ALLOW_SELECT = False  # a drag of the border resizes
     DEFAULT_CSS = "SidePanel { width: 1fr; height: 1fr; }"
 
     def __init__(self) -> None:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.timer import Timer
 
 from genui.base.errors import GenuiError, MisuseError
@@ -34,6 +33,7 @@ from genui.ui.training.model import (
     SideTab,
     format_grid,
     parse_grid,
+    parse_share,
     parse_smoothing,
     pattern,
 )
@@ -41,7 +41,7 @@ from genui.ui.training.panels import SideColumn
 from genui.ui.training.steering import Steering
 from genui.ui.training.table import RunTable
 from genui.ui.watcher import RunView, Watcher
-from genui.ui.widgets.base import FooterLine, HeaderLine, SearchLine, StatusLine
+from genui.ui.widgets.base import FooterLine, HeaderLine, SearchLine, Split, StatusLine
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.settings import Option, SettingsPanel
 
@@ -105,6 +105,7 @@ class TrainingScreen(AppScreen[Exit]):
         self._reading = False  # a log is being read: more data will come at once
         self._data_painted_at = 0.0  # the last paint of new data
         self._last_footer_state: tuple[object, ...] = ()
+        self._side_share = 0  # as last painted
         self._paint_timer: Timer | None = None
         self._final_paint_timer: Timer | None = None
         self._save_timer: Timer | None = None
@@ -124,7 +125,7 @@ class TrainingScreen(AppScreen[Exit]):
         room = room_for(size).capacity
         yield HeaderLine()
         yield BoardHead()
-        with Horizontal(id="board"):
+        with Split(SideColumn, id="board"):
             yield RunTable()
             yield SettingsPanel("smoothing")
             yield CurveGrid(min(room, max(len(self.board.plots()), 3)))
@@ -321,6 +322,7 @@ class TrainingScreen(AppScreen[Exit]):
         wide = self.has_class("-wide")
         side_shown = wide or state.side_shown
         self.query_one(SideColumn).display = side_shown
+        self._set_side_share(state.side_share if wide else 0)
         self.grid.display = wide or not state.side_shown
         plots, chosen = board.plots(), board.chosen()
         if plots and not self._curves_painted:
@@ -334,6 +336,16 @@ class TrainingScreen(AppScreen[Exit]):
         if side_shown and self._curves_painted:
             self.query_one(SideColumn).show(state.side, board.snapshot)
         self._show_options()
+
+    def _set_side_share(self, share: int) -> None:
+        """Give the panel, and the settings over it, their share of the width; 0 is that of the
+        stylesheet."""
+        if share == self._side_share:
+            return
+        self._side_share = share
+        for pane in (self.query_one(SideColumn), self.query_one(SettingsPanel)):
+            pane.styles.width = f"{share}%" if share else None
+            pane.styles.max_width = "100%" if share else None
 
     def _show_options(self) -> None:
         if (panel := self.query_one(SettingsPanel)).display:
@@ -625,6 +637,13 @@ class TrainingScreen(AppScreen[Exit]):
                 self.action_next_side,
             ),
             Option(
+                *("width", "panel width", f"{state.side_share} %" if state.side_share else "auto"),
+                "Per cent of the width; the mouse drags the border between curves and panel",
+                self.action_widen,
+                lambda text: self.change(side_share=parse_share(text)),
+                str(state.side_share or "auto"),
+            ),
+            Option(
                 *("rate", "learning rate", rate, "Enter sets the peak rate of a run that trains"),
                 open=self.steering.action_rate,
             ),
@@ -687,6 +706,15 @@ class TrainingScreen(AppScreen[Exit]):
 
     def action_side(self, tab: SideTab) -> None:
         self.change(side=tab)
+
+    def action_widen(self, by: int) -> None:
+        """Make the panel wider, or narrower."""
+        self.show_result(self.board.widen_side(by))
+
+    @on(Split.Dragged)
+    def _border_dragged(self, event: Split.Dragged) -> None:
+        event.stop()
+        self.show_result(self.board.resize_side(event.share))
 
     def action_into(self) -> None:
         """Focus the panel; in place of the sample, which takes no keys, the console."""

@@ -21,7 +21,7 @@ from rich.style import Style as RichStyle
 from textual import events, messages, on
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.containers import Container, Horizontal
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -448,6 +448,46 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
     def action_zoom(self) -> None:
         """Fill the screen, or go back to Home."""
         self.post_message(ZoomPane("home" if self.zoomed else self.pane))
+
+
+# --- Two panes with a border that can be dragged ----------------------------------------------
+
+
+class Split(Horizontal):
+    """Panes side by side. A drag of the border to the left of one of the class `right` posts
+    Dragged; who gets it sets the width of that pane."""
+
+    @dataclass(eq=False)
+    class Dragged(Message):
+        """The border was dragged; `share` is that of the right pane, 0 to 1."""
+
+        share: float
+
+    def __init__(self, right: type[Widget], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._right = right
+        self._grip: int | None = None  # columns from the pointer to the border, while dragged
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        border = self.query_one(self._right).region.x
+        grip = border - event.screen_x
+        # Each pane has a border there. A pane that covers all has none to drag.
+        if event.button == 1 and grip in (0, 1) and border > self.region.x:
+            event.stop()
+            self._grip = grip
+            self.capture_mouse()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._grip is not None:
+            width = self.region.right - event.screen_x - self._grip
+            self.post_message(self.Dragged(width / max(self.region.width, 1)))
+
+    def on_mouse_up(self) -> None:
+        if self._grip is not None:
+            self._grip = None
+            self.release_mouse()
+
+    on_unmount = on_mouse_up
 
 
 # --- A list of rows, each with a text on the left and one on the right -------------------------
