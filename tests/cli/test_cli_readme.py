@@ -166,6 +166,7 @@ NOT_RUN = {
     "me@cluster:": "another host",
     "--favourites": "needs favourites, which the app keeps",
     "smollm2": "needs a model of 98 MB",
+    "~/models/SmolLM2": "needs a model of 98 MB",
     "generate pirate": "fine-tuned from that model",
     "my-adapter": "an adapter of a model that is not here",
     "models add http": "asks a server",
