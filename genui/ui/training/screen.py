@@ -56,6 +56,7 @@ EMPTY = "No runs yet. Press 1, then n to start one."
 NO_LOG = "No log yet: waiting for one; q quits"
 
 
+_WITH_KEYS = {"console", "config", "system"}  # panels that take keys
 SCALES = {False: "linear", True: "logarithmic"}
 
 
@@ -717,9 +718,9 @@ class TrainingScreen(AppScreen[Exit]):
         self.show_result(self.board.resize_side(event.share))
 
     def action_into(self) -> None:
-        """Focus the panel; in place of the sample, which takes no keys, the console."""
+        """Focus the panel; if it takes no keys, the console instead."""
         tab = self.board.state.side
-        self.change(side=tab if tab != "sample" else "console", side_shown=True)
+        self.change(side=tab if tab in _WITH_KEYS else "console", side_shown=True)
         self.query_one(SideColumn).enter()
 
     def action_play(self) -> None:
