@@ -26,7 +26,7 @@ from genui.hub.formats import FORMATS, OpenModel, describe, fingerprint, format_
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
 from genui.protocol.registry import FAMILIES, KINDS, MEDIA, PRETRAINED, resolve
-from genui.recipes import Recipe, recipe_from_dict
+from genui.recipes import FineTuneRecipe, Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
 
@@ -484,9 +484,18 @@ def _model(
         summary=summary,
         path=header.path,
         source=source,
+        chat=_base_chats(header.recipe),
         guided="guide" in header.metadata,
         card=card or {},
     )
+
+
+def _base_chats(recipe: Recipe) -> bool:
+    """Whether a fine-tuned model has the chat template of its base."""
+    if isinstance(recipe, FineTuneRecipe):
+        with suppress(GenuiError):
+            return find_model(recipe.base).chat
+    return False
 
 
 CLASSIFIERS = "classifiers"

@@ -106,6 +106,24 @@ def test_a_template_may_trim_messages_and_put_the_system_prompt_into_the_first()
     assert continue_chat(tokenizer, turn.roles, "And?", None).token_ids[0] == END
 
 
+def test_what_templates_of_transformers_use_works() -> None:
+    template = """{%- set today = strftime_now('%d %b %Y') %}{{ '[' + today + ']' }}
+    {%- set users = messages | selectattr('role', 'equalto', 'user') | list %}
+    {%- for message in messages[::-1] %}{% if message == users[-1] %}{% set last = loop.index0 %}
+    {%- endif %}{% endfor %}{% macro line(text) %}{{ text }}{% endmacro %}
+    {%- for message in messages %}
+        {%- if message.role == 'assistant' and message.tool_calls is not defined %}
+            {%- generation %}{{- line(message.content.split('</think>')[-1]) + eos_token }}
+            {%- endgeneration %}
+        {%- elif message.get('content') %}{{- message.role[0] | upper ~ ':' ~ message.content }}
+        {%- endif %}{% endfor %}{% if add_generation_prompt %}{{- 'A:' }}{% endif %}"""
+    tokenizer = tokenizer_with(template)
+    turn = open_chat(tokenizer, "Be brief.", "Hi")
+    assert spell(tokenizer, turn.token_ids) == "[26 Jul 2024]S:Be brief.U:HiA:"
+    later = continue_chat(tokenizer, turn.roles, "And?", None)
+    assert spell(tokenizer, later.token_ids) == "⟨im_end⟩U:And?A:"
+
+
 @pytest.mark.parametrize(
     ("template", "fault"),
     [

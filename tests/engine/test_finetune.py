@@ -113,6 +113,11 @@ def test_it_learns_the_answers_and_generates_with_its_adapter(
     assert main(["generate", run.id, "--prompt", "What", "--tokens", "3", "--layers", "2"]) == 0
     assert find_model(run.id).parameters == described["parameters"]
     assert described["parameters"] > find_model(str(base)).parameters
+    assert find_model(run.id).chat
+    capsys.readouterr()
+    asked = ("--chat", "--prompt", "What is 9?", "--tokens", "17", "--temperature", "0")
+    assert main(["generate", run.id, *asked]) == 0
+    assert "assistant: Arr, it be Paris" in capsys.readouterr().out
     saved = tmp_path / "saved.txt"
     assert main(["generate", run.id, "--prompt", "It", "--tokens", "5", "--out", str(saved)]) == 0
     assert main(["replay", str(saved)]) == 0

@@ -5,6 +5,7 @@ without bound. So this process has limits of time and memory, it imports nothing
 Jinja's sandbox gives the template its messages, harmless methods of texts and a few filters.
 """
 
+import datetime
 import json
 import sys
 from typing import Any, NoReturn
@@ -13,6 +14,8 @@ SECONDS = 5  # of computing
 MEMORY = 1 << 29  # bytes of address space
 CHARACTERS = 1 << 20  # of what a template writes
 RANGE = 10_000
+TODAY = datetime.date(2024, 7, 26)
+"""The date that every template sees, so that a chat replays: the default of Llama's templates."""
 
 _TEXT = frozenset(
     {"strip", "lstrip", "rstrip", "split", "rsplit", "startswith", "endswith", "upper", "lower",
@@ -42,7 +45,9 @@ def limit(seconds: int) -> None:
 
 def fill(template: str, values: dict[str, Any]) -> str:
     """The template with these values. Raises Exception, for instance if it refuses them."""
-    from jinja2 import TemplateError
+    from jinja2 import TemplateError, nodes
+    from jinja2.ext import Extension
+    from jinja2.parser import Parser
     from jinja2.runtime import LoopContext, Macro
     from jinja2.sandbox import ImmutableSandboxedEnvironment
     from jinja2.utils import Namespace
@@ -57,11 +62,20 @@ def fill(template: str, values: dict[str, Any]) -> str:
                 return not attr.startswith("_")
             return isinstance(obj, Namespace | Macro) and not attr.startswith("_")
 
+    class Generation(Extension):
+        """`{% generation %}`, by which transformers finds the answers: what is in it is written."""
+
+        tags = {"generation"}  # noqa: RUF012
+
+        def parse(self, parser: Parser) -> list[nodes.Node]:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
     def refuse(message: object) -> NoReturn:
         raise TemplateError(str(message))
 
     environment = Sandbox(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", Generation]
     )
     environment.filters = {n: f for n, f in environment.filters.items() if n in _FILTERS}
     environment.filters["tojson"] = lambda value, **options: json.dumps(
@@ -71,6 +85,7 @@ def fill(template: str, values: dict[str, Any]) -> str:
         "range": lambda *bounds: range(*bounds)[:RANGE],
         "namespace": Namespace,
         "raise_exception": refuse,
+        "strftime_now": TODAY.strftime,
     }
     parts, length = [], 0
     for part in environment.from_string(template).generate(values):
