@@ -53,6 +53,7 @@ from genui.ui.widgets.settings import SettingsPanel
 if TYPE_CHECKING:
     from genui.formats.trees import ListedTrace
     from genui.ui.lab import LabScreen
+    from genui.ui.new_run import Source
     from genui.ui.training.screen import Exit, TrainingScreen
 
 
@@ -552,7 +553,24 @@ class HomeScreen(AppScreen[None]):
     # --- windows ------------------------------------------------------------------------------
 
     def action_new_run(self, recipe: str = "") -> None:
-        """Open the window that starts a training run."""
+        """Open the window that starts a training run, from the model of others under the cursor if
+        it can be trained on."""
+        model = self.query_one(ModelsPane).chosen_open_model() if not recipe else None
+        if model is not None and self.current == "models":
+            self._train_from(model.ref)
+        else:
+            self._open_new_run(recipe)
+
+    @work(exit_on_error=False, group="new run", exclusive=True)
+    async def _train_from(self, ref: str) -> None:
+        from genui.ui.new_run import source_of_model  # imports all recipes: only when needed
+
+        source = None
+        with contextlib.suppress(GenuiError):  # one that only generates: a new run of a recipe
+            source = await asyncio.to_thread(source_of_model, ref)
+        self._open_new_run("", source)
+
+    def _open_new_run(self, recipe: str, source: "Source | None" = None) -> None:
         from genui.ui.new_run import NewRunScreen
 
         def started(run: RunDir | None) -> None:
@@ -562,7 +580,7 @@ class HomeScreen(AppScreen[None]):
                 self.open_run(run)
                 self.say("the run is starting; it keeps training after you quit", "note")
 
-        self.app.push_screen(NewRunScreen(recipe), started)
+        self.app.push_screen(NewRunScreen(recipe, source), started)
 
     def action_favourites(self) -> None:
         from genui.ui.windows import Favourite, FavouritesScreen

@@ -180,6 +180,11 @@ class ModelsPane(Pane, can_focus=False):
 
     # --- keys -------------------------------------------------------------------------
 
+    def chosen_open_model(self) -> ModelInfo | None:
+        """The model under the cursor, if others made it."""
+        model = self._models.get(self.query_one(RowList).chosen)
+        return model if model is not None and model.format else None
+
     @on(RowList.Opened)
     def action_open_row(self) -> None:
         """Open the model in its pane, or the run in Training."""

@@ -27,7 +27,8 @@ from genui.base.schema import Setting, settings_of
 from genui.base.text import clean_line
 from genui.recipes import FIXED, RECIPES, Recipe, override, parse_settings
 from genui.runs.launch import launch
-from genui.runs.layout import RunDir, check_name, format_origin
+from genui.runs.layout import RunDir, check_name
+from genui.runs.models import find_origin
 from genui.runs.plan import Plan
 from genui.ui.widgets.base import LineInput, Row, RowList
 from genui.ui.widgets.dialogs import FIELD_KEYS, Window
@@ -43,6 +44,7 @@ PATIENCE_S = 15.0
 
 NAME_HINT = "the recipe's name if empty"
 DATA_HINT = "your own text file, or a folder of images with captions"
+CHATS_HINT = "chats or prompts with completions (.jsonl), or text"
 SETTINGS_HINT = "other settings, e.g. width=384 layers=8"
 SETTINGS_FROM_HINT = "e.g. learning_rate=3e-4 batch=32"
 
@@ -51,11 +53,53 @@ _SIZES = frozenset({"layers", "width", "heads", "context", "batch", "tokenizer",
 
 
 class Source(NamedTuple):
-    run: RunDir
+    """What a training starts from: one of several rows, such as the checkpoints of a run."""
+
     name: str
     recipe: Recipe
-    steps: tuple[int, ...]  # of its checkpoints
-    chosen: int  # the step that is chosen at first
+    rows: tuple[Row, ...]
+    origins: Mapping[str, str]  # the key of a row to what `genui train --from` takes
+    chosen: str  # the key of the row that is chosen at first
+    label: str  # of the list
+    about: str
+    data_hint: str
+
+
+def source_of_run(
+    run: RunDir, name: str, recipe: Recipe, steps: Sequence[int], chosen: int
+) -> Source:
+    """The checkpoints of a run; `chosen` is the step that is chosen at first."""
+    newest = steps[-1]
+    return Source(
+        name=name,
+        recipe=recipe,
+        rows=tuple(
+            Row(str(step), f"step {step:,}", "newest" if step == newest else "")
+            for step in reversed(steps)
+        ),
+        origins={str(step): str(run.checkpoint(step)) for step in steps},
+        chosen=str(chosen),
+        label="step",
+        about=f"Fixed by the weights: {', '.join(recipe.ARCHITECTURE)}. "
+        "All other settings may be changed.",
+        data_hint=DATA_HINT,
+    )
+
+
+def source_of_model(ref: str) -> Source:
+    """A model that others trained. Raises MisuseError if it cannot be trained on."""
+    origin = find_origin(ref)
+    name = clean_line(origin.recipe.name, 40)
+    return Source(
+        name=name,
+        recipe=origin.recipe,
+        rows=(Row(ref, name, "fine-tuned"),),
+        origins={ref: ref},
+        chosen=ref,
+        label="model",
+        about="Adapters are trained (LoRA), or with mode=full the whole model. Give data.",
+        data_hint=CHATS_HINT,
+    )
 
 
 # --- Completion ---------------------------------------------------------------------------------
@@ -166,8 +210,8 @@ FIELDS = ("recipe", "name", "steps", "data", "set")
 class NewRunScreen(Window[RunDir | None]):
     """Starts a trainer. Dismissed with its run, or None.
 
-    With a `source` it lists the checkpoints of that run instead of the recipes. The first field
-    filters the list, and ↑↓ move in it.
+    With a `source` it lists what that has instead of the recipes. The first field filters the
+    list, and ↑↓ move in it.
     """
 
     typing = True
@@ -188,9 +232,10 @@ class NewRunScreen(Window[RunDir | None]):
         self._plans: dict[tuple[str, ...], Plan] = {}  # the newest for each command
 
     def compose(self) -> ComposeResult:
-        is_step = self._source is not None
+        source = self._source
         with VerticalScroll(classes="window new-run", can_focus=False):
-            yield FormField("recipe", "step" if is_step else "recipe", "", _RowSuggester(self))
+            label = source.label if source else "recipe"
+            yield FormField("recipe", label, "", _RowSuggester(self))
             rows = RowList(id="recipes")
             rows.can_focus = False
             yield rows
@@ -198,8 +243,9 @@ class NewRunScreen(Window[RunDir | None]):
             yield Static(id="plan", markup=False)
             yield FormField("name", "name", NAME_HINT, None)
             yield FormField("steps", "steps", "", None)
-            yield FormField("data", "data", DATA_HINT, PathSuggester())
-            hint = SETTINGS_FROM_HINT if is_step else SETTINGS_HINT
+            data_hint = source.data_hint if source else DATA_HINT
+            yield FormField("data", "data", data_hint, PathSuggester())
+            hint = SETTINGS_FROM_HINT if source else SETTINGS_HINT
             yield FormField("set", "settings", hint, None)
 
     def on_mount(self) -> None:
@@ -208,7 +254,7 @@ class NewRunScreen(Window[RunDir | None]):
         self.set_titles(title, "⏎ next, then start · → completes · ^s start now · esc cancel")
         rows = self.query_one(RowList)
         if source is not None:
-            rows.chosen = str(source.chosen)
+            rows.chosen = source.chosen
         elif self._first in RECIPES:
             rows.chosen = self._first
         self._list("")
@@ -218,7 +264,7 @@ class NewRunScreen(Window[RunDir | None]):
 
     def _all_rows(self) -> list[Row]:
         if (source := self._source) is not None:
-            return [_checkpoint_row(step, source) for step in reversed(source.steps)]
+            return list(source.rows)
         return [Row(r.name, r.name, r.summary) for r in RECIPES.values()]
 
     def _list(self, text: str) -> str:
@@ -234,7 +280,7 @@ class NewRunScreen(Window[RunDir | None]):
         if matches:
             return ""
         if self._source is not None:
-            return f"no checkpoint at step {text}"
+            return f"no {self._source.label} {clean_line(text, 40)!r} in the list"
         return f"no recipe '{clean_line(text, 40)}': {did_you_mean(text, RECIPES)}"
 
     @property
@@ -249,8 +295,7 @@ class NewRunScreen(Window[RunDir | None]):
         self._line("steps").placeholder = f"{recipe.steps:,}"
         self._line("set").suggester = SettingsSuggester(recipe)
         if self._source is not None:
-            fixed = ", ".join(recipe.ARCHITECTURE)
-            about = f"Fixed by the weights: {fixed}. All other settings may be changed."
+            about = self._source.about
         else:
             values = dataclasses.asdict(recipe).items()
             sizes = [f"{name} {value}" for name, value in values if name in _SIZES]
@@ -345,9 +390,7 @@ class NewRunScreen(Window[RunDir | None]):
         ]
         if self._source is None:
             return (self.recipe.name, *pairs)
-        step = self.query_one(RowList).chosen
-        start = format_origin({"run": self._source.run.id, "step": step})
-        return ("--from", start, *pairs)
+        return ("--from", self._source.origins[self.query_one(RowList).chosen], *pairs)
 
     def _ask_plan(self) -> None:
         """Show what is known of the plan, and measure it once the form has not changed a while."""
@@ -418,8 +461,7 @@ class NewRunScreen(Window[RunDir | None]):
         self._starting = True
         start_from = ""
         if self._source is not None:
-            step = int(self.query_one(RowList).chosen)
-            start_from = str(self._source.run.checkpoint(step))
+            start_from = self._source.origins[self.query_one(RowList).chosen]
         self._launch(self.recipe, self.settings(), self._value("name"), start_from)
 
     def _show_error(self, key: str, error: GenuiError | str) -> None:
@@ -494,7 +536,3 @@ def _raise(fault: str) -> None:
 def _check_path(data: str) -> None:
     if data and not os.path.exists(os.path.expanduser(data)):
         raise MisuseError(f"{data}: no such file or folder; give a text file or a folder")
-
-
-def _checkpoint_row(step: int, source: Source) -> Row:
-    return Row(str(step), f"step {step:,}", "newest" if step == source.steps[-1] else "")

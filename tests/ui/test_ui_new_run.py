@@ -6,15 +6,18 @@ from pathlib import Path
 import msgspec
 import pytest
 from acting import Opener, fault, seen, until, until_seen
+from small_gguf import write_gguf
 from textual import events
 from textual.pilot import Pilot
 
 from genui.base import paths
+from genui.hub.records import Record, write_record
 from genui.recipes import RECIPES, find_recipe
 from genui.runs.plan import Plan
 from genui.ui import new_run
+from genui.ui.home_panes import ModelsPane
 from genui.ui.new_run import NewRunScreen, complete_path, complete_setting, describe_setting
-from genui.ui.widgets.base import LineInput
+from genui.ui.widgets.base import LineInput, RowList
 
 QUICK = next(iter(RECIPES))
 
@@ -156,3 +159,33 @@ def test_paths_are_completed(tmp_path: Path) -> None:
     assert complete_path(f"{tmp_path}/") == f"{tmp_path}/letters/"
     assert complete_path(f"{tmp_path}/x") is None
     assert complete_path(f"{tmp_path}/no/such") is None
+
+
+async def test_n_on_a_model_of_others_trains_on_from_it(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "small.gguf"
+    write_gguf(file)
+    write_record("small", Record(path=str(file)))
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text("{}")
+    commands: list[tuple[str, ...]] = []
+
+    async def record(command: tuple[str, ...]):
+        commands.append(command)
+        yield Plan(fault="too large")
+
+    monkeypatch.setattr(new_run, "estimates", record)
+    monkeypatch.setattr(new_run, "PAUSE_S", 0.0)
+    async with open_app() as pilot:
+        await until_seen(pilot, "small")
+        rows = pilot.app.screen.query_one(ModelsPane).query_one(RowList)
+        await until(pilot, lambda: any(row.key.endswith("small") for row in rows.rows))
+        rows.chosen = next(row.key for row in rows.rows if row.key.endswith("small"))
+        await pilot.press("n")
+        await until_seen(pilot, "New run from small")
+        assert "Adapters are trained (LoRA)" in seen(pilot)
+        form(pilot).query_one("#field-data", LineInput).value = str(chats)
+        await until(pilot, lambda: bool(commands) and f"data={chats}" in commands[-1])
+        assert commands[-1][:2] == ("--from", "small")
+        await until_seen(pilot, "cannot start: too large")

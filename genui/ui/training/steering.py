@@ -384,7 +384,7 @@ class Steering:
     async def _branch(self, view: RunView, step: float | None) -> None:
         # Only this needs the recipes; imported at the top, they would delay the first curve.
         from genui.recipes import recipe_from_dict
-        from genui.ui.new_run import NewRunScreen, Source
+        from genui.ui.new_run import NewRunScreen, source_of_run
 
         run, name = view.summary.run, view.summary.info.name
         try:
@@ -404,5 +404,5 @@ class Steering:
 
         before = [checkpoint for checkpoint in steps if step is not None and checkpoint <= step]
         chosen = before[-1] if before else steps[-1]
-        source = Source(run, clean_line(name, 40), recipe, tuple(steps), chosen)
+        source = source_of_run(run, clean_line(name, 40), recipe, steps, chosen)
         self._host.app.push_screen(NewRunScreen(source=source), started)
