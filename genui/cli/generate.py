@@ -186,7 +186,7 @@ def run_generate(args: argparse.Namespace) -> int:
     for start in request.starts:
         if live and len(request.starts) > 1:
             output.say(f"--- seed {start.seed}")
-        generations.append(generate(start, len(request.starts), live, says=request.says))
+        generations.append(generate(start, len(request.starts), live, says=request.says, keep=True))
         if args.every_step:
             for frame in generations[-1].frames:
                 output.emit(frame.facts(), indent=False)
@@ -194,9 +194,13 @@ def run_generate(args: argparse.Namespace) -> int:
             output.emit(
                 resolve(request.kind.as_json)(generations[-1], args.scale or 1), indent=False
             )
+        if generations[-1].fault is not None:
+            break
     if request.fingerprint not in ("", generations[0].started.fingerprint):
         output.note(f"{args.model} was generated with different weights ({request.fingerprint})")
     write_output(args, generations, request.kind)
     if request.kind.draw and not (quiet or has_files(args)):
         resolve(request.kind.draw)(generations)
+    if (fault := generations[-1].fault) is not None:
+        raise fault
     return 0

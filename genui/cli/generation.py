@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Generation:
-    """A finished trace: its start and its frames."""
+    """A trace: its start and its frames, and the error that ended it before its time."""
 
     start: Start
     started: Started
     frames: list[Frame]
+    fault: GenuiError | None = None
 
     @property
     def sample(self) -> Sample:
@@ -73,10 +74,12 @@ def generate(
     live: bool = False,
     until: int | None = None,
     says: Sequence[str] = (),
+    keep: bool = False,
 ) -> Generation:
     """Runs one trace to its end or to step `until`, with progress on stderr. If `live`, its text is
     printed on stdout instead, token by token. `says` are later messages of a chat, each said at the
-    end of an answer; they become edits of the start.
+    end of an answer; they become edits of the start. With `keep`, what a server answered before a
+    fault is a generation with that fault.
 
     Raises MisuseError for an edit at a step that the trace does not have.
     """
@@ -85,6 +88,7 @@ def generate(
     which = f"sample {start.trace + 1}/{of}  " if of > 1 else ""
     messages = _note_once(start, stream(start, says))
     progress, started, frames, left = Progress(), None, [], list(says)
+    fault: GenuiError | None = None
     try:
         for message in _print_text(messages) if live else messages:
             if isinstance(message, Started) and started is not None:
@@ -98,11 +102,16 @@ def generate(
                     progress.show(f"{which}step {message.step}/{started.total_steps}")
                 if message.step == until:
                     break
+    except GenuiError as error:
+        came = frames and isinstance(frames[-1], TextFrame) and frames[-1].received
+        if not (keep and came) or isinstance(error, MisuseError):
+            raise
+        fault = error
     finally:
         progress.clear()
     if started is None or not frames:
         raise GenuiError(f"{start.model}: no output; run `genui doctor` to check the installation")
-    return Generation(start, started, frames)
+    return Generation(start, started, frames, fault)
 
 
 def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:

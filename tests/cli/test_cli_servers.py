@@ -363,7 +363,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_the_server_is_one_line_and_loses_nothing(
-    name: str, serving: Serve, run: Run
+    name: str, serving: Serve, run: Run, tmp_path: Path
 ) -> None:
     reply, says = FAULTS[name]
     server = serving()
@@ -376,13 +376,16 @@ def test_a_fault_of_the_server_is_one_line_and_loses_nothing(
     server.asked.clear()
     server.asked.append(("/completion", None))
     server.fault = fault
-    code, out, err = run("generate", "llama", *WRITE)
+    file = tmp_path / "a.trace"
+    code, out, err = run("generate", "llama", *WRITE, "--trace", str(file))
     assert code == 1
     assert out == whole[: len("to be") + 5] + "\n"
     *_, line = err.splitlines()
     assert line.startswith(f"genui: {server.url}: ")
     assert says in line
     assert "\x1b" not in err
+    # What came is saved, and replayed.
+    assert run("replay", str(file))[:2] == (0, "identical\n")
 
 
 def test_after_a_fault_the_same_trace_goes_on(serving: Serve) -> None:
