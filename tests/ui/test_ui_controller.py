@@ -1,5 +1,6 @@
 """The controller of a pane of traces, with a worker in the same process and no app."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -514,6 +515,25 @@ def test_another_model_is_asked_for_the_same(images: Stage) -> None:
     assert column is not None
     assert column.trace.request == replace(images.trace.request, model="icons")
     assert column.trace.request.edits == (EditAt(step=5, edit=SetPrompt("blue star")),)
+
+
+def test_another_model_is_asked_without_what_it_does_not_have(images: Stage) -> None:
+    controller = images.controller
+    several = dataclasses.replace(model("large"), settings={"size": 512})
+    controller.add_models([ICONS, several])
+    controller.use_model(several)
+    assert controller.settings.size == 512
+    controller.change(replace(controller.settings, size=384))
+    controller.start_over(play=False)
+    images.go(2)
+    column = controller.model_column(ICONS.ref)
+    assert column is not None
+    assert column.trace.request.settings == replace(controller.settings, size=0)
+    same = controller.model_column("large")
+    assert same is not None
+    assert same.trace.request.settings.size == 384
+    controller.use_model(ICONS)
+    assert controller.settings.size == 0
 
 
 def test_a_column_that_is_taken_becomes_a_branch(texts: Stage) -> None:

@@ -480,7 +480,14 @@ class TraceController(Generic[F, S]):
         trace = self.trace
         if trace is None:
             return None
-        return self._column_of(request_for_model(trace, model), trace.total)
+        request = request_for_model(trace, model)
+        if model in self.models:
+            request = self.fit_request(request, self.models[model])
+        return self._column_of(request, trace.total)
+
+    def fit_request(self, request: protocol.Start, model: ModelInfo) -> protocol.Start:
+        """The request without what that model does not have, so that it can be compared."""
+        return request
 
     def continuations(self, count: int) -> list[Column]:
         """Traces of the prompt from `count` consecutive seeds."""

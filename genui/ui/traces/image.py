@@ -1,6 +1,7 @@
 """The controller of the Canvas: images started from an image or a grid, noised, masked, forked."""
 
 import random
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -32,9 +33,18 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
 
     def use_model(self, model: ModelInfo) -> None:
         super().use_model(model)
-        if not model.guided:
-            self.settings = replace(self.settings, autoguidance=1)
+        self.settings = fit_settings(self.settings, model)
         self.opening = Opening()
+
+    def fit_request(self, request: protocol.Start, model: ModelInfo) -> protocol.Start:
+        settings = fit_settings(request.settings, model)
+        edits = tuple(
+            replace(at, edit=protocol.SetSettings(fit_settings(at.edit.settings, model)))
+            if isinstance(at.edit, protocol.SetSettings)
+            else at
+            for at in request.edits
+        )
+        return replace(request, settings=settings, edits=edits)
 
     def refusal(self, setting: str) -> str:
         if setting == "eta" and SAMPLERS[self.settings.sampler].noise != "eta":
@@ -165,6 +175,16 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         last = min(schedule_step(trace.request, trace.position), steps - 1)
         sigmas = known_sigmas((branch.trace for branch in self.tree.branches), steps)
         return NoiseSteps(last, halfway(trace), sigmas)
+
+
+def fit_settings(settings: Any, model: ModelInfo) -> Any:
+    """The settings without what the model does not have: a guide model, several sizes."""
+    if not isinstance(settings, ImageSettings):
+        return settings
+    if not model.guided:
+        settings = replace(settings, autoguidance=1)
+    usual = model.settings.get("size", 0)
+    return replace(settings, size=(settings.size or usual) if usual else 0)
 
 
 class NoiseSteps:
