@@ -17,6 +17,8 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.device import Machine
 from genui.engine.load import find_and_load, open_trace
+from genui.engine.metrics.classifiers import labels
+from genui.engine.metrics.copying import nearest
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import noise
 from genui.engine.sample.media import to_rgb
@@ -443,6 +445,31 @@ def test_bf16_halves_the_weights_and_draws_nearly_the_same(folders: Folders) -> 
         states.append(state.x)
     assert not torch.equal(*states)
     assert float((states[0] - states[1]).abs().mean() / states[0].std()) < 0.1
+
+
+def test_folders_of_half_precision_and_of_several_files_are_read(
+    folders: Folders, tmp_path: Path
+) -> None:
+    path, pipeline = folders("ddpm")
+    half = pipelines.DDPMPipeline.from_pretrained(path, torch_dtype=torch.float16)
+    half.save_pretrained(tmp_path / "half", variant="fp16")
+    pipeline.save_pretrained(tmp_path / "parts", max_shard_size="60KB")
+    _, plain = draw_ours(start_of("ddpm", path))
+    assert draw_ours(start_of("ddpm", tmp_path / "parts"))[1].content == plain.content
+    assert formats.describe(tmp_path / "half").stored == "fp16"
+    assert len(draw_ours(start_of("ddpm", tmp_path / "half"))[0]) == STEPS + 1
+    parts = sorted((tmp_path / "parts" / "unet").glob("*-of-*.safetensors"))
+    assert len(parts) > 1
+    parts[0].unlink()
+    with pytest.raises(MisuseError, match=f"{parts[0].name}: is missing"):
+        find_model(str(tmp_path / "parts"))
+
+
+def test_what_needs_training_data_or_other_sizes_is_one_line(folders: Folders) -> None:
+    trace = open_trace(start_of("ddpm", folders("ddpm")[0]))
+    list(trace.advance(0, 1000))
+    assert "do not hold the data" in nearest(trace, STEPS, 4).fault
+    assert "images of 32×32, and this one has 16×16" in labels(trace, STEPS, "icons-labels").fault
 
 
 # --- LoRA -----------------------------------------------------------------------------------

@@ -111,6 +111,11 @@ def image_example(trace: Trace, step: int, recipe: Recipe, classifier: Any) -> n
         raise _other_medium(trace, recipe)
     if trace.request.grid:
         raise MisuseError("a grid is several images, and one is given a label: draw one")
+    if (frame.width, frame.height) != (SIDE, SIDE):
+        raise MisuseError(
+            f"{recipe.name} gives labels to images of {SIDE}×{SIDE}, and this one has "
+            f"{frame.width}×{frame.height}"
+        )
     return np.frombuffer(frame.denoised, np.uint8).reshape(1, frame.height, frame.width, 3)
 
 

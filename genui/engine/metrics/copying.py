@@ -303,7 +303,10 @@ def nearest(trace: Trace, step: int, count: int) -> Neighbours:
     if not 0 <= step <= trace.reached:
         raise MisuseError(f"step {step}: this trace is at step {trace.reached}")
     try:
-        recipe = read_header(find_model(trace.request.model).path).recipe
+        model = find_model(trace.request.model)
+        if model.format:
+            raise MisuseError("others trained this model, and its files do not hold the data")
+        recipe = read_header(model.path).recipe
         neighbours = kinds.nearest(recipe, trace, step, count)
     except GenuiError as fault:
         neighbours = Neighbours(trace=0, step=0, fault=f"nothing to compare with: {fault}")
