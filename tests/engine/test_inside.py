@@ -416,6 +416,7 @@ def test_the_attention_of_an_edited_text_is_that_of_the_edited_network(
         (Ablate(layer=2, head=9), "head 9: layer 2 has heads 1 to"),
         (Patch(layer=1, position=13, text="a"), "position 13: this text has positions 0 to 12"),
         (Patch(layer=1, position=4, text="abc"), "position 4: the other text has positions 0 to 2"),
+        (Patch(layer=1, position=0, token_ids=(3, 28)), "token 28: this model reads 0 to 27"),
         (Steer(layer=1, strength=1, towards="ÄÖ", away="a"), "'ÄÖ': this model knows none of"),
     ],
 )

@@ -128,6 +128,10 @@ class LayeredModel(LanguageModel, Protocol):
 
     def layer_parts(self) -> tuple[LayerParts, ...]: ...
 
+    def hidden_states(self, token_ids: Tensor, state: Any = None) -> tuple[Tensor, ...]:
+        """As in `LanguageModel`; with a state the tokens are read into it as `decode` does."""
+        ...
+
     def read_out(self, x: Tensor) -> Tensor:
         """Logits fp32 [..., V] of a residual stream [..., C] after any layer: the final norm, the
         head and its cap."""

@@ -362,6 +362,10 @@ class MusicGenerator(TokenGenerator[MusicState]):
         after = self._append(state, frame.token)
         return after, msgspec.structs.replace(frame, text=frame.text + " ")
 
+    @property
+    def input_size(self) -> int:
+        return chorale.INPUTS * (len(chorale.VOICES) + 1) * chorale.PLACES
+
     def encode(self, text: str) -> list[int]:
         raise MisuseError("music is not steered by texts; ablate a head, or patch by token ids")
 

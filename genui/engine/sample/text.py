@@ -343,6 +343,10 @@ class TextGenerator(TokenGenerator[TextState]):
         before = (state.prefix or "").encode() + b"".join(map(self.tokenizer.token_bytes, written))
         return grammar.token_filter(before, self.tokenizer, whole=whole)
 
+    @property
+    def input_size(self) -> int:
+        return self.tokenizer.size
+
     def encode(self, text: str) -> list[int]:
         if split_gap(text, self.tokenizer) is not None:
             raise MisuseError(f"text {_quoted(text)}: it has a gap; give a text without one")

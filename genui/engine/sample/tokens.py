@@ -13,7 +13,7 @@ import torch
 
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine, autocast
-from genui.engine.models.language_model import LanguageModel, ReadingState
+from genui.engine.models.language_model import LanguageModel, LayeredModel, ReadingState
 from genui.engine.sample.inside import (
     Interventions,
     build_intervention,
@@ -259,12 +259,22 @@ def _shift(chunks: Chunks, context: Span) -> Chunks:
 
 @torch.inference_mode()
 def read(
-    model: LanguageModel, machine: Machine, token_ids: np.ndarray, state: ReadingState
+    model: LanguageModel,
+    machine: Machine,
+    token_ids: np.ndarray,
+    state: ReadingState,
+    head: bool = True,
 ) -> np.ndarray:
-    """Logits float32 [B, V] after token_ids [B, T], which follow those read into `state`."""
+    """Logits float32 [B, V] after token_ids [B, T], which follow those read into `state`.
+
+    Without `head` a model that shows its layers reads a single token without its logits: V is 0.
+    """
     idx = torch.from_numpy(token_ids.astype(np.int64)).to(model.device)  # [B, T]
     with autocast(machine):
         if state.length and idx.shape[1] == 1:
+            if not head and isinstance(model, LayeredModel):
+                model.hidden_states(idx, state)
+                return np.empty((len(idx), 0), np.float32)
             logits = model.decode(idx[:, 0], state)
         else:
             logits = model.prefill(idx, state)
@@ -329,11 +339,12 @@ class Reader:
         prompt: int,
         interventions: Interventions = (),
         chunks: Chunks = (),
+        head: bool = True,
     ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt.
 
         The prompt and each chunk are read in one pass, the rest one token at a time; the last one
-        always anew.
+        always anew. `head` as in `read`.
         """
         context = span(len(token_ids), prompt, self._model)
         prefill, tokens = context.prefill, token_ids.since(context.first)
@@ -347,7 +358,7 @@ class Reader:
         logits = np.empty(0, np.float32)
         while known < len(tokens):
             end = ends.get(known, known + 1)
-            logits = self._run(window, tokens[:end], known)
+            logits = self._run(window, tokens[:end], known, head)
             if len(window.token_ids) == end:
                 window.chunks = tuple(chunk for chunk in chunks if chunk[1] <= end)
             known = end
@@ -387,10 +398,11 @@ class Reader:
             del self._windows[0], sizes[0]
         return window
 
-    def _run(self, window: Window, token_ids: np.ndarray, known: int) -> np.ndarray:
+    def _run(self, window: Window, token_ids: np.ndarray, known: int, head: bool) -> np.ndarray:
         """Logits [V] after reading the tokens from index `known` on, some perhaps once more."""
         with intervening(self._model, window.interventions, window.state.length):
-            logits = read(self._model, self._machine, token_ids[None, known:], window.state)
+            row = token_ids[None, known:]
+            logits = read(self._model, self._machine, row, window.state, head)
         if len(token_ids) > len(window.token_ids):
             window.token_ids = token_ids
         return logits[0]
@@ -453,10 +465,11 @@ class TokenGenerator(ABC, Generic[S]):
         """The logits that `compute` returns, for a state."""
         return StoredLogits(compute, self._recent)
 
-    def read_again(self, state: S) -> np.ndarray:
-        """Logits float32 [V] after the tokens of a state, the last of which is read again, with
-        its interventions. They have no masks."""
-        return self.read(state.token_ids, state.prompt, state.interventions, state.chunks)
+    def read_again(self, state: S) -> None:
+        """Read the last token of a state again, as in generation, for what is recorded then."""
+        self._reader.logits(
+            state.token_ids, state.prompt, state.interventions, state.chunks, head=False
+        )
 
     def describe_start(self, request: Start, state: S, prompt: str, note: str) -> Started:
         return Started(
@@ -511,6 +524,9 @@ class TokenGenerator(ABC, Generic[S]):
     def _intervene(self, state: S, edit: LayerEdit) -> S:
         """The state with an edit of a layer: the last token is read again with it."""
         length = len(state.token_ids)
+        for token in edit.token_ids if isinstance(edit, Patch) else ():
+            if token >= self.input_size:
+                raise MisuseError(f"token {token}: this model reads 0 to {self.input_size - 1}")
         one = build_intervention(self.model, self.machine, edit, length, self.encode)
         first = span(length, state.prompt, self.model).first
         if one.position < first:
@@ -548,6 +564,11 @@ class TokenGenerator(ABC, Generic[S]):
     def encode(self, text: str) -> list[int]:
         """The token ids of a text to steer with or to patch from, as the model's input, at least
         one. Raises MisuseError if it has none."""
+
+    @property
+    @abstractmethod
+    def input_size(self) -> int:
+        """The number of token ids of the model's input."""
 
     def output(self, token_id: int) -> int:
         """The token that an id of the model's input stands for."""
