@@ -154,6 +154,8 @@ def describe(path: Path) -> OpenModel:
         settings = dict(_DISTILLED)
     if folder.pipeline == "FluxPipeline" and not config.get("guidance_embeds"):
         settings = dict(_DISTILLED)
+    if "vae" in kind.others:
+        settings["decoder"] = "last"
     if kind.any_size:
         settings["size"] = _usual_size(folder)
     return OpenModel(

@@ -205,6 +205,14 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
             rare=True,
         ),
     ] = 0
+    decoder: Annotated[
+        Literal["last", "every"],
+        about(
+            "latent models: which steps are shown through the full decoder, others through a "
+            "cheap one",
+            choices={"last": "last step", "every": "every step"},
+        ),
+    ] = "last"
     autoguidance: Annotated[
         float,
         Meta(ge=0, le=20),

@@ -568,6 +568,23 @@ def test_a_preview_of_latents_is_nearer_to_the_decoded_image_than_its_mean_colou
     assert list((paths.cache_dir() / "latent-colours").glob("*.json"))
 
 
+def test_every_step_can_be_decoded_in_full_and_its_bits_stay(folders: Folders) -> None:
+    path, _ = folders("sd")
+    trace = open_trace(start_of("sd", path, settings=settings_of("sd", decoder="every")))
+    plain = open_trace(start_of("sd", path))
+    frames = [*zip(trace.advance(0, 2), plain.advance(0, 2), strict=True)]
+    for full, cheap in frames:
+        assert isinstance(full, ImageFrame)
+        assert isinstance(cheap, ImageFrame)
+        assert full.content == cheap.content
+        assert full.denoised != cheap.denoised
+    generator = find_and_load(str(path))
+    assert isinstance(generator, DiffusionGenerator)
+    assert isinstance(generator.medium, OpenImages)
+    decoded = generator.medium.space.decode(trace.state(2).denoised)
+    assert frames[-1][0].denoised == to_rgb(decoded)[0].tobytes()  # type: ignore[union-attr]
+
+
 def test_a_tiny_autoencoder_beside_the_model_shows_the_predictions(
     folders: Folders, tmp_path: Path
 ) -> None:

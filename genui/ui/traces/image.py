@@ -24,6 +24,12 @@ from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
 from genui.ui.traces.trees import Trace, Worker, adds_noise, known_sigmas
 
+_OF_SOME = {
+    "size": "this model draws images of one size",
+    "decoder": "this model draws pixels: it has no decoder",
+}
+"""Settings that a model has if its own files name them, and why others do not."""
+
 
 class ImageController(TraceController[ImageFrame, ImageSettings]):
     """Traces of a diffusion model: from noise to an image, or from an image to noise."""
@@ -52,8 +58,8 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         if setting == "autoguidance" and not (self.model and self.model.guided):
             name = clean_line(self.model.name, 24) if self.model else "no model"
             return f"{name} has no guide model: autoguidance needs one"
-        if setting == "size" and not (self.model and "size" in self.model.settings):
-            return "this model draws images of one size"
+        if setting in _OF_SOME and not (self.model and setting in self.model.settings):
+            return _OF_SOME[setting]
         return ""
 
     # --- beginning ----------------------------------------------------------------------
@@ -184,7 +190,8 @@ def fit_settings(settings: Any, model: ModelInfo) -> Any:
     if not model.guided:
         settings = replace(settings, autoguidance=1)
     usual = model.settings.get("size", 0)
-    return replace(settings, size=(settings.size or usual) if usual else 0)
+    decoder = settings.decoder if "decoder" in model.settings else "last"
+    return replace(settings, size=(settings.size or usual) if usual else 0, decoder=decoder)
 
 
 class NoiseSteps:

@@ -179,7 +179,9 @@ class OpenImages:
         if state.sigma == 0:
             noisy = denoised = space.decode(state.x)
         else:
-            noisy, denoised = space.preview(x, False), space.preview(state.denoised, True)
+            full = state.grid.base.settings.decoder == "every"
+            show = space.decode if full else lambda x: space.preview(x, True)
+            noisy, denoised = space.preview(x, False), show(state.denoised)
         height, width = noisy.shape[2:]
         return ImageFrame(
             trace=0,  # set by the trace
