@@ -157,18 +157,18 @@ def fingerprint(path: Path) -> str:
 
 
 def _cache_key(path: Path) -> tuple[Path, int]:
-    """The path and the time of its last change: a changed file is read again."""
-    return path, formats.modified(path)
+    """The path and the state of its files: a changed file is read again."""
+    return path, formats.state_of(path)
 
 
 @lru_cache(maxsize=4)
-def _load_cached(path: Path, changed: int, format: str, batches: bool, precision: str) -> Generator:
+def _load_cached(path: Path, state: int, format: str, batches: bool, precision: str) -> Generator:
     machine = device.for_batches() if batches else None
     return load_open(path, format, machine) if format else load(path, machine)
 
 
 @lru_cache(maxsize=64)
-def _fingerprint(path: Path, changed: int) -> str:
+def _fingerprint(path: Path, state: int) -> str:
     return formats.fingerprint(path) if formats.format_of(path) else weights_fingerprint(path)
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.errors import MisuseError, did_you_mean
 from genui.base.files import read_regular, sanitize, show
 from genui.hub.formats import OpenModel
+from genui.hub.huggingface import read_licence
 from genui.hub.safetensors import TensorEntry, read_tensors
 
 INDEX = "model_index.json"
@@ -269,9 +270,11 @@ def _weights(folder: Path) -> tuple[tuple[Path, ...], str]:
     weights = by_variant[variant]
     for index in folder.glob(f"*.safetensors.index{'.' if variant else ''}{variant}.json"):
         names = _read_json(index).get("weight_map", {})
-        for shard in sorted(set(names.values()) if isinstance(names, dict) else ()):
-            if not (folder / str(shard)).is_file():
-                raise MisuseError(f"{show(folder / str(shard))}: is missing; copy the folder again")
+        for shard in names.values() if isinstance(names, dict) else ():
+            if not isinstance(shard, str) or folder / shard not in present:
+                raise MisuseError(
+                    f"{show(folder)}: {sanitize(str(shard), 80)} is missing; copy the folder again"
+                )
     return tuple(weights), variant
 
 
@@ -288,26 +291,3 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise MisuseError(f"{show(file)}: is damaged; copy the folder again")
     return fields
-
-
-_FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
-_LICENCE = re.compile(r"^license(_name)?:[ \t]*[\"']?([^\n\"'#]+)", re.MULTILINE)
-
-
-def read_licence(path: Path) -> str:
-    """The licence in the front matter of a folder's README.md; "" if it says none.
-
-    `license: other` has the name of the licence in `license_name`.
-    """
-    try:
-        text = read_regular(path / "README.md", LARGEST_JSON, "", GenuiError).decode(
-            errors="replace"
-        )
-    except GenuiError:
-        return ""
-    front = _FRONT.match(text.replace("\r\n", "\n"))
-    found = {
-        match[1] or "": match[2].strip() for match in _LICENCE.finditer(front[1] if front else "")
-    }
-    licence = found.get("", "")
-    return sanitize(found.get("_name", licence) if licence in ("", "other") else licence, 100)

@@ -1,16 +1,15 @@
-"""Models that other programs keep on this machine, and a memory of what files describe.
+"""Models that other programs keep on this machine.
 
 The cache of Hugging Face, Ollama's store, LM Studio's folders and llama.cpp's cache are listed by
 names alone: nothing is opened but Ollama's manifests and two pointers of a line. `list_models` of
 `genui.runs.models` shows them; the setting `find_models` turns it off.
 """
 
-import math
 import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,7 @@ from typing import Any
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, read_regular, sanitize, show
-from genui.base.paths import cache_dir
-from genui.hub import formats
-from genui.hub.formats import OpenModel
+from genui.base.files import read_regular, sanitize
 
 
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,105 +281,3 @@ def _llama_cpp() -> Iterator[LocalModel]:
         for entry in entries:
             if entry.name.endswith(".gguf") and _is_whole(entry.name) and entry.is_file():
                 yield LocalModel(name=entry.name, path=Path(entry.path), program="llama.cpp")
-
-
-# --- What files describe ------------------------------------------------------------------------
-
-
-class _Known(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A description of one state of a file or folder."""
-
-    changed: int
-    model: OpenModel
-
-
-class _Memory(msgspec.Struct):
-    """What is known of files, for one version of the code."""
-
-    version: str = ""
-    known: dict[str, _Known] = {}
-
-
-_memory: tuple[Path, _Memory] | None = None
-
-_looked_at: dict[Path, float] = {}
-"""When each path was last compared with its description, in seconds of the monotonic clock."""
-
-_LARGEST = 8 << 20  # bytes of the file of the memory
-
-
-def describe_all(
-    paths: Iterable[Path], patience: float = float("inf"), trust: float = 0.0
-) -> Mapping[Path, OpenModel]:
-    """The models of paths. One that cannot be used has no format, and the reason as its summary.
-
-    A header is read once and remembered in the cache folder until the file changes. After
-    `patience` seconds no more headers are read: paths without an answer are left out. A path that
-    was looked at in the last `trust` seconds is not looked at again.
-    """
-    now = time.monotonic()
-    memory, answers, is_new = _load_memory(), {}, False
-    for path in paths:
-        known = memory.known.get(str(path))
-        if known is None or now - _looked_at.get(path, -math.inf) >= trust:
-            changed = formats.modified(path)
-            if known is None or known.changed != changed:
-                if time.monotonic() - now > patience:
-                    continue
-                known = memory.known[str(path)] = _describe(path, changed)
-                is_new = True
-            _looked_at[path] = now
-        answers[path] = known.model
-    if is_new:
-        _save_memory(memory)
-    return answers
-
-
-def _describe(path: Path, changed: int) -> _Known:
-    try:
-        return _Known(changed, formats.describe(path))
-    except GenuiError as error:
-        fault = str(error).removeprefix(f"{show(path)}: ")
-        if not os.path.exists(path):
-            fault = f"{show(path)} is gone: pull or add it again"
-        return _Known(changed, OpenModel(path=path, format="", name=path.stem, summary=fault))
-
-
-def _memory_file() -> Path:
-    return cache_dir() / "open-models.json"
-
-
-def _version() -> str:
-    """What a description depends on besides its file: this room's code."""
-    return str(formats.modified(Path(__file__).parent))
-
-
-def _load_memory() -> _Memory:
-    global _memory
-    file = _memory_file()
-    if _memory is not None and _memory[0] == file:
-        return _memory[1]
-    memory = _Memory()
-    with suppress(GenuiError, OSError, msgspec.DecodeError, UnicodeError, RecursionError):
-        memory = msgspec.json.decode(
-            read_regular(file, _LARGEST, "remove it"), type=_Memory, dec_hook=_to_path
-        )
-    if memory.version != _version():
-        memory = _Memory(_version())
-    _memory = file, memory
-    return memory
-
-
-def _to_path(kind: type, value: Any) -> Any:
-    if kind is not Path:
-        raise NotImplementedError(kind)
-    return Path(value)
-
-
-def _save_memory(memory: _Memory) -> None:
-    """Write the memory without files that are gone. A disk that is full is no fault."""
-    memory.known = {path: each for path, each in memory.known.items() if os.path.lexists(path)}
-    file = _memory_file()
-    with suppress(GenuiError, OSError, UnicodeError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(file, msgspec.json.encode(memory, enc_hook=str), durable=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from genui.base.errors import MisuseError
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
 from genui.base.plugins import resolve
 
@@ -143,13 +143,15 @@ def files_of(path: Path) -> list[Path]:
     return sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else [path]
 
 
-def modified(path: Path) -> int:
-    """When a file of a model last changed, in nanoseconds: a changed model is read again. 0 if it
-    is missing."""
+def state_of(path: Path) -> int:
+    """A number for the names, sizes and times of a model's files: when one is changed or replaced,
+    also by an older one, the model is read again. 0 if one is missing."""
     try:
-        return max((file.stat().st_mtime_ns for file in files_of(path)), default=0)
-    except (OSError, MisuseError):
+        files = [(str(file), file.stat()) for file in files_of(path)]
+    except (OSError, GenuiError):
         return 0
+    states = [(name, status.st_size, status.st_mtime_ns) for name, status in files]
+    return int.from_bytes(hashlib.blake2b(repr(states).encode(), digest_size=7).digest())
 
 
 _WHOLE = 256 << 20

@@ -73,6 +73,8 @@ _SCALARS = {
 }
 _STRING, _ARRAY = 8, 9
 _MOST_AXES = 4
+MOST_ENTRIES = 1 << 16  # of metadata, and tensors
+MOST_ITEMS = 1 << 22  # of an array; vocabularies have up to 262,144 tokens, and twice the merges
 _ENTRY, _TENSOR = 13, 32  # the fewest bytes of a metadata entry and of a tensor's description
 
 
@@ -115,15 +117,15 @@ def describe(path: Path) -> OpenModel:
     try:
         status = path.stat()
     except OSError:
-        return _describe(path, 0, 0)  # raises the reason
-    return _describe(path, status.st_mtime_ns, status.st_size)
+        return _describe(path, 0, 0, False)  # raises the reason
+    return _describe(path, status.st_mtime_ns, status.st_size, has_llama_cpp())
 
 
 @lru_cache(maxsize=64)
-def _describe(path: Path, changed: int, size: int) -> OpenModel:
+def _describe(path: Path, changed: int, size: int, has_llama_cpp: bool) -> OpenModel:
     """`describe` of one state of the file: lists of models describe each file each time."""
     file = read_gguf(path)
-    if load_config().gguf == "genui" or find_spec("llama_cpp") is None:
+    if not has_llama_cpp:
         check_architecture(file)
     meta, name = file.metadata, file.architecture
     elements: dict[str, int] = {}
@@ -146,6 +148,11 @@ def _describe(path: Path, changed: int, size: int) -> OpenModel:
         chat=bool(meta.get("tokenizer.chat_template")),
         summary=f"{title}, {stored}",
     )
+
+
+def has_llama_cpp() -> bool:
+    """Whether llama.cpp is installed and may compute what genui does not."""
+    return load_config().gguf != "genui" and find_spec("llama_cpp") is not None
 
 
 def check_architecture(file: Gguf) -> None:
@@ -193,7 +200,7 @@ class _Header:
             big_endian = version & 0xFFFF == 0
             fault = "it is big-endian" if big_endian else f"it has version {version} of the format"
             raise _unfit(self._path, fault, "use a little-endian file of version 2 or 3")
-        tensors, entries = self._count(_TENSOR), self._count(_ENTRY)
+        tensors, entries = self._count(_TENSOR, MOST_ENTRIES), self._count(_ENTRY, MOST_ENTRIES)
         metadata: dict[str, Any] = {}
         for _ in range(entries):
             key = self._string()
@@ -262,13 +269,13 @@ class _Header:
     def _array(self) -> list[Any] | None:
         kind = self._number("I")
         if kind == _STRING:
-            count = self._count(8)
+            count = self._count(8, MOST_ITEMS)
             strings = [self._string(decode=self._arrays) for _ in range(count)]
             return strings if self._arrays else None
         if kind not in _SCALARS:
             raise self._damaged(f"its metadata has an array of type {kind}")
         width = struct.calcsize(f"<{_SCALARS[kind]}")
-        count = self._count(width)
+        count = self._count(width, MOST_ITEMS)
         data = self._take(count * width)
         return list(struct.unpack(f"<{count}{_SCALARS[kind]}", data)) if self._arrays else None
 
@@ -280,9 +287,11 @@ class _Header:
         width = struct.calcsize(f"<{code}")
         return struct.unpack(f"<{code}", self._take(width))[0]
 
-    def _count(self, least: int) -> int:
-        """The number of things that follow, of at least `least` bytes each."""
+    def _count(self, least: int, most: int) -> int:
+        """The number of things that follow, of at least `least` bytes each and at most `most`."""
         count = self._number("Q")
+        if count > most:
+            raise self._damaged(f"it claims {count:,} entries, more than {most:,}")
         if count * least > self._size - self._at:
             raise self._damaged(f"it claims {count:,} entries and has {self._size:,} bytes")
         return count

@@ -46,7 +46,8 @@ def describe(path: Path) -> OpenModel:
     """
     config = read_json(path / CONFIG)
     kind = str(config.get("model_type", ""))
-    classes = config.get("architectures") or []
+    classes = config.get("architectures")
+    classes = classes if isinstance(classes, list) else []
     if classes and not any("CausalLM" in str(name) or "LMHead" in str(name) for name in classes):
         raise MisuseError(
             f"{show(path)}: {sanitize(str(classes[0]), 60)} predicts no next token; choose a model "
@@ -66,6 +67,12 @@ def describe(path: Path) -> OpenModel:
     for tensor in tensors.values():
         dtypes[tensor.dtype] += tensor.count
     stored = next((name for name, _ in dtypes.most_common(1)), "").lower()
+    layers = text.get("num_hidden_layers") or text.get("n_layer") or 0
+    if not isinstance(layers, int) or layers > len(tensors):  # each layer takes memory
+        raise MisuseError(
+            f"{show(path / CONFIG)}: it claims {sanitize(str(layers), 20)} layers and has "
+            f"{len(tensors)} tensors; {REMEDY}"
+        )
     context = text.get("max_position_embeddings") or text.get("n_positions") or 0
     parameters = sum(tensor.count for tensor in tensors.values())
     context = context if isinstance(context, int) else 0
@@ -147,11 +154,21 @@ def read_template(path: Path) -> str:
     return ""
 
 
+_FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
+_LICENCE = re.compile(r"^license(_name)?:[ \t]*[\"']?([^\n\"'#]+)", re.MULTILINE)
+
+
 def read_licence(path: Path) -> str:
-    """The licence that the front matter of a folder's README names; "" if there is none."""
-    with suppress(GenuiError, UnicodeError):
-        if (path / "README.md").is_file():
-            head = read_regular(path / "README.md", 4 << 20, REMEDY).decode(errors="replace")
-            match = re.search(r"\A---\n(?:.*\n)*?license: *(\S+)", head[:8192])
-            return sanitize(match[1].strip("'\""), 40) if match else ""
-    return ""
+    """The licence in the front matter of a folder's README.md; "" if it says none.
+
+    `license: other` has the name of the licence in `license_name`.
+    """
+    try:
+        text = read_regular(path / "README.md", 4 << 20, REMEDY).decode(errors="replace")
+    except GenuiError:
+        return ""
+    front = _FRONT.match(text.replace("\r\n", "\n"))
+    matches = _LICENCE.finditer(front[1] if front else "")
+    named = {match[1] or "": match[2].strip() for match in matches}
+    licence = named.get("", "")
+    return sanitize(named.get("_name", licence) if licence in ("", "other") else licence, 100)

@@ -1,6 +1,7 @@
 """Adapters in peft's format: a folder with their description and their weights."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,18 +108,16 @@ def find_base(path: Path) -> Path:
     name = read_config(path).base_model_name_or_path or ""
     if not name:
         raise MisuseError(f"{show(path / CONFIG)}: names no base model (base_model_name_or_path)")
-    for candidate in (Path(name), path / name):
-        if candidate.exists() and formats.format_of(candidate) not in ("", FORMAT):
-            return candidate.absolute()
+    candidates = [Path(name), path / name]
     for known, record in list_records().items():
         if name in (known, record.source) and record.path:
-            return Path(record.path)
-    try:
-        local = find_local(name)
-    except GenuiError:
-        local = None
-    if local is not None:
-        return local.path
+            candidates.append(Path(record.path))
+    with suppress(GenuiError):
+        if (local := find_local(name)) is not None:
+            candidates.append(local.path)
+    for candidate in candidates:
+        if formats.format_of(candidate) not in ("", FORMAT):
+            return candidate.absolute()
     pull = f"genui pull {name}" if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else "genui models add"
     raise MisuseError(
         f"{show(path)}: its base model {sanitize(name, 200)} is not here; {pull} brings it, "

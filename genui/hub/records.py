@@ -61,12 +61,15 @@ def record_file(name: str) -> Path:
 
 
 def list_records() -> dict[str, Record]:
-    """The names on this machine and their records; damaged files are left out."""
+    """The names on this machine and their records; damaged files, and those whose names genui does
+    not write, are left out."""
     records: dict[str, Record] = {}
     with suppress(OSError):
         for file in sorted(records_dir().glob(f"*{SUFFIX}")):
+            name = file.name.removesuffix(SUFFIX)
             with suppress(GenuiError):
-                records[file.name.removesuffix(SUFFIX)] = read_record(file)
+                if _NAME.fullmatch(name):
+                    records[name] = read_record(file)
     return records
 
 

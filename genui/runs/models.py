@@ -21,8 +21,9 @@ from genui.base import numbers, paths
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_write, read_small, sanitize, show
-from genui.hub.find import FRESH_FOR, LocalModel, describe_all, find_local, list_recent
+from genui.hub.find import FRESH_FOR, LocalModel, find_local, list_recent
 from genui.hub.formats import FORMATS, OpenModel, describe, fingerprint, format_of
+from genui.hub.memory import describe_all
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
 from genui.protocol.registry import FAMILIES, KINDS, MEDIA, PRETRAINED, resolve

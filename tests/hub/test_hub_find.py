@@ -10,9 +10,10 @@ from small_gguf import write_gguf
 from genui.base.errors import MisuseError
 from genui.cli.completion import complete
 from genui.cli.main import main
-from genui.hub import find, formats, pull
-from genui.hub.find import describe_all, find_local, list_local, list_recent
-from genui.hub.records import Record, list_records, write_record
+from genui.hub import formats, memory, pull
+from genui.hub.find import find_local, list_local, list_recent
+from genui.hub.memory import describe_all
+from genui.hub.records import Record, list_records, record_file, write_record
 from genui.runs.models import find_model, group_models, list_models
 from genui.ui.settings import model_card, model_row
 
@@ -220,15 +221,60 @@ def test_a_header_is_read_once(
 
     monkeypatch.setattr(formats, "describe", count)
     first = describe_all([file])[file]
-    monkeypatch.setattr(find, "_memory", None)  # as in another process
+    monkeypatch.setattr(memory, "_memory", None)  # as in another process
     assert describe_all([file])[file] == first
     assert read == [file]
+    monkeypatch.setattr(memory, "has_llama_cpp", lambda: True)  # it was installed meanwhile
+    assert describe_all([file])[file] == first
+    assert read == [file, file]
     write_gguf(file, name="Another")
     os.utime(file, ns=(1, 1))
     assert describe_all([file])[file].summary != first.summary
-    find._memory_file().write_bytes(b"damaged")
-    monkeypatch.setattr(find, "_memory", None)
+    memory._memory_file().write_bytes(b"damaged")
+    monkeypatch.setattr(memory, "_memory", None)
     assert describe_all([file])[file].summary != first.summary
+
+
+def test_a_folder_whose_part_is_replaced_by_an_older_one_has_changed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "b").write_bytes(b"2")
+    os.utime(tmp_path / "a", ns=(5, 5))
+    before = formats.state_of(tmp_path)
+    os.utime(tmp_path / "a", ns=(3, 3))
+    assert formats.state_of(tmp_path) not in (before, 0)
+
+
+def test_a_defect_in_a_description_leaves_the_list_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> formats.OpenModel:
+        raise KeyError("what nobody thought of")
+
+    monkeypatch.setattr(formats, "describe", fail)
+    answer = describe_all([tmp_path])[tmp_path]
+    assert not answer.format
+    assert "KeyError" in answer.summary
+
+
+def test_files_with_names_that_genui_does_not_write_are_no_records(tmp_path: Path) -> None:
+    write_record("good", Record(path=str(tmp_path)))
+    good = record_file("good")
+    for name in ("a\x1b[2J.json", "a b.json", "-x.json"):
+        good.with_name(name).write_bytes(good.read_bytes())
+    assert list(list_records()) == ["good"]
+
+
+def test_an_adapter_that_names_itself_as_its_base_is_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "loop"
+    folder.mkdir()
+    write_record("loop", Record(path=str(folder)))
+    config = {"peft_type": "LORA", "r": 1, "lora_alpha": 1, "base_model_name_or_path": "loop"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    header = b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'
+    weights = len(header).to_bytes(8, "little") + header + bytes(4)
+    (folder / "adapter_model.safetensors").write_bytes(weights)
+    with pytest.raises(MisuseError, match="its base model loop is not here"):
+        formats.describe(folder)
 
 
 def test_without_patience_known_files_alone_are_answered(tmp_path: Path) -> None:

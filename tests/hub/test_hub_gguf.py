@@ -82,6 +82,9 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a long key": (build([struct.pack("<Q", 1 << 63)]), "truncated"),
     "a long text": (build([entry("k", 8, struct.pack("<Q", 1 << 50))]), "truncated"),
     "a long array": (build([entry("k", 9, struct.pack("<IQ", 4, 1 << 61))]), "claims"),
+    "many entries in a large file": (
+        build([entry("k", 9, struct.pack("<IQ", 0, 1 << 23))], data=1 << 24), "more than",
+    ),
     "a long array of texts": (build([entry("k", 9, struct.pack("<IQ", 8, 1 << 40))]), "claims"),
     "nested arrays": (build([entry("k", 9, struct.pack("<IQ", 9, 4))]), "array of type 9"),
     "an unknown type": (build([entry("k", 77, b"")]), "type 77"),

@@ -79,11 +79,21 @@ def _truncated(path: Path) -> None:
     (path / "model.safetensors").write_bytes(data[:-5])
 
 
+def _impossible(path: Path) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1 << 40] * 9, "data_offsets": [0, 4]}})
+    raw = header.encode()
+    weights = len(raw).to_bytes(8, "little") + raw + bytes(4)
+    (path / "model.safetensors").write_bytes(weights)
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
         (_config(auto_map={"AutoModel": "evil.py"}), "needs code of its own"),
         (_config(architectures=["BertModel"]), "BertModel predicts no next token"),
+        (_config(n_layer=1 << 40), r"claims 1099511627776 layers and has 1 tensors"),
+        (_config(n_layer="many"), r"claims many layers"),
+        (_impossible, "its header does not fit its data"),
         (_pickled, "pickles"),
         (_truncated, r"model\.safetensors: it is truncated"),
         (lambda path: (path / "model.safetensors").unlink(), r"has no model\.safetensors"),
@@ -103,3 +113,17 @@ def test_what_genui_cannot_use_is_one_line(
 def test_a_damaged_configuration_is_no_folder_of_ours(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text)
     assert not huggingface.recognise(folder)
+
+
+@pytest.mark.parametrize("value", [3, True, "GPT2LMHeadModel", {"a": 1}, [], None])
+def test_architectures_of_another_type_are_no_fault(folder: Path, value: object) -> None:
+    _config(architectures=value)(folder)
+    assert huggingface.describe(folder).architecture == "gpt2"
+
+
+def test_the_licence_is_that_of_the_front_matter(folder: Path) -> None:
+    card = '---\r\nlicense: other\r\nlicense_name: "mine" # c\r\n---\r\nlicense: bsd\n'
+    (folder / "README.md").write_text(card)
+    assert huggingface.describe(folder).licence == "mine"
+    (folder / "README.md").write_text("---\nlanguage: en\n---\nlicense: bsd\n")
+    assert huggingface.describe(folder).licence == ""
