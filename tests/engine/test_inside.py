@@ -1,7 +1,9 @@
 """The logit lens, what parts add to a logit, and edits of layers, against hooks on the modules."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from torch import Tensor
 from genui.base.errors import MisuseError
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
+from genui.engine.load import open_trace
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.models.llama import Block as LlamaBlock
 from genui.engine.models.llama import Llama, LlamaConfig
@@ -37,6 +40,7 @@ from genui.protocol import (
 )
 from genui.protocol.settings import LayerEdit
 
+FILE = os.environ.get("GENUI_SMOLLM2", "")
 MACHINE = Machine("cpu", "fp32", 1)
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
 PROMPT = "to be"
@@ -56,7 +60,7 @@ def new_generator(network: str) -> TextGenerator:
 
 
 def trace_of(generator: TextGenerator, steps: int = 30, prompt: str = PROMPT) -> Trace:
-    settings = TextSettings(tokens=60)
+    settings = TextSettings(tokens=max(steps, 40))
     start = Start(trace=3, model="m", prompt=prompt, seed=1, settings=settings)
     trace = Trace(generator, start)
     list(trace.advance(0, steps))
@@ -155,7 +159,7 @@ def test_looking_inside_changes_no_bit(network: str, step: int) -> None:
             trace, min(step, trace.reached)
         )
     assert frames_of(looked_at) == frames_of(untouched)
-    np.testing.assert_array_equal(looked_at.state(60).logits, untouched.state(60).logits)
+    np.testing.assert_array_equal(looked_at.state(40).logits, untouched.state(40).logits)
 
 
 def test_a_model_that_shows_no_layers_says_so(text_generator: TextGenerator) -> None:
@@ -361,8 +365,8 @@ def test_an_edit_of_a_layer_is_data_and_gives_the_same_bits_again(
 ) -> None:
     """Alone and among branches; at the end of the prompt, and after the context has moved on."""
     one = new_generator(network)
-    trace = trace_of(one, 45)
-    for at, step in enumerate((0, 8, 40)):
+    trace = trace_of(one, 38)  # from 28 on the context begins later
+    for at, step in enumerate((0, 32)):
         if isinstance(edit, Patch):
             edit = Patch(layer=1, position=step + 3, text="another text " * 4)
         branch = trace.fork(10 + at, step, edit)
@@ -370,11 +374,11 @@ def test_an_edit_of_a_layer_is_data_and_gives_the_same_bits_again(
         again = branch.fork(20 + at, step + 5, WriteText("so"))
         frames = frames_of(branch)
         list(again.advance(0, 60))
-        frames_of(trace)
+        plain = frames_of(trace)
         assert list(branch.advance(step + 1, 9)) == frames[step + 1 : step + 10]
         fresh = frames_of(Trace(new_generator(network), branch.request))
         assert fresh == frames
-        assert frames != frames_of(trace)
+        assert frames != plain
 
 
 def test_edits_of_layers_add_up_and_the_lens_shows_them(text_generator: TextGenerator) -> None:
@@ -448,3 +452,24 @@ def test_a_patch_from_the_end_or_by_token_ids_is_that_of_the_text(
     states: list[TextState] = [trace.fork(4, 8, patch).state(8) for patch in patches]
     np.testing.assert_array_equal(states[0].logits, states[1].logits)
     np.testing.assert_array_equal(states[0].logits, states[2].logits)
+
+
+@pytest.mark.skipif(not Path(FILE).is_file(), reason="GENUI_SMOLLM2 names no file")
+def test_an_open_model_knows_paris_in_its_last_layers_and_rome_when_patched() -> None:
+    start = Start(
+        trace=1, model=FILE, prompt="The capital of France is", seed=1,
+        settings=TextSettings(temperature=0, tokens=4),
+    )  # fmt: skip
+    trace = open_trace(start)
+    assert frames_of(trace)[0].text == " Paris"
+    layers = read_layers(trace, 1).layers
+    assert len(layers) == 31
+    ranks = [one.rank for one in layers[-6:]]
+    assert ranks[-1] == 1 < ranks[0]
+    assert sorted(ranks[2:], reverse=True) == ranks[2:]
+    patched = trace.fork(2, 0, Patch(layer=20, position=3, text="The capital of Italy is"))
+    assert frames_of(patched)[0].text == " Rome"
+    love, hate = "I love this, it is wonderful", "I hate this, it is terrible"
+    steered = patched.fork(3, 2, Steer(layer=15, strength=3, towards=love, away=hate))
+    frames = frames_of(steered)
+    assert frames_of(open_trace(steered.request)) == frames
