@@ -16,6 +16,7 @@ import torch
 
 from genui.base.config import load_config
 from genui.base.errors import MisuseError, TooLargeError
+from genui.engine import loading
 
 BF16_WORTH = 1.3  # the least speedup of matrix products that pays for the casts to bf16
 BF16_WIDTH = 192  # narrower networks spend their time elsewhere
@@ -136,8 +137,12 @@ SPARE = 256 << 20
 
 
 def check_memory(parameters: int, dtype: torch.dtype) -> None:
-    """Raises TooLargeError, with the remedies, if weights do not fit into the free memory."""
+    """Announce the memory that weights are about to take.
+
+    Raises TooLargeError, with the remedies, if they do not fit into the free memory.
+    """
     needed = parameters * dtype.itemsize + SPARE
+    loading.announce(needed - SPARE)
     free = psutil.virtual_memory().available
     if needed <= free:
         return

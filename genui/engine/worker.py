@@ -16,6 +16,7 @@ from genui import protocol
 from genui.base.errors import GenuiError
 from genui.engine import device
 from genui.engine.device import give_way
+from genui.engine.loading import LoadingStoppedError, reported
 from genui.engine.sample.lens import attention, read_layers
 from genui.engine.sample.tokens import TokenGenerator
 from genui.engine.sample.trace import Trace
@@ -32,6 +33,7 @@ from genui.protocol import (
     Inspect,
     Label,
     Layers,
+    Loading,
     Nearest,
     ReadLayers,
     Ready,
@@ -48,13 +50,19 @@ from genui.protocol import (
 
 NICE = 10  # the app has priority
 
+REPORT_EVERY = 0.2  # seconds between two reports of a loading
+
 
 class Inbox:
-    """A queue of requests, filled by a thread."""
+    """A queue of requests, filled by a thread.
+
+    `unwanted` has the traces that were cancelled or closed, also while the main thread loads.
+    """
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self._queue: queue.SimpleQueue[protocol.Request | None] = queue.SimpleQueue()
+        self.unwanted: set[int] = set()
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
     def next(self, wait: bool) -> protocol.Request | None:
@@ -67,6 +75,8 @@ class Inbox:
         try:
             while data := self._source.read1(65536):  # type: ignore[attr-defined]
                 for request in reader.feed(data):
+                    if isinstance(request, Cancel | Close):
+                        self.unwanted.add(request.trace)
                     self._queue.put(request)
         except protocol.ProtocolError as error:
             print(f"genui worker: {error}", file=sys.stderr)
@@ -116,6 +126,8 @@ class Worker:
             return True
         except GenuiError as error:
             line = str(error)
+        except LoadingStoppedError:
+            line = "loading was stopped: space starts it again"
         except MemoryError:
             line = "out of memory: ask for fewer steps or a smaller model"
         except BrokenPipeError:
@@ -191,7 +203,19 @@ class Worker:
     def _start(self, request: Start) -> None:
         from genui.engine.load import open_trace
 
-        self._open(open_trace(request))
+        sent = 0.0
+
+        def report(share: float, size: int) -> None:
+            nonlocal sent
+            if request.trace in self._inbox.unwanted:
+                raise LoadingStoppedError
+            if share == 0 or time.monotonic() - sent >= REPORT_EVERY:
+                sent = time.monotonic()
+                self._send(Loading(trace=request.trace, share=share, size=size))
+
+        with reported(report):
+            trace = open_trace(request)
+        self._open(trace)
 
     def _open(self, trace: Trace) -> None:
         """Store the trace and send its start."""

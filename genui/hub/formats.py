@@ -126,6 +126,8 @@ def format_of(path: Path) -> str:
 def describe(path: Path) -> OpenModel:
     """The model of a file or folder. Raises MisuseError if it is none, or damaged."""
     name = format_of(path)
+    if not name and not os.path.lexists(path):
+        raise MisuseError(f"{show(path)}: no such file or folder; check the path")
     if not name:
         titles = ", ".join(row.title for row in FORMATS.values())
         raise MisuseError(f"{show(path)}: no model that genui reads; it reads {titles}")

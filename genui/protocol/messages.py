@@ -379,6 +379,14 @@ class Idle(Struct, frozen=True, tag="idle", kw_only=True):
     reason: Literal["done", "finished", "cancelled"]
 
 
+class Loading(Struct, frozen=True, tag="loading", kw_only=True):
+    """A large model is being loaded for a trace. A Cancel or Close of the trace stops it."""
+
+    trace: int
+    share: float  # of the weights that are read, 0 to 1
+    size: int  # bytes that they take in memory
+
+
 class Failed(Struct, frozen=True, tag="failed"):
     """An error message of one line. `trace` is -1 if it is not about a trace."""
 
@@ -523,5 +531,5 @@ class Warmed(Struct, frozen=True, tag="warmed"):
 
 Reply = (
     Ready | Started | TextFrame | ImageFrame | PointsFrame | Attention | Layers | Neighbours
-    | Labels | Inspection | Idle | Failed | Warmed
+    | Labels | Inspection | Idle | Loading | Failed | Warmed
 )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from engine import gguf_files
 from msgspec.structs import replace
 
 from genui import protocol
@@ -29,6 +30,7 @@ from genui.protocol import (
     ImageFrame,
     ImageSettings,
     Layers,
+    Loading,
     ReadLayers,
     Ready,
     Reply,
@@ -43,6 +45,7 @@ from genui.protocol import (
     WriteText,
 )
 from genui.runs.layout import RunDir
+from genui.runs.models import find_model
 
 
 class Worker:
@@ -301,6 +304,27 @@ def test_what_cannot_be_done_is_one_line_and_the_worker_goes_on(worker: Worker, 
         assert failed.trace == trace
         assert "\n" not in failed.message
     assert isinstance(worker.next(), Started)
+
+
+def test_a_large_model_tells_how_far_it_is_loaded_until_it_is_cancelled(
+    worker: Worker, tmp_path: Path
+) -> None:
+    file = tmp_path / "tiny.gguf"
+    gguf_files.write_gguf(file)
+    cancelled = Start(
+        trace=7, model=str(file), prompt="hello", seed=4, settings=TextSettings(tokens=2)
+    )
+    worker.send(Cancel(trace=7), cancelled, replace(cancelled, trace=8))
+    stopped = worker.next()
+    assert isinstance(stopped, Failed)
+    assert (stopped.trace, "stopped" in stopped.message) == (7, True)
+    *loading, started = worker.until(Started)
+    assert isinstance(started, Started)
+    assert loading
+    assert all(isinstance(each, Loading) and each.trace == 8 for each in loading)
+    sizes = {each.size for each in loading if isinstance(each, Loading)}
+    assert sizes == {4 * find_model(str(file)).parameters}
+    assert loading[0].share == 0  # type: ignore[union-attr]
 
 
 def test_another_version_is_refused(worker: Worker) -> None:

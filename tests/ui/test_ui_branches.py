@@ -191,7 +191,7 @@ async def test_a_saved_tree_is_beside_its_model_and_says_so(
         in_the_way.unlink()
         path = await saved(pilot)
         assert path.parent == paths.data_dir() / "traces" / "icons"
-        assert "saved 3 branches in" in seen(pilot)
+        assert "saved 3 branches:" in seen(pilot)
         tree = load_tree(path)
         assert [(b.parent, b.step, b.label) for b in tree.branches] == [
             (-1, 0, "seed 1"),
@@ -233,7 +233,7 @@ async def test_every_tree_of_the_pane_is_saved_from_the_window(
         await until(pilot, lambda: len(pane.controller.tree.branches) == 4)
         await pilot.press("b", "ctrl+s")
         await until(pilot, lambda: len(list_trees()) == 2)
-        await until_seen(pilot, "saved 4 branches in")
+        await until_seen(pilot, "saved 4 branches:")
 
 
 async def test_opened_after_the_worker_was_killed_it_gives_the_same_frames(

@@ -134,6 +134,39 @@ def test_a_model_that_is_offered_is_used_unless_another_was_chosen(images: Stage
     assert fresh.session.asked == []
 
 
+def test_space_stops_a_loading_and_starts_it_again(texts: Stage) -> None:
+    controller, session = texts.controller, texts.session
+    controller.play()
+    session.worker.replies = [protocol.Loading(trace=texts.trace.id, share=0.43, size=538_000_000)]
+    session.deliver()
+    said = texts.trace.loading_text(3.0)
+    assert all(part in said for part in ("shakespeare", "538 MB", "43 %", "space stops"))
+
+    controller.play()
+    assert session.asked[-1] == protocol.Cancel(texts.trace.id)
+    assert "stopping" in texts.trace.loading_text(3.0)
+    session.worker.replies = [protocol.Failed(texts.trace.id, "loading was stopped")]
+    session.deliver()
+    assert texts.listener.lines[-1] == "loading was stopped"
+    assert not texts.listener.errors
+    assert not texts.trace.loading
+
+    controller.play()
+    session.deliver()
+    assert texts.trace.computed == 40
+
+
+def test_a_loading_that_is_stopped_leaves_its_branch_beside_others(texts: Stage) -> None:
+    texts.go(5)
+    texts.controller.prompt = "another prompt"
+    texts.controller.start_over(play=True)
+    texts.controller.play()
+    texts.session.worker.replies = [protocol.Failed(texts.trace.id, "loading was stopped")]
+    texts.session.deliver()
+    assert texts.trace.request.prompt == "another prompt"
+    assert len(texts.labels) == 2
+
+
 def test_play_asks_for_all_steps_and_a_pause_stays_where_the_playhead_is(images: Stage) -> None:
     controller = images.controller
     controller.play()

@@ -2,7 +2,7 @@
 
 import importlib.util
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import cannot_read
+from genui.engine import loading
 from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_gguf
 from genui.engine.device import check_memory
 from genui.engine.models.llama import (
@@ -45,16 +46,11 @@ _NAMES = {
 _ROPE_FACTORS = "rope_freqs.weight"
 
 
-def load_gguf(
-    path: Path,
-    dtype: torch.dtype = torch.float32,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Llama, PretrainedTokenizer]:
+def load_gguf(path: Path, dtype: torch.dtype = torch.float32) -> tuple[Llama, PretrainedTokenizer]:
     """The network and the tokenizer of a file, in `dtype`.
 
-    `progress` is called with the tensors that were read and their number; what it raises ends the
-    loading. Raises MisuseError for a damaged file and where memory does not suffice, GenuiError for
-    what this network does not compute.
+    Raises MisuseError for a damaged file and where memory does not suffice, GenuiError for what
+    this network does not compute.
     """
     file = read_gguf(path, arrays=True)
     check_architecture(file)
@@ -65,7 +61,7 @@ def load_gguf(
         raise GenuiError(
             f"its vocabulary has {tokenizer.size} tokens and its embedding {config.vocab_size} rows"
         )
-    tensors = dict(_tensors(file, config, dtype, progress))
+    tensors = dict(_tensors(file, config, dtype))
     return build_llama(config, tensors, dtype), tokenizer
 
 
@@ -187,12 +183,7 @@ def _rope(fields: _Fields) -> Rope:
 # --- Tensors ----------------------------------------------------------------------------------
 
 
-def _tensors(
-    file: Gguf,
-    config: LlamaConfig,
-    dtype: torch.dtype,
-    progress: Callable[[int, int], None],
-) -> Iterator[tuple[str, Tensor]]:
+def _tensors(file: Gguf, config: LlamaConfig, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
     """The tensors by our names."""
     if importlib.util.find_spec("gguf") is None:
         raise MisuseError(
@@ -201,7 +192,7 @@ def _tensors(
     try:
         with file.path.open("rb") as stream:
             for done, info in enumerate(file.tensors.values()):
-                progress(done, len(file.tensors))
+                loading.advance(done, len(file.tensors))
                 if info.name != _ROPE_FACTORS:
                     yield _our_name(info.name), _tensor(stream, info, config, dtype)
     except OSError as error:

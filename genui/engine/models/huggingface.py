@@ -8,6 +8,7 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError
 from genui.base.files import read_regular
+from genui.engine import loading
 from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_file
 from genui.engine.device import check_memory
 from genui.engine.models.llama import MODEL_TYPES, Llama, from_hugging_face
@@ -61,9 +62,13 @@ def load_tokenizer(path: Path, vocab_size: int = 0) -> PretrainedTokenizer:
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
-    for file in weight_files(path):
+    files = weight_files(path)
+    for done, file in enumerate(files):
         with safetensors.safe_open(file, framework="pt") as opened:
-            tensors |= {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            names = list(opened.keys())
+            for read, name in enumerate(names):
+                loading.advance(done * len(names) + read, len(files) * len(names))
+                tensors[name] = opened.get_tensor(name)
     return tensors
 
 

@@ -258,7 +258,7 @@ class FileActions(Actions):
         def done(files: list[Path]) -> None:
             count = count_branches(sum(len(tree.branches) for tree, _ in trees))
             where = shown_path(files[0] if len(files) == 1 else files[0].parent)
-            pane.say(f"saved {count} in {where} · ^p Open saved trace")
+            pane.say(f"saved {count}: ^p Open saved trace · {where}")
 
         self.run("save", write, done, self._say_error)
 

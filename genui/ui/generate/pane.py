@@ -17,7 +17,6 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from genui.base.errors import MisuseError
-from genui.base.text import clean_line
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.ui import keys, messages
@@ -331,7 +330,7 @@ class TracePane(Pane):
         if controller.model is None:
             return "Choose a model in Models and press Enter"
         if trace is not None and trace.loading:
-            return f"loading {clean_line(controller.model.name)} … {controller.waited_s:.0f} s"
+            return trace.loading_text(controller.waited_s)
         if trace is not None and (trace.playing or trace.computing):
             return "starting …"
         return controller.start_hint

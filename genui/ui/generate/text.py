@@ -248,7 +248,7 @@ class TextView(View):
             room += cell_len(" · ".join(parts)) - cell_len(line) - 3
             syntax = clean_line(syntax, max(room - MARGIN, 10))
             line, room = f"{syntax} · {line}", room - cell_len(syntax)
-        fits = room > sum(cell_len(text) for text, _ in self.colours)
+        fits = room - MARGIN >= sum(cell_len(text) for text, _ in self.colours)
         pane.set_subtitle(*(self.colours if fits and self.shows_legend else ()), line)
 
     def _branch_text(self, name: str) -> str:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from genui import protocol
 from genui.base.text import clean_line
-from genui.protocol import Failed, Frame, Idle, ImageFrame, Started, TextFrame
+from genui.protocol import Failed, Frame, Idle, ImageFrame, Loading, Started, TextFrame
 from genui.ui.traces.trees import Frames, Lost, Trace, TraceReply, Worker, weights_warning
 
 Part = Literal["denoised", "x", "noise"]
@@ -266,6 +266,8 @@ class Columns:
             case Started():
                 line = weights_warning(column.trace.fingerprint, reply)
                 column.trace.begin(reply)
+            case Loading():
+                column.trace.load = reply
             case Frames():
                 column.trace.receive(reply.frames, now)
             case Idle():

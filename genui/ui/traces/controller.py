@@ -24,6 +24,7 @@ from genui.protocol import (
     ImageSettings,
     LabSettings,
     LatentSettings,
+    Loading,
     RgbImage,
     Settings,
     Started,
@@ -364,7 +365,7 @@ class TraceController(Generic[F, S]):
         if trace is None:
             return
         if trace.playing:
-            trace.pause()
+            trace.stop()
         else:
             trace.play()
         self.refresh()
@@ -533,6 +534,8 @@ class TraceController(Generic[F, S]):
                 if line and trace is self.trace:
                     self.listener.say(line)
                 self.refresh()
+            case Loading():
+                trace.load = reply
             case Frames():
                 trace.receive(reply.frames, self._clock())  # type: ignore[arg-type]
                 if trace is self.trace and not trace.playing and trace.position == trace.goal:
@@ -544,11 +547,12 @@ class TraceController(Generic[F, S]):
                 trace.idle(reply)
                 self.refresh()
             case Failed():
+                stopped = trace.load_stopped
                 has_steps = trace.started or trace.computed > trace.forked_at
                 trace.lose()
-                if not has_steps and self.tree.take_back(trace):
+                if not (has_steps or stopped) and self.tree.take_back(trace):
                     self._use_inputs_of_shown()
-                self.listener.say(clean_line(reply.message), "error")
+                self.listener.say(clean_line(reply.message), "note" if stopped else "error")
                 self.refresh()
 
     def refresh(self) -> None:

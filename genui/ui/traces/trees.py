@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from msgspec.structs import replace
 
 from genui import protocol
+from genui.base import numbers
 from genui.base.text import clean_line
 from genui.formats.record import record_of
 from genui.protocol import (
@@ -24,6 +25,7 @@ from genui.protocol import (
     Inspection,
     Labels,
     Layers,
+    Loading,
     Neighbours,
     Start,
     Started,
@@ -65,6 +67,8 @@ class Trace(Generic[F]):
     computed_by_worker: int = 0  # the last step that this worker has computed
     _edited_frame_due: bool = False  # the edited frame at `forked_at` has not arrived yet
     _advance_to: int | None = None  # the last step of the pending Advance
+    load: Loading | None = None  # how far its model is loaded, if the worker reports it
+    load_stopped: bool = False  # the user stopped the loading
     _cancelling: bool = False
     _arrivals: deque[tuple[float, int]] = field(default_factory=deque)
 
@@ -127,6 +131,17 @@ class Trace(Generic[F]):
         """Whether its start is requested and not confirmed yet."""
         return self.id != 0 and not self.started
 
+    def loading_text(self, waited_s: float) -> str:
+        """What is loaded, how much memory it takes and how far it is. `waited_s`: seconds since
+        the start was requested."""
+        name = clean_line(self.request.model, 30)
+        if self.load is None:
+            return f"loading {name} … {waited_s:.0f} s"
+        if self.load_stopped:
+            return f"stopping to load {name} …"
+        memory = f"{numbers.size(self.load.size)} of memory, {int(100 * self.load.share)} %"
+        return f"loading {name}: {memory}" + (" · space stops" if self.playing else "")
+
     @property
     def finished(self) -> bool:
         """Whether the playhead is at the end."""
@@ -140,13 +155,18 @@ class Trace(Generic[F]):
             self.position = self.forked_at
         if not self.playing:
             self._arrivals.clear()  # a pause says nothing about the speed
-        self.playing = True
+        self.playing, self.load_stopped = True, False
         self.goal = self.total
 
     def pause(self) -> None:
         """Stop at the playhead."""
         self.playing = False
         self.goal = self.position
+
+    def stop(self) -> None:
+        """Pause; while its model is loaded, stop that too."""
+        self.pause()
+        self.load_stopped = self.loading
 
     def seek(self, step: int) -> None:
         """Go to that step and stop there, at once or as soon as it is computed."""
@@ -169,6 +189,7 @@ class Trace(Generic[F]):
     def begin(self, started: protocol.Started) -> None:
         """Take over what the worker reports of the started trace."""
         self.started = True
+        self._forget_loading()
         self.note = started.note
         self.model_prompt, self.model_suffix = started.prompt, started.suffix
         self.pieces = started.pieces
@@ -209,13 +230,19 @@ class Trace(Generic[F]):
         self.started = False
         self.computed_by_worker = 0
         self._advance_to = None
-        self._cancelling = False
+        self._forget_loading()
         self.pause()
+
+    def _forget_loading(self) -> None:
+        self.load, self.load_stopped, self._cancelling = None, False, False
 
     # --- playing ----------------------------------------------------------------------
 
     def next_request(self) -> Ask | None:
         """The next request to the worker, if any; it counts as sent."""
+        if self.loading and self.load_stopped and not self._cancelling:
+            self._cancelling = True
+            return "cancel"
         if not self.started:
             if self.id != 0 or not (self.goal > self.computed or self._edited_frame_due):
                 return None
@@ -290,7 +317,8 @@ class Lost:
 
 
 TraceReply = (
-    Started | Frames | Idle | Failed | Lost | Attention | Layers | Labels | Neighbours | Inspection
+    Started | Loading | Frames | Idle | Failed | Lost | Attention | Layers | Labels | Neighbours
+    | Inspection
 )  # fmt: skip
 
 

@@ -410,8 +410,7 @@ class ColumnView(LifecycleGuard, Vertical):
         set_border(self, f"{mark}{label}", self._subtitle(step))
         empty = self.column.fault
         if not empty:
-            model = clean_line(trace.request.model, 30)
-            empty = f"loading {model} … {waited:.0f} s" if trace.loading else "Press space to start"
+            empty = trace.loading_text(waited) if trace.loading else "Press space to start"
         frame = self.column.frame_at(step)
         step = min(step, trace.computed)
         self.view.show_trace(trace, Moment(step, frame, part, clip_frame, playing, empty))

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.engine import loading
 from genui.engine.device import Machine, check_memory
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.open_diffusion.adapters import AdaptedReader, Adapters
@@ -85,7 +86,10 @@ def _sides(parts: Parts, model: OpenModel, space: Space) -> tuple[int, int]:
 
 def load_parts(folder: Folder, dtype: torch.dtype, device: str) -> Parts:
     """The components of a folder on a device. Raises GenuiError, one line."""
-    modules = {name: _load_one(one, dtype, device) for name, one in folder.components.items()}
+    modules: dict[str, Any] = {}
+    for name, one in folder.components.items():
+        loading.advance(len(modules), len(folder.components))
+        modules[name] = _load_one(one, dtype, device)
     return Parts(folder, modules)
 
 
