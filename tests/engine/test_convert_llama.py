@@ -174,6 +174,9 @@ def test_an_adapter_that_peft_trained_is_a_model(
     assert "an adapter of tiny" in capsys.readouterr().out
     torch.testing.assert_close(logits(load(str(folder)).model), logits(model), atol=1e-6, rtol=0)
     assert main(["generate", str(folder), "--prompt", "What", "--tokens", "3"]) == 0
+    file.write_text(json.dumps(fields | {"base_model_name_or_path": "tiny", "r": 4096}))
+    assert main(["generate", str(folder), "--prompt", "What"]) == 1
+    assert "its rank should be 4096" in capsys.readouterr().err
     file.write_text(json.dumps(fields | {"use_dora": True}))
     assert main(["generate", str(folder), "--prompt", "What"]) == 2
     error = capsys.readouterr().err

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genui.base.errors import GenuiError
+from genui.engine.convert.llama import hugging_face_config, hugging_face_tensors
 from genui.engine.models import llama
 from genui.engine.models.llama import Llama, config_from_hugging_face, from_hugging_face
 
@@ -93,6 +94,22 @@ def test_logits_are_those_of_transformers(pair: tuple[Any, Llama]) -> None:
     theirs, ours = pair
     expected = theirs(token_ids()).logits
     torch.testing.assert_close(ours(token_ids()), expected, atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_what_is_converted_gives_transformers_the_same_logits(pair: tuple[Any, Llama]) -> None:
+    theirs, ours = pair
+    fields = hugging_face_config(ours.config, "fp32")
+    config = transformers.AutoConfig.for_model(**fields)
+    config._attn_implementation = "eager"
+    again = getattr(transformers, fields["architectures"][0])(config).eval()
+    tensors = hugging_face_tensors(ours.config, ours.state_dict())
+    missing, unexpected = again.load_state_dict(tensors, strict=False)
+    assert set(missing) <= {"lm_head.weight"}
+    assert not unexpected
+    again.tie_weights()
+    expected = theirs(token_ids()).logits
+    torch.testing.assert_close(again(token_ids()).logits, expected, atol=1e-5, rtol=0)
 
 
 @torch.inference_mode()

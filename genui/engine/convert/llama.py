@@ -80,18 +80,22 @@ def write_llama_folder(model: ModelInfo, folder: Path, dtype: str) -> None:
     """
     plain = read_plain(model)
     config = plain.config
-    gemma = config.architecture.startswith("gemma")
-    tensors = {}
-    for name, value in plain.tensors.items():
-        # Gemma's norms multiply by 1 + w, and by the weight here.
-        stored = value - 1 if gemma and "norm" in name else value
-        tensors[hugging_face_name(name, config.post_norms)] = stored
-    write_safetensors(folder, tensors, dtype)
+    write_safetensors(folder, hugging_face_tensors(config, plain.tensors), dtype)
     ends = _special_ids(plain.tokenizer)
-    write_json(folder / "config.json", _config(config, dtype) | ends)
+    write_json(folder / "config.json", hugging_face_config(config, dtype) | ends)
     write_json(folder / "generation_config.json", ends)
     _write_tokenizer(folder, plain.tokenizer, config.context)
     (folder / "README.md").write_text(_card(model), encoding="utf-8")
+
+
+def hugging_face_tensors(config: LlamaConfig, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors by the names, and with the numbers, of a Hugging Face checkpoint."""
+    # Gemma's norms multiply by 1 + w, and by the weight here.
+    less = 1 if config.architecture.startswith("gemma") else 0
+    return {
+        hugging_face_name(name, config.post_norms): value - less if "norm" in name else value
+        for name, value in tensors.items()
+    }
 
 
 def _special_ids(tokenizer: PretrainedTokenizer) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def _special_ids(tokenizer: PretrainedTokenizer) -> dict[str, Any]:
     return begin | ({"eos_token_id": ends[0] if len(ends) == 1 else ends} if ends else {})
 
 
-def _config(config: LlamaConfig, dtype: str) -> dict[str, Any]:
+def hugging_face_config(config: LlamaConfig, dtype: str) -> dict[str, Any]:
     """config.json, in the words of transformers 4 and 5."""
     name = config.architecture
     if name not in _CLASSES:
@@ -134,6 +138,7 @@ def _config(config: LlamaConfig, dtype: str) -> dict[str, Any]:
     if config.window:
         kinds = {True: "sliding_attention", False: "full_attention"}
         fields["sliding_window"] = config.window
+        fields["use_sliding_window"] = True  # of Qwen
         if config.windowed:
             fields["layer_types"] = [kinds[each] for each in config.windowed]
     if gemma:

@@ -16,7 +16,7 @@ from genui.engine.device import Machine
 from genui.engine.load import load_open
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.models.llama import hugging_face_name
-from genui.engine.models.lora import PEFT, AdaptedModel, Base
+from genui.engine.models.lora import PEFT, AdaptedModel, Base, check_rank
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.checkpoint import load_weights
 from genui.hub import formats
@@ -99,6 +99,7 @@ def load_adapter(model: OpenModel, machine: Machine) -> TextGenerator:
         raise cannot_read(model.path / WEIGHTS, error) from None
     except safetensors.SafetensorError as error:
         raise GenuiError(f"{WEIGHTS} is damaged ({error}); copy it again") from None
+    check_rank(tensors, config.r)
     ends = (".lora_A.weight", ".lora_B.weight")
     names = {name.removesuffix(end) for name in tensors for end in ends if name.endswith(end)}
     layers = {

@@ -55,6 +55,15 @@ class Adapter(nn.Module):
         return (weight.float() + delta).to(weight.dtype)
 
 
+def check_rank(tensors: Mapping[str, Tensor], rank: int) -> None:
+    """Raises RuntimeError if stored adapters are of another rank: before memory is taken, since a
+    small file may claim a huge one."""
+    for name, value in tensors.items():
+        stored = value.shape[0] if ".lora_A." in name else value.shape[-1] if value.ndim else 0
+        if stored != rank:
+            raise RuntimeError(f"{name} is {list(value.shape)} and its rank should be {rank}")
+
+
 class AdaptedModel(nn.Module):
     """A language model with adapters. Only they are its parameters and its state_dict, where they
     have the names of `Base.layers`."""

@@ -30,7 +30,7 @@ from genui.engine.device import LLAMA_CPP, Machine, autocast, engine_for_gguf
 from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.models.llama import hugging_face_name
-from genui.engine.models.lora import PEFT, AdaptedModel, Base
+from genui.engine.models.lora import PEFT, AdaptedModel, Base, check_rank
 from genui.engine.sample.chat import Slot, encode_pieces, fill_chat, split_answers
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.optimizer import examples_of
@@ -107,6 +107,7 @@ def load_fine_tuned(
     if recipe.mode == "full":
         model: Any = copy.deepcopy(network)
     else:
+        check_rank(tensors, recipe.rank)
         model = adapt(network, recipe)
     model.load_state_dict(tensors)
     model.requires_grad_(False)
