@@ -120,6 +120,9 @@ class LabPreview(LifecycleGuard, Vertical):
     def say(self, line: str, kind: Literal["error", "note"] = "note") -> None:
         """A demo shows no messages."""
 
+    def ask_prompt(self) -> None:
+        """A demo has its prompt."""
+
     @on(messages.Reply)
     def _handle_reply(self, event: messages.Reply) -> None:
         self.controller.handle(event.reply)
