@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.python_syntax import may_continue
 from genui.cli.main import main
 from genui.engine import load, replay
 from genui.engine.data import fill_template
@@ -276,6 +277,20 @@ def test_a_look_inside_a_chat_reads_its_messages_as_they_were_read(
         others = np.delete(own, token)
         assert layers.difference == pytest.approx(float(own[token] - others.max()), abs=1e-4)
     assert frames_of(branch) == frames
+
+
+def test_a_grammar_is_that_of_each_answer(generator: TextGenerator) -> None:
+    settings = TextSettings(tokens=12, grammar="python")
+    start = Start(trace=1, model="m", prompt="Do it now!)", seed=3, settings=settings, chat=True)
+    trace = Trace(generator, start)
+    for number in (2, 3):
+        step = trace.reached
+        answer = "".join(frame.text for frame in frames_of(trace, step))
+        assert may_continue(answer)
+        trace = trace.fork(number, trace.reached, Say("More!)"))
+    plain = msgspec.structs.replace(start, settings=TextSettings(tokens=12))
+    written = "".join(frame.text for frame in frames_of(Trace(generator, plain)))
+    assert not may_continue(written)
 
 
 def test_only_a_chat_takes_messages(generator: TextGenerator) -> None:

@@ -339,7 +339,11 @@ class TextGenerator(TokenGenerator[TextState]):
     def _token_filter(self, state: TextState) -> Callable[[int], bool]:
         """Which tokens may follow in Python; the text in a gap may end anywhere."""
         whole = state.prefix is None
-        written = state.token_ids.since(0 if whole else state.prompt).tolist()
+        if state.roles:  # of a chat only the answer is Python
+            first = len(state.token_ids) - (state.step - state.answer_from)
+        else:
+            first = 0 if whole else state.prompt
+        written = state.token_ids.since(first).tolist()
         before = (state.prefix or "").encode() + b"".join(map(self.tokenizer.token_bytes, written))
         return grammar.token_filter(before, self.tokenizer, whole=whole)
 
