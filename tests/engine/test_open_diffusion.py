@@ -26,6 +26,7 @@ from genui.engine.sample.open_diffusion import load
 from genui.engine.sample.open_diffusion.images import OpenImages
 from genui.engine.sample.open_diffusion.schedule import FolderSchedule
 from genui.hub import formats
+from genui.hub.diffusers import read_licence
 from genui.protocol import (
     AddNoise,
     Axis,
@@ -359,6 +360,43 @@ def test_a_folder_is_described_by_its_headers(folders: Folders) -> None:
     assert info.card["facts"]["architecture"] == "Stable Diffusion"
     assert info.defaults.guidance == 7.5
     assert info.defaults.size == 32
+
+
+def test_distilled_models_recommend_few_steps_without_guidance(
+    folders: Folders, tmp_path: Path
+) -> None:
+    def change(kind: str, file: str, old: str, new: str) -> Any:
+        path = shutil.copytree(folders(kind)[0], tmp_path / f"{kind}-fast")
+        text = (path / file).read_text()
+        assert old in text
+        (path / file).write_text(text.replace(old, new))
+        return find_model(str(path)).defaults
+
+    few = {"steps": 4, "guidance": 1.0, "sampler": "euler"}
+    turbo = change("sdxl", "scheduler/scheduler_config.json", '"leading"', '"trailing"')
+    assert {name: getattr(turbo, name) for name in few} != few  # the spacing alone says nothing
+    config = tmp_path / "sdxl-fast" / "scheduler" / "scheduler_config.json"
+    config.write_text(config.read_text().replace("EulerDiscrete", "EulerAncestralDiscrete"))
+    turbo = find_model(str(tmp_path / "sdxl-fast")).defaults
+    assert {name: getattr(turbo, name) for name in few} == few
+    assert turbo.size == 32
+    schnell = change("flux", "transformer/config.json", ": true,", ": false,")
+    assert {name: getattr(schnell, name) for name in few} == few
+
+
+@pytest.mark.parametrize(
+    ("front", "licence"),
+    [
+        ("---\nlicense: mit\n---\n", "mit"),
+        ("---\r\nlicense: 'cc-by-4.0' # ours\r\n---\r\n", "cc-by-4.0"),
+        ("---\nlicense: other\nlicense_name: flux-1-dev\n---\n", "flux-1-dev"),
+        ("license: mit\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_licence_is_that_of_the_front_matter(front: str, licence: str, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(f"{front}# A model\n", newline="")
+    assert read_licence(tmp_path) == licence
 
 
 def break_index(folder: Path) -> None:

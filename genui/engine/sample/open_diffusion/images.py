@@ -80,20 +80,26 @@ class Latents:
         """`tiny` is an AutoencoderTiny, `colours` [C + 1, 3] the linear map, by default fitted
         now."""
         self._vae, self._tiny = vae, tiny
-        self._scale = float(vae.config.scaling_factor)
-        self._shift = float(vae.config.get("shift_factor") or 0)
+        mean, std = vae.config.get("latents_mean"), vae.config.get("latents_std")
+        shift = mean if mean and std else [vae.config.get("shift_factor") or 0.0]
+        scale = float(vae.config.scaling_factor)
+        # [C] or [1]: latents = (z - shift) · scale
+        self._shift = torch.tensor(shift, dtype=torch.float32).view(-1, 1, 1)
+        self._scale = scale / torch.tensor(std if mean and std else [1.0]).view(-1, 1, 1)
         self.factor = 2 ** (len(vae.config.block_out_channels) - 1)
         self.colours = fit_colours(self.decode, vae) if colours is None else colours
 
     @torch.inference_mode()
     def decode(self, x: Tensor) -> Tensor:
-        z = (x / self._scale + self._shift).to(self._vae.dtype)
+        scale, shift = self._scale.to(x.device), self._shift.to(x.device)
+        z = (x / scale + shift).to(self._vae.dtype)
         return torch.cat([self._vae.decode(row).sample.float() for row in z.split(1)])
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
         latents = self._vae.encode(images.to(self._vae.dtype)).latent_dist.mode().float()
-        return (latents - self._shift) * self._scale
+        scale, shift = self._scale.to(latents.device), self._shift.to(latents.device)
+        return (latents - shift) * scale
 
     @torch.inference_mode()
     def preview(self, x: Tensor, clean: bool) -> Tensor:
