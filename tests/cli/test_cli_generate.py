@@ -182,6 +182,7 @@ def test_a_grid_of_seeds_in_one_png_that_carries_its_recipe(
     assert recipe["settings"] == {
         "type": "image", "sampler": "dpmpp-2m", "steps": 20, "guidance": 2.0, "autoguidance": 1.0,
         "eta": 0.0, "sigma_min": None, "rho": 5.0, "s_tmin": 0.0, "negative": "", "size": 0,
+        "decoder": "last",
     }  # fmt: skip
 
 
