@@ -83,7 +83,7 @@ def _add(what: str, name: str, model: str, key_env: str) -> int:
 
     if re.fullmatch(r"[A-Za-z0-9.-]+:\d+(/\S*)?", what) and not os.path.exists(what):
         what = f"http://{what}"  # HOST:PORT
-    if "://" in what:
+    if "://" in what or ("@" in what and not os.path.exists(what)):
         record = server.add_address(what, model, key_env)
         stem = record.model.removesuffix(":latest").removesuffix(".gguf")
     else:

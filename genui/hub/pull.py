@@ -108,8 +108,9 @@ def parse_source(text: str) -> Source:
     rest = re.sub(r"^(https?://)?(www\.)?(huggingface\.co|hf\.co)/", "", text.strip())
     match = _SOURCE.fullmatch(rest)
     if match is None or ".." in rest.split("/"):
+        shown = re.sub(r"[^/]*@", "", text, count=1) if "://" in text else text
         raise MisuseError(
-            f"{sanitize(text, 80)!r}: give a name of the catalogue (genui pull lists it), "
+            f"{sanitize(shown, 80)!r}: give a name of the catalogue (genui pull lists it), "
             "owner/name or owner/name/FILE.gguf"
         )
     repository, revision, file = (part or "" for part in match.groups())
@@ -128,6 +129,11 @@ def parse_source(text: str) -> Source:
 
 def _endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+
+
+def _shown_endpoint() -> str:
+    """The endpoint without a user and a password, for records and messages."""
+    return re.sub(r"(?<=//)[^/@]*@", "", _endpoint())
 
 
 def _library() -> Any:
@@ -268,7 +274,7 @@ def fetch(listing: Listing, progress: Progress) -> Pulled:
         source=listing.repository,
         revision=listing.revision,
         licence=listing.licence,
-        url=f"{_endpoint()}/{listing.repository}",
+        url=f"{_shown_endpoint()}/{listing.repository}",
     )
 
 
@@ -390,7 +396,7 @@ def _hub_errors(repository: str) -> Iterator[None]:
 def _raise_for(repository: str, error: Exception) -> NoReturn:
     from huggingface_hub import errors
 
-    page = f"{_endpoint()}/{repository}"
+    page = f"{_shown_endpoint()}/{repository}"
     if isinstance(error, errors.GatedRepoError):
         raise GenuiError(
             f"{repository}: its licence must be accepted first: do so at {page}, then log in with "
@@ -400,8 +406,8 @@ def _raise_for(repository: str, error: Exception) -> NoReturn:
         raise MisuseError(f"{repository}: no such revision; see {page}") from None
     if isinstance(error, errors.RepositoryNotFoundError):
         raise MisuseError(
-            f"{repository}: no such repository on {_endpoint()}, or a private one; check the name, "
-            "or log in with hf auth login"
+            f"{repository}: no such repository on {_shown_endpoint()}, or a private one; check "
+            "the name, or log in with hf auth login"
         ) from None
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, FileNotFoundError):
         raise MisuseError(f"{repository}: the hub has no such file; see {page}") from None
@@ -411,13 +417,13 @@ def _raise_for(repository: str, error: Exception) -> NoReturn:
         code = getattr(error.response, "status_code", 0)
         if code < 500 and code != 429:
             raise GenuiError(f"{repository}: the hub refuses it (status {code}); see {page}")
-        raise UnreachableError(f"{_endpoint()} answers with status {code}") from None
+        raise UnreachableError(f"{_shown_endpoint()} answers with status {code}") from None
     if isinstance(error, errors.OfflineModeIsEnabled):
         raise UnreachableError("HF_HUB_OFFLINE is set") from None
     if type(error).__module__.partition(".")[0] in _NETWORK or isinstance(
         error, ConnectionError | TimeoutError | FileNotFoundError
     ):
-        raise UnreachableError(f"{_endpoint()} cannot be reached") from None
+        raise UnreachableError(f"{_shown_endpoint()} cannot be reached") from None
     if isinstance(error, OSError) and error.filename is None and not error.errno:
         raise UnreachableError(f"the download broke off ({sanitize(str(error), 120)})") from None
     if isinstance(error, OSError):

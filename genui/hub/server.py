@@ -1,25 +1,20 @@
 """Models on a server: llama-server, Ollama, vLLM and others that speak OpenAI's protocol.
 
 A server is asked for one token at a time, with the odds of the likeliest ones; the token is chosen
-here. Nothing is sent but to the address of the record. A redirect is an error, a reply is bounded
-in size and time, and what it claims is checked.
+here. Nothing is sent but to the address of the record (`hub.client`), and what a reply claims is
+checked.
 """
 
 import contextlib
 import http.client
 import math
-import os
 import re
-import socket
-import ssl
 import struct
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,8 +22,9 @@ from msgspec.structs import replace
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize, show
+from genui.hub.client import ADD_S, Client, StatusError, malformed, parse_address
 from genui.hub.formats import OpenModel
-from genui.hub.odds import END, HASHED, Odds, Parts, Token, hashed, is_said, said
+from genui.hub.odds import END, HASHED, SAID, Odds, Parts, Token, hashed, is_said, said
 from genui.hub.records import SUFFIX, Record, read_record
 
 FORMAT = "server"
@@ -40,6 +36,10 @@ def describe(path: Path) -> OpenModel:
     """The model of a record; the server is not asked. Raises GenuiError if it is damaged."""
     record = read_record(path)
     dialect = _dialect_of(record, path)
+    try:
+        parse_address(record.url)
+    except MisuseError as error:
+        raise MisuseError(f"{show(path)}: {error}") from None
     return OpenModel(
         path=path,
         format=FORMAT,
@@ -87,6 +87,12 @@ def add_address(address: str, model: str = "", key_env: str = "") -> Record:
     )
 
 
+MOST = 256
+"""How many tokens of a reply are used."""
+
+LONGEST_TOKEN = 1024
+"""Bytes."""
+
 TOP = 20
 """How many of the likeliest tokens a server is asked for."""
 
@@ -116,246 +122,6 @@ def _probe(client: "Client", record: Record) -> Record:
     )
 
 
-def parse_address(address: str) -> str:
-    """The address without a trailing /v1. Raises MisuseError if it is not one of a server."""
-    try:
-        parts = urlsplit(address.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        parts, host = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host or not address.isprintable():
-        raise MisuseError(
-            f"{sanitize(address, 80)!r}: is no address of a server; one is http://localhost:8080"
-        )
-    if parts.username is not None or parts.query or parts.fragment:
-        raise MisuseError(
-            "an address has no user, password, ? or #; keep a key in an environment variable and "
-            "name it with --key-env"
-        )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
-
-
-# --- HTTP -------------------------------------------------------------------------------------
-
-ADD_S = 5.0
-"""Seconds for which a server that is added may be silent; a model may have to be loaded first."""
-
-ANSWER_S = 300.0
-"""Seconds for which a server may take for a token; it may load a model and read a long prompt."""
-
-MAX_REPLY = 8 << 20
-"""Bytes."""
-
-
-class StatusError(GenuiError):
-    """The server refused a request."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class Client:
-    """Asks one server. Connections are reused; several threads may ask at once."""
-
-    def __init__(self, url: str, key_env: str = "", timeout: float = 0.0) -> None:
-        self.url, self.key_env, self.timeout = url, key_env, timeout or ANSWER_S
-        parts = urlsplit(url)
-        self._secure, self._path = parts.scheme == "https", parts.path
-        self._host, self._port = parts.hostname or "", parts.port
-        self._idle: list[http.client.HTTPConnection] = []
-
-    def get(self, path: str) -> bytes:
-        """The body of a reply. Raises GenuiError, one line that names the server."""
-        return self._ask("GET", path, None)
-
-    def post(self, path: str, body: Mapping[str, Any]) -> bytes:
-        """The body of the reply to JSON. Raises GenuiError, one line that names the server."""
-        return self._ask("POST", path, msgspec.json.encode(body))
-
-    def find(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
-        """The body of a reply, or b"" if the server refuses the request."""
-        try:
-            return self.get(path) if body is None else self.post(path, body)
-        except StatusError as error:
-            if error.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
-                raise
-            return b""
-
-    def _ask(self, method: str, path: str, body: bytes | None) -> bytes:
-        headers = self._headers(body)
-        deadline = time.monotonic() + self.timeout
-        while True:
-            reused = bool(self._idle)
-            connection = self._idle.pop() if reused else self._connect()
-            try:
-                if connection.sock is not None:
-                    connection.sock.settimeout(self.timeout)
-                connection.request(method, self._path + path, body, headers)
-                reply = connection.getresponse()
-                data = _read(reply, connection, deadline)
-            except TimeoutError:
-                connection.close()
-                raise self.silent() from None
-            except _TooLargeError:
-                connection.close()
-                raise malformed(self.url, f"more than {MAX_REPLY >> 20} MB") from None
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                connection.close()
-                if reused:
-                    continue  # the server has closed a connection that was idle
-                raise self._no_answer(error) from None
-            if reply.will_close:
-                connection.close()
-            else:
-                self._idle.append(connection)
-            return self._check(reply, data)
-
-    def _connect(self) -> http.client.HTTPConnection:
-        if self._secure:
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(
-                self._host, self._port, timeout=self.timeout, context=context
-            )
-        return http.client.HTTPConnection(self._host, self._port, timeout=self.timeout)
-
-    def _headers(self, body: bytes | None) -> dict[str, str]:
-        headers = {"User-Agent": "genui", "Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        if self.key_env:
-            key = os.environ.get(self.key_env, "").strip()
-            if not key:
-                raise GenuiError(
-                    f"{self.url}: needs the key in the environment variable {self.key_env}, which "
-                    "is not set; set it and start genui again"
-                )
-            if not key.isascii() or not key.isprintable():
-                raise GenuiError(f"the environment variable {self.key_env} holds no key; set it")
-            headers["Authorization"] = f"Bearer {key}"
-        return headers
-
-    def _check(self, reply: http.client.HTTPResponse, data: bytes) -> bytes:
-        """The body of a reply that is no error."""
-        status = reply.status
-        if http.client.MULTIPLE_CHOICES <= status < http.client.BAD_REQUEST:
-            target = sanitize(reply.getheader("Location") or "another address", 100)
-            raise StatusError(
-                f"{self.url}: sends on to {target}, where genui does not follow; add that address "
-                "if you trust it",
-                status,
-            )
-        if status == http.client.OK:
-            return data
-        reason = _reason(data) or reply.reason
-        remedy = "see what the server has printed"
-        if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
-            remedy = "name the environment variable that holds its key with --key-env"
-        raise StatusError(
-            f"{self.url}: answers {status} ({sanitize(reason, 160)}); {remedy}", status
-        )
-
-    def silent(self) -> GenuiError:
-        """The error for a server that does not answer in time."""
-        return GenuiError(
-            f"{self.url}: has not answered for {self.timeout:g} s; see whether the server is busy, "
-            "or start it again"
-        )
-
-    def _no_answer(self, error: Exception) -> GenuiError:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        if isinstance(error, socket.gaierror):
-            reason = "no such host"
-        elif isinstance(error, http.client.HTTPException):
-            reason = "its reply is cut off or no HTTP"
-        return GenuiError(
-            f"{self.url}: does not answer ({sanitize(str(reason).lower(), 160)}); start the "
-            "server, or add the address that it has now"
-        )
-
-
-class _TooLargeError(Exception):
-    pass
-
-
-def _read(
-    reply: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float
-) -> bytes:
-    """The body of a reply. Raises TimeoutError after the deadline, however it drips."""
-    parts, size = [], 0
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        if connection.sock is not None:
-            connection.sock.settimeout(left)
-        part = reply.read1(1 << 16)
-        if not part:
-            break
-        parts.append(part)
-        size += len(part)
-        if size > MAX_REPLY:
-            raise _TooLargeError
-    if reply.length:
-        raise http.client.IncompleteRead(b"", reply.length)
-    reply.close()  # else the connection takes no further request
-    return b"".join(parts)
-
-
-class _Fault(msgspec.Struct):
-    error: Any = ""
-    message: str = ""
-    detail: Any = ""
-
-
-def _reason(data: bytes) -> str:
-    """What the body of an error says: `{"error": {"message": …}}` and the like."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeError, RecursionError):
-        fault = msgspec.json.decode(data, type=_Fault)
-        for part in (fault.error, fault.message, fault.detail):
-            text = part.get("message") if isinstance(part, dict) else part
-            if isinstance(text, str) and text:
-                return text
-    return ""
-
-
-T = TypeVar("T")
-
-
-class Call(Generic[T]):
-    """Work on a thread of its own, which is left alone when nobody waits for it any longer."""
-
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._begun = time.monotonic()
-        self._done = threading.Event()
-        self._value: list[T] = []
-        self._error: BaseException | None = None
-        threading.Thread(target=self._run, args=(work,), name="server", daemon=True).start()
-
-    def _run(self, work: Callable[[], T]) -> None:
-        try:
-            self._value.append(work())
-        except BaseException as error:
-            self._error = error
-        self._done.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it is done after at most so many seconds."""
-        return self._done.wait(seconds)
-
-    @property
-    def seconds(self) -> float:
-        """How long ago it began."""
-        return time.monotonic() - self._begun
-
-    def result(self) -> T:
-        """What the work returned; raises what it raised."""
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._value[0]
-
-
 # --- Replies ----------------------------------------------------------------------------------
 
 
@@ -363,8 +129,10 @@ def rank(pairs: Sequence[tuple[Token, float]], url: str) -> Odds:
     """Checked odds. Raises GenuiError for what are no logarithms of probabilities."""
     best: dict[int, tuple[Token, float]] = {}
     for token, logprob in pairs:
-        if not -math.inf <= logprob <= 0.01 or not 0 <= token.id < 1 << 31:
+        if not -math.inf <= logprob <= 0.01 or not 0 <= token.id < 1 << 31 or is_said(token):
             raise malformed(url, "odds that are none")
+        if len(token.text) > LONGEST_TOKEN:
+            raise malformed(url, f"a token of {len(token.text):,} bytes")
         if logprob < _LEAST:
             continue
         if token.id in best:  # two tokens of one spelling
@@ -372,12 +140,14 @@ def rank(pairs: Sequence[tuple[Token, float]], url: str) -> Odds:
         best[token.id] = (token, logprob)
     if sum(math.exp(logprob) for _, logprob in best.values()) > 1.05:
         raise malformed(url, "odds that add up to more than 1")
-    ranked = sorted(best.values(), key=lambda pair: (-pair[1], pair[0].id))
+    ranked = sorted(best.values(), key=lambda pair: (-pair[1], pair[0].id))[:MOST]
     return Odds(
         tuple(token for token, _ in ranked),
         tuple(_rounded(min(logprob, 0.0)) for _, logprob in ranked),
     )
 
+
+T = TypeVar("T")
 
 _LEAST = -1000.0
 """Logarithms below mean that a token cannot come."""
@@ -386,13 +156,6 @@ _LEAST = -1000.0
 def _rounded(number: float) -> float:
     """The number as it is kept in four bytes, so that a record has the same bits."""
     return struct.unpack("<f", struct.pack("<f", number))[0]
-
-
-def malformed(url: str, what: str) -> GenuiError:
-    return GenuiError(
-        f"{url}: sent {what}, so nothing of this reply is used; see whether another version of the "
-        "server does better"
-    )
 
 
 _Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
@@ -657,7 +420,7 @@ class _LlamaPrefix:
         body = {"content": text, "parse_special": False, "with_pieces": True}
         reply = self._client.post("/tokenize", body)
         pieces = _decode(reply, _Pieces, self._client.url).tokens
-        if any(not 0 <= piece.id < HASHED for piece in pieces):
+        if any(not 0 <= piece.id < SAID for piece in pieces):
             raise malformed(self._client.url, "token ids that are none")
         return tuple(
             Token(
@@ -672,7 +435,7 @@ class _LlamaPrefix:
     ) -> list[int]:
         body = {"content": text, "add_special": add_special, "parse_special": parse_special}
         ids = _decode(self._client.post("/tokenize", body), _TokenIds, self._client.url).tokens
-        if any(not 0 <= token < HASHED for token in ids):
+        if any(not 0 <= token < SAID for token in ids):
             raise malformed(self._client.url, "token ids that are none")
         return ids
 

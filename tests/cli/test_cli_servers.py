@@ -1,6 +1,10 @@
 """Models on a server: added, asked a token at a time, saved and replayed from the file."""
 
+import contextlib
+import itertools
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,14 +14,15 @@ import msgspec
 import pytest
 from model_server import SPECIAL, ModelServer, serve
 
+from genui.base.errors import GenuiError
 from genui.cli.main import main
 from genui.engine.load import find_and_load
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
 from genui.formats.recipe import Machine
 from genui.formats.trees import load_tree, save_tree
-from genui.hub import server as hub
-from genui.hub.records import list_records, record_file
+from genui.hub import client
+from genui.hub.records import Record, list_records, record_file, write_record
 from genui.protocol import (
     Advance,
     Cancel,
@@ -357,7 +362,12 @@ FAULTS = {
     "sum": ((200, _completion(-0.1, -0.1), {}), "add up to more than 1"),
     "redirect": ((302, b"", {"Location": "http://elsewhere.example/"}), "elsewhere.example"),
     "cut": ((200, b"{}", {"Content-Length": "100", "Connection": "close"}), "does not answer"),
-    "huge": ((200, b" " * (hub.MAX_REPLY + 1), {}), "sent more than 8 MB"),
+    "id": ((200, _completion(-1.0).replace(b'"id": 0', b'"id": 536870913'), {}), "odds that are"),
+    "token": (
+        (200, _completion(-1.0).replace(b'"a"', b'"' + b"a" * 5000 + b'"'), {}),
+        "a token of 5,000 bytes",
+    ),
+    "huge": ((200, b" " * (client.MAX_REPLY + 1), {}), "sent more than 8 MB"),
 }
 
 
@@ -418,7 +428,7 @@ def test_a_server_that_hangs_holds_nothing_up(
     assert len(server.questions("/completion")) == 2  # it was asked once, and by `models add`
 
     server.release.clear()
-    monkeypatch.setattr(hub, "ANSWER_S", 0.2)
+    monkeypatch.setattr(client, "ANSWER_S", 0.2)
     find_and_load.__globals__["_load_cached"].cache_clear()
     with pytest.raises(Exception, match=r"has not answered for 0.2 s"):
         next(opened(start()).advance(0, 1))
@@ -544,6 +554,9 @@ def test_of_several_models_one_is_chosen(dialect: str, serving: Serve, run: Run)
         ("http://", "is no address of a server"),
         ("http://localhost:99999", "is no address of a server"),
         ("http://me:secret@localhost:1", "no user, password"),
+        ("http://me:secret@localhost:99999", "no user, password"),
+        ("ftp://me:secret@localhost", "no user, password"),
+        ("me:secret@localhost:8080", "no user, password"),
         ("http://localhost:1/?key=secret", "no user, password"),
     ],
 )
@@ -553,6 +566,51 @@ def test_what_is_no_address_is_refused(address: str, says: str, run: Run) -> Non
     assert says in err
     assert "secret" not in err
     assert list_records() == {}
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "http://me:secret@localhost:1", "http://[", "ftp://x"]
+)
+def test_a_record_with_another_address_is_one_line(url: str, run: Run, capsys: Any) -> None:
+    write_record("odd", Record(url=url, dialect="openai", model="m", top=5))
+    code, _, err = run("generate", "odd", "--prompt", "a")
+    assert code == 2
+    assert "odd.json: " in err
+    code, out, _ = run("models")
+    assert code == 0
+    assert "secret" not in err + out
+
+
+DRIPS = {
+    "head": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 99,
+    "informational": b"HTTP/1.1 100 Continue\r\n\r\n" * 100,
+    "body": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b" " * 100,
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 100,
+}
+
+
+@pytest.mark.parametrize("name", DRIPS)
+def test_a_reply_that_drips_ends_at_the_deadline(name: str) -> None:
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connected, _ = listener.accept()
+            with connected, contextlib.suppress(OSError):
+                for at in itertools.cycle(range(len(DRIPS[name]))):
+                    connected.sendall(DRIPS[name][at : at + 1])
+                    if stop.wait(0.002):
+                        return
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            with pytest.raises(GenuiError, match=r"has not answered for 0\.3 s"):
+                client.Client(url, timeout=0.3).get("/")
+        finally:
+            stop.set()
+            thread.join()
 
 
 def test_a_server_that_is_none_of_ours(serving: Serve, run: Run) -> None:

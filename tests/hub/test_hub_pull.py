@@ -112,6 +112,18 @@ def test_a_gguf_file_of_the_hub_gets_a_name(hub: FakeHub, capsys: pytest.Capture
     assert not hub.sent  # it was in the cache
 
 
+def test_the_password_of_an_endpoint_is_neither_kept_nor_shown(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url.replace("//", "//me:secret@"))
+    hub.repositories["maker/Tiny-GGUF"] = {"tiny-Q8_0.gguf": b"GGUF"}
+    assert main(["pull", "maker/Tiny-GGUF"]) == 0
+    assert list_records()["tiny"].url == f"{hub.url}/maker/Tiny-GGUF"
+    assert main(["pull", "maker/none"]) == 2
+    assert main(["pull", "https://me:secret@elsewhere.example/a b"]) == 2
+    assert "secret" not in "".join(capsys.readouterr())
+
+
 def test_a_folder_has_its_weights_and_no_pickle(hub: FakeHub) -> None:
     hub.repositories["maker/folder"] = {
         "config.json": b"{}",

@@ -23,10 +23,11 @@ from genui.engine.sample.text import split_utf8
 from genui.engine.sample.tokens import TokenList
 from genui.engine.sample.trace import NotReadyError
 from genui.formats.record import Node, pack_step, read_record
-from genui.hub import records, server
+from genui.hub import client, records, server
+from genui.hub.client import Call
 from genui.hub.formats import OpenModel
 from genui.hub.odds import END, Odds, Parts, Token, is_said
-from genui.hub.server import Call, Prefix
+from genui.hub.server import Prefix
 from genui.protocol import (
     FILL,
     Candidate,
@@ -135,7 +136,7 @@ class ServerGenerator:
     def __init__(self, record: records.Record) -> None:
         self._record = record
         self._dialect = server.DIALECTS[record.dialect]
-        self._client = server.Client(record.url, record.key_env)
+        self._client = client.Client(record.url, record.key_env)
         self._template = ServerTemplate(record)
 
     def begin(self, request: Start) -> tuple[ServerState, Started]:
@@ -207,7 +208,7 @@ class ServerGenerator:
                 prefix = state.conversation.prefix
                 node.call = Call(lambda: prefix.next(node.tokens()))
             if not node.call.wait(POLL_S):
-                if node.call.seconds < server.ANSWER_S + server.ADD_S:
+                if node.call.seconds < client.ANSWER_S + client.ADD_S:
                     raise NotReadyError
                 node.call = None  # the next try asks again
                 raise self._client.silent()
