@@ -613,8 +613,8 @@ def check_fits(recipe: Recipe, origin: Origin) -> None:
     """Raises MisuseError with the settings of `recipe` that do not fit the weights."""
     if recipe.family != origin.recipe.family:
         raise MisuseError(
-            f"{origin.describe()} is a {origin.recipe.family} and recipe {recipe.name} trains a "
-            f"{recipe.family}: leave RECIPE out, or start from another model"
+            f"{origin.describe()} is of the family {origin.recipe.family} and recipe {recipe.name} "
+            f"of {recipe.family}: leave RECIPE out, or start from another model"
         )
     if origin.is_base:
         return

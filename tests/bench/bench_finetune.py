@@ -40,6 +40,7 @@ from genui.logs.native import MetricsTail
 from genui.recipes import FineTuneRecipe, override
 from genui.runs import launch
 from genui.runs.layout import RunDir, read_status
+from genui.runs.listing import summarise
 from genui.runs.models import find_origin
 
 CAPITALS = {
@@ -173,7 +174,7 @@ def main() -> int:
     parser.add_argument("--peers", required=True)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
-    parser.add_argument("--skip-run", action="store_true", help="only the comparison")
+    parser.add_argument("--only", choices=("peers", "run"), help="one of the two parts")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -187,11 +188,13 @@ def main() -> int:
             "device": "cpu",
             "threads": "1",
             "learning_rate": "1e-3",
-            "checkpoint_every": "10",
+            "checkpoint_every": "6",
         }
         origin = find_origin(str(Path(options.model).absolute()))
         recipe = override(origin.recipe, settings)
         assert isinstance(recipe, FineTuneRecipe)
+        if options.only == "run":
+            return run_and_resume(origin.ref, settings, recipe.steps)
         trainer, task = prepare(recipe, folder, origin.ref)
         print(task.data_line, *task.notes, sep="\n")
         ours = run_ours(trainer, task, recipe.steps)
@@ -204,7 +207,7 @@ def main() -> int:
         for name, rows, peak in (("genui", ours, memory), ("peft", theirs, their_memory)):
             wall, cpu = (statistics.median(row[i] for row in rows) for i in (1, 2))
             print(f"{name:6} {wall:.2f} s a step ({cpu:.2f} s of processor), {peak / 1e9:.2f} GB")
-        if options.skip_run:
+        if options.only:
             return 0
         return run_and_resume(origin.ref, settings, recipe.steps)
 
@@ -229,13 +232,14 @@ def run_and_resume(ref: str, settings: dict[str, str], steps: int) -> int:
     wait_for(whole, steps)
     recipe = find_origin(ref).recipe
     killed = launch.launch(recipe, settings, "killed", ref)
-    wait_for(killed, 12)
+    wait_for(killed, 8)
     os.kill(read_status(killed).pid, signal.SIGKILL)
-    time.sleep(1)
+    while summarise(killed).alive:
+        time.sleep(0.1)
     launch.resume(killed)
     wait_for(killed, steps)
     same = losses_of(killed) == losses_of(whole)
-    print(f"killed after step 12 and resumed: losses {'bit-equal' if same else 'DIFFER'}")
+    print(f"killed after step 8 and resumed: losses {'bit-equal' if same else 'DIFFER'}")
     while read_status(whole).state != "finished":
         time.sleep(0.1)
     print(f"\nbefore\n{answers(whole, 0)}\n\nafter {steps} steps\n{answers(whole, steps)}")

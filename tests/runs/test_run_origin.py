@@ -83,7 +83,9 @@ def test_images_with_and_without_a_canvas_are_two_networks():
 
 def test_another_family_is_refused():
     run = trained()
-    with pytest.raises(MisuseError, match="is a transformer and recipe icons trains a diffusion"):
+    with pytest.raises(
+        MisuseError, match="of the family transformer and recipe icons of diffusion"
+    ):
         launch.create(find_recipe("icons"), {}, "next", run.id)
 
 
