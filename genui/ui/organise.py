@@ -154,7 +154,9 @@ def train_command(info: RunInfo) -> str:
     from genui.formats.command import quote  # late: the Training screen needs no formats
 
     name = str(info.recipe["name"])
-    words = ["genui", "train", quote(name)]
+    words = ["genui", "train"]
+    if not info.recipe.get("base"):  # else the model that it starts from has the recipe
+        words.append(quote(name))
     for key, value in info.overrides.items():
         words += ["--set", quote(f"{key}={value}")]
     if origin := format_origin(info.start_from):

@@ -1,6 +1,7 @@
 """Fine-tuning: the real trainer on a tiny random Llama."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,9 @@ from genui.engine.train.checkpoint import load_state, load_weights
 from genui.logs.native import MetricsTail
 from genui.recipes import FineTuneRecipe, override
 from genui.runs import launch
-from genui.runs.layout import RunDir
+from genui.runs.layout import RunDir, read_info
 from genui.runs.models import find_model, find_origin
+from genui.ui.organise import train_command
 
 pytest.importorskip("gguf")
 pytestmark = pytest.mark.usefixtures("signals")
@@ -143,7 +145,7 @@ def test_a_killed_training_resumes_to_the_same_bits(start: Callable[..., RunDir]
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_training_goes_on_from_an_adapter(start: Callable[..., RunDir]) -> None:
+def test_training_goes_on_from_an_adapter(start: Callable[..., RunDir], base: Path) -> None:
     source = start()
     assert trainer.train(source) == 0
     run = start("next", start_from=source.id, steps="2", learning_rate="1e-4", ema="0.9")
@@ -151,6 +153,12 @@ def test_training_goes_on_from_an_adapter(start: Callable[..., RunDir]) -> None:
     assert series(run, "val_loss")[0] == series(source, "val_loss")[12]
     averaged, raw, _, _ = load_state(run, 2)
     assert not any(torch.equal(value, raw[name]) for name, value in averaged.items())
+    # The command that the app copies for a run names the model, not a recipe.
+    for one, origin in ((source, str(base)), (run, f"{source.id}@12")):
+        _, *words = shlex.split(train_command(read_info(one)))
+        assert words[0] == "train"
+        assert words[words.index("--from") + 1] == origin
+        assert main([*words, "--dry-run"]) == 0
     with pytest.raises(MisuseError, match="--set rank=4"):
         start("wider", start_from=source.id, rank="8")
 
