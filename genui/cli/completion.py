@@ -183,10 +183,15 @@ def _choices(action: argparse.Action) -> Candidates:
 
 
 def _recipe_settings(before: list[str], current: str) -> Candidates:
-    """The settings of the recipe; after `NAME=` its choices."""
+    """The settings of the recipe, or of that of the model after `--from`; after `NAME=` its
+    choices."""
     from genui.recipes import FIXED, RECIPES
+    from genui.runs.models import find_origin
 
     recipe = next((RECIPES[word] for word in before if word in RECIPES), None)
+    if "--from" in before[:-1]:
+        with suppress(GenuiError):
+            recipe = find_origin(before[before.index("--from") + 1]).recipe
     known = settings_of(type(recipe)).values() if recipe is not None else ()
     name, sign, _ = current.partition("=")
     if sign:

@@ -56,6 +56,7 @@ def test_misuse_of_config_is_one_line(words: list[str], fault: str, capsys: Capt
         ("completion f", "fish"),
         ("config set theme gr", "gruvbox"),
         ("train icons --set precision=b", "precision=bf16"),
+        ("train --from shakespeare --set wid", "width="),
     ],
 )
 def test_the_next_word_is_completed(line: str, candidate: str) -> None:
