@@ -19,6 +19,11 @@ WAITING = "tests/tty/", "tests/net/test_net_app.py", "tests/net/test_net_runs.py
 """Files whose tests wait for a terminal or for a trainer most of their time."""
 
 
+# A thread of torch that waits for the others of its process sleeps, for there are more of them than
+# processors; by default it spins, which took three times as long. Read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False  # xdist would run files of few long tests last
 
