@@ -94,8 +94,9 @@ def _show_model(ref: str) -> None:
         [
             ("model", model.ref),
             ("kind", f"{model.family}, {model.medium}"),
-            ("parameters", short(model.parameters)),
+            ("parameters", short(model.parameters) if model.parameters else ""),
             ("step", count(model.step) if recipe else ""),
+            ("base", recipe.get("base", "")),
             *((key, _flatten(value)) for key, value in model.card.items() if key not in _APART),
             *model.card.get("facts", {}).items(),
             ("path", str(model.path) if model.format else ""),

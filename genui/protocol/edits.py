@@ -141,7 +141,7 @@ def parse_layer_edit(name: str, text: str) -> LayerEdit:
             token_ids=tuple(map(int, match[4].split(","))) if match[4] else (),
         )
     if edit is None or 0 in (edit.layer, edit.head if isinstance(edit, Ablate) else 1):
-        raise MisuseError(f"give {name}={LAYER_EDITS[name]}; layers and heads count from 1")
+        raise MisuseError(f"expected {LAYER_EDITS[name]}; layers and heads count from 1")
     return edit
 
 

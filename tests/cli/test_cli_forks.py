@@ -109,7 +109,7 @@ def test_an_edit_of_a_layer_in_another_form_is_one_line(
     typed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refused([*TEXT, "--fork", f"3:{typed}"], capsys)
-    assert f"--fork 3:{typed}: give {typed.split('=')[0]}=LAYER" in line
+    assert f"--fork 3:{typed}: expected LAYER" in line
 
 
 def test_every_edit_of_a_text_is_spelled_on_the_command_line(tmp_path: Path) -> None:

@@ -257,9 +257,11 @@ class TextView(View):
         if place is None:
             return ""
         at, count, label = place
-        long = f" · branch {at} of {count} · {clean_line(label, 32)}"
-        room = self.size.width - cell_len(f"{self.pane.heading}  {name}") - 16
-        return long if cell_len(long) <= room else f" · branch {at}/{count}"
+        place_text = f" · branch {at} of {count} · "
+        room = self.size.width - cell_len(f"{self.pane.heading}  {name}{place_text}") - 16
+        if room < min(cell_len(label), 12):
+            return f" · branch {at}/{count}"
+        return place_text + clean_line(label, min(room, 32))
 
 
 class TextInspector(Inspector):

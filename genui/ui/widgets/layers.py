@@ -110,8 +110,13 @@ class LayerList(LineWidget):
         notes += [(" bits · settled from ", number), (settled, base)]
         last = strip_of(notes).crop(0, width)
         if room < _MOST_TOKENS + 3:
-            tokens = " ".join(f"{token_text(t, 8)} {share:.0%} " for t, share in one.top)
-            return [strip_of([(tokens[:width], base)]).crop(0, width), last]
+            tokens = ""
+            for text, share in one.top:
+                entry = f"{token_text(text, 8)} {share:.0%}  "
+                if cell_len(tokens + entry.rstrip()) > width:
+                    break
+                tokens += entry
+            return [strip_of([(tokens.rstrip(), base)]).crop(0, width), last]
         cells = max(cell_len(token_text(text)) for text, _ in one.top)
         lines = [Strip.blank(width, base)]
         for text, share in one.top[:_MOST_TOKENS]:
