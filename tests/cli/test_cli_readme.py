@@ -172,7 +172,7 @@ NOT_RUN = {
     "models add http": "asks a server",
     "qwen": "a model on a server",
     "answer.txt": "a file of a server's model",
-    "generate chat.txt": "a chat with that model",
+    "chat.txt": "a chat with that model",
     "generate joe": "needs a voice of 63 MB",
     "generate sd ": "needs a model of 4 GB",
     "models add ~/models/": "needs a model of 4 GB",
