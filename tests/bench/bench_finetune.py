@@ -176,6 +176,7 @@ def main() -> int:
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--only", choices=("peers", "run"), help="one of the two parts")
     options = parser.parse_args()
+    cast("Any", sys.stdout).reconfigure(line_buffering=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         os.environ["GENUI_HOME"] = str(folder / "home")
