@@ -272,9 +272,7 @@ def _weights(folder: Path) -> tuple[tuple[Path, ...], str]:
         names = _read_json(index).get("weight_map", {})
         for shard in names.values() if isinstance(names, dict) else ():
             if not isinstance(shard, str) or folder / shard not in present:
-                raise MisuseError(
-                    f"{show(folder)}: {sanitize(str(shard), 80)} is missing; copy the folder again"
-                )
+                raise MisuseError(f"{show(folder / str(shard))}: is missing; copy the folder again")
     return tuple(weights), variant
 
 

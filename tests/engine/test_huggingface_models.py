@@ -11,6 +11,8 @@ transformers = pytest.importorskip("transformers")
 from tokenizers import Tokenizer as HFTokenizer  # noqa: E402
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
 
+from genui.base.errors import GenuiError  # noqa: E402
+from genui.engine.data.pretrained_tokenizer import tokenizer_from_file  # noqa: E402
 from genui.engine.load import open_trace  # noqa: E402
 from genui.engine.models.huggingface import load_folder, load_tokenizer  # noqa: E402
 from genui.protocol import Start, TextSettings  # noqa: E402
@@ -94,3 +96,75 @@ def test_a_folder_writes_goes_back_and_forks_to_the_same_bits(folder: Path) -> N
     fresh = open_trace(request)
     assert list(fresh.advance(0, 24)) == frames
     assert fresh.started == trace.started
+
+
+@pytest.mark.parametrize("folder", [_llama], indirect=True, ids=["ours"])
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"head_dim": 1 << 36}, "heads of width 68,719,476,736, its weights have others"),
+        ({"num_hidden_layers": 1 << 15}, "claims 32768 layers"),
+        ({"num_hidden_layers": 1 << 15, "text_config": {}}, "has 32,768 layers"),
+        ({"num_hidden_layers": True}, "num_hidden_layers is True"),
+        ({"vocab_size": "x" * 999}, "expected a whole number"),
+    ],
+)
+def test_a_configuration_that_claims_too_much_is_one_line(
+    changes: dict[str, Any], fault: str, folder: Path, tmp_path: Path
+) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    fields = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(fields | changes))
+    with pytest.raises(GenuiError, match=fault) as error:
+        open_trace(Start(trace=1, model=str(tmp_path), prompt="a", seed=1, settings=TextSettings()))
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
+
+
+# --- Hostile tokenizers -------------------------------------------------------------------------
+
+
+def _described() -> dict[str, Any]:
+    return json.loads(HFTokenizer(models.BPE({c: i for i, c in enumerate("ab")}, [])).to_str())
+
+
+def test_a_tokenizer_that_cuts_or_pads_reads_the_whole_text() -> None:
+    cuts = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+    pads = {
+        "strategy": {"Fixed": 1 << 20}, "direction": "Right", "pad_to_multiple_of": None,
+        "pad_id": 0, "pad_type_id": 0, "pad_token": "a",
+    }  # fmt: skip
+    text = json.dumps(_described() | {"truncation": cuts, "padding": pads})
+    assert tokenizer_from_file(text, "").encode("abab") == [0, 1, 0, 1]
+
+
+_DOUBLED = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+_ADDED = {
+    "id": 1 << 30, "content": "<x>", "single_word": False, "lstrip": False, "rstrip": False,
+    "normalized": False, "special": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"normalizer": {"type": "Sequence", "normalizers": [_DOUBLED] * 40}}, "times as long"),
+        ({"added_tokens": [_ADDED]}, "names one 1,073,741,824"),
+        ({"added_tokens": 3}, "damaged"),
+        ({"model": {"type": "BPE", "vocab": {"a": 1 << 21}, "merges": []}}, "ids up to 2,097,152"),
+        ({"model": {"type": "WordLevel"}}, "damaged"),
+    ],
+)
+def test_a_hostile_tokenizer_is_one_line(changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(GenuiError, match=fault) as error:
+        tokenizer_from_file(json.dumps(_described() | changes), "")
+    assert "\n" not in str(error.value)
+
+
+def test_a_pattern_that_takes_for_ever_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    split = {"Regex": "(a+)+$"}
+    splitter = {"type": "Split", "pattern": split, "behavior": "Isolated", "invert": False}
+    tokenizer = tokenizer_from_file(json.dumps(_described() | {"pre_tokenizer": splitter}), "")
+    with pytest.raises(GenuiError, match="its tokenizer is damaged"):
+        tokenizer.encode("a" * 28 + "b")

@@ -1,6 +1,7 @@
 """Folders of diffusers in our loop, step by step beside the pipelines of diffusers itself."""
 
 import itertools
+import json
 import math
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from msgspec import structs
+from safetensors.torch import load_file, save_file
 from tiny_folders import MAKERS, write_folder
 from torch import Tensor
 
@@ -26,7 +28,7 @@ from genui.engine.sample.open_diffusion import load
 from genui.engine.sample.open_diffusion.images import OpenImages
 from genui.engine.sample.open_diffusion.schedule import FolderSchedule
 from genui.hub import formats
-from genui.hub.diffusers import read_licence
+from genui.hub.huggingface import read_licence
 from genui.protocol import (
     AddNoise,
     Axis,
@@ -453,6 +455,32 @@ def test_a_damaged_folder_is_one_line(
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "cls"),
+    [("tokenizer", "AutoTokenizer"), ("text_encoder", "pipeline"), ("vae", "DiffusionPipeline")],
+)
+def test_classes_that_may_run_code_of_the_folder_are_refused(
+    part: str, cls: str, folders: Folders, tmp_path: Path
+) -> None:
+    path = shutil.copytree(folders("sd")[0], tmp_path / "sd")
+    index = path / "model_index.json"
+    fields = json.loads(index.read_text())
+    fields[part][1] = cls
+    index.write_text(json.dumps(fields))
+    with pytest.raises(GenuiError, match=f"has no class {cls}") as error:
+        open_trace(start_of("sd", path))
+    assert "\n" not in str(error.value)
+
+
+def test_shards_outside_of_the_folder_are_missing(folders: Folders, tmp_path: Path) -> None:
+    path = shutil.copytree(folders("sd")[0], tmp_path / "sd")
+    index = path / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    other = "../vae/diffusion_pytorch_model.safetensors"
+    index.write_text(json.dumps({"weight_map": {"a": other}}))
+    with pytest.raises(MisuseError, match="is missing"):
+        find_model(str(path))
+
+
 def test_weights_that_do_not_fit_are_one_line(folders: Folders, tmp_path: Path) -> None:
     path = shutil.copytree(folders("sd")[0], tmp_path / "sd")
     config = path / "text_encoder" / "config.json"
@@ -565,6 +593,21 @@ def test_a_grid_of_weights_is_drawn_as_one_batch(folders: Folders, adapter: Path
     spread = float(single[-1].x.std())
     assert float((states[-1].x[1] - single[-1].x[0]).abs().max()) < TOLERANCE * spread
     assert float((states[-1].x[0] - single[-1].x[0]).abs().max()) > 0.01
+
+
+def test_an_adapter_that_changed_is_not_taken_for_the_loaded_one(
+    folders: Folders, adapter: Path, tmp_path: Path
+) -> None:
+    path, _ = folders("sd")
+    file = shutil.copy(adapter, tmp_path / "mine.safetensors")
+    start = start_of("sd", path, prompt=f"cat <lora:{file}>")
+    trace = open_trace(start)
+    next(trace.advance(0, 1))
+    save_file({name: 2 * value for name, value in load_file(file).items()}, file)
+    with pytest.raises(GenuiError, match=r"mine\.safetensors: changed since it was loaded"):
+        next(trace.advance(1, 1))
+    with pytest.raises(GenuiError, match="give the new file another name"):
+        open_trace(start)
 
 
 @pytest.mark.parametrize(

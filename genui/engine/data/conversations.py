@@ -103,7 +103,7 @@ def load_rows(dataset: str, data: str) -> Rows:
 
 def _is_plain_text(content: str) -> bool:
     """Whether the first line is {"text": …}."""
-    first = next((line for line in content.splitlines() if line.strip()), "")
+    first = next((line for line in content.split("\n") if line.strip()), "")
     try:
         fields = msgspec.json.decode(first.encode("utf-8", "replace"), type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
@@ -114,8 +114,8 @@ def _is_plain_text(content: str) -> bool:
 def _parse(path: Path, content: str) -> Iterator[Row]:
     """The row of each line. Raises MisuseError for the first that is wrong, or of another kind."""
     kind: type[Row] | None = None
-    for number, line in enumerate(content.splitlines(), 1):
-        if not line.strip():
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():  # JSON may hold other line separators, such as U+2028
             continue
         where, raw = f"{path}, line {number}", line.encode("utf-8", "replace")
         if kind is None:

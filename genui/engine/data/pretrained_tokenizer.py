@@ -6,8 +6,10 @@ Only `encode_with_special`, for chat templates, reads special tokens.
 
 import heapq
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard, TypeVar
 
@@ -179,9 +181,55 @@ def library_encoder(tokenizer: Any) -> Encoder:
 
     def encode(text: str, special: bool) -> list[int]:
         tokenizer.encode_special_tokens = not special
-        return tokenizer.encode(text, add_special_tokens=False).ids
+        with _tokenizer_errors():
+            return tokenizer.encode(text, add_special_tokens=False).ids
 
     return encode
+
+
+@contextmanager
+def _tokenizer_errors() -> Iterator[None]:
+    """Turns what the `tokenizers` library raises into a GenuiError of one line."""
+    try:
+        yield
+    except BaseException as error:  # plain Exception, and for a panic not even that
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split())[:80]
+        raise GenuiError(f"its tokenizer is damaged ({reason}); fetch it again") from None
+
+
+_MOST_GROWTH = 64
+
+
+def open_tokenizer(text: str) -> Any:
+    """The tokenizer of a tokenizer.json, which neither cuts nor pads a text.
+
+    Raises GenuiError if it is damaged, or makes a text many times as long.
+    """
+    from tokenizers import Tokenizer as HFTokenizer
+
+    with _tokenizer_errors():
+        tokenizer = HFTokenizer.from_str(text)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        growth = _growth(json.loads(text).get("normalizer") or {})
+    if growth > _MOST_GROWTH:
+        raise GenuiError(f"its tokenizer makes a text {growth:,.0f} times as long; use another")
+    return tokenizer
+
+
+def _growth(normalizer: dict[str, Any]) -> float:
+    """How many times as long a character can become."""
+    match normalizer.get("type"):
+        case "Sequence":
+            return math.prod(map(_growth, normalizer["normalizers"]))
+        case "Replace":
+            replaced = normalizer["pattern"].get("String") or " "
+            return max(1.0, len(normalizer["content"]) / len(replaced))
+        case "Prepend":
+            return 1.0 + len(normalizer["prepend"])
+    return 1.0
 
 
 # --- SentencePiece ----------------------------------------------------------------------------
@@ -316,23 +364,23 @@ def tokenizer_from_file(
     Ids from the last token up to `vocab_size` are special tokens without a name. Raises
     GenuiError, without the file's name, if it is damaged.
     """
-    from tokenizers import Tokenizer as HFTokenizer
-
-    try:
-        tokenizer = HFTokenizer.from_str(text)
-        described = json.loads(text)
-        added = {entry["id"]: bool(entry["special"]) for entry in described["added_tokens"]}
-    except Exception as error:  # the library raises plain Exception
-        raise GenuiError(f"its tokenizer.json is damaged ({str(error)[:80]})") from None
-    known = 1 + max(tokenizer.get_vocab().values(), default=-1)
-    if not 0 < known < _MOST_TOKENS or vocab_size >= _MOST_TOKENS:
-        raise GenuiError(f"its tokenizer has {known} tokens")
+    tokenizer = open_tokenizer(text)
+    described = json.loads(text)
+    added = {entry["id"]: bool(entry["special"]) for entry in described["added_tokens"]}
+    ids = tokenizer.get_vocab().values()
+    known = 1 + max(ids, default=-1)
+    if not 0 < known < min(_MOST_TOKENS, 1000 + 2 * len(ids)) or vocab_size >= _MOST_TOKENS:
+        raise GenuiError(f"its tokenizer has {len(ids):,} tokens, with ids up to {known - 1:,}")
     size = max(known, vocab_size)
-    pieces = [tokenizer.id_to_token(token) or "" for token in range(size)]
-    types = [_CONTROL if token >= known or not pieces[token] else 1 for token in range(size)]
+    pieces = [tokenizer.id_to_token(token) or "" for token in range(known)]
+    pieces += [""] * (size - known)
+    types = [1 if piece else _CONTROL for piece in pieces]
     for token, special in added.items():
+        if token >= size:
+            raise GenuiError(f"its tokenizer has {size:,} tokens and names one {token:,}")
         types[token] = _CONTROL if special else _USER_DEFINED
-    with_begin = tokenizer.encode("a", add_special_tokens=True).ids
+    with _tokenizer_errors():
+        with_begin = tokenizer.encode("a", add_special_tokens=True).ids
     first = with_begin[0] if with_begin else -1
     valid = [end for end in ends if type(end) is int and 0 <= end < size]
     fields = {
@@ -485,7 +533,7 @@ def _build(
     elif model == "gpt2":
         encoder = library_encoder(_bpe(fields, pieces, special, verbatim))
     elif model == _FILE:
-        encoder = library_encoder(_library_tokenizer(fields))
+        encoder = library_encoder(open_tokenizer(fields["file"]))
     elif model == "llama":
         encoder = _sentencepiece(fields, pieces, special, verbatim, token("unknown") or 0)
     else:
@@ -516,16 +564,6 @@ def _build(
     )
 
 
-def _library_tokenizer(fields: dict[str, Any]) -> Any:
-    """The tokenizer of a tokenizer.json."""
-    from tokenizers import Tokenizer as HFTokenizer
-
-    try:
-        return HFTokenizer.from_str(fields["file"])
-    except Exception as error:  # the library raises plain Exception
-        raise GenuiError(f"its tokenizer is damaged ({str(error)[:80]})") from None
-
-
 def _bpe(fields: dict[str, Any], pieces: list[str], special: list[int], verbatim: list[int]) -> Any:
     name, merges = fields.get("pre", "default"), fields.get("merges")
     if name not in SPLITTERS:
@@ -536,10 +574,8 @@ def _bpe(fields: dict[str, Any], pieces: list[str], special: list[int], verbatim
     if not _is_list(merges, str):
         raise GenuiError("its tokenizer has no merges; fetch it again")
     pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
-    try:
+    with _tokenizer_errors():
         return bpe_tokenizer(pieces, pairs, SPLITTERS[name], special, verbatim)
-    except Exception as error:  # the library raises plain Exception
-        raise GenuiError(f"its tokenizer is damaged ({str(error)[:80]})") from None
 
 
 def _sentencepiece(

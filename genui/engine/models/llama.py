@@ -576,8 +576,8 @@ def config_from_hugging_face(config: Mapping[str, Any]) -> LlamaConfig:
     kind = str(config.get("model_type"))
     if kind not in MODEL_TYPES:
         raise GenuiError(f"architecture {kind!r} is unknown; known are {', '.join(MODEL_TYPES)}")
-    gemma, heads, width = kind.startswith("gemma"), _number(config, "num_attention_heads"), 0
-    width, layers = _number(config, "hidden_size"), _number(config, "num_hidden_layers")
+    gemma, heads = kind.startswith("gemma"), _number(config, "num_attention_heads")
+    width, layers = _number(config, "hidden_size"), _number(config, "num_hidden_layers", 1 << 16)
     head_width = int(config.get("head_dim") or width // heads)
     act = config.get("hidden_activation" if gemma else "hidden_act") or "gelu_pytorch_tanh"
     if act not in (*_GELU, "silu"):
@@ -615,10 +615,11 @@ def config_from_hugging_face(config: Mapping[str, Any]) -> LlamaConfig:
     )
 
 
-def _number(config: Mapping[str, Any], name: str) -> int:
+def _number(config: Mapping[str, Any], name: str, most: int = 1 << 40) -> int:
     value = config.get(name)
-    if not isinstance(value, int) or not 0 < value < 1 << 40:
-        raise GenuiError(f"config.json: {name} is {value!r}; expected a whole number above 0")
+    if type(value) is not int or not 0 < value < most:
+        shown = str(value)[:40]
+        raise GenuiError(f"config.json: {name} is {shown}; expected a whole number above 0")
     return value
 
 
@@ -694,6 +695,13 @@ def build_llama(
     No other memory is taken than that of the tensors. Raises RuntimeError, one line, if names or
     shapes differ.
     """
+    # First what would take memory: the layers, and the angles of a head.
+    queries = tensors.get("blocks.0.attention.q.weight", torch.empty(0))
+    if config.layers > len(tensors) or len(queries) != config.heads * config.head_width:
+        raise RuntimeError(
+            f"its configuration has {config.layers:,} layers and {config.heads:,} heads of width "
+            f"{config.head_width:,}, its weights have others"
+        )
     with _WithoutInit(), torch.device("meta"):
         model = Llama(config)
     expected = {name: list(value.shape) for name, value in model.state_dict().items()}

@@ -114,6 +114,16 @@ def test_rows_of_one_kind_are_held_out_evenly(tmp_path: Path) -> None:
         load_rows("", str(file))
 
 
+def test_separators_that_json_allows_do_not_end_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    text = "a\u2028b\u2029c\x85d"
+    pairs = [{"prompt": text, "completion": str(n)} for n in range(2)]
+    lines = [json.dumps(pair, ensure_ascii=False) for pair in pairs]
+    file.write_text("\r\n".join(lines), "utf-8")
+    rows = load_rows("", str(file))
+    assert [row.prompt for row in (*rows.train, *rows.held)] == [text, text]  # type: ignore[union-attr]
+
+
 def test_a_chat_that_the_template_refuses_is_named_before_training(tmp_path: Path) -> None:
     strict = (
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"

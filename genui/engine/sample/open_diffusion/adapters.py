@@ -19,9 +19,10 @@ from torch import Tensor
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.files import show
 from genui.engine.sample.diffusion_state import Row
 from genui.engine.sample.open_diffusion.conditions import Embeddings, Reader
-from genui.hub.formats import fingerprint
+from genui.hub.formats import fingerprint, state_of
 
 MOST = 4
 """Adapters of one prompt."""
@@ -72,6 +73,7 @@ class Adapters:
         self._modules = modules
         self._pipeline: Any = None
         self._numbers: dict[Path, int] = {}  # loaded files, numbered from 1
+        self._states: dict[Path, int] = {}  # of the files when they were loaded
         self._active: tuple[int, ...] = (0,) * COLUMNS
 
     def columns(self, prompt: Prompt) -> list[int]:
@@ -108,10 +110,16 @@ class Adapters:
 
     def _number(self, name: str) -> int:
         path = self._find(name)
+        state = state_of(path)
         if path not in self._numbers:
             number = len(self._numbers) + 1
             self._load(path, f"a{number}")
-            self._numbers[path] = number
+            self._numbers[path], self._states[path] = number, state
+        if state != self._states[path]:  # traces that go on would change half-way
+            raise GenuiError(
+                f"{show(path)}: changed since it was loaded; give the new file another name, or "
+                "start genui again"
+            )
         return self._numbers[path]
 
     def _find(self, name: str) -> Path:

@@ -96,21 +96,20 @@ def load_parts(folder: Folder, dtype: torch.dtype, device: str) -> Parts:
 def _load_one(component: Component, dtype: torch.dtype, device: str) -> Any:
     """A component by its class. Its tensors must be exactly those of its configuration."""
     cls = _class(component)
-    if not component.weights:
-        return cls.from_pretrained(component.path, local_files_only=True)
-    options: dict[str, Any] = {
-        "local_files_only": True,
-        "use_safetensors": True,
-        "output_loading_info": True,
-        "dtype" if component.library == "transformers" else "torch_dtype": dtype,
-    }
+    options: dict[str, Any] = {"local_files_only": True}
+    if component.weights:
+        name = "dtype" if component.library == "transformers" else "torch_dtype"
+        options |= {"use_safetensors": True, "output_loading_info": True, name: dtype}
     if component.variant:
         options["variant"] = component.variant
     try:
-        module, info = cls.from_pretrained(component.path, **options)
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        loaded = cls.from_pretrained(component.path, **options)
+    except Exception as error:  # whatever the libraries raise for files that they did not write
         reason = " ".join(str(error).split())[:200]
         raise GenuiError(f"{component.path.name}: does not load ({reason})") from None
+    if not component.weights:
+        return loaded
+    module, info = loaded
     missing = sorted(info.get("missing_keys", ()))
     if missing:
         raise GenuiError(
@@ -118,6 +117,13 @@ def _load_one(component: Component, dtype: torch.dtype, device: str) -> Any:
             f"{missing[0]}; copy the folder again"
         )
     return module.to(device).eval().requires_grad_(False)
+
+
+_BASES = {
+    True: ("ModelMixin", "PreTrainedModel"),
+    False: ("SchedulerMixin", "PreTrainedTokenizerBase"),
+}
+"""What the classes of components with and without weights derive from, in either library."""
 
 
 def _class(component: Component) -> Any:
@@ -130,9 +136,11 @@ def _class(component: Component) -> Any:
         raise MisuseError(
             f"{component.library} is not installed: pip install 'genui[diffusers]'"
         ) from None
-    with suppress(ImportError, RuntimeError, AttributeError):
+    with suppress(ImportError, RuntimeError, AttributeError, TypeError):
         cls = getattr(library, component.cls)
-        if isinstance(cls, type) and hasattr(cls, "from_pretrained"):
+        # Neither pipelines nor transformers' Auto classes, which may run a folder's code.
+        bases = [getattr(library, name, None) for name in _BASES[bool(component.weights)]]
+        if issubclass(cls, tuple(base for base in bases if base is not None)):
             return cls
     raise GenuiError(
         f"{component.path.name}: the installed {component.library} {library.__version__} has no "
