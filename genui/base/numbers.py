@@ -71,6 +71,20 @@ def about(seconds: float, in_words: bool = False) -> str:
     return f"{text} {name}" if text == "1" else f"{text} {name}s"
 
 
+def progress(share: float, seconds: float, cells: int = 20) -> str:
+    """A bar and how much of a work is done after `seconds`: `██████░░░░ 60 %, 4 s left`.
+
+    The time left is known from half a second on.
+    """
+    share = min(max(share, 0.0), 1.0)
+    full = round(share * cells)
+    text = f"{'█' * full}{'░' * (cells - full)} {share * 100:.0f} %"
+    if seconds < 0.5 or share == 0:
+        return text
+    rest = seconds * (1 - share) / share
+    return f"{text}, {about(rest) if rest >= 10 else f'{math.ceil(rest)} s'} left"
+
+
 def size(octets: float) -> str:
     """Bytes with a decimal prefix, as of downloads and disks: `512 B`, `2.0 KB`, `19 MB`."""
     for unit in ("B", "KB", "MB", "GB"):

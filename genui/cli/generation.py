@@ -3,7 +3,9 @@
 import argparse
 import base64
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +15,11 @@ import numpy as np
 
 from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.text import clean
+from genui.base.text import clean, clean_line
 from genui.cli import files, output
 from genui.cli.output import Progress
 from genui.cli.request import Request, first_edit_fits
+from genui.engine.loading import reported
 from genui.formats import midi
 from genui.formats.codec import Sample, codec_of, encode
 from genui.formats.command import format_edit
@@ -40,6 +43,9 @@ from genui.protocol.registry import Kind
 
 if TYPE_CHECKING:
     from genui.engine.sample.trace import Trace
+
+
+LOADING_INTERVAL = 0.1  # seconds between two paints of the progress of loading
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def generate(
     from genui.engine.load import stream
 
     which = f"sample {start.trace + 1}/{of}  " if of > 1 else ""
-    messages = _note_once(start, stream(start, says))
+    messages = _note_once(start, _show_loading(start, stream(start, says)))
     progress, started, frames, left = Progress(), None, [], list(says)
     fault: GenuiError | None = None
     try:
@@ -112,6 +118,36 @@ def generate(
     if started is None or not frames:
         raise GenuiError(f"{start.model}: no output; run `genui doctor` to check the installation")
     return Generation(start, started, frames, fault)
+
+
+def _show_loading(start: Start, messages: Iterator[Started | Frame]) -> Iterator[Started | Frame]:
+    """The messages; while the model for the first one loads, its progress is shown."""
+    with show_loading(start.model):
+        first = next(messages)
+    yield first
+    yield from messages
+
+
+@contextmanager
+def show_loading(model: str) -> Iterator[None]:
+    """Within the block the progress of a model that loads is shown on stderr."""
+    line, begun, shown = Progress(), 0.0, 0.0
+
+    def report(share: float, size: int) -> None:
+        nonlocal begun, shown
+        now = time.monotonic()
+        begun = begun or now
+        if now - shown >= LOADING_INTERVAL:
+            shown = now
+            text = f"loading {clean_line(model, 30)} {numbers.progress(share, now - begun)}"
+            text += f", {numbers.size(size)} of memory" if size else ""
+            line.show(text[: max(20, output.columns() - 1)])
+
+    try:
+        with reported(report):
+            yield
+    finally:
+        line.clear()
 
 
 def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
@@ -416,7 +452,9 @@ def _trace_to(start: Start, text: str, option: str) -> tuple["Trace", int, str]:
         raise MisuseError(f"--{option} {text}: give the step of a token, 1 or more")
     from genui.engine.load import open_trace
 
-    trace, step = open_trace(start), int(text)
+    with show_loading(start.model):
+        trace = open_trace(start)
+    step = int(text)
     frames = list(trace.advance(0, step))
     return trace, step, getattr(frames[-1], "text", "") if frames else ""
 

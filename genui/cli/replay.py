@@ -14,7 +14,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize
 from genui.cli import output
 from genui.cli.generate import add_start
-from genui.cli.generation import Generation, generate
+from genui.cli.generation import Generation, generate, show_loading
 from genui.cli.parser import add_json
 from genui.cli.request import Request, parse_request
 from genui.formats import codec
@@ -118,7 +118,8 @@ def run_replay(args: argparse.Namespace) -> int:
             f"--again: {sanitize(str(args.file), 200)} is not of a model on a server, so it is "
             "computed anew anyway; leave --again out"
         )
-    machine = prepare(file.recipe, str(args.file))
+    with show_loading(file.recipe.model):
+        machine = prepare(file.recipe, str(args.file))
     generations = _generate_again(file, b"" if args.again else file.recipe.record)
     comparison = compare(file, generations)
     if args.again:

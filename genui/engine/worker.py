@@ -209,7 +209,7 @@ class Worker:
             nonlocal sent
             if request.trace in self._inbox.unwanted:
                 raise LoadingStoppedError
-            if share == 0 or time.monotonic() - sent >= REPORT_EVERY:
+            if not sent or time.monotonic() - sent >= REPORT_EVERY:
                 sent = time.monotonic()
                 self._send(Loading(trace=request.trace, share=share, size=size))
 

@@ -53,11 +53,14 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     """`describe(path)` returns the OpenModel of a path from its headers alone. Raises MisuseError,
     one line that names the file, if it is damaged or its architecture is unknown."""
     load: str
-    """`load(model, machine)` returns the Generator; a function of the engine. Raises GenuiError."""
+    """`load(model, machine)` returns the Generator; a function of the engine. It reports its
+    progress to `genui.engine.loading`. Raises GenuiError, and what a report raises."""
     tokenizer: str = ""
     """`tokenizer(path)` returns the Tokenizer of a model of text; a function of the engine."""
     extra: str = ""
     """The extra of the package that it needs: "hf"."""
+    converts: bool = False
+    """Whether its weights are converted to the setting `precision` when they are loaded."""
     files: str = ""
     """`files(path)` lists the files that a model is made of; "" if they are the file itself, or
     those directly in the folder."""
@@ -72,6 +75,7 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             load="genui.engine.sample.pretrained:load_gguf_model",
             tokenizer="genui.engine.models.gguf:load_tokenizer",
             extra="hf",
+            converts=True,
         ),
         "huggingface": ModelFormat(
             title="a Hugging Face folder",
@@ -80,6 +84,7 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             load="genui.engine.sample.pretrained:load_hugging_face_model",
             tokenizer="genui.engine.models.huggingface:load_tokenizer",
             extra="hf",
+            converts=True,
         ),
         "peft": ModelFormat(
             title="a folder of an adapter (peft)",
@@ -88,6 +93,7 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             load="genui.engine.convert.peft:load_adapter",
             tokenizer="genui.engine.convert.peft:load_base_tokenizer",
             files="genui.hub.peft:files",
+            converts=True,
         ),
         "server": ModelFormat(
             title="a model on a server",
@@ -102,6 +108,7 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             load="genui.engine.sample.open_diffusion.load:load",
             files="genui.hub.diffusers:files",
             extra="diffusers",
+            converts=True,
         ),
         "onnx": ModelFormat(
             title="a voice of piper (.onnx with its .json)",

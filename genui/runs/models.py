@@ -441,6 +441,7 @@ def _open(
         "architecture": model.architecture,
         "stored as": model.stored,
         "size": numbers.size(model.size) if model.size else "",
+        "memory": _memory(model),
         "context": f"{model.context:,} tokens" if model.context else "",
         "chat": "has a chat template" if model.chat else "",
         "licence": model.licence or licence,
@@ -463,6 +464,21 @@ def _open(
         card={"summary": sanitize(model.summary, 400), "facts": known},
         settings=dict(model.settings),
     )
+
+
+def _memory(model: OpenModel) -> str:
+    """What the weights take once they are loaded; "" if they are used as they are."""
+    row = FORMATS.get(model.format)  # none if it cannot be used
+    if row is None or not row.converts or not model.parameters:
+        return ""
+    try:
+        config = load_config()
+    except GenuiError:  # said where the settings are used
+        return ""
+    if model.format == "gguf" and config.gguf == "llama.cpp":  # it maps the file as it is
+        return ""
+    needed = model.parameters * (2 if config.precision == "bf16" else 4)
+    return f"{numbers.size(needed)} in {config.precision}"
 
 
 def _model(

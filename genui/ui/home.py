@@ -456,9 +456,10 @@ class HomeScreen(AppScreen[None]):
         self.update_bars()
 
     def offered_models(self) -> list[str]:
-        """The refs of the panes' models."""
+        """The refs of the panes' models, those of genui. One that others made may have gigabytes:
+        it is loaded when the user opens it, and not before."""
         models = (pane.controller.model for pane in self.query(TracePane))
-        return [model.ref for model in models if model is not None]
+        return [model.ref for model in models if model is not None and not model.format]
 
     def show_run(self, view: RunView) -> None:
         """Show a new view of the watched run; ignore late views of others."""

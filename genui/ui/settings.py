@@ -147,7 +147,7 @@ def describe_change(old: S, new: S, joint: str = "-") -> str:
 
 SAMPLE, SAMPLE_LINES, FEW_LINES = 400, 12, 3  # characters and lines of a card's sample
 THUMBNAIL = "sample.png"
-BRIEF_FACTS = ("size", "context", "licence", "kept by")
+BRIEF_FACTS = ("size", "memory", "context", "licence", "kept by")
 """Facts about other people's models that are shown without details."""
 
 

@@ -3,13 +3,16 @@
 import base64
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from cli_fakes import SIDE, FakeEngine
 from PIL import Image
 
+from genui.cli.generation import show_loading
 from genui.cli.main import main
+from genui.engine.loading import advance
 from genui.protocol import ImageSettings, TextSettings
 from genui.recipes import RECIPES, DiffusionRecipe
 
@@ -245,3 +248,15 @@ def test_json_gives_a_line_a_sample(engine: FakeEngine, capsys: pytest.CaptureFi
     found = json.loads(capsys.readouterr().out)
     with Image.open(io.BytesIO(base64.b64decode(found["png_base64"]))) as image:
         assert image.size == (SIDE, SIDE)
+
+
+def test_a_terminal_shows_how_far_a_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with show_loading("smollm2"):
+        advance(1, 4)
+        assert "loading smollm2 █████░░░░░░░░░░░░░░░ 25 %" in capsys.readouterr().err
+    assert capsys.readouterr().err == "\r\x1b[K"  # nothing stays
+    advance(2, 4)
+    assert not capsys.readouterr().err

@@ -18,7 +18,8 @@ from torch import Tensor
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.device import Machine
-from genui.engine.load import find_and_load, open_trace
+from genui.engine.load import find_and_load, load_open, open_trace
+from genui.engine.loading import reported
 from genui.engine.metrics.classifiers import labels
 from genui.engine.metrics.copying import nearest
 from genui.engine.sample.diffusion import DiffusionGenerator
@@ -283,6 +284,16 @@ def test_a_changed_number_of_steps_goes_on_from_the_level_of_the_fork(folders: F
     assert len(sigmas) == 11
     assert sigmas[-1] == 0
     assert sigmas == sorted(sigmas, reverse=True)
+
+
+def test_a_folder_reports_its_components_by_their_size(folders: Folders) -> None:
+    path, _ = folders("sd")
+    shares: list[float] = []
+    with reported(lambda share, size: shares.append(share)):
+        load_open(path, "diffusers")
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert len(set(shares)) == 3 + 1  # after the VAE, the text encoder and the UNet, and before
 
 
 # --- Initial images, masks and sizes --------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import importlib.util
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -184,19 +184,26 @@ def _rope(fields: _Fields) -> Rope:
 
 
 def _tensors(file: Gguf, config: LlamaConfig, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-    """The tensors by our names."""
+    """The tensors by our names; the bytes that are read are reported."""
     if importlib.util.find_spec("gguf") is None:
         raise MisuseError(
             "reading GGUF files needs the package gguf: pip install 'genui[hf]', or gguf alone"
         )
+    done, total = 0, sum(info.size for info in file.tensors.values())
     try:
         with file.path.open("rb") as stream:
-            for done, info in enumerate(file.tensors.values()):
-                loading.advance(done, len(file.tensors))
+            for info in file.tensors.values():
                 if info.name != _ROPE_FACTORS:
-                    yield _our_name(info.name), _tensor(stream, info, config, dtype)
+                    report = _report_after(done, total)
+                    yield _our_name(info.name), _tensor(stream, info, config, dtype, report)
+                done += info.size
     except OSError as error:
         raise cannot_read(file.path, error) from None
+
+
+def _report_after(before: int, total: int) -> Callable[[int], None]:
+    """Reports the bytes of one tensor as those of the file."""
+    return lambda done: loading.advance(before + done, total)
 
 
 _TOP = {"token_embd": "embedding", "output_norm": "norm", "output": "head"}
@@ -222,8 +229,14 @@ def _our_name(name: str) -> str:
     return f"blocks.{layer}.{_NAMES[part]}.{kind}"
 
 
-def _tensor(stream: BinaryIO, info: TensorInfo, config: LlamaConfig, dtype: torch.dtype) -> Tensor:
-    """One tensor, in `dtype`; a norm in fp32."""
+def _tensor(
+    stream: BinaryIO,
+    info: TensorInfo,
+    config: LlamaConfig,
+    dtype: torch.dtype,
+    report: Callable[[int], None],
+) -> Tensor:
+    """One tensor, in `dtype`; a norm in fp32. `report` is called with its bytes read so far."""
     dtype = dtype if "norm" not in info.name else torch.float32
     tensor = torch.empty(info.shape, dtype=dtype)
     width = info.shape[len(info.shape) - 1]
@@ -232,6 +245,7 @@ def _tensor(stream: BinaryIO, info: TensorInfo, config: LlamaConfig, dtype: torc
     at_once = max(1, _AT_ONCE // width)
     stream.seek(info.offset)
     for first in range(0, len(rows), at_once):
+        report(first * bytes_per_row)
         part = rows[first : first + at_once]
         data = stream.read(len(part) * bytes_per_row)
         if len(data) < len(part) * bytes_per_row:

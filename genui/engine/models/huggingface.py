@@ -39,7 +39,7 @@ def load_folder(
     config = read_json(path / CONFIG)
     check_memory(model.parameters, dtype)
     if model.architecture in MODEL_TYPES:
-        network = from_hugging_face(config, _tensors(path), dtype)
+        network = from_hugging_face(config, _tensors(path, dtype), dtype)
         return network, load_tokenizer(path, network.config.vocab_size)
     network = _by_transformers(path, dtype, model.architecture)
     return network, load_tokenizer(path, network.vocab_size)
@@ -60,15 +60,18 @@ def load_tokenizer(path: Path, vocab_size: int = 0) -> PretrainedTokenizer:
     return tokenizer_from_file(text, read_template(path), ends, vocab_size)
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _tensors(path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The tensors in `dtype`, norms in fp32. Converting reads them: a file is mapped at first."""
     tensors: dict[str, Tensor] = {}
     files = weight_files(path)
-    for done, file in enumerate(files):
+    done, total = 0, sum(file.stat().st_size for file in files)
+    for file in files:
         with safetensors.safe_open(file, framework="pt") as opened:
-            names = list(opened.keys())
-            for read, name in enumerate(names):
-                loading.advance(done * len(names) + read, len(files) * len(names))
-                tensors[name] = opened.get_tensor(name)
+            for name in opened.keys():  # noqa: SIM118
+                loading.advance(done, total)
+                tensor = opened.get_tensor(name)
+                tensors[name] = tensor.to(torch.float32 if "norm" in name else dtype)
+                done += tensor.nbytes
     return tensors
 
 

@@ -7,7 +7,7 @@ not compute. It gives no hidden states and no attention, and cannot be trained.
 import atexit
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genui.base.errors import GenuiError
+from genui.engine import loading
 
 CONTEXT = 4096
 """The longest context in tokens: its keys and values are allocated at once."""
@@ -56,6 +57,34 @@ class LlamaCppState:
             raise GenuiError("llama.cpp writes one text at a time here")
 
 
+def _reporting_class(library: Any, faults: list[BaseException]) -> Any:
+    """The class Llama of llama-cpp-python, whose loading is reported; what a report raises ends it
+    and is added to `faults`.
+
+    The package has no option for llama.cpp's callback, so it is set in the model's parameters.
+    """
+
+    @library.llama_progress_callback
+    def report(share: float, _: Any) -> bool:
+        try:
+            loading.advance(round(share * 1000), 1000)
+        except BaseException as error:
+            faults.append(error)
+        return not faults
+
+    class Reporting(library.Llama):
+        @property
+        def model_params(self) -> Any:
+            return self._model_params
+
+        @model_params.setter
+        def model_params(self, params: Any) -> None:
+            params.progress_callback = report
+            self._model_params = params
+
+    return Reporting
+
+
 class LlamaCppModel:
     """A `LanguageModel` by a GGUF file and the package llama-cpp-python."""
 
@@ -69,8 +98,10 @@ class LlamaCppModel:
         self._library = llama_cpp
         self.version = str(llama_cpp.__version__)
         threads = torch.get_num_threads()
+        faults: list[BaseException] = []
+        loading.announce(0)  # it maps the file
         try:
-            self._llama = llama_cpp.Llama(
+            self._llama = _reporting_class(llama_cpp, faults)(
                 model_path=str(path),
                 n_ctx=min(context or CONTEXT, CONTEXT),
                 n_batch=PORTION,
@@ -81,6 +112,8 @@ class LlamaCppModel:
                 verbose=False,
             )
         except (ValueError, RuntimeError, AssertionError) as error:
+            if faults:
+                raise faults[0] from None
             raise GenuiError(f"llama.cpp cannot load it ({error})") from None
         atexit.register(self._llama.close)  # at the end of Python it would be too late
         self.context = self._llama.n_ctx()

@@ -6,12 +6,16 @@ the same tokens always give the same bits.
 
 import copy
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from genui.engine import loading
 
 MAX_STORED = 16
 """The most copies of a cache that a state stores."""
@@ -170,11 +174,48 @@ def load_network(path: Path, dtype: torch.dtype = torch.float32) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    return AutoModelForCausalLM.from_pretrained(
-        path,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype=dtype,
-        attn_implementation="sdpa",
-    )
+    with report_tensors():
+        return AutoModelForCausalLM.from_pretrained(
+            path,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=dtype,
+            attn_implementation="sdpa",
+        )
+
+
+@contextmanager
+def report_tensors() -> Iterator[None]:
+    """Within the block the tensors that transformers loads are reported, as in its progress bar.
+
+    Versions without `set_tqdm_hook` report nothing.
+    """
+    from transformers.utils import logging
+
+    set_hook = getattr(logging, "set_tqdm_hook", None)
+    if set_hook is None:
+        yield
+        return
+    before = set_hook(lambda make, args, options: _Reporting(make(*args, **options), *args))
+    try:
+        yield
+    finally:
+        set_hook(before)
+
+
+class _Reporting:
+    """A progress bar of transformers that also reports what was iterated over."""
+
+    def __init__(self, bar: Any, items: Any = None, *_: Any) -> None:
+        self._bar, self._items = bar, items
+
+    def __iter__(self) -> Iterator[Any]:
+        total = len(self._items) if hasattr(self._items, "__len__") else 0
+        for done, item in enumerate(self._bar):
+            if total:
+                loading.advance(done, total)
+            yield item
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bar, name)

@@ -331,6 +331,8 @@ class TracePane(Pane):
             return "Choose a model in Models and press Enter"
         if trace is not None and trace.loading:
             return trace.loading_text(controller.waited_s)
+        if trace is not None and trace.load_stopped:
+            return f"{controller.model_name(trace)} is not loaded. Press space to load it"
         if trace is not None and (trace.playing or trace.computing):
             return "starting …"
         return controller.start_hint

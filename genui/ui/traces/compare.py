@@ -267,7 +267,7 @@ class Columns:
                 line = weights_warning(column.trace.fingerprint, reply)
                 column.trace.begin(reply)
             case Loading():
-                column.trace.load = reply
+                column.trace.report_load(reply, now)
             case Frames():
                 column.trace.receive(reply.frames, now)
             case Idle():

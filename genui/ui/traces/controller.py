@@ -163,7 +163,12 @@ class TraceController(Generic[F, S]):
             self.refresh()
 
     def open_model(self, model: ModelInfo) -> None:
-        """Use this model and play."""
+        """Use this model and play. Another that is still loading for the shown trace is given
+        up."""
+        trace = self.trace
+        if trace is not None and trace.loading and trace.request.model != model.ref:
+            trace.stop()
+            self._ask()
         self.use_model(model)
         self.start_over(play=True)
 
@@ -535,7 +540,7 @@ class TraceController(Generic[F, S]):
                     self.listener.say(line)
                 self.refresh()
             case Loading():
-                trace.load = reply
+                trace.report_load(reply, self._clock())
             case Frames():
                 trace.receive(reply.frames, self._clock())  # type: ignore[arg-type]
                 if trace is self.trace and not trace.playing and trace.position == trace.goal:
@@ -550,9 +555,11 @@ class TraceController(Generic[F, S]):
                 stopped = trace.load_stopped
                 has_steps = trace.started or trace.computed > trace.forked_at
                 trace.lose()
+                trace.load_stopped = stopped
                 if not (has_steps or stopped) and self.tree.take_back(trace):
                     self._use_inputs_of_shown()
-                self.listener.say(clean_line(reply.message), "note" if stopped else "error")
+                if not stopped or trace is self.trace:
+                    self.listener.say(clean_line(reply.message), "note" if stopped else "error")
                 self.refresh()
 
     def refresh(self) -> None:

@@ -68,7 +68,9 @@ class Trace(Generic[F]):
     _edited_frame_due: bool = False  # the edited frame at `forked_at` has not arrived yet
     _advance_to: int | None = None  # the last step of the pending Advance
     load: Loading | None = None  # how far its model is loaded, if the worker reports it
-    load_stopped: bool = False  # the user stopped the loading
+    _load_began: float = 0.0  # seconds of a clock, at the first report
+    _load_seconds: float = 0.0  # from then to the last report
+    load_stopped: bool = False  # the user stopped the loading, and did not start it again
     _cancelling: bool = False
     _arrivals: deque[tuple[float, int]] = field(default_factory=deque)
 
@@ -139,8 +141,11 @@ class Trace(Generic[F]):
             return f"loading {name} … {waited_s:.0f} s"
         if self.load_stopped:
             return f"stopping to load {name} …"
-        memory = f"{numbers.size(self.load.size)} of memory, {int(100 * self.load.share)} %"
-        return f"loading {name}: {memory}" + (" · space stops" if self.playing else "")
+        progress = numbers.progress(self.load.share, self._load_seconds)
+        memory = f"{numbers.size(self.load.size)} of memory" if self.load.size else ""
+        stops = "space stops" if self.playing else ""
+        more = " · ".join(filter(None, (memory, stops)))
+        return f"loading {name}\n{progress}\n{more}".rstrip()
 
     @property
     def finished(self) -> bool:
@@ -185,6 +190,12 @@ class Trace(Generic[F]):
         return replace(self.request, record=record) if record else self.request
 
     # --- the worker's replies ---------------------------------------------------------
+
+    def report_load(self, loading: Loading, now: float) -> None:
+        """Take over how far its model is loaded at `now`, in seconds."""
+        if self.load is None:
+            self._load_began = now
+        self.load, self._load_seconds = loading, now - self._load_began
 
     def begin(self, started: protocol.Started) -> None:
         """Take over what the worker reports of the started trace."""
@@ -246,6 +257,7 @@ class Trace(Generic[F]):
         if not self.started:
             if self.id != 0 or not (self.goal > self.computed or self._edited_frame_due):
                 return None
+            self.load_stopped = False
             # As a fork if the worker still has the parent, else by itself, with all edits.
             parent = self.parent
             on_worker = parent is not None and parent.computed_by_worker >= self.forked_at > 0

@@ -1066,8 +1066,9 @@ def strip_of(parts: Iterable[tuple[str, RichStyle]]) -> Strip:
 def message_strips(
     text: str, style: RichStyle, base: RichStyle, width: int, height: int
 ) -> list[Strip]:
-    """Return `text` wrapped and centred in `width` × `height` cells of style `base`."""
-    lines = textwrap.wrap(clean_line(text), max(width - 2, 1))[:height]
+    """Return `text`, its lines wrapped and centred, in `width` × `height` cells of style `base`."""
+    wrapped = (textwrap.wrap(clean_line(line), max(width - 2, 1)) for line in text.split("\n"))
+    lines = [part for parts in wrapped for part in parts][:height]
     above = [Strip.blank(width, base)] * ((height - len(lines)) // 2)
     return above + [
         strip_of([(" " * ((width - cell_len(line)) // 2), base), (line, style)]) for line in lines

@@ -86,11 +86,18 @@ def _sides(parts: Parts, model: OpenModel, space: Space) -> tuple[int, int]:
 
 def load_parts(folder: Folder, dtype: torch.dtype, device: str) -> Parts:
     """The components of a folder on a device. Raises GenuiError, one line."""
-    modules: dict[str, Any] = {}
-    for name, one in folder.components.items():
-        loading.advance(len(modules), len(folder.components))
-        modules[name] = _load_one(one, dtype, device)
+    sizes = {name: _size(one) for name, one in folder.components.items()}
+    done, modules = 0, {}
+    for name, component in folder.components.items():
+        loading.advance(done, sum(sizes.values()))
+        modules[name] = _load_one(component, dtype, device)
+        done += sizes[name]
     return Parts(folder, modules)
+
+
+def _size(component: Component) -> int:
+    """The bytes of a component's weights."""
+    return sum(file.stat().st_size for file in component.weights)
 
 
 def _load_one(component: Component, dtype: torch.dtype, device: str) -> Any:
