@@ -211,6 +211,7 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
             "latent models: which steps are shown through the full decoder, others through a "
             "cheap one",
             choices={"last": "last step", "every": "every step"},
+            rare=True,
         ),
     ] = "last"
     autoguidance: Annotated[
