@@ -27,6 +27,11 @@ class TooLargeError(MisuseError):
     """What was asked for does not fit into the memory of this machine."""
 
 
+def install(extra: str) -> str:
+    """How an optional part of this package is installed."""
+    return f"pip install 'genui[{extra}]'"
+
+
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """`did you mean 'x'?` for the nearest known name.
 

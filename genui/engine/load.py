@@ -133,7 +133,7 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
 
         return LabGenerator(ref)
     model = find_model(ref)
-    precision = "" if batches else device.precision_for_generation() + device.engine_for_gguf()
+    precision = device.engine_for_gguf() + ("" if batches else device.precision_for_generation())
     key = (*_cache_key(model.path), model.format, batches, precision)
     try:
         return _load_cached(*key)

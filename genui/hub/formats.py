@@ -57,8 +57,6 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     progress to `genui.engine.loading`. Raises GenuiError, and what a report raises."""
     tokenizer: str = ""
     """`tokenizer(path)` returns the Tokenizer of a model of text; a function of the engine."""
-    extra: str = ""
-    """The extra of the package that it needs: "hf"."""
     converts: bool = False
     """Whether its weights are converted to the setting `precision` when they are loaded."""
     files: str = ""
@@ -74,7 +72,6 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             describe="genui.hub.gguf:describe",
             load="genui.engine.sample.pretrained:load_gguf_model",
             tokenizer="genui.engine.models.gguf:load_tokenizer",
-            extra="hf",
             converts=True,
         ),
         "huggingface": ModelFormat(
@@ -83,7 +80,6 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             describe="genui.hub.huggingface:describe",
             load="genui.engine.sample.pretrained:load_hugging_face_model",
             tokenizer="genui.engine.models.huggingface:load_tokenizer",
-            extra="hf",
             converts=True,
         ),
         "peft": ModelFormat(
@@ -107,7 +103,6 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             describe="genui.hub.diffusers:describe",
             load="genui.engine.sample.open_diffusion.load:load",
             files="genui.hub.diffusers:files",
-            extra="diffusers",
             converts=True,
         ),
         "onnx": ModelFormat(
@@ -116,7 +111,6 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             describe="genui.hub.onnx:describe",
             load="genui.engine.sample.onnx_voice:load",
             files="genui.hub.onnx:files",
-            extra="onnx",
         ),
     }
 )

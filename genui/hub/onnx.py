@@ -34,22 +34,14 @@ class _Espeak(msgspec.Struct, frozen=True):
     voice: str = ""
 
 
-class _Inference(msgspec.Struct, frozen=True):
-    noise_scale: float = 0.667
-    length_scale: float = 1.0
-    noise_w: float = 0.8
-
-
 class VoiceConfig(msgspec.Struct, frozen=True):
     """The JSON beside a voice."""
 
     audio: _Audio
     phoneme_id_map: dict[str, list[int]]
     espeak: _Espeak = _Espeak()
-    inference: _Inference = _Inference()
     phoneme_type: str = "espeak"
     num_speakers: int = 1
-    speaker_id_map: dict[str, int] = {}
 
     @property
     def rate(self) -> int:

@@ -24,7 +24,7 @@ from typing import IO, Any, BinaryIO, NoReturn, cast
 import msgspec
 
 from genui.base import numbers
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import atomic_write, cannot_write, sanitize, show
 from genui.base.paths import data_dir
 from genui.hub.catalogue import Entry, Package
@@ -32,8 +32,6 @@ from genui.hub.find import hub_cache
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are here and those of the whole download."""
-
-INSTALL = "pip install 'genui[hf]'"
 
 SUFFIXES = (".safetensors", ".gguf", ".json", ".jinja")
 """Files that may be fetched, besides those of TOKENIZERS."""
@@ -141,7 +139,9 @@ def _library() -> Any:
     try:
         import huggingface_hub  # late: an extra, and slow to import
     except ImportError:
-        raise NoLibraryError(f"fetching from the hub needs huggingface_hub: {INSTALL}") from None
+        raise NoLibraryError(
+            f"fetching from the hub needs huggingface_hub: {install('hf')}"
+        ) from None
     return huggingface_hub
 
 

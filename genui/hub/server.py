@@ -263,7 +263,6 @@ class _ModelMeta(msgspec.Struct):
 
 class _ListedModel(msgspec.Struct):
     id: str
-    owned_by: str = ""
     max_model_len: int | None = None
     meta: _ModelMeta | None = None
 
@@ -496,7 +495,6 @@ class _OllamaVersion(msgspec.Struct):
 
 class _OllamaShow(msgspec.Struct):
     model_info: dict[str, Any] = {}
-    license: str = ""
 
 
 class _OllamaReply(msgspec.Struct):
@@ -573,7 +571,6 @@ class _TokenLogprobs(msgspec.Struct):
     """The odds of completions: OpenAI's shape, and that of chats, which others use here too."""
 
     tokens: list[str] = []
-    token_logprobs: list[float | None] = []
     top_logprobs: list[dict[str, float] | None] | None = None
     content: list[_Step] | None = None
 

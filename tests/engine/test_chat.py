@@ -141,6 +141,8 @@ def test_what_templates_of_transformers_use_works() -> None:
          "more than 1,048,576 characters"),
         ("{% set n = namespace(s='abcd') %}{% for a in range(60) %}{% set n.s = n.s ~ n.s %}"
          "{% endfor %}", "memory"),
+        ("{% for a in range(99) %}{{ messages[0].content }}{% endfor %}", "too often"),
+        ("GENUIMESSAGE99999END", "too often"),
     ],
 )  # fmt: skip
 def test_a_template_that_cannot_be_used_is_one_line(template: str, fault: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, install
 from genui.engine.convert.text import write_json, write_safetensors
 from genui.engine.data.pretrained_tokenizer import (
     PretrainedTokenizer,
@@ -239,7 +239,9 @@ def write_network(path: Path, plain: Plain, name: str, licence: str, dtype: str)
     try:
         import gguf  # an optional extra
     except ImportError:
-        raise GenuiError("writing GGUF files needs the package gguf: pip install gguf") from None
+        raise GenuiError(
+            f"writing GGUF files needs the package gguf: {install('hf')}, or gguf alone"
+        ) from None
     kind = {
         "fp32": gguf.GGMLQuantizationType.F32,
         "fp16": gguf.GGMLQuantizationType.F16,

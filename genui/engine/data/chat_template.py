@@ -10,7 +10,7 @@ from functools import lru_cache
 from genui.engine.data import fill_template
 
 _MARK = "\tGENUIMESSAGE{}END\t"
-MARK = re.compile(r"(\t?)GENUIMESSAGE(\d+)END(\t?)")
+MARK = re.compile(r"(\t?)GENUIMESSAGE(\d{1,9})END(\t?)")
 """Where a message stands; the tabs are missing if the template strips messages."""
 
 

@@ -253,7 +253,7 @@ class SentencePiece:
     ) -> None:
         hidden = {*special, *verbatim}
         self._id_of = {piece: t for t, piece in enumerate(pieces) if t not in hidden}
-        self._scores, self._unknown, self._space_first = scores, unknown, space_first
+        self._scores, self._space_first = scores, space_first
         self._bytes = [self._id_of.get(f"<0x{byte:02X}>", unknown) for byte in range(256)]
         self._added = {pieces[t]: t for t in (*verbatim, *special)}
         self._verbatim = _alternatives([pieces[t] for t in verbatim])

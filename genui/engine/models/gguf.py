@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import cannot_read
 from genui.engine import loading
 from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_gguf
@@ -187,7 +187,7 @@ def _tensors(file: Gguf, config: LlamaConfig, dtype: torch.dtype) -> Iterator[tu
     """The tensors by our names; the bytes that are read are reported."""
     if importlib.util.find_spec("gguf") is None:
         raise MisuseError(
-            "reading GGUF files needs the package gguf: pip install 'genui[hf]', or gguf alone"
+            f"reading GGUF files needs the package gguf: {install('hf')}, or gguf alone"
         )
     done, total = 0, sum(info.size for info in file.tensors.values())
     try:

@@ -6,7 +6,7 @@ import safetensors
 import torch
 from torch import Tensor
 
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, install
 from genui.base.files import read_regular
 from genui.engine import loading
 from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_file
@@ -23,8 +23,6 @@ from genui.hub.huggingface import (
     read_template,
     weight_files,
 )
-
-INSTALL = "pip install 'genui[hf]'"
 
 
 def load_folder(
@@ -80,7 +78,7 @@ def _by_transformers(path: Path, dtype: torch.dtype, architecture: str) -> Trans
         return TransformersModel(load_network(path, dtype))
     except ImportError:
         raise GenuiError(
-            f"the architecture {architecture!r} is computed by transformers: {INSTALL}"
+            f"the architecture {architecture!r} is computed by transformers: {install('hf')}"
         ) from None
     except (OSError, ValueError, RuntimeError) as error:
         first = next(iter(str(error).strip().splitlines()), "")

@@ -15,6 +15,9 @@ from genui.engine.data.chat_template import MARK, fill_with_marks
 from genui.engine.data.tokenizer import Tokenizer
 from genui.protocol import Piece, label_turn
 
+MOST_SLOTS = 8
+"""How many times as many messages as there are a template may write."""
+
 
 class Slot(NamedTuple):
     """Where a template writes a message, by its number; with `strip` without space around it."""
@@ -167,7 +170,10 @@ def fill_chat(tokenizer: Tokenizer, roles: tuple[str, ...]) -> tuple[str | Slot,
         raise MisuseError(f"its chat template does not accept this chat: {clean_line(fault, 160)}")
     parts: list[str | Slot] = []
     at = 0
-    for match in MARK.finditer(text):
+    for count, match in enumerate(MARK.finditer(text), 1):
+        # Each mark becomes a message, which may be long.
+        if int(match[2]) >= len(roles) or count > MOST_SLOTS * len(roles):
+            raise GenuiError("its chat template writes a message too often: use it without a chat")
         parts += [text[at : match.start()], Slot(int(match[2]), not (match[1] and match[3]))]
         at = match.end()
     parts.append(text[at:])

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import sanitize
 from genui.base.text import clean
 from genui.engine.device import Machine
@@ -37,7 +37,6 @@ from genui.render.image import apply_colour_map
 
 MAX_SENTENCES = 24
 MAX_PHONEMES = 1000  # of a sentence; the memory grows with it
-INSTALL = "pip install 'genui[onnx]'"
 PHONEMIZER = "pip install piper-tts (GPL-3.0, with espeak-ng)"
 
 Samples = NDArray[np.float32]
@@ -48,7 +47,7 @@ def load(model: OpenModel, machine: Machine) -> "VoiceGenerator":
     try:
         import onnxruntime  # late: an extra
     except ImportError:
-        raise GenuiError(f"{model.path}: a voice needs onnxruntime: {INSTALL}") from None
+        raise GenuiError(f"{model.path}: a voice needs onnxruntime: {install('onnx')}") from None
     onnxruntime.set_default_logger_severity(3)  # errors
     return VoiceGenerator(model.path, read_config(model.path), machine)
 

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import torch
 
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, install
 from genui.engine.data.pretrained_tokenizer import tokenizer_from_gguf
 from genui.engine.device import LLAMA_CPP, Machine, engine_for_gguf
 from genui.engine.models.gguf import load_gguf
@@ -17,8 +17,6 @@ from genui.hub.gguf import read_gguf
 from genui.protocol.registry import PRETRAINED
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-INSTALL = "pip install 'genui[llama]'"
 
 
 def load_gguf_model(model: OpenModel, machine: Machine) -> TextGenerator:
@@ -37,7 +35,7 @@ def load_gguf_model(model: OpenModel, machine: Machine) -> TextGenerator:
             raise
         if find_spec("llama_cpp") is not None:
             return _load_by_llama_cpp(model, machine)
-        raise type(error)(f"{error}; or use llama.cpp: {INSTALL}") from None
+        raise type(error)(f"{error}; or use llama.cpp: {install('llama')}") from None
     return TextGenerator(network.to(machine.device), tokenizer, machine, PRETRAINED)
 
 
@@ -45,7 +43,7 @@ def _load_by_llama_cpp(model: OpenModel, machine: Machine) -> TextGenerator:
     try:
         network = LlamaCppModel(model.path, model.context)
     except ImportError:
-        raise GenuiError(f"llama.cpp is not installed here: {INSTALL}") from None
+        raise GenuiError(f"llama.cpp is not installed here: {install('llama')}") from None
     metadata = read_gguf(model.path, arrays=True).metadata
     try:
         tokenizer = tokenizer_from_gguf(metadata)

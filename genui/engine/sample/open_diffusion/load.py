@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError, install
 from genui.engine import loading
 from genui.engine.device import Machine, check_memory
 from genui.engine.sample.diffusion import DiffusionGenerator
@@ -140,9 +140,7 @@ def _class(component: Component) -> Any:
     try:
         library = importlib.import_module(component.library)
     except ImportError:
-        raise MisuseError(
-            f"{component.library} is not installed: pip install 'genui[diffusers]'"
-        ) from None
+        raise MisuseError(f"{component.library} is not installed: {install('diffusers')}") from None
     with suppress(ImportError, RuntimeError, AttributeError, TypeError):
         cls = getattr(library, component.cls)
         # Neither pipelines nor transformers' Auto classes, which may run a folder's code.
