@@ -110,10 +110,11 @@ def _check_free(name: str, record: "Record") -> None:
     if known is not None and (known.path, known.url) == (record.path, record.url):
         return
     try:
-        find_model(name)
+        same = record.path and find_model(name).path == Path(record.path)  # its folder is in `.`
     except MisuseError:
-        if known is None:
-            return
+        same = True
+    if known is None and same:
+        return
     raise MisuseError(f"there is a model {name!r} already; choose another name with --name")
 
 

@@ -181,3 +181,15 @@ def test_an_adapter_that_peft_trained_is_a_model(
     assert main(["generate", str(folder), "--prompt", "What"]) == 2
     error = capsys.readouterr().err
     assert "use_dora: only plain LoRA is computed here" in error
+
+
+def test_a_folder_is_added_by_its_name_from_beside_it(
+    base: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(base.parent)
+    assert main(["models", "add", base.name, "--name", base.name]) == 0
+    monkeypatch.chdir("/")
+    assert main(["show", base.name]) == 0
+    capsys.readouterr()
+    assert main(["models", "add", "nowhere"]) == 2
+    assert "nowhere: no such file or folder" in capsys.readouterr().err

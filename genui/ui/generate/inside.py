@@ -307,7 +307,7 @@ class LayerEditActions(Actions):
             and branch.trace.request.model == trace.request.model
             and not branch.trace.request.chat  # its messages are not the text of a prompt
         ]
-        empty = "No other branch of this model: e and f make one"
+        empty = "No other branch of plain text from this model (a chat is none): e and f make one"
         window = ChooseScreen("Patch from", rows, "choose", empty)
         self.pane.ask(window, self._patch_from)
 
