@@ -122,6 +122,23 @@ def test_a_configuration_that_claims_too_much_is_one_line(
     assert len(str(error.value)) < 500
 
 
+def test_weights_with_a_hole_are_one_line(folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = tmp_path / "model.safetensors"
+    raw = weights.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    last = max((k for k in header if k != "__metadata__"), key=lambda k: header[k]["data_offsets"])
+    header[last]["data_offsets"] = [at + 4 for at in header[last]["data_offsets"]]
+    changed = json.dumps(header).encode()
+    body = changed + raw[8 + length :] + bytes(4)
+    weights.write_bytes(len(changed).to_bytes(8, "little") + body)
+    with pytest.raises(GenuiError, match=r"is damaged|cannot load") as error:
+        open_trace(Start(trace=1, model=str(tmp_path), prompt="a", seed=1, settings=TextSettings()))
+    assert "\n" not in str(error.value)
+
+
 # --- Hostile tokenizers -------------------------------------------------------------------------
 
 

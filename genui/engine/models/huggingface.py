@@ -1,5 +1,6 @@
 """Folders of Hugging Face: the Llama family in our network, other architectures by transformers."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import safetensors
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genui.base.errors import GenuiError, install
-from genui.base.files import read_regular
+from genui.base.files import cannot_read, read_regular
 from genui.engine import loading
 from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_file
 from genui.engine.device import check_memory
@@ -64,22 +65,29 @@ def _tensors(path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
     files = weight_files(path)
     done, total = 0, sum(file.stat().st_size for file in files)
     for file in files:
-        with safetensors.safe_open(file, framework="pt") as opened:
-            for name in opened.keys():  # noqa: SIM118
-                loading.advance(done, total)
-                tensor = opened.get_tensor(name)
-                tensors[name] = tensor.to(torch.float32 if "norm" in name else dtype)
-                done += tensor.nbytes
+        try:
+            with safetensors.safe_open(file, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118
+                    loading.advance(done, total)
+                    tensor = opened.get_tensor(name)
+                    tensors[name] = tensor.to(torch.float32 if "norm" in name else dtype)
+                    done += tensor.nbytes
+        except safetensors.SafetensorError as error:
+            raise GenuiError(f"{file.name} is damaged ({error}); {REMEDY}") from None
+        except OSError as error:
+            raise cannot_read(file, error) from None
     return tensors
 
 
 def _by_transformers(path: Path, dtype: torch.dtype, architecture: str) -> TransformersModel:
-    try:
-        return TransformersModel(load_network(path, dtype))
-    except ImportError:
+    if find_spec("transformers") is None:
         raise GenuiError(
             f"the architecture {architecture!r} is computed by transformers: {install('hf')}"
-        ) from None
-    except (OSError, ValueError, RuntimeError) as error:
+        )
+    try:
+        return TransformersModel(load_network(path, dtype))
+    except loading.LoadingStoppedError:
+        raise
+    except Exception as error:  # whatever it raises for files that it did not write
         first = next(iter(str(error).strip().splitlines()), "")
         raise GenuiError(f"transformers cannot load it ({first[:160]})") from None

@@ -146,6 +146,14 @@ class LayeredModel(LanguageModel, Protocol):
         ...
 
 
+def token_loss(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
+    """The loss of `LanguageModel` of logits [B, T, V]; the others [B, T]."""
+    if weights is None:
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    nats = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+    return (nats * weights.flatten()).sum() / weights.sum()
+
+
 class TokenNetwork(nn.Module):
     """The base of our language models: the loss, and reading into a state."""
 
@@ -173,11 +181,7 @@ class TokenNetwork(nn.Module):
         return self(token_ids[:, None], state)[:, -1]
 
     def loss(self, token_ids: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        logits = self(token_ids).flatten(0, 1)  # [B·T, V]
-        if weights is None:
-            return F.cross_entropy(logits, targets.flatten())
-        nats = F.cross_entropy(logits, targets.flatten(), reduction="none")
-        return (nats * weights.flatten()).sum() / weights.sum()
+        return token_loss(self(token_ids), targets, weights)
 
     def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor | None:
         return None

@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from genui.base.errors import GenuiError
 from genui.engine import loading
+from genui.engine.models.language_model import token_loss
 
 CONTEXT = 4096
 """The longest context in tokens: its keys and values are allocated at once."""
@@ -186,10 +186,7 @@ class LlamaCppModel:
         return torch.stack(rows)
 
     def loss(self, token_ids: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        nats = F.cross_entropy(self(token_ids).flatten(0, 1), targets.flatten(), reduction="none")
-        if weights is None:
-            return nats.mean()
-        return (nats * weights.flatten()).sum() / weights.sum()
+        return token_loss(self(token_ids), targets, weights)
 
     def hidden_states(self, token_ids: Tensor) -> tuple[Tensor, ...]:
         return ()

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from genui.engine import loading
+from genui.engine.models.language_model import token_loss
 
 MAX_STORED = 16
 """The most copies of a cache that a state stores."""
@@ -141,11 +141,7 @@ class TransformersModel:
         return self.network(input_ids=token_ids, use_cache=False).logits.float()
 
     def loss(self, token_ids: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        logits = self(token_ids).flatten(0, 1)
-        nats = F.cross_entropy(logits, targets.flatten(), reduction="none")
-        if weights is None:
-            return nats.mean()
-        return (nats * weights.flatten()).sum() / weights.sum()
+        return token_loss(self(token_ids), targets, weights)
 
     def hidden_states(self, token_ids: Tensor) -> tuple[Tensor, ...]:
         """Empty: what transformers returns last is normalised, and differs between models."""
