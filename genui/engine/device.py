@@ -5,6 +5,7 @@ AVX512-BF16, GPUs) and the network is wide enough.
 """
 
 import contextlib
+import ctypes
 import os
 import platform
 import time
@@ -144,6 +145,9 @@ def check_memory(parameters: int, dtype: torch.dtype) -> None:
     needed = parameters * dtype.itemsize + SPARE
     loading.announce(needed - SPARE)
     free = psutil.virtual_memory().available
+    if needed > free:  # what this process no longer uses may suffice
+        return_memory()
+        free = psutil.virtual_memory().available
     if needed <= free:
         return
     remedies = ["close other programs", "use a smaller model"]
@@ -154,6 +158,13 @@ def check_memory(parameters: int, dtype: torch.dtype) -> None:
         f"its {parameters:,} parameters take {needed / 1e9:.1f} GB in {name}, and "
         f"{free / 1e9:.1f} GB are free; {', or '.join(remedies)}"
     )
+
+
+def return_memory() -> None:
+    """Give freed memory back to the system; glibc keeps it for this process. Does nothing
+    elsewhere."""
+    with contextlib.suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def autocast(machine: Machine) -> torch.autocast:

@@ -136,6 +136,7 @@ class Worker:
             line = f"the model failed ({type(error).__name__}: {error})"
             print(f"genui worker: {line}", file=sys.stderr)
         self._send(Failed(trace, " ".join(line.split())))
+        device.return_memory()  # of a model that is not loaded after all
         return False
 
     def _send(self, message: protocol.Reply) -> None:

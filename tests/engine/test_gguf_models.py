@@ -14,6 +14,7 @@ from engine import gguf_files
 from engine.gguf_files import HEADS, SPECIAL, WIDTH, write_gguf
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.engine import device
 from genui.engine.data.pretrained_tokenizer import tokenizer_from_gguf
 from genui.engine.data.tokenizer import tokenizer_from_dict
 from genui.engine.device import use_precision
@@ -199,6 +200,15 @@ def test_a_model_that_does_not_fit_into_memory_is_refused(
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
     with pytest.raises(MisuseError, match=r"parameters take .* are free; .*smaller model"):
         load_gguf(model_file)
+
+
+def test_freed_memory_is_given_back_before_a_model_is_refused(
+    model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(available=1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(device, "return_memory", lambda: setattr(free, "available", 1 << 40))
+    load_gguf(model_file)
 
 
 def test_without_the_gguf_package_the_remedy_is_named(
