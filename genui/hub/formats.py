@@ -54,7 +54,7 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     one line that names the file, if it is damaged or its architecture is unknown."""
     load: str
     """`load(model, machine)` returns the Generator; a function of the engine. It reports its
-    progress to `genui.engine.loading`. Raises GenuiError, and what a report raises."""
+    progress to `genui.engine.loading`. Raises GenuiError or LoadingStoppedError."""
     tokenizer: str = ""
     """`tokenizer(path)` returns the Tokenizer of a model of text; a function of the engine."""
     converts: bool = False

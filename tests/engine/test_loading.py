@@ -15,7 +15,7 @@ from genui import protocol
 from genui.engine import load
 from genui.engine import worker as engine_worker
 from genui.engine.device import Machine
-from genui.engine.loading import advance, announce, reported
+from genui.engine.loading import LoadingStoppedError, advance, announce, reported
 from genui.hub import formats
 from genui.hub.formats import ModelFormat, OpenModel
 from genui.protocol import (
@@ -181,10 +181,6 @@ def test_a_cancelled_loading_ends_and_others_that_wait_load_the_model(
 # --- The loaders ------------------------------------------------------------------------------
 
 
-class StopError(Exception):
-    """What a report raises here."""
-
-
 def tiny_gguf(path: Path) -> str:
     write_gguf(path / "tiny.gguf")
     return "tiny.gguf"
@@ -240,9 +236,9 @@ def test_a_loader_reports_each_tensor_and_ends_when_it_is_told(name: str, tmp_pa
         nonlocal count
         count += 1
         if count == 3:
-            raise StopError
+            raise LoadingStoppedError
 
-    with reported(stop), pytest.raises(StopError):
+    with reported(stop), pytest.raises(LoadingStoppedError):
         load.load_open(path, format)
     assert count == 3
     load.load_open(path, format)  # without anyone who follows
