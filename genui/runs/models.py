@@ -261,7 +261,7 @@ def list_models(patience: float = math.inf) -> list[ModelInfo]:
 
 
 def find_model(ref: str) -> ModelInfo:
-    """The model that `ref` names: a shipped name, a run, run@step, a name that was added, or the
+    """The model that `ref` names: a shipped name, a name that was added, a run, run@step, or the
     path of a file or folder.
 
     Raises MisuseError with the nearest name if there is none, or with the fault of the file.
@@ -274,13 +274,13 @@ def find_model(ref: str) -> ModelInfo:
         if by_program and (model := find_local(ref)) is not None:
             return _of_program(model, describe(model.path))
         return _at_path(path)
+    records = list_records()
+    if ref in records:  # also if a run that was fine-tuned from it has its name
+        return _added(ref, records[ref])
     name, at, step = ref.partition("@")
     runs = list_runs()
     if match_runs(name, runs):
         return _checkpoint_of(find_run(name), step if at else None, ref)
-    records = list_records()
-    if ref in records:
-        return _added(ref, records[ref])
     if ref and os.path.exists(path):
         return _at_path(path)
     local = list_recent() if load_config().find_models else []

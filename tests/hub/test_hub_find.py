@@ -14,6 +14,8 @@ from genui.hub import formats, memory, pull
 from genui.hub.find import find_local, list_local, list_recent
 from genui.hub.memory import describe_all
 from genui.hub.records import Record, list_records, record_file, write_record
+from genui.recipes import find_recipe
+from genui.runs.layout import create_run
 from genui.runs.models import find_model, group_models, list_models
 from genui.ui.settings import model_card, model_row
 
@@ -205,6 +207,10 @@ def test_a_card_is_printed_by_name_and_by_file(
     assert "no such file" in capsys.readouterr().err
     # A model with a record is listed once, under its record's name.
     assert [model.ref for model in list_models() if model.path == file] == ["tiny-0.6b"]
+    # A run that was fine-tuned from it may have its name, or a longer one.
+    for name in ("tiny-0.6b", "tiny-0.6b-pirate"):
+        create_run(find_recipe("shakespeare"), {}, name)
+    assert find_model("tiny-0.6b").path == file
 
 
 def test_a_header_is_read_once(
