@@ -13,8 +13,10 @@ from tokenizers import decoders, models, pre_tokenizers, processors, trainers  #
 
 from genui.base.errors import GenuiError  # noqa: E402
 from genui.engine.data.pretrained_tokenizer import tokenizer_from_file  # noqa: E402
+from genui.engine.device import Machine  # noqa: E402
 from genui.engine.load import open_trace  # noqa: E402
 from genui.engine.models.huggingface import load_folder, load_tokenizer  # noqa: E402
+from genui.engine.sample.tokens import Reader, TokenList  # noqa: E402
 from genui.protocol import Start, TextSettings  # noqa: E402
 from genui.runs.models import find_model  # noqa: E402
 
@@ -120,6 +122,15 @@ def test_a_configuration_that_claims_too_much_is_one_line(
         open_trace(Start(trace=1, model=str(tmp_path), prompt="a", seed=1, settings=TextSettings()))
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 500
+
+
+def test_texts_in_any_order_have_the_bits_that_they_have_alone(folder: Path) -> None:
+    network, machine = load_folder(folder)[0].eval(), Machine("cpu", "fp32", 1)
+    tokens, reader = [3 + (7 * at) % 90 for at in range(40)], Reader(network, machine)
+    for length in (30, 12, 20, 8, 31, 9, 25):
+        text = TokenList(tokens[:length])
+        alone = Reader(network, machine).logits(text, 6)
+        assert (reader.logits(text, 6) == alone).all()
 
 
 def test_weights_with_a_hole_are_one_line(folder: Path, tmp_path: Path) -> None:

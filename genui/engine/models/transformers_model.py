@@ -55,6 +55,8 @@ class TransformersState:
                 self._stored = {at: self._stored[at] for at in kept}
 
     def seek(self, length: int) -> int:
+        if self.croppable:  # what was cut is gone, and is read again
+            length = min(length, self.length)
         if length == self.length:
             return length
         if self.croppable and length:
