@@ -110,10 +110,11 @@ def _check_free(name: str, record: "Record") -> None:
     if known is not None and (known.path, known.url) == (record.path, record.url):
         return
     try:
-        same = record.path and find_model(name).path == Path(record.path)  # its folder is in `.`
+        other = find_model(name).path
     except MisuseError:
-        same = True
-    if known is None and same:
+        other = None
+    # A folder in `.` is found by its own name too.
+    if known is None and (other is None or (record.path and other == Path(record.path))):
         return
     raise MisuseError(f"there is a model {name!r} already; choose another name with --name")
 
