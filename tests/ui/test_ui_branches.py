@@ -326,7 +326,7 @@ async def test_every_action_of_the_panes_there_are_is_in_the_palette(
         commands = home_of(pilot).commands()
         assert titles <= {command.title for command in commands}
         # A damaged trace is there too, and says what is wrong.
-        await pilot.press("ctrl+p", *"damaged")
+        await pilot.press("ctrl+p", *"old.trace, which is damaged")
         await until_seen(pilot, "Open saved trace old.trace, which is damaged")
         await pilot.press("down", "enter")
         await until_seen(pilot, "use the file as it was written")

@@ -59,7 +59,9 @@ async def test_each_voice_is_drawn_with_its_own_mark_and_the_bars_are_numbered(
         async for _ in each_size(pilot):
             text = "\n".join(rows(pane))
             assert all(mark in text for mark in ("S━━━", "A───", "T┅┅┅", "B═══"))
-            assert "1" in rows(pane)[0]
+            bars = [int(word) for word in rows(pane)[0].split() if word.isdigit()]
+            assert len(bars) > 1
+            assert bars == [*range(bars[0], bars[0] + len(bars))]  # how far it scrolled may vary
             assert "▾" in rows(pane)[0]
             assert any(line.startswith("C3") for line in rows(pane))
             assert "G major, 4/4, upbeat" in seen(pilot)
