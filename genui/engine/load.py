@@ -9,6 +9,7 @@ import torch
 from msgspec.structs import replace
 
 from genui.base.errors import GenuiError, MisuseError, TooLargeError
+from genui.base.files import show
 from genui.engine import device
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.kinds import build_generator
@@ -46,7 +47,10 @@ def load_open(path: Path, format: str, machine: device.Machine | None = None) ->
     row = formats.FORMATS[format]
     model = resolve(row.describe)(path)
     with recipe_errors(path):
-        return resolve(row.load)(model, machine or device.for_generation())
+        try:
+            return resolve(row.load)(model, machine or device.for_generation())
+        except TooLargeError as error:  # a MisuseError, whose text stays as it is
+            raise TooLargeError(f"{show(path)}: {error}") from None
 
 
 def precision_of(generator: Generator) -> str:

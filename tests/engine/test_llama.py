@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError
 from genui.engine.convert.llama import hugging_face_config, hugging_face_tensors
-from genui.engine.models import llama
+from genui.engine.models import language_model, llama
 from genui.engine.models.llama import Llama, config_from_hugging_face, from_hugging_face
 
 transformers = pytest.importorskip("transformers")
@@ -161,7 +161,7 @@ def test_the_loss_in_pieces_is_cross_entropy_and_has_its_gradients(
     ours.requires_grad_(True)
     gradients = []
     for piece in (7 * ours.config.vocab_size, 1 << 24):
-        monkeypatch.setattr(llama, "PIECE", piece)
+        monkeypatch.setattr(language_model, "PIECE", piece)
         ours.zero_grad()
         loss = ours.loss(inputs, targets, weights)
         loss.backward()

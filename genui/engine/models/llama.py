@@ -17,10 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.checkpoint import checkpoint
 
 from genui.base.errors import GenuiError
-from genui.engine.models.language_model import LayerParts, TokenNetwork
+from genui.engine.models.language_model import LayerParts, TokenNetwork, nats_in_pieces
 from genui.engine.models.transformer import frozen_scale, rotate
 
 
@@ -367,10 +366,6 @@ class Block(nn.Module):
         return x + (self.feed_forward_post_norm(f) if self.post_norms else f.float())
 
 
-PIECE = 1 << 24
-"""Logits that a loss computes at once: 64 MB of fp32."""
-
-
 class Llama(TokenNetwork):
     """Token ids [B, T] to logits [B, T, vocab_size]."""
 
@@ -468,19 +463,7 @@ class Llama(TokenNetwork):
         x = self.last_stream(token_ids).flatten(0, 1)  # [B·T, C]
         flat = targets.flatten()
         w = torch.ones_like(flat, dtype=torch.float32) if weights is None else weights.flatten()
-        rows = max(1, PIECE // self.config.vocab_size)
-        nats = x.new_zeros(())
-        for part, target, weight in zip(
-            x.split(rows), flat.split(rows), w.split(rows), strict=True
-        ):
-            piece = checkpoint(self._nats, part, target, weight, use_reentrant=False)
-            nats = nats + piece
-        return nats / w.sum()
-
-    def _nats(self, x: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """The weighted sum of cross-entropies of rows x [N, C]."""
-        nats = F.cross_entropy(self.read_out(x), targets, reduction="none")
-        return (nats * weights).sum()
+        return nats_in_pieces(self.read_out, x, flat, self.config.vocab_size, w) / w.sum()
 
     def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor:
         turns, weights = self._turns(0, token_ids.shape[1]), []

@@ -143,6 +143,10 @@ class AdaptedModel(nn.Module):
         with self.applied() as network:
             return network.hidden_states(token_ids, state)
 
+    def last_stream(self, token_ids: Tensor, state: Any = None) -> Tensor:
+        with self.applied() as network:
+            return network.last_stream(token_ids, state)  # type: ignore[operator]
+
     def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor | None:
         with self.applied() as network:
             return network.attention_weights(token_ids, last)

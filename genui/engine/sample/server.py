@@ -20,7 +20,7 @@ from genui.engine.sample.logits import (
     needs_history,
 )
 from genui.engine.sample.text import split_utf8
-from genui.engine.sample.tokens import TokenList
+from genui.engine.sample.tokens import TokenList, WritingState
 from genui.engine.sample.trace import NotReadyError
 from genui.formats.record import Node, pack_step, read_record
 from genui.hub import client, records, server
@@ -62,38 +62,23 @@ class Conversation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerState:
-    """The text so far, as a node of all that the server was asked in this trace."""
+class ServerState(WritingState):
+    """The text so far, as a node of all that the server was asked in this trace. Its tokens are
+    those after the prompt, whose own ids a server need not tell."""
 
     node: Node
     conversation: Conversation
-    token_ids: TokenList  # after the prompt, whose own ids a server need not tell
-    step: int
-    seed: int
-    settings: TextSettings
-    written: tuple[int, ...] = ()  # tokens written by hand, for the steps after `written_from`
-    written_from: int = 0
     ended: bool = False
     pending: bytes = b""  # the first bytes of an incomplete character
-    # Of a chat: the roles of its messages, the step at which the answer begins, and the message
-    # that the next frame shows before its token.
+    # Of a chat: the roles of its messages, and the message that the next frame shows before its
+    # token.
     roles: tuple[str, ...] = ()
-    answer_from: int = 0
     message: tuple[Piece, ...] = ()
 
     @property
-    def forced(self) -> int | None:
-        """The next token, if it was written by hand."""
-        at = self.step - self.written_from
-        return self.written[at] if at < len(self.written) else None
-
-    @property
     def total(self) -> int:
-        """The number of tokens: by the settings, or more if there are more by hand."""
-        if self.ended:
-            return self.step
-        written = self.written_from + len(self.written)
-        return max(self.answer_from + self.settings.tokens, written, self.step)
+        """The number of tokens: the budget, or fewer if the text ended."""
+        return self.step if self.ended else self.token_budget
 
 
 class ServerTemplate:

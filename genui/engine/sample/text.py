@@ -120,17 +120,10 @@ class TextState(TokenState):
     pending: bytes = b""  # the first bytes of an incomplete character
     most: int | None = None  # for a gap: the number of tokens that fit into the context
     prefix: str | None = None  # for a gap: the text before it
-    # Of a chat: the roles of its messages, the step at which the answer begins, and the message
-    # that the next frame shows before its token.
+    # Of a chat: the roles of its messages, and the message that the next frame shows before its
+    # token.
     roles: tuple[str, ...] = ()
-    answer_from: int = 0
     message: tuple[Piece, ...] = ()
-
-    @property
-    def token_budget(self) -> int:
-        """The number of tokens to write, as in TokenState; each answer of a chat has its own."""
-        written = self.written_from + len(self.written)
-        return max(self.answer_from + self.settings.tokens, written, self.step)
 
 
 class TextGenerator(TokenGenerator[TextState]):

@@ -132,26 +132,16 @@ def fixed_logits(values: np.ndarray) -> StoredLogits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenState:
-    """The tokens so far, and the logits [V] of the next one.
+class WritingState:
+    """The tokens so far, and those that are to be written."""
 
-    The stored states of a trace take all together 4 bytes per token, and the logits' bytes.
-    """
-
-    token_ids: TokenList  # the model's input
-    prompt: int  # how many of them are the prompt
-    stored: StoredLogits = field(repr=False)
+    token_ids: TokenList
     step: int
     seed: int
     settings: TextSettings
     written: tuple[int, ...] = ()  # tokens written by hand, for the steps after `written_from`
     written_from: int = 0
-    interventions: Interventions = ()  # the edits of layers so far
-    chunks: Chunks = ()  # the later messages of a chat
-
-    @property
-    def logits(self) -> np.ndarray:
-        return self.stored.get()
+    answer_from: int = 0  # the step at which the answer of a chat begins
 
     @property
     def forced(self) -> int | None:
@@ -161,8 +151,27 @@ class TokenState:
 
     @property
     def token_budget(self) -> int:
-        """The number of tokens to write: by the settings, or more if there are more by hand."""
-        return max(self.settings.tokens, self.written_from + len(self.written), self.step)
+        """The number of tokens to write: by the settings, or more if there are more by hand. Each
+        answer of a chat has its own."""
+        written = self.written_from + len(self.written)
+        return max(self.answer_from + self.settings.tokens, written, self.step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenState(WritingState):
+    """The tokens so far, which are the model's input, and the logits [V] of the next one.
+
+    The stored states of a trace take all together 4 bytes per token, and the logits' bytes.
+    """
+
+    prompt: int  # how many of the tokens are the prompt
+    stored: StoredLogits = field(repr=False)
+    interventions: Interventions = ()  # the edits of layers so far
+    chunks: Chunks = ()  # the later messages of a chat
+
+    @property
+    def logits(self) -> np.ndarray:
+        return self.stored.get()
 
 
 def next_token(

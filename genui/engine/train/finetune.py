@@ -1,15 +1,12 @@
 """Fine-tuning of other people's language models, in full or by low-rank adapters."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.convert.peft import write_folder
@@ -28,7 +25,7 @@ from genui.engine.data.conversations import (
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import LLAMA_CPP, Machine, autocast, engine_for_gguf
 from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
-from genui.engine.models.language_model import TokenNetwork
+from genui.engine.models.language_model import TokenNetwork, nats_in_pieces
 from genui.engine.models.llama import hugging_face_name
 from genui.engine.models.lora import PEFT, AdaptedModel, Base, check_rank
 from genui.engine.sample.chat import Slot, encode_pieces, fill_chat, split_answers
@@ -181,31 +178,13 @@ class Encoder:
 
 # --- The loss ---------------------------------------------------------------------------------
 
-PIECE = 1 << 24
-"""Logits that are computed at once: 64 MB of fp32."""
-
 
 def total_nats(model: Any, tokens: Tensor, targets: Tensor) -> Tensor:
-    """The sum of the cross-entropies, in nats, of the targets [B, T] that are learned.
-
-    Logits are computed only there, in pieces, and again in the backward pass: with a vocabulary of
-    49,152 those of 1,000 tokens would take 200 MB.
-    """
+    """The sum of the cross-entropies, in nats, of the targets [B, T] that are learned; logits are
+    computed only there."""
     learned = targets != IGNORED
-    x, wanted = model.hidden_states(tokens)[-1][learned], targets[learned]  # [N, C], [N]
-    nats = partial(_nats, model.read_out)
-    total = x.new_zeros(())
-    rows = max(1, PIECE // model.config.vocab_size)
-    for part, target in zip(x.split(rows), wanted.split(rows), strict=True):
-        if torch.is_grad_enabled():
-            total = total + checkpoint(nats, part, target, use_reentrant=False)
-        else:
-            total = total + nats(part, target)
-    return total
-
-
-def _nats(read_out: Callable[[Tensor], Tensor], x: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(read_out(x).float(), targets, reduction="sum")
+    x = model.last_stream(tokens)[learned]  # [N, C]
+    return nats_in_pieces(model.read_out, x, targets[learned], model.config.vocab_size)
 
 
 def to_tensors(examples: Sequence[Example], device: torch.device) -> tuple[Tensor, Tensor]:
