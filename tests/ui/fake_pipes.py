@@ -16,7 +16,7 @@ class Fake:
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay  # seconds a step
         self.traces: dict[int, protocol.Start] = {}
-        self.cancelled: set[int] = set()
+        self.queue: list[protocol.Request] = []  # read, and not answered yet
         self.replies: list[protocol.Reply] = []
         self.step_sent: Callable[[], None] = lambda: None  # sends replies and reads requests
 
@@ -38,12 +38,12 @@ class Fake:
     ) -> tuple[int, Literal["done", "cancelled"]]:
         """Sends the steps after the request's first up to `end`: where it stands, and why."""
         start = self.traces[request.trace]
-        self.cancelled.discard(request.trace)
         for step in range(request.start + 1, end + 1):
             time.sleep(self.delay)
             self.send(self.frame(start, step))
             self.step_sent()
-            if request.trace in self.cancelled:
+            if protocol.Cancel(request.trace) in self.queue:
+                self.queue.remove(protocol.Cancel(request.trace))
                 return step, "cancelled"
         return max(request.start, end), "done"
 
@@ -51,7 +51,7 @@ class Fake:
 def serve(fake: Fake) -> None:
     """Answers over the pipes of this process until the app is gone."""
     reader = protocol.requests()
-    queue: list[protocol.Request] = []
+    queue = fake.queue
     selector = selectors.DefaultSelector()
     selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
 
@@ -65,11 +65,7 @@ def serve(fake: Fake) -> None:
             data = os.read(sys.stdin.fileno(), 65536)
             if not data:
                 sys.exit(0)
-            for request in reader.feed(data):
-                if isinstance(request, protocol.Cancel):
-                    fake.cancelled.add(request.trace)
-                else:
-                    queue.append(request)
+            queue.extend(reader.feed(data))
 
     def step_sent() -> None:
         write()
