@@ -9,7 +9,7 @@ from genui.base import paths
 from genui.base.config import Config, config_file, load_config, render_config, save_setting
 from genui.base.errors import MisuseError
 from genui.base.schema import settings_of
-from genui.engine.device import default_threads
+from genui.engine.device import default_threads, for_generation
 
 
 def write(text: str) -> Path:
@@ -99,3 +99,12 @@ def test_threads_are_those_of_the_setting() -> None:
     usual = default_threads()
     save_setting("threads", str(usual + 1))
     assert default_threads() == usual + 1
+
+
+def test_a_process_generates_with_as_many_threads_as_at_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Models in memory and open traces go on with them, and recipes record them."""
+    before = for_generation()
+    monkeypatch.setenv("GENUI_THREADS", str(before.threads + 1))
+    assert for_generation() == before

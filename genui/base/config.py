@@ -65,7 +65,10 @@ class Config(Struct, frozen=True, kw_only=True):
     threads: Annotated[
         int,
         Meta(ge=0, le=4096),
-        about("CPU threads of a training or generation; 0: one less than the cores"),
+        about(
+            "CPU threads of a training, and of generation from the next start on; "
+            "0: one less than the cores"
+        ),
     ] = 0
     precision: Annotated[
         Literal["fp32", "bf16"],

@@ -180,7 +180,9 @@ def _print_comparison(comparison: Comparison, why: str, again: bool) -> None:
     if comparison.identical or again:
         return
     if why:
-        output.say(f"made on another machine, which may round differently: {why}")
+        output.say(
+            f"made on another machine or by other versions, which may round differently: {why}"
+        )
     else:
         output.say("the machine and the versions are the same: the file was changed")
 

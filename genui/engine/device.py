@@ -10,6 +10,7 @@ import os
 import platform
 import time
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -29,7 +30,7 @@ class Machine:
     """What a run or a trace is computed on. It is recorded, since it determines the bits."""
 
     device: str  # "cpu", "cuda" or "mps"
-    precision: str  # "fp32", "bf16", or how llama.cpp computes a file
+    precision: str  # "fp32", "bf16", or how a file that llama.cpp computes is stored
     threads: int
 
     def to_dict(self) -> dict[str, str | int]:
@@ -104,23 +105,32 @@ def choose(device: str, precision: str, threads: int, width: int) -> Machine:
 
 LLAMA_CPP = "llama.cpp"
 
-_replayed = ""  # the precision of a saved generation that this process repeats
+_replayed = ""  # how a saved generation that this process repeats was computed
 
 
 def use_precision(name: str) -> None:
-    """Generate from now on as a saved file's recipe says; "" is by the user's settings."""
+    """Generate from now on as a saved file's recipe says (`load.precision_of`); "" is by the user's
+    settings."""
     global _replayed
     _replayed = name
 
 
 def precision_for_generation() -> str:
     """fp32, or the setting `precision`: bf16 is seldom faster for single samples."""
-    return _replayed if _replayed in ("fp32", "bf16") else load_config().precision
+    precision = _replayed.partition(" ")[0]
+    return precision if precision in ("fp32", "bf16") else load_config().precision
+
+
+@cache
+def threads_for_generation() -> int:
+    """`default_threads`, chosen once in a process: models that are loaded and traces that are open
+    go on with it, and recipes record it."""
+    return default_threads()
 
 
 def for_generation() -> Machine:
     """The machine for single samples."""
-    return choose("auto", precision_for_generation(), 0, 0)
+    return choose("auto", precision_for_generation(), threads_for_generation(), 0)
 
 
 def engine_for_gguf() -> str:
@@ -130,7 +140,7 @@ def engine_for_gguf() -> str:
 
 def for_batches() -> Machine:
     """The machine for large batches of samples: in the faster precision."""
-    return choose("auto", "auto", 0, _MEASURED_WIDTH)
+    return choose("auto", "auto", threads_for_generation(), _MEASURED_WIDTH)
 
 
 SPARE = 256 << 20

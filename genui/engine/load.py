@@ -54,9 +54,18 @@ def load_open(path: Path, format: str, machine: device.Machine | None = None) ->
 
 
 def precision_of(generator: Generator) -> str:
-    """How its model computes; "" for what has no machine of its own, such as a server."""
+    """How its model computes, such as "bf16", or "fp32 by transformers 5.24.0" if the model or its
+    generator says what it is `computed_by`; "" if it has no machine, such as a server.
+
+    A recipe records it, since it determines the bits; `device.use_precision` takes it at a replay.
+    """
     machine = getattr(generator, "machine", None)
-    return machine.precision if isinstance(machine, device.Machine) else ""
+    if not isinstance(machine, device.Machine):
+        return ""
+    for part in (generator, getattr(generator, "model", None)):
+        if by := getattr(part, "computed_by", ""):
+            return f"{machine.precision} by {by}"
+    return machine.precision
 
 
 def load_tokenizer(model: ModelInfo) -> Tokenizer:

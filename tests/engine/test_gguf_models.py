@@ -17,7 +17,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.engine import device
 from genui.engine.data.pretrained_tokenizer import tokenizer_from_gguf
 from genui.engine.data.tokenizer import tokenizer_from_dict
-from genui.engine.device import use_precision
+from genui.engine.device import for_generation, use_precision
 from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
 from genui.engine.models import gguf as loader
 from genui.engine.models.gguf import load_gguf
@@ -310,6 +310,8 @@ def test_a_saved_generation_is_repeated_in_its_precision(
     )
     assert prepare(recipe, "saved.txt").precision == "bf16"
     made.append(generator_of(model_file).model.dtype)
+    use_precision("bf16 by transformers 5.1")
+    assert for_generation().precision == "bf16"
     use_precision("")
     assert made == [torch.bfloat16, torch.float32, torch.bfloat16]
 

@@ -92,6 +92,9 @@ def test_a_folder_writes_goes_back_and_forks_to_the_same_bits(folder: Path) -> N
     settings = TextSettings(tokens=24, temperature=0.8)
     request = Start(trace=1, model=str(folder), prompt="The quick", seed=3, settings=settings)
     trace = open_trace(request)
+    is_ours = json.loads((folder / "config.json").read_text())["model_type"] == "llama"
+    precision = "fp32" if is_ours else f"fp32 by transformers {transformers.__version__}"
+    assert trace.started.precision == precision
     frames = list(trace.advance(0, 24))
     again = [*trace.advance(9, 3), *trace.advance(2, 22)]
     assert again == [*frames[9:12], *frames[2:]]

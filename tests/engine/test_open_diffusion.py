@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,9 @@ def test_back_and_again_gives_the_same_bits(kind: str, folders: Folders) -> None
     path, _ = folders(kind)
     start = start_of(kind, path)
     trace = open_trace(start)
+    libraries = ("diffusers",) if kind == "ddpm" else ("diffusers", "transformers")
+    by = ", ".join(f"{name} {version(name)}" for name in libraries)
+    assert trace.started.precision == f"fp32 by {by}"
     frames = list(trace.advance(0, 1000))
     again = list(trace.advance(2, 1000))
     assert [frame.content for frame in again] == [frame.content for frame in frames[2:]]

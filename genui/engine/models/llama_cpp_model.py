@@ -15,6 +15,7 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError
 from genui.engine import loading
+from genui.engine.device import LLAMA_CPP
 from genui.engine.models.language_model import token_loss
 
 CONTEXT = 4096
@@ -96,7 +97,7 @@ class LlamaCppModel:
         import llama_cpp  # type: ignore[import-not-found]  # late: an extra
 
         self._library = llama_cpp
-        self.version = str(llama_cpp.__version__)
+        self.computed_by = f"{LLAMA_CPP} {llama_cpp.__version__}"
         threads = torch.get_num_threads()
         faults: list[BaseException] = []
         loading.announce(0)  # it maps the file

@@ -8,6 +8,7 @@ import copy
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -101,6 +102,11 @@ class TransformersModel:
         self.vocab_size = int(config.vocab_size)
         named = inspect.signature(network.forward).parameters
         self._cache_argument = "cache" if "cache" in named else "past_key_values"  # since 5.2x
+
+    @property
+    def computed_by(self) -> str:
+        """The library and its version, for `load.precision_of`."""
+        return f"transformers {version('transformers')}"
 
     @property
     def device(self) -> torch.device:

@@ -124,7 +124,7 @@ class DiffusionGenerator:
         self._sized = sized
         own = isinstance(vocabulary, Vocabulary)
         self._reader = WordReader(vocabulary, model.caption_words) if own else vocabulary
-        self._machine = machine
+        self.machine = machine
         self._device = model.device
 
     def begin(self, request: Start) -> tuple[DiffusionState, Started]:
@@ -378,7 +378,7 @@ class DiffusionGenerator:
         self, x: Tensor, sigma: float, token_ids: Tensor, model: Denoiser | None = None
     ) -> Tensor:
         sigmas = torch.full((len(x),), sigma, device=self._device)  # [B]
-        with autocast(self._machine):
+        with autocast(self.machine):
             return (model or self.model)(x, sigmas, token_ids).to(x.dtype)
 
 

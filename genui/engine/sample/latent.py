@@ -219,7 +219,7 @@ class LatentGenerator:
     ) -> None:
         self.model = model.eval()
         self._vocabulary = vocabulary
-        self._machine = machine
+        self.machine = machine
         self._captions = list(captions) or [""]
         self._longest = longest  # words per caption
         self._device = next(model.parameters()).device
@@ -312,7 +312,7 @@ class LatentGenerator:
         """Images uint8 [B, 32, 32, 3] from latents [B, Z], and the discriminator's scores [B]."""
         token_ids = self._token_ids(captions)
         z = torch.from_numpy(np.asarray(latents, np.float32)).to(self._device)
-        with autocast(self._machine):
+        with autocast(self.machine):
             images = self.model.generator(z, token_ids).float().clamp(-1, 1)
             scores = self.model.discriminator(images, token_ids).float()
         return to_rgb(images), scores.cpu().numpy()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError, install
@@ -74,10 +75,17 @@ class VoiceGenerator:
 
     def __init__(self, path: Path, config: VoiceConfig, machine: Machine) -> None:
         self._config = config
-        self._threads = machine.threads
+        self.machine = replace(machine, device="cpu", precision="fp32")
         # From bytes, so that the file cannot name others (ONNX's external data).
         self._model = path.read_bytes()
         self._session()  # raises for a damaged file
+
+    @property
+    def computed_by(self) -> str:
+        """The library and its version, for `load.precision_of`."""
+        import onnxruntime
+
+        return f"onnxruntime {onnxruntime.__version__}"
 
     def begin(self, request: Start) -> tuple[VoiceState, Started]:
         """The silent state. Raises MisuseError if there is nothing to say, or too much."""
@@ -179,7 +187,7 @@ class VoiceGenerator:
         options = onnxruntime.SessionOptions()
         # Optimising the graph takes longer than speaking a sentence.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = max(1, self._threads)
+        options.intra_op_num_threads = max(1, torch.get_num_threads())
         options.inter_op_num_threads = 1
         try:
             return onnxruntime.InferenceSession(

@@ -49,8 +49,7 @@ def _load_by_llama_cpp(model: OpenModel, machine: Machine) -> TextGenerator:
         tokenizer = tokenizer_from_gguf(metadata)
     except GenuiError:  # a way to split words that genui does not know
         tokenizer = tokenizer_from_gguf(metadata, network.encode)
-    precision = f"{model.stored} by {LLAMA_CPP} {network.version}"
-    return TextGenerator(network, tokenizer, replace(machine, precision=precision), PRETRAINED)
+    return TextGenerator(network, tokenizer, replace(machine, precision=model.stored), PRETRAINED)
 
 
 def load_hugging_face_model(model: OpenModel, machine: Machine) -> TextGenerator:

@@ -7,6 +7,7 @@ import types
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -210,12 +211,18 @@ class OpenDenoiser:
     ) -> None:
         self._kind = KINDS[parts.folder.pipeline]
         self._network = parts.network
+        self._libraries = sorted({one.library for one in parts.folder.components.values()})
         self._reader = reader
         self._schedule = schedule
         self._factor = factor
         self._embeddings: OrderedDict[bytes, Embeddings] = OrderedDict()
         self.sigma_data = 1.0 if "vae" in parts.modules else 0.5
         self.reads_guidance = bool(self._network.config.get("guidance_embeds", False))
+
+    @property
+    def computed_by(self) -> str:
+        """The libraries of the components and their versions, for `load.precision_of`."""
+        return ", ".join(f"{name} {version(name)}" for name in self._libraries)
 
     @property
     def caption_words(self) -> int:
