@@ -25,6 +25,18 @@ def test_bytes_and_bpe_say_any_text(text: str) -> None:
         assert b"".join(map(tokenizer.token_bytes, tokens)) == text.encode()
 
 
+SPACED = st.text(st.sampled_from("ab1é_'s.  \n\t\r\x1c\x85\xa0\u2028\u3000☕😀"))
+
+
+@given(SPACED | st.text())
+def test_a_long_text_is_encoded_to_the_same_tokens(text: str) -> None:
+    for tokenizer in (CharTokenizer("".join(sorted("ab é\n☕"))), ByteTokenizer(), BPE):
+        plain = text if tokenizer is not BPE else text.encode("utf-8", "replace").decode()
+        array = tokenizer.encode_array(plain)
+        assert array.tolist() == tokenizer.encode(plain)
+        assert array.itemsize == (2 if tokenizer is BPE else 1)
+
+
 def test_bpe_is_shorter_than_bytes_and_knows_the_end() -> None:
     assert len(BPE.encode(CORPUS[0])) < len(CORPUS[0]) / 2
     assert BPE.end is not None

@@ -13,8 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from genui.base.errors import GenuiError
-from genui.engine.data.tokenizer import byte_alphabet
+from genui.engine.data.tokenizer import byte_alphabet, token_type
 
 T = TypeVar("T")
 
@@ -75,6 +78,9 @@ class PretrainedTokenizer:
     def encode(self, text: str) -> list[int]:
         """The token ids of a text. Special tokens in it are encoded as ordinary text."""
         return self._encoder(text, False)
+
+    def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
+        return np.array(self.encode(text), token_type(self.size))
 
     def encode_with_special(self, text: str) -> list[int]:
         """The token ids of a text in which special tokens are spelled out: a filled template."""

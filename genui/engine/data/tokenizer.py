@@ -6,10 +6,12 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 
@@ -77,6 +79,10 @@ class Tokenizer(Protocol):
         """The token ids of a text. Unknown characters are left out (see `unknown`)."""
         ...
 
+    def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
+        """`encode`, fast for long texts, as an array of `token_type`."""
+        ...
+
     def decode(self, tokens: Sequence[int]) -> str: ...
 
     def token_bytes(self, token: int) -> bytes:
@@ -90,6 +96,11 @@ class Tokenizer(Protocol):
     def to_dict(self) -> dict[str, str]:
         """The form in a checkpoint, read back by `tokenizer_from_dict`."""
         ...
+
+
+def token_type(size: int) -> np.dtype:
+    """The smallest type of the token ids of a vocabulary of this size: uint8, uint16 or uint32."""
+    return np.min_scalar_type(max(0, size - 1))
 
 
 class _Plain:
@@ -114,6 +125,18 @@ class CharTokenizer(_Plain):
     def encode(self, text: str) -> list[int]:
         return [self._id_of[c] for c in text if c in self._id_of]
 
+    def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
+        token_ids = self._table.take(code_points(text), mode="clip")
+        return token_ids[token_ids < self.size].astype(token_type(self.size), copy=False)
+
+    @cached_property
+    def _table(self) -> NDArray[np.unsignedinteger]:
+        """Token ids by code point; `size` for those without one and, as the last, all above."""
+        codes = code_points(self.characters)
+        table = np.full(int(codes.max(initial=0)) + 2, self.size, token_type(self.size + 1))
+        table[codes] = np.arange(self.size)
+        return table
+
     def decode(self, tokens: Sequence[int]) -> str:
         return "".join(self.characters[t] for t in tokens)
 
@@ -127,6 +150,13 @@ class CharTokenizer(_Plain):
         return {"kind": "chars", "characters": self.characters}
 
 
+def code_points(text: str) -> NDArray[np.unsignedinteger]:
+    """The code points of a text, uint8 or uint32 [N]."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), np.uint8)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
 class ByteTokenizer(_Plain):
     """One token for each byte of UTF-8."""
 
@@ -134,6 +164,9 @@ class ByteTokenizer(_Plain):
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode("utf-8", errors="replace"))
+
+    def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
+        return np.frombuffer(text.encode("utf-8", errors="replace"), np.uint8)
 
     def decode(self, tokens: Sequence[int]) -> str:
         return bytes(tokens).decode("utf-8", errors="replace")
@@ -146,6 +179,14 @@ class ByteTokenizer(_Plain):
 
     def to_dict(self) -> dict[str, str]:
         return {"kind": "bytes"}
+
+
+_SPACES = " \t-\r\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # Unicode's White_Space
+_SPACED = re.compile(f"[{_SPACES}]*[^{_SPACES}]+|[{_SPACES}]+")
+_MOST_WORDS = 1 << 18
+"""The most words whose token ids are remembered, about 60 MB."""
+_LONG_WORD = 100
+"""Characters; a longer word is not remembered."""
 
 
 class BPETokenizer(_Plain):
@@ -167,12 +208,32 @@ class BPETokenizer(_Plain):
         self.end = self._tokenizer.token_to_id(END)
         self.ends = frozenset() if self.end is None else frozenset((self.end,))
         self._byte_of = byte_alphabet()
+        self._ids_of: dict[str, bytes] = {}
         for text, token in self._tokenizer.get_vocab().items():
             if token >= vocab_size or not self._byte_of.keys() >= set(text):
                 raise ValueError(f"token {token} is {text[:20]!r}, which stands for no bytes")
 
     def encode(self, text: str) -> list[int]:
         return self._tokenizer.encode(text).ids
+
+    def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
+        """`encode`, ten times faster: what stands between spaces recurs and is encoded once.
+
+        This is exact: byte-level BPE never merges across the border between a character and the
+        space after it.
+        """
+        words, known, dtype = _SPACED.findall(text), self._ids_of, token_type(self.size)
+        if new := list(set(words) - known.keys()):
+            if len(known) + len(new) > _MOST_WORDS:
+                known.clear()
+                new = list(set(words))
+            for word, encoding in zip(new, self._tokenizer.encode_batch_fast(new), strict=True):
+                known[word] = np.array(encoding.ids, dtype).tobytes()
+        token_ids = b"".join(map(known.__getitem__, words))
+        for word in new:
+            if len(word) > _LONG_WORD:
+                del known[word]
+        return np.frombuffer(token_ids, dtype)
 
     def decode(self, tokens: Sequence[int]) -> str:
         return b"".join(map(self.token_bytes, tokens)).decode("utf-8", errors="replace")

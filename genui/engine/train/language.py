@@ -21,12 +21,14 @@ from genui.engine.data.chorales import (
     row,
     row_length,
 )
+from genui.engine.data.shards import Tokens, read_windows
 from genui.engine.data.text import load_text
 from genui.engine.data.tokenizer import (
     BPETokenizer,
     ByteTokenizer,
     CharTokenizer,
     Tokenizer,
+    token_type,
     tokenizer_from_dict,
     train_bpe,
 )
@@ -95,16 +97,17 @@ def _unknown_characters(tokenizer: Tokenizer, documents: tuple[str, ...]) -> tup
 
 
 def encode_documents(tokenizer: Tokenizer, documents: tuple[str, ...]) -> np.ndarray:
-    """All documents as one array of token ids, int64 [N], with the end token after each."""
+    """All documents as one array of token ids [N], with the end token after each."""
     if tokenizer.end is None:
-        return np.array(tokenizer.encode("\n".join(documents)), np.int64)
-    return np.concatenate([np.array([*tokenizer.encode(d), tokenizer.end]) for d in documents])
+        return tokenizer.encode_array("\n".join(documents))
+    end = np.array([tokenizer.end], token_type(tokenizer.size))
+    return np.concatenate([part for d in documents for part in (tokenizer.encode_array(d), end)])
 
 
 @torch.inference_mode()
 def held_out_loss(
     model: LanguageModel,
-    held: np.ndarray,
+    held: Tokens,
     machine: Machine,
     batch: int,
     most_batches: int | None = None,
@@ -124,7 +127,7 @@ def held_out_loss(
     total, count = 0.0, 0
     for group in [*groups, *([rest] if len(rest) else [])]:
         length = min(context, len(held) - 1 - int(group[-1]))
-        rows = torch.from_numpy(held[group[:, None] + np.arange(length + 1)]).to(model.device)
+        rows = torch.from_numpy(read_windows(held, group, length + 1)).to(model.device)
         with autocast(machine):
             loss = model.loss(rows[:, :-1], rows[:, 1:])
         total += float(loss) * length * len(group)
@@ -174,7 +177,7 @@ class TextTask:
     def loss(self, step: int) -> Tensor:
         recipe = self._recipe
         starts = windows(step, recipe.batch, len(self._train), recipe.context, recipe.seed)
-        rows = self._train[starts[:, None] + np.arange(recipe.context + 1)]  # [B, context + 1]
+        rows = read_windows(self._train, starts, recipe.context + 1)
         weights = None
         if recipe.fim_rate:
             fills = self._add_gaps(rows, starts, np.random.default_rng((recipe.seed, step)))

@@ -141,19 +141,57 @@ class EMA:
             average.lerp_(new, 1 - decay)
 
 
+MOST_LISTED = 1 << 26
+"""The most examples whose order is listed in memory, 8 bytes each; more are permuted by `permute`,
+in another order."""
+
+
 def examples_of(step: int, batch: int, count: int, seed: int) -> NDArray[np.int64]:
     """The indices [batch] of a step's examples, 0 to `count` - 1: each once per epoch, shuffled."""
     epochs, places = np.divmod(np.arange(step * batch, (step + 1) * batch), count)
     indices = np.empty(batch, np.int64)
     for epoch in np.unique(epochs).tolist():
         rows = epochs == epoch
-        indices[rows] = _permutation(seed, epoch, count)[places[rows]]
+        if count > MOST_LISTED:
+            indices[rows] = permute(places[rows], count, (seed, 0, epoch))
+        else:
+            indices[rows] = _permutation(seed, epoch, count)[places[rows]]
     return indices
 
 
 @lru_cache(maxsize=2)  # a step may span two epochs
 def _permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, 0, epoch)).permutation(count)
+
+
+_ROUNDS = 6
+
+
+def permute(places: NDArray[np.int64], count: int, seeds: tuple[int, ...]) -> NDArray[np.int64]:
+    """What a random permutation of 0 to `count` - 1 has at these places [B], without listing it.
+
+    A Feistel network (Luby and Rackoff 1988) permutes the numbers of 2k bits, the fewest that
+    hold `count`; a result that is too large is permuted again (Black and Rogaway 2002).
+    """
+    half = np.uint64(max(1, ((count - 1).bit_length() + 1) // 2))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    keys = np.random.SeedSequence(seeds).generate_state(_ROUNDS, np.uint64)
+    values = places.astype(np.uint64)
+    outside = np.arange(len(values))
+    while len(outside):
+        left, right = values[outside] >> half, values[outside] & mask
+        for key in keys:
+            left, right = right, left ^ (_mix(right ^ key) & mask)
+        values[outside] = left << half | right
+        outside = outside[values[outside] >= count]
+    return values.astype(np.int64)
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele et al. 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def augment(rgb: Tensor, rng: np.random.Generator, shift: float, zoom: float, flip: bool) -> Tensor:
