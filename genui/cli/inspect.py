@@ -19,6 +19,7 @@ from genui.cli.runs import as_dict, find_one, read_whole, title
 if TYPE_CHECKING:
     from genui.logs.base import Media, Tail
     from genui.runs.alerts import Alert
+    from genui.runs.layout import Status
     from genui.runs.listing import RunSummary
     from genui.runs.series import Floats, Series
 
@@ -100,7 +101,7 @@ def describe(summary: "RunSummary") -> None:
             ("machine", ", ".join(f"{key} {item}" for key, item in info.machine.items())),
             ("step", _progress(status.step, status.steps)),
             ("left", _left(status.eta if summary.state == "running" else -1.0)),
-            ("speed", f"{short(status.units_per_s)} {status.unit}" if status.units_per_s else ""),
+            ("speed", _speed(status)),
             ("loss", "" if status.loss is None else value(status.loss)),
             ("val", "" if status.val is None else value(status.val)),
             ("sample", str(newest)),
@@ -200,6 +201,14 @@ def _learning_rate(summary: "RunSummary") -> str:
     if changed is not None:
         return f"{changed:g}, at first {planned}"
     return "" if planned is None else str(planned)
+
+
+def _speed(status: "Status") -> str:
+    """`5.8k tok/s, 41 % of the peak of matrix products`, as far as it is known."""
+    if not status.units_per_s:
+        return ""
+    share = f", {100 * status.mfu:.0f} % of the peak of matrix products" if status.mfu else ""
+    return f"{short(status.units_per_s)} {status.unit}{share}"
 
 
 def _left(seconds: float) -> str:

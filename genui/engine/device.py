@@ -194,17 +194,21 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def device_name(device: str) -> str:
+    """The name of the GPU or the processor."""
+    return torch.cuda.get_device_name(0) if device == "cuda" else processor_name()
+
+
 def describe() -> dict[str, str]:
     """Facts for `genui doctor`, measured now."""
     device = choose_device()
     threads = default_threads()
     torch.set_num_threads(threads)
     speedup = _bf16_speedup(_MEASURED_WIDTH)
-    name = torch.cuda.get_device_name(0) if device == "cuda" else processor_name()
     return {
         "torch": torch.__version__,
         "device": device,
-        "processor": name,
+        "processor": device_name(device),
         "precision": choose_precision("auto", device, _MEASURED_WIDTH),
         "bf16 speed": f"{speedup:.1f}× fp32 on {_MEASURED_WIDTH}-wide matrices",
         "threads": str(threads),

@@ -1,5 +1,6 @@
 """How long a training takes on this machine, measured with a few of its own steps."""
 
+import dataclasses
 import resource
 import shutil
 import sys
@@ -23,6 +24,9 @@ from genui.runs.models import find_model
 from genui.runs.plan import Plan, Speed, plan_of, read_speed, write_speed
 
 if TYPE_CHECKING:
+    from genui.engine.device import Machine
+    from genui.engine.train.loop import Trainer
+    from genui.engine.train.task import Task
     from genui.runs.layout import RunDir
     from genui.runs.writer import RunWriter
 
@@ -77,16 +81,7 @@ def _measured(recipe: Recipe, begin: float, download: int) -> Iterator[Plan]:
 def measure(recipe: Recipe, begin: float) -> Iterator[Speed]:
     """The speed of a training, as more of it is measured. `begin` is on the performance counter:
     when the process began."""
-    import torch  # late: what needs no measurement does not wait for torch
-
-    from genui.engine import device
-    from genui.engine.kinds import build_task
-    from genui.engine.train.loop import Trainer
-
-    machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
-    task = build_task(recipe, torch.device(machine.device), None)
-    nowhere = cast("RunWriter", _NoWriter())
-    trainer = Trainer(cast("RunDir", None), nowhere, recipe, task, machine, {})
+    trainer, _, machine = trial_trainer(recipe)
     # A thread waits for the processor while others have it, and its processor time stands still.
     clock = time.perf_counter
     alone = time.process_time if (machine.device, machine.threads) == ("cpu", 1) else clock
@@ -115,11 +110,27 @@ def measure(recipe: Recipe, begin: float) -> Iterator[Speed]:
             step=step,
             evaluation=evaluation,
             sample=sample,
-            memory=_peak_memory(),
+            memory=peak_memory(),
             steps=len(times),
             busy=busy,
             time=time.time(),
         )
+
+
+def trial_trainer(recipe: Recipe) -> tuple["Trainer", "Task", "Machine"]:
+    """A trainer of the recipe from its first step on, which makes no run."""
+    import torch  # late: what needs no measurement does not wait for torch
+
+    from genui.engine import device
+    from genui.engine.kinds import build_task
+    from genui.engine.train.loop import Trainer
+
+    machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
+    recipe = dataclasses.replace(recipe, precision=machine.precision)
+    task = build_task(recipe, torch.device(machine.device), None)
+    nowhere = cast("RunWriter", _NoWriter())
+    trainer = Trainer(cast("RunDir", None), nowhere, recipe, task, machine, {})
+    return trainer, task, machine
 
 
 PROCESS = 450 << 20
@@ -178,7 +189,7 @@ def _existing(path: Path) -> Path:
     return path if path.exists() else _existing(path.parent)
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Bytes; the system gives kilobytes, macOS bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -150,6 +150,7 @@ class Status(Struct, frozen=True, kw_only=True, rename=STATUS_KEYS):
     steps_per_s: float = 0.0
     units_per_s: float = 0.0  # in `unit`
     unit: str = ""  # "tok/s" or "img/s"
+    mfu: float | None = None  # FLOPs, as a share of what matrix products alone do, 0 to 1
     eta: float = -1.0  # seconds; -1 unknown
     val: float | None = None
     loss: float | None = None

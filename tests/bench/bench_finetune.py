@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,9 +28,7 @@ import psutil
 import torch
 
 from genui.engine.convert.peft import adapter_config
-from genui.engine.device import choose
-from genui.engine.estimate import _NoWriter, _peak_memory
-from genui.engine.kinds import build_task
+from genui.engine.estimate import peak_memory, trial_trainer
 from genui.engine.train.checkpoint import write_tensors
 from genui.engine.train.finetune import FineTuneTask, to_tensors
 from genui.engine.train.loop import Trainer
@@ -83,11 +80,8 @@ def write_chats(path: Path) -> None:
 
 def prepare(recipe: FineTuneRecipe, folder: Path, model: str) -> tuple[Trainer, FineTuneTask]:
     """The training in this process, and all that the other program needs for the same."""
-    machine = choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
-    task = build_task(replace(recipe, precision=machine.precision), torch.device("cpu"), None)
+    trainer, task, machine = trial_trainer(recipe)
     assert isinstance(task, FineTuneTask)
-    writer = cast("Any", _NoWriter())
-    trainer = Trainer(cast("RunDir", None), writer, recipe, task, machine, {})
     convert = ["convert", model, "--to", "hf", "--out", str(folder / "model")]
     subprocess.run([sys.executable, "-m", "genui", *convert], check=True, capture_output=True)
     adapter = folder / "adapter"
@@ -199,7 +193,7 @@ def main() -> int:
         trainer, task = prepare(recipe, folder, origin.ref)
         print(task.data_line, *task.notes, sep="\n")
         ours = run_ours(trainer, task, recipe.steps)
-        memory = _peak_memory()
+        memory = peak_memory()
         theirs, their_memory = run_theirs(options.peers, folder)
         print(f"\n{recipe.steps} steps of {recipe.batch} rows, {options.precision}, 1 thread")
         apart = max(abs(a[0] - b[0]) for a, b in zip(ours, theirs, strict=True))

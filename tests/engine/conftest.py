@@ -8,6 +8,7 @@ import pytest
 import torch
 from networks import NETWORKS, random_network
 
+from genui.engine import utilization
 from genui.engine.data import icons
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer
@@ -33,6 +34,12 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn_once(drawings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Icons and emoji are drawn by the first test that needs them: it takes a second each time."""
     monkeypatch.setattr(icons, "_path", lambda key: drawings / f"{key}.npz")
+
+
+@pytest.fixture(autouse=True)
+def _peak_of_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has an empty cache folder, where the peak is not kept yet."""
+    monkeypatch.setattr(utilization, "MEASURE_S", 0.0)
 
 
 @pytest.fixture(params=NETWORKS)

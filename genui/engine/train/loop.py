@@ -18,6 +18,7 @@ from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grow_vocabulary
 from genui.engine.train.optimizer import EMA, Optimizers, gradient_norm
 from genui.engine.train.task import Player, Published, Task, players_of
+from genui.engine.utilization import Utilization
 from genui.recipes import Recipe
 from genui.runs import control, models
 from genui.runs.layout import RunDir
@@ -55,6 +56,7 @@ class Trainer:
         self._stop = False
         self._paused = False
         self._seconds = 0.0  # per step, averaged
+        self.utilization = Utilization(machine)
 
     def train(self) -> str:
         """Train to the last step ("finished") or until a stop command or signal ("stopped").
@@ -189,6 +191,8 @@ class Trainer:
         seconds = time.perf_counter() - begin
         decay = TIME_DECAY if self._seconds else 0.0
         self._seconds = decay * self._seconds + (1 - decay) * seconds
+        if self.utilization.counter is not None:
+            self._writer.say(self.utilization.finish())
         speed = task.units_per_step / self._seconds
         self._writer.log(self._step, **metrics, lr=rate, rate=speed, step_seconds=seconds)
         self._writer.update(
@@ -196,6 +200,7 @@ class Trainer:
             loss=metrics[self._players[0].metric("loss")],
             steps_per_s=1 / self._seconds,
             units_per_s=speed,
+            mfu=self.utilization.share(self._seconds),
             eta=(self._recipe.steps - self._step) * self._seconds,
         )
 
@@ -206,9 +211,10 @@ class Trainer:
         """
         for other in self._players:
             other.module.requires_grad_(other is player)
-        with autocast(self._machine):
-            loss = player.loss(self._step)
-        loss.backward()
+        with self.utilization.counting():
+            with autocast(self._machine):
+                loss = player.loss(self._step)
+            loss.backward()
         norm = gradient_norm(player.module.parameters(), self._recipe.grad_clip)
         value = float(loss.detach())
         metrics = {

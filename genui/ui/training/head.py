@@ -39,11 +39,11 @@ def waiting_text(view: RunView) -> str:
 
 
 def stats_line(view: RunView, now: float, width: int, *before_age: Part) -> Content:
-    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  updated 0.2 s ago`.
+    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  41 % of peak  updated 0.2 s ago`.
 
-    If that is wider than `width` cells, whole parts are left out, the speed first. A width of 0
-    is not known yet. The error of a run that has failed is shown instead, unless it is shown in
-    place of the curves.
+    If that is wider than `width` cells, whole parts are left out, the share of the peak first. A
+    width of 0 is not known yet. The error of a run that has failed is shown instead, unless it is
+    shown in place of the curves.
     """
     summary, status = view.summary, view.summary.status
     if view.series and (summary.fault or (status.error and not summary.alive)):
@@ -59,11 +59,13 @@ def stats_line(view: RunView, now: float, width: int, *before_age: Part) -> Cont
 
 
 def _values_parts(view: RunView) -> list[list[Part]]:
-    """Held-out loss, training loss, learning rate and speed; each empty if it is not known."""
+    """Held-out loss, training loss, learning rate, speed, and its share of the measured peak of
+    matrix products; each empty if it is not known."""
     held_out: list[Part] = []
     train: list[Part] = []
     learning_rate: list[Part] = []
     speed: list[Part] = []
+    share: list[Part] = []
     if values := _newest_values(view, _HELD_OUT):
         change = values[-1] - values[-2] if len(values) > 1 else 0.0
         arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if abs(change) >= 0.005 else ""
@@ -78,7 +80,9 @@ def _values_parts(view: RunView) -> list[list[Part]]:
     status = view.summary.status
     if status.units_per_s > 0 and view.summary.state == "running":
         speed += _stat("", numbers.short(status.units_per_s), "$foreground", f" {status.unit}")
-    return [held_out, train, learning_rate, speed]
+        if status.mfu:
+            share += _stat("", f"{100 * status.mfu:.0f} %", "$foreground", " of peak")
+    return [held_out, train, learning_rate, speed, share]
 
 
 def _age(view: RunView, now: float) -> list[Part]:

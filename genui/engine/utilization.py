@@ -1,0 +1,260 @@
+"""How well a training uses the machine: the FLOPs of a step, the measured peak of matrix products,
+and what the time of a step goes to.
+
+Model FLOPs utilisation ("mfu", Chowdhery et al. 2022, appendix B) is the FLOPs of the forward and
+backward passes, without recomputation and the optimiser, over those that matrix products alone
+would do in the same time.
+"""
+
+import functools
+import hashlib
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import torch
+from torch import Tensor
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from genui.base import paths
+from genui.base.errors import GenuiError
+from genui.base.files import atomic_write
+from genui.base.numbers import short
+from genui.engine.device import Machine, device_name
+
+if TYPE_CHECKING:
+    from genui.engine.train.loop import Trainer
+
+# --- FLOPs of a step --------------------------------------------------------------------------
+
+Formula = Callable[..., int]
+
+
+@functools.cache
+def _formulas() -> dict[Any, Formula]:
+    """FLOPs of an operation by its arguments: matrix products, convolutions and attention.
+
+    Attention's backward pass counts as two forward passes on every device: that a fused kernel
+    computes the scores again is not the model's work. A causal mask is not taken off.
+    """
+    from torch.utils import flop_counter  # late: it takes some 10 ms, and generation needs none
+
+    def attention(query: Tensor, key: Tensor, value: Tensor, *rest: Any, **options: Any) -> int:
+        return flop_counter.sdpa_flop_count(query.shape, key.shape, value.shape)
+
+    def backward(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: Any,
+                 **options: Any) -> int:  # fmt: skip
+        return 2 * attention(query, key, value)
+
+    aten = torch.ops.aten
+    fused = ("flash_attention", "efficient_attention", "cudnn_attention", "flash_attention_for_cpu")
+    formulas: dict[Any, Formula] = dict(flop_counter.flop_registry)
+    for kind in fused:
+        name = f"_scaled_dot_product_{kind}"
+        formulas[getattr(aten, name)] = attention
+        # The CPU's is called …_flash_attention_for_cpu_backward.
+        formulas[getattr(aten, f"{name}_backward")] = backward
+    return formulas
+
+
+class FlopCounter(TorchDispatchMode):
+    """Counts the FLOPs of the operations in its block, forward and backward; 2·m·n·k of a product.
+
+    It runs each operation as it is and draws no random numbers, so the results have the same bits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        formula = _formulas().get(getattr(func, "_overloadpacket", None))
+        if formula is not None:
+            with suppress(
+                Exception
+            ):  # a formula that does not know a shape must not end a training
+                self.flops += int(formula(*args, **kwargs, out_val=result))
+        return result
+
+
+# --- The peak of matrix products --------------------------------------------------------------
+
+MEASURE_S = 0.1
+"""Seconds of a measurement of the peak."""
+
+_SIDE = {"cpu": 768, "mps": 4096, "cuda": 8192}  # of the square matrices
+
+
+class Peak(msgspec.Struct, frozen=True):
+    """A kept measurement; `flops` per second."""
+
+    flops: float
+    time: float  # unix time
+
+
+def peak_flops(machine: Machine) -> float:
+    """FLOPs per second of large matrix products on the machine: measured once for its device,
+    precision, threads and version of torch, and kept in the cache folder."""
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(_path(machine).read_bytes(), type=Peak).flops
+    return measure_peak(machine)
+
+
+def measure_peak(machine: Machine) -> float:
+    """`peak_flops` measured now, and kept if it is higher than the one kept: other processes only
+    lower it."""
+    flops = _measure(machine)
+    path = _path(machine)
+    with suppress(OSError, msgspec.DecodeError):
+        flops = max(flops, msgspec.json.decode(path.read_bytes(), type=Peak).flops)
+    with suppress(OSError, GenuiError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, msgspec.json.encode(Peak(flops, time.time())), durable=False)
+    return flops
+
+
+def _path(machine: Machine) -> Any:
+    what = (
+        machine.to_dict(),
+        str(torch.__version__),
+        socket.gethostname(),
+        device_name(machine.device),
+    )
+    digest = hashlib.sha256(msgspec.json.encode(what)).hexdigest()
+    return paths.cache_dir() / "peak" / f"{digest[:16]}.json"
+
+
+def _measure(machine: Machine) -> float:
+    """The fastest of several products. The global generator of random numbers is not used."""
+    side = _SIDE[machine.device]
+    dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
+    generator = torch.Generator().manual_seed(0)
+    a, b = (
+        torch.randn(side, side, generator=generator).to(machine.device, dtype) for _ in range(2)
+    )
+    # Beside other processes a thread waits, and its processor time stands still.
+    alone = (machine.device, machine.threads) == ("cpu", 1)
+    clock = time.thread_time if alone else time.perf_counter
+    synchronize = getattr(torch, machine.device).synchronize
+    best, end = float("inf"), time.perf_counter() + MEASURE_S
+    with torch.no_grad():
+        a @ b  # allocates, and chooses a kernel
+        while best == float("inf") or time.perf_counter() < end:
+            synchronize()
+            begin = clock()
+            a @ b
+            synchronize()
+            best = min(best, clock() - begin)
+    return 2 * side**3 / max(best, 1e-9)
+
+
+class Utilization:
+    """The share of the peak that a training reaches.
+
+    The first step's forward and backward passes go into `counter`; then `finish` is called once.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._peak = 0.0
+        self.counter: FlopCounter | None = FlopCounter()
+        self.flops = 0  # of a step; 0 until it is counted
+
+    def counting(self) -> AbstractContextManager[object]:
+        """The block of a forward and backward pass; it is counted in the first step only."""
+        return self.counter or nullcontext()
+
+    def finish(self) -> str:
+        """End the counting after the first step. Returns a line about it for the console."""
+        assert self.counter is not None
+        self.flops, self.counter = self.counter.flops, None
+        self._peak = peak_flops(self._machine)
+        return (
+            f"a step has {short(self.flops)}FLOP; matrix products reach {short(self._peak)}FLOP/s "
+            f"here in {self._machine.precision}"
+        )
+
+    def share(self, seconds: float) -> float | None:
+        """The share of the peak, 0 to 1, of a step of `seconds`; None if it is not known."""
+        if not self.flops or not self._peak or seconds <= 0:
+            return None
+        return self.flops / seconds / self._peak
+
+
+# --- Where the time of a step goes ------------------------------------------------------------
+
+PRODUCTS, ATTENTION, OPTIMIZER = "matrix products", "attention", "optimiser"
+ELEMENTWISE, DATA, PYTHON = "elementwise and the rest", "data", "Python and waiting"
+
+_PRODUCTS = frozenset(
+    {"mm", "addmm", "bmm", "baddbmm", "addbmm", "_addmm_activation", "mkldnn_linear"}
+    | {"mkldnn_convolution", "cudnn_convolution", "thnn_conv2d", "_slow_conv2d_forward"}
+    | {"_slow_conv2d_backward", "convolution_backward", "_mps_convolution", "mps_convolution"}
+)
+_ATTENTION = frozenset({"_softmax", "_softmax_backward_data"})
+# Muon, AdamW, the clipping of gradients and the averaging of weights.
+_OPTIMIZER = ("Optimizer.", "aten::_foreach", "aten::lerp_")
+
+
+def profile_step(trainer: "Trainer", machine: Machine, steps: int = 5) -> dict[str, float]:
+    """Seconds of a training step by what it is spent on, the most first, over so many steps.
+
+    The kinds of operations are torch.profiler's times. Data is from the start of a step to its
+    first layer. The rest of the time of steps without the profiler, which slows them, is Python; on
+    a GPU also the time in which it waits.
+    """
+    from torch.profiler import ProfilerActivity, profile  # late: only for this
+
+    for _ in range(2):  # the first allocates
+        trainer.train_step()
+    on_gpu = machine.device == "cuda"
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    seconds = dict.fromkeys((PRODUCTS, ATTENTION, OPTIMIZER, ELEMENTWISE, DATA), 0.0)
+    whole = 0.0
+    for _ in range(steps):  # in turns, since other processes may slow both
+        taken, to_first_layer = _time_step(trainer)
+        whole += taken
+        seconds[DATA] += to_first_layer
+        with profile(activities=activities) as profiled:
+            trainer.train_step()
+        for event in profiled.events() or ():
+            if event.name.startswith(("aten::", "Optimizer.")):
+                micros = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+                seconds[_kind_of(event)] += micros / 1e6
+    seconds[PYTHON] = max(0.0, whole - sum(seconds.values()))
+    shares = sorted(seconds.items(), key=lambda item: -item[1])
+    return {name: value / steps for name, value in shares}
+
+
+def _kind_of(event: Any) -> str:
+    """The kind of an operation, by its name; those that an optimiser calls are the optimiser's."""
+    name = event.name.removeprefix("aten::")
+    while event is not None:
+        if event.name.startswith(_OPTIMIZER):
+            return OPTIMIZER
+        event = event.cpu_parent
+    if name in _PRODUCTS:
+        return PRODUCTS
+    return ATTENTION if name in _ATTENTION or "scaled_dot_product" in name else ELEMENTWISE
+
+
+def _time_step(trainer: "Trainer") -> tuple[float, float]:
+    """Seconds of a step, and until its first layer: of the batch and its augmentation."""
+    first = 0.0
+
+    def note(*_: object) -> None:
+        nonlocal first
+        first = first or time.perf_counter()
+
+    begin = time.perf_counter()
+    with register_module_forward_pre_hook(note):
+        trainer.train_step()
+    return time.perf_counter() - begin, (first or begin) - begin

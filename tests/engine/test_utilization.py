@@ -1,0 +1,87 @@
+"""The FLOPs of a step, the kept peak of matrix products, and what the time of a step goes to."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from small_recipes import HERE
+from torch import nn
+
+from genui.engine import utilization
+from genui.engine.device import Machine
+from genui.engine.estimate import trial_trainer
+from genui.engine.trainer import train
+from genui.engine.utilization import FlopCounter
+from genui.recipes import find_recipe, override
+from genui.runs.layout import RunDir, read_status
+
+MACHINE = Machine("cpu", "fp32", 1)
+SMALL = HERE | {"layers": "1", "width": "16", "heads": "2", "context": "16", "batch": "2"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_product_has_two_flops_for_each_multiplication(dtype: torch.dtype) -> None:
+    m, k, n = 3, 5, 7
+    with FlopCounter() as counter, torch.autocast("cpu", dtype, dtype != torch.float32):
+        y = nn.Linear(k, n)(torch.ones(m, k))
+    assert counter.flops == 2 * m * k * n
+    with FlopCounter() as counter:
+        y.sum().backward()
+    assert counter.flops == 2 * m * k * n  # of the weights; the input has no gradient
+
+
+def test_attention_counts_both_products_and_twice_as_many_backward() -> None:
+    B, H, T, D = 2, 3, 8, 4
+    q, k, v = (torch.randn(B, H, T, D, requires_grad=True) for _ in range(3))
+    with FlopCounter() as counter:
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    assert counter.flops == 2 * 2 * B * H * T * T * D
+    with FlopCounter() as counter:
+        y.sum().backward()
+    assert counter.flops == 2 * 2 * 2 * B * H * T * T * D
+
+
+@pytest.mark.parametrize("name", ["shakespeare", "icons"])
+def test_counting_changes_no_bit_of_a_training(name: str) -> None:
+    kinds = {"shakespeare": SMALL | {"dropout": "0.1"}, "icons": dict(SMALL, caption_width="16")}
+    known = {field.name for field in dataclasses.fields(find_recipe(name))}
+    recipe = override(find_recipe(name), {k: v for k, v in kinds[name].items() if k in known})
+    weights = []
+    for is_counted in (True, False):
+        trainer, task, _ = trial_trainer(recipe)
+        if not is_counted:
+            trainer.utilization.counter = None
+        for _ in range(2):
+            trainer.train_step()
+        assert bool(trainer.utilization.flops) == is_counted
+        weights.append((*task.model.state_dict().values(), torch.get_rng_state()))
+    assert all(map(torch.equal, *weights))
+
+
+def test_a_run_says_its_share_of_the_peak(tiny_run: Callable[..., RunDir], signals: None) -> None:
+    run = tiny_run(steps="3")
+    assert train(run) == 0
+    mfu = read_status(run).mfu
+    assert mfu is not None
+    assert mfu > 0
+    (line,) = [line for line in run.console.read_text().splitlines() if "FLOP" in line]
+    assert "matrix products reach" in line
+
+
+def test_the_peak_is_measured_once_and_only_rises(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = iter((2e9, 1e9, 3e9, 5e9))
+    monkeypatch.setattr(utilization, "_measure", lambda machine: next(rates))
+    assert utilization.peak_flops(MACHINE) == utilization.peak_flops(MACHINE) == 2e9
+    assert utilization.measure_peak(MACHINE) == 2e9  # 1e9: another process was running
+    assert utilization.measure_peak(MACHINE) == utilization.peak_flops(MACHINE) == 3e9
+    assert utilization.peak_flops(Machine("cpu", "bf16", 1)) == 5e9
+
+
+def test_the_time_of_a_step_is_divided_among_all_kinds() -> None:
+    trainer, _, machine = trial_trainer(override(find_recipe("shakespeare"), SMALL))
+    seconds = utilization.profile_step(trainer, machine, steps=1)
+    measured = ("PRODUCTS", "ATTENTION", "OPTIMIZER", "ELEMENTWISE", "DATA")
+    assert all(seconds[getattr(utilization, kind)] > 0 for kind in measured)
+    assert list(seconds.values()) == sorted(seconds.values(), reverse=True)
