@@ -146,11 +146,11 @@ def _measure(machine: Machine) -> float:
     synchronize = getattr(torch, machine.device).synchronize
     best, end = float("inf"), time.perf_counter() + MEASURE_S
     with torch.no_grad():
-        a @ b  # allocates, and chooses a kernel
+        torch.mm(a, b)  # allocates, and chooses a kernel
         while best == float("inf") or time.perf_counter() < end:
             synchronize()
             begin = clock()
-            a @ b
+            torch.mm(a, b)
             synchronize()
             best = min(best, clock() - begin)
     return 2 * side**3 / max(best, 1e-9)
@@ -217,7 +217,8 @@ def profile_step(trainer: "Trainer", machine: Machine, steps: int = 5) -> dict[s
         trainer.train_step()
     on_gpu = machine.device == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-    seconds = dict.fromkeys((PRODUCTS, ATTENTION, OPTIMIZER, ELEMENTWISE, DATA), 0.0)
+    kinds = (PRODUCTS, ATTENTION, OPTIMIZER, ELEMENTWISE, DATA)
+    seconds: dict[str, float] = dict.fromkeys(kinds, 0.0)
     whole = 0.0
     for _ in range(steps):  # in turns, since other processes may slow both
         taken, to_first_layer = _time_step(trainer)

@@ -75,6 +75,19 @@ def test_the_summary_has_each_metric_and_its_lowest(finished: RunDir, capsys: Ca
     assert "finish: finished at step 40" in out
 
 
+def test_the_speed_has_its_share_of_the_peak(
+    make_run: Callable[..., RunDir], capsys: Capture
+) -> None:
+    run = make_run("plays")
+    with RunWriter(run) as writer:
+        writer.update(state="running", units_per_s=5800.0, unit="tok/s", mfu=0.414)
+        assert main(["inspect", "last"]) == 0
+        assert main(["inspect", "last", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert "5.8k tok/s, 41 % of the peak of matrix products" in out
+    assert '"mfu": 0.414' in out
+
+
 def test_the_summary_as_json(finished: RunDir, capsys: Capture) -> None:
     assert main(["inspect", "last", "--summary", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

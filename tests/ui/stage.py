@@ -128,6 +128,7 @@ def set_state(run: RunDir, state: str, step: int, steps: int, error: str = "") -
             steps_per_s=10.0,
             units_per_s=5800.0,
             unit="tok/s",
+            mfu=0.41,
             eta=252.0,
             val=1.712,
             loss=1.604,

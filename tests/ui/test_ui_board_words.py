@@ -64,6 +64,14 @@ async def test_values_for_which_there_is_no_room_are_left_out_whole(open_watch: 
             assert "tok/s" not in line
 
 
+async def test_the_share_of_the_peak_is_beside_the_speed(open_watch: Opener) -> None:
+    run = stage.make_run(name="plays", step=300)
+    with RunLock(run):
+        stage.set_state(run, "running", 300, 400)
+        async with open_watch(size=(120, 24)) as pilot:
+            await until_seen(pilot, "5.8k tok/s  41 % of peak  updated")
+
+
 async def test_a_line_above_the_footer_takes_no_curve_away(open_watch: Opener) -> None:
     many(6)
     async with open_watch(size=(80, 24)) as pilot:
