@@ -1,13 +1,13 @@
 """Recipes of language models, Transformers and recurrent networks, of text, code and music."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from msgspec import Meta
 
 from genui.base.errors import MisuseError
 from genui.base.schema import about
-from genui.recipes.base import Fraction, Positive, Recipe, Share
+from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share
 
 # Settings of both text and music.
 Layers = Annotated[int, Meta(ge=1, le=96), about("blocks of the network")]
@@ -15,6 +15,14 @@ Width = Annotated[int, Meta(ge=8, le=8192), about("features of a token")]
 Heads = Annotated[int, Meta(ge=1, le=128), about("attention heads, which share the width")]
 Dropout = Annotated[Fraction, about("dropout rate of the features")]
 SampleTokens = Annotated[Positive, about("tokens of a sample during training")]
+
+
+class Stage(NamedTuple):
+    """A part of a training: its first step, and the size of its batches in windows and tokens."""
+
+    first: int
+    context: int
+    batch: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +38,19 @@ class TextRecipe(Recipe):
     layers: Layers = 6
     width: Width = 256
     context: Annotated[int, Meta(ge=8, le=8192), about("longest sequence, in tokens")] = 256
+    context_start: Annotated[
+        Count,
+        about("context of the first steps, which doubles up to `context`; 0: always `context`"),
+    ] = 0
+    context_full: Annotated[
+        Share, about("share of the steps after which the context is `context`, with context_start")
+    ] = 0.75
+    batch_start: Annotated[
+        Count,
+        about(
+            "batch of the first steps, with context_start; 0: as many tokens as in the last ones"
+        ),
+    ] = 0
     dropout: Dropout = 0.1
     fim_rate: Annotated[
         Share, about("share of the training windows with a gap to fill; needs tokenizer=bpe")
@@ -40,6 +61,10 @@ class TextRecipe(Recipe):
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("tokenizer", "vocab_size", "layers", "width")
 
     def check(self) -> None:
+        if 0 < self.context_start < 8 or self.context_start > self.context:
+            raise MisuseError(
+                f"context_start={self.context_start} is not between 8 and context={self.context}"
+            )
         if self.fim_rate and self.tokenizer != "bpe":
             raise MisuseError(
                 f"fim_rate={self.fim_rate} needs tokenizer=bpe: no other marks the gaps to fill"
@@ -49,6 +74,22 @@ class TextRecipe(Recipe):
     def prompts(self) -> tuple[str, ...]:
         return (self.sample_prompt,)
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of the training, with contexts that double (Li et al. 2022)."""
+        contexts = [self.context]
+        while self.context_start and contexts[0] > self.context_start:
+            contexts.insert(0, max(self.context_start, contexts[0] // 2))
+        last = max(1, len(contexts) - 1)
+        stages = []
+        for i, context in enumerate(contexts):
+            batch = self.batch * self.context / context
+            if self.batch_start:
+                batch = self.batch_start * (self.batch / self.batch_start) ** (i / last)
+            first = round(self.steps * self.context_full * i / last)
+            stages.append(Stage(first, context, max(1, round(batch))))
+        return tuple(stages)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerRecipe(TextRecipe):
@@ -56,11 +97,45 @@ class TransformerRecipe(TextRecipe):
 
     family: str = "transformer"
     heads: Heads = 4
+    attention: Annotated[
+        Literal["fused", "products"],
+        about(
+            "attention in training by one fused kernel, or by two matrix products, which is faster "
+            "on a CPU for short contexts"
+        ),
+    ] = "fused"
+    ngrams: Annotated[
+        int,
+        Meta(ge=1, le=8),
+        about("embeddings of the last 2 to so many tokens, added to the token's; 1: none"),
+    ] = 1
+    ngram_rows: Annotated[
+        int,
+        Meta(ge=256, le=1 << 24),
+        about("rows of the table of a length of n-grams; more n-grams are hashed into them"),
+    ] = 32768
+    ngram_width: Annotated[
+        Count, about("columns of the tables of n-grams; 0: as many as the width")
+    ] = 0
+    ngram_dropout: Annotated[
+        Fraction, about("share of the training positions without embeddings of n-grams")
+    ] = 0.0
+    ngram_rate: Annotated[Rate, about("learning rate of the embeddings of n-grams")] = 0.01
 
-    ARCHITECTURE: ClassVar[tuple[str, ...]] = (*TextRecipe.ARCHITECTURE, "heads")
+    ARCHITECTURE: ClassVar[tuple[str, ...]] = (
+        *TextRecipe.ARCHITECTURE,
+        "heads",
+        "ngrams",
+        "ngram_rows",
+        "ngram_width",
+    )
 
     def check(self) -> None:
         check_rotary_heads(self.width, self.heads)
+        if self.ngram_width > self.width:
+            raise MisuseError(
+                f"ngram_width={self.ngram_width} is more than width={self.width}: make it smaller"
+            )
         super().check()
 
 

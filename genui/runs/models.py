@@ -647,6 +647,8 @@ def check_fits(recipe: Recipe, origin: Origin) -> None:
 def _same(setting: str, one: Recipe, other: Recipe) -> bool:
     """Whether both recipes build the same part of a network."""
     a, b = getattr(one, setting), getattr(other, setting)
+    if setting in ("ngram_rows", "ngram_width") and getattr(one, "ngrams", 1) == 1:
+        return True  # no such tables, or `ngrams` itself differs
     if setting == "canvas_batch":
         return (a > 0) == (b > 0)  # only whether there is a canvas matters
     if setting == "vocab_size" and getattr(one, "tokenizer", "") != "bpe":

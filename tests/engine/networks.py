@@ -6,18 +6,24 @@ from genui.engine.kinds import build_network
 from genui.engine.models.language_model import TokenNetwork
 from genui.recipes import TextRecipe, find_recipe, override
 
-RECIPES = {"transformer": "shakespeare", "recurrent": "shakespeare-gru"}
-NETWORKS = tuple(RECIPES)
+RECIPES = {
+    "transformer": "shakespeare",
+    "recurrent": "shakespeare-gru",
+    "ngrams": "shakespeare",  # bigrams exact, longer ones hashed
+}
+NETWORKS = ("transformer", "recurrent")
 
 TRANSFORMER = ("transformer",)
 """For tests of what only that network has."""
 
 
 def small_recipe(family: str, **settings: object) -> TextRecipe:
-    """The family's recipe of text at a very small size."""
+    """One of RECIPES at a very small size."""
     sizes: dict[str, object] = {"layers": 2, "width": 32, "context": 32}
-    if family == "transformer":
+    if family != "recurrent":
         sizes["heads"] = 2
+    if family == "ngrams":
+        sizes |= {"ngrams": 4, "ngram_rows": 1024, "ngram_width": 24, "attention": "products"}
     texts = {key: str(value) for key, value in (sizes | settings).items()}
     recipe = override(find_recipe(RECIPES[family]), texts)
     assert isinstance(recipe, TextRecipe)
@@ -27,7 +33,7 @@ def small_recipe(family: str, **settings: object) -> TextRecipe:
 def random_network(
     family: str, vocab_size: int, seed: int = 0, spread: float = 0.3, **settings: object
 ) -> TokenNetwork:
-    """One of a family. Heads start at zero, which would make every token equal."""
+    """One of RECIPES. Heads start at zero, which would make every token equal."""
     torch.manual_seed(seed)
     model = build_network(small_recipe(family, **settings), vocab_size)
     with torch.no_grad():

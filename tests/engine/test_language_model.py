@@ -6,7 +6,7 @@ from typing import Self
 
 import pytest
 import torch
-from networks import random_network, small_recipe
+from networks import RECIPES, random_network, small_recipe
 
 from genui.engine import trainer
 from genui.engine.data.tokenizer import CharTokenizer
@@ -24,6 +24,11 @@ from genui.runs.layout import RunDir, read_status
 
 VOCABULARY = 28
 RECURRENT = pytest.mark.parametrize("network", ["recurrent"])
+
+
+@pytest.fixture(params=RECIPES)
+def network(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture
@@ -100,7 +105,9 @@ def test_selected_rows_go_on_as_they_would_have(model: TokenNetwork) -> None:
 
 
 @torch.inference_mode()
-def test_hidden_states_go_from_the_embedding_to_what_the_head_reads(model: TokenNetwork) -> None:
+def test_hidden_states_go_from_the_embedding_to_what_the_head_reads(
+    model: TokenNetwork, network: str
+) -> None:
     hidden_states = model.hidden_states(row(7))
     assert [tuple(x.shape) for x in hidden_states] == [(1, 7, 32)] * 3  # of two layers
     last = torch.nn.functional.rms_norm(hidden_states[-1], (32,))
@@ -109,8 +116,10 @@ def test_hidden_states_go_from_the_embedding_to_what_the_head_reads(model: Token
     changed = row(7).clone()
     changed[0, 0] = 9
     other = model.hidden_states(changed)
-    assert torch.equal(hidden_states[0][:, 1:], other[0][:, 1:])  # nothing is mixed in yet
-    assert not torch.equal(hidden_states[-1][:, 1:], other[-1][:, 1:])
+    first = 4 if network == "ngrams" else 1  # beyond n-grams nothing is mixed in yet
+    assert torch.equal(hidden_states[0][:, first:], other[0][:, first:])
+    assert not torch.equal(hidden_states[0][:, first - 1], other[0][:, first - 1])
+    assert not torch.equal(hidden_states[-1][:, first:], other[-1][:, first:])
 
 
 def test_a_new_model_finds_every_token_equally_likely(network: str) -> None:
@@ -241,11 +250,28 @@ def test_a_long_prompt_is_read_in_portions(
     assert state.length == 50
 
 
+GROWING = {
+    "ngrams": "3",
+    "ngram_rows": "512",
+    "ngram_dropout": "0.2",
+    "attention": "products",
+    "context_start": "8",
+    "batch_start": "6",
+    "muon_every": "2",
+}
+
+
 @pytest.mark.usefixtures("signals")
-def test_a_recurrent_run_learns_goes_on_and_writes(tiny_run: Callable[..., RunDir]) -> None:
-    run = tiny_run(
-        recipe="shakespeare-gru", steps="30", learning_rate="0.01", checkpoint_every="10"
-    )
+@pytest.mark.parametrize(
+    ("network", "recipe", "settings"),
+    [("recurrent", "shakespeare-gru", {}), ("transformer", "shakespeare", GROWING)],
+    ids=["recurrent", "ngrams"],
+)
+def test_a_run_learns_goes_on_and_writes(
+    network: str, recipe: str, settings: dict[str, str], tiny_run: Callable[..., RunDir]
+) -> None:
+    settings = settings | {"learning_rate": "0.01", "checkpoint_every": "10"}
+    run = tiny_run(recipe=recipe, steps="30", **settings)
     assert trainer.train(run) == 0, run.console.read_text()
     status = read_status(run)
     assert (status.state, status.step) == ("finished", 30)
@@ -260,5 +286,5 @@ def test_a_recurrent_run_learns_goes_on_and_writes(tiny_run: Callable[..., RunDi
     start = Start(trace=0, model=run.id, prompt="to b", seed=1, settings=TextSettings(tokens=40))
     started, *frames = stream(start)
     assert isinstance(started, Started)
-    assert (started.family, started.medium) == ("recurrent", "text")
+    assert (started.family, started.medium) == (network, "text")
     assert len([frame for frame in frames if isinstance(frame, TextFrame)]) == 40

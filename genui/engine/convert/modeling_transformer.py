@@ -7,7 +7,8 @@ transformers.
     tokenizer = AutoTokenizer.from_pretrained(FOLDER)
 
 A decoder-only Transformer: pre-norm with RMSNorm without weights, rotary positions, normalised
-queries and keys, ReLU² in the feed-forward, logits capped to ±15 by tanh.
+queries and keys, ReLU² in the feed-forward, logits capped to ±15 by tanh. With `ngrams` of 2 or
+more the sum of the embeddings of the n-grams that end at a token is added to that of the token.
 """
 
 from typing import Any
@@ -31,6 +32,9 @@ class GenuiConfig(PretrainedConfig):
         max_position_embeddings: int = 256,
         logit_cap: float = 15.0,
         rope_theta: float = 10_000.0,
+        ngrams: int = 1,
+        ngram_rows: int = 0,
+        ngram_width: int = 0,
         **options: Any,
     ) -> None:
         self.vocab_size = vocab_size
@@ -40,6 +44,8 @@ class GenuiConfig(PretrainedConfig):
         self.max_position_embeddings = max_position_embeddings
         self.logit_cap = logit_cap
         self.rope_theta = rope_theta
+        self.ngrams, self.ngram_rows = ngrams, ngram_rows
+        self.ngram_width = ngram_width or hidden_size
         options.setdefault("tie_word_embeddings", False)
         super().__init__(**options)
 
@@ -95,6 +101,35 @@ class Block(nn.Module):
         return x + self.feed_forward(norm(x))
 
 
+class NgramEmbedding(nn.EmbeddingBag):
+    """The sum of the embeddings of the 2- to `ngrams`-grams that end at each token.
+
+    Each length has a table of `ngram_rows` rows, into which its n-grams are hashed, or a row for
+    every n-gram if there are fewer.
+    """
+
+    def __init__(self, config: GenuiConfig) -> None:
+        self.reach, self.radix = config.ngrams - 1, config.vocab_size + 1
+        lengths = range(2, config.ngrams + 1)
+        self.rows = [min(self.radix**n, config.ngram_rows) for n in lengths]
+        super().__init__(sum(self.rows), config.ngram_width, mode="sum")
+
+    def add_to(self, x: Tensor, token_ids: Tensor) -> Tensor:
+        """x [B, T, C] with the embeddings added to its first columns."""
+        B, T = token_ids.shape
+        digits = F.pad(token_ids + 1, (self.reach, 0))  # 0: before the beginning
+        exact = key = digits[:, self.reach :]
+        indices, first = [], 0
+        for n, rows in enumerate(self.rows, 2):
+            earlier = digits[:, self.reach + 1 - n : self.reach + 1 - n + T]
+            exact, key = exact * self.radix + earlier, key * 65537 + earlier
+            hashed = ((key * (0x9E3779B97F4A7C15 - (1 << 64)) >> 32) & 0x7FFFFFFF) % rows
+            indices.append((exact if self.radix**n <= rows else hashed) + first)
+            first += rows
+        added = self(torch.stack(indices, -1).view(B * T, self.reach)).view(B, T, -1)
+        return x + F.pad(added, (0, x.shape[-1] - added.shape[-1]))
+
+
 class GenuiForCausalLM(PreTrainedModel, GenerationMixin):
     """Token ids [B, T], T at most `max_position_embeddings`, to logits [B, T, vocab_size].
 
@@ -108,6 +143,7 @@ class GenuiForCausalLM(PreTrainedModel, GenerationMixin):
     def __init__(self, config: GenuiConfig) -> None:
         super().__init__(config)
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.ngram_embedding = NgramEmbedding(config) if config.ngrams > 1 else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
@@ -121,7 +157,10 @@ class GenuiForCausalLM(PreTrainedModel, GenerationMixin):
     def forward(
         self, input_ids: Tensor, labels: Tensor | None = None, **ignored: Any
     ) -> CausalLMOutput:
-        x = norm(self.embedding(input_ids))
+        x = self.embedding(input_ids)
+        if self.ngram_embedding is not None:
+            x = self.ngram_embedding.add_to(x, input_ids)
+        x = norm(x)
         for block in self.blocks:
             x = block(x)
         logits = self.head(norm(x)).float()

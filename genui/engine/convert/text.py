@@ -22,7 +22,7 @@ from genui.engine.kinds import limitations
 from genui.engine.models.transformer import LOGIT_CAP
 from genui.engine.train.checkpoint import load_weights
 from genui.protocol.registry import does
-from genui.recipes import Recipe, TextRecipe, recipe_from_dict
+from genui.recipes import Recipe, TextRecipe, TransformerRecipe, recipe_from_dict
 from genui.runs.models import ModelInfo
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -81,7 +81,10 @@ def _config(
     recipe: TextRecipe, tokenizer: Tokenizer, network: Network, dtype: str
 ) -> dict[str, Any]:
     module = CODE.removesuffix(".py")
-    heads = {"num_attention_heads": getattr(recipe, "heads", 0)}
+    own = {}
+    if isinstance(recipe, TransformerRecipe):
+        own = {"num_attention_heads": recipe.heads, "ngrams": recipe.ngrams}
+        own |= {"ngram_rows": recipe.ngram_rows, "ngram_width": recipe.ngram_width}
     return {
         "architectures": ["GenuiForCausalLM"],
         "auto_map": {
@@ -92,7 +95,7 @@ def _config(
         "vocab_size": tokenizer.size,
         "hidden_size": recipe.width,
         "num_hidden_layers": recipe.layers,
-        **(heads if heads["num_attention_heads"] else {}),
+        **own,
         "max_position_embeddings": recipe.context,
         "logit_cap": LOGIT_CAP,
         "dtype": str(DTYPES[dtype]).removeprefix("torch."),

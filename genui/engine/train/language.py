@@ -66,7 +66,17 @@ def windows_per_epoch(tokens: int, context: int) -> int:
     return max(1, (tokens - 1) // context - 1)
 
 
-def windows(step: int, batch: int, tokens: int, context: int, seed: int) -> np.ndarray:
+def tokens_per_step(recipe: TextRecipe) -> int:
+    """The tokens of a step, or their mean if a recipe's batches differ in size."""
+    ends = [*(stage.first for stage in recipe.stages[1:]), recipe.steps]
+    tokens = sum(
+        (end - stage.first) * stage.context * stage.batch
+        for stage, end in zip(recipe.stages, ends, strict=True)
+    )
+    return round(tokens / recipe.steps)
+
+
+def windows(step: int, batch: int, tokens: int, context: int, *seed: int) -> np.ndarray:
     """Start positions of a step's windows, int64 [batch].
 
     An epoch cuts the text into consecutive windows from a random offset and shuffles them, so that
@@ -76,7 +86,7 @@ def windows(step: int, batch: int, tokens: int, context: int, seed: int) -> np.n
     starts = np.empty(batch, np.int64)
     epochs, places = np.divmod(step * batch + np.arange(batch), count)
     for epoch in np.unique(epochs):
-        rng = np.random.default_rng((seed, epoch))
+        rng = np.random.default_rng((seed[0], epoch, *seed[1:]))
         order, offset = rng.permutation(count), int(rng.integers(0, context))
         rows = epochs == epoch
         starts[rows] = order[places[rows]] * context + offset
@@ -163,7 +173,7 @@ class TextTask:
             )
         self._tokens_per_character = len(self._held) / sum(map(len, data.validation))
         self.data_line = f"{data.describe()}; {tokenizer.size:,} tokens in the vocabulary"
-        self.units_per_step = recipe.batch * recipe.context
+        self.units_per_step = tokens_per_step(recipe)
         self.units_per_epoch = windows_per_epoch(len(self._train), recipe.context) * recipe.context
         self.extra = {
             "tokenizer": tokenizer.to_dict(),
@@ -176,8 +186,10 @@ class TextTask:
 
     def loss(self, step: int) -> Tensor:
         recipe = self._recipe
-        starts = windows(step, recipe.batch, len(self._train), recipe.context, recipe.seed)
-        rows = read_windows(self._train, starts, recipe.context + 1)
+        first, context, count = next(s for s in reversed(recipe.stages) if s.first <= step)
+        seed = (recipe.seed, first) if first else (recipe.seed,)
+        starts = windows(step - first, count, len(self._train), context, *seed)
+        rows = read_windows(self._train, starts, context + 1)
         weights = None
         if recipe.fim_rate:
             fills = self._add_gaps(rows, starts, np.random.default_rng((recipe.seed, step)))

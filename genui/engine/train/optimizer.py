@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,11 +31,57 @@ def rate_factor(step: int, recipe: Recipe) -> float:
     return max(0.0, (recipe.steps - step) / max(1.0, recipe.steps - start))
 
 
+def _tables(model: nn.Module) -> list[nn.Parameter]:
+    """The embeddings with sparse gradients."""
+    kinds = (nn.Embedding, nn.EmbeddingBag)
+    parts = [part for part in model.modules() if isinstance(part, kinds) and part.sparse]
+    return [cast("nn.Parameter", part.weight) for part in parts]
+
+
+class RowAdam(Optimizer):
+    """Adam (Kingma & Ba 2015) on tables with sparse gradients: only the rows that a step has read.
+
+    A row's moments decay only when it is read, as in `torch.optim.SparseAdam`.
+    """
+
+    EPS = 1e-8
+
+    def __init__(self, tables: Sequence[nn.Parameter], lr: float, betas: tuple[float, float]):
+        super().__init__(tables, {"lr": lr, "betas": betas})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        for group in self.param_groups:
+            for table in group["params"]:
+                if table.grad is not None:
+                    self._update(table, group["lr"], *group["betas"])
+
+    def _update(self, table: nn.Parameter, lr: float, beta1: float, beta2: float) -> None:
+        assert table.grad is not None
+        gradient = table.grad.coalesce()
+        rows, values = gradient.indices()[0], gradient.values()
+        state = self.state[table]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float64)
+            state["first"], state["second"] = torch.zeros_like(table), torch.zeros_like(table)
+        state["step"] += 1
+        step = int(state["step"])
+        first = state["first"].index_select(0, rows).lerp_(values, 1 - beta1)
+        second = state["second"].index_select(0, rows).mul_(beta2)
+        second.addcmul_(values, values, value=1 - beta2)
+        state["first"].index_copy_(0, rows, first)
+        state["second"].index_copy_(0, rows, second)
+        deviation = second.div_(1 - beta2**step).sqrt_().add_(self.EPS)
+        table.index_add_(0, rows, first.div_(deviation), alpha=-lr / (1 - beta1**step))
+
+
 class Optimizers:
-    """Muon (Jordan et al. 2024) for the matrices inside blocks, AdamW for everything else.
+    """Muon (Jordan et al. 2024) for the matrices inside blocks, RowAdam for tables with sparse
+    gradients, AdamW for everything else.
 
     Muon orthogonalises the momentum of a matrix, which suits hidden matrices but not embeddings,
-    heads or vectors. With `muon_rate=0` AdamW trains them all.
+    heads or vectors. With `muon_rate=0` AdamW trains them all. With `muon_every` of k it takes only
+    every k-th step, k times as far: it is a large part of the work of a small network.
 
     Every player has its own optimisers. `learning_rate` is AdamW's, before the schedule. Setting it
     scales the rates of all optimisers by the same factor.
@@ -50,7 +97,10 @@ class Optimizers:
         """Build the optimisers of a player, by name."""
         recipe, model = self._recipe, player.module
         hidden, embeddings, rest = [], [], []
+        tables = _tables(model)
         for name, parameter in model.named_parameters():
+            if any(parameter is table for table in tables):
+                continue
             if recipe.muon_rate > 0 and parameter.ndim == 2 and "blocks." in name:
                 hidden.append(parameter)
             elif "embedding" in name:
@@ -77,6 +127,11 @@ class Optimizers:
             )
             muon.param_groups[0]["full"] = recipe.muon_rate
             optimizers[player.metric("muon")] = muon
+        if tables:
+            rate = getattr(recipe, "ngram_rate", base)
+            rows = RowAdam(tables, rate, betas)
+            rows.param_groups[0]["full"] = rate
+            optimizers[player.metric("rows")] = rows
         return optimizers
 
     def due(self, step: int) -> float:
@@ -88,9 +143,11 @@ class Optimizers:
         factor = rate_factor(step, self._recipe)
         factor *= self.learning_rate / self._recipe.learning_rate
         for optimizer in self._of[player.name].values():
+            every = self._recipe.muon_every if isinstance(optimizer, torch.optim.Muon) else 1
             for group in optimizer.param_groups:
-                group["lr"] = group["full"] * factor
-            optimizer.step()
+                group["lr"] = group["full"] * factor * every
+            if (step + 1) % every == 0:
+                optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Tensor]:
@@ -118,18 +175,29 @@ class Optimizers:
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter], limit: float) -> float:
-    """Clip the gradients to a total norm of `limit`. Returns the norm before clipping."""
-    return float(nn.utils.clip_grad_norm_(parameters, limit))
+    """Clip the gradients to a total norm of `limit`. Returns the norm before clipping.
+
+    Sparse gradients are left out: RowAdam does not depend on their scale.
+    """
+    dense = [p for p in parameters if p.grad is not None and not p.grad.is_sparse]
+    return float(nn.utils.clip_grad_norm_(dense, limit))
 
 
 class EMA:
     """An exponential moving average of the weights, in `model`. It generates better than the raw
-    weights. The decay rises to `decay` over the first steps."""
+    weights. The decay rises to `decay` over the first steps.
+
+    Tables with sparse gradients are not averaged but shared with the model: averaging all of their
+    rows would take longer than a step.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         # Without an average a copy would only take memory.
         self.model = copy.deepcopy(model).eval().requires_grad_(False) if decay else model
+        for table, average in zip(_tables(model), _tables(self.model), strict=True):
+            if average is not table:
+                average.data = table.data
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
@@ -138,7 +206,8 @@ class EMA:
             return
         decay = min(self.decay, (1 + step) / (10 + step))
         for average, new in zip(self.model.parameters(), model.parameters(), strict=True):
-            average.lerp_(new, 1 - decay)
+            if average.data_ptr() != new.data_ptr():
+                average.lerp_(new, 1 - decay)
 
 
 MOST_LISTED = 1 << 26
