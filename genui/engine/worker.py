@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, Literal
 
 import torch
@@ -17,7 +18,7 @@ from genui.base.errors import GenuiError
 from genui.engine import device
 from genui.engine.device import give_way
 from genui.engine.loading import LoadingStoppedError, reported
-from genui.engine.sample.lens import attention, read_layers
+from genui.engine.sample.lens import attention, read_layers, read_tokens
 from genui.engine.sample.tokens import TokenGenerator
 from genui.engine.sample.trace import Trace
 from genui.protocol import (
@@ -36,6 +37,7 @@ from genui.protocol import (
     Loading,
     Nearest,
     ReadLayers,
+    ReadTokens,
     Ready,
     Start,
     Warm,
@@ -156,7 +158,9 @@ class Worker:
             case Attend():
                 self._look(request, attention, Attention)
             case ReadLayers():
-                self._look(request, read_layers, Layers)
+                self._look(request, partial(read_layers, over=request.over), Layers)
+            case ReadTokens(trace=trace, step=step):
+                self._send(read_tokens(self._trace(trace), step))
             case Nearest():
                 self._nearest(request)
             case Label():

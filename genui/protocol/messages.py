@@ -92,8 +92,20 @@ class Attend(Struct, frozen=True, tag="attend", kw_only=True):
     step: int
 
 
+LogitBase = Literal["other", "mean"]
+"""What a logit is compared with: that of the likeliest other token, or the mean of all tokens."""
+
+
 class ReadLayers(Struct, frozen=True, tag="read_layers", kw_only=True):
     """What each layer makes of the token of `step`. Answered by Layers or Failed."""
+
+    trace: int
+    step: int
+    over: LogitBase = "other"
+
+
+class ReadTokens(Struct, frozen=True, tag="read_tokens", kw_only=True):
+    """The token ids of the model's input at `step`. Answered by Tokens or Failed."""
 
     trace: int
     step: int
@@ -143,6 +155,7 @@ Request = (
     | Close
     | Attend
     | ReadLayers
+    | ReadTokens
     | Nearest
     | Label
     | Warm
@@ -436,9 +449,9 @@ class Layers(Struct, frozen=True, tag="layers", kw_only=True):
     """The reply to a ReadLayers: the logit lens of one token, and what added to its logit.
 
     The contributions are to the difference of two logits before any cap: that of `token`, which
-    was written, less that of `other`, the likeliest one besides. With the scale of the final norm
-    frozen they and `rest` sum to `difference`. For a model that does not show its layers there
-    are none, and `fault` says so.
+    was written, less that of `other`, the likeliest one besides, or less the mean of all. With the
+    scale of the final norm frozen they and `rest` sum to `difference`. For a model that does not
+    show its layers there are none, and `fault` says so.
     """
 
     trace: int
@@ -447,6 +460,7 @@ class Layers(Struct, frozen=True, tag="layers", kw_only=True):
     layers: tuple[LayerOdds, ...] = ()  # of the embedding, then after each layer
     settled: int = 0  # from this layer on the likeliest token is that of the last layer
     other: str = ""
+    over: LogitBase = "other"
     heads: tuple[tuple[float, ...], ...] = ()  # of each layer, what each head added
     feed_forward: tuple[float, ...] = ()  # of each layer
     rest: float = 0.0  # of the embedding, of biases and of edits
@@ -463,6 +477,14 @@ class Layers(Struct, frozen=True, tag="layers", kw_only=True):
             )
             for head, value in ((*enumerate(heads, start=1), (None, fed)))
         ]
+
+
+class Tokens(Struct, frozen=True, tag="tokens", kw_only=True):
+    """The reply to a ReadTokens: the prompt with its template, and all that follows."""
+
+    trace: int
+    step: int
+    token_ids: tuple[int, ...]
 
 
 class Labels(Struct, frozen=True, tag="labels", kw_only=True):
@@ -530,6 +552,6 @@ class Warmed(Struct, frozen=True, tag="warmed"):
 
 
 Reply = (
-    Ready | Started | TextFrame | ImageFrame | PointsFrame | Attention | Layers | Neighbours
-    | Labels | Inspection | Idle | Loading | Failed | Warmed
+    Ready | Started | TextFrame | ImageFrame | PointsFrame | Attention | Layers | Tokens
+    | Neighbours | Labels | Inspection | Idle | Loading | Failed | Warmed
 )  # fmt: skip

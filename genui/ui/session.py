@@ -114,9 +114,13 @@ class Session:
         """Request the attention of the token of `step`."""
         self._send(protocol.Attend(trace=trace, step=step))
 
-    def read_layers(self, trace: int, step: int) -> None:
+    def read_layers(self, trace: int, step: int, over: protocol.LogitBase = "other") -> None:
         """Request what each layer makes of the token of `step`."""
-        self._send(protocol.ReadLayers(trace=trace, step=step))
+        self._send(protocol.ReadLayers(trace=trace, step=step, over=over))
+
+    def read_tokens(self, trace: int, step: int) -> None:
+        """Request the token ids of the model's input at `step`."""
+        self._send(protocol.ReadTokens(trace=trace, step=step))
 
     def label(self, trace: int, step: int, model: str) -> None:
         """Request a classifier's labels of a step."""

@@ -282,7 +282,7 @@ def test_adapters_count_with_the_layers_they_adapt() -> None:
     hidden_states = model.hidden_states(row)
     token = frames_of(trace)[8].token
     tokens = torch.tensor([token, ALPHABET.index(seen.other)])
-    direction = torch.sub(*model.token_directions(hidden_states[-1][0, -1], tokens))
+    direction = torch.sub(*model.token_directions(hidden_states[-1][0, -1], tokens)[0])
     assert seen.rest == pytest.approx(float(hidden_states[0][0, -1] @ direction), abs=1e-3)
     for at in range(2):
         both = (hidden_states[at + 1] - hidden_states[at])[0, -1] @ direction

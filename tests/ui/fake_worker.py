@@ -81,6 +81,9 @@ class FakeWorker(Fake):
                 self.attend(request)
             case protocol.ReadLayers():
                 self.read_layers(request)
+            case protocol.ReadTokens(trace=trace, step=step):
+                token_ids = tuple(range(100, 100 + step))
+                self.send(protocol.Tokens(trace=trace, step=step, token_ids=token_ids))
             case protocol.Nearest():
                 self.nearest(request)
             case protocol.Label():
@@ -142,7 +145,7 @@ class FakeWorker(Fake):
         """Two layers: the written token becomes the likeliest in the last one."""
         frame = self.frame(self.traces[request.trace], request.step)
         assert isinstance(frame, protocol.TextFrame)
-        reply = protocol.Layers(trace=request.trace, step=request.step)
+        reply = protocol.Layers(trace=request.trace, step=request.step, over=request.over)
         if self.traces[request.trace].model == "shakespeare-gru":
             self.send(replace(reply, fault="This model does not show its layers"))
             return

@@ -7,7 +7,7 @@ from acting import Opener, each_size, home_of, seen, until, until_seen
 from fake_session import FakeSession, Listener
 from msgspec.structs import replace
 
-from genui.protocol import Say, SetSeed, SetSettings, TextSettings
+from genui.protocol import Patch, Say, SetSeed, SetSettings, TextSettings
 from genui.runs.models import ModelInfo
 from genui.ui.generate.chat import ChatController
 from genui.ui.generate.pane import TracePane
@@ -182,6 +182,32 @@ async def test_the_pane_asks_for_messages_names_roles_and_shows_the_template(
         await until_seen(pilot, "message  Hi")
         await pilot.press("escape")
         assert "assistant: " in pane.query_one(Prose).text
+
+
+async def test_a_token_is_patched_from_another_branch_of_the_chat(
+    shipped: Path, open_app: Opener
+) -> None:
+    """Its tokens, which include the template's, come from the worker."""
+    async with open_app() as pilot:
+        pane = home_of(pilot).query_one("#text", TracePane)
+        home_of(pilot).open_model(INSTRUCT)
+        await until(pilot, lambda: pane.has_class("-editing"))
+        pane.controller.settings = TextSettings(tokens=6)
+        await pilot.press(*"Hi", "enter")
+        await until_seen(pilot, "6/6 tok")
+        await pilot.press("2", "r")
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 2)
+        await until_seen(pilot, "6/6 tok")
+        await pilot.press("left", "left", "text.patch")
+        await until_seen(pilot, "Patch from")
+        await pilot.press("enter")
+        await until_seen(pilot, "POSITION")
+        await pilot.press("ctrl+u", *"2:-1", "enter")
+        await until(pilot, lambda: len(pane.controller.tree.branches) == 3)
+        assert pane.trace is not None
+        (*_, last) = pane.trace.request.edits
+        assert last.step == 3
+        assert last.edit == Patch(layer=2, position=-1, token_ids=(100, 101, 102))
 
 
 async def test_a_chat_is_switched_off_and_its_system_prompt_is_a_setting(

@@ -361,6 +361,13 @@ async def test_the_parts_of_a_logit_lead_to_the_attention_of_a_head(
             "layer 1 head 1 +0.25",
             "layer 2 head 2 +0.00",
         ]
+        change = {option.name: option for option in pane.options()}["over"].change
+        assert change is not None
+        assert "over ‘the·’" in seen(pilot)
+        change(1)
+        await until_seen(pilot, "over the mean")
+        change(1)
+        await until_seen(pilot, "over ‘the·’")
         await pilot.press("down", "enter")
         assert "Enter shows its attention" in seen(pilot)
         await pilot.press("up", "enter")

@@ -138,13 +138,22 @@ class LayeredModel(LanguageModel, Protocol):
         head and its cap."""
         ...
 
-    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
-        """Directions fp32 [N, C] of the tokens token_ids [N] in the residual stream.
+    def token_directions(self, x: Tensor, token_ids: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Directions fp32 [N, C] of the tokens token_ids [N] in the residual stream, and the
+        constants fp32 [N] of their logits; None stands for the mean over the vocabulary, N = 1.
 
         The scalar product of a direction and a part of the stream is what that part adds to the
-        token's logit before any cap, with the scale of the final norm frozen at x [C].
+        token's logit before any cap, with the scale of the final norm frozen at x [C]. A constant
+        comes from the biases of the final norm and the head.
         """
         ...
+
+
+def rows_of(weight: Tensor, token_ids: Tensor | None) -> Tensor:
+    """The rows fp32 [N, ..] of the tokens; None: the mean of all rows, N = 1."""
+    if token_ids is None:
+        return weight.mean(0, keepdim=True, dtype=torch.float32)
+    return weight[token_ids].float()
 
 
 def token_loss(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:

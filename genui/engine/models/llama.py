@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from genui.base.errors import GenuiError
-from genui.engine.models.language_model import LayerParts, TokenNetwork, nats_in_pieces
+from genui.engine.models.language_model import LayerParts, TokenNetwork, nats_in_pieces, rows_of
 from genui.engine.models.transformer import frozen_scale, rotate
 
 
@@ -430,9 +430,10 @@ class Llama(TokenNetwork):
             logits = cap * torch.tanh(logits / cap)
         return logits
 
-    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
-        rows = (self.embedding if self.config.tied else self.head).weight[token_ids].float()
-        return frozen_scale(x, self.norm.eps) * self.norm.weight.float() * rows
+    def token_directions(self, x: Tensor, token_ids: Tensor | None) -> tuple[Tensor, Tensor]:
+        rows = rows_of((self.embedding if self.config.tied else self.head).weight, token_ids)
+        directions = frozen_scale(x, self.norm.eps) * self.norm.weight.float() * rows
+        return directions, directions.new_zeros(len(directions))
 
     def layer_parts(self) -> tuple[LayerParts, ...]:
         return tuple(

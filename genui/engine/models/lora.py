@@ -163,7 +163,7 @@ class AdaptedModel(nn.Module):
         with self.applied():
             return mixer(x)
 
-    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
+    def token_directions(self, x: Tensor, token_ids: Tensor | None) -> tuple[Tensor, Tensor]:
         return self.base.network.token_directions(x, token_ids)  # type: ignore[operator]
 
     def __getattr__(self, name: str) -> Any:

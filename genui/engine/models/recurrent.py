@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genui.engine.models.language_model import LayerParts, TokenNetwork
+from genui.engine.models.language_model import LayerParts, TokenNetwork, rows_of
 from genui.engine.models.transformer import LOGIT_CAP, FeedForward, frozen_scale
 from genui.recipes import RecurrentRecipe
 
@@ -180,8 +180,9 @@ class MinGRU(TokenNetwork):
         logits = self.head(F.rms_norm(x, x.shape[-1:])).float()
         return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
 
-    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
-        return frozen_scale(x) * self.head.weight[token_ids].float()
+    def token_directions(self, x: Tensor, token_ids: Tensor | None) -> tuple[Tensor, Tensor]:
+        directions = frozen_scale(x) * rows_of(self.head.weight, token_ids)
+        return directions, directions.new_zeros(len(directions))
 
     def layer_parts(self) -> tuple[LayerParts, ...]:
         return tuple(

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genui.engine.models.language_model import LayerParts, TokenNetwork
+from genui.engine.models.language_model import LayerParts, TokenNetwork, rows_of
 from genui.protocol import chorale
 from genui.recipes import MusicRecipe, TransformerRecipe
 
@@ -355,8 +355,9 @@ class Transformer(TokenNetwork):
         logits = self.head(F.rms_norm(x, x.shape[-1:])).float()
         return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
 
-    def token_directions(self, x: Tensor, token_ids: Tensor) -> Tensor:
-        return frozen_scale(x) * self.head.weight[token_ids].float()
+    def token_directions(self, x: Tensor, token_ids: Tensor | None) -> tuple[Tensor, Tensor]:
+        directions = frozen_scale(x) * rows_of(self.head.weight, token_ids)
+        return directions, directions.new_zeros(len(directions))
 
     def layer_parts(self) -> tuple[LayerParts, ...]:
         return tuple(

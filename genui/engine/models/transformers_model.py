@@ -6,17 +6,18 @@ the same tokens always give the same bits.
 
 import copy
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genui.engine import loading
-from genui.engine.models.language_model import token_loss
+from genui.engine.models.language_model import LayerParts, rows_of, token_loss
 
 MAX_STORED = 16
 """The most copies of a cache that a state stores."""
@@ -89,6 +90,27 @@ def new_cache_like(cache: Any) -> Any:
     return empty
 
 
+class Layout(NamedTuple):
+    """Where a network has what `LayerParts` names: the list of its layers and the norm after them,
+    and in a layer the linear map out of attention and the feed-forward."""
+
+    layers: str
+    norm: str
+    mixer: str
+    feed_forward: str = "mlp"
+
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {
+        "gpt2": Layout("transformer.h", "transformer.ln_f", "attn.c_proj"),
+        "gpt_neo": Layout("transformer.h", "transformer.ln_f", "attn.attention.out_proj"),
+        "gpt_neox": Layout("gpt_neox.layers", "gpt_neox.final_layer_norm", "attention.dense"),
+    }
+)
+"""The architectures, by `model_type`, whose layers are shown: all that follows the last layer is a
+LayerNorm and a linear head."""
+
+
 class TransformersModel:
     """A `LanguageModel` by an `AutoModelForCausalLM`."""
 
@@ -151,9 +173,65 @@ class TransformersModel:
     def loss(self, token_ids: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         return token_loss(self(token_ids), targets, weights)
 
-    def hidden_states(self, token_ids: Tensor) -> tuple[Tensor, ...]:
-        """Empty: what transformers returns last is normalised, and differs between models."""
-        return ()
+    # --- as a LayeredModel: without a row of LAYOUTS it shows no layers ---
+
+    @property
+    def _layout(self) -> Layout | None:
+        return LAYOUTS.get(self.network.config.model_type)
+
+    def layer_parts(self) -> tuple[LayerParts, ...]:
+        if (layout := self._layout) is None:
+            return ()
+        return tuple(
+            LayerParts(
+                block,
+                block.get_submodule(layout.mixer),
+                self.network.config.num_attention_heads,
+                block.get_submodule(layout.feed_forward),
+            )
+            for block in self.network.get_submodule(layout.layers)
+        )
+
+    def hidden_states(
+        self, token_ids: Tensor, state: TransformersState | None = None
+    ) -> tuple[Tensor, ...]:
+        """As in `LayeredModel`, by hooks: what transformers returns last is normalised."""
+        streams: list[Tensor] = []
+
+        def keep(_: Any, args: tuple[Tensor, ...], output: Any = None) -> None:
+            value = args if output is None else output
+            streams.append(value[0] if isinstance(value, tuple) else value)
+
+        blocks = [part.block for part in self.layer_parts()]
+        with ExitStack() as hooks:
+            for block in blocks[:1]:
+                hooks.callback(block.register_forward_pre_hook(keep).remove)
+            for block in blocks:
+                hooks.callback(block.register_forward_hook(keep).remove)
+            if state is None:
+                self.network.base_model(input_ids=token_ids, use_cache=False)
+            else:
+                self._read(token_ids, state)
+        return tuple(streams)
+
+    def read_out(self, x: Tensor) -> Tensor:
+        norm, head = self._norm_and_head()
+        return head(norm(x.to(norm.weight.dtype))).float()
+
+    def token_directions(self, x: Tensor, token_ids: Tensor | None) -> tuple[Tensor, Tensor]:
+        norm, head = self._norm_and_head()
+        x, rows = x.float(), rows_of(head.weight, token_ids)
+        scaled = rows * norm.weight.float()
+        scale = (x.var(unbiased=False) + norm.eps).rsqrt()
+        constants = rows @ norm.bias.float()
+        if head.bias is not None:
+            constants = constants + rows_of(head.bias, token_ids)
+        return (scaled - scaled.mean(-1, keepdim=True)) * scale, constants
+
+    def _norm_and_head(self) -> tuple[nn.LayerNorm, nn.Linear]:
+        assert self._layout is not None
+        norm = self.network.get_submodule(self._layout.norm)
+        return norm, self.network.get_output_embeddings()
 
     def attention_weights(self, token_ids: Tensor, last: int = 1) -> Tensor | None:
         """As in `LanguageModel`; computed by the "eager" attention, which alone returns them."""

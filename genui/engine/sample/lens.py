@@ -8,11 +8,17 @@ from torch import Tensor
 from genui.base.errors import MisuseError
 from genui.engine.device import autocast
 from genui.engine.models.language_model import LayeredModel
-from genui.engine.sample.inside import Record, intervening, recording, relative_to
+from genui.engine.sample.inside import (
+    Record,
+    intervening,
+    parts_of,
+    recording,
+    relative_to,
+)
 from genui.engine.sample.logits import NEVER
 from genui.engine.sample.tokens import TokenGenerator, TokenState, span
 from genui.engine.sample.trace import Trace
-from genui.protocol import Attention, LayerOdds, Layers
+from genui.protocol import Attention, LayerOdds, Layers, LogitBase, Tokens
 
 TOP = 6
 """The number of likeliest tokens of a layer."""
@@ -69,9 +75,10 @@ def attention(trace: Trace, step: int) -> Attention:
 
 
 @torch.inference_mode()
-def read_layers(trace: Trace, step: int) -> Layers:
+def read_layers(trace: Trace, step: int, over: LogitBase = "other") -> Layers:
     """The logit lens (nostalgebraist 2020) of the token at `step`, and what each head and
-    feed-forward added to its logit (direct logit attribution, Elhage et al. 2021).
+    feed-forward added to its logit (direct logit attribution, Elhage et al. 2021) over that of the
+    likeliest other token, or over the mean of the vocabulary.
 
     The last token before it is read again, exactly as it was read in generation. Tokens that could
     not be drawn are left out of the odds. Raises what `attention` raises.
@@ -79,8 +86,8 @@ def read_layers(trace: Trace, step: int) -> Layers:
     state = _state_before(trace, step, "layers are")
     generator: TokenGenerator[TokenState] = trace.generator  # type: ignore[assignment]
     model = generator.model
-    reply = Layers(trace=trace.request.trace, step=step)
-    if not isinstance(model, LayeredModel):
+    reply = Layers(trace=trace.request.trace, step=step, over=over)
+    if not isinstance(model, LayeredModel) or not parts_of(model):
         return msgspec.structs.replace(reply, fault="This model does not show its layers")
     with recording(model) as record:
         generator.read_again(state)
@@ -95,13 +102,24 @@ def read_layers(trace: Trace, step: int) -> Layers:
     others[token] = -torch.inf
     other = int(others.argmax())
     return msgspec.structs.replace(
-        _attribute(model, record, reply, (token, other)),
+        _attribute(model, record, reply, token, other if over == "other" else None),
         token=generator.name(token),
         other=generator.name(other),
         layers=layers,
         settled=max((at + 1 for at, top in enumerate(tops) if top != tops[-1]), default=0),
         mixer=record.parts[0].name,
     )
+
+
+def read_tokens(trace: Trace, step: int) -> Tokens:
+    """The ids of all tokens of the model's input at `step`.
+
+    Raises MisuseError for models of neither text nor music, and for a step that was not computed.
+    """
+    if not isinstance(trace.generator, TokenGenerator) or not 0 <= step <= trace.reached:
+        raise MisuseError(f"step {step}: this trace has no tokens there; let it be written first")
+    token_ids = trace.state(step).token_ids.since(0).tolist()
+    return Tokens(trace=trace.request.trace, step=step, token_ids=tuple(token_ids))
 
 
 def _layer_odds(
@@ -133,15 +151,21 @@ def _layer_odds(
 
 
 def _attribute(
-    model: LayeredModel, record: Record, reply: Layers, tokens: tuple[int, int]
+    model: LayeredModel, record: Record, reply: Layers, token: int, other: int | None
 ) -> Layers:
-    """The reply with what each part added to the first token's logit, less the second's."""
+    """The reply with what each part added to the token's logit, less that of the other one; None is
+    the mean over the vocabulary."""
     last = record.streams[-1]
-    towards, away = model.token_directions(last, torch.tensor(tokens, device=last.device))
-    direction = towards - away
+    (towards, constant), (away, less) = (
+        model.token_directions(
+            last, None if one is None else torch.tensor([one], device=last.device)
+        )
+        for one in (token, other)
+    )
+    direction = (towards - away)[0]
     heads = [(record.heads_of(at) @ direction).tolist() for at in range(len(record.parts))]
     fed = (torch.stack(record.fed) @ direction).tolist()
-    difference = float(last @ direction)
+    difference = float(last @ direction + (constant - less)[0])
     return msgspec.structs.replace(
         reply,
         heads=tuple(map(tuple, heads)),

@@ -15,10 +15,12 @@ from genui.protocol import (
     Contribution,
     Failed,
     Layers,
+    LogitBase,
     Patch,
     Steer,
     TextFrame,
     TextSettings,
+    Tokens,
 )
 from genui.protocol.edits import LAYER_EDITS, parse_layer_edit
 from genui.protocol.settings import LayerEdit
@@ -62,6 +64,7 @@ class InsideActions(Actions):
         self.head = 0  # 0 is the average, then come the heads
         self._layer: int | None = None  # the selected one, 0 for the input; None for the last
         self._part = 0  # the selected one of `parts`
+        self._over: LogitBase = "other"  # what a part raised the written token's logit over
         self._heads: Heads | None = None  # the last reply
         self._layers: Layers | None = None  # the last reply
         self._pending = False  # whether a request is under way
@@ -82,7 +85,8 @@ class InsideActions(Actions):
     def layers(self) -> Layers | None:
         """The layers of the token at the cursor; None if they are not known yet."""
         layers = self._layers
-        return layers if layers is not None and self._is_current(layers) else None
+        fits = layers is not None and self._is_current(layers) and layers.over == self._over
+        return layers if fits else None
 
     @property
     def parts(self) -> list[Contribution]:
@@ -177,7 +181,17 @@ class InsideActions(Actions):
 
     def options(self) -> list[Option]:
         help = "What the network made of the token at the cursor; [ and ] change it too"
-        return [Option("inside", "look inside", self.view, help, self.action_inside)]
+        views = Option("inside", "look inside", self.view, help, self.action_inside)
+        if self.view != "parts":
+            return [views]
+        over = "likeliest other" if self._over == "other" else "mean of all"
+        help = "What a logit is compared with: that of the likeliest other token, or the mean"
+        return [views, Option("over", "logit over", over, help, lambda _: self._switch_over())]
+
+    def _switch_over(self) -> None:
+        """Compare the logit with the mean of all tokens, or with the likeliest other again."""
+        self._over = "mean" if self._over == "other" else "other"
+        self._controller.refresh()
 
     # --- drawing ------------------------------------------------------------------------
 
@@ -240,7 +254,7 @@ class InsideActions(Actions):
         """Request the layers. Returns why there are none to show, or "" if a reply will come."""
         if layers is not None:
             return clean_line(layers.fault, 200)
-        return self._request(self.pane.session.read_layers)
+        return self._request(partial(self.pane.session.read_layers, over=self._over))
 
     def _request(self, ask: Any) -> str:
         """Request a view from the worker. Returns why that is not possible, or ""."""
@@ -284,6 +298,8 @@ class LayerEditActions(Actions):
         super().__init__(pane)
         self._controller = controller
         self._inside = inside
+        self._patched: tuple[Trace[TextFrame], Branch[TextFrame]] | None = None
+        """What is patched, and the chat whose tokens are requested."""
 
     def action_ablate(self) -> None:
         """Ask for a head or a feed-forward to take away."""
@@ -303,11 +319,9 @@ class LayerEditActions(Actions):
         rows = [
             Row(str(branch.number), controller.branch_label(branch))
             for branch in controller.tree.branches
-            if branch.trace is not trace
-            and branch.trace.request.model == trace.request.model
-            and not branch.trace.request.chat  # its messages are not the text of a prompt
+            if branch.trace is not trace and branch.trace.request.model == trace.request.model
         ]
-        empty = "No other branch of plain text from this model (a chat is none): e and f make one"
+        empty = "No other branch from this model: e and f make one"
         window = ChooseScreen("Patch from", rows, "choose", empty)
         self.pane.ask(window, self._patch_from)
 
@@ -315,16 +329,42 @@ class LayerEditActions(Actions):
         branch, trace = self._controller.tree.find(int(number)), self._controller.trace
         if branch is None or trace is None:
             return
+        before, request = branch.trace.frames[: _step_of(trace)], branch.trace.request
+        if not request.chat:
+            token_ids = tuple(frame.token for frame in before)
+            self._ask_patch(trace, branch, request.prompt, token_ids)
+        elif branch.trace.on_worker:
+            self._patched = trace, branch
+            self.pane.session.read_tokens(branch.trace.id, len(before))
+        else:
+            self.pane.say("the worker does not have this chat yet: show it and press space")
+
+    def handle(self, reply: TraceReply) -> None:
+        """Go on with a patch from a chat, whose tokens the template has too."""
+        match self._patched, reply:
+            case (trace, branch), Tokens() if reply.trace == branch.trace.id:
+                self._patched = None
+                if trace is self._controller.trace:
+                    self._ask_patch(trace, branch, "", reply.token_ids)
+            case _, Lost():
+                self._patched = None
+
+    def _ask_patch(
+        self,
+        trace: Trace[TextFrame],
+        branch: Branch[TextFrame],
+        text: str,
+        token_ids: tuple[int, ...],
+    ) -> None:
+        """Ask for a layer and a position that take the values of a branch, whose tokens up to the
+        cursor are those of `text`, then `token_ids`."""
         layer = self._inside.selected_layer or 1
         hint = "LAYER:POSITION, from 0 or, below 0, from the end: −1 is the token before the cursor"
 
-        def parse(text: str) -> LayerEdit:
-            edit = parse_layer_edit("patch", f"{text.strip().replace('−', '-')}:-")
+        def parse(typed: str) -> LayerEdit:
+            edit = parse_layer_edit("patch", f"{typed.strip().replace('−', '-')}:-")
             assert isinstance(edit, Patch)
-            before = branch.trace.frames[: _step_of(trace)]
-            token_ids = tuple(frame.token for frame in before)
-            prompt = branch.trace.request.prompt
-            return Patch(layer=edit.layer, position=edit.position, text=prompt, token_ids=token_ids)
+            return Patch(layer=edit.layer, position=edit.position, text=text, token_ids=token_ids)
 
         title = f"Patch from {clean_line(self._controller.branch_label(branch), 30)}"
         window = ValueScreen(title, f"{layer}:-1", hint, parse, "patch")

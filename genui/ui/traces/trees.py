@@ -29,6 +29,7 @@ from genui.protocol import (
     Neighbours,
     Start,
     Started,
+    Tokens,
 )
 from genui.protocol.edits import add_edit, schedule_step, steps_at
 
@@ -329,8 +330,8 @@ class Lost:
 
 
 TraceReply = (
-    Started | Loading | Frames | Idle | Failed | Lost | Attention | Layers | Labels | Neighbours
-    | Inspection
+    Started | Loading | Frames | Idle | Failed | Lost | Attention | Layers | Tokens | Labels
+    | Neighbours | Inspection
 )  # fmt: skip
 
 

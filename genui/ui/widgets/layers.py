@@ -176,8 +176,8 @@ class PartList(LineWidget):
         names = {at: part_name(self._parts[at], layers.mixer) for at in rows}
         cells = max(map(len, names.values()))
         most = max(abs(part.value) for part in self._parts) or 1.0
-        other = token_text(layers.other, 8)
-        heading = f"{'part':<{cells}}   over ‘{other}’"
+        other = "the mean" if layers.over == "mean" else f"‘{token_text(layers.other, 8)}’"
+        heading = f"{'part':<{cells}}   over {other}"
         return [
             strip_of([(heading[:width], number)]),
             *(self._draw_row(at, names[at], cells, most, width) for at in rows),
