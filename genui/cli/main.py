@@ -71,6 +71,7 @@ COMMANDS = MappingProxyType(
         "replay": Command("replay", "repeat a saved generation and compare the two"),
         "traces": Command("show", "list saved traces"),
         "show": Command("show", "show an image, a sample, a trace, a model or a run folder"),
+        "dataset": Command("datasets", "list the tokenised datasets on the disk, or remove some"),
         "config": Command("config", "show the settings of genui, or change one"),
         "completion": Command("completion", "print the completion script for bash, zsh or fish"),
         "doctor": Command("doctor", "print what genui finds here, for a bug report"),

@@ -17,8 +17,10 @@ from genui.base.errors import GenuiError
 from genui.base.numbers import size
 from genui.engine.data.conversations import load_rows
 from genui.engine.data.dataset import dataset_named, use_stand_ins
+from genui.engine.data.documents import find_source
+from genui.engine.data.text import is_large
 from genui.protocol.registry import KINDS, resolve
-from genui.recipes import FineTuneRecipe, Recipe
+from genui.recipes import FineTuneRecipe, Recipe, TextRecipe
 from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS
 from genui.runs.models import find_model
 from genui.runs.plan import Plan, Speed, plan_of, read_speed, write_speed
@@ -63,10 +65,16 @@ def estimate(recipe: Recipe) -> Iterator[Plan]:
     if speed is not None:
         return
     try:
-        with use_stand_ins() if download else nullcontext():
+        with use_stand_ins() if download or _is_large(recipe) else nullcontext():
             yield from _measured(recipe, begin, download)
     except GenuiError as error:
         yield Plan(download=download, fault=str(error))
+
+
+def _is_large(recipe: Recipe) -> bool:
+    """Whether its data do not fit into memory: a sample of them is measured."""
+    is_text = isinstance(recipe, TextRecipe) and recipe.data
+    return bool(is_text and is_large(find_source(Path(recipe.data).expanduser())))
 
 
 def _measured(recipe: Recipe, begin: float, download: int) -> Iterator[Plan]:

@@ -16,6 +16,7 @@ import torch
 
 from genui.base.errors import GenuiError
 from genui.engine import device
+from genui.engine.data.dataset import watch_preparation
 from genui.engine.data.download import describe_download, watch_downloads
 from genui.engine.device import give_way
 from genui.engine.kinds import build_task
@@ -24,6 +25,7 @@ from genui.engine.train.checkpoint import newest_metadata
 from genui.engine.train.loop import Trainer
 from genui.engine.train.task import Task
 from genui.recipes import Recipe, recipe_from_dict
+from genui.runs import control
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.models import start_files
 from genui.runs.writer import RunWriter
@@ -70,7 +72,10 @@ def train(run: RunDir) -> int:
                 check_weights(start, Path(info.start_from.get("path", start)))
             machine = settle_machine(run, recipe)
             # The metadata keep the tokenizer, if the run resumes or starts from another model.
-            with watch_downloads(lambda *done: writer.update(doing=describe_download(*done))):
+            with (
+                watch_downloads(lambda *done: writer.update(doing=describe_download(*done))),
+                watch_preparation(lambda line: _show_preparation(writer, line)),
+            ):
                 settled = dataclasses.replace(recipe, precision=machine.precision)
                 task = build_task(settled, torch.device(machine.device), newest_metadata(run))
             record_scale(run, task)
@@ -85,12 +90,27 @@ def train(run: RunDir) -> int:
             unit = f"{task.unit}/s"
             writer.update(state="running", doing="", steps=recipe.steps, unit=unit)
             Trainer(run, writer, recipe, task, machine, info.start_from).train()
+        except PreparationStoppedError:
+            control.clear(run)
+            writer.say(f"stopped before its first step; genui resume {run.id} prepares the rest")
+            writer.update(state="stopped", doing="")
         except GenuiError as error:
             return _failed(writer, str(error), error.exit_code)
         except Exception as error:
             writer.say(traceback.format_exc())
             return _failed(writer, f"{type(error).__name__}: {error} (see console.log)", 1)
     return 0
+
+
+class PreparationStoppedError(Exception):
+    """The run was stopped while its data were prepared."""
+
+
+def _show_preparation(writer: RunWriter, line: str) -> None:
+    """Show in the run's status how far its data are. Raises if the run is to stop."""
+    writer.update(doing=line)
+    if control.is_waiting(writer.run, "stop"):
+        raise PreparationStoppedError
 
 
 def _failed(writer: RunWriter, line: str, code: int) -> int:

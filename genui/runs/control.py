@@ -149,6 +149,18 @@ def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control
     return controls
 
 
+def is_waiting(run: RunDir, command: Command) -> bool:
+    """Whether such a command has arrived; it is not removed."""
+    try:
+        names = [name for name in os.listdir(run.control) if not name.startswith(".")]
+        texts = [_take(run.control / name, remove=False) for name in names]
+    except (OSError, GenuiError):
+        return False
+    return any(
+        (text or "").partition(" ")[0] in (command, COMMAND_WORDS.get(command)) for text in texts
+    )
+
+
 def clear(run: RunDir) -> None:
     """Removes commands for a trainer that has ended. Raises GenuiError."""
     poll(run)
@@ -170,7 +182,7 @@ def _read(text: str) -> Control:
     return Control(_COMMANDS[word], value)
 
 
-def _take(path: Path) -> str | None:
+def _take(path: Path, remove: bool = True) -> str | None:
     """The text of the file, which is removed; None if it is missing or a folder."""
     try:
         mode = path.lstat().st_mode
@@ -180,7 +192,8 @@ def _take(path: Path) -> str | None:
         if stat.S_ISREG(mode):  # a pipe would block, a link could lead anywhere
             with path.open("rb") as file, suppress(UnicodeDecodeError):
                 text = file.read(_LONGEST).decode().strip()
-        path.unlink()
+        if remove:
+            path.unlink()
     except FileNotFoundError:
         return None
     except OSError as error:

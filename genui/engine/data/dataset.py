@@ -63,6 +63,33 @@ def use_stand_ins() -> Iterator[None]:
         _stand_ins.pop()
 
 
+def uses_stand_ins() -> bool:
+    """Whether a speed is measured, for which a part of the data or random examples will do."""
+    return bool(_stand_ins)
+
+
+_watchers: list[Callable[[str], None]] = []
+
+
+@contextlib.contextmanager
+def watch_preparation(progress: Callable[[str], None]) -> Iterator[None]:
+    """Call `progress` with a line, some times a second, while data are prepared in the block.
+
+    What it raises ends the preparation, which goes on from there the next time.
+    """
+    _watchers.append(progress)
+    try:
+        yield
+    finally:
+        _watchers.remove(progress)
+
+
+def report(line: str) -> None:
+    """Say how far a preparation is."""
+    for progress in _watchers:
+        progress(line)
+
+
 def dataset_table(kind: type[Row], rows: Iterable[Row]) -> Table[Row]:
     """A table of the built-in rows and those of plug-ins (`genui.base.plugins`)."""
     return Table("genui.datasets", kind, index_by_name(rows), base=Dataset)

@@ -1,13 +1,77 @@
-"""Token ids to train on: in memory, or in a file that is larger than it."""
+"""Token ids to train on: in memory, or in files that are larger than it.
 
+Data that do not fit into memory are tokenised once, into two files of token ids in the cache: what
+is trained on and what is held out. After each shard of the text `manifest.json` is replaced, which
+says how much of both files counts and where reading goes on; a process that is killed loses the
+shard it was at.
+"""
+
+import fcntl
+import hashlib
+import json
 import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, show
+from genui.base import paths
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_write, cannot_read, cannot_write, read_regular, show
+from genui.base.numbers import about, size
+from genui.engine.data.dataset import report
+from genui.engine.data.documents import FORMATS, Piece, Source, is_held_out, read
+from genui.engine.data.text import sample_text
+from genui.engine.data.tokenizer import (
+    ByteTokenizer,
+    CharTokenizer,
+    Tokenizer,
+    code_points,
+    token_type,
+    tokenizer_from_dict,
+    train_bpe,
+)
+
+SHARD = 64 * 1024 * 1024
+"""Characters of text in a shard."""
+
+GROUP = 1024 * 1024
+"""Characters that are tokenised at once."""
+
+BPE_SAMPLE = 32 * 1024 * 1024
+"""Bytes of a large text on which a BPE is trained."""
+
+ORDER = "data_order"
+"""Metadata of a checkpoint that was trained on large data: how its windows are shuffled."""
+
+FORMAT = "data_format"
+"""Metadata of a checkpoint: the format of the data, if it is not plain text."""
+
+REPORT_S = 0.2
+PARTS = ("train.bin", "held-out.bin")
+MANIFEST = "manifest.json"
+MAX_TOKENIZER = 64 * 1024 * 1024  # bytes of its file
+
+
+class Corpus(NamedTuple):
+    """What a text model trains on."""
+
+    tokenizer: Tokenizer
+    train: "Tokens"
+    held: "Tokens"
+    tokens_per_character: float
+    name: str
+    licence: str
+    fingerprint: str
+    line: str  # describes it
+    notes: tuple[str, ...]
+    reading: dict[str, str]  # what a checkpoint records of how it was read
 
 
 class TokenFile:
@@ -60,3 +124,374 @@ def read_windows(tokens: Tokens, starts: NDArray[np.int64], length: int) -> NDAr
             row[:] = tokens[start : start + length]
         return rows
     return tokens[starts[:, None] + np.arange(length)].astype(np.int64)
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """How far a source is tokenised. Pairs are of the trained and the held-out part."""
+
+    name: str
+    path: str
+    tokenizer: str  # chars, bytes or bpe
+    dtype: str
+    size: int  # bytes of the source's files
+    share: float = 0.0  # of them that is read
+    file: int = 0  # where reading goes on, as `documents.read` counts
+    place: int = 0
+    number: int = 0
+    tokens: tuple[int, int] = (0, 0)
+    characters: tuple[int, int] = (0, 0)
+    documents: tuple[int, int] = (0, 0)
+    unknown: int = 0  # characters that are not in the vocabulary
+    without_text: int = 0  # lines or rows
+    unreadable: int = 0  # files
+    digest: str = ""  # of the text
+    done: bool = False
+
+
+def tokens_dir() -> Path:
+    """One folder a source, with a folder for each of its tokenizers."""
+    return paths.cache_dir() / "tokens"
+
+
+def check_large(source: Source) -> str:
+    """Describe a source that is too large for the memory, from its beginning and sizes alone.
+
+    Raises GenuiError if it cannot be read, or the disk is too full for its tokens.
+    """
+    next(iter(read(source)), None)
+    _check_space(tokens_dir(), source.text_bytes if _is_exact(source) else 0)
+    files = "1 file" if len(source.files) == 1 else f"{len(source.files):,} files"
+    octets = size(sum(file.size for file in source.files))
+    return f"{source.path.name}: {octets} in {files}, larger than memory: tokenised once, on disk"
+
+
+def _is_exact(source: Source) -> bool:
+    return source.group == FORMATS[0].group
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise GenuiError(
+            f"{show(folder)}: the tokens take about {size(needed)} and {size(free)} are free; free "
+            "some space (`genui dataset` lists tokenised data), or set GENUI_HOME to another disk"
+        )
+
+
+class Tokenised(NamedTuple):
+    """A source that is tokenised, wholly or in part."""
+
+    folder: Path
+    manifest: Manifest
+    octets: int  # on the disk
+
+
+def list_tokenised() -> list[Tokenised]:
+    """What is in the cache, by name."""
+    found = [
+        Tokenised(folder, manifest, sum(f.stat().st_size for f in folder.iterdir()))
+        for folder in tokens_dir().glob("*/*")
+        if (manifest := read_manifest(folder)) is not None
+    ]
+    return sorted(found, key=lambda each: (each.manifest.name, each.manifest.tokenizer))
+
+
+def remove_tokenised(tokenised: Tokenised) -> None:
+    """Remove tokens from the cache; a training that reads them goes on, and makes them again when
+    it is resumed. Raises GenuiError if they are being made."""
+    source = tokenised.folder.parent
+    try:
+        fd = os.open(tokenised.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            if not _lock(fd):
+                raise GenuiError(
+                    f"{tokenised.manifest.name}: is being tokenised; stop that training first"
+                )
+            shutil.rmtree(tokenised.folder)
+        finally:
+            os.close(fd)
+        if not any(each.is_dir() for each in source.iterdir()):
+            shutil.rmtree(source)
+    except OSError as error:
+        raise cannot_write(source, error) from None
+
+
+# --- Tokenizers of large data -----------------------------------------------------------------
+
+
+def build_large_tokenizer(source: Source, kind: str, vocab_size: int) -> tuple[Tokenizer, str]:
+    """The tokenizer of a source, made once and kept, and a remark on it or "".
+
+    The vocabulary of characters is that of all of the text; a BPE is trained on a sample.
+    """
+    if kind == "bytes":
+        return ByteTokenizer(), ""
+    folder = tokens_dir() / source.key
+    file = folder / (f"bpe-{vocab_size}.json" if kind == "bpe" else "chars.json")
+    with _locked(folder, source.path.name):
+        if file.exists():
+            tokenizer = _read_tokenizer(file)
+        elif kind == "bpe":
+            report(f"training a BPE on a sample of {source.path.name}")
+            tokenizer = train_bpe(sample_text(source, BPE_SAMPLE).train, vocab_size)
+            atomic_write(file, json.dumps(tokenizer.to_dict()).encode())
+        else:
+            tokenizer = CharTokenizer(_characters(source))
+            atomic_write(file, json.dumps(tokenizer.to_dict()).encode())
+    if kind == "bpe":
+        return tokenizer, f"the BPE was trained on a sample of {size(BPE_SAMPLE)}"
+    return tokenizer, ""
+
+
+def _read_tokenizer(file: Path) -> Tokenizer:
+    data = read_regular(file, MAX_TOKENIZER, "remove it")
+    try:
+        return tokenizer_from_dict(json.loads(data))
+    except (ValueError, AttributeError, RecursionError):
+        raise GenuiError(f"{show(file)}: is damaged; remove it and repeat") from None
+
+
+def _characters(source: Source) -> str:
+    """The characters of the documents that are not held out, sorted."""
+    seen = np.zeros((2, 0x110000), bool)
+    progress = _Progress("reading the characters of", source, 0.0)
+    for index, batch in read(source):
+        for piece in batch.pieces:
+            seen[int(is_held_out(piece.document)), code_points(piece.text)] = True
+        progress.show(source, index, batch.share)
+    return "".join(map(chr, np.flatnonzero(seen[0] if seen[0].any() else seen[1]).tolist()))
+
+
+class _Progress:
+    """Says how far a source is read, and how long the rest takes."""
+
+    def __init__(self, doing: str, source: Source, share: float) -> None:
+        self._doing = f"{doing} {source.path.name}"
+        self._total = sum(file.size for file in source.files)
+        self._before = [0]
+        for file in source.files:
+            self._before.append(self._before[-1] + file.size)
+        self._first, self._begin, self._told = share, time.monotonic(), 0.0
+
+    def show(self, source: Source, index: int, share: float) -> float:
+        """Returns the share of the source that is read."""
+        octets = self._before[index] + share * source.files[index].size
+        done, now = octets / max(1, self._total), time.monotonic()
+        if now - self._told >= REPORT_S and now > self._begin:
+            self._told = now
+            per_s = (done - self._first) / (now - self._begin)
+            left = f", ~{about((1 - done) / per_s)} left" if per_s > 0 else ""
+            report(
+                f"{self._doing}, {size(octets)} of {size(self._total)}, "
+                f"{size(per_s * self._total)}/s{left}"
+            )
+        return done
+
+
+# --- Tokenising -------------------------------------------------------------------------------
+
+
+@contextmanager
+def _locked(folder: Path, name: str) -> Iterator[None]:
+    """Be the only process that writes in the folder; another one is waited for."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    try:
+        while not _lock(fd):
+            report(f"waiting for another process that tokenises {name}")
+            time.sleep(REPORT_S)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def open_large(source: Source, tokenizer: Tokenizer, remark: str = "") -> Corpus:
+    """The tokens of a source, which is tokenised now as far as it is not yet."""
+    fields = {key: value for key, value in tokenizer.to_dict().items() if key != "gaps"}
+    key = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+    folder = tokens_dir() / source.key / key
+    with _locked(folder, source.path.name):
+        manifest = read_manifest(folder) or Manifest(
+            name=source.path.name,
+            path=str(source.path),
+            tokenizer=fields.get("kind", ""),
+            dtype=token_type(tokenizer.size).str,
+            size=sum(file.size for file in source.files),
+        )
+        if not manifest.done:
+            _tokenise(source, tokenizer, folder, manifest)
+    return _open(source, tokenizer, folder, manifest, remark)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest in a folder, or None if there is none that can be used."""
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _tokenise(source: Source, tokenizer: Tokenizer, folder: Path, manifest: Manifest) -> None:
+    """Tokenise the rest of a source. Raises GenuiError if it cannot be read or written."""
+    dtype = np.dtype(manifest.dtype)
+    rest = source.text_bytes * (1 - manifest.share) * dtype.itemsize
+    tokens_per_byte = 1 / 4 if tokenizer.end is not None else 1
+    _check_space(folder, int(rest * tokens_per_byte) if _is_exact(source) else 0)
+    progress = _Progress("tokenising", source, manifest.share)
+    try:
+        with ExitStack() as stack:
+            parts = []
+            for name, count in zip(PARTS, manifest.tokens, strict=True):
+                fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                parts.append(stack.enter_context(open(fd, "r+b")))
+                parts[-1].truncate(count * dtype.itemsize)
+                parts[-1].seek(0, os.SEEK_END)
+            shard = _Shard(tokenizer, parts, manifest)
+            for index, batch in read(source, manifest.file, manifest.place, manifest.number):
+                for piece in batch.pieces:
+                    shard.add(piece)
+                manifest.without_text += batch.without_text
+                manifest.unreadable += batch.unreadable
+                manifest.share = progress.show(source, index, batch.share)
+                manifest.file, manifest.place, manifest.number = index, batch.place, batch.number
+                if shard.characters >= SHARD:
+                    shard.close()
+                    _keep(folder, parts, manifest)
+                    shard = _Shard(tokenizer, parts, manifest)
+            shard.close()
+            manifest.done = True
+            _keep(folder, parts, manifest)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+
+
+def _keep(folder: Path, parts: list[IO[bytes]], manifest: Manifest) -> None:
+    for part in parts:
+        part.flush()
+        os.fsync(part.fileno())
+    atomic_write(folder / MANIFEST, msgspec.json.encode(manifest))
+
+
+class _Shard:
+    """Tokenises pieces in groups, and counts them in the manifest."""
+
+    def __init__(self, tokenizer: Tokenizer, parts: list[IO[bytes]], manifest: Manifest) -> None:
+        self._tokenizer, self._parts, self._manifest = tokenizer, parts, manifest
+        self._digest = hashlib.sha256(manifest.digest.encode())
+        self._waiting: tuple[list[Piece], list[Piece]] = ([], [])
+        self._size = 0  # characters that wait
+        self.characters = 0
+
+    def add(self, piece: Piece) -> None:
+        self._waiting[is_held_out(piece.document)].append(piece)
+        self._digest.update(piece.text.encode("utf-8", "replace") + b"\0" * piece.ends)
+        self._size += len(piece.text)
+        self.characters += len(piece.text)
+        if self._size >= GROUP:
+            self._write()
+
+    def close(self) -> None:
+        self._write()
+        self._manifest.digest = self._digest.hexdigest()
+
+    def _write(self) -> None:
+        manifest = self._manifest
+        tokens, characters, documents = map(
+            list, (manifest.tokens, manifest.characters, manifest.documents)
+        )
+        for part, pieces in enumerate(self._waiting):
+            token_ids = self._encode(pieces, documents[part] > 0)
+            self._parts[part].write(token_ids.astype(manifest.dtype, copy=False).tobytes())
+            tokens[part] += len(token_ids)
+            characters[part] += sum(len(piece.text) for piece in pieces)
+            documents[part] += sum(piece.starts for piece in pieces)
+            pieces.clear()
+        manifest.tokens = (tokens[0], tokens[1])
+        manifest.characters = (characters[0], characters[1])
+        manifest.documents = (documents[0], documents[1])
+        self._size = 0
+
+    def _encode(self, pieces: list[Piece], follows: bool) -> NDArray[np.unsignedinteger]:
+        """The token ids of pieces, as `encode_documents` has those of whole documents; `follows`
+        says whether other documents are before them."""
+        tokenizer = self._tokenizer
+        if tokenizer.end is None:
+            text = "".join(
+                "\n" * (piece.starts and (follows or index > 0)) + piece.text
+                for index, piece in enumerate(pieces)
+            )
+            token_ids = tokenizer.encode_array(text)
+            if isinstance(tokenizer, CharTokenizer):
+                self._manifest.unknown += len(text) - len(token_ids)
+            return token_ids
+        end = np.array([tokenizer.end], self._manifest.dtype)
+        arrays = [end[:0]]
+        for piece in pieces:
+            arrays += [tokenizer.encode_array(piece.text), end[: piece.ends]]
+        return np.concatenate(arrays)
+
+
+def _open(
+    source: Source,
+    tokenizer: Tokenizer,
+    folder: Path,
+    manifest: Manifest,
+    remark: str,
+) -> Corpus:
+    """The tokens of a source that is tokenised.
+
+    If there is only one document, or none is held out, the last tenth of the tokens is.
+    """
+    dtype = np.dtype(manifest.dtype)
+    trained, held = manifest.tokens
+    if trained and held:
+        parts = [
+            TokenFile(folder / name, dtype, 0, count)
+            for name, count in zip(PARTS, manifest.tokens, strict=True)
+        ]
+        per_character = held / manifest.characters[1]
+    else:
+        name, count = PARTS[not trained], trained + held
+        if not count:
+            raise MisuseError(f"{show(source.path)}: no document with a text in its {source.group}")
+        cut = int(count * 0.9)
+        parts = [
+            TokenFile(folder / name, dtype, first, last) for first, last in ((0, cut), (cut, count))
+        ]
+        per_character = count / sum(manifest.characters)
+    total = sum(manifest.characters)
+    notes = {
+        remark: bool(remark),
+        f"{manifest.unreadable} of {len(source.files)} files could not be read": (
+            manifest.unreadable
+        ),
+        f'{manifest.without_text} documents have no "text"': manifest.without_text,
+        f"{manifest.unknown:,} characters of this data are not in the vocabulary and are left out "
+        f"({100 * manifest.unknown / max(1, total):.1f} % of the text)": manifest.unknown,
+    }
+    return Corpus(
+        tokenizer=tokenizer,
+        train=parts[0],
+        held=parts[1],
+        tokens_per_character=per_character,
+        name=manifest.name,
+        licence="yours",
+        fingerprint=manifest.digest[:16],
+        line=f"{manifest.name}: {len(parts[0]):,} tokens to train on, {len(parts[1]):,} held out, "
+        f"{size((trained + held) * dtype.itemsize)} on disk",
+        notes=tuple(note for note, holds in notes.items() if holds),
+        reading={ORDER: "feistel", FORMAT: source.group},
+    )

@@ -8,6 +8,7 @@ import re
 import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,22 +16,23 @@ from typing import NamedTuple
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular
+from genui.base.files import read_regular, show
 from genui.base.text import clean_line
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
+from genui.engine.data.documents import (
+    FORMATS,
+    LINES,
+    TEXT_SUFFIXES,
+    Row,
+    Source,
+    find_source,
+    is_held_out,
+    read,
+    spread,
+)
 from genui.recipes import TextClassifierRecipe, TextRecipe
 
-PLAN = "genui.json"
-"""A file that `genui generate --out FOLDER` writes beside its samples; it is not a text."""
-
-
 # --- JSON lines, as datasets are published: {"text": …} ---------------------------------------
-
-
-class _Row(msgspec.Struct):
-    """A line. Other keys are ignored."""
-
-    text: str
 
 
 def documents(name: str, content: str) -> tuple[dict[str, str], int]:
@@ -38,7 +40,7 @@ def documents(name: str, content: str) -> tuple[dict[str, str], int]:
 
     A file in which no line has one is not JSON lines, and is one text itself.
     """
-    decoder = msgspec.json.Decoder(_Row)
+    decoder = msgspec.json.Decoder(Row)
     texts, lines = {}, 0
     for number, line in enumerate(content.splitlines(), 1):
         lines += bool(line.strip())
@@ -54,8 +56,9 @@ def documents(name: str, content: str) -> tuple[dict[str, str], int]:
 # --- Text datasets ----------------------------------------------------------------------------
 
 MAX_BYTES = 512 * 1024 * 1024
+"""The largest text that is read into memory."""
+
 MIN_CHARACTERS = 1_000
-TEXT_SUFFIXES = {".txt", ".md", ".rst", ".py", ".tex", ".csv", ".json", ".jsonl", ".html"}
 
 SHAKESPEARE = Path(__file__).with_name("shakespeare.txt.bz2")
 """tiny-shakespeare, part of the package so that a first training needs no download."""
@@ -71,6 +74,8 @@ class TextData:
     validation: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    format: str = ""  # that of the files, if they are not text files
+    is_sample: bool = False  # whether it is a sample of data that do not fit into memory
 
     def describe(self) -> str:
         """Describe the data in one line."""
@@ -95,7 +100,7 @@ def _split_one(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _split_documents(documents: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Hold out one document in twenty, by the hash of its name."""
-    held = {n for n in documents if int(hashlib.sha256(n.encode()).hexdigest(), 16) % 20 == 0}
+    held = set(filter(is_held_out, documents))
     if not held or len(held) == len(documents):
         return _split_one("\n".join(documents.values()))
     train = tuple(text for name, text in documents.items() if name not in held)
@@ -193,14 +198,31 @@ TEXT_DATASETS = dataset_table(
 )
 
 
-def _user_files(path: Path) -> Iterator[tuple[str, str | None]]:
-    """Each text file below a folder: its relative path, and its text or None if it is unusable."""
-    for file in sorted(path.rglob("*")):
-        if file.is_file() and file.suffix.lower() in TEXT_SUFFIXES and file.name != PLAN:
-            try:
-                yield file.relative_to(path).as_posix(), read_text(file)
-            except MisuseError:
-                yield file.relative_to(path).as_posix(), None
+def is_large(source: Source) -> bool:
+    """Whether a source is too large for the memory, so that it is tokenised into files."""
+    return source.text_bytes > MAX_BYTES
+
+
+def _user_files(source: Source) -> Iterator[tuple[str, str | None]]:
+    """Each text file of a folder: its relative path, and its text or None if it is unusable."""
+    for file in source.files:
+        try:
+            yield file.name, read_text(file.path)
+        except MisuseError:
+            yield file.name, None
+
+
+def _read_tables(source: Source) -> tuple[dict[str, str], int]:
+    """The documents by name of a source that is not plain text, and how many rows have no text."""
+    parts: dict[str, list[str]] = {}
+    without_text = 0
+    for _, batch in read(source):
+        without_text += batch.without_text
+        for piece in batch.pieces:
+            parts.setdefault(piece.document, []).append(piece.text)
+    if not parts:
+        raise MisuseError(f"{show(source.path)}: no document with a text in its {source.group}")
+    return {name: "".join(pieces) for name, pieces in parts.items()}, without_text
 
 
 def _split_jsonl(files: Mapping[str, str]) -> tuple[dict[str, str], int]:
@@ -214,10 +236,13 @@ def _split_jsonl(files: Mapping[str, str]) -> tuple[dict[str, str], int]:
     return split, broken
 
 
-def _load_user_text(path: Path) -> TextData:
+def _load_user_text(path: Path, source: Source) -> TextData:
     notes: tuple[str, ...] = ()
-    if path.is_dir():
-        files = dict(_user_files(path))
+    if source.group != FORMATS[0].group:
+        texts, broken = _read_tables(source)
+        train, validation = _split_documents(texts)
+    elif path.is_dir():
+        files = dict(_user_files(source))
         readable = {name: text for name, text in files.items() if text is not None}
         texts, broken = _split_jsonl(readable)
         if not texts:
@@ -233,22 +258,44 @@ def _load_user_text(path: Path) -> TextData:
         only = next(iter(texts.values()))
         train, validation = _split_one(only) if len(texts) == 1 else _split_documents(texts)
     if broken:
-        notes += (f'{broken} lines of JSON have no "text"',)
+        lines = "lines of JSON" if source.group in LINES else "documents"
+        notes += (f'{broken} {lines} have no "text"',)
     total = sum(map(len, train + validation))
     if total < MIN_CHARACTERS:
         raise MisuseError(
             f"{path}: {total} characters are too few to train on; give at least {MIN_CHARACTERS:,}"
         )
-    return TextData(path.name, "yours", train, validation, _fingerprint(train, validation), notes)
+    return TextData(
+        path.name,
+        "yours",
+        train,
+        validation,
+        _fingerprint(train, validation),
+        notes,
+        "" if source.group == FORMATS[0].group else source.group,
+    )
 
 
-def load_text(dataset: str, data: str = "") -> TextData:
+def load_text(
+    dataset: str, data: str = "", *, sample: int = 0, only_text: bool = False
+) -> TextData:
     """Load the dataset of that name, or the user's file or folder `data`.
 
-    Raises MisuseError for an unknown name or an unusable file.
+    Of data that do not fit into memory, a sample of so many bytes; with `only_text` other formats
+    than text files are ignored. Raises MisuseError for an unknown name or an unusable file, or
+    data that are too large if no sample will do.
     """
     if data:
-        return _load_user_text(Path(data).expanduser())
+        path = Path(data).expanduser()
+        source = find_source(path, only_text)
+        if not is_large(source) or only_text:
+            return _load_user_text(path, source)
+        if not sample:
+            raise MisuseError(
+                f"{show(path)}: is over {MAX_BYTES >> 20} MB, and this reads all of it into "
+                "memory; give a smaller file"
+            )
+        return sample_text(source, sample)
     row = find_dataset(TEXT_DATASETS, dataset, "text dataset")
     texts = row.read()
     if not isinstance(texts, str | Mapping):
@@ -262,8 +309,44 @@ def load_text(dataset: str, data: str = "") -> TextData:
     return TextData(row.name, row.licence, train, validation, _fingerprint(train, validation))
 
 
+PASSAGES = 64
+"""Passages of a large text, or files of a folder, that a sample is taken from."""
+
+
+def sample_text(source: Source, size: int) -> TextData:
+    """Texts of about `size` bytes from all over a large source, split as all of it is."""
+    train: list[str] = []
+    held: list[str] = []
+    if len(source.files) == 1 and source.files[0].format is FORMATS[0]:
+        passages = list(spread(source.files[0], PASSAGES, size // PASSAGES))
+        train, held = passages[: int(PASSAGES * 0.9)], passages[int(PASSAGES * 0.9) :]
+    else:
+        chosen = source.files[:: max(1, len(source.files) // PASSAGES)]
+        for file in chosen:
+            left = size // len(chosen)
+            with suppress(*[GenuiError] * (len(source.files) > 1)):  # one of several is left out
+                for _, batch in read(source._replace(files=(file,))):
+                    for piece in batch.pieces:
+                        (held if is_held_out(piece.document) else train).append(piece.text)
+                        left -= len(piece.text)
+                    if left < 0:
+                        break
+    if not any(train + held):
+        raise MisuseError(f"{show(source.path)}: no document with a text in its {source.group}")
+    parts = (tuple(train), tuple(held)) if train and held else _split_one("\n".join(train + held))
+    count = sum(map(len, train + held))
+    note = f"a sample of {count:,} characters of {source.text_bytes:,} bytes"
+    return TextData(
+        source.path.name, "yours", *parts, _fingerprint(*parts), (note,), is_sample=True
+    )
+
+
 def check_text(recipe: TextRecipe) -> str:
-    """Load the text of a recipe and describe it in one line."""
+    """Load the text of a recipe and describe it in one line; of large data only the beginning."""
+    if recipe.data and is_large(source := find_source(Path(recipe.data).expanduser())):
+        from genui.engine.data.shards import check_large  # late: it imports this file
+
+        return check_large(source)
     return load_text(recipe.dataset, recipe.data).describe()
 
 

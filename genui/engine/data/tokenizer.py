@@ -223,12 +223,15 @@ class BPETokenizer(_Plain):
         space after it.
         """
         words, known, dtype = _SPACED.findall(text), self._ids_of, token_type(self.size)
-        if new := list(set(words) - known.keys()):
-            if len(known) + len(new) > _MOST_WORDS:
-                known.clear()
-                new = list(set(words))
-            for word, encoding in zip(new, self._tokenizer.encode_batch_fast(new), strict=True):
-                known[word] = np.array(encoding.ids, dtype).tobytes()
+        try:
+            return np.frombuffer(b"".join(map(known.__getitem__, words)), dtype)
+        except KeyError:
+            new = list(set(words) - known.keys())
+        if len(known) + len(new) > _MOST_WORDS:
+            known.clear()
+            new = list(set(words))
+        for word, encoding in zip(new, self._tokenizer.encode_batch_fast(new), strict=True):
+            known[word] = np.array(encoding.ids, dtype).tobytes()
         token_ids = b"".join(map(known.__getitem__, words))
         for word in new:
             if len(word) > _LONG_WORD:

@@ -474,10 +474,11 @@ AROUND = 60  # bytes of training text shown before and after the run
 @lru_cache(maxsize=2)
 def training_text(dataset: str, data: str) -> tuple[str, Verbatim]:
     """A description of the training text, and its index. Raises what `load_text` raises."""
-    text = load_text(dataset, data)
+    text = load_text(dataset, data, sample=MAX_BYTES)
     index = Verbatim([document.encode("utf-8", "replace") for document in text.train])
     count = sum(map(len, text.train))
     part = "" if index.whole else f", of which the first {len(index.data) >> 20} MB were read"
+    part = f", {text.notes[0]}" if text.is_sample else part
     return f"{text.name}, {count:,} characters{part}", index
 
 

@@ -183,17 +183,18 @@ def xz_bits_per_byte(train: bytes, held: bytes) -> float:
 # --- Text: held-out loss and copying ----------------------------------------------------------
 
 TEXT_BATCH = 16
+SAMPLE = 4 << 20  # bytes of data that do not fit into memory
 COPY_SAMPLES = 12  # of 400 tokens each
 
 
 def measure_text(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
     """The loss on the whole validation split, and the share that is copied."""
-    return _measure_text(generator, recipe, load_text(recipe.dataset, recipe.data))
+    return _measure_text(generator, recipe, load_text(recipe.dataset, recipe.data, sample=SAMPLE))
 
 
 def measure_code_model(generator: TextGenerator, recipe: TextRecipe) -> dict[str, str]:
     """`measure_code`, then the metrics of text."""
-    data = load_text(recipe.dataset, recipe.data)
+    data = load_text(recipe.dataset, recipe.data, sample=SAMPLE)
     return measure_code(generator, data) | _measure_text(generator, recipe, data)
 
 
@@ -205,7 +206,8 @@ def _measure_text(generator: TextGenerator, recipe: TextRecipe, data: TextData) 
     metrics = {}
     if recipe.tokenizer == "chars":
         metrics["validation loss"] = f"{nats:.3f} nats/char"
-    metrics["held-out text"] = f"{bits:.3f} bits/char, whole validation split"
+    part = data.notes[0] if data.is_sample else "whole validation split"
+    metrics["held-out text"] = f"{bits:.3f} bits/char, {part}"
     return metrics | measure_copying(generator, recipe, data)
 
 

@@ -1,6 +1,7 @@
 """The training of language models: of text and code, and of four-voice music."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,19 @@ from genui.engine.data.chorales import (
     row,
     row_length,
 )
-from genui.engine.data.shards import Tokens, read_windows
-from genui.engine.data.text import load_text
+from genui.engine.data.dataset import uses_stand_ins
+from genui.engine.data.documents import Source, find_source
+from genui.engine.data.shards import (
+    FORMAT,
+    ORDER,
+    Corpus,
+    TokenFile,
+    Tokens,
+    build_large_tokenizer,
+    open_large,
+    read_windows,
+)
+from genui.engine.data.text import is_large, load_text
 from genui.engine.data.tokenizer import (
     BPETokenizer,
     ByteTokenizer,
@@ -38,7 +50,7 @@ from genui.engine.models.language_model import LanguageModel, TokenNetwork
 from genui.engine.models.transformer import ChoraleTransformer, chorale_config
 from genui.engine.sample.music import MusicGenerator
 from genui.engine.sample.text import TextGenerator
-from genui.engine.train.optimizer import examples_of
+from genui.engine.train.optimizer import examples_of, permute
 from genui.engine.train.task import Sample, png
 from genui.formats import score
 from genui.formats.midi import encode_midi
@@ -76,20 +88,27 @@ def tokens_per_step(recipe: TextRecipe) -> int:
     return round(tokens / recipe.steps)
 
 
-def windows(step: int, batch: int, tokens: int, context: int, *seed: int) -> np.ndarray:
+def windows(
+    step: int, batch: int, tokens: int, context: int, *seed: int, listed: bool = True
+) -> np.ndarray:
     """Start positions of a step's windows, int64 [batch].
 
     An epoch cuts the text into consecutive windows from a random offset and shuffles them, so that
-    every token is seen once per epoch, each time in another window.
+    every token is seen once per epoch, each time in another window. If the windows of an epoch are
+    not `listed` in memory, they come in the order of `permute`.
     """
     count = windows_per_epoch(tokens, context)
     starts = np.empty(batch, np.int64)
     epochs, places = np.divmod(step * batch + np.arange(batch), count)
     for epoch in np.unique(epochs):
-        rng = np.random.default_rng((seed[0], epoch, *seed[1:]))
-        order, offset = rng.permutation(count), int(rng.integers(0, context))
+        seeds = (seed[0], int(epoch), *seed[1:])
+        rng = np.random.default_rng(seeds)
         rows = epochs == epoch
-        starts[rows] = order[places[rows]] * context + offset
+        if listed:
+            order = rng.permutation(count)[places[rows]]
+        else:
+            order = permute(places[rows], count, seeds)
+        starts[rows] = order * context + int(rng.integers(0, context))
     return np.minimum(starts, tokens - context - 1)
 
 
@@ -112,6 +131,58 @@ def encode_documents(tokenizer: Tokenizer, documents: tuple[str, ...]) -> np.nda
         return tokenizer.encode_array("\n".join(documents))
     end = np.array([tokenizer.end], token_type(tokenizer.size))
     return np.concatenate([part for d in documents for part in (tokenizer.encode_array(d), end)])
+
+
+WHOLE_HELD_OUT = 1 << 20
+"""The most tokens of large data in an evaluation of all that is held out: a tenth of 10 GB would
+take hours."""
+
+MEASURE_SAMPLE = 4 << 20
+"""Bytes of large data on which the speed of a training is measured."""
+
+
+def load_corpus(recipe: TextRecipe, extra: dict[str, Any] | None) -> Corpus:
+    """The tokens of a recipe's data, in memory or, if they are too large for it, in files.
+
+    `extra` is the metadata of a checkpoint. A run that is resumed reads its data as it began.
+    """
+    given = tokenizer_from_dict(extra["tokenizer"]) if extra else None
+    resumed = extra if extra and extra.get("resumed") else None
+    if recipe.data and not uses_stand_ins():
+        source = find_source(Path(recipe.data).expanduser())
+        if is_large(source) if resumed is None else ORDER in resumed:
+            return _load_large(recipe, source, given)
+    only_text = resumed is not None and FORMAT not in resumed
+    sample = MEASURE_SAMPLE if uses_stand_ins() else 0
+    data = load_text(recipe.dataset, recipe.data, sample=sample, only_text=only_text)
+    tokenizer = _with_gaps(recipe, given or build_tokenizer(recipe, data.train))
+    held = encode_documents(tokenizer, data.validation)
+    return Corpus(
+        tokenizer=tokenizer,
+        train=encode_documents(tokenizer, data.train),
+        held=held,
+        tokens_per_character=len(held) / sum(map(len, data.validation)),
+        name=data.name,
+        licence=data.licence,
+        fingerprint=data.fingerprint,
+        line=data.describe(),
+        notes=data.notes + (_unknown_characters(tokenizer, data.train) if extra else ()),
+        reading={FORMAT: data.format} if data.format else {},
+    )
+
+
+def _load_large(recipe: TextRecipe, source: Source, given: Tokenizer | None) -> Corpus:
+    remark = ""
+    if given is None:
+        given, remark = build_large_tokenizer(source, recipe.tokenizer, recipe.vocab_size)
+    return open_large(source, _with_gaps(recipe, given), remark)
+
+
+def _with_gaps(recipe: TextRecipe, tokenizer: Tokenizer) -> Tokenizer:
+    """The tokenizer, with the tokens of gaps if the recipe needs them."""
+    if recipe.fim_rate and isinstance(tokenizer, BPETokenizer):
+        return tokenizer.with_gaps()  # a checkpoint without them is extended
+    return tokenizer
 
 
 @torch.inference_mode()
@@ -153,17 +224,10 @@ class TextTask:
     def __init__(
         self, recipe: TextRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
-        data = load_text(recipe.dataset, recipe.data)
-        if extra:
-            tokenizer = tokenizer_from_dict(extra["tokenizer"])
-        else:
-            tokenizer = build_tokenizer(recipe, data.train)
-        if recipe.fim_rate and isinstance(tokenizer, BPETokenizer):
-            tokenizer = tokenizer.with_gaps()  # a checkpoint without them is extended
+        data = load_corpus(recipe, extra)
+        tokenizer = data.tokenizer
         self._recipe, self._device, self._tokenizer = recipe, device, tokenizer
-        self._train = encode_documents(tokenizer, data.train)
-        self._held = encode_documents(tokenizer, data.validation)
-        self.notes = data.notes + (_unknown_characters(tokenizer, data.train) if extra else ())
+        self._train, self._held, self.notes = data.train, data.held, data.notes
         need = recipe.context + 2
         if len(self._train) < need or len(self._held) < need:
             raise MisuseError(
@@ -171,8 +235,8 @@ class TextTask:
                 f"than one context of {recipe.context}; give more text or --set context=32"
                 + "".join(f" ({note})" for note in self.notes)
             )
-        self._tokens_per_character = len(self._held) / sum(map(len, data.validation))
-        self.data_line = f"{data.describe()}; {tokenizer.size:,} tokens in the vocabulary"
+        self._tokens_per_character = data.tokens_per_character
+        self.data_line = f"{data.line}; {tokenizer.size:,} tokens in the vocabulary"
         self.units_per_step = tokens_per_step(recipe)
         self.units_per_epoch = windows_per_epoch(len(self._train), recipe.context) * recipe.context
         self.extra = {
@@ -180,6 +244,7 @@ class TextTask:
             "dataset": data.name,
             "fingerprint": data.fingerprint,
             "licence": data.licence,
+            **data.reading,
         }
         torch.manual_seed(recipe.seed)
         self.model = build_network(recipe, tokenizer.size).to(device)
@@ -188,7 +253,8 @@ class TextTask:
         recipe = self._recipe
         first, context, count = next(s for s in reversed(recipe.stages) if s.first <= step)
         seed = (recipe.seed, first) if first else (recipe.seed,)
-        starts = windows(step - first, count, len(self._train), context, *seed)
+        listed = not isinstance(self._train, TokenFile)
+        starts = windows(step - first, count, len(self._train), context, *seed, listed=listed)
         rows = read_windows(self._train, starts, context + 1)
         weights = None
         if recipe.fim_rate:
@@ -218,6 +284,8 @@ class TextTask:
         """`val_loss` in nats per token, and `val_bpc` in bits per character."""
         assert isinstance(model, TokenNetwork)
         most = None if whole else self._recipe.eval_batches
+        if whole and isinstance(self._held, TokenFile):
+            most = max(1, WHOLE_HELD_OUT // self.units_per_step)
         nats = held_out_loss(model, self._held, machine, self._recipe.batch, most)
         return {"val_loss": nats, "val_bpc": nats * self._tokens_per_character / np.log(2)}
 
