@@ -56,7 +56,23 @@ def _machine() -> dict[str, str]:
         from genui.engine.device import describe
     except ImportError as error:
         return {"device": f"torch cannot be imported: {error}", "GPUs measured": _gpus()}
-    return {**describe(), "GPUs measured": _gpus()}
+    return {**describe(), "training": _training(), "GPUs measured": _gpus()}
+
+
+def _training() -> str:
+    """The share of the peak that the newest training with a known one reached."""
+    from genui.runs.listing import list_runs
+
+    try:
+        reached = next((run for run in list_runs() if run.status.mfu), None)
+    except GenuiError as error:
+        return str(error)
+    if reached is None:
+        return "no run yet says its share of the peak; genui bench measures it"
+    share = f"{100 * (reached.status.mfu or 0):.0f} % of the peak of matrix products"
+    return (
+        f"{reached.info.name} reached {share} on {reached.info.machine.get('threads', '?')} threads"
+    )
 
 
 def _gpus() -> str:

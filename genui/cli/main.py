@@ -74,6 +74,7 @@ COMMANDS = MappingProxyType(
         "dataset": Command("datasets", "list the tokenised datasets on the disk, or remove some"),
         "config": Command("config", "show the settings of genui, or change one"),
         "completion": Command("completion", "print the completion script for bash, zsh or fish"),
+        "bench": Command("bench", "measure how fast genui is here, alone or beside other programs"),
         "doctor": Command("doctor", "print what genui finds here, for a bug report"),
         "help": Command("help", "read the manual, by topic or by words"),
     }

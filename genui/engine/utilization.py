@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import torch
@@ -25,9 +25,6 @@ from genui.base.errors import GenuiError
 from genui.base.files import atomic_write
 from genui.base.numbers import short
 from genui.engine.device import Machine, device_name
-
-if TYPE_CHECKING:
-    from genui.engine.train.loop import Trainer
 
 # --- FLOPs of a step --------------------------------------------------------------------------
 
@@ -204,7 +201,9 @@ _ATTENTION = frozenset({"_softmax", "_softmax_backward_data"})
 _OPTIMIZER = ("Optimizer.", "aten::_foreach", "aten::lerp_")
 
 
-def profile_step(trainer: "Trainer", machine: Machine, steps: int = 5) -> dict[str, float]:
+def profile_step(
+    train_step: Callable[[], object], machine: Machine, steps: int = 5
+) -> dict[str, float]:
     """Seconds of a training step by what it is spent on, the most first, over so many steps.
 
     The kinds of operations are torch.profiler's times. Data is from the start of a step to its
@@ -214,18 +213,18 @@ def profile_step(trainer: "Trainer", machine: Machine, steps: int = 5) -> dict[s
     from torch.profiler import ProfilerActivity, profile  # late: only for this
 
     for _ in range(2):  # the first allocates
-        trainer.train_step()
+        train_step()
     on_gpu = machine.device == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     kinds = (PRODUCTS, ATTENTION, OPTIMIZER, ELEMENTWISE, DATA)
     seconds: dict[str, float] = dict.fromkeys(kinds, 0.0)
     whole = 0.0
     for _ in range(steps):  # in turns, since other processes may slow both
-        taken, to_first_layer = _time_step(trainer)
+        taken, to_first_layer = _time_step(train_step)
         whole += taken
         seconds[DATA] += to_first_layer
         with profile(activities=activities) as profiled:
-            trainer.train_step()
+            train_step()
         for event in profiled.events() or ():
             if event.name.startswith(("aten::", "Optimizer.")):
                 micros = event.self_device_time_total if on_gpu else event.self_cpu_time_total
@@ -247,7 +246,7 @@ def _kind_of(event: Any) -> str:
     return ATTENTION if name in _ATTENTION or "scaled_dot_product" in name else ELEMENTWISE
 
 
-def _time_step(trainer: "Trainer") -> tuple[float, float]:
+def _time_step(train_step: Callable[[], object]) -> tuple[float, float]:
     """Seconds of a step, and until its first layer: of the batch and its augmentation."""
     first = 0.0
 
@@ -257,5 +256,5 @@ def _time_step(trainer: "Trainer") -> tuple[float, float]:
 
     begin = time.perf_counter()
     with register_module_forward_pre_hook(note):
-        trainer.train_step()
+        train_step()
     return time.perf_counter() - begin, (first or begin) - begin

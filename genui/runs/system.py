@@ -6,6 +6,7 @@ very short run does not import it.
 """
 
 import os
+import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -200,3 +201,15 @@ class _Gpus:
                 speed = max(0.0, state.counters[name] - before[name]) / _MB / seconds
                 values[f"gpu{state.index} {name} MB/s"] = speed
         return values
+
+
+def processor_name() -> str:
+    """The processor's name, if the system reports one."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

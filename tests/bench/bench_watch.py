@@ -10,26 +10,23 @@ some minutes to write, and are kept in `--logs`.
 """
 
 import argparse
-import json
 import os
 import re
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-import watch_logs
 from harness import Figure, Terminal, home, machine, report, report_figure, report_machine
 
-BRAILLE = re.compile(rb"\xe2[\xa0-\xa3][\x80-\xbf]")
-CHART = 30  # signs of dots: more than a spinner or a logo
+from genui.cli import bench_peers
+from genui.cli.benchmarks import BRAILLE, first_chart
+
 QUIET = 2.5  # seconds without a change after which all has been drawn
 STEPS = 100_000
 GENUI = (sys.executable, "-m", "genui")
@@ -43,21 +40,9 @@ def opening(
         for key in keys:
             time.sleep(0.5)
             terminal.press(key)
-        first = _first_chart(terminal)
+        first = first_chart(terminal)
         last = _settled(terminal)
         return {"first": first, "all": last, "memory": _memory(terminal.process.pid)}
-
-
-def _first_chart(terminal: Terminal) -> float:
-    end = time.perf_counter() + 60
-    while time.perf_counter() < end:
-        seen = 0
-        for chunk in list(terminal._chunks):
-            seen += len(BRAILLE.findall(chunk.data))
-            if seen >= CHART:
-                return chunk.at - terminal.started
-        time.sleep(0.01)
-    raise AssertionError(f"no chart in 60 s; the screen:\n{_drawn(terminal)}")
 
 
 def _settled(terminal: Terminal) -> float:
@@ -65,18 +50,13 @@ def _settled(terminal: Terminal) -> float:
     end = time.perf_counter() + 90
     while time.perf_counter() < end:
         last = max(
-            (c.at for c in list(terminal._chunks) if BRAILLE.search(c.data)),
+            (c.at for c in terminal.chunks if BRAILLE.search(c.data)),
             default=terminal.started,
         )
         if time.perf_counter() - last > QUIET:
             return last - terminal.started
         time.sleep(0.1)
     return float("nan")
-
-
-def _drawn(terminal: Terminal) -> str:
-    terminal.settle()
-    return terminal.text
 
 
 def _memory(pid: int) -> float:
@@ -94,7 +74,7 @@ def _processor(pid: int) -> float:
 def resting(path: Path, seconds: float = 20) -> tuple[float, int]:
     """Per cent of a core, and bytes to the terminal, with a finished run on the screen."""
     with Terminal([*GENUI, "watch", str(path)]) as terminal:
-        _first_chart(terminal)
+        first_chart(terminal)
         _settled(terminal)
         sent, used = len(terminal.output), _processor(terminal.process.pid)
         time.sleep(seconds)
@@ -131,13 +111,12 @@ import sys, time
 from pathlib import Path
 from genui.runs.layout import RunDir
 from genui.runs.writer import RunWriter
-sys.path.insert(0, sys.argv[1])
-import watch_logs
-start, path = int(sys.argv[3]), Path(sys.argv[2])
+from genui.cli.bench_peers import values
+start, path = int(sys.argv[2]), Path(sys.argv[1])
 with RunWriter(RunDir(path)) as writer:
     writer.update(state="running", step=start, steps=2 * start)
     for step in range(start + 1, 10**9):
-        writer.log(step, **watch_logs.values(step))
+        writer.log(step, **values(step))
         writer.update(step=step)
         time.sleep(0.05)
 """
@@ -146,7 +125,7 @@ with RunWriter(RunDir(path)) as writer:
 @contextmanager
 def training_on(path: Path, start: int) -> Iterator[None]:
     """A process that goes on with that run at 20 steps a second, five metrics each."""
-    argv = [sys.executable, "-c", TRAINING, str(Path(__file__).parent), str(path), str(start)]
+    argv = [sys.executable, "-c", TRAINING, str(path), str(start)]
     with subprocess.Popen(argv) as trainer:
         try:
             yield
@@ -157,7 +136,7 @@ def training_on(path: Path, start: int) -> Iterator[None]:
 def load(path: Path, seconds: float = 20) -> float:
     """Per cent of a core of the app that watches that run."""
     with Terminal([*GENUI, "watch", str(path)]) as terminal:
-        _first_chart(terminal)
+        first_chart(terminal)
         time.sleep(4)
         used = _processor(terminal.process.pid)
         time.sleep(seconds)
@@ -199,7 +178,7 @@ def many_runs(count: int) -> float:
     from genui.base import paths
 
     for number in range(count):
-        watch_logs.own_run(f"many{number:04d}", 20)
+        bench_peers.own_run(f"many{number:04d}", 20)
     argv = [*GENUI, "watch", str(paths.runs_dir())]
     with Terminal(argv) as terminal:
         terminal.until_sent(rb"many\d{4}")
@@ -213,29 +192,10 @@ def inspecting(path: Path) -> float:
     return time.perf_counter() - begin
 
 
-def tensorboard(python: str, folder: Path) -> float:
-    """Seconds until TensorBoard serves the first 1,000 points of a curve."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?run=.&tag=loss"
-    argv = [python, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)]
-    begin = time.perf_counter()
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            while time.perf_counter() - begin < 60:
-                with suppress(OSError, ValueError), urllib.request.urlopen(url, timeout=5) as reply:
-                    if len(json.load(reply)) >= 900:
-                        return time.perf_counter() - begin
-                time.sleep(0.02)
-        finally:
-            server.terminate()
-    return float("nan")
-
-
 def peers(python: str, logs: Path, repeats: int) -> dict[str, dict[str, list[float]]]:
     """The peers on the same training: name to the lists of what `opening` measures."""
-    with_wandb = watch_logs.peer_log(python, watch_logs.WANDB, logs / f"wandb-{STEPS}", STEPS)
-    events = watch_logs.peer_log(python, watch_logs.TENSORBOARD, logs / f"tb-{STEPS}", STEPS)
+    with_wandb = bench_peers.peer_log(python, bench_peers.WANDB, logs / f"wandb-{STEPS}", STEPS)
+    events = bench_peers.peer_log(python, bench_peers.TENSORBOARD, logs / f"tb-{STEPS}", STEPS)
     run = next((with_wandb / "wandb").glob("offline-run-*"))
     bin = Path(python).parent
     settings = {"WANDB_CONFIG_DIR": str(logs / "leet"), "WANDB_ERROR_REPORTING": "false"}
@@ -245,7 +205,7 @@ def peers(python: str, logs: Path, repeats: int) -> dict[str, dict[str, list[flo
             [str(bin / "terminalboard"), "--reset-view", str(events)],
             env={"XDG_STATE_HOME": str(logs)},
         ),
-        "tensorboard": lambda: {"first": tensorboard(python, events)},
+        "tensorboard": lambda: {"first": bench_peers.tensorboard(python, events)},
         "genui, W&B log": lambda: opening([*GENUI, "watch", str(run)]),
         "genui, TensorBoard log": lambda: opening([*GENUI, "watch", str(events)]),
     }
@@ -287,7 +247,7 @@ def main() -> None:
         report_machine(before)
 
     with home():
-        run = watch_logs.own_run("long", STEPS)
+        run = bench_peers.own_run("long", STEPS)
         _gathered(lambda: opening([*GENUI, "watch", str(run)]), 1)  # compiled, and in the cache
         ours = _gathered(lambda: opening([*GENUI, "watch", str(run)]), args.repeats)
         add(f"first chart of {STEPS:,} steps × 5", ours["first"], "s", 0.4)
@@ -301,7 +261,7 @@ def main() -> None:
         late = delays(12)
         add(f"a logged step on the screen, median of {len(late)}", late, "s", 0.3)
         add("the slowest of them", [max(late)], "s", 0.3)
-        big = watch_logs.own_run("longer", 10 * STEPS)
+        big = bench_peers.own_run("longer", 10 * STEPS)
         huge = opening([*GENUI, "watch", str(big)])
         add("1,000,000 steps × 5: first chart", [huge["first"]], "s")
         add("all 5,000,000 points drawn", [huge["all"]], "s", 6)
@@ -310,8 +270,8 @@ def main() -> None:
         add("1,000 runs listed", [many_runs(1000)], "s", 1)
     if args.large:
         with home():
-            steps = int(args.large * 2e9 / len(next(watch_logs.lines(10**7, 1))))
-            run = watch_logs.own_run("two-gigabytes", steps)
+            steps = int(args.large * 2e9 / len(next(bench_peers.lines(10**7, 1))))
+            run = bench_peers.own_run("two-gigabytes", steps)
             huge = opening([*GENUI, "watch", str(run)])
             size = (run / "metrics.jsonl").stat().st_size / 1e9
             add(f"{size:.2g} GB: first chart", [huge["first"]], "s", 1)
@@ -319,7 +279,7 @@ def main() -> None:
             add("memory", [huge["memory"]], "MB")
         with home():
             steps = int(args.large * 1e6)
-            run = watch_logs.own_run("wide", steps, metrics=50)
+            run = bench_peers.own_run("wide", steps, metrics=50)
             add(f"{steps:,} steps × 50: genui inspect", [inspecting(run)], "s", 20)
             wide = opening([*GENUI, "watch", str(run)])
             add("first chart", [wide["first"]], "s")

@@ -1,10 +1,8 @@
 """What the benchmarks share: the machine, a home of their own, and how figures are printed."""
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,14 +20,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's Python does not comp
 import tiny  # noqa: E402 - the tests' tiny runs and terminal, once they can be found
 from terminal import PATIENCE, Terminal  # noqa: E402
 
+from genui.cli.benchmarks import describe_machine as machine  # noqa: E402
+from genui.cli.benchmarks import percentile  # noqa: E402
+
 if TYPE_CHECKING:
     from genui.engine.sample.trace import Generator
 
 __all__ = ["PATIENCE", "Figure", "Terminal", "arguments", "home", "import_torch", "machine",
            "percentile", "quick_generator", "report", "report_figure", "report_machine", "seconds",
            "tiny"]  # fmt: skip
-
-LIBRARIES = ("textual", "torch", "numpy")
 
 
 class Figure(NamedTuple):
@@ -62,35 +61,6 @@ def home() -> Iterator[Path]:
         os.environ["GENUI_HOME"] = folder
         os.environ["GENUI_QUIET"] = "1"  # Home's demo would be measured too
         yield Path(folder)
-
-
-def machine() -> dict[str, str]:
-    """Processor, cores, load and versions."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "processor": _processor(),
-        "cores": str(cores),
-        "load": f"{os.getloadavg()[0]:.1f}",  # of others, before anything is measured
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in LIBRARIES},
-    }
-
-
-def _processor() -> str:
-    """Its name as the system tells it; without torch, which would take a second to import."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """The smallest value that `percent` of them do not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
 
 def seconds(name: str, values: Sequence[float], peers: Sequence[float] = (), peer: str = "",

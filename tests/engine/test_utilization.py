@@ -81,7 +81,7 @@ def test_the_peak_is_measured_once_and_only_rises(monkeypatch: pytest.MonkeyPatc
 
 def test_the_time_of_a_step_is_divided_among_all_kinds() -> None:
     trainer, _, machine = trial_trainer(override(find_recipe("shakespeare"), SMALL))
-    seconds = utilization.profile_step(trainer, machine, steps=1)
+    seconds = utilization.profile_step(trainer.train_step, machine, steps=1)
     measured = ("PRODUCTS", "ATTENTION", "OPTIMIZER", "ELEMENTWISE", "DATA")
     assert all(seconds[getattr(utilization, kind)] > 0 for kind in measured)
     assert list(seconds.values()) == sorted(seconds.values(), reverse=True)

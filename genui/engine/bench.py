@@ -1,0 +1,149 @@
+"""The measurements of `genui bench` that compute: `python -m genui.engine.bench NAME JSON` makes
+one in a process of its own and prints its result as a JSON line."""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genui.engine import device
+from genui.engine.estimate import peak_memory, trial_trainer
+from genui.engine.utilization import measure_peak, profile_step
+from genui.recipes import find_recipe, override
+
+Result = dict[str, Any]
+
+
+def measure_products(threads: int) -> Result:
+    """FLOPs per second of large matrix products, by precision."""
+    threads = threads or device.default_threads()
+    torch.set_num_threads(threads)
+    chosen = device.choose_device()
+    peaks = {
+        precision: measure_peak(device.Machine(chosen, precision, threads))
+        for precision in ("fp32", "bf16")
+    }
+    return {**peaks, "device": chosen, "threads": threads}
+
+
+def measure_training(recipe: str, seconds: float, settings: Mapping[str, str]) -> Result:
+    """Tokens or images per second of a training, its share of the peak, and its memory."""
+    trainer, task, machine = trial_trainer(override(find_recipe(recipe), settings))
+    trainer.train_step()  # allocates
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        begin = time.perf_counter()
+        trainer.train_step()
+        times.append(time.perf_counter() - begin)
+    step = statistics.median(times)
+    return {
+        "units_per_s": task.units_per_step / step,
+        "step": step,
+        "steps": len(times),
+        "share": trainer.utilization.share(step),
+        "memory": peak_memory(),
+        "parameters": sum(p.numel() for p in task.model.parameters()),
+        "vocabulary": getattr(getattr(task.model, "config", None), "vocab_size", 0),
+        **machine.to_dict(),
+    }
+
+
+def measure_writing(model: str, prompt: str, tokens: int) -> Result:
+    """Seconds of each token that a model writes, with its odds, as the app's worker makes them."""
+    from genui.engine.load import find_and_load, stream
+    from genui.protocol import Start, TextFrame, TextSettings
+
+    settings = TextSettings(tokens=tokens)
+    times: list[float] = []
+    for number in range(2):  # the first warms up
+        frames = stream(Start(trace=1, model=model, prompt=prompt, seed=number, settings=settings))
+        next(frames)  # Started: the prompt was read
+        begin = time.perf_counter()
+        count = sum(isinstance(frame, TextFrame) for frame in frames)
+        times.append((time.perf_counter() - begin) / max(1, count))
+    generator = find_and_load(model)
+    return {"seconds": times[-1], "threads": torch.get_num_threads(), **_sizes(generator)}
+
+
+def _sizes(generator: Any) -> Result:
+    """The sizes of a Transformer, for a peer of the same."""
+    config = getattr(getattr(generator, "model", None), "config", None)
+    names = ("layers", "width", "heads", "context", "vocab_size")
+    return {name: int(getattr(config, name)) for name in names if hasattr(config, name)}
+
+
+def measure_denoising(model: str, prompt: str, steps: int) -> Result:
+    """Seconds of a denoising step of an image."""
+    from genui.engine.load import open_trace
+    from genui.protocol import ImageSettings, Start
+
+    settings = ImageSettings(steps=steps)
+    trace = open_trace(Start(trace=1, model=model, prompt=prompt, seed=1, settings=settings))
+    times = []
+    frames = trace.advance(0, steps)
+    for _ in range(steps):
+        begin = time.perf_counter()
+        if next(frames, None) is None:
+            break
+        times.append(time.perf_counter() - begin)
+    return {"seconds": statistics.median(times[2:]), "threads": torch.get_num_threads()}
+
+
+def write_text(dataset: str, folder: str) -> Result:
+    """Write a text as nanoGPT reads it, a token a character: train.bin, val.bin and meta.pkl."""
+    import pickle  # late: for nanoGPT alone
+
+    from genui.engine.data.text import load_text
+
+    data = load_text(dataset, "")
+    parts = {"train": "\n".join(data.train), "val": "\n".join(data.validation)}
+    characters = sorted(set("".join(parts.values())))
+    ids = {character: number for number, character in enumerate(characters)}
+    for name, text in parts.items():
+        np.array([ids[character] for character in text], np.uint16).tofile(
+            Path(folder, f"{name}.bin")
+        )
+    Path(folder, "meta.pkl").write_bytes(pickle.dumps({"vocab_size": len(characters)}))
+    return {"vocabulary": len(characters)}
+
+
+def profile_recipe(recipe: str, steps: int, settings: Mapping[str, str]) -> Result:
+    """Seconds of a training step by what it is spent on."""
+    trainer, _, machine = trial_trainer(override(find_recipe(recipe), settings))
+    seconds = profile_step(trainer.train_step, machine, steps)
+    share = trainer.utilization.share(sum(seconds.values()))
+    return {"seconds": seconds, "share": share, **machine.to_dict()}
+
+
+MEASUREMENTS: Mapping[str, Callable[..., Result]] = {
+    "products": measure_products,
+    "training": measure_training,
+    "writing": measure_writing,
+    "denoising": measure_denoising,
+    "text": write_text,
+    "profile": profile_recipe,
+}
+
+
+def main() -> int:
+    """Errors are one line on stderr."""
+    from genui.base.errors import GenuiError
+
+    _, name, options = sys.argv
+    try:
+        print("\n" + json.dumps(MEASUREMENTS[name](**json.loads(options))), flush=True)
+    except GenuiError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""`genui bench`: its table, the order of the measurements, and its output. Nothing is timed."""
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from genui.base.errors import GenuiError
+from genui.base.pseudo_terminal import PseudoTerminal
+from genui.cli import bench, bench_peers
+from genui.cli.benchmarks import ROWS, Bench, Peer, Reading, Result, Row, run_rows
+from genui.cli.main import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+def row(
+    name: str, values: Sequence[float], peers: Sequence[float] = (), higher: bool = False
+) -> Row:
+    """A row whose measurements are known beforehand, with a peer if `peers` has values."""
+    own, other = iter(values), iter(peers)
+    beside = (Peer("rival", ("torch",), lambda _: next(other)),) if peers else ()
+    return Row(name, f"{name} of it", "ms", lambda _: Reading(next(own), "so"), 2.0, higher, beside)
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put other rows in the table, and take every peer's module to be there."""
+
+    def put(*rows: Row) -> None:
+        monkeypatch.setattr(bench, "ROWS", rows)
+
+    monkeypatch.setattr(bench_peers, "missing_modules", lambda python, names: [])
+    return put
+
+
+def test_the_table_is_complete() -> None:
+    names = [row.name for row in ROWS]
+    assert len({*names}) == len(names)
+    assert all(row.title and row.unit and row.seconds > 0 for row in ROWS)
+    peers = {peer.name for row in ROWS for peer in row.peers}
+    assert peers == {"transformers", "diffusers", "nanoGPT", "TensorBoard", "W&B LEET"}
+    parts = ("train-text", "train-images", "loss-2.3", "write", "denoise", "first-paint", "key")
+    assert {*parts, "watch", "memory-app", "memory-worker", "memory-trainer"} <= {*names}
+
+
+def test_rounds_are_measured_in_turns_and_the_time_left_falls(tmp_path: Path) -> None:
+    ticks = count(0.0, 3.0)  # seconds between two looks at the clock: longer than was expected
+    table = [row("a", [4, 5], [8, 15]), row("b", [1, 1])]
+    results: dict[str, Result] = {}
+    bench = Bench(tmp_path, quick=True)
+    steps = list(run_rows(bench, table, 2, lambda r: r.peers, results, lambda: next(ticks)))
+    turns = [("a", "genui"), ("a", "rival"), ("b", "genui")] * 2
+    assert [(step.row.name, step.name) for step in steps] == turns
+    left = [step.seconds_left for step in steps[1:]]
+    assert left == sorted(left, reverse=True)
+    assert results["a"].ratios("rival") == [2, 3]
+    assert results["a"].value == 4.5
+
+
+def test_more_is_better_for_rates_and_what_fails_is_a_fault(tmp_path: Path) -> None:
+    def fail(_: Bench) -> float:
+        raise GenuiError("no such model")
+
+    table = [row("rate", [6.0], [2.0], higher=True), row("lame", [1.0])._replace(measure=fail)]
+    results: dict[str, Result] = {}
+    for _ in run_rows(Bench(tmp_path, quick=True), table, 1, lambda r: r.peers, results):
+        continue
+    assert results["rate"].ratios("rival") == [3]
+    assert results["lame"].faults == ["genui: no such model"]
+    assert math.isnan(results["lame"].value)
+
+
+def test_the_results_as_json(rows: Callable[..., None], capsys: Capture) -> None:
+    rows(row("a", [4, 5], [8, 15]), row("b", [1, math.nan]))
+    assert main(["bench", "--json", "--rounds", "2", "--peers", sys.executable]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["whole"]
+    assert {"processor", "cores", "load", "torch"} <= found["machine"].keys()
+    a, b = found["rows"]
+    assert (a["name"], a["unit"], a["better"], a["value"]) == ("a", "ms", "lower", 4.5)
+    assert a["peers"][0] | {"values": 0} == {
+        "name": "rival", "value": 11.5, "values": 0, "ratio": 2.5, "ratios": [2, 3]
+    }  # fmt: skip
+    assert b["values"] == [1, None]  # one round did not reach it
+
+
+def test_an_interrupted_bench_prints_what_was_measured(
+    rows: Callable[..., None], capsys: Capture
+) -> None:
+    def interrupt(_: Bench) -> Reading:
+        raise KeyboardInterrupt
+
+    rows(row("a", [4]), row("b", [1])._replace(measure=interrupt))
+    assert main(["bench", "--quick"]) == 130
+    out = capsys.readouterr()
+    assert ["a", "of", "it", "4.00", "ms", "so"] in [line.split() for line in out.out.splitlines()]
+    assert "b of it" not in out.out
+    assert "interrupted" in out.err
+
+
+def test_missing_peers_are_one_line_each(
+    rows: Callable[..., None], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows(row("a", [4], [8]))
+    monkeypatch.setattr(bench_peers, "missing_modules", lambda python, names: names)
+    assert main(["bench", "--quick", "--peers", "py"]) == 0
+    out = capsys.readouterr()
+    assert out.err.splitlines() == ["rival is left out: py has no torch"]
+    assert "rival" not in out.out
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("--only wriet", "--only wriet: did you mean 'write'?"),
+        ("--nanogpt /nowhere", "--nanogpt /nowhere: has no train.py"),
+        ("--peers /nowhere/python", "/nowhere/python: "),
+        ("--rounds -1", "--rounds -1: expected"),
+        ("--image bench.jpg", "--image bench.jpg: "),
+        ("--profile shakespear", "did you mean 'shakespeare'"),
+    ],
+)
+def test_misuse_is_one_line(words: str, error: str, capsys: Capture) -> None:
+    assert main(["bench", *words.split()]) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert error in line
+
+
+def test_the_table_as_an_image(rows: Callable[..., None], tmp_path: Path, capsys: Capture) -> None:
+    rows(row("a", [4], [8]), row("b", [math.nan]))
+    path = tmp_path / "bench.png"
+    assert main(["bench", "--quick", "--peers", sys.executable, "--image", str(path)]) == 0
+    image = Image.open(path)
+    assert image.format == "PNG"
+    colours = {colour for _, colour in image.convert("RGB").getcolors(100_000) or ()}
+    assert {bench.OWN, bench.OTHER} <= colours
+
+
+def test_what_a_step_spends_time_on(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    result = {
+        "seconds": {"matrix products": 0.03, "data": 0.01}, "share": 0.4, "precision": "fp32",
+        "threads": 2,
+    }  # fmt: skip
+    monkeypatch.setattr(Bench, "engine", lambda *args, **options: result)
+    assert main(["bench", "--profile", "shakespeare"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["matrix", "products", "75", "%", "30.0", "ms"]
+    assert lines[2] == ["a", "step", "100", "%", "40.0", "ms"]
+    assert "40 % of the peak of matrix products, fp32, 2 threads" in " ".join(lines[3])
+
+
+def test_what_computes_is_measured_once_a_round_in_its_own_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def run(argv: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        made.append(argv[1:])
+        if "nope" in argv[-1]:
+            return subprocess.CompletedProcess(argv, 2, "", "a warning\nno recipe 'nope'\n")
+        return subprocess.CompletedProcess(argv, 0, 'noise\n{"fp32": 1}\n', "")
+
+    monkeypatch.setattr("genui.cli.benchmarks.subprocess.run", run)
+    bench = Bench(tmp_path, quick=True)
+    for _ in range(2):
+        assert bench.engine("products", threads=1) == {"fp32": 1}
+    assert made == [["-m", "genui.engine.bench", "products", '{"threads": 1}']]
+    bench.start_round()
+    bench.engine("products", threads=1)
+    assert len(made) == 2
+    with pytest.raises(GenuiError, match=r"^no recipe 'nope'$"):
+        bench.engine("training", recipe="nope")
+
+
+def test_scripts_of_peers_are_asked_in_their_interpreter() -> None:
+    for one in (bench_peers.TRANSFORMERS, bench_peers.DIFFUSERS, bench_peers.NANOGPT):
+        compile(one, "script", "exec")
+    script = "import json, sys\nprint('noise')\nprint(json.dumps(json.loads(sys.argv[1])['n'] + 1))"
+    assert bench_peers.ask(sys.executable, script, {"n": 41}) == 42
+    with pytest.raises(GenuiError, match="ValueError: bad"):
+        bench_peers.ask(sys.executable, "raise ValueError('bad')", {})
+    assert bench_peers.missing_modules(sys.executable, ["json", "no_such_module"]) == [
+        "no_such_module"
+    ]
+
+
+ECHO = "import sys, os\nprint('Models', flush=True)\nfor line in sys.stdin: print('got', line)"
+
+
+def test_a_pseudo_terminal_times_an_answer() -> None:
+    with PseudoTerminal([sys.executable, "-c", ECHO]) as terminal:
+        assert terminal.until_sent(b"Models") > terminal.started
+        assert terminal.answer("hello\n") > 0
+        terminal.until_sent(b"got hello")
