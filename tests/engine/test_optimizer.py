@@ -3,14 +3,58 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from networks import random_network, small_recipe
 
 from genui.engine.models.denoisers import build_denoiser
 from genui.engine.models.dit import DiT
 from genui.engine.train import optimizer
-from genui.engine.train.optimizer import Optimizers, examples_of, permute
+from genui.engine.train.optimizer import Optimizers, examples_of, permute, rate_factor
 from genui.engine.train.task import Player
-from genui.recipes import find_recipe, override
+from genui.recipes import TransformerRecipe, find_recipe, override
 from genui.recipes.diffusion import DiffusionRecipe
+
+
+def test_the_optimizers_compute_the_bits_of_those_of_torch() -> None:
+    sizes = {"layers": 1, "width": 16, "dropout": 0, "warmup": 3}
+    recipe = small_recipe("transformer", **sizes)
+    ours, theirs = (random_network("transformer", 28, **sizes) for _ in range(2))
+    player = Player("", ours, lambda step: torch.tensor(0.0))
+    optimizers = Optimizers([player], recipe)
+    inner = [p for name, p in theirs.named_parameters() if "blocks." in name]
+    embedding, head = theirs.get_parameter("embedding.weight"), theirs.get_parameter("head.weight")
+    adamw = torch.optim.AdamW(
+        [{"params": [head], "weight_decay": 0.1}, {"params": [embedding], "weight_decay": 0.0}],
+        betas=(0.9, 0.95),
+    )
+    muon = torch.optim.Muon(inner, weight_decay=0.1, momentum=0.95, adjust_lr_fn="original")
+    tokens = torch.arange(36).view(4, 9) % 28
+    for step in range(6):
+        for model in (ours, theirs):
+            model.loss(tokens[:, :-1], tokens[:, 1:]).backward()
+        optimizers.step(step, player)
+        for reference, rate in ((adamw, 3e-3), (muon, 0.02)):
+            for group in reference.param_groups:
+                group["lr"] = rate * rate_factor(step, recipe)
+            reference.step()
+            reference.zero_grad()
+    assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+
+
+def test_of_a_table_only_the_rows_that_were_read_change() -> None:
+    recipe = small_recipe("ngrams", warmup=0)
+    assert isinstance(recipe, TransformerRecipe)
+    model = random_network("ngrams", 28)
+    table = model.get_parameter("ngram_embedding.weight")
+    before = table.detach().clone()
+    player = Player("", model, lambda step: torch.tensor(0.0))
+    model.loss(torch.tensor([[1, 2, 3]]), torch.tensor([[2, 3, 4]])).backward()
+    Optimizers([player], recipe).step(0, player)
+    changed = (table != before).any(dim=1)
+    assert changed.sum() == 9  # a 2-, a 3- and a 4-gram end at each token
+    assert changed[: 29**2].sum() == 3
+    torch.testing.assert_close(  # the first step of a row is as long for all of them
+        (table - before)[changed].square().mean(dim=1).sqrt(), torch.full((9,), recipe.ngram_rate)
+    )
 
 
 def test_the_words_of_an_image_model_learn_faster_than_the_rest() -> None:

@@ -1,16 +1,17 @@
 """Parts of a training step: optimisers, EMA, the order of examples, and augmentation."""
 
 import copy
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from genui.engine.train.task import Player
 from genui.recipes import Recipe
@@ -31,6 +32,192 @@ def rate_factor(step: int, recipe: Recipe) -> float:
     return max(0.0, (recipe.steps - step) / max(1.0, recipe.steps - start))
 
 
+@dataclass(eq=False)
+class Group:
+    """Parameters with the same settings. `rate` is their learning rate before the schedule."""
+
+    parameters: list[nn.Parameter]
+    rate: float
+    weight_decay: float = 0.0
+
+
+class Optimizer:
+    """The base of the optimisers here: parameters in groups, and a state for each of them.
+
+    Those of `torch.optim` compute the same, but their first use imports torch's compiler, which
+    takes as long as importing torch: in a training of ten seconds, one of them.
+    """
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self.groups = groups
+        self.parameters = [each for group in groups for each in group.parameters]
+        self.state: list[dict[str, Tensor]] = [{} for _ in self.parameters]
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """Apply the gradients, with `factor` times the rates of the groups."""
+        states = iter(self.state)
+        for group in self.groups:
+            pairs = [(each, next(states)) for each in group.parameters]
+            pairs = [(each, state) for each, state in pairs if each.grad is not None]
+            if pairs:
+                self.update(group, factor * group.rate, pairs)
+
+    def update(
+        self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
+    ) -> None:
+        """Update parameters that have a gradient, and their states, which are empty at first."""
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def load(self, state: Mapping[int, dict[str, Tensor]]) -> None:
+        """Restore the states by index. Raises KeyError or ValueError for another model's."""
+        for index, slots in state.items():
+            if index >= len(self.parameters):
+                raise KeyError(index)
+            parameter = self.parameters[index]
+            for name, value in slots.items():
+                if value.ndim and value.shape[0] != parameter.shape[0]:
+                    raise ValueError(f"{name} {list(value.shape)} for {list(parameter.shape)}")
+            self.state[index] = {name: v.to(parameter.device) for name, v in slots.items()}
+
+
+class AdamW(Optimizer):
+    """AdamW (Loshchilov & Hutter 2019), to the bits of `torch.optim.AdamW` on a CPU."""
+
+    EPS = 1e-8
+
+    def __init__(self, groups: Sequence[Group], betas: tuple[float, float]) -> None:
+        super().__init__(groups)
+        self.betas = betas
+
+    def update(
+        self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
+    ) -> None:
+        for parameter, state in pairs:
+            if not state:
+                state["step"] = torch.zeros((), device=parameter.device)
+                state["exp_avg"] = torch.zeros_like(parameter)
+                state["exp_avg_sq"] = torch.zeros_like(parameter)
+        if pairs[0][0].is_cuda:
+            self._fused(group, rate, pairs)
+            return
+        beta1, beta2 = self.betas
+        for parameter, state in pairs:
+            gradient, first, second = parameter.grad, state["exp_avg"], state["exp_avg_sq"]
+            assert gradient is not None
+            state["step"] += 1
+            step = float(state["step"])
+            if group.weight_decay:
+                parameter.mul_(1 - rate * group.weight_decay)
+            first.lerp_(gradient, 1 - beta1)
+            second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            deviation = (second.sqrt() / (1 - beta2**step) ** 0.5).add_(self.EPS)
+            parameter.addcdiv_(first, deviation, value=-(rate / (1 - beta1**step)))
+
+    def _fused(
+        self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
+    ) -> None:
+        """One kernel for all parameters. Never run on a GPU so far."""
+        from torch.optim.adamw import adamw  # late: only where its compiler matters little
+
+        for _, state in pairs:
+            state["step"] = state["step"].to(pairs[0][0].device)
+        adamw(
+            [parameter for parameter, _ in pairs],
+            [parameter.grad for parameter, _ in pairs if parameter.grad is not None],
+            [state["exp_avg"] for _, state in pairs],
+            [state["exp_avg_sq"] for _, state in pairs],
+            [],
+            [state["step"] for _, state in pairs],
+            fused=True,
+            amsgrad=False,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            lr=rate,
+            weight_decay=group.weight_decay,
+            eps=self.EPS,
+            maximize=False,
+        )
+
+
+class Muon(Optimizer):
+    """Muon (Jordan et al. 2024) with Nesterov momentum, to the bits of `torch.optim.Muon` with
+    `adjust_lr_fn="original"`.
+
+    With `every` of k it takes only every k-th step, k times as far.
+    """
+
+    MOMENTUM = 0.95
+    EPS = 1e-7
+    ITERATIONS = 5
+    COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+    def __init__(self, groups: Sequence[Group], every: int = 1) -> None:
+        super().__init__(groups)
+        self.every = every
+
+    def update(
+        self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
+    ) -> None:
+        rate *= self.every
+        for matrix, state in pairs:
+            gradient = matrix.grad
+            assert gradient is not None
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(gradient)
+            momentum = state["momentum_buffer"].lerp_(gradient, 1 - self.MOMENTUM)
+            update = self.orthogonalize(gradient.lerp(momentum, self.MOMENTUM))
+            matrix.mul_(1 - rate * group.weight_decay)
+            ratio = math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
+            matrix.add_(update, alpha=-(rate * ratio))
+
+    def orthogonalize(self, matrix: Tensor) -> Tensor:
+        """A matrix with the same singular vectors and singular values of about one, bf16: Newton
+        and Schulz's iteration, which is cheaper than a decomposition."""
+        a, b, c = self.COEFFICIENTS
+        tall = matrix.shape[0] > matrix.shape[1]
+        x = matrix.bfloat16()
+        x = x.T if tall else x
+        x.div_(x.norm().clamp(min=self.EPS))
+        for _ in range(self.ITERATIONS):
+            gram = x @ x.T
+            x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        return x.T if tall else x
+
+
+class RowRMSProp(Optimizer):
+    """RMSProp (Tieleman & Hinton 2012) on tables with sparse gradients, with one scale for a row.
+
+    Only the rows that a step has read change, and their scales.
+    """
+
+    EPS = 1e-8
+
+    def __init__(self, groups: Sequence[Group], decay: float) -> None:
+        super().__init__(groups)
+        self.decay = decay
+
+    def update(
+        self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
+    ) -> None:
+        for table, state in pairs:
+            assert table.grad is not None
+            gradient = table.grad.coalesce()
+            rows, values = gradient.indices()[0], gradient.values()
+            if not state:
+                state["step"] = torch.zeros((), dtype=torch.float64, device=table.device)
+                state["square"] = torch.zeros(len(table), device=table.device)
+            state["step"] += 1
+            square = state["square"][rows].lerp_(values.square().mean(dim=1), 1 - self.decay)
+            state["square"][rows] = square
+            scale = (square / (1 - self.decay ** float(state["step"]))).sqrt_().add_(self.EPS)
+            table.index_add_(0, rows, values / scale[:, None], alpha=-rate)
+
+
 def _tables(model: nn.Module) -> list[nn.Parameter]:
     """The embeddings with sparse gradients."""
     kinds = (nn.Embedding, nn.EmbeddingBag)
@@ -38,50 +225,12 @@ def _tables(model: nn.Module) -> list[nn.Parameter]:
     return [cast("nn.Parameter", part.weight) for part in parts]
 
 
-class RowAdam(Optimizer):
-    """Adam (Kingma & Ba 2015) on tables with sparse gradients: only the rows that a step has read.
-
-    A row's moments decay only when it is read, as in `torch.optim.SparseAdam`.
-    """
-
-    EPS = 1e-8
-
-    def __init__(self, tables: Sequence[nn.Parameter], lr: float, betas: tuple[float, float]):
-        super().__init__(tables, {"lr": lr, "betas": betas})
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        for group in self.param_groups:
-            for table in group["params"]:
-                if table.grad is not None:
-                    self._update(table, group["lr"], *group["betas"])
-
-    def _update(self, table: nn.Parameter, lr: float, beta1: float, beta2: float) -> None:
-        assert table.grad is not None
-        gradient = table.grad.coalesce()
-        rows, values = gradient.indices()[0], gradient.values()
-        state = self.state[table]
-        if not state:
-            state["step"] = torch.zeros((), dtype=torch.float64)
-            state["first"], state["second"] = torch.zeros_like(table), torch.zeros_like(table)
-        state["step"] += 1
-        step = int(state["step"])
-        first = state["first"].index_select(0, rows).lerp_(values, 1 - beta1)
-        second = state["second"].index_select(0, rows).mul_(beta2)
-        second.addcmul_(values, values, value=1 - beta2)
-        state["first"].index_copy_(0, rows, first)
-        state["second"].index_copy_(0, rows, second)
-        deviation = second.div_(1 - beta2**step).sqrt_().add_(self.EPS)
-        table.index_add_(0, rows, first.div_(deviation), alpha=-lr / (1 - beta1**step))
-
-
 class Optimizers:
-    """Muon (Jordan et al. 2024) for the matrices inside blocks, RowAdam for tables with sparse
-    gradients, AdamW for everything else.
+    """Muon for the matrices inside blocks, RowRMSProp for tables with sparse gradients, AdamW for
+    everything else.
 
     Muon orthogonalises the momentum of a matrix, which suits hidden matrices but not embeddings,
-    heads or vectors. With `muon_rate=0` AdamW trains them all. With `muon_every` of k it takes only
-    every k-th step, k times as far: it is a large part of the work of a small network.
+    heads or vectors. With `muon_rate=0` AdamW trains them all.
 
     Every player has its own optimisers. `learning_rate` is AdamW's, before the schedule. Setting it
     scales the rates of all optimisers by the same factor.
@@ -109,29 +258,15 @@ class Optimizers:
                 rest.append(parameter)
         scale = max(getattr(part, "EMBEDDING_RATE", 1.0) for part in model.modules())
         base, decay = recipe.learning_rate, recipe.weight_decay
-        groups = [
-            {"params": rest, "lr": base, "full": base, "weight_decay": decay},
-            {"params": embeddings, "lr": base, "full": base * scale, "weight_decay": 0.0},
-        ]
+        groups = [Group(rest, base, decay), Group(embeddings, base * scale)]
         betas = (recipe.beta1, recipe.beta2)
-        optimizers: dict[str, Optimizer] = {
-            player.metric("adamw"): torch.optim.AdamW(groups, betas=betas)
-        }
+        optimizers: dict[str, Optimizer] = {player.metric("adamw"): AdamW(groups, betas)}
         if hidden:
-            muon = torch.optim.Muon(
-                hidden,
-                lr=recipe.muon_rate,
-                momentum=0.95,
-                weight_decay=recipe.weight_decay,
-                adjust_lr_fn="original",
-            )
-            muon.param_groups[0]["full"] = recipe.muon_rate
-            optimizers[player.metric("muon")] = muon
+            group = Group(hidden, recipe.muon_rate, decay)
+            optimizers[player.metric("muon")] = Muon([group], recipe.muon_every)
         if tables:
-            rate = getattr(recipe, "ngram_rate", base)
-            rows = RowAdam(tables, rate, betas)
-            rows.param_groups[0]["full"] = rate
-            optimizers[player.metric("rows")] = rows
+            group = Group(tables, getattr(recipe, "ngram_rate", base))
+            optimizers[player.metric("rows")] = RowRMSProp([group], recipe.beta2)
         return optimizers
 
     def due(self, step: int) -> float:
@@ -143,19 +278,16 @@ class Optimizers:
         factor = rate_factor(step, self._recipe)
         factor *= self.learning_rate / self._recipe.learning_rate
         for optimizer in self._of[player.name].values():
-            every = self._recipe.muon_every if isinstance(optimizer, torch.optim.Muon) else 1
-            for group in optimizer.param_groups:
-                group["lr"] = group["full"] * factor * every
-            if (step + 1) % every == 0:
-                optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            if not isinstance(optimizer, Muon) or (step + 1) % optimizer.every == 0:
+                optimizer.step(factor)
+            optimizer.zero_grad()
 
     def state(self) -> dict[str, Tensor]:
         """All state tensors by `<optimiser>.<parameter>.<name>`, and the learning rate."""
         slots = {
             f"{kind}.{index}.{name}": value
             for kind, optimizer in self._all.items()
-            for index, slots in optimizer.state_dict()["state"].items()
+            for index, slots in enumerate(optimizer.state)
             for name, value in slots.items()
         }
         return {RATE: torch.tensor(self.learning_rate, dtype=torch.float64), **slots}
@@ -170,14 +302,13 @@ class Optimizers:
             kind, index, name = key.split(".")
             slots[kind].setdefault(int(index), {})[name] = value
         for kind, optimizer in self._all.items():
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": slots[kind], "param_groups": groups})
+            optimizer.load(slots[kind])
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter], limit: float) -> float:
     """Clip the gradients to a total norm of `limit`. Returns the norm before clipping.
 
-    Sparse gradients are left out: RowAdam does not depend on their scale.
+    Sparse gradients are left out: RowRMSProp does not depend on their scale.
     """
     dense = [p for p in parameters if p.grad is not None and not p.grad.is_sparse]
     return float(nn.utils.clip_grad_norm_(dense, limit))
