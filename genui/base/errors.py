@@ -27,6 +27,10 @@ class TooLargeError(MisuseError):
     """What was asked for does not fit into the memory of this machine."""
 
 
+class UnsupportedError(MisuseError):
+    """What genui's own network does not compute; llama.cpp may."""
+
+
 def install(extra: str) -> str:
     """How an optional part of this package is installed."""
     return f"pip install 'genui[{extra}]'"

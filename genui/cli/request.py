@@ -37,7 +37,7 @@ from genui.protocol import (
     chorale,
 )
 from genui.protocol.edits import LAYER_EDITS, parse_layer_edit, parse_strength
-from genui.protocol.registry import KINDS, PRETRAINED, Kind, kind_of, resolve
+from genui.protocol.registry import KINDS, Kind, kind_of, resolve
 from genui.protocol.settings import parse_axes
 
 if TYPE_CHECKING:
@@ -256,10 +256,10 @@ def read_mask(path: Path) -> bytes:
 
 def _takers(name: str) -> str:
     """The models that take an option, as text."""
-    media = dict.fromkeys(medium for (_, medium), kind in KINDS.items() if name in kind.options)
-    if all(family == PRETRAINED for (family, _), kind in KINDS.items() if name in kind.options):
-        return "open models with a chat template"
-    *most, last = media
+    rows = {medium: kind for (_, medium), kind in KINDS.items() if name in kind.options}
+    if takers := next(iter(rows.values())).takers:
+        return takers
+    *most, last = rows
     return f"models of {', '.join(most)} and {last}" if most else f"models of {last}"
 
 

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -143,6 +144,19 @@ def for_batches() -> Machine:
     return choose("auto", "auto", threads_for_generation(), _MEASURED_WIDTH)
 
 
+def _forget_nothing() -> None:
+    pass
+
+
+_free_models = _forget_nothing
+
+
+def free_models_by(free: Callable[[], None]) -> None:
+    """Call `free`, which forgets the models that no trace uses, before a model is refused."""
+    global _free_models
+    _free_models = free
+
+
 SPARE = 256 << 20
 """Bytes that a generation needs besides the weights."""
 
@@ -156,6 +170,7 @@ def check_memory(parameters: int, dtype: torch.dtype) -> None:
     loading.announce(needed - SPARE)
     free = psutil.virtual_memory().available
     if needed > free:  # what this process no longer uses may suffice
+        _free_models()
         return_memory()
         free = psutil.virtual_memory().available
     if needed <= free:

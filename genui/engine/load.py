@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from msgspec.structs import replace
 
-from genui.base.errors import GenuiError, MisuseError, TooLargeError
+from genui.base.errors import GenuiError, MisuseError, TooLargeError, UnsupportedError
 from genui.base.files import show
 from genui.engine import device
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
@@ -46,11 +46,11 @@ def load_open(path: Path, format: str, machine: device.Machine | None = None) ->
     """
     row = formats.FORMATS[format]
     model = resolve(row.describe)(path)
-    with recipe_errors(path):
+    with recipe_errors(path, "configuration", "fetch or copy it again"):
         try:
             return resolve(row.load)(model, machine or device.for_generation())
-        except TooLargeError as error:  # a MisuseError, whose text stays as it is
-            raise TooLargeError(f"{show(path)}: {error}") from None
+        except (TooLargeError, UnsupportedError) as error:  # a MisuseError's text stays as it is
+            raise type(error)(f"{show(path)}: {error}") from None
 
 
 def precision_of(generator: Generator) -> str:
@@ -101,9 +101,11 @@ def check_weights(path: Path, name: Path) -> None:
 
 
 @contextmanager
-def recipe_errors(path: Path) -> Iterator[None]:
-    """Turns errors of the block, which builds a network from a checkpoint, into a GenuiError of one
-    line that names the file."""
+def recipe_errors(
+    path: Path, plan: str = "recipe", remedy: str = "use the file as genui wrote it"
+) -> Iterator[None]:
+    """Turns errors of the block, which builds a network from a file by the `plan` in it, into a
+    GenuiError of one line that names the file."""
     try:
         yield
     except MisuseError:
@@ -119,9 +121,7 @@ def recipe_errors(path: Path) -> Iterator[None]:
         ValueError,
     ) as error:
         fault = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
-        raise GenuiError(
-            f"{path}: does not fit its own recipe ({fault}); use the file as genui wrote it"
-        ) from None
+        raise GenuiError(f"{path}: does not fit its own {plan} ({fault}); {remedy}") from None
 
 
 def open_trace(request: Start) -> Trace:
@@ -148,11 +148,7 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
     model = find_model(ref)
     precision = device.engine_for_gguf() + ("" if batches else device.precision_for_generation())
     key = (*_cache_key(model.path), model.format, batches, precision)
-    try:
-        return _load_cached(*key)
-    except TooLargeError:
-        _load_cached.cache_clear()  # frees the models that no trace uses
-        return _load_cached(*key)
+    return _load_cached(*key)
 
 
 def fingerprint_of(ref: str) -> str:
@@ -178,6 +174,9 @@ def _cache_key(path: Path) -> tuple[Path, int]:
 def _load_cached(path: Path, state: int, format: str, batches: bool, precision: str) -> Generator:
     machine = device.for_batches() if batches else None
     return load_open(path, format, machine) if format else load(path, machine)
+
+
+device.free_models_by(_load_cached.cache_clear)
 
 
 @lru_cache(maxsize=64)

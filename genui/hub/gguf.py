@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from genui.base.config import load_config
-from genui.base.errors import MisuseError
+from genui.base.errors import MisuseError, UnsupportedError
 from genui.base.files import open_regular, sanitize, show
 from genui.hub.formats import OpenModel
 
@@ -156,7 +156,8 @@ def has_llama_cpp() -> bool:
 
 
 def check_architecture(file: Gguf) -> None:
-    """Raises MisuseError if this is not a whole model of an architecture that genui computes."""
+    """Raises MisuseError if this is not a whole model, UnsupportedError if it is of an architecture
+    that genui does not compute."""
     meta, name = file.metadata, file.architecture
     if meta.get("split.count", 0) not in (0, 1):
         raise _unfit(
@@ -165,9 +166,10 @@ def check_architecture(file: Gguf) -> None:
     if name not in ARCHITECTURES:
         kind = meta.get("general.type", "model")
         what = f"its architecture is {sanitize(name, 40)!r}" if name else f"it is a {kind!r}"
-        raise _unfit(file.path, what, f"genui reads {', '.join(ARCHITECTURES)}")
+        known = ", ".join(ARCHITECTURES)
+        raise UnsupportedError(f"{show(file.path)}: {what}; genui reads {known}")
     if meta.get(f"{name}.expert_count", 0):
-        raise _unfit(file.path, "it is a mixture of experts", "use a dense model")
+        raise UnsupportedError(f"{show(file.path)}: it is a mixture of experts; use a dense model")
     if not file.tensors:
         raise _unfit(file.path, "it has no tensors", "use a file with a model's weights")
 

@@ -36,6 +36,10 @@ Progress = Callable[[int, int], None]
 SUFFIXES = (".safetensors", ".gguf", ".json", ".jinja")
 """Files that may be fetched, besides those of TOKENIZERS."""
 
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+"""Folders of diffusers' models that genui does not read. The safety checker of Stable Diffusion 1.5
+takes 1.2 GB."""
+
 SINGLE = (".gguf", ".onnx")
 """Suffixes of models that are one file."""
 
@@ -201,6 +205,7 @@ def choose_files(source: Source, names: Iterable[str]) -> tuple[list[str], int]:
         return [best], len(ggufs) - 1
     nested = "model_index.json" in names
     chosen = [n for n in names if _is_wanted(n, names) and ("/" in n if nested else "/" not in n)]
+    chosen = [name for name in chosen if name.partition("/")[0] not in UNUSED]
     if nested:
         chosen.append("model_index.json")
     if not any(name.endswith(".safetensors") for name in chosen):

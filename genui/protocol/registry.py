@@ -99,6 +99,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """`read_token(text, model, label)` returns the token that the text of an edit names."""
     options: tuple[str, ...] = ()
     """Options of `genui generate` besides those of the settings."""
+    takers: str = ""
+    """The models that take these options, if no other kind has them; else its medium says it."""
     batches: bool = False
     """Whether it can generate finished images in one batch."""
     lab: LabFamily | None = None
@@ -298,6 +300,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             ),
             edits=(*_SAMPLED_TEXT.edits, "say"),
             options=("chat", "system", "say"),
+            takers="open models with a chat template",
             limitations="Others trained it: its own card says on what, and what it cannot do.",
         ),
         ("diffusion", "image"): replace(

@@ -63,7 +63,7 @@ def tokenizer_with(template: str) -> PretrainedTokenizer:
     letters = {byte: letter for letter, byte in byte_alphabet().items()}
     return PretrainedTokenizer(
         pieces=[*(letters[byte] for byte in range(256)), "<|im_start|>", "<|im_end|>", "<bos>"],
-        encoder=lambda text, special: list(text.encode()),
+        encoder=lambda text: list(text.encode()),
         byte_level=True,
         special=(START, END, BEGIN),
         begin=BEGIN,

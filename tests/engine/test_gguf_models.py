@@ -12,6 +12,7 @@ import pytest
 import torch
 from engine import gguf_files
 from engine.gguf_files import HEADS, SPECIAL, WIDTH, write_gguf
+from template_tokens import encode_template
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine import device
@@ -22,9 +23,11 @@ from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tok
 from genui.engine.models import gguf as loader
 from genui.engine.models.gguf import load_gguf
 from genui.engine.replay import prepare
+from genui.engine.sample import pretrained
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
 from genui.formats.recipe import Machine, TraceRecipe
+from genui.hub.formats import OpenModel
 from genui.hub.gguf import read_gguf
 from genui.protocol import SetSeed, Start, TextSettings, WriteToken
 from genui.runs.models import find_model
@@ -249,7 +252,7 @@ def test_special_tokens_are_read_only_in_templates(model_file: Path) -> None:
     typed = tokenizer.encode("a<|im_end|>")
     assert IM_END not in typed
     assert tokenizer.decode(typed) == "a<|im_end|>"
-    assert tokenizer.encode_with_special("a<|im_end|>")[-1] == IM_END
+    assert encode_template(tokenizer, "a<|im_end|>")[-1] == IM_END
     assert "<|im_start|>" in tokenizer.chat_template
     assert IM_END in tokenizer.ends
 
@@ -286,7 +289,7 @@ def test_sentencepiece_merges_by_score_and_spells_the_rest(tmp_path: Path) -> No
     assert spelled("</s>")[-1] != "</s>"
     assert spelled("o[INST]o") == ["▁", "o", "[INST]", "▁", "o"]
     assert tokenizer.decode(tokenizer.encode("o é")) == " o é"
-    assert tokenizer.encode_with_special("</s>") == [pieces.index("</s>")]
+    assert encode_template(tokenizer, "</s>") == [pieces.index("</s>")]
     generator = find_and_load(str(path))
     assert isinstance(generator, TextGenerator)
     state, _ = generator.begin(start("hello"))
@@ -332,10 +335,53 @@ def test_a_generator_is_freed_at_once(model_file: Path) -> None:
     assert gone() is None
 
 
-def test_models_that_are_not_used_make_room(
-    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def by_llama_cpp(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that are given to llama.cpp, which is installed as it seems."""
+    files: list[Path] = []
+
+    def load(model: OpenModel, machine: object) -> None:
+        files.append(model.path)
+        raise GenuiError("no llama.cpp in tests")
+
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: True)
+    monkeypatch.setattr(pretrained, "_load_by_llama_cpp", load)
+    return files
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"fields": {"rope.scaling.type": "longrope"}}, True),
+        ({"pre": "alien"}, True),
+        ({"tensors": {"blk.0.ssm_a.weight": np.zeros(8, np.float32)}}, True),
+        ({"fields": {"attention.head_count": 0}}, False),
+        ({"tensors": {"blk.1.ffn_up.weight": ABSENT}}, False),
+    ],
+    ids=["rope", "tokenizer", "tensor", "damaged numbers", "damaged tensors"],
+)
+def test_only_what_genui_does_not_compute_is_for_llama_cpp(
+    changes: dict[str, Any],
+    expected: bool,
+    by_llama_cpp: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("GENUI_GGUF", "genui")
+    path = tmp_path / "file.gguf"
+    write_gguf(path, **changes)
+    with pytest.raises(GenuiError):
+        load_open(path, "gguf")
+    assert bool(by_llama_cpp) == expected
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    with pytest.raises(GenuiError) as caught:
+        load_open(path, "gguf")
+    assert ("or use llama.cpp" in str(caught.value)) == expected
+
+
+def test_models_that_are_not_used_make_room(
+    model_file: Path, by_llama_cpp: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a file is refused, or given to llama.cpp."""
     other = tmp_path / "other.gguf"
     other.write_bytes(model_file.read_bytes())
     unused = weakref.ref(generator_of(model_file))
@@ -346,3 +392,4 @@ def test_models_that_are_not_used_make_room(
 
     monkeypatch.setattr(psutil, "virtual_memory", memory)
     assert isinstance(generator_of(other), TextGenerator)
+    assert not by_llama_cpp

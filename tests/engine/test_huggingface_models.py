@@ -8,14 +8,16 @@ import pytest
 import torch
 
 transformers = pytest.importorskip("transformers")
+from template_tokens import encode_template  # noqa: E402
 from tokenizers import Tokenizer as HFTokenizer  # noqa: E402
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
 
 from genui.base.errors import GenuiError  # noqa: E402
 from genui.engine.data.pretrained_tokenizer import tokenizer_from_file  # noqa: E402
 from genui.engine.device import Machine  # noqa: E402
-from genui.engine.load import open_trace  # noqa: E402
+from genui.engine.load import load_open, open_trace  # noqa: E402
 from genui.engine.models.huggingface import load_folder, load_tokenizer  # noqa: E402
+from genui.engine.sample import pretrained  # noqa: E402
 from genui.engine.sample.tokens import Reader, TokenList  # noqa: E402
 from genui.protocol import Start, TextSettings  # noqa: E402
 from genui.runs.models import find_model  # noqa: E402
@@ -83,7 +85,7 @@ def test_tokens_are_those_of_transformers_and_special_ones_are_never_typed(folde
     assert tokenizer.encode(plain) == theirs.encode(plain, add_special_tokens=False)
     assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
     assert 1 not in tokenizer.encode(TEXT)
-    assert 1 in tokenizer.encode_with_special(TEXT)
+    assert 1 in encode_template(tokenizer, TEXT)
     assert (tokenizer.begin, tokenizer.end, tokenizer.ends) == (0, 1, {1})
 
 
@@ -134,6 +136,17 @@ def test_texts_in_any_order_have_the_bits_that_they_have_alone(folder: Path) -> 
         text = TokenList(tokens[:length])
         alone = Reader(network, machine).logits(text, 6)
         assert (reader.logits(text, 6) == alone).all()
+
+
+def test_a_fault_of_a_file_that_others_wrote_does_not_ask_for_genuis(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(path: Path, dtype: torch.dtype) -> None:
+        raise ValueError("sizes differ")
+
+    monkeypatch.setattr(pretrained, "load_folder", load)
+    with pytest.raises(GenuiError, match=r"configuration .*sizes differ.*; fetch or copy it"):
+        load_open(folder, "huggingface")
 
 
 def test_weights_with_a_hole_are_one_line(folder: Path, tmp_path: Path) -> None:

@@ -74,7 +74,14 @@ def test_what_is_no_source_is_refused(text: str) -> None:
             ["config.json", "model.safetensors"],
         ),
         (
-            ["model_index.json", "vae/config.json", "vae/model.safetensors", "whole.safetensors"],
+            [
+                "model_index.json",
+                "vae/config.json",
+                "vae/model.safetensors",
+                "whole.safetensors",
+                "safety_checker/config.json",
+                "safety_checker/model.safetensors",
+            ],
             ["vae/config.json", "vae/model.safetensors", "model_index.json"],
         ),
     ],

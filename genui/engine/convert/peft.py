@@ -13,7 +13,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_path, atomic_write, cannot_read, cannot_write, show
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine
-from genui.engine.load import load_open
+from genui.engine.load import find_and_load
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.models.llama import hugging_face_name
 from genui.engine.models.lora import PEFT, AdaptedModel, Base, check_rank
@@ -89,7 +89,7 @@ def load_adapter(model: OpenModel, machine: Machine) -> TextGenerator:
     """The generator of a base model with the adapter in a folder, as
     `hub.formats.ModelFormat.load` says."""
     config, base = read_config(model.path), find_base(model.path)
-    generator = load_open(base, formats.format_of(base), machine)
+    generator = find_and_load(str(base))  # shared with its own generator
     network = generator.model if isinstance(generator, TextGenerator) else None
     if not isinstance(generator, TextGenerator) or not isinstance(network, TokenNetwork):
         raise GenuiError(f"{show(base)}: genui does not compute this base model itself")

@@ -1,7 +1,7 @@
 """Tokenizers of other people's models: byte-level BPE and SentencePiece, with their special tokens.
 
-The text of a user never becomes a special token: a typed `<|im_end|>` is encoded as ordinary text.
-Only `encode_with_special`, for chat templates, reads special tokens.
+A text never becomes a special token: a typed `<|im_end|>` is encoded as ordinary text. Those of
+chat templates are put between texts by `genui.engine.sample.chat`.
 """
 
 import heapq
@@ -11,23 +11,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, UnsupportedError
 from genui.engine.data.tokenizer import byte_alphabet, token_type
 
 T = TypeVar("T")
 
 
-class Encoder(Protocol):
-    """Turns text into token ids."""
-
-    def __call__(self, text: str, special: bool) -> list[int]:
-        """The token ids of a text; with `special` its special tokens are read as such."""
-        ...
+Encoder = Callable[[str], list[int]]
+"""Turns text into token ids; special tokens in it are ordinary text."""
 
 
 KIND = "pretrained"
@@ -77,14 +73,10 @@ class PretrainedTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The token ids of a text. Special tokens in it are encoded as ordinary text."""
-        return self._encoder(text, False)
+        return self._encoder(text)
 
     def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
         return np.array(self.encode(text), token_type(self.size))
-
-    def encode_with_special(self, text: str) -> list[int]:
-        """The token ids of a text in which special tokens are spelled out: a filled template."""
-        return self._encoder(text, True)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens; special ones have none."""
@@ -185,8 +177,8 @@ def bpe_tokenizer(
 def library_encoder(tokenizer: Any) -> Encoder:
     """The encoder of a tokenizer of the `tokenizers` library."""
 
-    def encode(text: str, special: bool) -> list[int]:
-        tokenizer.encode_special_tokens = not special
+    def encode(text: str) -> list[int]:
+        tokenizer.encode_special_tokens = True  # as text
         with _tokenizer_errors():
             return tokenizer.encode(text, add_special_tokens=False).ids
 
@@ -261,16 +253,14 @@ class SentencePiece:
         self._id_of = {piece: t for t, piece in enumerate(pieces) if t not in hidden}
         self._scores, self._space_first = scores, space_first
         self._bytes = [self._id_of.get(f"<0x{byte:02X}>", unknown) for byte in range(256)]
-        self._added = {pieces[t]: t for t in (*verbatim, *special)}
-        self._verbatim = _alternatives([pieces[t] for t in verbatim])
-        self._all = _alternatives(list(self._added))
+        self._verbatim = {pieces[t]: t for t in verbatim}
+        self._pattern = _alternatives(list(self._verbatim))
 
-    def __call__(self, text: str, special: bool) -> list[int]:
-        pattern = self._all if special else self._verbatim
+    def __call__(self, text: str) -> list[int]:
         token_ids: list[int] = []
-        for i, part in enumerate(pattern.split(text) if pattern else [text]):
+        for i, part in enumerate(self._pattern.split(text) if self._pattern else [text]):
             if i % 2:
-                token_ids.append(self._added[part])
+                token_ids.append(self._verbatim[part])
             elif part:
                 first = " " if self._space_first else ""
                 token_ids += self._merge((first + part).replace(" ", SPACE))
@@ -543,7 +533,7 @@ def _build(
     elif model == "llama":
         encoder = _sentencepiece(fields, pieces, special, verbatim, token("unknown") or 0)
     else:
-        raise GenuiError(
+        raise UnsupportedError(
             f"its tokenizer {str(model)[:40]!r} is unknown; known are 'gpt2' (byte-level BPE) and "
             "'llama' (SentencePiece)"
         )
@@ -573,7 +563,7 @@ def _build(
 def _bpe(fields: dict[str, Any], pieces: list[str], special: list[int], verbatim: list[int]) -> Any:
     name, merges = fields.get("pre", "default"), fields.get("merges")
     if name not in SPLITTERS:
-        raise GenuiError(
+        raise UnsupportedError(
             f"its pre-tokenizer {str(name)[:40]!r} is unknown, and another would split words "
             f"wrongly; known are {', '.join(SPLITTERS)}"
         )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.base.errors import GenuiError, MisuseError, install
+from genui.base.errors import GenuiError, MisuseError, UnsupportedError, install
 from genui.base.files import cannot_read
 from genui.engine import loading
 from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_gguf
@@ -49,8 +49,8 @@ _ROPE_FACTORS = "rope_freqs.weight"
 def load_gguf(path: Path, dtype: torch.dtype = torch.float32) -> tuple[Llama, PretrainedTokenizer]:
     """The network and the tokenizer of a file, in `dtype`.
 
-    Raises MisuseError for a damaged file and where memory does not suffice, GenuiError for what
-    this network does not compute.
+    Raises MisuseError or GenuiError for a damaged file, UnsupportedError for what this network does
+    not compute, TooLargeError where memory does not suffice.
     """
     file = read_gguf(path, arrays=True)
     check_architecture(file)
@@ -104,7 +104,8 @@ class _Fields:
 def config_from_gguf(file: Gguf) -> LlamaConfig:
     """The sizes that a file's metadata and shapes describe.
 
-    Raises GenuiError if some are missing, or for variants that this network does not compute.
+    Raises GenuiError if some are missing, UnsupportedError for variants that this network does not
+    compute.
     """
     fields, name, tensors = _Fields(file), file.architecture, file.tensors
     gemma = name.startswith("gemma")
@@ -117,9 +118,13 @@ def config_from_gguf(file: Gguf) -> LlamaConfig:
         raise GenuiError(f"it claims {layers:,} layers and has {len(tensors)} tensors")
     head_width = fields.whole("attention.key_length", max(1, width // heads))
     if fields.whole("attention.value_length", head_width) != head_width:
-        raise GenuiError("its keys and values differ in width, which this network does not compute")
+        raise UnsupportedError(
+            "its keys and values differ in width, which this network does not compute"
+        )
     if fields.whole("rope.dimension_count", head_width) != head_width:
-        raise GenuiError("it rotates only a part of each head, which this network does not compute")
+        raise UnsupportedError(
+            "it rotates only a part of each head, which this network does not compute"
+        )
     window = fields.value("attention.sliding_window") if name in ("gemma2", "gemma3") else 0
     pattern = {"gemma2": 2, "gemma3": 6}.get(name, 1)
     rope = replace(_rope(fields), divisors=read_rope_factors(file))
@@ -165,7 +170,7 @@ def _rope(fields: _Fields) -> Rope:
     kind = fields.value("rope.scaling.type") or "none"
     factor = fields.number("rope.scaling.factor", fields.number("rope.scale_linear", 1.0))
     if kind not in ("none", "linear", "yarn"):
-        raise GenuiError(f"its rope scaling {str(kind)[:40]!r} is unknown; use another model")
+        raise UnsupportedError(f"its rope scaling {str(kind)[:40]!r} is unknown; use another model")
     yarn = kind == "yarn"
     return Rope(
         base=fields.number("rope.freq_base", 10_000.0),
@@ -186,7 +191,7 @@ def _rope(fields: _Fields) -> Rope:
 def _tensors(file: Gguf, config: LlamaConfig, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
     """The tensors by our names; the bytes that are read are reported."""
     if importlib.util.find_spec("gguf") is None:
-        raise MisuseError(
+        raise UnsupportedError(
             f"reading GGUF files needs the package gguf: {install('hf')}, or gguf alone"
         )
     done, total = 0, sum(info.size for info in file.tensors.values())
@@ -225,7 +230,7 @@ def _our_name(name: str) -> str:
     block, _, layer_and_part = stem.partition(".")
     layer, _, part = layer_and_part.partition(".")
     if block != "blk" or part not in _NAMES:
-        raise GenuiError(f"this network has no tensor {name[:60]!r}; use another model")
+        raise UnsupportedError(f"this network has no tensor {name[:60]!r}; use another model")
     return f"blocks.{layer}.{_NAMES[part]}.{kind}"
 
 

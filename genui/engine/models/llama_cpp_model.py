@@ -121,10 +121,10 @@ class LlamaCppModel:
         self.vocab_size = self._llama.n_vocab()
         self._read: list[int] = []  # the tokens whose keys and values llama.cpp has
 
-    def encode(self, text: str, special: bool) -> list[int]:
-        """The token ids of a text, by llama.cpp; with `special` its special tokens are read."""
+    def encode(self, text: str) -> list[int]:
+        """The token ids of a text, by llama.cpp; special tokens in it are ordinary text."""
         raw = text.encode("utf-8", "replace")
-        return self._llama.tokenize(raw, add_bos=False, special=special)
+        return self._llama.tokenize(raw, add_bos=False, special=False)
 
     def to(self, device: str) -> Self:
         return self

@@ -109,6 +109,10 @@ class AdaptedModel(nn.Module):
     # --- as a LanguageModel: what computes has the adapters, all else is the base's ---
 
     @property
+    def config(self) -> Any:
+        return self.base.network.config
+
+    @property
     def context(self) -> int:
         return self.base.network.context
 
@@ -165,11 +169,3 @@ class AdaptedModel(nn.Module):
 
     def token_directions(self, x: Tensor, token_ids: Tensor | None) -> tuple[Tensor, Tensor]:
         return self.base.network.token_directions(x, token_ids)  # type: ignore[operator]
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name == "base":
-                raise
-            return getattr(self.base.network, name)

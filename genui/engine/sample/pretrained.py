@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import torch
 
-from genui.base.errors import GenuiError, install
+from genui.base.errors import GenuiError, TooLargeError, UnsupportedError, install
 from genui.engine.data.pretrained_tokenizer import tokenizer_from_gguf
 from genui.engine.device import LLAMA_CPP, Machine, engine_for_gguf
 from genui.engine.models.gguf import load_gguf
@@ -30,7 +30,7 @@ def load_gguf_model(model: OpenModel, machine: Machine) -> TextGenerator:
         return _load_by_llama_cpp(model, machine)
     try:
         network, tokenizer = load_gguf(model.path, DTYPES[machine.precision])
-    except GenuiError as error:
+    except (TooLargeError, UnsupportedError) as error:
         if engine == "genui":
             raise
         if find_spec("llama_cpp") is not None:
@@ -47,7 +47,7 @@ def _load_by_llama_cpp(model: OpenModel, machine: Machine) -> TextGenerator:
     metadata = read_gguf(model.path, arrays=True).metadata
     try:
         tokenizer = tokenizer_from_gguf(metadata)
-    except GenuiError:  # a way to split words that genui does not know
+    except UnsupportedError:  # a way to split words that genui does not know
         tokenizer = tokenizer_from_gguf(metadata, network.encode)
     return TextGenerator(network, tokenizer, replace(machine, precision=model.stored), PRETRAINED)
 

@@ -4,19 +4,17 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.cells import cell_len
 from rich.style import Style
-from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.strip import Strip
 
 from genui.base import numbers
 from genui.base.text import clean_line
 from genui.ui.training.model import Snapshot
-from genui.ui.training.rows import SEARCH_KEY, PanelFilter, RowScroller, SidePanel
+from genui.ui.training.rows import Filtered, RowScroller, SidePanel
 from genui.ui.widgets.base import SearchLine, set_border, strip_of
 
 # --- Configurations as lines of text ----------------------------------------------------------
@@ -171,10 +169,8 @@ def _pad(text: str, width: int) -> str:
 NO_MATCH = "No setting matches: / then Esc shows all"
 
 
-class ConfigPanel(SidePanel):
+class ConfigPanel(Filtered, SidePanel):
     """The key and value of every setting, which can be scrolled and filtered."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,7 +179,6 @@ class ConfigPanel(SidePanel):
         self._names: list[str] = []
         self._settings: list[Setting] = []
         self._changed_keys: frozenset[str] = frozenset()
-        self._filter = PanelFilter()
         self._match_count = 0
 
     def compose(self) -> ComposeResult:
@@ -191,7 +186,7 @@ class ConfigPanel(SidePanel):
         yield SearchLine()
 
     def on_mount(self) -> None:
-        self._draw()
+        self.draw_matches()
 
     def enter(self) -> None:
         """Focus the rows: arrows scroll, / filters, Esc goes back."""
@@ -214,22 +209,13 @@ class ConfigPanel(SidePanel):
         self._settings = compare_settings([view.config for view in views])
         overrides = views[0].summary.info.overrides if views else {}
         self._changed_keys = frozenset(overrides)
-        self._draw()
+        self.draw_matches()
 
-    def action_search(self) -> None:
-        self.query_one(SearchLine).open()
-
-    @on(SearchLine.Typed)
-    def _search_typed(self, event: SearchLine.Typed) -> None:
-        event.stop()
-        self._filter.set(event.text)
-        self._draw()
-
-    def _draw(self) -> None:
+    def draw_matches(self) -> None:
         matches = [
             setting
             for setting in self._settings
-            if any(map(self._filter.pattern.search, (setting.key, *setting.values)))
+            if any(map(self.filter.pattern.search, (setting.key, *setting.values)))
         ]
         self._match_count = len(matches)
         self._table.set_empty_text(NO_MATCH if self._settings else NO_SETTINGS)
@@ -244,7 +230,7 @@ class ConfigPanel(SidePanel):
             title += f"  {differing} of {count} differ" if self._settings else ""
         elif self._changed_keys:
             title += "  • set by you"
-        subtitle = self._filter.describe(
+        subtitle = self.filter.describe(
             self._match_count, len(self._settings), self.has_focus_within, ", scroll"
         )
         set_border(self, title=title, subtitle=subtitle)

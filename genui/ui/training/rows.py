@@ -2,18 +2,20 @@
 
 from typing import ClassVar
 
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
 from genui.ui.keys import list_bindings
 from genui.ui.training.model import Snapshot, pattern
-from genui.ui.widgets.base import Framed, LifecycleGuard, message_strips
+from genui.ui.widgets.base import Framed, LifecycleGuard, SearchLine, message_strips
 
 
 class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
@@ -151,6 +153,29 @@ class PanelFilter:
         if self.pattern.pattern:
             keys = f"{numbers.count(matches)} of {numbers.count(count)} · {keys}"
         return Content(keys)
+
+
+class Filtered(Widget):
+    """A panel whose rows / filters: a subclass has a SearchLine and draws what matches `filter`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter = PanelFilter()
+
+    def draw_matches(self) -> None:
+        """Draw again after the filter has changed."""
+        raise NotImplementedError
+
+    def action_search(self) -> None:
+        self.query_one(SearchLine).open()
+
+    @on(SearchLine.Typed)
+    def _search_typed(self, event: SearchLine.Typed) -> None:
+        event.stop()
+        self.filter.set(event.text)
+        self.draw_matches()
 
 
 # --- A panel beside the curves ----------------------------------------------------------------

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.strip import Strip
@@ -20,7 +18,7 @@ from genui.render.axis import UNITS
 from genui.render.series import View
 from genui.render.shades import draw_shades
 from genui.ui.training.model import Snapshot, XAxis, start_time, unit_of_axis, x_positions
-from genui.ui.training.rows import SEARCH_KEY, PanelFilter, SidePanel
+from genui.ui.training.rows import Filtered, SidePanel
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import (
     LifecycleGuard,
@@ -263,11 +261,10 @@ class MeasureView(LifecycleGuard, Vertical):
         self.query_one(Line).show(line + unit)
 
 
-class SystemPanel(SidePanel, can_focus=True):
+class SystemPanel(Filtered, SidePanel, can_focus=True):
     """Shows the first run that has measurements: a line for each group, with as many curves as
     fit. Measurements can be filtered by name."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
     DEFAULT_CSS = """
     SystemPanel {
         & > .system-none { height: 1fr; display: none; color: $text-muted; text-wrap: wrap; }
@@ -280,7 +277,6 @@ class SystemPanel(SidePanel, can_focus=True):
         super().__init__()
         self._snapshot = Snapshot()
         self._shown_key: object = None
-        self._filter = PanelFilter()
         self._counts = 0, 0  # of the groups that match, and of all
 
     def compose(self) -> ComposeResult:
@@ -302,34 +298,25 @@ class SystemPanel(SidePanel, can_focus=True):
 
     on_descendant_blur = on_blur
 
-    def action_search(self) -> None:
-        self.query_one(SearchLine).open()
-
-    @on(SearchLine.Typed)
-    def _search_typed(self, event: SearchLine.Typed) -> None:
-        event.stop()
-        self._filter.set(event.text)
-        self._draw()
-        self._write_keys()
-
     def _write_keys(self) -> None:
-        set_border(self, subtitle=self._filter.describe(*self._counts, self.has_focus_within))
+        set_border(self, subtitle=self.filter.describe(*self._counts, self.has_focus_within))
 
     def show(self, snapshot: Snapshot) -> None:
         """Show the measurements at the cursor, on the axis of the curves."""
         self._snapshot = snapshot
-        self._draw()
+        self.draw_matches()
 
     def on_resize(self) -> None:
-        self._draw()
+        self.draw_matches()
 
-    def _draw(self) -> None:
+    def draw_matches(self) -> None:
         views, *place = self._snapshot
         view = next((view for view in views if view.system), None)
         count = view and max(len(points[0]) for points in view.system.values())
         step = view and view.summary.status.step
-        filter = self._filter.pattern
-        key = (view and view.summary.run, count, step, *place, len(views), self.size, filter)
+        filter = self.filter.pattern
+        seen = (view and view.summary.run, count, step, *place, len(views))
+        key = (*seen, self.size, filter, self.filter.is_bad)
         if key == self._shown_key:
             return
         self._shown_key = key
@@ -373,7 +360,7 @@ class SystemPanel(SidePanel, can_focus=True):
 
     def _draw_again(self) -> None:
         self._shown_key = None
-        self._draw()
+        self.draw_matches()
 
 
 def _why_no_system(views: Sequence[RunView]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.cells import cell_len
+from rich.style import Style
 from textual.strip import Strip
 
 from genui.base import numbers
@@ -21,14 +22,15 @@ def _first_visible(selected: int, room: int, count: int) -> int:
     return max(0, min(selected - room // 2, count - room))
 
 
-class LayerList(LineWidget):
-    """The logit lens of a token: a row for each layer, and the likeliest tokens of the selected."""
+class LayersWidget(LineWidget):
+    """Rows about the layers of a token, one of which is selected."""
 
     DEFAULT_CSS = """
-    LayerList {
-        & > .layers--token { color: $foreground; }
+    LayersWidget {
+        & > .layers--text { color: $foreground; }
         & > .layers--number { color: $text-muted; }
-        & > .layers--bar { color: $primary; }
+        & > .layers--for { color: $primary; }
+        & > .layers--against { color: $error; }
         & > .layers--chosen { color: $warning; text-style: bold; }
         & > .layers--selected {
             color: $block-cursor-foreground;
@@ -43,14 +45,29 @@ class LayerList(LineWidget):
         self._layers: Layers | None = None
         self._selected = 0
 
+    def clear(self, empty: str | None = None) -> None:
+        self._layers = None
+        super().clear(empty)
+
+    def _draw_bar(
+        self, at: int, parts: Sequence[tuple[str, Style]], share: float, style: Style, width: int
+    ) -> Strip:
+        """Row `at`: its parts, then a bar; the selected one in one style."""
+        row, base = "".join(text for text, _ in parts), self.rich_style
+        filled = (bar(share, max(width - cell_len(row) - 2, 0)), style)
+        if at == self._selected:
+            selected = self.style("layers--selected")
+            return strip_of([(row[:width], selected), (" ", base), filled]).crop(0, width)
+        return strip_of([*parts, (" ", base), filled]).crop(0, width)
+
+
+class LayerList(LayersWidget):
+    """The logit lens of a token: a row for each layer, and the likeliest tokens of the selected."""
+
     def show(self, layers: Layers, selected: int) -> None:
         """Show the layers of a token; `selected` is an index of `layers.layers`."""
         self._layers, self._selected = layers, selected
         self.redraw()
-
-    def clear(self, empty: str | None = None) -> None:
-        self._layers = None
-        super().clear(empty)
 
     def draw(self, width: int, height: int) -> list[Strip]:
         layers = self._layers
@@ -83,23 +100,17 @@ class LayerList(LineWidget):
         pad = " " * (cells - cell_len(shown))
         label = str(at) if at else "input"
         rank = f"#{numbers.count(one.rank)}"
-        row = f"{label:>{_LABEL_CELLS}} {shown}{pad} {share:>4.0%} {rank:>8}"
-        room = max(width - cell_len(row) - 2, 0)
-        chosen, base = one.rank == 1, self.rich_style
-        filled = (bar(share, room), self.style("layers--chosen" if chosen else "layers--bar"))
-        if at == self._selected:
-            selected = self.style("layers--selected")
-            return strip_of([(row[:width], selected), (" ", base), filled]).crop(0, width)
-        style = self.style("layers--chosen" if chosen else "layers--token")
-        number = self.style("layers--number")
+        style = self.style("layers--chosen" if one.rank == 1 else "layers--text")
+        number, base = self.style("layers--number"), self.rich_style
         parts = [
             (f"{label:>{_LABEL_CELLS}} ", number),
             (shown, style),
             (f"{pad} ", number),
             (f"{share:>4.0%} ", base),
-            (f"{rank:>8} ", number),
+            (f"{rank:>8}", number),
         ]
-        return strip_of([*parts, filled]).crop(0, width)
+        filled = self.style("layers--chosen" if one.rank == 1 else "layers--for")
+        return self._draw_bar(at, parts, share, filled, width)
 
     def _draw_details(self, layers: Layers, one: LayerOdds, width: int, room: int) -> list[Strip]:
         """The tokens of the selected layer, in one line or, with room, in lines with bars."""
@@ -121,51 +132,31 @@ class LayerList(LineWidget):
         lines = [Strip.blank(width, base)]
         for text, share in one.top[:_MOST_TOKENS]:
             shown = token_text(text)
-            style = self.style("layers--chosen" if text == layers.token else "layers--token")
+            style = self.style("layers--chosen" if text == layers.token else "layers--text")
             pad = " " * (_LABEL_CELLS + 1 + cells - cell_len(shown))
             line = [(pad, base), (shown, style), (f" {share:>6.1%} ", base)]
             room = max(width - _LABEL_CELLS - cells - 11, 0)
-            lines.append(strip_of([*line, (bar(share, room), self.style("layers--bar"))]))
+            lines.append(strip_of([*line, (bar(share, room), self.style("layers--for"))]))
         return [*lines, last]
 
 
-class PartList(LineWidget):
+class PartList(LayersWidget):
     """What attention heads and feed-forwards added to the logit of a token, the most first."""
 
-    DEFAULT_CSS = """
-    PartList {
-        & > .parts--name { color: $foreground; }
-        & > .parts--number { color: $text-muted; }
-        & > .parts--for { color: $primary; }
-        & > .parts--against { color: $error; }
-        & > .parts--selected {
-            color: $block-cursor-foreground;
-            background: $block-cursor-background;
-            text-style: bold;
-        }
-    }
-    """
-
     def __init__(self) -> None:
-        super().__init__("computing …")
-        self._layers: Layers | None = None
+        super().__init__()
         self._parts: Sequence[Contribution] = ()
-        self._selected = 0
 
     def show(self, layers: Layers, parts: Sequence[Contribution], selected: int) -> None:
         """Show `parts` of the layers in this order; `selected` is an index of them."""
         self._layers, self._parts, self._selected = layers, parts, selected
         self.redraw()
 
-    def clear(self, empty: str | None = None) -> None:
-        self._layers = None
-        super().clear(empty)
-
     def draw(self, width: int, height: int) -> list[Strip]:
         layers = self._layers
         if layers is None or not self._parts:
             return self.message(self._empty, width, height)
-        number = self.style("parts--number")
+        number = self.style("layers--number")
         notes = [
             f"input, and edits {format_signed(layers.rest)}",
             f"in all {format_signed(layers.difference)}, before any cap",
@@ -186,18 +177,10 @@ class PartList(LineWidget):
 
     def _draw_row(self, at: int, name: str, cells: int, most: float, width: int) -> Strip:
         value = self._parts[at].value
-        row = f"{name:<{cells}} {format_signed(value):>7}"
-        style = self.style("parts--for" if value > 0 else "parts--against")
-        filled = (bar(abs(value) / most, max(width - len(row) - 2, 0)), style)
-        if at == self._selected:
-            selected, base = self.style("parts--selected"), self.rich_style
-            return strip_of([(row[:width], selected), (" ", base), filled]).crop(0, width)
-        parts = [
-            (f"{name:<{cells}} ", self.style("parts--name")),
-            (f"{format_signed(value):>7} ", self.rich_style),
-            filled,
-        ]
-        return strip_of(parts).crop(0, width)
+        text, base = self.style("layers--text"), self.rich_style
+        parts = [(f"{name:<{cells}} ", text), (f"{format_signed(value):>7}", base)]
+        style = self.style("layers--for" if value > 0 else "layers--against")
+        return self._draw_bar(at, parts, abs(value) / most, style, width)
 
 
 def part_name(part: Contribution, mixer: str) -> str:
