@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     from genui.runs.layout import RunDir
 
 
+EXACT_PARTS = 4
+"""Micro-batches of `--exact`: as many processes may share them."""
+
+
+def add_processes(parser: argparse.ArgumentParser, default: int, otherwise: str) -> None:
+    parser.add_argument(
+        "--nproc",
+        metavar="N",
+        type=int,
+        default=default,
+        help=f"train in N processes here, each with a share of every batch ({otherwise})",
+    )
+
+
 def configure_train(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "The run's id is the only thing on stdout, so RUN=$(genui train icons) stores it.\n\n"
@@ -60,6 +74,13 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         help="your own text file or folder, or a folder of captioned images",
     )
     parser.add_argument("--name", metavar="NAME", default="", help="name of the run")
+    add_processes(parser, 1, "1")
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="the same bits in any number of processes up to 4, or up to --nproc: the same as "
+        "--set micro_batches=4",
+    )
     parser.add_argument(
         "--foreground",
         action="store_true",
@@ -80,6 +101,7 @@ def run_train(args: argparse.Namespace) -> int:
     settings = _train_settings(args)
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
+    launch.check_processes(recipe, args.nproc)
     _refuse_missing(recipe)
     if args.dry_run:
         return _estimate(recipe, args.json)
@@ -90,10 +112,10 @@ def run_train(args: argparse.Namespace) -> int:
     if args.foreground:
         from genui.cli.foreground import train_here
 
-        started = launch.create(base, settings, args.name, args.start_from)
+        started = launch.create(base, settings, args.name, args.start_from, args.nproc)
         _announce(started, args.json)
         return train_here(started)
-    started = launch.launch(base, settings, args.name, args.start_from)
+    started = launch.launch(base, settings, args.name, args.start_from, args.nproc)
     _announce(started, args.json)
     _hints(started)
     return 0
@@ -173,6 +195,8 @@ def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe
 
 def _train_settings(args: argparse.Namespace) -> dict[str, str]:
     settings = parse_settings(args.settings)
+    if args.exact:
+        settings.setdefault("micro_batches", str(max(EXACT_PARTS, args.nproc)))
     for key in ("steps", "data"):
         if (value := getattr(args, key)) is not None:
             settings[key] = value
@@ -221,6 +245,7 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         help="continue with another learning rate",
     )
+    add_processes(parser, 0, "as before")
     add_wait(parser)
 
 
@@ -238,6 +263,6 @@ def run_resume(args: argparse.Namespace) -> int:
     elif summary.state in ("running", "starting"):
         output.say(f"{run.id}: already {summary.state}")
     else:
-        launch.resume(run, new_rate)
+        launch.resume(run, new_rate, args.nproc)
         output.say(f"{run.id}: restarted; `genui inspect {run.id} --follow` watches it")
     return 0

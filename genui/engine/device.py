@@ -38,8 +38,9 @@ class Machine:
         return asdict(self)
 
 
-def default_threads() -> int:
-    """The setting `threads`, or if it is 0, one less than the cores that this process may use.
+def default_threads(processes: int = 1) -> int:
+    """The setting `threads`, or if it is 0, one less than the cores that this process may use. Of
+    several processes that train together each has the same share of the cores.
 
     Using all cores was slower in most cases. `python tests/bench/bench_threads.py --quick` on 2
     cores of an AMD EPYC, torch 2.13, compared them with one thread: with passive threads 0.62, 0.76
@@ -50,6 +51,8 @@ def default_threads() -> int:
     if threads := load_config().threads:
         return threads
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if processes > 1:
+        return max(1, (cores or 2) // processes)
     return max(1, (cores or 2) - 1)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import psutil
 
@@ -24,13 +24,13 @@ from genui.recipes import FineTuneRecipe, Recipe, TextRecipe
 from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS
 from genui.runs.models import find_model
 from genui.runs.plan import Plan, Speed, plan_of, read_speed, write_speed
+from genui.runs.ranks import QuietWriter
 
 if TYPE_CHECKING:
     from genui.engine.device import Machine
     from genui.engine.train.loop import Trainer
     from genui.engine.train.task import Task
     from genui.runs.layout import RunDir
-    from genui.runs.writer import RunWriter
 
 MAX_STEPS = 20
 ENOUGH_S = 2.0  # of measured steps
@@ -136,8 +136,7 @@ def trial_trainer(recipe: Recipe) -> tuple["Trainer", "Task", "Machine"]:
     machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
     recipe = dataclasses.replace(recipe, precision=machine.precision)
     task = build_task(recipe, torch.device(machine.device), None)
-    nowhere = cast("RunWriter", _NoWriter())
-    trainer = Trainer(cast("RunDir", None), nowhere, recipe, task, machine, {})
+    trainer = Trainer(cast("RunDir", None), QuietWriter(), recipe, task, machine, {})
     return trainer, task, machine
 
 
@@ -201,15 +200,3 @@ def peak_memory() -> int:
     """Bytes; the system gives kilobytes, macOS bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-class _NoWriter:
-    """In place of a RunWriter: a measurement makes no run."""
-
-    def log(self, step: int, **values: float) -> None: ...
-
-    def update(self, **fields: Any) -> None: ...
-
-    def say(self, line: str) -> None: ...
-
-    def save_sample(self, step: int, suffix: str, data: bytes) -> None: ...

@@ -1,19 +1,23 @@
 """The process that trains one run: `python -m genui.engine.trainer RUN_FOLDER`.
 
 It shares only the run's folder with other processes. `genui.runs.launch` starts it detached, so it
-outlives the app, the terminal and the SSH session.
+outlives the app, the terminal and the SSH session. Started with the variables that torchrun sets it
+is one of several that train the run (`genui.engine.train.world`).
 """
 
 import contextlib
 import dataclasses
 import os
+import socket
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import torch
 
+import genui
 from genui.base.errors import GenuiError
 from genui.engine import device
 from genui.engine.data.dataset import watch_preparation
@@ -24,27 +28,43 @@ from genui.engine.load import check_weights
 from genui.engine.train.checkpoint import newest_metadata
 from genui.engine.train.loop import Trainer
 from genui.engine.train.task import Task
+from genui.engine.train.world import AgreedError, LostContactError, World, join_world
 from genui.recipes import Recipe, recipe_from_dict
 from genui.runs import control
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.models import start_files
+from genui.runs.processes import LOST
+from genui.runs.ranks import QuietWriter
 from genui.runs.writer import RunWriter
 
 NICE = 10  # the app and the worker have priority
 
 
-def settle_machine(run: RunDir, recipe: Recipe) -> device.Machine:
-    """The machine in run.json, or one that is chosen now and recorded there.
+def settle_machine(run: RunDir, recipe: Recipe, world: World | None = None) -> device.Machine:
+    """The machine in run.json, or one that rank 0 chooses now and records there.
 
-    A resumed run has the same threads and precision, since others would give other bits.
+    A resumed run has the same threads and precision, since others would give other bits. But if
+    another number of processes gives other bits anyway, the threads are chosen anew for it.
     """
+    world = world or World()
+    machine = world.share(lambda: _choose_machine(run, recipe, world))
+    torch.set_num_threads(machine.threads)
+    hosts = world.gather(socket.gethostname())
+    if world.size > 1 and world.rank == 0:
+        info = read_info(run)
+        recorded = {**machine.to_dict(), "processes": world.size, "hosts": hosts}
+        write_info(run, msgspec.structs.replace(info, machine=recorded))
+    return machine
+
+
+def _choose_machine(run: RunDir, recipe: Recipe, world: World) -> device.Machine:
     info = read_info(run)
     recorded = info.machine
-    if recorded and recorded.get("device") == device.choose_device(recipe.device):
-        threads = int(recorded["threads"])
-        torch.set_num_threads(threads)
-        return device.Machine(recorded["device"], recorded["precision"], threads)
-    machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
+    same = recipe.micro_batches > 1 or world.size == recorded.get("processes", 1)
+    if recorded and recorded.get("device") == device.choose_device(recipe.device) and same:
+        return device.Machine(recorded["device"], recorded["precision"], int(recorded["threads"]))
+    threads = recipe.threads or device.default_threads(world.local_size)
+    machine = device.choose(recipe.device, recipe.precision, threads, recipe.widest)
     versions = {**info.versions, "torch": str(torch.__version__)}
     write_info(run, msgspec.structs.replace(info, machine=machine.to_dict(), versions=versions))
     return machine
@@ -62,38 +82,23 @@ def record_scale(run: RunDir, task: Task) -> None:
         write_info(run, msgspec.structs.replace(info, scale=scale))
 
 
-def train(run: RunDir) -> int:
+def train(run: RunDir, world: World | None = None) -> int:
     """Train the run and return the exit code; status.json has the error."""
+    world = world or World()
+    if world.rank:
+        return _train_beside(run, world)
     with RunWriter(run) as writer:
         try:
-            info = read_info(run)
-            recipe = recipe_from_dict(info.recipe)
-            if (start := start_files(run)[0]).exists():
-                check_weights(start, Path(info.start_from.get("path", start)))
-            machine = settle_machine(run, recipe)
-            # The metadata keep the tokenizer, if the run resumes or starts from another model.
-            with (
-                watch_downloads(lambda *done: writer.update(doing=describe_download(*done))),
-                watch_preparation(lambda line: _show_preparation(writer, line)),
-            ):
-                settled = dataclasses.replace(recipe, precision=machine.precision)
-                task = build_task(settled, torch.device(machine.device), newest_metadata(run))
-            record_scale(run, task)
-            parameters = sum(p.numel() for p in task.model.parameters())
-            for line in (task.data_line, *task.notes):
-                writer.say(line)
-            threads = "thread" if machine.threads == 1 else "threads"
-            writer.say(
-                f"{parameters:,} parameters, {machine.device} {machine.precision}, "
-                f"{machine.threads} {threads}, pid {os.getpid()}"
-            )
-            unit = f"{task.unit}/s"
-            writer.update(state="running", doing="", steps=recipe.steps, unit=unit)
-            Trainer(run, writer, recipe, task, machine, info.start_from).train()
+            _train(run, writer, world)
         except PreparationStoppedError:
             control.clear(run)
             writer.say(f"stopped before its first step; genui resume {run.id} prepares the rest")
             writer.update(state="stopped", doing="")
+        except LostContactError as error:
+            if world.watched:  # the parent knows which process died, and why
+                writer.say(str(error))
+                _leave(LOST)
+            return _failed(writer, str(error), error.exit_code)
         except GenuiError as error:
             return _failed(writer, str(error), error.exit_code)
         except Exception as error:
@@ -106,11 +111,75 @@ class PreparationStoppedError(Exception):
     """The run was stopped while its data were prepared."""
 
 
-def _show_preparation(writer: RunWriter, line: str) -> None:
+def _show_preparation(run: RunDir, writer: RunWriter | QuietWriter, line: str) -> None:
     """Show in the run's status how far its data are. Raises if the run is to stop."""
     writer.update(doing=line)
-    if control.is_waiting(writer.run, "stop"):
+    if isinstance(writer, RunWriter) and control.is_waiting(run, "stop"):
         raise PreparationStoppedError
+
+
+def _train_beside(run: RunDir, world: World) -> int:
+    """Train the run, which rank 0 writes. An error is printed, for the parent."""
+    try:
+        _train(run, QuietWriter(), world)
+    except (AgreedError, LostContactError) as error:
+        print(error, file=sys.stderr)
+        return LOST
+    except GenuiError as error:
+        print(f"genui: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:
+        traceback.print_exc()
+        print(f"genui: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
+    info = read_info(run)
+    recipe = recipe_from_dict(info.recipe)
+    if (start := start_files(run)[0]).exists():
+        check_weights(start, Path(info.start_from.get("path", start)))
+    machine = settle_machine(run, recipe, world)
+    place = torch.device(machine.device)
+    if place.type == "cuda" and world.size > 1:
+        place = torch.device("cuda", world.local_rank)
+        torch.cuda.set_device(place)
+    # The metadata keep the tokenizer, if the run resumes or starts from another model.
+    with (
+        watch_downloads(lambda *done: writer.update(doing=describe_download(*done))),
+        watch_preparation(lambda line: _show_preparation(run, writer, line)),
+    ):
+        settled = dataclasses.replace(recipe, precision=machine.precision)
+        task = world.first_here(lambda: build_task(settled, place, newest_metadata(run)))
+    _check_alike(world, task)
+    if world.rank == 0:
+        record_scale(run, task)
+    parameters = sum(p.numel() for p in task.model.parameters())
+    for line in (task.data_line, *task.notes):
+        writer.say(line)
+    threads = "thread" if machine.threads == 1 else "threads"
+    several = f"{world.size} processes, each with " if world.size > 1 else ""
+    writer.say(
+        f"{parameters:,} parameters, {machine.device} {machine.precision}, "
+        f"{several}{machine.threads} {threads}, pid {os.getpid()}"
+    )
+    unit = f"{task.unit}/s"
+    writer.update(state="running", doing="", steps=recipe.steps, unit=unit)
+    Trainer(run, writer, recipe, task, machine, info.start_from, world).train()
+    world.close()
+
+
+def _check_alike(world: World, task: Task) -> None:
+    """Raises AgreedError if the ranks do not have the same data, or the same genui and torch."""
+    if world.size == 1:
+        return
+    versions = f"genui {genui.__version__} with torch {torch.__version__}"
+    ours = versions, f"the data {task.extra.get('fingerprint', '')}"
+    for rank, theirs in enumerate(everyone := world.gather(ours)):
+        for mine, other in zip(everyone[0], theirs, strict=True):
+            if mine != other:
+                raise AgreedError(f"rank {rank} has {other}, rank 0 {mine}: make them the same")
 
 
 def _failed(writer: RunWriter, line: str, code: int) -> int:
@@ -121,16 +190,28 @@ def _failed(writer: RunWriter, line: str, code: int) -> int:
     return code
 
 
+def _leave(code: int) -> NoReturn:
+    """End at once, without waiting for processes that no longer answer."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m genui.engine.trainer RUN_FOLDER", file=sys.stderr)
         return 2
     give_way(NICE)
+    world = World()
     try:
-        return train(RunDir(Path(sys.argv[1])))
+        world = join_world()
+        code = train(RunDir(Path(sys.argv[1])), world)
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
-        return error.exit_code
+        code = LOST if isinstance(error, LostContactError) else error.exit_code
+    if world.size > 1:
+        _leave(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -41,6 +41,13 @@ class Recipe:
     # budget
     steps: Annotated[Positive, about("training steps")] = 2000
     batch: Annotated[Positive, about("examples per step")] = 16
+    micro_batches: Annotated[
+        Positive,
+        about(
+            "parts in which a step's batch is computed: more take less memory, and give the same "
+            "bits in as many processes or fewer"
+        ),
+    ] = 1
     seed: Annotated[Count, about("seed of the initial weights and the order of the data")] = 1
 
     # optimiser: Muon for matrices inside blocks, AdamW for the rest
@@ -87,6 +94,11 @@ class Recipe:
 
     def check(self) -> None:
         """Raise MisuseError if fields contradict each other."""
+
+    @property
+    def smallest_batch(self) -> int:
+        """The examples of a step that has the fewest."""
+        return self.batch
 
     @property
     def widest(self) -> int:

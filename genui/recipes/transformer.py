@@ -75,6 +75,10 @@ class TextRecipe(Recipe):
         return (self.sample_prompt,)
 
     @property
+    def smallest_batch(self) -> int:
+        return min(stage.batch for stage in self.stages)
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages of the training, with contexts that double (Li et al. 2022)."""
         contexts = [self.context]

@@ -13,12 +13,13 @@ import sysconfig
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 import genui
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import cannot_write
 from genui.recipes import Recipe, override, recipe_from_dict
 from genui.runs import control, models
@@ -30,27 +31,37 @@ from genui.runs.layout import (
     format_origin,
     read_info,
     read_status,
+    write_info,
     write_status,
 )
 from genui.runs.listing import summarise
+from genui.runs.processes import without_job
 
 
 def create(
-    recipe: Recipe, overrides: Mapping[str, str], name: str = "", start_from: str = ""
+    recipe: Recipe,
+    overrides: Mapping[str, str],
+    name: str = "",
+    start_from: str = "",
+    processes: int = 1,
 ) -> RunDir:
-    """Makes the folder of a new run; nothing is started.
+    """Makes the folder of a new run, to be trained in that many processes; nothing is started.
 
     `start_from` names the model whose weights it starts from: RUN, RUN@STEP, a shipped model or
-    a file. Raises MisuseError, before anything is written, for a bad name, override or model, or
-    settings that do not fit the weights; GenuiError if it cannot be written.
+    a file. Raises MisuseError, before anything is written, for a bad name, override, model or
+    number of processes, or settings that do not fit the weights; GenuiError if it cannot be
+    written.
     """
-    if not start_from:
-        return create_run(recipe, overrides, name)
-    origin = models.find_origin(start_from)
-    models.check_fits(override(recipe, overrides), origin)
+    changed = override(recipe, overrides)
+    check_processes(changed, processes)
+    origin = models.find_origin(start_from) if start_from else None
+    if origin is not None:
+        models.check_fits(changed, origin)
     run = create_run(recipe, overrides, name)
     try:
-        models.install_weights(run, origin)
+        _set_processes(run, processes)
+        if origin is not None:
+            models.install_weights(run, origin)
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)  # without its weights it would be another run
         raise
@@ -58,27 +69,34 @@ def create(
 
 
 def launch(
-    recipe: Recipe, overrides: Mapping[str, str], name: str = "", start_from: str = ""
+    recipe: Recipe,
+    overrides: Mapping[str, str],
+    name: str = "",
+    start_from: str = "",
+    processes: int = 1,
 ) -> RunDir:
     """Creates a run and starts its trainer in the background. Raises as `create` does."""
-    run = create(recipe, overrides, name, start_from)
+    run = create(recipe, overrides, name, start_from, processes)
     with RunLock(run) as lock:
         _start(run, lock)
     return run
 
 
-def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
+def resume(run: RunDir, learning_rate: float | None = None, processes: int = 0) -> RunDir:
     """Starts a trainer on a run that stopped, failed or died. It resumes from the checkpoint, with
-    `learning_rate` as the base rate if it is given.
+    `learning_rate` as the base rate if it is given, and as many `processes` as before if it is 0.
 
-    Raises MisuseError for a wrong rate, and GenuiError if the run has a trainer, is finished,
-    belongs to a script, or its folder is damaged.
+    Raises MisuseError for a wrong rate or number, and GenuiError if the run has a trainer, is
+    finished, belongs to a script, or its folder is damaged.
     """
     set_lr = None if learning_rate is None else control.Control("set_lr", learning_rate)
-    if read_info(run).kind == "script":
+    info = read_info(run)
+    if info.kind == "script":
         raise GenuiError(
             f"run {run.id} belongs to a script: start the script again; it makes a new run"
         )
+    if processes:
+        check_processes(recipe_from_dict(info.recipe), processes)
     summary = summarise(run)
     if summary.alive:
         raise GenuiError(
@@ -94,6 +112,8 @@ def resume(run: RunDir, learning_rate: float | None = None) -> RunDir:
         control.clear(run)  # a stop meant for the trainer that died must not stop this one
         if set_lr is not None:
             control.send(run, set_lr.command, set_lr.value)
+        if processes:
+            _set_processes(run, processes)
         _start(run, lock)
     return run
 
@@ -107,12 +127,35 @@ def retry(run: RunDir) -> RunDir:
     if info.kind == "script":
         raise GenuiError(f"run {run.id} belongs to a script: start the script again")
     recipe, origin = recipe_from_dict(info.recipe), format_origin(info.start_from)
-    return launch(recipe, info.overrides, summarise(run).info.name, origin)
+    return launch(recipe, info.overrides, summarise(run).info.name, origin, info.processes)
+
+
+def _set_processes(run: RunDir, processes: int) -> None:
+    info = read_info(run)
+    if processes != info.processes:
+        write_info(run, msgspec.structs.replace(info, processes=processes))
+
+
+def check_processes(recipe: Recipe, processes: int) -> None:
+    """Raises MisuseError if a step cannot be shared out among so many processes."""
+    if processes < 1:
+        raise MisuseError(f"--nproc {processes}: give a number from 1")
+    batch, parts = recipe.smallest_batch, recipe.micro_batches
+    if parts > batch:
+        raise MisuseError(f"micro_batches={parts}: a step has {batch} examples, give at most those")
+    if processes > (most := batch if parts == 1 else parts):
+        name = "a batch" if parts == 1 else f"micro_batches={parts}"
+        raise MisuseError(f"{name} is shared out among at most {most} processes, not {processes}")
 
 
 def foreground(run: RunDir) -> list[str]:
     """The command that trains the run in the foreground."""
-    return [sys.executable, "-m", "genui.engine.trainer", str(run.path)]
+    count = 1
+    with suppress(GenuiError):  # the trainer reports a damaged run.json
+        count = read_info(run).processes
+    if count == 1:
+        return [sys.executable, "-m", "genui.engine.trainer", str(run.path)]
+    return [sys.executable, "-m", "genui.runs.processes", str(run.path), str(count)]
 
 
 def _start(run: RunDir, lock: RunLock) -> None:
@@ -158,7 +201,7 @@ def _mark_starting(run: RunDir) -> None:
 
 def _environment(lock: RunLock) -> dict[str, str]:
     """The trainer's environment, with paths that do not depend on the working directory."""
-    env = dict(os.environ)
+    env = without_job(os.environ)
     env[HANDED_OVER] = str(lock.fd)
     if home := env.get("GENUI_HOME"):
         env["GENUI_HOME"] = str(Path(home).expanduser().absolute())

@@ -119,6 +119,7 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     host: str = ""
     created: float = 0.0  # unix time
     machine: dict[str, Any] = {}  # device, precision, threads: as the trainer chose them
+    processes: int = 1  # that train together, as they were launched last
     kind: Literal["recipe", "script"] = "recipe"  # of genui's trainer, or of `genui.init`
     project: str = ""  # as the script named it
     script_id: str = ""  # given by the script: a restarted job continues the run with the same id

@@ -1,6 +1,7 @@
 """Several processes of one job as one run: rank 0 writes it, the others add their own series.
 
-The processes of a job share a key from the variables that torchrun, Slurm and Open MPI set. Rank 0
+The trainers of a run know its folder and write there with `RankFile`. The processes of a script's
+job share a key from the variables that torchrun, Slurm and Open MPI set. Rank 0
 writes the key in run.json; the others find the run by it and append to a file of their own, which
 readers show as `rank3/loss`.
 """
@@ -12,13 +13,16 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat
+
+import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError
-from genui.base.files import append_whole
+from genui.base.files import append_whole, cannot_write
 from genui.runs.layout import LIVE, RunDir, RunInfo, read_info, read_status
 from genui.runs.listing import observe_state
+from genui.runs.writer import json_number
 
 _FILE = re.compile(r"metrics-rank(\d{1,6})\.jsonl")
 _MAX_WAITING = 10_000  # records that wait for rank 0 to make the run
@@ -86,6 +90,51 @@ def rank_files(metrics: Path) -> Iterator[tuple[int, Path]]:
                 yield int(match[1]), Path(entry.path)
 
 
+def rank_file(run: RunDir, rank: int) -> Path:
+    """The metrics of one rank."""
+    return run.path / f"metrics-rank{rank}.jsonl"
+
+
+class RankFile:
+    """The own metrics of a trainer, of rank 0 too: `rank1/loss` beside the run's `loss`."""
+
+    def __init__(self, run: RunDir, rank: int) -> None:
+        self._path = rank_file(run, rank)
+        self._fd = -1
+
+    def log(self, step: int, **values: SupportsFloat) -> None:
+        """Append a record. Raises GenuiError naming the file if it cannot be written."""
+        self._append(step, {name: json_number(float(value)) for name, value in values.items()})
+
+    def truncate_after(self, step: int) -> None:
+        """As RunWriter.truncate_after."""
+        self._append(step, {"rewind": True})
+
+    def _append(self, step: int, fields: dict[str, Any]) -> None:
+        record = {"step": step, "time": round(time.time(), 3), **fields}
+        try:
+            if self._fd < 0:
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                self._fd = os.open(self._path, flags, 0o644)
+            append_whole(self._fd, msgspec.json.encode(record) + b"\n")
+        except OSError as error:
+            raise cannot_write(self._path, error) from None
+
+
+class QuietWriter:
+    """In place of a RunWriter for a trainer that is not to write the run."""
+
+    def log(self, step: int, **values: SupportsFloat) -> None: ...
+
+    def update(self, **fields: Any) -> None: ...
+
+    def say(self, line: str) -> None: ...
+
+    def save_sample(self, step: int, suffix: str, data: bytes) -> None: ...
+
+    def truncate_after(self, step: int) -> None: ...
+
+
 class RankWriter:
     """Writes the records of a rank other than 0, with the methods of RunWriter that a script needs.
 
@@ -124,7 +173,7 @@ class RankWriter:
                         starts[status.started] = run
         newest = max(starts, default=0.0)
         if newest >= self._since:
-            path = starts[newest].path / f"metrics-rank{self._place.rank}.jsonl"
+            path = rank_file(starts[newest], self._place.rank)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             self._fd = os.open(path, flags, 0o644)
 

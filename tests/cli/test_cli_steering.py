@@ -122,17 +122,18 @@ def test_a_script_has_no_learning_rate_of_ours(capsys: pytest.CaptureFixture[str
 def test_a_learning_rate_is_given_to_a_run_when_it_is_resumed(
     make_run: Callable[..., RunDir], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[float | None] = []
-    monkeypatch.setattr(launch, "resume", lambda run, rate: asked.append(rate))
+    asked: list[tuple[float | None, int]] = []
+    monkeypatch.setattr(launch, "resume", lambda run, *given: asked.append(given))
     run = make_run("failed")
     assert main(["resume", "last", "--set", "learning_rate=1e-4"]) == 0
+    assert main(["resume", "last", "--nproc", "2"]) == 0
     assert main(["resume", "last", "--set", "width=64"]) == 2
     with trained(run) as writer:
         writer.update(state="paused")
         assert main(["resume", "last", "--set", "learning_rate=2e-4"]) == 0
         assert writer.status.state == "running"
     assert [event.text for event in control.read_events(run)] == ["obeyed set_lr 0.0002"]
-    assert asked == [1e-4]
+    assert asked == [(1e-4, 0), (None, 2)]  # 0 processes: as many as before
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "running"])
@@ -143,7 +144,7 @@ def test_resume_restarts_a_run_without_a_trainer(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     started: list[RunDir] = []
-    monkeypatch.setattr(launch, "resume", lambda run, rate: started.append(run))
+    monkeypatch.setattr(launch, "resume", lambda run, *given: started.append(run))
     run = make_run(state)  # "running" without a trainer is dead
     assert main(["resume", "last"]) == 0
     assert started == [run]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from shares import assert_shares_add_up
 from small_recipes import SMALL
 
 from genui.base import paths
@@ -122,6 +123,7 @@ def test_a_step_is_the_same_whenever_it_is_taken(model: str, drawn: Path, tmp_pa
                 parameter.mul_(1.1)
     one.loss(3)
     assert float(one.loss(5).detach()) == float(other.loss(5).detach())
+    assert_shares_add_up(one)
 
 
 def test_pairs_share_their_noise() -> None:

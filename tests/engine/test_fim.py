@@ -8,6 +8,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 from networks import random_network
+from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
 from genui.engine.data import fim
@@ -194,6 +195,7 @@ def test_a_share_of_the_windows_has_a_gap(tmp_path: Path) -> None:
 def test_a_step_has_the_same_gaps_whenever_it_is_taken(tmp_path: Path) -> None:
     task = TextTask(recipe(tmp_path), torch.device("cpu"))
     assert float(task.loss(5).detach()) == float(task.loss(5).detach())
+    assert_shares_add_up(task)  # the tokens of gaps have a larger weight
 
 
 def test_only_bpe_can_mark_gaps(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import psutil
 import pytest
 import torch
 from forks import train_until_killed
+from shares import assert_shares_add_up
 from tiny_llama import write_tiny_llama
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.estimate import estimate
+from genui.engine.kinds import build_task
 from genui.engine.load import find_and_load
 from genui.engine.models.lora import AdaptedModel
 from genui.engine.train.checkpoint import load_state, load_weights
@@ -143,6 +145,15 @@ def test_a_killed_training_resumes_to_the_same_bits(start: Callable[..., RunDir]
     one, other = (load_state(run, 12)[0] for run in (whole, killed))
     assert one.keys() == other.keys()
     assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_the_shares_of_a_step_count_its_learned_tokens(base: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": "It is", "completion": " so" * (1 + n % 3)} for n in range(20)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    origin = find_origin(str(base))
+    recipe = override(origin.recipe, SMALL | {"data": str(path)})
+    assert_shares_add_up(build_task(recipe, torch.device("cpu"), None))
 
 
 def test_training_goes_on_from_an_adapter(start: Callable[..., RunDir], base: Path) -> None:

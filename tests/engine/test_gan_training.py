@@ -10,6 +10,7 @@ import pytest
 import torch
 from forks import train_until_killed
 from PIL import Image
+from shares import assert_shares_add_up
 from torch import Tensor, nn
 
 from genui.engine import trainer
@@ -163,6 +164,7 @@ def test_the_same_step_sees_the_same_images_and_latents(tiny_gan: MakeRun) -> No
     for step in (3, 0, 3):
         for mine, theirs in zip(one.players, other.players, strict=True):
             assert float(mine.loss(step).detach()) == float(theirs.loss(step).detach())
+    assert_shares_add_up(one)  # one of three has no pair with a penalty
 
 
 class Tug(nn.Module):

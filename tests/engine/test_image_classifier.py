@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
 from genui.engine.data.image_labels import kind_of_thing, load_labelled_images
@@ -141,6 +142,7 @@ def test_the_loss_of_a_step_is_drawn_from_its_number_alone(folder: Path) -> None
     one, other = (ImageClassifierTask(recipe_for(folder), DEVICE) for _ in range(2))
     other.loss(3)
     assert float(one.loss(7).detach()) == float(other.loss(7).detach())
+    assert_shares_add_up(one)
 
 
 def test_weights_of_other_labels_are_refused(folder: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from music_makers import small_generator, small_model, small_recipe
+from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
 from genui.engine.data.chorales import Chorale, load_chorales, load_music, row
@@ -106,6 +107,7 @@ def test_a_step_of_training_is_drawn_from_its_number_alone() -> None:
         task.model.eval()
     one.loss(1)
     assert float(one.loss(7).detach()) == float(other.loss(7).detach())
+    assert_shares_add_up(one)
     assert one.units_per_step == 3 * 64
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
 from genui.engine.data.text import HELD_OUT, load_labelled_text, speeches
@@ -166,6 +167,7 @@ def test_it_learns_what_a_word_tells(classifier: Path) -> None:
 def test_a_step_is_the_same_whenever_it_is_taken(jsonl: Path) -> None:
     task = TextClassifierTask(recipe(jsonl, dropout=0), CPU)
     assert task.loss(3).item() == task.loss(3).item() != task.loss(4).item()
+    assert_shares_add_up(task)
 
 
 def test_an_epoch_sees_every_text_once(jsonl: Path) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
@@ -229,6 +230,7 @@ def test_the_loss_of_a_step_is_the_same_again_and_teaches_every_weight(clips: Cl
     one, again = task.loss(3), task.loss(3)
     assert float(one.detach()) == float(again.detach())
     assert float(one.detach()) != float(task.loss(4).detach())
+    assert_shares_add_up(task)
     one.backward()
     assert all(parameter.grad is not None for parameter in task.model.parameters())
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
@@ -270,6 +271,7 @@ def test_it_learns_its_takes(recordings: Path) -> None:
         optimizer.step()
         losses.append(float(loss.detach()))
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+    assert_shares_add_up(task)
     assert float(task.loss(3).detach()) == float(task.loss(3).detach())
     found = task.evaluate(task.model, MACHINE, False)
     assert set(found) == {"seen_loss"}  # so few takes are all trained

@@ -290,8 +290,10 @@ async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
     launched: list[tuple[Any, ...]] = []
     other = RunDir(run.path.with_name("again"))
 
-    def launch(recipe: Any, overrides: dict[str, str], name: str, start_from: str) -> RunDir:
-        launched.append((recipe.steps, overrides, name, start_from))
+    def launch(
+        recipe: Any, overrides: dict[str, str], name: str, start_from: str, processes: int
+    ) -> RunDir:
+        launched.append((recipe.steps, overrides, name, start_from, processes))
         return other
 
     monkeypatch.setattr("genui.runs.launch.launch", launch)
@@ -302,7 +304,7 @@ async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
     assert host.said == ["this run has no checkpoint to generate from: space starts it again"]
     steer.action_pause()  # as resume does
     await host.until_said("again starts again with the same settings")
-    assert launched == [(4000, {"steps": "4000"}, "plays", "")]
+    assert launched == [(4000, {"steps": "4000"}, "plays", "", 1)]
 
 
 @pytest.mark.parametrize(

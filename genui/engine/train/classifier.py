@@ -20,7 +20,7 @@ from genui.engine.device import Machine, autocast
 from genui.engine.models.classifiers import build_classifier
 from genui.engine.models.linear import accuracy, calibration_error, log_loss
 from genui.engine.train.optimizer import augment, examples_of
-from genui.engine.train.task import Sample
+from genui.engine.train.task import WHOLE, PerStep, Sample, Share
 from genui.recipes.classifier import (
     ClassifierRecipe,
     ImageClassifierRecipe,
@@ -68,6 +68,9 @@ class ClassifierTask(Generic[R]):
             "fingerprint": data.fingerprint,
             "licence": data.licence,
         }
+        self._batch = PerStep(
+            lambda step: self._training_batch(step, np.random.default_rng((recipe.seed, step)))
+        )
         torch.manual_seed(recipe.seed)
         self.model = build_classifier(recipe, len(labels)).to(device)
 
@@ -79,13 +82,13 @@ class ClassifierTask(Generic[R]):
     def _predict(self, model: nn.Module, machine: Machine, indices: Indices) -> NDArray[np.float32]:
         """p(label | example) without augmentation, float32 [N, labels]."""
 
-    def loss(self, step: int) -> Tensor:
-        inputs, targets = self._training_batch(
-            step, np.random.default_rng((self._recipe.seed, step))
-        )
-        logits = self.model(inputs).float()
-        labels = torch.from_numpy(targets).to(self._device)
-        return F.cross_entropy(logits, labels, label_smoothing=self._recipe.smoothing)
+    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
+        inputs, targets = self._batch(step)
+        rows = share.rows(len(targets))
+        logits = self.model(inputs[rows]).float()
+        labels = torch.from_numpy(targets[rows]).to(self._device)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self._recipe.smoothing)
+        return share.scale(loss, len(labels), len(targets))
 
     def _indices(self, step: int) -> Indices:
         """The training examples of a step, each once per epoch."""

@@ -3,7 +3,7 @@ EDM (Karras et al. 2022). Each medium adds its data, and what is learned beside 
 
 import io
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -38,7 +38,7 @@ from genui.engine.sample.media import (
 )
 from genui.engine.train.checkpoint import load_weights
 from genui.engine.train.optimizer import augment
-from genui.engine.train.task import Player, Sample, png
+from genui.engine.train.task import WHOLE, PerStep, Player, Sample, Share, png
 from genui.formats import image
 from genui.formats.audio import encode_wav, to_pcm
 from genui.protocol import ImageSettings
@@ -142,6 +142,13 @@ class Batch:
     canvas: np.ndarray | None = None  # target of the canvas loss, [B, …]
     poses: np.ndarray | None = None  # of clips, [B, 16, 4]
 
+    def rows(self, rows: slice) -> "Batch":
+        """Some of the examples."""
+        canvas, poses = (None if a is None else a[rows] for a in (self.canvas, self.poses))
+        return Batch(
+            captions=self.captions[rows], arrays=self.arrays[rows], canvas=canvas, poses=poses
+        )
+
 
 class Noisy(NamedTuple):
     """The arguments of `EDMDenoiser.loss`."""
@@ -150,6 +157,18 @@ class Noisy(NamedTuple):
     noise: Tensor  # [B, C, H, W], standard normal
     sigma: Tensor  # [B]
     token_ids: Tensor  # [B, L]
+
+    def rows(self, rows: slice) -> "Noisy":
+        """Some of the examples."""
+        return Noisy(*(each[rows] for each in self))
+
+
+class More(NamedTuple):
+    """What a step has besides its noisy examples."""
+
+    captions: Sequence[str] = ()  # of additional canvases
+    canvas: np.ndarray | None = None  # their targets
+    generated: tuple[Tensor, Tensor] | None = None  # clean arrays and token ids for DDO
 
 
 class DiffusionTask(CaptionedTask[D]):
@@ -161,6 +180,7 @@ class DiffusionTask(CaptionedTask[D]):
     def __init__(self, recipe: D, device: torch.device, corpus: Corpus, medium: Medium) -> None:
         super().__init__(recipe, device, corpus)
         self._medium = medium
+        self._step = PerStep(self._draw)
         torch.manual_seed(recipe.seed)
         self.model = build_denoiser(recipe, corpus.vocabulary.size).to(device)
 
@@ -178,17 +198,32 @@ class DiffusionTask(CaptionedTask[D]):
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
         """Generated arrays [B, C, H, W] as files; `parts` is how many arrays each caption has."""
 
-    def loss(self, step: int) -> Tensor:
+    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
+        batch, noisy, more = self._step(step)
+        rows = share.rows(len(batch.captions))
+        return self._objective(batch.rows(rows), noisy.rows(rows), more, share)
+
+    def _draw(self, step: int) -> tuple[Batch, Noisy, More]:
         rng = np.random.default_rng((self._recipe.seed, step))
         batch = self._training_batch(rng)
         token_ids = self._drop_captions(batch, rng)
         clean = self._augment(self._clean(batch), rng)
         noise, sigma = draw_noise(clean, self._recipe, rng)
-        return self._objective(batch, Noisy(clean, noise, sigma, token_ids), rng)
+        return batch, Noisy(clean, noise, sigma, token_ids), self._draw_more(rng)
 
-    def _objective(self, batch: Batch, noisy: Noisy, rng: np.random.Generator) -> Tensor:
-        """The loss to minimise: by default the denoising loss alone."""
-        return self.model.loss(*noisy).mean()
+    def _draw_more(self, rng: np.random.Generator) -> More:
+        return More()
+
+    def _objective(self, batch: Batch, noisy: Noisy, more: More, share: Share) -> Tensor:
+        """The loss to minimise: by default the denoising loss alone.
+
+        `batch` and `noisy` are those of the share, `more` is of the whole step.
+        """
+        return self._mean(self.model.loss(*noisy), share)
+
+    def _mean(self, losses: Tensor, share: Share) -> Tensor:
+        """The part of the batch's mean loss that the losses [b] of a share make up."""
+        return share.scale(losses.mean(), len(losses), self._recipe.batch)
 
     def _drop_captions(self, batch: Batch, rng: np.random.Generator) -> Tensor:
         """Token ids [B, L], a random share of them set to no caption for guidance."""
@@ -199,13 +234,17 @@ class DiffusionTask(CaptionedTask[D]):
     def _augment(self, clean: Tensor, rng: np.random.Generator) -> Tensor:
         return clean
 
-    def _canvas_loss(self, batch: Batch, captions: list[str], canvas: np.ndarray) -> Tensor:
+    def _canvas_loss(self, batch: Batch, more: More, share: Share) -> Tensor:
         """The canvas's mean squared error on the batch and on additional captions, which are
         cheap."""
         assert batch.canvas is not None
-        target = self._tensor(np.concatenate((batch.canvas, canvas)))
-        predicted = self.model.draw_canvas(self._token_ids(batch.captions + captions))
-        return F.mse_loss(predicted, target)
+        assert more.canvas is not None
+        rows = share.rows(len(more.captions))
+        target = self._tensor(np.concatenate((batch.canvas, more.canvas[rows])))
+        captions = [*batch.captions, *more.captions[rows]]
+        predicted = self.model.draw_canvas(self._token_ids(captions))
+        total = self._recipe.batch + len(more.captions)
+        return share.scale(F.mse_loss(predicted, target), len(captions), total)
 
     def _clean(self, batch: Batch) -> Tensor:
         """The arrays in the shape of the network."""
@@ -397,24 +436,35 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
     def _augment(self, clean: Tensor, rng: np.random.Generator) -> Tensor:
         return augment(clean, rng, self._recipe.shift, self._recipe.zoom, self._recipe.flip)
 
-    def _objective(self, batch: Batch, noisy: Noisy, rng: np.random.Generator) -> Tensor:
+    def _draw_more(self, rng: np.random.Generator) -> More:
+        more = More()
         if self._contrast:
             images = self._contrast.images
-            drawn = self._examples(images, rng.choice(images.train, len(noisy.clean)), rng)
-            both = Noisy(
-                torch.cat((noisy.clean, self._clean(drawn))),
-                twice(noisy.noise),
-                twice(noisy.sigma),
-                torch.cat((noisy.token_ids, self._drop_captions(drawn, rng))),
-            )
-            loss = self._contrast.loss(self.model, both)
-        else:
-            loss = self.model.loss(*noisy).mean()
+            drawn = self._examples(images, rng.choice(images.train, self._recipe.batch), rng)
+            more = more._replace(generated=(self._clean(drawn), self._drop_captions(drawn, rng)))
         if self._recipe.canvas_batch:
             indices = rng.choice(self._images.train, self._recipe.canvas_batch)
             names, canvas = self._images.canvas_batch(indices)
-            names = self._shorten(names, indices, rng)
-            loss = loss + self._canvas_loss(batch, names, canvas)
+            more = more._replace(captions=self._shorten(names, indices, rng), canvas=canvas)
+        return more
+
+    def _objective(self, batch: Batch, noisy: Noisy, more: More, share: Share) -> Tensor:
+        if self._contrast:
+            assert more.generated is not None
+            rows = share.rows(self._recipe.batch)
+            clean, token_ids = (each[rows] for each in more.generated)
+            both = Noisy(
+                torch.cat((noisy.clean, clean)),
+                twice(noisy.noise),
+                twice(noisy.sigma),
+                torch.cat((noisy.token_ids, token_ids)),
+            )
+            loss = self._contrast.loss(self.model, both)
+            loss = share.scale(loss, len(clean), self._recipe.batch)
+        else:
+            loss = self._mean(self.model.loss(*noisy), share)
+        if self._recipe.canvas_batch:
+            loss = loss + self._canvas_loss(batch, more, share)
         return loss
 
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
@@ -466,15 +516,17 @@ class VideoTask(DiffusionTask[VideoRecipe]):
         """Clips as [B, 48, 32, 32]."""
         return super()._clean(batch).flatten(1, 2)
 
-    def _objective(self, batch: Batch, noisy: Noisy, rng: np.random.Generator) -> Tensor:
+    def _draw_more(self, rng: np.random.Generator) -> More:
+        scenes = self._clips.scenes(self._recipe.canvas_batch, rng)
+        return More(self._clips.captions(scenes, rng), self._clips.shapes(scenes))
+
+    def _objective(self, batch: Batch, noisy: Noisy, more: More, share: Share) -> Tensor:
         assert isinstance(self.model, VideoDenoiser)
         assert batch.poses is not None
         poses = self._tensor(batch.poses)
         denoising, posing = self.model.losses(*noisy, poses)
-        scenes = self._clips.scenes(self._recipe.canvas_batch, rng)
-        captions = self._clips.captions(scenes, rng)
-        canvas = CANVAS_WEIGHT * self._canvas_loss(batch, captions, self._clips.shapes(scenes))
-        return denoising.mean() + POSE_WEIGHT * posing.mean() + canvas
+        canvas = CANVAS_WEIGHT * self._canvas_loss(batch, more, share)
+        return self._mean(denoising, share) + POSE_WEIGHT * self._mean(posing, share) + canvas
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:

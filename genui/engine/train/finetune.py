@@ -31,7 +31,7 @@ from genui.engine.models.lora import PEFT, AdaptedModel, Base, check_rank
 from genui.engine.sample.chat import Slot, encode_pieces, fill_chat, split_answers
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.optimizer import examples_of
-from genui.engine.train.task import Sample
+from genui.engine.train.task import WHOLE, Sample, Share
 from genui.protocol import Piece
 from genui.recipes import FineTuneRecipe
 from genui.runs.layout import RunDir
@@ -297,11 +297,13 @@ class FineTuneTask:
         room = self._encoder.context - 1
         return [(text, ids[-room:]) for text, ids in prompts]
 
-    def loss(self, step: int) -> Tensor:
+    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
         recipe = self._recipe
         indices = examples_of(step, recipe.batch, len(self.train), recipe.seed)
-        tokens, targets = to_tensors([self.train[i] for i in indices], self._device)
-        return total_nats(self.model, tokens, targets) / (targets != IGNORED).sum()
+        examples = [self.train[i] for i in indices]
+        learned = sum(int((each.targets != IGNORED).sum()) for each in examples)
+        tokens, targets = to_tensors(examples[share.rows(len(examples))], self._device)
+        return total_nats(self.model, tokens, targets) / learned
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` in nats per held-out learned token."""

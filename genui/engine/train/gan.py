@@ -14,7 +14,7 @@ from genui.engine.metrics.distance import SampleSet, collapse, sample_caption_pa
 from genui.engine.models.gan import GAN, gan_config
 from genui.engine.sample.media import to_rgb
 from genui.engine.train.diffusion import CaptionedTask, image_corpus
-from genui.engine.train.task import Player, Sample, png
+from genui.engine.train.task import WHOLE, PerStep, Player, Sample, Share, png
 from genui.formats.image import sheet
 from genui.recipes.gan import GanRecipe
 
@@ -77,7 +77,7 @@ class GanTask(CaptionedTask[GanRecipe]):
     ) -> None:
         self._images = load_images(recipe.dataset, recipe.data)
         super().__init__(recipe, device, image_corpus(recipe, self._images, extra))
-        self._last: tuple[int, tuple[Tensor, Tensor]] | None = None  # (step, its batch)
+        self._real = PerStep(self._draw)
         self._metrics: dict[str, float] = {}
         torch.manual_seed(recipe.seed)
         network = GAN(gan_config(recipe, self._vocabulary.size))
@@ -98,43 +98,63 @@ class GanTask(CaptionedTask[GanRecipe]):
             ),
         )
 
-    def _generator_loss(self, step: int) -> Tensor:
+    def _generator_loss(self, step: int, share: Share = WHOLE) -> Tensor:
         """-ln σ(D(generated) - D(real)), averaged over pairs."""
-        real, token_ids = self._real(step)
+        recipe = self._recipe
+        rows = share.rows(recipe.batch)
+        real, token_ids = (each[rows] for each in self._real(step))
         with torch.no_grad():
             real_scores = self.model.discriminator(real, token_ids).float()
-        generated = self.model.generator(self._latents(step, _GENERATOR), token_ids)
+        generated = self.model.generator(self._latents(step, _GENERATOR)[rows], token_ids)
         scores = self.model.discriminator(generated, token_ids).float()
-        return F.softplus(real_scores - scores).mean()
+        return share.scale(F.softplus(real_scores - scores).mean(), len(real), recipe.batch)
 
-    def _discriminator_loss(self, step: int) -> Tensor:
+    def _discriminator_loss(self, step: int, share: Share = WHOLE) -> Tensor:
         """-ln σ(D(real) - D(generated)), averaged over pairs, plus γ/2 · (R₁ + R₂).
 
         The penalties are computed on the first `penalty_batch` pairs only: their second-order
-        gradients are the most expensive part of a step.
+        gradients are the most expensive part of a step. A share has its part of those, and of the
+        others.
         """
         recipe = self._recipe
         real, token_ids = self._real(step)
+        latents = self._latents(step, _DISCRIMINATOR)
+        penalised = min(recipe.penalty_batch, recipe.batch)
+        rows = share.rows(penalised)
+        count = rows.stop - rows.start
+        if share != WHOLE:
+            # From the other end, so that the shares are of equal size.
+            others = Share(share.count - 1 - share.index, share.count).rows(
+                recipe.batch - penalised
+            )
+            real, token_ids, latents = (
+                torch.cat((each[rows], each[penalised:][others]))
+                for each in (real, token_ids, latents)
+            )
         with torch.no_grad():
-            generated = self.model.generator(self._latents(step, _DISCRIMINATOR), token_ids).float()
-        count = min(recipe.penalty_batch, recipe.batch)
-        scores, penalties = self._penalties(real[:count], generated[:count], token_ids[:count])
-        if count < recipe.batch:
+            generated = self.model.generator(latents, token_ids).float()
+        parts, penalty = [], real.new_zeros(2)
+        if count:
+            scores, penalty = self._penalties(real[:count], generated[:count], token_ids[:count])
+            parts.append(scores)
+        if count < len(real):
             rest = torch.cat((real[count:], generated[count:]))
             more = self.model.discriminator(rest, token_ids[count:].repeat(2, 1)).float()
-            scores = torch.cat((scores, more.view(2, -1)), dim=1)
-        real_scores, generated_scores = scores
+            parts.append(more.view(2, -1))
+        real_scores, generated_scores = torch.cat(parts, dim=1)
         self._metrics = {
             "real_score": float(real_scores.detach().mean()),
             "generated_score": float(generated_scores.detach().mean()),
             "real_score_spread": float(real_scores.detach().std(correction=0)),
             "generated_score_spread": float(generated_scores.detach().std(correction=0)),
             "real_wins": float((real_scores > generated_scores).float().mean()),
-            "real_penalty": float(penalties[0].detach()),
-            "generated_penalty": float(penalties[1].detach()),
+            "real_penalty": float(penalty[0].detach()),
+            "generated_penalty": float(penalty[1].detach()),
         }
-        loss = F.softplus(generated_scores - real_scores).mean()
-        return loss + recipe.penalty / 2 * penalties.sum()
+        loss = share.scale(
+            F.softplus(generated_scores - real_scores).mean(), len(real), recipe.batch
+        )
+        return loss + share.scale(recipe.penalty / 2 * penalty.sum(), count, penalised)
 
     def _penalties(
         self, real: Tensor, generated: Tensor, token_ids: Tensor
@@ -148,13 +168,11 @@ class GanTask(CaptionedTask[GanRecipe]):
         norms = gradient.float().square().sum(dim=(1, 2, 3))
         return scores.view(2, -1), norms.view(2, -1).mean(dim=1)
 
-    def _real(self, step: int) -> tuple[Tensor, Tensor]:
+    def _draw(self, step: int) -> tuple[Tensor, Tensor]:
         """The images and token ids of a step, the same for both players."""
-        if self._last is None or self._last[0] != step:
-            rng = np.random.default_rng((self._recipe.seed, step))
-            indices = rng.choice(self._images.train, self._recipe.batch)
-            self._last = step, self._tensors(self._images.batch(indices, rng))
-        return self._last[1]
+        rng = np.random.default_rng((self._recipe.seed, step))
+        indices = rng.choice(self._images.train, self._recipe.batch)
+        return self._tensors(self._images.batch(indices, rng))
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Images [B, channels, 32, 32] in -1 to 1, and token ids [B, L]."""

@@ -51,7 +51,7 @@ from genui.engine.models.transformer import ChoraleTransformer, chorale_config
 from genui.engine.sample.music import MusicGenerator
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.optimizer import examples_of, permute
-from genui.engine.train.task import Sample, png
+from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
 from genui.formats import score
 from genui.formats.midi import encode_midi
 from genui.protocol import Start, TextSettings, chorale
@@ -246,10 +246,24 @@ class TextTask:
             "licence": data.licence,
             **data.reading,
         }
+        self._batch = PerStep(self._draw)
         torch.manual_seed(recipe.seed)
         self.model = build_network(recipe, tokenizer.size).to(device)
 
-    def loss(self, step: int) -> Tensor:
+    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
+        tokens, weights = self._batch(step)
+        rows = share.rows(len(tokens))
+        own, total = len(tokens[rows]), len(tokens)
+        batch = torch.from_numpy(tokens[rows]).to(self._device)
+        weight = None
+        if weights is not None:
+            own, total = float(weights[rows].sum()), float(weights.sum())
+            weight = torch.from_numpy(weights[rows]).to(self._device)
+        return share.scale(self.model.loss(batch[:, :-1], batch[:, 1:], weight), own, total)
+
+    def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """The windows of a step, int64 [B, context + 1], and the weights of their targets,
+        fp32 [B, context], if they differ."""
         recipe = self._recipe
         first, context, count = next(s for s in reversed(recipe.stages) if s.first <= step)
         seed = (recipe.seed, first) if first else (recipe.seed,)
@@ -259,9 +273,8 @@ class TextTask:
         weights = None
         if recipe.fim_rate:
             fills = self._add_gaps(rows, starts, np.random.default_rng((recipe.seed, step)))
-            weights = torch.from_numpy(1 + (FILL_WEIGHT - 1) * fills[:, 1:]).to(self._device)
-        batch = torch.from_numpy(rows).to(self._device)
-        return self.model.loss(batch[:, :-1], batch[:, 1:], weights)
+            weights = 1 + (FILL_WEIGHT - 1) * fills[:, 1:]
+        return rows, weights
 
     def _add_gaps(
         self, rows: np.ndarray, starts: np.ndarray, rng: np.random.Generator
@@ -343,10 +356,19 @@ class MusicTask:
         self.units_per_step = recipe.batch * recipe.context
         self.units_per_epoch = len(self._windows) * recipe.context
         self.extra = {"dataset": "chorales", "fingerprint": fingerprint(), "licence": LICENCE}
+        self._batch = PerStep(self._draw)
         torch.manual_seed(recipe.seed)
         self.model = ChoraleTransformer(chorale_config(recipe)).to(device)
 
-    def loss(self, step: int) -> Tensor:
+    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
+        tokens, targets = self._batch(step)
+        rows = share.rows(len(tokens))
+        own, total = (int((each != -100).sum()) for each in (targets[rows], targets))
+        loss = self.model.loss(tokens[rows].to(self._device), targets[rows].to(self._device))
+        return share.scale(loss, own, total)
+
+    def _draw(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of a step, int64 [B, context] each."""
         recipe = self._recipe
         rows = []
         indices = examples_of(step, recipe.batch, len(self._windows), recipe.seed)
@@ -355,7 +377,7 @@ class MusicTask:
             rng = np.random.default_rng((recipe.seed, 1, number))
             rows.append(_window(self._train[piece], part, parts, recipe.context, rng))
         tokens, targets = (torch.from_numpy(np.stack(each)) for each in zip(*rows, strict=True))
-        return self.model.loss(tokens.to(self._device), targets.to(self._device))
+        return tokens, targets
 
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
         """`val_loss` in nats per token, and `val_note` in nats per onset of a note."""

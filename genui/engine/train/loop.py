@@ -1,14 +1,18 @@
 """The training loop: trains a run from its newest checkpoint to its end, and obeys control
-commands from its folder."""
+commands from its folder. Several processes may train one run (`genui.engine.train.world`): each
+computes its share of every step's batch, and rank 0 alone writes the run."""
 
 import math
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
@@ -17,15 +21,24 @@ from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grow_vocabulary
 from genui.engine.train.optimizer import EMA, Optimizers, gradient_norm
-from genui.engine.train.task import Player, Published, Task, players_of
+from genui.engine.train.task import Player, Published, Share, Task, check_shares, players_of
+from genui.engine.train.world import AgreedError, Gradients, World, nodes_within, span_of
 from genui.engine.utilization import Utilization
 from genui.recipes import Recipe
 from genui.runs import control, models
+from genui.runs.launch import check_processes
 from genui.runs.layout import RunDir
+from genui.runs.ranks import QuietWriter, RankFile
 from genui.runs.writer import RunWriter
 
 PAUSE_POLL_S = 0.1
 TIME_DECAY = 0.95  # of the moving average of seconds per step
+
+RANKS_EVERY = 1.0
+"""Seconds between two records of the ranks."""
+
+_COMMANDS = get_args(control.Command)
+_MOST_COMMANDS = 4  # of a step; others wait for the next one
 
 
 class Trainer:
@@ -38,25 +51,41 @@ class Trainer:
     def __init__(
         self,
         run: RunDir,
-        writer: RunWriter,
+        writer: RunWriter | QuietWriter,
         recipe: Recipe,
         task: Task,
         machine: Machine,
         start_from: Mapping[str, Any],
+        world: World | None = None,
     ) -> None:
+        """Raises MisuseError if a step cannot be shared out as `recipe.micro_batches` or the
+        number of processes asks."""
         self._run, self._writer, self._recipe = run, writer, recipe
         self._task, self._machine = task, machine
+        self._world = world = world or World()
         self._players = players_of(task)
+        check_processes(recipe, world.size)
+        # One part each, or those of the recipe whatever the number of processes.
+        self._parts = world.size if recipe.micro_batches == 1 else recipe.micro_batches
+        if self._parts > 1:
+            check_shares(self._players)
+        self._gradients = {player.name: Gradients(player.module) for player in self._players}
+        self._rank_file = RankFile(run, world.rank) if world.size > 1 else None
+        self._record_ranks = False  # whether the ranks write a record of this step
+        self._ranks_due = 0.0  # the next such step, by the monotonic clock of rank 0
+        self._inbox: list[control.Control] = []  # commands that the ranks have not agreed on
         self._optimizers = Optimizers(self._players, recipe)
-        self._ema = EMA(task.model, recipe.ema)
+        self._ema = EMA(task.model, 0.0 if world.rank else recipe.ema)  # rank 0 evaluates
         self._start_from = start_from
         self._age = int(start_from.get("step", 0))  # steps that the start weights were trained for
         self._step = 0  # steps done
         self._saved = -1  # step of the newest checkpoint
+        self._signalled = False  # this process, to stop
         self._stop = False
         self._paused = False
         self._seconds = 0.0  # per step, averaged
         self.utilization = Utilization(machine)
+        self._own_loss = math.nan  # of this rank's part of the last batch
 
     def train(self) -> str:
         """Train to the last step ("finished") or until a stop command or signal ("stopped").
@@ -79,6 +108,8 @@ class Trainer:
                 continue
             self.train_step()
             self._run_scheduled()
+        if not self._stop:
+            self._stop = bool(self._world.add([float(self._signalled)])[0])
         if self._step >= self._recipe.steps and not self._stop:
             self.evaluate(whole=True)
         if self._saved != self._step:
@@ -91,11 +122,11 @@ class Trainer:
         return state
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._stop = True
+        self._signalled = True
 
     def _load_weights(self) -> None:
         """Resume from the newest checkpoint, or load the weights that the run starts from."""
-        step = checkpoint.newest_whole(self._run)
+        step = self._world.share(lambda: checkpoint.newest_whole(self._run))
         if step is not None:
             averaged, raw, optimizers, _ = checkpoint.load_state(self._run, step)
             path = self._run.checkpoint_state(step)
@@ -106,6 +137,8 @@ class Trainer:
                 raise _misfit(path, error) from None
             self._step = self._saved = step
             self._writer.truncate_after(step)
+            if self._rank_file:
+                self._rank_file.truncate_after(step)
             self._writer.say(f"resumed from the checkpoint at step {step:,}")
             self._mark(control.RESUMED, "resumed from the checkpoint")
         elif (start := checkpoint.load_start(self._run)) is not None:
@@ -116,6 +149,7 @@ class Trainer:
             text = f"started from the {kind} of {source} at step {self._age:,}"
             self._writer.say(text)
             self._mark("started", text)
+        self._world.copy_weights(self._task.model)  # the same even if they were not
 
     def _load(self, path: Path, averaged: dict[str, Tensor], raw: dict[str, Tensor]) -> None:
         try:
@@ -124,14 +158,41 @@ class Trainer:
         except RuntimeError as error:
             raise _misfit(path, error) from None
 
-    def _apply_controls(self) -> None:
-        """Carry out the commands given since the last step, in order.
+    def _agree(self) -> list[control.Control]:
+        """The commands that all ranks carry out now: those that rank 0 has read.
 
-        Raises GenuiError if the run's folder was removed.
+        Also agrees whether to stop, since a signal may reach any rank, and whether the ranks write
+        a record of the next step. Raises GenuiError if the run's folder was removed.
         """
-        if not self._run.path.is_dir():
-            raise GenuiError(f"{self._run.path}: the run's folder is gone, so its training ends")
-        for request in control.poll(self._run, self._writer.say):
+        world = self._world
+        if world.rank == 0:
+            if not self._run.path.is_dir():
+                raise GenuiError(
+                    f"{self._run.path}: the run's folder is gone, so its training ends"
+                )
+            self._inbox += control.poll(self._run, self._writer.say)
+        if world.size == 1:
+            self._stop, ours, self._inbox = self._signalled, self._inbox, []
+            return ours
+        ours, self._inbox = self._inbox[:_MOST_COMMANDS], self._inbox[_MOST_COMMANDS:]
+        due = world.rank == 0 and time.monotonic() >= self._ranks_due
+        numbers = [float(self._signalled), float(due)]
+        for request in ours:
+            numbers += [1 + _COMMANDS.index(request.command), request.value or 0.0]
+        numbers += [0.0] * (2 + 2 * _MOST_COMMANDS - len(numbers))
+        stop, record, *agreed = world.add(numbers)
+        self._stop, self._record_ranks = stop > 0, record > 0
+        if due:
+            self._ranks_due = time.monotonic() + RANKS_EVERY
+        return [
+            control.Control(_COMMANDS[int(code) - 1], value or None)
+            for code, value in zip(agreed[::2], agreed[1::2], strict=True)
+            if code
+        ]
+
+    def _apply_controls(self) -> None:
+        """Carry out the commands given since the last step, in order. Raises as `_agree`."""
+        for request in self._agree():
             match request.command:
                 case "stop":
                     self._stop = True
@@ -173,10 +234,11 @@ class Trainer:
         self._mark("set_lr", text)
 
     def _mark(self, event: str, text: str) -> None:
-        control.record(self._run, self._step, event, text)
+        if self._world.rank == 0:
+            control.record(self._run, self._step, event, text)
 
     def train_step(self) -> None:
-        begin = time.perf_counter()
+        begin, waited = time.perf_counter(), self._world.waited
         step, task = self._step, self._task
         # Dropout uses the global generator. It is seeded by the step, so that a resumed training
         # has the same random numbers as an uninterrupted one.
@@ -203,6 +265,15 @@ class Trainer:
             mfu=self.utilization.share(self._seconds),
             eta=(self._recipe.steps - self._step) * self._seconds,
         )
+        if self._rank_file and self._record_ranks:
+            waited = self._world.waited - waited
+            self._rank_file.log(
+                self._step,
+                loss=self._own_loss,
+                step_seconds=seconds - waited,
+                wait_seconds=waited,
+                memory=psutil.Process().memory_info().rss,
+            )
 
     def _optimize(self, player: Player) -> dict[str, float]:
         """One optimiser step of one player; returns the metrics to log.
@@ -211,17 +282,10 @@ class Trainer:
         """
         for other in self._players:
             other.module.requires_grad_(other is player)
-        with self.utilization.counting():
-            with autocast(self._machine):
-                loss = player.loss(self._step)
-            loss.backward()
+        metrics = self._backward(player) if self._parts == 1 else self._backward_parts(player)
+        value = metrics[player.metric("loss")]
         norm = gradient_norm(player.module.parameters(), self._recipe.grad_clip)
-        value = float(loss.detach())
-        metrics = {
-            player.metric("loss"): value,
-            **player.metrics(),
-            player.metric("grad_norm"): norm,
-        }
+        metrics[player.metric("grad_norm")] = norm
         if not (math.isfinite(value) and math.isfinite(norm)):
             # Logged before raising, so that the curve shows where it diverged.
             self._writer.log(self._step + 1, **metrics)
@@ -229,9 +293,53 @@ class Trainer:
         self._optimizers.step(self._step, player)
         return metrics
 
+    def _backward(self, player: Player) -> dict[str, float]:
+        """The gradients of a player's loss, and the loss with the player's metrics."""
+        with self.utilization.counting():
+            with autocast(self._machine):
+                loss = player.loss(self._step)
+            loss.backward()
+        return {player.metric("loss"): float(loss.detach()), **player.metrics()}
+
+    def _backward_parts(self, player: Player) -> dict[str, float]:
+        """As `_backward`, with the batch in parts, of which this rank computes some."""
+        world, recipe, step, parts = self._world, self._recipe, self._step, self._parts
+        gradients, place = self._gradients[player.name], self._players.index(player)
+        own = span_of(world.rank, world.size, parts)
+        names: list[str] = []
+        losses: list[float] = []
+
+        def compute(index: int) -> list[float]:
+            share = Share(index, parts)
+            # Dropout: of the part, whichever process computes it.
+            seed = np.random.SeedSequence((recipe.seed, step, place, index))
+            torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
+            with nullcontext() if world.rank else self.utilization.counting():
+                with autocast(self._machine):
+                    loss = player.loss(step, share)
+                loss.backward()
+            metrics = player.metrics()
+            names[:] = metrics
+            losses.append(float(loss.detach()))
+            weight = share.part_of(recipe.batch)
+            return [losses[-1], *(value * weight for value in metrics.values())]
+
+        nodes = {node: gradients.sum_parts(node, compute) for node in nodes_within(own, 0, parts)}
+        total = world.total(nodes, parts, exact=recipe.micro_batches > 1)
+        loss, *values = gradients.unpack(total)
+        if place == 0:
+            rows = recipe.batch * own[1] // parts - recipe.batch * own[0] // parts
+            self._own_loss = sum(losses) * recipe.batch / rows
+        return {player.metric("loss"): loss, **dict(zip(names, values, strict=True))}
+
     def _diverged(self, player: Player, loss: float, norm: float) -> GenuiError:
         whose = f"{player.name}'s " if player.name else ""
         broken = f"gradient norm became {norm}" if math.isfinite(loss) else f"loss became {loss}"
+        where = ""
+        if self._world.size > 1:
+            broke = self._world.gather(not math.isfinite(self._own_loss))
+            ranks = ", ".join(str(rank) for rank, is_broken in enumerate(broke) if is_broken)
+            where = f" in the part of rank {ranks}" if ranks else ""
         lower = f"--set learning_rate={self._optimizers.learning_rate / 3:.1g}"
         remedy = f"train again with {lower}"
         if self._saved >= 0:
@@ -239,7 +347,7 @@ class Trainer:
                 f"genui resume {self._run.id} {lower} continues at a lower rate from the "
                 f"checkpoint at step {self._saved:,}"
             )
-        return GenuiError(f"the {whose}{broken} at step {self._step + 1:,}: {remedy}")
+        return AgreedError(f"the {whose}{broken} at step {self._step + 1:,}{where}: {remedy}")
 
     def _run_scheduled(self) -> None:
         """Evaluate, sample and write a checkpoint at the steps of the recipe."""
@@ -252,7 +360,10 @@ class Trainer:
             self._checkpoint()
 
     def evaluate(self, whole: bool = False) -> str:
-        """Evaluate on held-out data, log the metrics, and return them as text."""
+        """Evaluate on held-out data, log the metrics, and return them as text. Rank 0 does it; the
+        others wait at the next step."""
+        if self._world.rank:
+            return ""
         begin = time.perf_counter()
         self._ema.model.eval()
         metrics = self._task.evaluate(self._ema.model, self._machine, whole)
@@ -267,10 +378,17 @@ class Trainer:
         return values
 
     def sample(self) -> None:
+        if self._world.rank:
+            return
         for sample in self._task.sample(self._ema.model, self._machine):
             self._writer.save_sample(self._step, sample.suffix, sample.content)
 
     def _checkpoint(self) -> None:
+        if self._world.rank == 0:
+            self._write_checkpoint()
+        self._saved = self._step
+
+    def _write_checkpoint(self) -> None:
         path = checkpoint.save(
             self._run,
             self._step,
@@ -282,7 +400,6 @@ class Trainer:
         )
         if isinstance(self._task, Published):
             self._task.publish(self._run, self._step)
-        self._saved = self._step
         models.remove_start_weights(self._run)
         self._writer.say(f"checkpoint {path.name}, {path.stat().st_size / 1e6:.1f} MB")
 

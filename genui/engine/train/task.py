@@ -1,17 +1,21 @@
 """The interface between the trainer and what it trains: a model, losses, evaluation, samples."""
 
+import inspect
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from genui.base.errors import MisuseError
 from genui.engine.device import Machine
 from genui.runs.layout import RunDir
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,52 @@ def png(image: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
+@dataclass(frozen=True)
+class Share:
+    """One of `count` parts of a step's batch, which differ by one example at most.
+
+    The loss of a share is its part of the loss of the batch: they add up to it. So a mean over
+    examples, or over tokens that have a target, is divided by the number in the whole batch.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def rows(self, total: int) -> slice:
+        """Which of `total` rows it has."""
+        return slice(total * self.index // self.count, total * (self.index + 1) // self.count)
+
+    def part_of(self, total: int) -> float:
+        """How much of `total` rows it has, 0 to 1."""
+        rows = self.rows(total)
+        return (rows.stop - rows.start) / total
+
+    def scale(self, mean: Tensor, own: float, total: float) -> Tensor:
+        """A mean over the share as its part of the mean over the batch; `own` and `total` are
+        what the means are divided by."""
+        return mean if own == total else mean * (own / total)
+
+
+WHOLE = Share()
+
+
+class PerStep(Generic[T]):
+    """A function of the step that remembers its last result: the shares of a step have one batch.
+
+    Random numbers are so drawn for the whole batch, and do not depend on how it is shared out.
+    """
+
+    def __init__(self, draw: Callable[[int], T]) -> None:
+        self._draw = draw
+        self._last: tuple[int, T] | None = None
+
+    def __call__(self, step: int) -> T:
+        if self._last is None or self._last[0] != step:
+            self._last = None  # frees its memory first
+            self._last = step, self._draw(step)
+        return self._last[1]
+
+
 @dataclass(frozen=True, eq=False)
 class Player:
     """A part of the model with its own loss and optimisers.
@@ -40,8 +90,10 @@ class Player:
 
     name: str  # prefix of its metrics; "" for a single player
     module: nn.Module  # the task's model or a part of it: only its parameters get gradients
-    loss: Callable[[int], Tensor]  # the loss of this step, called under autocast
-    metrics: Callable[[], Mapping[str, float]] = dict  # additional metrics of the last loss
+    loss: Callable[..., Tensor]  # as `OneLoss.loss`, called under autocast
+    metrics: Callable[[], Mapping[str, float]] = dict
+    """Additional metrics of the last loss. Those of the shares of a step are averaged, weighted by
+    their numbers of examples."""
 
     def metric(self, name: str) -> str:
         """The name of a metric of this player in the log: `generator_loss`, or `loss`."""
@@ -79,8 +131,8 @@ class Task(Protocol):
 class OneLoss(Task, Protocol):
     """A task with one loss for the whole model."""
 
-    def loss(self, step: int) -> Tensor:
-        """As `Player.loss`."""
+    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
+        """The loss of this step, or the part of it that a share of the batch makes up."""
         ...
 
 
@@ -109,3 +161,13 @@ def players_of(task: Task) -> tuple[Player, ...]:
         return task.players
     assert isinstance(task, OneLoss)
     return (Player("", task.model, task.loss),)
+
+
+def check_shares(players: Sequence[Player]) -> None:
+    """Raises MisuseError if a step of a plug-in's task cannot be shared out."""
+    for player in players:
+        if len(inspect.signature(player.loss).parameters) < 2:
+            raise MisuseError(
+                "this kind of model is trained in one process and one part: its loss(step) takes "
+                "no share"
+            )

@@ -1,0 +1,313 @@
+"""The processes that train one run together, on `torch.distributed`.
+
+They find each other by the variables that torchrun sets: RANK, WORLD_SIZE, LOCAL_RANK,
+LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT. Without them there is one process, and nothing of
+`torch.distributed` is used. All decisions are taken by rank 0 or from numbers that were added over
+all ranks, so all ranks take them at the same step.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from genui.base.errors import GenuiError
+from genui.runs.processes import LISTENER, LOST, WATCHED
+
+T = TypeVar("T")
+
+MEETING = timedelta(minutes=10)
+"""How long the processes wait for each other at the start."""
+
+LONGEST = timedelta(days=7)
+"""How long a process waits in an exchange: rank 0 may evaluate for hours. A process that ends is
+noticed at once, since its connections close."""
+
+
+class AgreedError(GenuiError):
+    """A failure that all ranks find at the same step: rank 0 reports it for all."""
+
+
+class LostContactError(GenuiError):
+    """Another process has ended in the middle of an exchange."""
+
+
+# --- A step's batch in parts, and the sum of their gradients ----------------------------------
+
+Span = tuple[int, int]
+"""The parts from the first to before the second."""
+
+
+def span_of(rank: int, size: int, parts: int) -> Span:
+    """The parts of a batch that a rank computes."""
+    return parts * rank // size, parts * (rank + 1) // size
+
+
+def nodes_within(span: Span, first: int, last: int) -> list[Span]:
+    """The fewest nodes of the tree of additions over the parts `first` to `last` that make up
+    `span`.
+
+    A node adds its two halves. The order of additions so depends on the number of parts alone, not
+    on which process computes them: floating-point addition is not associative.
+    """
+    if span[0] <= first and last <= span[1]:
+        return [(first, last)]
+    if last <= span[0] or span[1] <= first:
+        return []
+    middle = (first + last) // 2
+    return nodes_within(span, first, middle) + nodes_within(span, middle, last)
+
+
+def add_nodes(nodes: Mapping[Span, Tensor], first: int, last: int) -> Tensor:
+    """The sum over the parts `first` to `last` of nodes that make them up."""
+    if (first, last) in nodes:
+        return nodes[first, last]
+    middle = (first + last) // 2
+    return add_nodes(nodes, first, middle) + add_nodes(nodes, middle, last)
+
+
+class Gradients:
+    """Moves the gradients of a module into vectors, which can be added and sent, and back.
+
+    A vector holds the gradients, a flag for each parameter that has one, and a few other numbers.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._parameters = list(module.parameters())
+        self._size = sum(p.numel() for p in self._parameters)
+        self._unused: list[Tensor] = []  # vectors whose memory can be taken
+
+    def sum_parts(self, span: Span, compute: Callable[[int], Sequence[float]]) -> Tensor:
+        """Compute the parts of `span` and add them by the tree.
+
+        `compute` leaves the gradients of a part in the module and returns its other numbers.
+        """
+        first, last = span
+        if last - first == 1:
+            return self._pack(compute(first))
+        middle = (first + last) // 2
+        total = self.sum_parts((first, middle), compute)
+        right = self.sum_parts((middle, last), compute)
+        self._unused.append(right)
+        return total.add_(right)
+
+    def unpack(self, vector: Tensor) -> list[float]:
+        """Put the gradients of a vector into the module; return the other numbers.
+
+        A parameter that no part has a gradient for gets none. The gradients are views of the
+        vector, whose memory is taken again by the next step.
+        """
+        count = len(self._parameters)
+        flags = vector[self._size : self._size + count].tolist()
+        for parameter, view, flag in zip(self._parameters, self._views(vector), flags, strict=True):
+            # NaN counts as a gradient, too.
+            parameter.grad = None if flag == 0 else view.to(parameter.dtype)
+        self._unused = [vector]
+        return vector[self._size + count :].tolist()
+
+    def _pack(self, numbers: Sequence[float]) -> Tensor:
+        parameters = self._parameters
+        length = self._size + len(parameters) + len(numbers)
+        fits = [v for v in self._unused if len(v) == length]
+        if fits:
+            vector = fits[-1]
+            self._unused = [v for v in self._unused if v is not vector]
+        else:
+            vector = torch.empty(length, device=parameters[0].device)
+        vector[self._size :] = torch.tensor(
+            [float(p.grad is not None) for p in parameters] + list(numbers)
+        )
+        for parameter, view in zip(parameters, self._views(vector), strict=True):
+            if parameter.grad is None:
+                view.zero_()
+            else:
+                view.copy_(parameter.grad)
+                parameter.grad = None
+        return vector
+
+    def _views(self, vector: Tensor) -> Iterator[Tensor]:
+        """The parts of a vector in the shapes and memory formats of the parameters."""
+        first = 0
+        for parameter in self._parameters:
+            part = vector[first : first + parameter.numel()]
+            yield part.as_strided(parameter.shape, parameter.stride(), part.storage_offset())
+            first += parameter.numel()
+
+
+# --- Processes --------------------------------------------------------------------------------
+
+
+class World:
+    """A single process. `Processes` has the same methods for several."""
+
+    rank, size = 0, 1
+    local_rank, local_size = 0, 1
+    waited = 0.0  # seconds spent in exchanges so far
+    watched = False  # whether a parent reports the end of a process
+
+    def share(self, compute: Callable[[], T]) -> T:
+        """What `compute` returns on rank 0."""
+        return compute()
+
+    def first_here(self, compute: Callable[[], T]) -> T:
+        """What `compute` returns on this rank. The first rank of a machine computes it before the
+        others do: it downloads and prepares files that they find then."""
+        return compute()
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all ranks."""
+        return [value]
+
+    def add(self, numbers: Sequence[float]) -> list[float]:
+        """The sums over all ranks, in fp64."""
+        return list(numbers)
+
+    def total(self, nodes: Mapping[Span, Tensor], parts: int, exact: bool) -> Tensor:
+        """The sum over all `parts`, of which this rank has `nodes`.
+
+        If `exact` it is added by the tree of `nodes_within`, else in any order. The same bits on
+        all ranks.
+        """
+        return add_nodes(nodes, 0, parts)
+
+    def copy_weights(self, model: nn.Module) -> None:
+        """Give all ranks the weights of rank 0."""
+
+    def close(self) -> None:
+        """End the exchange of messages."""
+
+
+class Processes(World):
+    """Several processes. Raises LostContactError in every method if one of them has ended."""
+
+    def __init__(self) -> None:
+        import torch.distributed as dist  # late: a single process has no use for it
+
+        self._dist = dist
+        env = os.environ
+        self.rank, self.size = int(env["RANK"]), int(env["WORLD_SIZE"])
+        self.local_rank = int(env.get("LOCAL_RANK", self.rank))
+        self.local_size = int(env.get("LOCAL_WORLD_SIZE", self.size))
+        self.waited = 0.0
+        self.watched = WATCHED in env
+        with self._exchange():
+            if listener := env.get(LISTENER):  # held by the parent: nobody can take the port
+                store = dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
+                    env["MASTER_ADDR"],
+                    int(env["MASTER_PORT"]),
+                    self.size,
+                    is_master=self.rank == 0,
+                    timeout=MEETING,
+                    master_listen_fd=int(listener) if self.rank == 0 else None,
+                )
+                where: dict[str, Any] = {"store": store, "rank": self.rank, "world_size": self.size}
+            else:
+                where = {"init_method": "env://"}
+            # Messages between hosts are tensors on the CPU; gradients on GPUs are added by NCCL.
+            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            dist.init_process_group(backend, timeout=LONGEST, **where)
+            dist.barrier()
+
+    @contextmanager
+    def _exchange(self) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        except (RuntimeError, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise LostContactError(f"rank {self.rank} lost contact: {reason}") from None
+        finally:
+            self.waited += time.perf_counter() - begin
+
+    def share(self, compute: Callable[[], T]) -> T:
+        box = [compute() if self.rank == 0 else None]
+        with self._exchange():
+            self._dist.broadcast_object_list(box, device=torch.device("cpu"))
+        return box[0]  # type: ignore[return-value]
+
+    def first_here(self, compute: Callable[[], T]) -> T:
+        result = compute() if self.local_rank == 0 else None
+        with self._exchange():
+            self._dist.barrier()
+        return compute() if result is None else result
+
+    def gather(self, value: T) -> list[T]:
+        values: list[Any] = [None] * self.size
+        with self._exchange():
+            self._dist.all_gather_object(values, value)
+        return values
+
+    def add(self, numbers: Sequence[float]) -> list[float]:
+        sums = torch.tensor(numbers, dtype=torch.float64)
+        with self._exchange():
+            self._dist.all_reduce(sums)
+        return sums.tolist()
+
+    def total(self, nodes: Mapping[Span, Tensor], parts: int, exact: bool) -> Tensor:
+        spans = [
+            nodes_within(span_of(rank, self.size, parts), 0, parts) for rank in range(self.size)
+        ]
+        most = max(map(len, spans))
+        if not exact or (self.size == 2 and most == 1):  # of two numbers there is one sum
+            with self._exchange():
+                vector = add_nodes(nodes, *span_of(self.rank, self.size, parts))
+                self._dist.all_reduce(vector)
+            return vector
+        return self._total_by_tree(nodes, spans, parts, most)
+
+    def _total_by_tree(
+        self, nodes: Mapping[Span, Tensor], spans: list[list[Span]], parts: int, most: int
+    ) -> Tensor:
+        """Every rank adds a slice of the vectors, of all nodes, and sends it to all."""
+        like = next(iter(nodes.values()))
+        width = -(-len(like) // self.size)
+        sent = like.new_zeros(self.size, most, width)
+        for place, span in enumerate(spans[self.rank]):
+            padded = like.new_zeros(self.size * width)
+            padded[: len(like)] = nodes[span]
+            sent[:, place] = padded.view(self.size, width)
+        received = torch.empty_like(sent)
+        with self._exchange():
+            self._dist.all_to_all_single(received, sent)
+            slices = {
+                span: received[rank, place]
+                for rank, of_rank in enumerate(spans)
+                for place, span in enumerate(of_rank)
+            }
+            whole = like.new_empty(self.size, width)
+            self._dist.all_gather(list(whole), add_nodes(slices, 0, parts).contiguous())
+        return whole.view(-1)[: len(like)]
+
+    def copy_weights(self, model: nn.Module) -> None:
+        with torch.no_grad(), self._exchange():
+            for value in (*model.parameters(), *model.buffers()):
+                copy = value.contiguous()
+                self._dist.broadcast(copy, 0)
+                value.copy_(copy)
+
+    def close(self) -> None:
+        self._dist.destroy_process_group()
+
+
+def join_world() -> World:
+    """The processes that this one is started with, or itself alone.
+
+    Raises LostContactError if they do not find each other within ten minutes.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ:
+        return World()
+    if parent := os.environ.get(WATCHED):
+        threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
+    return Processes()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has ended, which closes the other end of the pipe."""
+    os.read(parent, 1)
+    os._exit(LOST)

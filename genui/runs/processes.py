@@ -1,0 +1,224 @@
+"""The parent of the processes that train one run: `python -m genui.runs.processes RUN_FOLDER N`.
+
+It starts N trainers with the variables that torchrun sets, and watches them. When one of them dies
+it ends the others and writes into status.json which one it was, and why. Nothing here imports
+torch.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from genui.base.errors import GenuiError
+from genui.base.files import sanitize, write_all
+from genui.runs import control
+from genui.runs.layout import HANDED_OVER, RunDir, RunLock, checkpoint_steps, read_status
+from genui.runs.writer import RunWriter
+
+WATCHED = "GENUI_PARENT_FD"
+"""Environment variable with the descriptor of a pipe that closes when the parent ends."""
+
+LISTENER = "GENUI_LISTENER_FD"
+"""Environment variable of rank 0 with the socket that listens at MASTER_PORT; in the other ranks it
+says that there is one."""
+
+LOST = 75
+"""The exit code of a trainer that ends because another one did, or together with all."""
+
+JOB_VARIABLES = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+    WATCHED, LISTENER,
+)  # fmt: skip
+"""The variables of a job, which a run that is started from within it must not have."""
+
+GRACE = 3.0
+"""Seconds in which the other processes may end by themselves after one has died."""
+
+_POLL = 0.05
+
+
+@dataclass
+class _Rank:
+    """A trainer. Its output goes to console-rankN.log, that of rank 0 to console.log."""
+
+    rank: int
+    process: "subprocess.Popen[bytes]"
+    killed: bool = False  # by the parent
+    lines: "deque[str]" = field(default_factory=lambda: deque(maxlen=20))
+    reader: threading.Thread | None = None
+
+    def copy_output(self, pipe: IO[bytes], path: Path) -> None:
+        """Append the output to a file, if it can be written, and keep the last lines."""
+        fd = -1
+        with suppress(OSError):
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        for line in pipe:
+            if text := sanitize(line.decode(errors="replace").strip(), 500):
+                self.lines.append(text)
+            if fd >= 0:
+                with suppress(OSError):
+                    write_all(fd, line)
+        if fd >= 0:
+            os.close(fd)
+
+    def reason(self) -> str:
+        """Why it has ended, for a sentence."""
+        code = self.process.returncode
+        if code < 0:
+            with suppress(ValueError):
+                return f"was killed by {signal.Signals(-code).name}"
+            return f"was killed by signal {-code}"
+        if self.reader is not None:
+            self.reader.join(1.0)
+        own = [line for line in self.lines if line.startswith("genui: ")] or list(self.lines)
+        if own:
+            return f"failed: {own[-1].removeprefix('genui: ')}"
+        return f"ended with exit code {code}, see console.log"
+
+
+def watch(run: RunDir, count: int) -> int:
+    """Train the run in `count` processes on this machine; returns the exit code of rank 0.
+
+    Raises GenuiError if another process trains the run, or they cannot be started.
+    """
+    with RunLock(run) as lock, socket.create_server(("127.0.0.1", 0)) as listener:
+        ranks = [_start(run, rank, count, lock, listener) for rank in range(count)]
+        signals = 0
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            nonlocal signals
+            signals += 1
+
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, stop)
+        told, deadline = 0, float("inf")
+        while any(each.process.poll() is None for each in ranks):
+            time.sleep(_POLL)
+            if signals > told:
+                told = signals
+                if told == 1:  # by a file: a trainer that still imports torch would die of a signal
+                    with suppress(GenuiError):
+                        control.send(run, "stop")
+                else:
+                    _kill(ranks)
+            ended = [each for each in ranks if each.process.poll() is not None]
+            if ended and deadline == float("inf") and _over(ended):
+                deadline = time.monotonic() + GRACE
+            if time.monotonic() > deadline:
+                _kill(ranks)
+        return _report(run, ranks, lock)
+
+
+def _over(ended: list[_Rank]) -> bool:
+    """Whether the training is over: rank 0 has ended, or another one failed."""
+    return any(each.rank == 0 or each.process.returncode for each in ended)
+
+
+def _start(run: RunDir, rank: int, count: int, lock: RunLock, listener: socket.socket) -> _Rank:
+    """Start a trainer. The pipe's write end stays open as long as this process lives."""
+    read_end, _ = os.pipe()
+    env = {
+        **os.environ,
+        "RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "LOCAL_RANK": str(rank),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(listener.getsockname()[1]),
+        WATCHED: str(read_end),
+        LISTENER: str(listener.fileno()),
+    }
+    if sys.platform == "linux":
+        env.setdefault("GLOO_SOCKET_IFNAME", "lo")  # a host's name may resolve to another one
+    passed = [read_end]
+    if rank == 0:
+        env[HANDED_OVER] = str(lock.fd)
+        passed += [lock.fd, listener.fileno()]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "genui.engine.trainer", str(run.path)],
+        stdin=subprocess.DEVNULL,
+        stdout=None if rank == 0 else subprocess.PIPE,
+        stderr=None if rank == 0 else subprocess.STDOUT,
+        env=env,
+        pass_fds=passed,
+    )
+    os.close(read_end)
+    started = _Rank(rank, process)
+    if process.stdout is not None:
+        path = run.path / f"console-rank{rank}.log"
+        started.reader = threading.Thread(
+            target=started.copy_output, args=(process.stdout, path), daemon=True
+        )
+        started.reader.start()
+    return started
+
+
+def _kill(ranks: list[_Rank]) -> None:
+    for each in ranks:
+        if each.process.poll() is None:
+            each.killed = True
+            each.process.kill()
+
+
+def _report(run: RunDir, ranks: list[_Rank], lock: RunLock) -> int:
+    """Write why the training failed, unless rank 0 has; returns the exit code."""
+    first = ranks[0].process.returncode
+    state = ""
+    with suppress(GenuiError):
+        state = read_status(run).state
+    if first > 0 and first != LOST and state == "failed":
+        return first  # rank 0 has written its own error
+    failed = [
+        each for each in ranks if not each.killed and each.process.returncode not in (0, LOST)
+    ]
+    if first == 0 and (not failed or state in ("finished", "stopped")):
+        return 0  # all is on the disk
+    line = describe_failure(run, [(each.rank, each.reason()) for each in failed])
+    os.environ[HANDED_OVER] = str(os.dup(lock.fd))
+    with RunWriter(run) as writer:
+        writer.say(f"failed: {line}")
+        writer.update(state="failed", doing="", error=line)
+    print(f"genui: {line}", file=sys.stderr)
+    return 1
+
+
+def describe_failure(run: RunDir, failed: list[tuple[int, str]]) -> str:
+    """One line that names the ranks that failed, their host, the reasons, and what remains."""
+    host = socket.gethostname()
+    what = "; ".join(f"rank {rank} on {host} {reason}" for rank, reason in failed)
+    what = what or "its processes lost contact with each other"
+    steps = [step for step in checkpoint_steps(run) if run.checkpoint_state(step).exists()]
+    if not steps:
+        return f"{what}; there is no checkpoint yet"
+    return f"{what}; genui resume {run.id} continues from the checkpoint at step {steps[-1]:,}"
+
+
+def without_job(env: Mapping[str, str]) -> dict[str, str]:
+    """An environment without the variables of a job."""
+    return {name: value for name, value in env.items() if name not in JOB_VARIABLES}
+
+
+def main() -> int:
+    if len(sys.argv) != 3 or not sys.argv[2].isdecimal():
+        print("usage: python -m genui.runs.processes RUN_FOLDER PROCESSES", file=sys.stderr)
+        return 2
+    try:
+        return watch(RunDir(Path(sys.argv[1])), int(sys.argv[2]))
+    except GenuiError as error:
+        print(f"genui: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

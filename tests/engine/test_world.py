@@ -1,0 +1,244 @@
+"""One run trained by several processes: forks of the test that speak by gloo."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import forks
+import psutil
+import pytest
+import torch
+from torch import nn
+
+from genui.engine import trainer
+from genui.engine.train.language import TextTask
+from genui.engine.train.world import Gradients, add_nodes, nodes_within, span_of
+from genui.logs.native import MetricsTail
+from genui.recipes import recipe_from_dict
+from genui.runs import control, launch
+from genui.runs.layout import RunDir, read_info, read_status
+from genui.runs.listing import summarise
+from genui.runs.processes import LOST
+
+pytestmark = [
+    pytest.mark.usefixtures("signals"),
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed"),
+]
+
+MakeRun = Callable[..., RunDir]
+
+
+def series(run: RunDir, name: str) -> dict[int, float]:
+    tail = MetricsTail(run.metrics)
+    while tail.read():
+        pass
+    return dict(zip(*(part.tolist() for part in tail.series[name].points[:2]), strict=True))
+
+
+def wait(run: RunDir, seconds: float, until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < deadline, run.console.read_text()
+        time.sleep(0.02)
+
+
+# --- without processes ------------------------------------------------------------------------
+
+
+def test_parts_are_added_in_one_order_by_any_number_of_processes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for parts in range(1, 10):
+        values = [torch.randn(5, generator=generator) for _ in range(parts)]
+
+        def add(first: int, last: int, values: list[torch.Tensor] = values) -> torch.Tensor:
+            leaves = {(i, i + 1): values[i] for i in range(first, last)}
+            return add_nodes(leaves, first, last)
+
+        whole = add(0, parts)
+        torch.testing.assert_close(whole, torch.stack(values).sum(0))
+        for size in range(1, parts + 1):
+            nodes = [
+                node
+                for rank in range(size)
+                for node in nodes_within(span_of(rank, size, parts), 0, parts)
+            ]
+            assert sorted(i for node in nodes for i in range(*node)) == list(range(parts))
+            assert torch.equal(add_nodes({node: add(*node) for node in nodes}, 0, parts), whole)
+
+
+def test_gradients_keep_their_shape_and_a_parameter_without_one_gets_none() -> None:
+    module = nn.ModuleList([nn.Conv2d(3, 4, 3), nn.Linear(2, 2)])
+    module[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    first = list(module[0].parameters())
+    expected = [torch.randn_like(parameter) for parameter in first]
+
+    def compute(index: int) -> list[float]:
+        for parameter, gradient in zip(first, expected, strict=True):
+            parameter.grad = gradient * (index + 1)
+        return [float(index), 10.0]
+
+    gradients = Gradients(module)
+    for _ in range(2):  # the memory of the first is used again
+        total = gradients.sum_parts((0, 3), compute)
+        assert all(parameter.grad is None for parameter in first)
+        assert gradients.unpack(total) == [3.0, 30.0]
+        for parameter, gradient in zip(first, expected, strict=True):
+            assert parameter.grad is not None
+            torch.testing.assert_close(parameter.grad, gradient * 6)
+        assert all(parameter.grad is None for parameter in module[1].parameters())
+
+
+def test_a_batch_in_parts_gives_the_losses_of_the_whole(tiny_run: MakeRun) -> None:
+    plain, parts = tiny_run(dropout="0"), tiny_run(dropout="0", micro_batches="3")
+    assert [trainer.train(run) for run in (plain, parts)] == [0, 0]
+    losses = [series(run, "loss") for run in (plain, parts)]
+    assert losses[0] == pytest.approx(losses[1], rel=0, abs=1e-6)
+
+
+# --- with processes ---------------------------------------------------------------------------
+
+
+def test_two_processes_give_the_losses_of_one_and_each_its_own(tiny_run: MakeRun) -> None:
+    one, two = (tiny_run(dropout="0", batch="5", steps="8") for _ in range(2))
+    assert trainer.train(one) == 0
+    forks.train_ranks(two, 2)
+    losses = series(two, "loss")
+    assert losses == pytest.approx(series(one, "loss"), rel=0, abs=1e-6)
+    assert len(series(one, "val_loss")) == len(series(two, "val_loss"))
+    # Two windows of five are rank 0's.
+    own = [series(two, f"rank{rank}/loss")[1] for rank in (0, 1)]
+    assert losses[1] == pytest.approx((2 * own[0] + 3 * own[1]) / 5)
+    for name in ("rank0/memory", "rank1/step_seconds", "rank1/wait_seconds", "ranks/slowest"):
+        assert min(series(two, name).values()) >= 0
+    assert read_info(two).machine["processes"] == 2
+    assert len(read_info(two).machine["hosts"]) == 2
+
+
+def test_parts_give_the_same_bits_on_one_process_two_or_one_again(tiny_run: MakeRun) -> None:
+    exact = {"dropout": "0.1", "micro_batches": "4", "batch": "6"}
+    whole, parts = tiny_run(**exact), tiny_run(**exact)
+    assert trainer.train(whole) == 0
+
+    def stop_at(poll: int) -> Callable[[int], None]:
+        return lambda number: control.send(parts, "stop") if number == poll else None
+
+    for size, steps in ((2, 3), (1, 4)):
+        pids = forks.start_ranks(parts, size, lambda rank, at=steps: stop_at(at))
+        assert [forks.wait(pid) for pid in pids] == [0] * size
+        assert read_status(parts).state == "stopped"
+    forks.train_ranks(parts, 3)
+    assert read_status(parts).state == "finished"
+    assert series(parts, "loss") == series(whole, "loss")
+    files = [r.checkpoint_state(12).read_bytes() for r in (parts, whole)]
+    assert files[0] == files[1]
+    assert parts.checkpoint(12).read_bytes() == whole.checkpoint(12).read_bytes()
+
+
+def test_all_ranks_carry_out_commands_at_the_same_step(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="100000", checkpoint_every="100000", eval_every="100000")
+    commands: dict[int, list[tuple[control.Command, float | None]]] = {
+        2: [("set_lr", 1e-3), ("evaluate", None)],
+        4: [("pause", None)],
+        6: [("checkpoint", None), ("resume", None)],
+    }
+
+    def act(rank: int) -> Callable[[int], None]:
+        def send(number: int) -> None:
+            for command in commands.get(number, ()):
+                control.send(run, *command)
+
+        return send
+
+    pids = forks.start_ranks(run, 2, act)
+    wait(run, 60, lambda: read_status(run).step >= 8)
+    os.kill(pids[1], signal.SIGTERM)  # a signal at any rank stops all
+    assert [forks.wait(pid) for pid in pids] == [0, 0], run.console.read_text()
+    status = read_status(run)
+    assert (status.state, run.checkpoint(status.step).exists()) == ("stopped", True)
+    events = [(event.event, event.step) for event in control.read_events(run)]
+    assert events == [
+        ("set_lr", 2), ("evaluate", 2), ("pause", 4), ("checkpoint", 4), ("resume", 4),
+        ("stop", status.step),
+    ]  # fmt: skip
+    assert set(series(run, "val_loss")) == {0, 2}
+    assert series(run, "lr")[3] < 1.1e-3  # also on the rank that does not write it
+
+
+def test_a_stop_during_an_evaluation_ends_all(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="100000", eval_every="3", checkpoint_every="100000")
+    evaluate = TextTask.evaluate
+
+    def act(rank: int) -> None:
+        def stops(*args: Any) -> dict[str, float]:
+            if read_status(run).state == "running" and run.metrics.read_bytes().count(b"grad"):
+                os.kill(os.getpid(), signal.SIGTERM)
+            return evaluate(*args)
+
+        TextTask.evaluate = stops  # type: ignore[method-assign]
+
+    pids = forks.start_ranks(run, 2, act)
+    assert [forks.wait(pid) for pid in pids] == [0, 0], run.console.read_text()
+    status = read_status(run)
+    assert (status.state, status.step) == ("stopped", 3)
+    assert run.checkpoint(3).exists()
+
+
+def test_a_loss_that_is_no_number_on_one_rank_ends_all_at_that_step(tiny_run: MakeRun) -> None:
+    run = tiny_run()
+    loss = TextTask.loss
+
+    def act(rank: int) -> None:
+        def breaks(task: TextTask, step: int, *share: Any) -> torch.Tensor:
+            return loss(task, step, *share) * (float("nan") if step == 5 and rank else 1.0)
+
+        TextTask.loss = breaks  # type: ignore[method-assign]
+
+    pids = forks.start_ranks(run, 2, act)
+    assert [forks.wait(pid) for pid in pids] == [1, LOST]
+    status = read_status(run)
+    assert status.state == "failed"
+    start = f"the loss became nan at step 6 in the part of rank 1: genui resume {run.id} "
+    assert status.error.startswith(start)
+    assert status.error.endswith("from the checkpoint at step 4")
+
+
+def test_ranks_that_differ_are_refused(tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tiny_run()
+
+    def act(rank: int) -> None:
+        if rank:
+            monkeypatch.setattr("genui.__version__", "0.0.1")
+
+    pids = forks.start_ranks(run, 2, act)
+    assert [forks.wait(pid) for pid in pids] == [1, LOST]
+    assert "rank 1 has genui 0.0.1 with torch" in read_status(run).error
+
+
+def test_a_killed_rank_ends_the_run_with_one_line(
+    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real processes, started as the app starts them."""
+    monkeypatch.setenv("RANK", "7")  # of a job that this one is started from
+    monkeypatch.setenv("WORLD_SIZE", "9")
+    info = read_info(tiny_run(steps="100000", eval_every="100000", checkpoint_every="2"))
+    run = launch.launch(recipe_from_dict(info.recipe), {}, "long", processes=2)
+    wait(run, 90, lambda: read_status(run).step > 2)
+    trainer_pid = read_status(run).pid
+    parent = psutil.Process(trainer_pid).parent()
+    assert parent is not None
+    (other,) = (each for each in parent.children() if each.pid != trainer_pid)
+    other.kill()
+    wait(run, 30, lambda: not summarise(run).alive)
+    status = read_status(run)
+    assert status.state == "failed"
+    assert re.fullmatch(
+        f"rank 1 on {info.host} was killed by SIGKILL; genui resume {run.id} continues from the "
+        r"checkpoint at step \d+",
+        status.error,
+    )
+    with pytest.raises(psutil.NoSuchProcess):
+        psutil.Process(trainer_pid)
+    assert (run.path / "console-rank1.log").exists()
