@@ -1,5 +1,6 @@
 """`genui train --foreground`: a training that shows its progress in this terminal."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ def train_here(run: RunDir) -> int:
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
+            env=launch.ALLOCATOR | dict(os.environ),
             process_group=0,
         )
     with _passed_on(child) as interrupts:
