@@ -34,6 +34,11 @@ def runs_dir() -> Path:
     return data_dir() / "runs"
 
 
+def sweeps_dir() -> Path:
+    """One folder a sweep; its trials are runs."""
+    return data_dir() / "sweeps"
+
+
 def downloads_dir() -> Path:
     """Checksummed data sets fetched on demand."""
     return data_dir() / "downloads"

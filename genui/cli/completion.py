@@ -159,7 +159,7 @@ def _values(command: str, action: argparse.Action, before: list[str], current: s
         if one is not None:
             return [(name, "") for name in one.choices or ()]
         return [(each.name, each.description) for each in settings_of(Config).values()]
-    if action.dest == "settings" and command == "train":
+    if action.dest == "settings" and command in ("train", "sweep"):
         return _recipe_settings(before, current)
     if command == "pull":
         return _catalogue() if action.dest == "name" else []

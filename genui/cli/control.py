@@ -37,8 +37,17 @@ def add_wait(parser: argparse.ArgumentParser, default: float = WAIT) -> None:
 
 
 def run_control(args: argparse.Namespace) -> int:
+    from genui.cli import sweep
     from genui.runs.listing import find_run
 
+    if (folder := sweep.find(args.run_ref)) is not None:
+        if args.command != "stop":
+            raise MisuseError(
+                f"{folder.id} is a sweep: name one of its trials, as in {folder.id}.1, or "
+                f"genui stop {folder.id}, which genui resume {folder.id} undoes"
+            )
+        sweep.stop(folder, args.wait)
+        return 0
     request(find_run(args.run_ref), args.command, args.wait)
     return 0
 

@@ -96,6 +96,7 @@ def describe(summary: "RunSummary") -> None:
             ("config", _settings(info.config)),
             ("changed", _settings(info.overrides)),
             ("from", format_origin(info.start_from)),
+            ("sweep", _sweep(info.sweep)),
             ("learning rate", _learning_rate(summary)),
             ("data", info.data),
             ("machine", ", ".join(f"{key} {item}" for key, item in info.machine.items())),
@@ -190,6 +191,11 @@ def _describe_foreign(summary: "RunSummary") -> None:
             ("written", f"{clock(now.age)} ago"),
         ]
     )
+
+
+def _sweep(sweep: Mapping[str, Any]) -> str:
+    """The sweep of a trial, and which it is."""
+    return f"{sweep.get('name')}, trial {sweep.get('trial')}" if sweep else ""
 
 
 def _learning_rate(summary: "RunSummary") -> str:

@@ -37,6 +37,7 @@ COMMANDS = MappingProxyType(
         "pull": Command("pull", "fetch an open model from the hub, or list those known by name"),
         "recipes": Command("recipes", "list what can be trained, or every setting of one recipe"),
         "train": Command("train", "train a recipe in the background (or here, --foreground)"),
+        "sweep": Command("sweep", "train a recipe with many settings, the best first"),
         "run": Command("run", "start a command as a run: its console, metrics, load and exit code"),
         "runs": Command("runs", "list your training runs"),
         "rename": Command("labels", "rename a run"),

@@ -61,15 +61,23 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[i
     """
     from rich.cells import cell_len
 
-    lines = [list(heads), *([clean_line(cell) for cell in row] for row in rows)]
-    widths = [max(cell_len(line[i]) for line in lines) for i in range(len(heads))]
-    to_right = frozenset(right)
-    for line in lines:
-        cells = []
-        for i, cell in enumerate(line):
-            gap = " " * (widths[i] - cell_len(cell))
-            cells.append(gap + cell if i in to_right else cell + gap)
+    for cells in align([heads, *rows], right):
         print_hanging("  ".join(cells).rstrip(), cell_len("  ".join(cells[:-1])) + 2)
+
+
+def align(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[list[str]]:
+    """The rows, sanitised, with every cell padded to the width of its column."""
+    from rich.cells import cell_len
+
+    lines = [[clean_line(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    to_right = frozenset(right)
+
+    def pad(at: int, cell: str) -> str:
+        gap = " " * (widths[at] - cell_len(cell))
+        return gap + cell if at in to_right else cell + gap
+
+    return [[pad(at, cell) for at, cell in enumerate(line)] for line in lines]
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:

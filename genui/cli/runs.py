@@ -194,6 +194,7 @@ or, not and parentheses."""
         "paths", nargs="*", metavar="PATH", help="logs or folders of logs, instead of your own runs"
     )
     parser.add_argument("--tag", metavar="TAG", help="only runs with this tag")
+    parser.add_argument("--sweep", metavar="NAME", help="only the trials of a sweep, best first")
     parser.add_argument("--filter", metavar="FILTER", help="only runs that match, e.g. 'lr>1e-4'")
     parser.add_argument(
         "--sort", metavar="COLUMN", help="sort by a column, its best value first; -COLUMN reverses"
@@ -205,7 +206,7 @@ or, not and parentheses."""
 
 
 def run_runs(args: argparse.Namespace) -> int:
-    if args.paths or args.filter is not None or args.sort or args.columns is not None:
+    if args.paths or args.sweep or args.filter is not None or args.sort or args.columns is not None:
         return _table(args)
     if args.json:
         output.emit([as_dict(summary) for summary in _runs(args.tag)])
@@ -222,7 +223,14 @@ def _table(args: argparse.Namespace) -> int:
     summaries = _logs(args.paths) if args.paths else _runs(None)
     if args.tag is not None:
         summaries = _tagged(summaries, args.tag)
+    if args.sweep:
+        summaries = _of_sweep(summaries, args.sweep)
     rows = _read_rows(summaries)
+    columns: list[str] = []
+    if args.sweep:
+        view = table.view_of_sweep(rows, args.sweep)
+        rows = table.sort_rows(rows, view["sort"], view["descending"])
+        columns = list(view["columns"])
     for key in filter.keys:
         table.check_column(key, rows)
     rows = [row for row in rows if filter.matches(row)]
@@ -234,7 +242,7 @@ def _table(args: argparse.Namespace) -> int:
         names = [name.strip() for name in args.columns.split(",") if name.strip()]
         columns = [table.check_column(name, rows) for name in names] if rows else names
     else:
-        columns = table.survey(rows).columns
+        columns = columns or table.survey(rows).columns
     if args.json:
         output.emit(
             [
@@ -306,6 +314,17 @@ def _tagged(runs: "list[RunSummary]", tag: str) -> "list[RunSummary]":
         remedy = did_you_mean(tag, known) if known else "no run has any"
         raise MisuseError(f"no run has the tag '{tag}': {remedy}")
     return [summary for summary in runs if tag in summary.labels.tags]
+
+
+def _of_sweep(runs: "list[RunSummary]", name: str) -> "list[RunSummary]":
+    """The trials of the sweep. Raises MisuseError if there is none."""
+    from genui.runs.table import sweep_of
+
+    known = {sweep_of(summary) for summary in runs} - {""}
+    if name not in known:
+        remedy = did_you_mean(name, known) if known else "no run is of a sweep"
+        raise MisuseError(f"no run is of a sweep '{name}': {remedy}")
+    return [summary for summary in runs if sweep_of(summary) == name]
 
 
 def listing(tag: str | None = None) -> None:

@@ -45,34 +45,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "  genui train --from last --set learning_rate=3e-4     on from a run's weights\n"
         "  genui train --from shakespeare --data letters/       fine-tune a shipped model"
     )
-    parser.add_argument(
-        "recipe",
-        metavar="RECIPE",
-        nargs="?",
-        help="a name that `genui recipes` lists; optional with --from",
-    )
-    parser.add_argument(
-        "--from",
-        metavar="MODEL",
-        default="",
-        dest="start_from",
-        help="start with the weights of RUN, RUN@STEP, a shipped model or a file; step, "
-        "optimiser and schedule start anew",
-    )
-    parser.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        dest="settings",
-        help="change a setting; `genui recipes RECIPE` lists them; may be given again",
-    )
-    parser.add_argument("--steps", metavar="N", help="the same as --set steps=N")
-    parser.add_argument(
-        "--data",
-        metavar="PATH",
-        help="your own text file or folder, or a folder of captioned images",
-    )
+    add_recipe(parser, "KEY=VALUE", "change a setting")
     parser.add_argument("--name", metavar="NAME", default="", help="name of the run")
     add_processes(parser, 1, "1")
     parser.add_argument(
@@ -94,6 +67,38 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     add_json(parser, "the run's id and folder as JSON; with --dry-run a line for each estimate")
 
 
+def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None:
+    """Adds the recipe and the options that change it; `--set` takes `metavar`."""
+    parser.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        nargs="?",
+        help="a name that `genui recipes` lists; optional with --from",
+    )
+    parser.add_argument(
+        "--from",
+        metavar="MODEL",
+        default="",
+        dest="start_from",
+        help="start with the weights of RUN, RUN@STEP, a shipped model or a file; step, "
+        "optimiser and schedule start anew",
+    )
+    parser.add_argument(
+        "--set",
+        metavar=metavar,
+        action="append",
+        default=[],
+        dest="settings",
+        help=f"{does}; `genui recipes RECIPE` lists them; may be given again",
+    )
+    parser.add_argument("--steps", metavar="N", help="the same as --set steps=N")
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        help="your own text file or folder, or a folder of captioned images",
+    )
+
+
 def run_train(args: argparse.Namespace) -> int:
     from genui.engine import kinds
     from genui.runs import launch
@@ -102,10 +107,10 @@ def run_train(args: argparse.Namespace) -> int:
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
     launch.check_processes(recipe, args.nproc)
-    _refuse_missing(recipe)
+    refuse_missing(recipe)
     if args.dry_run:
         return _estimate(recipe, args.json)
-    with _shown_downloads():
+    with shown_downloads():
         data = kinds.check_data(recipe)
     output.note(f"data: {data}")
     _say_plan(recipe)
@@ -163,7 +168,7 @@ def _say_plan(recipe: Recipe) -> None:
 
 
 @contextmanager
-def _shown_downloads() -> Iterator[None]:
+def shown_downloads() -> Iterator[None]:
     """Shows the progress of downloads on stderr, if it is a terminal."""
     from genui.engine.data.download import describe_download, watch_downloads
 
@@ -200,13 +205,16 @@ def _train_settings(args: argparse.Namespace) -> dict[str, str]:
     for key in ("steps", "data"):
         if (value := getattr(args, key)) is not None:
             settings[key] = value
-    for key in PATH_FIELDS:
-        if settings.get(key):  # the trainer runs in another folder
-            settings[key] = str(Path(settings[key]).expanduser().absolute())
-    return settings
+    return {key: absolute(key, text) for key, text in settings.items()}
 
 
-def _refuse_missing(recipe: Recipe) -> None:
+def absolute(key: str, text: str) -> str:
+    """The text of a setting, a path as an absolute one: the trainer runs in another folder."""
+    return str(Path(text).expanduser().absolute()) if key in PATH_FIELDS and text else text
+
+
+def refuse_missing(recipe: Recipe) -> None:
+    """Raises MisuseError if the data of the user are not where the recipe says."""
     if recipe.data and not Path(recipe.data).exists():
         raise MisuseError(f"--data {recipe.data}: no such file or folder; check the path")
 
@@ -234,7 +242,8 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
         "and gives the same losses as one never interrupted.\n\n"
         "examples:\n"
         "  genui resume last\n"
-        "  genui resume last --set learning_rate=1e-4   after a loss that became NaN"
+        "  genui resume last --set learning_rate=1e-4   after a loss that became NaN\n"
+        "  genui resume wide                            all trials of the sweep `wide`"
     )
     add_run(parser)
     parser.add_argument(
@@ -246,13 +255,22 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
         help="continue with another learning rate",
     )
     add_processes(parser, 0, "as before")
+    parser.add_argument(
+        "--again", action="store_true", help="of a sweep: also trials that failed or you stopped"
+    )
     add_wait(parser)
 
 
 def run_resume(args: argparse.Namespace) -> int:
+    from genui.cli import sweep
     from genui.runs import launch
     from genui.runs.listing import find_run, summarise
 
+    if (folder := sweep.find(args.run_ref)) is not None:
+        if args.settings:
+            raise MisuseError(f"{folder.id} is a sweep: its settings are those of its trials")
+        sweep.resume(folder, args.again)
+        return 0
     run = find_run(args.run_ref)
     new_rate = learning_rate(run, args.settings) if args.settings else None
     summary = summarise(run)

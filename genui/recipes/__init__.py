@@ -15,7 +15,7 @@ import msgspec
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table, index_by_name
-from genui.base.schema import settings_of
+from genui.base.schema import Setting, settings_of
 from genui.recipes import classifier, diffusion, gan, transformer
 from genui.recipes.base import LOGGING_FIELDS as LOGGING_FIELDS
 from genui.recipes.base import PATH_FIELDS as PATH_FIELDS
@@ -75,6 +75,17 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
     return settings
 
 
+def find_setting(recipe: Recipe, key: str) -> Setting:
+    """The setting of that name, which can be overridden. Raises MisuseError with the nearest."""
+    known = settings_of(type(recipe))
+    if key not in known or key in FIXED:
+        raise MisuseError(
+            f"--set {key}: the {recipe.family} recipe has no such setting; "
+            f"{did_you_mean(key, known.keys() - FIXED)}"
+        )
+    return known[key]
+
+
 def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     """A copy of a recipe with fields replaced from text.
 
@@ -82,14 +93,8 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     type or out of range, or fields that contradict each other.
     """
     fields = dataclasses.asdict(recipe)
-    known = settings_of(type(recipe))
     for key, text in settings.items():
-        if key not in known or key in FIXED:
-            raise MisuseError(
-                f"--set {key}: the {recipe.family} recipe has no such setting; "
-                f"{did_you_mean(key, known.keys() - FIXED)}"
-            )
-        fields[key] = known[key].parse(text, f"--set {key}={text}")
+        fields[key] = find_setting(recipe, key).parse(text, f"--set {key}={text}")
     result = recipe_from_dict(fields)
     result.check()
     return result

@@ -12,9 +12,10 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -55,20 +56,21 @@ def create(
     name: str = "",
     start_from: str = "",
     processes: int = 1,
+    sweep: Mapping[str, Any] | None = None,
 ) -> RunDir:
     """Makes the folder of a new run, to be trained in that many processes; nothing is started.
 
     `start_from` names the model whose weights it starts from: RUN, RUN@STEP, a shipped model or
-    a file. Raises MisuseError, before anything is written, for a bad name, override, model or
-    number of processes, or settings that do not fit the weights; GenuiError if it cannot be
-    written.
+    a file. `sweep` is that of RunInfo, of a trial. Raises MisuseError, before anything is written,
+    for a bad name, override, model or number of processes, or settings that do not fit the weights;
+    GenuiError if it cannot be written.
     """
     changed = override(recipe, overrides)
     check_processes(changed, processes)
     origin = models.find_origin(start_from) if start_from else None
     if origin is not None:
         models.check_fits(changed, origin)
-    run = create_run(recipe, overrides, name)
+    run = create_run(recipe, overrides, name, sweep)
     try:
         _set_processes(run, processes)
         if origin is not None:
@@ -85,9 +87,10 @@ def launch(
     name: str = "",
     start_from: str = "",
     processes: int = 1,
+    sweep: Mapping[str, Any] | None = None,
 ) -> RunDir:
     """Creates a run and starts its trainer in the background. Raises as `create` does."""
-    run = create(recipe, overrides, name, start_from, processes)
+    run = create(recipe, overrides, name, start_from, processes, sweep)
     with RunLock(run) as lock:
         _start(run, lock)
     return run
@@ -172,10 +175,18 @@ def foreground(run: RunDir) -> list[str]:
 def _start(run: RunDir, lock: RunLock) -> None:
     """Spawns the trainer and hands it the lock."""
     _mark_starting(run)
+    detach(run, foreground(run), lock)
+
+
+def detach(run: RunDir, command: Sequence[str], lock: RunLock) -> None:
+    """Starts the command in the background, with a session of its own and the lock of the folder.
+
+    Its output goes to the console of the folder. Raises GenuiError if it cannot be started.
+    """
     try:
         with run.console.open("ab") as console:
             process = subprocess.Popen(
-                foreground(run),
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,

@@ -128,6 +128,8 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     controls: tuple[str, ...] = ("stop",)  # the commands that the script takes
     scale: dict[str, Any] = {}  # unit, units_per_step, units_per_epoch, if known
     start_from: dict[str, Any] = {}  # ref, run, step, path, fingerprint of the first weights
+    # Of a trial of a sweep: name, trial, setting, metric, goal; and the step it was "pruned" at.
+    sweep: dict[str, Any] = {}
 
 
 def format_origin(start_from: Mapping[str, Any]) -> str:
@@ -183,11 +185,16 @@ def check_name(name: str) -> None:
         )
 
 
-def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -> RunDir:
+def create_run(
+    recipe: "Recipe",
+    overrides: Mapping[str, str],
+    name: str = "",
+    sweep: Mapping[str, Any] | None = None,
+) -> RunDir:
     """Makes the directory of a new run of `recipe` with `overrides` applied; nothing is started.
 
-    Raises MisuseError for an invalid name or override, before anything is written, and GenuiError
-    if it cannot be written.
+    `sweep` says of which sweep it is a trial, as in RunInfo. Raises MisuseError for an invalid name
+    or override, before anything is written, and GenuiError if it cannot be written.
     """
     from genui.recipes import PATH_FIELDS, override  # not needed to watch runs
 
@@ -207,6 +214,7 @@ def create_run(recipe: "Recipe", overrides: Mapping[str, str], name: str = "") -
         overrides=overrides,
         data=recipe.data,
         seed=recipe.seed,
+        sweep=dict(sweep or {}),
     )
 
 

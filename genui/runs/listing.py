@@ -23,9 +23,10 @@ STALE = 10.0
 class RunSummary:
     """One line of the list of runs.
 
-    `state` is that of status.json, or "dead" if its trainer has ended without writing one. A folder
-    that cannot be read is "failed", with the reason in `fault` and the known parts of `info` and
-    `status` (`info.recipe` may be empty).
+    `state` is that of status.json, "dead" if its trainer has ended without writing one, or "pruned"
+    if its sweep has stopped it because others are better. A folder that cannot be read is
+    "failed", with the reason in `fault` and the known parts of `info` and `status` (`info.recipe`
+    may be empty).
     """
 
     run: RunDir
@@ -71,6 +72,8 @@ def summarise(run: RunDir) -> RunSummary:
     try:
         status = read_status(run)
         state = "failed" if fault else observe_state(run, status)
+        if state == "stopped" and info.sweep.get("pruned") == status.step:
+            state = "pruned"
     except GenuiError as error:
         fault = fault or str(error)
         status = Status(state="failed", error=fault)
@@ -85,6 +88,17 @@ def summarise(run: RunDir) -> RunSummary:
     return RunSummary(
         run, info, status, state, max(0.0, time.time() - written), fault, labels=labels
     )
+
+
+def describe_sweep(name: str) -> str:
+    """`running, 5 of 12 trials have ended`; "" if there is no such sweep. Never raises."""
+    folder = RunDir(paths.sweeps_dir() / name)
+    try:
+        status = read_status(folder)
+    except (GenuiError, ValueError):
+        return ""
+    state = observe_state(folder, status)
+    return f"{state}, {status.step} of {status.steps} trials have ended"
 
 
 def list_runs() -> list[RunSummary]:

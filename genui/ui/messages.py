@@ -4,8 +4,8 @@ They go up: from the session, the watcher thread and the panes to the widget or 
 the state. None of them needs an answer.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
@@ -81,6 +81,7 @@ class TableChanged(Message):
     rows: "Sequence[TableRow]"  # newest first
     survey: "Survey"
     progress: tuple[int, int]  # how many runs have been read, and how many there are
+    sweeps: Mapping[str, str] = field(default_factory=dict)  # their states by name
 
     def can_replace(self, message: Message) -> bool:
         """Only the newest rows matter."""

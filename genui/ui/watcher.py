@@ -19,7 +19,7 @@ from genui.logs import open_tail
 from genui.logs.base import NO_EXTRAS, About, Extras, Media, MediaKind
 from genui.logs.find import LogList, find_logs, summarise_log
 from genui.runs.layout import RunDir, checkpoint_steps
-from genui.runs.listing import RunSummary, list_runs, summarise
+from genui.runs.listing import RunSummary, describe_sweep, list_runs, summarise
 from genui.ui import messages
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ MARKS = {
     "running": ("●", "good"),
     "paused": ("‖", "warn"),
     "stopped": ("○", "dim"),
+    "pruned": ("⊘", "dim"),
     "finished": ("✓", "good"),
     "writing": ("●", "good"),
     "quiet": ("○", "dim"),
@@ -588,6 +589,7 @@ class _Results:
         self._reader = ResultReader()
         self._runs: Sequence[RunSummary] | None = None
         self._rows: dict[str, TableRow] = {}
+        self._sweeps: dict[str, str] = {}  # their states by name
         self._stale = True  # rows have changed since the last message
         self._told_at = 0.0
 
@@ -602,9 +604,12 @@ class _Results:
             self._rows.pop(key, None)
             self._stale = True
         now = time.monotonic()
-        if not self._stale or now - self._told_at < TABLE_INTERVAL:
+        if now - self._told_at < TABLE_INTERVAL:
             return None
-        self._told_at, self._stale = now, False
+        sweeps = self._read_sweeps(runs)
+        if not self._stale and sweeps == self._sweeps:
+            return None
+        self._told_at, self._stale, self._sweeps = now, False, sweeps
         from genui.logs.results import make_row
         from genui.runs.table import survey
 
@@ -615,7 +620,16 @@ class _Results:
             if row is None:
                 row = self._rows[key] = make_row(run, self._reader.results.get(key))
             rows.append(row)
-        return messages.TableChanged(rows, survey(rows), self._reader.progress)
+        return messages.TableChanged(rows, survey(rows), self._reader.progress, sweeps)
+
+    def _read_sweeps(self, runs: Sequence[RunSummary]) -> dict[str, str]:
+        """The states of the sweeps of these runs; one that has finished is read once."""
+        names = {str(run.info.sweep["name"]) for run in runs if "name" in run.info.sweep}
+        known = {name: self._sweeps.get(name, "") for name in sorted(names)}
+        return {
+            name: state if state.startswith("finished") else describe_sweep(name)
+            for name, state in known.items()
+        }
 
 
 def _visible(runs: Sequence[RunSummary]) -> list[tuple[object, ...]]:

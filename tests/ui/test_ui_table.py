@@ -1,14 +1,18 @@
 """The table of runs on the Training screen."""
 
+import dataclasses
 import math
 from pathlib import Path
 
 import pytest
 import stage
 from acting import Opener, board_of, seen, until, until_seen
+from sweep_world import install
 from textual.pilot import Pilot
 
 from genui.logs import find_logs
+from genui.recipes import find_recipe
+from genui.runs import control, sweep
 from genui.runs.table import Heading, TableState
 from genui.ui.app import WatchApp
 from genui.ui.training.curves import CurveGrid
@@ -177,3 +181,38 @@ async def test_runs_of_genui_are_in_the_table_of_the_app(open_watch: Opener) -> 
         await until(
             pilot, lambda: (row := rows_of(pilot).row) is not None and "loss" in row.metrics
         )
+
+
+async def test_a_sweep_is_shown_alone_stopped_and_resumed(
+    open_watch: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = install(monkeypatch, lambda recipe: [recipe["width"] / 100 + recipe["seed"] / 10])
+    lists = {"width": ["128", "64"], "seed": ["1", "2"]}
+    trials, recipe = sweep.combinations(lists), dataclasses.asdict(find_recipe("shakespeare"))
+    folder = sweep.create(
+        sweep.Sweep(name="wide", recipe=recipe, lists=lists, points=2, trials=trials)
+    )
+    world.at_tick = lambda tick: control.send(folder, "stop") if tick == 3 else None
+    world.carry_out(folder)
+    stage.make_run(name="plays", step=200)
+    async with open_watch() as pilot:
+        await pilot.press("o")
+        runs = {"plays", "wide.1", "wide.2", "wide.3"}
+        await until(pilot, lambda: set(names(pilot)) == runs)
+        await pilot.press("unbound.runs.sweep")
+        await until_seen(pilot, "not a trial of a sweep")
+        await pilot.press("down")
+        await pilot.press("unbound.runs.sweep")
+        await until_seen(pilot, "setting width=64  1 run")
+        grouped = ["setting width=64", "wide.3", "setting width=128", "wide.1", "wide.2"]
+        await until(pilot, lambda: names(pilot) == grouped)
+        await until_seen(pilot, "mean min val_loss 1.430 ± 0.071")
+        await until_seen(pilot, "stopped, 3 of 4 trials have ended")
+        await pilot.press("unbound.runs.resume_sweep")
+        await until_seen(pilot, "sweep wide goes on: 1 of its trials are left")
+        await pilot.press("unbound.runs.stop_sweep")
+        await until_seen(pilot, "Stop the sweep wide?")
+        await pilot.press("y")
+        await until(pilot, lambda: [one.command for one in control.poll(folder)] == ["stop"])
+        await pilot.press("unbound.runs.sweep")
+        await until_seen(pilot, "plays")

@@ -222,7 +222,7 @@ class TrainingScreen(AppScreen[Exit]):
     def set_table(self, event: messages.TableChanged) -> None:
         """Take what was read of the runs for their table."""
         if self.usable:
-            self.table.set_rows(event.rows, event.survey, event.progress)
+            self.table.set_rows(event)
             self._show_options()
 
     def _list_runs(self) -> None:

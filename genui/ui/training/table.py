@@ -1,6 +1,6 @@
 """The table of runs: every run a row, with its metrics and config, to be compared and chosen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,11 +33,14 @@ from genui.runs.table import (
     sort_rows,
     starts_descending,
     survey,
+    sweep_of,
     title,
+    view_of_sweep,
 )
 from genui.ui import keys, messages
 from genui.ui.keys import list_bindings
 from genui.ui.training.model import Board
+from genui.ui.training.sweeps import ask_to_stop, resume_sweep
 from genui.ui.watcher import MARKS
 from genui.ui.widgets.base import (
     Framed,
@@ -281,6 +284,7 @@ class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
         if isinstance(line, Heading):
             runs = "run" if line.runs == 1 else "runs"
             text = f" {clean_line(line.text)}  {numbers.count(line.runs)} {runs}"
+            text += f"  {clean_line(line.summary)}" if line.summary else ""
             return strip_of([(text, self.style("rows--heading"))])
         sign, kind = MARKS.get(line.run.state, ("·", "dim"))
         text, dim, mark = (self.style(f"rows--{name}") for name in ("text", "dim", kind))
@@ -412,6 +416,8 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         self._rows: Sequence[TableRow] = ()  # newest first
         self._survey = Survey([], [], "")
         self._progress = (0, 0)
+        self._before_sweep = TableState()  # what was shown before a sweep alone
+        self._sweeps: Mapping[str, str] = {}  # their states by name
         self._order: dict[str, int] = {}
         self._style_of: Callable[[int], Style] = lambda hue: Style()
         self._filter_fault = ""
@@ -447,9 +453,10 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             self._survey = survey(rows)
         self._measure()
 
-    def set_rows(self, rows: Sequence[TableRow], survey: Survey, progress: tuple[int, int]) -> None:
+    def set_rows(self, event: messages.TableChanged) -> None:
         """Take what was read of the runs, and the columns that tell them apart."""
-        self._rows, self._survey, self._progress = rows, survey, progress
+        self._rows, self._survey, self._progress = event.rows, event.survey, event.progress
+        self._sweeps = event.sweeps
         self._measure()
         self.fill()
 
@@ -474,6 +481,13 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             lines = arrange(self._rows, state)
         except MisuseError:  # saved by a later version
             lines = arrange(self._rows, replace(state, filter=""))
+        if state.group == "sweep":
+            lines = [
+                line._replace(summary=self._sweeps.get(line.text.partition(" ")[2], ""))
+                if isinstance(line, Heading)
+                else line
+                for line in lines
+            ]
         self._matches = [line for line in lines if isinstance(line, TableRow)]
         empty = "no run matches" if state.filter else "no runs yet"
         self.rows.show(lines, state, self._order, self._style_of, empty, first)
@@ -488,6 +502,8 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         parts = [f"Runs  {count}" if count == total else f"Runs  {count} of {total}"]
         if self.state.filter:
             parts.append(f"/{clean_line(self.state.filter, 40)}")
+        if (sweep := self._sweep_shown) and (known := self._sweeps.get(sweep)):
+            parts.append(known)
         done, all_of_them = self._progress
         if done < all_of_them:
             parts.append(f"reading {numbers.count(done)} of {numbers.count(all_of_them)}")
@@ -499,6 +515,12 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             self.query_one(SweepChart).show(
                 self._by_value(), self._axes(), self.state.chart, self.rows.chosen, self._order
             )
+
+    @property
+    def _sweep_shown(self) -> str:
+        """The sweep of all runs that match; "" if they are of several or of none."""
+        names = {sweep_of(row.run) for row in self._matches}
+        return names.pop() if len(names) == 1 else ""
 
     def _by_value(self) -> list[TableRow]:
         """The rows of the chart, the best first."""
@@ -594,6 +616,37 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         at = CHARTS.index(self.state.chart) if self.state.chart in CHARTS else 0
         self._change(chart=CHARTS[(at + by) % len(CHARTS)])
 
+    def action_sweep(self) -> None:
+        """Show only the sweep of the run at the cursor, the best first, or all runs again."""
+        name = self._sweep_at_cursor()
+        if not name:
+            return
+        view = view_of_sweep(self._rows, name)
+        if self.state.filter != view["filter"]:
+            self._before_sweep = self.state
+        else:
+            before = self._before_sweep
+            view = {field: getattr(before, field) for field in view}
+        self._change(first=True, **view)
+
+    def action_stop_sweep(self) -> None:
+        """Stop the sweep of the run at the cursor, if the user confirms it."""
+        if name := self._sweep_at_cursor():
+            ask_to_stop(self, name)
+
+    def action_resume_sweep(self) -> None:
+        """Go on with the sweep of the run at the cursor."""
+        if name := self._sweep_at_cursor():
+            resume_sweep(self, name)
+
+    def _sweep_at_cursor(self) -> str:
+        """The sweep of the run at the cursor; "", with a line for the user, if it is of none."""
+        run = self.chosen
+        name = "" if run is None else sweep_of(run)
+        if not name:
+            self.post_message(messages.Say("this run is not a trial of a sweep", "note"))
+        return name
+
     def action_settings(self) -> None:
         self.post_message(self.Settings())
 
@@ -679,7 +732,8 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         charts = state.chart or "off"
 
         def group(by: int) -> None:
-            groups = ["", *filter(self._groups_runs, [*self._survey.varied, "tags", "state"])]
+            keys = ["sweep", "setting", *self._survey.varied, "tags", "state"]
+            groups = ["", *filter(self._groups_runs, keys)]
             at = groups.index(state.group) if state.group in groups else 0
             self._change(group=groups[(at + by) % len(groups)])
 

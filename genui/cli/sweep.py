@@ -1,0 +1,480 @@
+"""`genui sweep`: many trainings of a recipe with different settings, and their table."""
+
+import argparse
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from genui.base import numbers
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.text import clean_line
+from genui.cli import output
+from genui.cli.parser import add_json
+from genui.cli.train import absolute, add_recipe, refuse_missing, shown_downloads
+from genui.recipes import Recipe, find_recipe, override, parse_settings
+
+if TYPE_CHECKING:
+    from genui.runs.layout import RunDir
+    from genui.runs.models import Origin
+    from genui.runs.sweep import Axes, Result, SettingResult, Sweep, View
+
+REFRESH = 1.0  # seconds between two tables on a terminal
+_MOST_NOTE = 70  # characters of a note in the table
+
+# --- Asking for a sweep -------------------------------------------------------------------------
+
+
+def configure_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.usage = (
+        "genui sweep RECIPE --set KEY=VALUES ... [options]\n       genui sweep show [NAME]"
+    )
+    parser.epilog = (
+        "VALUES are one value, several with commas between (all combinations are trained), or a\n"
+        "range LOW..HIGH, in which Optuna searches (pip install 'genui[sweep]') and stops trials\n"
+        "early that are behind the others. A range of a rate is logarithmic; :log, :linear or\n"
+        ":STEP after it says otherwise. Several seeds are averaged.\n\n"
+        "The sweep runs in the background. On a terminal its table is shown until Ctrl-C, which\n"
+        "does not stop it. Each trial is an ordinary run called NAME.1, NAME.2 …\n\n"
+        "examples:\n"
+        "  genui sweep shakespeare --set learning_rate=1e-3,3e-3 --set width=128,256\n"
+        "  genui sweep icons --set learning_rate=1e-4..1e-2 --set batch=16..64:16 --trials 30\n"
+        "  genui sweep shakespeare --steps 300 --set width=64,128 --set seed=1,2,3\n"
+        "  genui sweep show                             the table of the newest sweep\n"
+        "  genui stop NAME; genui resume NAME           the sweep with all its trials"
+    )
+    add_recipe(parser, "KEY=VALUES", "give a setting one or more values")
+    parser.add_argument("sweep_name", metavar="NAME", nargs="?", help="after show: the sweep")
+    parser.add_argument(
+        "--name", metavar="NAME", default="", help="name of the sweep; its trials are NAME.1 …"
+    )
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, default=1, help="trainings at once (default 1)"
+    )
+    parser.add_argument(
+        "--trials", metavar="N", type=int, help="settings that a search tries (default 20)"
+    )
+    parser.add_argument(
+        "--metric",
+        metavar="NAME",
+        default="val_loss",
+        help="what is compared: the best value of this metric (default val_loss)",
+    )
+    parser.add_argument(
+        "--goal", choices=("min", "max"), help="which value is best, if its name does not say so"
+    )
+    parser.add_argument(
+        "--no-pruning", action="store_true", help="a search trains every trial to its end"
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="after show: print it again until the sweep ends"
+    )
+    add_json(parser, "the sweep's name and folder; after show the trials as JSON")
+
+
+def run_sweep(args: argparse.Namespace) -> int:
+    if args.recipe == "show":
+        return _show(args)
+    if args.sweep_name is not None:
+        raise MisuseError(f"sweep: unexpected {args.sweep_name!r}; see genui sweep --help")
+    from genui.runs import models
+    from genui.runs import sweep as sweeps
+
+    origin = models.find_origin(args.start_from) if args.start_from else None
+    if args.recipe is not None:
+        base = find_recipe(args.recipe)
+    elif origin is not None:
+        base = origin.recipe
+    else:
+        raise MisuseError("sweep: RECIPE is missing; see genui sweep --help")
+    sweep = _plan(args, base, sweeps.parse_axes(base, _pairs(args)))
+    _check(base, origin, sweep)
+    folder = sweeps.create(sweep)
+    sweeps.start(folder)
+    if args.json:
+        output.emit({"name": folder.id, "path": folder.path}, indent=False)
+    else:
+        print(folder.id, flush=True)
+    output.note(_describe(sweep))
+    if sys.stdout.isatty() and not args.json:
+        return _follow(folder)
+    output.note("in the background: it continues when you close this terminal")
+    output.note(f"  show   genui sweep show {folder.id}   (or the table of runs in the app: o)")
+    output.note(f"  stop   genui stop {folder.id}")
+    return 0
+
+
+def _pairs(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """The settings in the order given."""
+    given = [pair for text in args.settings for pair in parse_settings([text]).items()]
+    given += [(key, text) for key in ("steps", "data") if (text := getattr(args, key)) is not None]
+    return [(key, absolute(key, text)) for key, text in given]
+
+
+def _plan(args: argparse.Namespace, base: Recipe, axes: "Axes") -> "Sweep":
+    """The sweep that is asked for. Raises MisuseError, one line that names what is wrong."""
+    from genui.runs import sweep as sweeps
+    from genui.runs.table import better
+
+    fixed, lists, ranges = axes
+    if not lists and not ranges:
+        raise MisuseError(
+            "sweep: nothing differs between trials; give a setting several values, as in "
+            "--set learning_rate=1e-3,3e-3, or use genui train"
+        )
+    for name, value in (("jobs", args.jobs), ("trials", args.trials)):
+        if value is not None and value < 1:
+            raise MisuseError(f"--{name} {value}: expected a whole number, 1 or more")
+    sense = better(args.metric)
+    goal = args.goal or ("max" if sense > 0 else "min")
+    if not sense and args.goal is None:
+        raise MisuseError(
+            f"--metric {clean_line(args.metric, 40)}: say whether less or more of it is better, "
+            "with --goal min or --goal max"
+        )
+    if args.jobs > 1 and not {"threads"} & {*fixed, *lists, *ranges}:
+        fixed["threads"] = str(max(1, _cores() // args.jobs))
+    search = bool(ranges) or args.trials is not None
+    trials = [] if search else sweeps.combinations(lists)
+    seeds = max(1, len(lists.get(sweeps.SEED, ())))
+    points = (args.trials or sweeps.DEFAULT_POINTS) if search else len(trials) // seeds
+    sweeps.check_total(points * seeds)
+    if search:
+        from genui.runs.search import load_optuna
+
+        if not {*lists, *ranges} - {sweeps.SEED}:
+            raise MisuseError("--trials: only seeds differ, so there is nothing to search")
+        load_optuna()
+    return sweeps.Sweep(
+        name=sweeps.choose_name(args.name, base.name),
+        recipe=dataclasses.asdict(base),
+        settings=fixed,
+        start_from=args.start_from,
+        lists=lists,
+        ranges=ranges,
+        metric=args.metric,
+        goal=goal,
+        jobs=args.jobs,
+        points=points,
+        search=search,
+        pruning=not args.no_pruning,
+        seed=base.seed,
+        trials=trials,
+    )
+
+
+def _check(base: Recipe, origin: "Origin | None", sweep: "Sweep") -> None:
+    """Checks the settings of all trials, and that their data can be had.
+
+    Raises GenuiError, one line, before anything is made.
+    """
+    from genui.runs.models import check_fits
+    from genui.runs.sweep import example_settings
+
+    data: dict[tuple[str, str], Recipe] = {}
+    for settings in example_settings(sweep):
+        recipe = override(base, settings)
+        if origin is not None:
+            check_fits(recipe, origin)
+        refuse_missing(recipe)
+        data.setdefault((recipe.dataset, recipe.data), recipe)
+    from genui.engine import kinds  # late: only after all settings are known to be right
+
+    with shown_downloads():
+        for recipe in data.values():
+            output.note(f"data: {kinds.check_data(recipe)}")
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _describe(sweep: "Sweep") -> str:
+    """`12 trials (4 settings, 3 seeds each), 2 at once with 1 thread each on 2 cores`."""
+    total, seeds, cores = sweep.total, len(sweep.seeds), _cores()
+    what = f"{total} trials" if not sweep.search else f"a search of {sweep.points} settings"
+    if seeds:
+        what += f" ({sweep.points} settings, {seeds} seeds each)"
+    threads = sweep.settings.get("threads")
+    each = f" with {threads} thread{'' if threads == '1' else 's'} each" if threads else ""
+    on = f"on {cores} core{'' if cores == 1 else 's'}"
+    return f"{what}, {sweep.jobs} at once{each} {on}; the best {sweep.goal} {sweep.metric} is first"
+
+
+# --- The table of a sweep -----------------------------------------------------------------------
+
+
+def _show(args: argparse.Namespace) -> int:
+    from genui.runs.sweep import SweepReader
+
+    folder = named(args.sweep_name)
+    if args.json:
+        output.emit(as_dict(SweepReader(folder).read()))
+        return 0
+    if args.follow:
+        return _follow(folder)
+    view = SweepReader(folder).read()
+    _print(view)
+    return 0
+
+
+def named(name: str | None) -> "RunDir":
+    """The sweep of that name, or the newest. Raises MisuseError if there is none."""
+    from genui.runs.sweep import find_sweep, list_sweeps
+
+    known = list_sweeps()
+    if not known:
+        raise MisuseError("there are no sweeps yet: see genui sweep --help")
+    if name is None:
+        return known[0]
+    folder = find_sweep(name)
+    if folder is None:
+        nearest = did_you_mean(name, [one.id for one in known])
+        raise MisuseError(f"no sweep '{clean_line(name, 60)}': {nearest}")
+    return folder
+
+
+def _follow(folder: "RunDir") -> int:
+    """Shows the table until the sweep ends, or the user leaves by Ctrl-C."""
+    from genui.runs.sweep import SweepReader
+
+    reader = SweepReader(folder)
+    view = reader.read()
+    try:
+        with _LiveTable() as show:
+            while view.is_live:
+                show(view)
+                time.sleep(REFRESH)
+                view = reader.read()
+    except KeyboardInterrupt:
+        _print(view)
+        output.note(f"the sweep goes on: genui sweep show {folder.id} --follow shows it again,")
+        output.note(f"genui stop {folder.id} stops it")
+        raise
+    _print(view)
+    if view.state == "dead":
+        raise GenuiError(
+            f"the sweep was killed: genui resume {folder.id} goes on with it; trials that were "
+            "training go on by themselves"
+        )
+    return 1 if view.state == "failed" else 0
+
+
+class _LiveTable:
+    """Shows views in one place of a terminal; one line for each change without a terminal."""
+
+    def __enter__(self) -> "_LiveTable":
+        self._live: Any = None
+        self._last = ""
+        if sys.stdout.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(highlight=False)
+            self._live = Live(console=console, auto_refresh=False, transient=True)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.__exit__(None, None, None)
+
+    def __call__(self, view: "View") -> None:
+        if self._live is None:
+            line = view.describe()
+            if line != self._last:
+                output.note(line)
+            self._last = line
+            return
+        from rich.text import Text
+
+        height = self._live.console.size.height - 3
+        lines = list(_lines(view))
+        more = len(lines) - height
+        if more > 0:
+            lines = [*lines[: height - 1], f"… {more + 1} more"]
+        width = self._live.console.size.width
+        text = "\n".join(line[:width] for line in [*lines, "ctrl+c leaves it; the sweep goes on"])
+        self._live.update(Text(text, no_wrap=True), refresh=True)
+
+
+def _print(view: "View") -> None:
+    for line in _lines(view):
+        output.say(line)
+
+
+def _lines(view: "View") -> Iterator[str]:
+    """The state of a sweep and the table of its trials, the best first."""
+    yield view.describe()
+    if view.error:
+        yield clean_line(view.error)
+    rows = _setting_rows(view) if view.sweep.seeds else _trial_rows(view)
+    if len(rows) > 1:
+        yield ""
+        yield from ("  ".join(cells).rstrip() for cells in output.align(rows))
+    waiting = view.sweep.total - len(view.results)
+    if waiting > 0:
+        yield f"{waiting} more are chosen by the search"
+
+
+def _trial_rows(view: "View") -> list[list[str]]:
+    """A head and a row for each trial."""
+    sweep = view.sweep
+    heads = ["RUN", "STATE", "STEP", _metric_title(sweep), *sweep.axes]
+    rows = [
+        [
+            f"{sweep.name}.{one.trial.number}",
+            one.state,
+            _steps(one),
+            _value(one.value),
+            *(one.trial.settings.get(key, "") for key in sweep.axes),
+            clean_line(one.note)[:_MOST_NOTE],
+        ]
+        for one in view.results
+    ]
+    return _with_notes(heads, rows)
+
+
+def _setting_rows(view: "View") -> list[list[str]]:
+    """A head and a row for each setting, with the mean over its seeds."""
+    from genui.runs.sweep import SEED
+
+    sweep = view.sweep
+    axes = [key for key in sweep.axes if key != SEED]
+    heads = ["RUNS", "STATE", _metric_title(sweep), "±", "SEEDS", *axes]
+    rows = []
+    for one in view.settings:
+        runs = [f"{sweep.name}.{one.results[0].trial.number}"]
+        runs += [f".{result.trial.number}" for result in one.results[1:]]
+        note = next((result.note for result in one.results if result.note), "")
+        rows.append(
+            [
+                " ".join(runs),
+                _states(one.results),
+                _value(one.mean),
+                "" if one.spread is None else f"{one.spread:.2g}",
+                f"{one.counted}/{len(one.results)}",
+                *(one.settings.get(key, "") for key in axes),
+                clean_line(note)[:_MOST_NOTE],
+            ]
+        )
+    return _with_notes(heads, rows)
+
+
+def _with_notes(heads: list[str], rows: list[list[str]]) -> list[list[str]]:
+    """The table, with its last column only if there are notes."""
+    if any(row[-1] for row in rows):
+        return [[*heads, "NOTE"], *rows]
+    return [heads, *(row[:-1] for row in rows)]
+
+
+def _metric_title(sweep: "Sweep") -> str:
+    return f"{sweep.goal} {clean_line(sweep.metric, 30)}"
+
+
+def _steps(one: "Result") -> str:
+    if not one.steps:
+        return numbers.count(one.step) if one.step else ""
+    return f"{numbers.count(one.step)}/{numbers.count(one.steps)}"
+
+
+def _value(value: float | None) -> str:
+    return "" if value is None else numbers.value(value)
+
+
+def _states(results: "Sequence[Result]") -> str:
+    """`finished`, or `2 finished, 1 running`."""
+    states = [one.state for one in results]
+    if len(set(states)) == 1:
+        return states[0]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+
+
+def as_dict(view: "View") -> dict[str, Any]:
+    """A sweep as JSON data for scripts, the best first."""
+    sweep = view.sweep
+    data = {
+        "name": sweep.name,
+        "state": view.state,
+        "error": view.error,
+        "recipe": sweep.recipe.get("name", ""),
+        "metric": sweep.metric,
+        "goal": sweep.goal,
+        "jobs": sweep.jobs,
+        "total": sweep.total,
+        "settings": sweep.settings,
+        "trials": [_trial_dict(sweep, one) for one in view.results],
+    }
+    if sweep.seeds:
+        data["by_setting"] = [_setting_dict(one) for one in view.settings]
+    return data
+
+
+def _trial_dict(sweep: "Sweep", one: "Result") -> dict[str, Any]:
+    return {
+        "name": f"{sweep.name}.{one.trial.number}",
+        "id": one.trial.run,
+        "state": one.state,
+        "step": one.step,
+        "value": one.value,
+        "settings": one.trial.settings,
+        "note": one.note,
+    }
+
+
+def _setting_dict(one: "SettingResult") -> dict[str, Any]:
+    return {
+        "settings": one.settings,
+        "mean": one.mean,
+        "spread": one.spread,
+        "seeds": one.counted,
+        "trials": [result.trial.number for result in one.results],
+    }
+
+
+# --- `genui stop` and `genui resume` of a sweep -------------------------------------------------
+
+
+def find(word: str) -> "RunDir | None":
+    """The sweep that the argument RUN of `genui stop` and `resume` names; a run has precedence."""
+    from genui.runs.listing import list_runs
+    from genui.runs.sweep import find_sweep
+
+    folder = find_sweep(word)
+    if folder is None or any(word in (one.run.id, one.info.name) for one in list_runs()):
+        return None
+    return folder
+
+
+def stop(folder: "RunDir", wait: float) -> None:
+    """Stops the sweep, and says how far it has come."""
+    from genui.runs import sweep as sweeps
+
+    sweeps.stop(folder)
+    reader = sweeps.SweepReader(folder)
+    view = reader.read()
+    until = time.monotonic() + wait
+    with suppress(GenuiError):
+        while (view.is_live or view.count("running", "starting")) and time.monotonic() < until:
+            time.sleep(0.05)
+            view = reader.read()
+    line = view.describe()
+    if view.is_live:
+        line = f"{folder.id}: stop requested; its trials write their checkpoints first"
+    output.say(line)
+    output.note(f"genui resume {folder.id} goes on with it")
+
+
+def resume(folder: "RunDir", again: bool) -> None:
+    """Goes on with a sweep."""
+    from genui.runs import sweep as sweeps
+
+    left = sweeps.resume(folder, again)
+    trials = "1 trial" if left == 1 else f"{left} trials"
+    output.say(f"{folder.id}: goes on with {trials}; `genui sweep show {folder.id}` shows them")
