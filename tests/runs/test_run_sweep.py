@@ -277,10 +277,10 @@ def test_a_full_disk_ends_the_sweep_and_loses_no_trial(
 ) -> None:
     real, full = launch.launch, True
 
-    def create(*words: Any) -> RunDir:
+    def create(*words: Any, **options: Any) -> RunDir:
         if full and len(world.started) == 1:
             raise cannot_write(sweep.paths.runs_dir(), OSError(28, "No space left on device"))
-        return real(*words)
+        return real(*words, **options)
 
     monkeypatch.setattr(launch, "launch", create)
     folder = a_sweep(WIDTHS)
