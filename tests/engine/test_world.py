@@ -91,8 +91,11 @@ def test_gradients_keep_their_shape_and_a_parameter_without_one_gets_none() -> N
         assert all(parameter.grad is None for parameter in module[1].parameters())
 
 
-def test_a_batch_in_parts_gives_the_losses_of_the_whole(tiny_run: MakeRun) -> None:
-    plain, parts = tiny_run(dropout="0"), tiny_run(dropout="0", micro_batches="3")
+@pytest.mark.parametrize("settings", [{}, {"ngrams": "3", "ngram_rows": "512"}])
+def test_a_batch_in_parts_gives_the_losses_of_the_whole(
+    tiny_run: MakeRun, settings: dict[str, str]
+) -> None:
+    plain, parts = (tiny_run(dropout="0", **settings, micro_batches=n) for n in ("1", "3"))
     assert [trainer.train(run) for run in (plain, parts)] == [0, 0]
     losses = [series(run, "loss") for run in (plain, parts)]
     assert losses[0] == pytest.approx(losses[1], rel=0, abs=1e-6)

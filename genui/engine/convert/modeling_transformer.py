@@ -45,7 +45,7 @@ class GenuiConfig(PretrainedConfig):
         self.logit_cap = logit_cap
         self.rope_theta = rope_theta
         self.ngrams, self.ngram_rows = ngrams, ngram_rows
-        self.ngram_width = ngram_width or hidden_size
+        self.ngram_width = min(ngram_width or hidden_size, hidden_size)
         options.setdefault("tie_word_embeddings", False)
         super().__init__(**options)
 

@@ -27,7 +27,7 @@ class TransformerConfig:
     """Sizes of the network. `context` is the length of the longest sequence in tokens.
 
     With `ngrams` of 2 or more, n-grams of 2 to `ngrams` tokens have embeddings of `ngram_width`
-    columns (0: `width`), in tables of at most `ngram_rows` rows.
+    columns (0: `width`, which is the most), in tables of at most `ngram_rows` rows.
     """
 
     vocab_size: int
@@ -133,7 +133,7 @@ class NgramEmbedding(nn.EmbeddingBag):
     """
 
     def __init__(self, config: TransformerConfig) -> None:
-        columns = config.ngram_width or config.width
+        columns = min(config.ngram_width or config.width, config.width)
         super().__init__(sum(ngram_sizes(config)), columns, mode="sum", sparse=True)
         self.config = config
 

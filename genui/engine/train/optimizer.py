@@ -54,8 +54,8 @@ class Optimizer:
         self.state: list[dict[str, Tensor]] = [{} for _ in self.parameters]
 
     @torch.no_grad()
-    def step(self, factor: float) -> None:
-        """Apply the gradients, with `factor` times the rates of the groups."""
+    def step(self, factor: float, step: int) -> None:
+        """Apply the gradients of step `step` with `factor` times the rates of the groups."""
         states = iter(self.state)
         for group in self.groups:
             pairs = [(each, next(states)) for each in group.parameters]
@@ -148,7 +148,8 @@ class Muon(Optimizer):
     """Muon (Jordan et al. 2024) with Nesterov momentum, to the bits of `torch.optim.Muon` with
     `adjust_lr_fn="original"`.
 
-    With `every` of k it takes only every k-th step, k times as far.
+    With `every` of k the matrices change at every k-th step only, k times as far; the momentum
+    takes in all gradients.
     """
 
     MOMENTUM = 0.95
@@ -158,7 +159,11 @@ class Muon(Optimizer):
 
     def __init__(self, groups: Sequence[Group], every: int = 1) -> None:
         super().__init__(groups)
-        self.every = every
+        self.every, self._rests = every, False
+
+    def step(self, factor: float, step: int) -> None:
+        self._rests = (step + 1) % self.every != 0
+        super().step(factor, step)
 
     def update(
         self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
@@ -170,6 +175,8 @@ class Muon(Optimizer):
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(gradient)
             momentum = state["momentum_buffer"].lerp_(gradient, 1 - self.MOMENTUM)
+            if self._rests:
+                continue
             update = self.orthogonalize(gradient.lerp(momentum, self.MOMENTUM))
             matrix.mul_(1 - rate * group.weight_decay)
             ratio = math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
@@ -206,8 +213,12 @@ class RowRMSProp(Optimizer):
     ) -> None:
         for table, state in pairs:
             assert table.grad is not None
-            gradient = table.grad.coalesce()
-            rows, values = gradient.indices()[0], gradient.values()
+            if table.grad.is_sparse:
+                gradient = table.grad.coalesce()
+                rows, values = gradient.indices()[0], gradient.values()
+            else:  # a sum over processes
+                rows = table.grad.any(dim=1).nonzero()[:, 0]
+                values = table.grad[rows]
             if not state:
                 state["step"] = torch.zeros((), dtype=torch.float64, device=table.device)
                 state["square"] = torch.zeros(len(table), device=table.device)
@@ -278,8 +289,7 @@ class Optimizers:
         factor = rate_factor(step, self._recipe)
         factor *= self.learning_rate / self._recipe.learning_rate
         for optimizer in self._of[player.name].values():
-            if not isinstance(optimizer, Muon) or (step + 1) % optimizer.every == 0:
-                optimizer.step(factor)
+            optimizer.step(factor, step)
             optimizer.zero_grad()
 
     def state(self) -> dict[str, Tensor]:

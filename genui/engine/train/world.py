@@ -127,7 +127,8 @@ class Gradients:
             if parameter.grad is None:
                 view.zero_()
             else:
-                view.copy_(parameter.grad)
+                gradient = parameter.grad  # that of a table of n-grams is sparse
+                view.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
                 parameter.grad = None
         return vector
 
