@@ -23,6 +23,7 @@ from genui.base.schema import Setting, about, settings_of
 
 FILE = "config.toml"
 AUTO = "auto"
+_LISTS = "genui config"
 
 _VARIABLES = {"soundfont": "SOUNDFONT"}  # the others are GENUI_NAME
 _BOOLEANS = {"1": "true", "on": "true", "yes": "true", "0": "false", "off": "false", "no": "false"}
@@ -118,7 +119,7 @@ def save_setting(name: str, text: str) -> Path:
     path = config_file()
     known = settings_of(Config)
     if name not in known:
-        raise MisuseError(f"no setting '{name}': {did_you_mean(name, known)}")
+        raise MisuseError(f"no setting '{name}': {did_you_mean(name, known, lists=_LISTS)}")
     value = _parse(known[name], text, f"{name} {text}")
     values = _check(path, _read(path))
     before = path.read_text("utf-8") if path.exists() else render_config(values)
@@ -194,7 +195,8 @@ def _check(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     known = settings_of(Config) if table else {}  # the app starts sooner without
     for name, value in table.items():
         if name not in known:
-            raise MisuseError(f"{path}: no setting '{name}': {did_you_mean(name, known)}")
+            near = did_you_mean(name, known, lists=_LISTS)
+            raise MisuseError(f"{path}: no setting '{name}': {near}")
         one = known[name]
         try:
             msgspec.convert(value, one.hint)

@@ -8,6 +8,7 @@ that reaches the user is a defect.
 import difflib
 from collections.abc import Iterable
 
+_MOST_NAMES, _SOME_NAMES = 14, 10  # of a list; of one that is longer
 _NEAR = 0.7  # ratio of difflib: equal letters, twice, of all letters
 
 
@@ -36,15 +37,21 @@ def install(extra: str) -> str:
     return f"pip install 'genui[{extra}]'"
 
 
-def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", lists: str = "") -> str:
     """`did you mean 'x'?` for the nearest known name.
 
-    If none is near: `otherwise`, or the list of all names. Near are a name that begins with the
-    word, and one that differs by a typing error or two.
+    If none is near: `otherwise`, or the list of the names. Of a long list some are named, with how
+    many more there are and, if given, the command that `lists` them. Near are a name that begins
+    with the word, and one that differs by a typing error or two.
     """
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=_NEAR)
     near = near or [name for name in names if len(word) > 1 and name.startswith(word)]
     if near:
         return f"did you mean '{near[0]}'?"
-    return otherwise or (f"known: {', '.join(names)}" if names else "none is known")
+    if otherwise or not names:
+        return otherwise or "none is known"
+    if len(names) <= _MOST_NAMES:
+        return f"known: {', '.join(names)}"
+    more = f"known: {', '.join(names[:_SOME_NAMES])} and {len(names) - _SOME_NAMES:,} more"
+    return f"{more}: {lists} lists them" if lists else more

@@ -283,7 +283,7 @@ def _row(listed: ListedTrace, tree: SavedTree) -> tuple[str, ...]:
     return (
         tree.name,
         tree.recipe.model,
-        str(tree.steps),
+        count(tree.steps) + (f" of {count(tree.total)}" if tree.steps < tree.total else ""),
         str(len(tree.branches)),
         when,
         str(listed.path),
@@ -302,5 +302,6 @@ def _as_dict(listed: ListedTrace) -> dict[str, object]:
         "fingerprint": tree.fingerprint,
         "prompt": tree.recipe.prompt,
         "steps": tree.steps,
+        "total_steps": tree.total,
         "branches": len(tree.branches),
     }

@@ -76,10 +76,14 @@ class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def steps(self) -> int:
-        """The known steps of the current branch."""
+        """The computed steps of the current branch."""
+        return self.result.steps if self.result is not None else 0
+
+    @property
+    def total(self) -> int:
+        """The steps that the current branch has in all, as far as is known."""
         branch = next((known for known in self.branches if known.id == self.current), None)
-        computed = self.result.steps if self.result is not None else 0
-        return max(computed, branch.total if branch is not None else 0)
+        return max(self.steps, branch.total if branch is not None else 0)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class OpenModel(msgspec.Struct, frozen=True, kw_only=True):
     licence: str = ""
     chat: bool = False
     """Whether it has a chat template."""
+    trains: bool = False
+    """Whether it can be trained on: genui's own network computes it."""
     summary: str = ""
     """One line about it for lists."""
     settings: Mapping[str, Any] = {}
@@ -57,6 +59,10 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     progress to `genui.engine.loading`. Raises GenuiError or LoadingStoppedError."""
     tokenizer: str = ""
     """`tokenizer(path)` returns the Tokenizer of a model of text; a function of the engine."""
+    train_instead: str = (
+        "start from a model of the Llama family, as a GGUF file or a folder of safetensors"
+    )
+    """What to do instead if a model cannot be trained on."""
     converts: bool = False
     """Whether its weights are converted to the setting `precision` when they are loaded."""
     files: str = ""
@@ -88,6 +94,8 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             describe="genui.hub.peft:describe",
             load="genui.engine.convert.peft:load_adapter",
             tokenizer="genui.engine.convert.peft:load_base_tokenizer",
+            train_instead="merge it first (genui convert NAME --to hf --out FOLDER) and train from "
+            "that folder",
             files="genui.hub.peft:files",
             converts=True,
         ),

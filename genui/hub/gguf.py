@@ -146,6 +146,7 @@ def _describe(path: Path, changed: int, size: int, has_llama_cpp: bool) -> OpenM
         context=context if isinstance(context, int) else 0,
         licence=sanitize(str(meta.get("general.license", "")), 80),
         chat=bool(meta.get("tokenizer.chat_template")),
+        trains=name in ARCHITECTURES,
         summary=f"{title}, {stored}",
     )
 

@@ -22,6 +22,10 @@ LARGEST_JSON = 64 << 20  # bytes: tokenizers of 262,144 tokens have about 33 MB
 
 REMEDY = "fetch the model again"
 
+MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
+"""The `model_type` of configurations that `genui.engine.models.llama` computes; transformers
+computes others."""
+
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
@@ -87,6 +91,7 @@ def describe(path: Path) -> OpenModel:
         context=context,
         licence=read_licence(path),
         chat=bool(read_template(path)),
+        trains=kind in MODEL_TYPES,
         summary=f"{kind}, {short(parameters)} parameters, {stored}",
     )
 

@@ -89,6 +89,7 @@ def describe(path: Path) -> OpenModel:
         format=FORMAT,
         name=path.name,
         parameters=base.parameters + own,
+        trains=False,
         size=sum(file.stat().st_size for file in path.iterdir() if file.is_file()),
         summary=f"an adapter of {base.name}, {own:,} parameters",
     )

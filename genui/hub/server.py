@@ -40,16 +40,16 @@ def describe(path: Path) -> OpenModel:
         parse_address(record.url)
     except MisuseError as error:
         raise MisuseError(f"{show(path)}: {error}") from None
+    named = sanitize(record.model.rpartition("/")[2], 80) or "a model"
     return OpenModel(
         path=path,
         format=FORMAT,
         name=path.name.removesuffix(SUFFIX),
-        architecture=record.model,
         parameters=record.parameters,
         context=record.context,
         licence=record.licence,
         chat=bool(record.chat_template),
-        summary=f"on {urlsplit(record.url).netloc}, {dialect.title}",
+        summary=f"{named} on {urlsplit(record.url).netloc}, {dialect.title}",
     )
 
 

@@ -254,7 +254,8 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         """Raises ValueError for an unknown sampler."""
         if self.sampler not in SAMPLERS:
             raise ValueError(
-                f"no sampler '{self.sampler[:40]}': {did_you_mean(self.sampler, SAMPLERS)}"
+                f"no sampler '{self.sampler[:40]}': "
+                f"{did_you_mean(self.sampler, SAMPLERS, lists='genui help samplers')}"
             )
 
     @property

@@ -61,7 +61,8 @@ def find_recipe(name: str) -> Recipe:
     try:
         return RECIPES[name]
     except KeyError:
-        raise MisuseError(f"no recipe '{name}': {did_you_mean(name, RECIPES)}") from None
+        near = did_you_mean(name, RECIPES, lists="genui recipes")
+        raise MisuseError(f"no recipe '{name}': {near}") from None
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
@@ -79,9 +80,10 @@ def find_setting(recipe: Recipe, key: str) -> Setting:
     """The setting of that name, which can be overridden. Raises MisuseError with the nearest."""
     known = settings_of(type(recipe))
     if key not in known or key in FIXED:
+        lists = f"genui recipes {recipe.name}" if recipe.name in RECIPES else ""
         raise MisuseError(
             f"--set {key}: the {recipe.family} recipe has no such setting; "
-            f"{did_you_mean(key, known.keys() - FIXED)}"
+            f"{did_you_mean(key, known.keys() - FIXED, lists=lists)}"
         )
     return known[key]
 

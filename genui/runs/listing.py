@@ -137,7 +137,8 @@ def find_run(ref: str, what: str = "run") -> RunDir:
             f"no {what} '{word}': there are no runs in {show(paths.runs_dir())}; "
             "start one with genui train RECIPE"
         )
-    raise MisuseError(f"no {what} '{word}': {sanitize(did_you_mean(ref, names_of(runs)), 1000)}")
+    near = did_you_mean(ref, names_of(runs), lists="genui runs")
+    raise MisuseError(f"no {what} '{word}': {sanitize(near, 1000)}")
 
 
 def match_runs(ref: str, runs: Sequence[RunSummary]) -> list[RunSummary]:

@@ -169,6 +169,7 @@ class ModelInfo:
     source: Literal["shipped", "run", "file", "added", "found"]
     format: str = ""  # of others' models: a row of `genui.hub.formats.FORMATS`
     chat: bool = False  # whether it has a chat template
+    trains: bool = True  # whether a training can start from it
     guided: bool = False  # whether it has a weaker copy of itself for autoguidance
     card: dict[str, Any] = field(default_factory=dict)  # of a shipped model
     settings: dict[str, Any] = field(default_factory=dict)  # that its own files recommend
@@ -287,7 +288,8 @@ def find_model(ref: str) -> ModelInfo:
     if (model := find_local(ref, local)) is not None:
         return _of_program(model, describe(model.path))
     known = {*_shipped_names(), *names_of(runs), *records, *(model.name for model in local)}
-    raise MisuseError(f"no model '{sanitize(ref, 80)}': {sanitize(did_you_mean(ref, known), 1000)}")
+    near = did_you_mean(ref, known, lists="genui models")
+    raise MisuseError(f"no model '{sanitize(ref, 80)}': {sanitize(near, 1000)}")
 
 
 def _shipped_names() -> list[str]:
@@ -461,6 +463,7 @@ def _open(
         source=source,
         format=model.format,
         chat=model.chat,
+        trains=model.trains,
         card={"summary": sanitize(model.summary, 400), "facts": known},
         settings=dict(model.settings),
     )
@@ -615,8 +618,9 @@ def find_origin(ref: str) -> Origin:
 def _fine_tuning(model: ModelInfo) -> Recipe:
     """The recipe that trains on from somebody else's model. Raises MisuseError if none does."""
     name = KINDS[model.family, model.medium].recipe
-    if not name or not FORMATS[model.format].tokenizer:
-        raise MisuseError(f"{model.ref}: such models cannot be trained on; start from another")
+    if not name or not model.trains:
+        remedy = FORMATS[model.format].train_instead.replace("NAME", model.ref)
+        raise MisuseError(f"{model.ref}: cannot be trained on; {remedy}")
     try:
         digest = fingerprint(model.path)
     except OSError as error:

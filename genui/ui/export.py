@@ -178,12 +178,7 @@ class ExportScreen(Window[Path | None]):
         if self._answer is not None:
             return  # Enter is not an answer: pressed twice it would overwrite a file
         if self.missing and not self._incomplete:
-            trace = self._trace
-            self._ask(
-                f"{trace.computed:,} of {trace.total:,} steps are computed. "
-                "y computes the rest first · n writes these",
-                self._finish_first,
-            )
+            self._ask("y computes the rest first · n writes these", self._finish_first)
         else:
             self._write(overwrite=False)
 

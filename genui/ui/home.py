@@ -387,9 +387,11 @@ class HomeScreen(AppScreen[None]):
         if view == "home" and self.arrangement == "tabs" and self.current != "models":
             view = tab_of(self.current)
         self.query_one(HeaderLine).set(view, live, self.machine, self.traffic)
-        refused = self.query_one(f"#{self.current}", Pane).refused_keys()
-        footer = self.query_one(FooterLine)
-        footer.set(self.scope, self.view != "home", self.user_keys, refused)
+        pane = self.query_one(f"#{self.current}", Pane)
+        refused, names = pane.refused_keys(), pane.key_names()
+        self.query_one(FooterLine).set(
+            self.scope, self.view != "home", self.user_keys, refused, names
+        )
 
     def set_machine(self, machine: str) -> None:
         """Set the worker's device and precision; "" while there is no worker."""

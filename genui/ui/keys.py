@@ -847,7 +847,8 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
     keymap = dict(_flatten(table))
     for name, value in keymap.items():
         if name not in known:
-            raise MisuseError(f"{path}: no key is called '{name}'; {did_you_mean(name, known)}")
+            near = did_you_mean(name, known, lists="genui help keys")
+            raise MisuseError(f"{path}: no key is called '{name}'; {near}")
         if not value:
             raise MisuseError(f'{path}: {name}: expected a key in quotes, as in {name} = "f5"')
     return keymap

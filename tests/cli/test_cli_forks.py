@@ -1,9 +1,11 @@
 """`genui generate` with forks, grids, masks, images to begin from and saved generations."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 from tiny_models import CONTEXT
 
@@ -429,3 +431,18 @@ def test_saved_traces_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "broken.trace: is empty" in err
     assert main(["traces", "--json"]) == 0
     assert str(kept) in capsys.readouterr().out
+
+
+def test_of_a_saved_trace_the_computed_steps_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*TEXT, "--trace", str(tmp_path / "x.trace")]) == 0
+    tree = trees.load_tree(tmp_path / "x.trace")
+    branch = replace(tree.branches[0], total=4000)
+    trees.save_tree(replace(tree, branches=(branch,)))
+    capsys.readouterr()
+    assert main(["traces"]) == 0
+    assert " 8 of 4,000 " in capsys.readouterr().out
+    assert main(["traces", "--json"]) == 0
+    (facts,) = json.loads(capsys.readouterr().out)
+    assert (facts["steps"], facts["total_steps"]) == (8, 4000)

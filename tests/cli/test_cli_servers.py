@@ -516,6 +516,7 @@ def test_an_added_model_is_listed_without_asking_and_removed(serving: Serve, run
     assert f"on {server.url[7:]}, llama-server" in out
     card = run("show", "llama")[1]
     assert "2,048 tokens" in card
+    assert "architecture" not in card
     assert not server.asked
     assert run("models", "remove", "llama")[0] == 0
     assert list_records() == {}

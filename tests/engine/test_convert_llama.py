@@ -9,6 +9,7 @@ import torch
 from template_tokens import encode_template
 from tiny_llama import write_tiny_llama
 
+from genui.base.errors import MisuseError
 from genui.cli.main import main
 from genui.engine.data.pretrained_tokenizer import (
     PretrainedTokenizer,
@@ -183,6 +184,8 @@ def test_an_adapter_that_peft_trained_is_a_model(
     file.write_text(json.dumps(fields | {"base_model_name_or_path": "tiny", "r": 4096}))
     assert main(["generate", str(folder), "--prompt", "What"]) == 1
     assert "its rank should be 4096" in capsys.readouterr().err
+    with pytest.raises(MisuseError, match=f"genui convert {folder} --to hf .* train from that"):
+        find_origin(str(folder))
     file.write_text(json.dumps(fields | {"use_dora": True}))
     assert main(["generate", str(folder), "--prompt", "What"]) == 2
     error = capsys.readouterr().err

@@ -12,7 +12,7 @@ from template_tokens import encode_template  # noqa: E402
 from tokenizers import Tokenizer as HFTokenizer  # noqa: E402
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
 
-from genui.base.errors import GenuiError  # noqa: E402
+from genui.base.errors import GenuiError, MisuseError  # noqa: E402
 from genui.engine.data.pretrained_tokenizer import tokenizer_from_file  # noqa: E402
 from genui.engine.device import Machine  # noqa: E402
 from genui.engine.load import load_open, open_trace  # noqa: E402
@@ -20,7 +20,7 @@ from genui.engine.models.huggingface import load_folder, load_tokenizer  # noqa:
 from genui.engine.sample import pretrained  # noqa: E402
 from genui.engine.sample.tokens import Reader, TokenList  # noqa: E402
 from genui.protocol import Start, TextSettings  # noqa: E402
-from genui.runs.models import find_model  # noqa: E402
+from genui.runs.models import find_model, find_origin  # noqa: E402
 
 TEXT = "The quick brown fox jumps over the lazy dog. 12 zebras, naïve 東京 ☕ <|end|> "
 
@@ -53,6 +53,10 @@ def _gpt2(vocab_size: int) -> Any:
         vocab_size=vocab_size, n_embd=32, n_layer=2, n_head=2, n_positions=256, eos_token_id=1
     )
     return transformers.GPT2LMHeadModel(config)
+
+
+def _is_gpt2(folder: Path) -> bool:
+    return json.loads((folder / "config.json").read_text())["model_type"] == "gpt2"
 
 
 @pytest.fixture(scope="module", params=[_llama, _gpt2], ids=["ours", "transformers"])
@@ -94,8 +98,8 @@ def test_a_folder_writes_goes_back_and_forks_to_the_same_bits(folder: Path) -> N
     settings = TextSettings(tokens=24, temperature=0.8)
     request = Start(trace=1, model=str(folder), prompt="The quick", seed=3, settings=settings)
     trace = open_trace(request)
-    is_ours = json.loads((folder / "config.json").read_text())["model_type"] == "llama"
-    precision = "fp32" if is_ours else f"fp32 by transformers {transformers.__version__}"
+    by = f" by transformers {transformers.__version__}" if _is_gpt2(folder) else ""
+    precision = f"fp32{by}"
     assert trace.started.precision == precision
     frames = list(trace.advance(0, 24))
     again = [*trace.advance(9, 3), *trace.advance(2, 22)]
@@ -136,6 +140,15 @@ def test_texts_in_any_order_have_the_bits_that_they_have_alone(folder: Path) -> 
         text = TokenList(tokens[:length])
         alone = Reader(network, machine).logits(text, 6)
         assert (reader.logits(text, 6) == alone).all()
+
+
+def test_only_a_model_of_our_own_network_can_be_trained_on(folder: Path) -> None:
+    if find_model(str(folder)).trains:
+        assert find_origin(str(folder)).is_base
+    else:
+        assert _is_gpt2(folder)
+        with pytest.raises(MisuseError, match="cannot be trained on; start from a model of the Ll"):
+            find_origin(str(folder))
 
 
 def test_a_fault_of_a_file_that_others_wrote_does_not_ask_for_genuis(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from acting import Opener, each_size, home_of, seen, until, until_seen
+from acting import SIZES, Opener, each_size, home_of, seen, until, until_seen
 from fake_session import FakeSession, Listener
 from msgspec.structs import replace
 
@@ -160,9 +160,16 @@ async def test_the_pane_asks_for_messages_names_roles_and_shows_the_template(
         home_of(pilot).open_model(INSTRUCT)
         await until(pilot, lambda: pane.has_class("-editing"))
         await until_seen(pilot, "the message; \\n is a new line")
+        assert "Press e" not in seen(pilot)
         pane.controller.settings = TextSettings(tokens=6)
-        await pilot.press(*"Hi", "enter")
+        await pilot.press("H")
+        async for _ in each_size(pilot):  # the line keeps the focus
+            await pilot.press("i")
+        await pilot.press(*["backspace"] * (len(SIZES) - 1), "enter")
         await until_seen(pilot, "6/6 tok")
+        assert pane.trace is not None
+        assert pane.trace.request.prompt == "Hi"
+        assert " e message " in seen(pilot)
         await pilot.press("e", *"More")
         await until_seen(pilot, "message  More")
         await pilot.press("enter")

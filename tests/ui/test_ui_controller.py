@@ -345,6 +345,8 @@ def test_another_caption_from_a_step_on(images: Stage) -> None:
     images.play()
     assert images.edits == [(18, SetPrompt("blue star"))]
     assert images.labels == ["seed 1", "“blue star”"]
+    images.controller.recaption(images.trace, "", 18)
+    assert images.labels[-1] == "no caption"
     forked = images.trace
     images.controller.recaption(Stage(text).controller.trace, "late", 3)
     assert images.trace is forked

@@ -1,5 +1,6 @@
 """The Models pane: the list, the card, the filter, and opening what is chosen."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ from acting import Opener, home_of, seen, until, until_seen
 from PIL import Image
 from textual.widgets import Static
 
+from genui.runs.models import ModelInfo
 from genui.ui.home_panes import ModelsPane
-from genui.ui.widgets.base import RowList, shorten
+from genui.ui.settings import model_card
+from genui.ui.widgets.base import RowList, StatusLine, shorten
 from genui.ui.widgets.prose import Prose
 
 
@@ -34,6 +37,28 @@ async def test_runs_and_models_are_grouped_with_the_card_of_the_chosen_one(
         assert "tiny-shakespeare · public domain" in card  # on the screen it is wrapped
         await pilot.press("i")
         await until(pilot, lambda: "Invents words now and then." not in seen(pilot))
+
+
+async def test_the_card_offers_a_training_of_models_that_can_be_trained_on_alone() -> None:
+    model = ModelInfo(
+        ref="big", name="big", family="pretrained", medium="text", dataset="", parameters=1, step=0,
+        summary="", path=Path("big.server"), source="added", format="server", trains=False,
+    )  # fmt: skip
+    assert "n train" not in str(model_card(model))
+    assert "n train" in str(model_card(dataclasses.replace(model, trains=True)))
+
+
+async def test_a_notice_longer_than_its_place_leaves_its_middle_out(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app(size=(80, 24)) as pilot:
+        home_of(pilot).say("saved " + "/a-long-folder" * 30 + "/cat.png", "note")
+        await until_seen(pilot, "/cat.png")
+        line = pilot.app.screen.query_one(StatusLine)
+        assert "…" in line.text
+        await until(pilot, lambda: line.size.height == 2)
+        home_of(pilot).say("nothing matches: " + "try another word " * 20 + "or esc", "error")
+        await until_seen(pilot, "or esc")
 
 
 async def test_what_a_model_drew_is_above_its_card(shipped: Path, open_app: Opener) -> None:

@@ -102,7 +102,7 @@ def find_dataset(table: Table[Row], name: str, things: str) -> Row:
         return table[name]
     except KeyError:
         raise MisuseError(
-            f"no {things} '{name[:40]}': {did_you_mean(name, table)} "
+            f"no {things} '{name[:40]}': {did_you_mean(name, table, lists='genui help data')} "
             "(one of a plug-in needs genui --plugin FILE)"
         ) from None
 

@@ -12,11 +12,12 @@ from genui.base.files import cannot_read, read_regular
 from genui.engine import loading
 from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_file
 from genui.engine.device import check_memory
-from genui.engine.models.llama import MODEL_TYPES, Llama, from_hugging_face
+from genui.engine.models.llama import Llama, from_hugging_face
 from genui.engine.models.transformers_model import TransformersModel, load_network
 from genui.hub.huggingface import (
     CONFIG,
     LARGEST_JSON,
+    MODEL_TYPES,
     REMEDY,
     TOKENIZER,
     describe,

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from genui.base.errors import GenuiError
 from genui.engine.models.language_model import LayerParts, TokenNetwork, nats_in_pieces, rows_of
 from genui.engine.models.transformer import frozen_scale, rotate
+from genui.hub.huggingface import MODEL_TYPES
 
 
 @dataclass(frozen=True)
@@ -512,9 +513,6 @@ _POST_NORMS = {
     "post_feedforward_layernorm": "feed_forward_post_norm",
 }
 """In Gemma 2 and 3, where the names mean other places."""
-
-MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
-"""The `model_type` of Hugging Face configurations that this network computes."""
 
 
 def our_name(name: str, post_norms: bool = False) -> str:

@@ -388,7 +388,7 @@ class CanvasView(TraceImageView):
         if trace is not None:
             varied = varied_along(trace.request.grid).get("caption")
             prompt = inputs_at(trace.request, trace.position)[0]
-            caption = f"captions {varied}" if varied else f"“{prompt}”"
+            caption = f"captions {varied}" if varied else f"“{prompt}”" if prompt else ""
         what = "step" if self.three else NAMES[self.part]
         self.show_caption(caption, trace, (f"{what} ", "$text-muted"))
 

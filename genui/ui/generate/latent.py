@@ -73,7 +73,8 @@ class WalkView(TraceImageView):
     def paint_caption(self) -> None:
         """Show the caption at this step and, at the right, the discriminator's score."""
         trace, frame = self._controller.trace, self._controller.frame
-        caption = f"“{inputs_at(trace.request, trace.position)[0]}”" if trace is not None else ""
+        prompt = inputs_at(trace.request, trace.position)[0] if trace is not None else ""
+        caption = f"“{prompt}”" if prompt else ""
         score = "none" if frame is None or frame.score is None else f"{frame.score:+.2f}"
         measures = ("score ", "$text-muted"), (score, "bold $accent"), ("  step ", "$text-muted")
         self.show_caption(caption, trace, *measures)

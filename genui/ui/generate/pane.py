@@ -166,8 +166,14 @@ class TracePane(Pane):
     def scope(self) -> Scope:
         return "settings" if self.tuning.panel.active else self.pane
 
+    def key_names(self) -> dict[str, str]:
+        label = self.controller.line_label
+        return {f"{self.pane}.prompt": label} if label else {}
+
     @property
     def focus_target(self) -> Widget:
+        if self.has_class("-editing"):
+            return self.query_one(PromptLine).input
         panel = self.tuning.panel
         if panel.active and self.zoomed:
             return self.screen.focused or self
@@ -284,6 +290,7 @@ class TracePane(Pane):
         controller = self.controller
         text = escape_newlines(controller.line_text)
         self.query_one(PromptLine).open(text, controller.model, controller.line_label)
+        self.paint()
 
     @on(LineInput.Submitted)
     def _use_prompt(self, event: LineInput.Submitted) -> None:
@@ -296,6 +303,7 @@ class TracePane(Pane):
     def _leave_input(self) -> None:
         self.remove_class("-editing")
         self.screen.set_focus(self)
+        self.paint()
 
     @on(Timeline.Clicked)
     def _seek_clicked(self, event: Timeline.Clicked) -> None:
@@ -335,7 +343,7 @@ class TracePane(Pane):
             return f"{controller.model_name(trace)} is not loaded. Press space to load it"
         if trace is not None and (trace.playing or trace.computing):
             return "starting …"
-        return controller.start_hint
+        return "" if self.has_class("-editing") else controller.start_hint
 
     def branch_place(self) -> tuple[int, int, str] | None:
         """The shown branch's number from 1, the number of branches and its label; None if there

@@ -177,6 +177,11 @@ class PromptLine(Vertical):
             yield RecallLine(self._placeholder)
         yield Static(classes="prompt-words", markup=False)
 
+    @property
+    def input(self) -> LineInput:
+        """Where the text is typed."""
+        return self.query_one(RecallLine)
+
     def open(self, value: str, model: ModelInfo | None, label: str = "") -> None:
         """Begin to edit a prompt of a model; `label` takes the place of the line's own."""
         self.query_one(Label).update(f"{label or self._label} ")

@@ -297,7 +297,7 @@ class TraceController(Generic[F, S]):
         """Fork that trace at `step` with another caption, if it is still shown."""
         if self.trace is trace:
             self.prompt = caption
-            label = clean_line(f"“{caption}”", LABEL_CELLS)
+            label = clean_line(f"“{caption}”", LABEL_CELLS) if caption else "no caption"
             self.fork(protocol.SetPrompt(caption), label, step=step)
 
     def change(self, settings: S) -> bool:

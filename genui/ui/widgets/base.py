@@ -8,9 +8,10 @@ dismissed. `LifecycleGuard` ignores such messages.
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from rich.cells import cell_len, get_character_cell_size
@@ -35,7 +36,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from genui.base.numbers import about, count
-from genui.base.text import clean_line
+from genui.base.text import clean_line, shorten_middle
 from genui.render.colours import ColourMode
 from genui.ui import keys
 from genui.ui.keys import Key, PaneName, Scope, list_bindings
@@ -253,8 +254,12 @@ class HeaderLine(Line):
         self.show(line)
 
 
+MOST_LINES = 2  # of the status, as in the style sheet
+
+
 class StatusLine(Line):
-    """One line: an error with its remedy, or a note on what just happened."""
+    """One line: an error with its remedy, or a note on what just happened. Of a longer one than
+    there is room for the middle is left out."""
 
     WRAPS = True
 
@@ -272,7 +277,13 @@ class StatusLine(Line):
             kind, ("▸ ", "bold $accent")
         )
         style = "$text-error" if kind == "error" else "$foreground"
-        self.show(Content.assemble(mark, (clean_line(line), style)))
+        width = self.app.size.width - 2  # without the padding
+        length = cell_len(line := clean_line(line))
+        content = Content.assemble(mark, (line, style))
+        while length > width and content.get_height({}, width) > MOST_LINES:
+            length -= 4
+            content = Content.assemble(mark, (shorten_middle(line, length), style))
+        self.show(content)
         self.add_class("-shown")
 
     def clear_line(self) -> None:
@@ -292,6 +303,7 @@ class FooterLine(Line):
         self._zoomed = False
         self._keymap: dict[str, str] = {}
         self._without: frozenset[str] = frozenset()
+        self._names: Mapping[str, str] = {}
 
     def set(
         self,
@@ -299,10 +311,12 @@ class FooterLine(Line):
         zoomed: bool,
         keymap: dict[str, str],
         without: frozenset[str] = frozenset(),
+        names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Show the keys of a pane, except those with the ids `without`."""
+        """Show the keys of a pane, except those with the ids `without`; `names` has what some do,
+        by id, where it is not what the table says."""
         self._pane, self._zoomed, self._keymap = pane, zoomed, keymap
-        self._without = without
+        self._without, self._names = without, names
         self._draw()
 
     def on_resize(self) -> None:
@@ -313,7 +327,11 @@ class FooterLine(Line):
         if isinstance(line, LineInput):
             self.show(Content.assemble(*_hint_parts(line.hints)))
             return
-        rows = [key for key in keys.footer(self._pane) if key.id not in self._without]
+        rows = [
+            key._replace(description=self._names.get(key.id, key.description))
+            for key in keys.footer(self._pane)
+            if key.id not in self._without
+        ]
         if self._zoomed:
             back = next(key for key in keys.TABLE if key.id == "app.back")
             rows = [back if key.action == "zoom" else key for key in rows]
@@ -386,6 +404,10 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
     def refused_keys(self) -> frozenset[str]:
         """The ids of the keys that have no effect now."""
         return frozenset()
+
+    def key_names(self) -> dict[str, str]:
+        """What keys do now, by id, if it is not what the table says."""
+        return {}
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self._mark())
