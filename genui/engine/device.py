@@ -8,7 +8,7 @@ import contextlib
 import ctypes
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -108,15 +108,27 @@ def choose(device: str, precision: str, threads: int, width: int) -> Machine:
 
 
 LLAMA_CPP = "llama.cpp"
+NUMPY = "numpy"
 
-_replayed = ""  # how a saved generation that this process repeats was computed
+_replayed = ""  # how a saved generation was computed whose model is loaded now
 
 
-def use_precision(name: str) -> None:
-    """Generate from now on as a saved file's recipe says (`load.precision_of`); "" is by the user's
-    settings."""
+@contextlib.contextmanager
+def using_precision(name: str) -> Iterator[None]:
+    """Models that are loaded in the block compute as a saved file's recipe says
+    (`load.precision_of`); "" is by the user's settings, as fast as this version can."""
     global _replayed
-    _replayed = name
+    before, _replayed = _replayed, name
+    try:
+        yield
+    finally:
+        _replayed = before
+
+
+def decodes_fast() -> bool:
+    """Whether single tokens are read by `models.fast_decoding`: yes, except for a saved generation
+    that was computed by torch alone."""
+    return not _replayed or f" by {NUMPY} " in _replayed
 
 
 def precision_for_generation() -> str:

@@ -57,7 +57,7 @@ def precision_of(generator: Generator) -> str:
     """How its model computes, such as "bf16", or "fp32 by transformers 5.24.0" if the model or its
     generator says what it is `computed_by`; "" if it has no machine, such as a server.
 
-    A recipe records it, since it determines the bits; `device.use_precision` takes it at a replay.
+    A recipe records it, since it determines the bits; a replay takes it (`device.using_precision`).
     """
     machine = getattr(generator, "machine", None)
     if not isinstance(machine, device.Machine):
@@ -126,7 +126,9 @@ def recipe_errors(
 
 def open_trace(request: Start) -> Trace:
     """A trace for the request, with the fingerprint of the model's weights."""
-    trace = Trace(find_and_load(request.model), request)
+    with device.using_precision(request.precision):
+        generator = find_and_load(request.model)
+    trace = Trace(generator, request)
     trace.started = replace(
         trace.started,
         fingerprint=fingerprint_of(request.model),
@@ -147,7 +149,8 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
         return LabGenerator(ref)
     model = find_model(ref)
     precision = device.engine_for_gguf() + ("" if batches else device.precision_for_generation())
-    key = (*_cache_key(model.path), model.format, batches, precision)
+    fast = not batches and device.decodes_fast()
+    key = (*_cache_key(model.path), model.format, batches, precision, fast)
     return _load_cached(*key)
 
 
@@ -171,9 +174,15 @@ def _cache_key(path: Path) -> tuple[Path, int]:
 
 
 @lru_cache(maxsize=4)
-def _load_cached(path: Path, state: int, format: str, batches: bool, precision: str) -> Generator:
+def _load_cached(
+    path: Path, state: int, format: str, batches: bool, precision: str, fast: bool
+) -> Generator:
     machine = device.for_batches() if batches else None
-    return load_open(path, format, machine) if format else load(path, machine)
+    generator = load_open(path, format, machine) if format else load(path, machine)
+    decode_fast = getattr(generator, "decode_fast", None)  # of a `TokenGenerator`
+    if fast and decode_fast is not None:
+        decode_fast()
+    return generator
 
 
 device.free_models_by(_load_cached.cache_clear)

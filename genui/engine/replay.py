@@ -7,7 +7,7 @@ import torch
 from genui.base.errors import GenuiError
 from genui.engine import device
 from genui.engine.load import find_and_load, fingerprint_of, precision_of
-from genui.formats.recipe import Machine, TraceRecipe
+from genui.formats.recipe import Machine, TraceRecipe, to_start
 
 MAX_THREADS = 256  # larger numbers in a file are ignored
 
@@ -34,9 +34,9 @@ def prepare(recipe: TraceRecipe, name: str) -> Machine:
             f"{name}: was made with weights {recipe.fingerprint or 'unknown'}, and "
             f"'{recipe.model}' here has {fingerprint}; replay it with the weights it names"
         )
-    device.use_precision(recipe.machine.precision)
-    generator = find_and_load(recipe.model)  # sets this machine's own number of threads
-    chosen = device.for_generation()
+    with device.using_precision(to_start(recipe).precision):
+        generator = find_and_load(recipe.model)  # sets this machine's own number of threads
+        chosen = device.for_generation()
     chosen = replace(chosen, precision=precision_of(generator) or chosen.precision)
     if 0 < recipe.machine.threads <= MAX_THREADS:
         chosen = replace(chosen, threads=recipe.machine.threads)

@@ -210,6 +210,7 @@ def to_start(recipe: TraceRecipe, trace: int = 0) -> Start:
         record=recipe.record,
         chat=recipe.chat,
         system=recipe.system,
+        precision=recipe.machine.precision,
     )
 
 

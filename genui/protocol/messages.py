@@ -50,6 +50,8 @@ class Start(Struct, frozen=True, tag="start", kw_only=True):
     record: bytes = b""  # of a model on a server: its answers so far (`genui.formats.record`)
     chat: bool = False  # the prompt is the first message of a chat, by the model's template
     system: str = ""  # its system prompt
+    # How the model computes, as in Started: of a saved trace. "": by the settings.
+    precision: Annotated[str, Meta(max_length=200)] = ""
 
 
 class Fork(Struct, frozen=True, tag="fork", kw_only=True):

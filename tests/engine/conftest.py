@@ -51,7 +51,9 @@ def network(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def text_generator(network: str) -> TextGenerator:
     model = random_network(network, len(ALPHABET))
-    return TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, network)
+    generator = TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, network)
+    generator.decode_fast()  # as every generator that the app loads
+    return generator
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.engine import device
 from genui.engine.data.pretrained_tokenizer import tokenizer_from_gguf
 from genui.engine.data.tokenizer import tokenizer_from_dict
-from genui.engine.device import for_generation, use_precision
+from genui.engine.device import for_generation, using_precision
 from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
 from genui.engine.models import gguf as loader
 from genui.engine.models.gguf import load_gguf
@@ -26,7 +26,7 @@ from genui.engine.replay import prepare
 from genui.engine.sample import pretrained
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
-from genui.formats.recipe import Machine, TraceRecipe
+from genui.formats.recipe import Machine, TraceRecipe, to_start
 from genui.hub.formats import OpenModel
 from genui.hub.gguf import read_gguf
 from genui.protocol import SetSeed, Start, TextSettings, WriteToken
@@ -299,7 +299,6 @@ def test_sentencepiece_merges_by_score_and_spells_the_rest(tmp_path: Path) -> No
 def test_a_saved_generation_is_repeated_in_its_precision(
     model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_precision("")  # of a replay before
     monkeypatch.setenv("GENUI_PRECISION", "bf16")
     made = [generator_of(model_file).model.dtype]
     monkeypatch.delenv("GENUI_PRECISION")
@@ -312,10 +311,11 @@ def test_a_saved_generation_is_repeated_in_its_precision(
         machine=machine,
     )
     assert prepare(recipe, "saved.txt").precision == "bf16"
-    made.append(generator_of(model_file).model.dtype)
-    use_precision("bf16 by transformers 5.1")
-    assert for_generation().precision == "bf16"
-    use_precision("")
+    with using_precision(to_start(recipe).precision):
+        made.append(generator_of(model_file).model.dtype)
+    with using_precision("bf16 by transformers 5.1"):
+        assert for_generation().precision == "bf16"
+    assert for_generation().precision == "fp32"
     assert made == [torch.bfloat16, torch.float32, torch.bfloat16]
 
 

@@ -15,13 +15,14 @@ from acting import (
     until,
     until_seen,
 )
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from genui.formats.codec import SavedFile, read
 from genui.formats.recipe import result_of, to_start
 from genui.formats.text import CastFile
 from genui.formats.trees import SavedTree, branch_start
-from genui.protocol import SetSeed, SetSettings, TextSettings
+from genui.protocol import SetSeed, SetSettings, Start, TextSettings
 from genui.ui.export import ExportScreen
 from genui.ui.generate.pane import TracePane
 from genui.ui.widgets.base import LineInput, RowList
@@ -69,6 +70,11 @@ def frames_in(found: SavedFile) -> list:
     return found.content
 
 
+def as_saved(request: Start) -> Start:
+    """The request with the precision of the fake worker, which a file names."""
+    return replace(request, precision="bf16")
+
+
 async def closed(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: pilot.app.screen is home_of(pilot))
 
@@ -101,7 +107,7 @@ async def test_a_png_is_the_image_at_the_playhead_with_its_recipe(
         await until_seen(pilot, "genui replay icons-1.png")
         found = read(folder / "icons-1.png")
         recipe = found.recipe
-        assert to_start(recipe) == trace.request
+        assert to_start(recipe) == as_saved(trace.request)
         assert recipe.fingerprint == "0123456789abcdef"
         ready = session_of(pilot).ready
         assert ready is not None
@@ -128,7 +134,7 @@ async def test_strips_and_moving_images_carry_the_recipe(
             await closed(pilot)
             found = read(folder / name)
             assert pane.trace is not None
-            assert to_start(found.recipe) == pane.trace.request
+            assert to_start(found.recipe) == as_saved(pane.trace.request)
             assert len(frames_in(found)) == images
 
 
@@ -147,7 +153,7 @@ async def test_text_is_written_whole_with_the_recipe_of_its_branch(
         found = read(folder / "shakespeare-5.txt")
         text = "".join(frame.text for frame in pane.trace.frames)
         assert found.content == f"ROMEO:\n{text}"
-        assert to_start(found.recipe) == pane.trace.request
+        assert to_start(found.recipe) == as_saved(pane.trace.request)
         assert found.recipe.edits[-1].step == 9
 
 
@@ -171,7 +177,7 @@ async def test_a_recording_and_the_branches_are_written_too(
         tree = read(folder / "shakespeare-4.trace").content
         assert isinstance(tree, SavedTree)
         assert pane.trace is not None
-        assert branch_start(tree) == pane.trace.request
+        assert branch_start(tree) == as_saved(pane.trace.request)
         assert tree.result == result_of(pane.trace.frames)
 
 

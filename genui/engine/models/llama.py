@@ -190,12 +190,17 @@ class GrowingCache:
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write [B, H, T, D] at `length`; returns all keys and values up to there."""
+        self.reserve(key.shape[2])
         end = self.length + key.shape[2]
-        if end > self.capacity:
-            self._resize(max(LEAST, 1 << (end - 1).bit_length()))
         self.keys[layer, :, :, self.length : end] = key
         self.values[layer, :, :, self.length : end] = value
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def reserve(self, tokens: int) -> None:
+        """Make room for so many more tokens."""
+        end = self.length + tokens
+        if end > self.capacity:
+            self._resize(max(LEAST, 1 << (end - 1).bit_length()))
 
     def _resize(self, capacity: int) -> None:
         """Make room for `capacity` tokens, and keep the first `length`."""

@@ -9,7 +9,10 @@
 - optional embeddings of hashed n-grams, added to those of the tokens (Svenstrup et al. 2017)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -110,18 +113,29 @@ def ngram_indices(token_ids: Tensor, config: TransformerConfig) -> Tensor:
     only read as those before the others; -1 stands for none, before the beginning of a text. If all
     n-grams of a length fit into its table, each has a row; if not, rows are hashed.
     """
-    digits, radix, reach = token_ids + 1, config.vocab_size + 1, config.ngrams - 1
+    reach = config.ngrams - 1
     length = token_ids.shape[1] - reach
-    exact = key = digits[:, reach:]
-    columns, first = [], 0
+    columns = [token_ids[:, reach - back : reach - back + length] for back in range(config.ngrams)]
+    return torch.stack(ngram_rows(columns, config), dim=-1)
+
+
+def ngram_rows(token_ids: Sequence[Any], config: TransformerConfig) -> list[Any]:
+    """`ngram_indices` of one token, or of many at once.
+
+    token_ids[k], an int or int64 of any shape, is the token k before it. Tensors may wrap around;
+    the bits that count are the same.
+    """
+    radix = config.vocab_size + 1
+    exact = key = token_ids[0] + 1
+    rows_of, first = [], 0
     for n, rows in enumerate(ngram_sizes(config), 2):
-        earlier = digits[:, reach + 1 - n : reach + 1 - n + length]
-        exact, key = exact * radix + earlier, key * RADIX + earlier  # integers may wrap around
+        earlier = token_ids[n - 1] + 1
+        exact, key = exact * radix + earlier, key * RADIX + earlier
         is_exact = radix**n <= rows
         row = exact if is_exact else ((key * MULTIPLIER >> 32) & 0x7FFFFFFF) % rows
-        columns.append(row + first)
+        rows_of.append(row + first)
         first += rows
-    return torch.stack(columns, dim=-1)
+    return rows_of
 
 
 class NgramEmbedding(nn.EmbeddingBag):
@@ -329,9 +343,15 @@ class Transformer(TokenNetwork):
     def new_state(self, rows: int) -> KVCache:
         return KVCache(self.config, rows, self.device)
 
+    def lookups(self, token_ids: Any) -> list[tuple[nn.Embedding, Any]]:
+        """The embeddings that are added for each token, and their rows; token_ids is an int or an
+        int64 tensor of any shape."""
+        return [(self.embedding, token_ids)]
+
     def embed(self, token_ids: Tensor) -> Tensor:
         """The input embeddings of token_ids [B, T], [B, T, C]."""
-        return self.embedding(token_ids)
+        first, *others = (embedding(rows) for embedding, rows in self.lookups(token_ids))
+        return reduce(torch.add, others, first)
 
     def hidden_states(self, token_ids: Tensor, state: KVCache | None = None) -> tuple[Tensor, ...]:
         start, T = state.length if state is not None else 0, token_ids.shape[1]
@@ -392,11 +412,14 @@ class ChoraleTransformer(Transformer):
         for embedding in (self.embedding, self.voice_embedding, self.place_embedding):
             nn.init.normal_(embedding.weight, std=0.7)
 
-    def embed(self, token_ids: Tensor) -> Tensor:
+    def lookups(self, token_ids: Any) -> list[tuple[nn.Embedding, Any]]:
         rest, token = token_ids // chorale.INPUTS, token_ids % chorale.INPUTS
         places, voice = rest // (len(chorale.VOICES) + 1), rest % (len(chorale.VOICES) + 1)
-        embedding = self.embedding(token) + self.voice_embedding(voice)
-        return embedding + self.place_embedding(places)
+        return [
+            (self.embedding, token),
+            (self.voice_embedding, voice),
+            (self.place_embedding, places),
+        ]
 
 
 def chorale_config(recipe: MusicRecipe) -> TransformerConfig:

@@ -13,6 +13,7 @@ import torch
 
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine, autocast
+from genui.engine.models.fast_decoding import COMPUTED_BY, Decoder, build_decoder
 from genui.engine.models.language_model import LanguageModel, LayeredModel, ReadingState
 from genui.engine.sample.inside import (
     Interventions,
@@ -22,6 +23,7 @@ from genui.engine.sample.inside import (
     relative_to,
 )
 from genui.engine.sample.logits import (
+    FILTERS,
     NEVER,
     Draw,
     distribution,
@@ -192,9 +194,17 @@ def next_token(
         sampled = distribution(logits, settings, penalized)
         draw = Draw(forced, 0.0, 0.0, 0.0)
     token, model = draw.token, softmax(logits)
-    top = likeliest(model, CANDIDATES).tolist()
+    top = likeliest(model, CANDIDATES)
     if token not in top:
         top[-1] = token  # the last candidate is the chosen token
+    odds = zip(
+        top.tolist(),
+        model[top].tolist(),
+        sampled.probability[top].tolist(),
+        logits[top].tolist(),
+        sampled.filters[top].tolist(),
+        strict=True,
+    )
     return TextFrame(
         trace=0,  # the trace numbers its frames
         step=step,
@@ -206,12 +216,12 @@ def next_token(
             Candidate(
                 token=t,
                 text=text_of(t),
-                model=float(model[t]),
-                sampled=float(sampled.probability[t]),
-                logit=float(logits[t]),
-                dropped=sampled.dropped(t),
+                model=own,
+                sampled=chance,
+                logit=logit,
+                dropped=FILTERS[dropped],
             )
-            for t in top
+            for t, own, chance, logit, dropped in odds
         ),
         sampled_entropy=entropy(sampled.probability),
         u=draw.u,
@@ -310,12 +320,15 @@ class Window:
         interventions."""
         if prefill != self.prefill:
             return 0
-        differs = first_difference(self.interventions, interventions)
-        length = int(min(len(self.token_ids), len(token_ids), differs))
-        differ = np.flatnonzero(self.token_ids[:length] != token_ids[:length])
-        same = int(differ[0]) if len(differ) else length
-        same = min([same, *(start for start, _ in {*chunks} ^ {*self.chunks})])
-        same = _before_chunk(same, chunks)
+        same = min(len(self.token_ids), len(token_ids))
+        if self.interventions or interventions:
+            same = int(min(same, first_difference(self.interventions, interventions)))
+        differ = self.token_ids[:same] != token_ids[:same]
+        if differ.any():
+            same = int(differ.argmax())
+        if self.chunks or chunks:
+            same = min([same, *(start for start, _ in {*chunks} ^ {*self.chunks})])
+            same = _before_chunk(same, chunks)
         return same if same >= prefill else 0
 
 
@@ -333,6 +346,10 @@ class Reader:
     going back is cheap. A text of 1,000 tokens has 7 windows of 256; one that was dropped is read
     again when it is needed.
 
+    With a `decoder` it reads single tokens with that; prompts, and tokens at which an intervention
+    holds, with the network's modules. So which of the two computes a position depends on the
+    prompt, the chunks and the interventions only, whatever was read before.
+
     Memory is at most 8 states, and 512 MB if there are more than two; for a Transformer layers × 2
     × width × context × 4 bytes each, 25 MB for the shipped models.
     """
@@ -341,6 +358,7 @@ class Reader:
         self._model = model
         self._machine = machine
         self._windows: list[Window] = []  # the most recently used one last
+        self.decoder: Decoder | None = None
 
     def logits(
         self,
@@ -348,12 +366,13 @@ class Reader:
         prompt: int,
         interventions: Interventions = (),
         chunks: Chunks = (),
-        head: bool = True,
+        by_modules: bool = False,
     ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt.
 
         The prompt and each chunk are read in one pass, the rest one token at a time; the last one
-        always anew. `head` as in `read`.
+        always anew. With `by_modules` that one is read by the network's modules, for their hooks,
+        and the logits may be empty, as in `read`.
         """
         context = span(len(token_ids), prompt, self._model)
         prefill, tokens = context.prefill, token_ids.since(context.first)
@@ -367,7 +386,9 @@ class Reader:
         logits = np.empty(0, np.float32)
         while known < len(tokens):
             end = ends.get(known, known + 1)
-            logits = self._run(window, tokens[:end], known, head)
+            if by_modules and end == len(tokens):
+                return self._run_modules(window, tokens, known)
+            logits = self._run(window, tokens[:end], known)
             if len(window.token_ids) == end:
                 window.chunks = tuple(chunk for chunk in chunks if chunk[1] <= end)
             known = end
@@ -381,6 +402,13 @@ class Reader:
         The last one is always read, for its logits. Among windows that share equally many tokens
         the shortest wins: it may continue without a copy.
         """
+        known = len(token_ids) - 1
+        for newest in self._windows[-1:]:  # the next token of the same text
+            shares_all = len(newest.token_ids) == known and newest.interventions == interventions
+            if shares_all and known == newest.count_shared(
+                token_ids, prefill, interventions, chunks
+            ):
+                return newest, known
         ranked = [
             (w.count_shared(token_ids, prefill, interventions, chunks), -len(w.token_ids), i)
             for i, w in enumerate(self._windows)
@@ -407,14 +435,29 @@ class Reader:
             del self._windows[0], sizes[0]
         return window
 
-    def _run(self, window: Window, token_ids: np.ndarray, known: int, head: bool) -> np.ndarray:
+    def _run(self, window: Window, token_ids: np.ndarray, known: int) -> np.ndarray:
         """Logits [V] after reading the tokens from index `known` on, some perhaps once more."""
-        with intervening(self._model, window.interventions, window.state.length):
-            row = token_ids[None, known:]
-            logits = read(self._model, self._machine, row, window.state, head)
+        active = _active(window.interventions, len(token_ids))
+        if self.decoder is not None and not active and 0 < known == len(token_ids) - 1:
+            logits = self.decoder(int(token_ids[known]), window.state)
+        else:
+            with intervening(self._model, active, known):
+                logits = read(self._model, self._machine, token_ids[None, known:], window.state)[0]
         if len(token_ids) > len(window.token_ids):
             window.token_ids = token_ids
-        return logits[0]
+        return logits
+
+    def _run_modules(self, window: Window, token_ids: np.ndarray, known: int) -> np.ndarray:
+        """As `_run`, by the modules. The window keeps the state that its own reading gave."""
+        state = window.state.snapshot(known)
+        with intervening(self._model, _active(window.interventions, len(token_ids)), known):
+            row = token_ids[None, known:]
+            return read(self._model, self._machine, row, state, head=False)[0]
+
+
+def _active(interventions: Interventions, length: int) -> Interventions:
+    """The interventions that hold at one of the first `length` tokens, or held before."""
+    return tuple(one for one in interventions if one.position < length)
 
 
 class RowReader:
@@ -459,6 +502,13 @@ class TokenGenerator(ABC, Generic[S]):
         self.model, self.machine, self.family = model.eval(), machine, family
         self._reader = Reader(self.model, machine)
         self._recent = RecentLogits()
+        self.computed_by = ""  # for `load.precision_of`: what reads single tokens, if not torch
+
+    def decode_fast(self) -> None:
+        """Read single tokens by `fast_decoding` from now on, if it has a decoder of this model."""
+        if self.machine.precision == "fp32":
+            self._reader.decoder = build_decoder(self.model)
+        self.computed_by = COMPUTED_BY if self._reader.decoder is not None else ""
 
     def read(
         self,
@@ -477,7 +527,7 @@ class TokenGenerator(ABC, Generic[S]):
     def read_again(self, state: S) -> None:
         """Read the last token of a state again, as in generation, for what is recorded then."""
         self._reader.logits(
-            state.token_ids, state.prompt, state.interventions, state.chunks, head=False
+            state.token_ids, state.prompt, state.interventions, state.chunks, by_modules=True
         )
 
     def describe_start(self, request: Start, state: S, prompt: str, note: str) -> Started:
