@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.text import clean_line
+from genui.base.text import clean_line, shorten_middle
 from genui.cli import output
 from genui.cli.parser import add_json
 from genui.cli.train import absolute, add_recipe, refuse_missing, shown_downloads
@@ -334,7 +334,7 @@ def _trial_rows(view: "View") -> list[list[str]]:
             _steps(one),
             _value(one.value),
             *(one.trial.settings.get(key, "") for key in sweep.axes),
-            clean_line(one.note)[:_MOST_NOTE],
+            shorten_middle(clean_line(one.note), _MOST_NOTE),
         ]
         for one in view.results
     ]
@@ -361,7 +361,7 @@ def _setting_rows(view: "View") -> list[list[str]]:
                 "" if one.spread is None else f"{one.spread:.2g}",
                 f"{one.counted}/{len(one.results)}",
                 *(one.settings.get(key, "") for key in axes),
-                clean_line(note)[:_MOST_NOTE],
+                shorten_middle(clean_line(note), _MOST_NOTE),
             ]
         )
     return _with_notes(heads, rows)

@@ -180,7 +180,7 @@ class Coordinator:
             reader.read()
             value = best(reader.values, sweep.goal)
             if value is None and state == "finished":
-                note = f"{sweep.metric} is never a finite number"
+                note = f"{sweep.metric} was never a finite number"
                 if not reader.values:
                     names = ", ".join(metric_names(run_of(trial))[:12]) or "nothing"
                     note = f"it does not log {sweep.metric}; it logs {sanitize(names)}"
@@ -303,9 +303,8 @@ class Coordinator:
         reader.read()
         for step, value in sorted(reader.values.items()):
             if step > 0 and search.report(trial.point, step, value):
-                metric = self._sweep.metric
-                note = f"{metric} {value:.4g} at step {step} is behind the other trials"
-                _say(f"{self._label(trial)}: {note}")
+                note = f"behind the others at step {step}"
+                _say(f"{self._label(trial)}: {self._sweep.metric} {value:.5g} is {note}")
                 self._prune(trial, note)
                 return
 

@@ -50,13 +50,11 @@ class MetricReader:
 
 
 def best(values: Mapping[int, float], goal: str) -> float | None:
-    """The best finite value; None without one.
+    """The best finite value after the first step; None without one.
 
-    What was measured before the first step counts only if there is nothing else: it is the value
-    of the weights that the run started from.
+    At step 0 are the weights that the run started from, which may be those of another model.
     """
-    finite = {step: value for step, value in values.items() if math.isfinite(value)}
-    trained = [value for step, value in finite.items() if step > 0] or list(finite.values())
+    trained = [value for step, value in values.items() if step > 0 and math.isfinite(value)]
     if not trained:
         return None
     return min(trained) if goal == "min" else max(trained)
