@@ -72,7 +72,7 @@ class Coordinator:
             if self._is_stopping:
                 self._cut()
             for trial in self._all("running", "pruning", "cut"):
-                self._look(trial)
+                self._look(self._trials[trial.number])  # another may have pruned it just now
             if not (self._is_stopping or self._fault):
                 self._fill()
             ends = self._is_stopping or self._fault or not self._has_more()
@@ -126,13 +126,11 @@ class Coordinator:
             ):
                 runs.setdefault(int(sweep.get("trial", 0)), summary.run.id)
         for trial in self._all(*UNSETTLED):
-            run = trial.run or runs.get(trial.number, "")
-            state = trial.state
-            if run and state == "waiting":
-                state = "running"
-            if state == "running" and not (run and summarise(_run(run)).alive):
-                state = "cut"
-            self._trials[trial.number] = msgspec.structs.replace(trial, run=run, state=state)
+            run, state = trial.run or runs.get(trial.number, ""), trial.state
+            trial = msgspec.structs.replace(trial, run=run)
+            if state == "running" or (run and state == "waiting"):
+                state = "running" if run and summarise(run_of(trial)).alive else "cut"
+            self._trials[trial.number] = msgspec.structs.replace(trial, state=state)
         self._save()
         if self._search is not None:
             self._search.forget_others({trial.point for trial in self._trials.values()})
@@ -170,7 +168,7 @@ class Coordinator:
             self._set(trial, state="cut")
         else:
             error = error or "its process was killed"
-            self._settle(trial, "failed", step, sanitize(error, 300))
+            self._settle(trial, "failed", step, sanitize(error, 200))
 
     def _settle(self, trial: Trial, state: str, step: int, note: str = "") -> None:
         """Write down how a trial ended."""
@@ -348,10 +346,6 @@ def _first_status(folder: RunDir, total: int) -> Status:
         before, state="running", steps=total, pid=os.getpid(), host=socket.gethostname(),
         heartbeat=now, started=now, error="",
     )  # fmt: skip
-
-
-def _run(id: str) -> RunDir:
-    return run_of(Trial(number=0, point=0, settings={}, run=id))
 
 
 def _name(summary: RunSummary) -> str:

@@ -48,7 +48,7 @@ from genui.runs.metric import MetricReader, best
 SEED = "seed"
 """Trials that differ in this setting alone are of one setting, of which the mean is shown."""
 
-MOST_TRIALS = 2000
+MOST_TRIALS = 1000  # so that sweep.json stays below what is read of such a file
 DEFAULT_POINTS = 20
 """How many settings a search tries by default."""
 
@@ -387,8 +387,14 @@ def _detach(folder: RunDir, lock: RunLock) -> None:
 
 
 def _refuse_running(folder: RunDir) -> None:
-    if is_locked(folder):
+    if is_locked(folder) or _is_elsewhere(folder):
         raise GenuiError(f"sweep {folder.id} is running already: genui sweep show {folder.id}")
+
+
+def _is_elsewhere(folder: RunDir) -> bool:
+    """Whether a coordinator on another host has the sweep; a lock may not be seen from here."""
+    status = read_status(folder)
+    return status.host != socket.gethostname() and observe_state(folder, status) in LIVE
 
 
 def stop(folder: RunDir) -> None:
@@ -396,16 +402,11 @@ def stop(folder: RunDir) -> None:
 
     Raises GenuiError if nothing of it is running.
     """
-    if is_locked(folder):
+    if is_locked(folder) or _is_elsewhere(folder):
         control.send(folder, "stop")
         return
-    # The coordinator was killed, or is on another host: its trials may still be training.
-    status = read_status(folder)
-    if status.host != socket.gethostname() and observe_state(folder, status) in LIVE:
-        control.send(folder, "stop")
-        return
-    with RunLock(folder):
-        sweep = read_sweep(folder)
+    with RunLock(folder):  # the coordinator was killed: its trials may still be training
+        sweep, status = read_sweep(folder), read_status(folder)
         live = [one for one in sweep.trials if one.run and summarise(run_of(one)).alive]
         if not live:
             state = observe_state(folder, status)
@@ -541,14 +542,11 @@ class SweepReader:
                 reader = self._readers[trial.run] = MetricReader(run.metrics, sweep.metric)
             reader.read()
             value = best(reader.values, sweep.goal)
-        return Result(
-            trial,
-            summary.state,
-            summary.status.step,
-            summary.status.steps,
-            value,
-            trial.note or _fault(summary),
-        )
+        # The note is of how the coordinator saw it end; the user may have resumed it since.
+        is_resumed = summary.state != trial.state and summary.state in (*LIVE, "finished")
+        note = "" if is_resumed else trial.note or _fault(summary)
+        status = summary.status
+        return Result(trial, summary.state, status.step, status.steps, value, note)
 
 
 def _fault(summary: RunSummary) -> str:

@@ -77,7 +77,7 @@ class TableRow:
     def get(self, key: str) -> Value | None:
         """The value in a column; None if the run has none."""
         own = _OF_RUN.get(key)
-        if own is not None:
+        if own is not None and (key not in _OF_TRIAL or self.run.info.sweep):
             return own(self.run) or (self.step or None if key == "step" else None)
         part, _, rest = key.partition(".")
         if rest and part in _PARTS:
@@ -139,6 +139,9 @@ _OF_RUN: Mapping[str, Callable[[RunSummary], Value]] = {
     "host": lambda run: run.status.host or run.info.host,
 }
 """Columns of the run itself; an empty text or 0 is no value."""
+
+_OF_TRIAL = frozenset({"sweep", "setting"})
+"""Columns of the trials of a sweep; of other runs they may be in the config."""
 
 _PARTS = ("best", "last", "config")
 _ALIASES = {"lr": ("learning_rate",), "learning_rate": ("lr",)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sweep_world import World, install
+from sweep_world import EVERY, World, install
 from waiting import wait_for
 
 from genui.base.errors import GenuiError, MisuseError
@@ -127,8 +127,8 @@ def test_a_grid_has_all_combinations_in_order_and_a_point_for_each_setting() -> 
     assert settings[:4] == [("64", "1", "1"), ("64", "1", "2"), ("64", "2", "1"), ("64", "2", "2")]
     assert [one.number for one in trials] == list(range(1, 9))
     assert [one.point for one in trials] == [0, 1, 0, 1, 2, 3, 2, 3]
-    with pytest.raises(MisuseError, match="at most 2,000"):
-        combinations({"seed": [str(seed) for seed in range(2001)]})
+    with pytest.raises(MisuseError, match="at most 1,000"):
+        combinations({"seed": [str(seed) for seed in range(1001)]})
 
 
 def test_a_name_is_free_and_a_sweep_is_found_by_it(world: World) -> None:
@@ -428,6 +428,8 @@ def test_a_trial_that_is_behind_the_others_is_pruned_for_good(
     control.send(run, "stop")
     world.tick()
     assert summarise(run).state == "stopped"  # by hand
+    again = next(one for one in SweepReader(folder).read().results if one.trial.run == run.id)
+    assert (again.state, again.step) == ("stopped", pruned[0].step + EVERY)
 
 
 def test_without_pruning_every_trial_of_a_search_ends_by_itself(
