@@ -37,19 +37,30 @@ def add_wait(parser: argparse.ArgumentParser, default: float = WAIT) -> None:
 
 
 def run_control(args: argparse.Namespace) -> int:
-    from genui.cli import sweep
     from genui.runs.listing import find_run
 
-    if (folder := sweep.find(args.run_ref)) is not None:
+    if (folder := named_sweep(args.run_ref)) is not None:
         if args.command != "stop":
             raise MisuseError(
                 f"{folder.id} is a sweep: name one of its trials, as in {folder.id}.1, or "
                 f"genui stop {folder.id}, which genui resume {folder.id} undoes"
             )
+        from genui.cli import sweep  # late: it imports all recipes
+
         sweep.stop(folder, args.wait)
         return 0
     request(find_run(args.run_ref), args.command, args.wait)
     return 0
+
+
+def named_sweep(word: str) -> "RunDir | None":
+    """The sweep that the argument RUN names; a run has precedence."""
+    from genui.runs.listing import find_sweep, list_runs
+
+    folder = find_sweep(word)
+    if folder is None or any(word in (one.run.id, one.info.name) for one in list_runs()):
+        return None
+    return folder
 
 
 def request(run: "RunDir", command: "Command", wait: float, value: float | None = None) -> None:

@@ -226,7 +226,8 @@ def _show(args: argparse.Namespace) -> int:
 
 def named(name: str | None) -> "RunDir":
     """The sweep of that name, or the newest. Raises MisuseError if there is none."""
-    from genui.runs.sweep import find_sweep, list_sweeps
+    from genui.runs.listing import find_sweep
+    from genui.runs.sweep import list_sweeps
 
     known = list_sweeps()
     if not known:
@@ -439,17 +440,6 @@ def _setting_dict(one: "SettingResult") -> dict[str, Any]:
 
 
 # --- `genui stop` and `genui resume` of a sweep -------------------------------------------------
-
-
-def find(word: str) -> "RunDir | None":
-    """The sweep that the argument RUN of `genui stop` and `resume` names; a run has precedence."""
-    from genui.runs.listing import list_runs
-    from genui.runs.sweep import find_sweep
-
-    folder = find_sweep(word)
-    if folder is None or any(word in (one.run.id, one.info.name) for one in list_runs()):
-        return None
-    return folder
 
 
 def stop(folder: "RunDir", wait: float) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli import output
-from genui.cli.control import add_wait, learning_rate, request
+from genui.cli.control import add_wait, learning_rate, named_sweep, request
 from genui.cli.parser import add_json, add_run
 from genui.recipes import PATH_FIELDS, Recipe, find_recipe, override, parse_settings
 
@@ -262,11 +262,12 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
 
 
 def run_resume(args: argparse.Namespace) -> int:
-    from genui.cli import sweep
     from genui.runs import launch
     from genui.runs.listing import find_run, summarise
 
-    if (folder := sweep.find(args.run_ref)) is not None:
+    if (folder := named_sweep(args.run_ref)) is not None:
+        from genui.cli import sweep  # late: few runs are sweeps
+
         if args.settings:
             raise MisuseError(f"{folder.id} is a sweep: its settings are those of its trials")
         sweep.resume(folder, args.again)

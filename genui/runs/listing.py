@@ -90,12 +90,21 @@ def summarise(run: RunDir) -> RunSummary:
     )
 
 
+def find_sweep(name: str) -> RunDir | None:
+    """The folder of the sweep of that name: it has the lock, status and console of a run."""
+    folder = RunDir(paths.sweeps_dir() / name)
+    is_name = bool(name) and name == os.path.basename(name) and not name.startswith(".")
+    return folder if is_name and (folder.path / "sweep.json").is_file() else None
+
+
 def describe_sweep(name: str) -> str:
     """`running, 5 of 12 trials have ended`; "" if there is no such sweep. Never raises."""
-    folder = RunDir(paths.sweeps_dir() / name)
+    folder = find_sweep(name)
+    if folder is None:
+        return ""
     try:
         status = read_status(folder)
-    except (GenuiError, ValueError):
+    except GenuiError:
         return ""
     state = observe_state(folder, status)
     return f"{state}, {status.step} of {status.steps} trials have ended"

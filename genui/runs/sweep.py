@@ -42,7 +42,7 @@ from genui.runs.layout import (
     read_status,
     write_status,
 )
-from genui.runs.listing import RunSummary, list_runs, observe_state, summarise
+from genui.runs.listing import RunSummary, find_sweep, list_runs, observe_state, summarise
 from genui.runs.metric import MetricReader, best
 
 SEED = "seed"
@@ -255,13 +255,6 @@ def write_sweep(folder: RunDir, sweep: Sweep) -> None:
     """Replaces sweep.json. Raises GenuiError naming it."""
     data = msgspec.json.format(msgspec.json.encode(sweep), indent=1)
     atomic_write(folder.path / "sweep.json", data + b"\n")
-
-
-def find_sweep(name: str) -> RunDir | None:
-    """The folder of the sweep of that name."""
-    folder = RunDir(paths.sweeps_dir() / name)
-    is_name = bool(name) and name == os.path.basename(name) and not name.startswith(".")
-    return folder if is_name and (folder.path / "sweep.json").is_file() else None
 
 
 def list_sweeps() -> list[RunDir]:

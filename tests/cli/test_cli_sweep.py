@@ -12,8 +12,9 @@ from sweep_world import World, install
 from genui.base import paths
 from genui.cli.main import main
 from genui.engine import kinds
-from genui.runs import control, sweep
+from genui.runs import control
 from genui.runs.layout import RunDir
+from genui.runs.listing import find_sweep
 
 
 def by_width(recipe: Mapping[str, Any]) -> list[float]:
@@ -29,7 +30,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def folder_of(name: str) -> RunDir:
-    folder = sweep.find_sweep(name)
+    folder = find_sweep(name)
     assert folder is not None
     return folder
 

@@ -20,7 +20,7 @@ from genui.runs import control, launch, sweep
 from genui.runs.control import read_events
 from genui.runs.coordinator import Coordinator
 from genui.runs.layout import RunDir, RunLock, read_status
-from genui.runs.listing import list_runs, observe_state, summarise
+from genui.runs.listing import find_sweep, list_runs, observe_state, summarise
 from genui.runs.metric import MetricReader
 from genui.runs.sweep import Range, Sweep, SweepReader, View, combinations, parse_axes, read_sweep
 
@@ -134,10 +134,10 @@ def test_a_grid_has_all_combinations_in_order_and_a_point_for_each_setting() -> 
 def test_a_name_is_free_and_a_sweep_is_found_by_it(world: World) -> None:
     assert sweep.choose_name("", "shakespeare") == "shakespeare-sweep"
     folder = a_sweep(WIDTHS)
-    assert sweep.find_sweep("wide") == folder
+    assert find_sweep("wide") == folder
     assert sweep.list_sweeps() == [folder]
     for strange in ("", ".", "..", "../sweeps/wide", "wi", "a\0b"):
-        assert sweep.find_sweep(strange) is None
+        assert find_sweep(strange) is None
     with pytest.raises(MisuseError, match="genui resume wide"):
         sweep.choose_name("wide", "shakespeare")
     launch.launch(RECIPE, {}, "mine")

@@ -9,6 +9,7 @@ from textual.widget import Widget
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line
 from genui.runs.layout import RunDir
+from genui.runs.listing import find_sweep
 from genui.ui import messages
 from genui.ui.widgets.dialogs import ConfirmScreen
 
@@ -59,9 +60,7 @@ def _resume(name: str) -> str:
 
 
 def _find(name: str) -> RunDir:
-    from genui.runs import sweep
-
-    folder = sweep.find_sweep(name)
+    folder = find_sweep(name)
     if folder is None:
         raise GenuiError(f"the folder of sweep {name} is gone: its trials are ordinary runs")
     return folder
