@@ -96,7 +96,9 @@ def load_rows(dataset: str, data: str) -> Rows:
         if not _is_plain_text(content):
             return _split(path, list(_parse(path, content)), content)
     if not data and not dataset:
-        raise MisuseError("no data to train on; give --data FILE, with a chat in each line")
+        raise MisuseError(
+            "no data to train on; name a file as data (--data FILE), with a chat in each line"
+        )
     text = load_text(dataset, data)
     return Rows(text.name, text.train, text.validation, text.fingerprint, text.licence, text.notes)
 

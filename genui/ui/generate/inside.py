@@ -359,7 +359,7 @@ class LayerEditActions(Actions):
         """Ask for a layer and a position that take the values of a branch, whose tokens up to the
         cursor are those of `text`, then `token_ids`."""
         layer = self._inside.selected_layer or 1
-        hint = "LAYER:POSITION, from 0 or, below 0, from the end: −1 is the token before the cursor"
+        hint = "LAYER:POSITION; from 0, or from the end below 0: −1 is the token before the cursor"
 
         def parse(typed: str) -> LayerEdit:
             edit = parse_layer_edit("patch", f"{typed.strip().replace('−', '-')}:-")
