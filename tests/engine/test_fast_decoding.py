@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from music_makers import small_model
 from networks import random_network
 
@@ -153,6 +154,25 @@ def test_looking_inside_leaves_the_bits_as_they_were(text_generator: TextGenerat
     frames = list(looked_at.advance(12, 8))
     assert list(untouched.advance(0, 20))[12:] == frames
     np.testing.assert_array_equal(logits_at(looked_at, range(20)), logits_at(untouched, range(20)))
+
+
+def test_samples_of_one_prompt_read_it_once(
+    text_generator: TextGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefill, lengths = text_generator.model.prefill, []
+
+    def counted(token_ids: torch.Tensor, state: Any) -> torch.Tensor:
+        lengths.append(token_ids.shape[1])
+        return prefill(token_ids, state)
+
+    monkeypatch.setattr(text_generator.model, "prefill", counted)
+    request = trace_of(text_generator, 12).request
+    texts = []
+    for seed in (2, 5, 2):
+        trace = Trace(text_generator, replace(request, seed=seed))
+        texts.append("".join(frame.text for frame in trace.advance(0, 12)))
+    assert lengths == [len("to be")]
+    assert texts[0] == texts[2] != texts[1]
 
 
 @pytest.mark.parametrize("network", ["transformer"], indirect=True)

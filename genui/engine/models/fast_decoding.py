@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.linalg import _umath_linalg  # type: ignore[attr-defined]  # it links BLAS
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -46,7 +47,9 @@ def build_decoder(model: Any) -> Decoder | None:
     """The decoder of a network; None for one that has none, is not fp32 on the CPU, or if the
     threads of NumPy's BLAS cannot be set.
 
-    The network's weights are stored input-major from now on, in place, so no memory is taken.
+    The network's weights are stored input-major from now on, in place, so no memory is taken. And
+    NumPy's BLAS has one thread in this process from now on: threads that wait for each other at
+    each of a token's products stop beside another process that is busy.
     """
     network, adapters = model, {}
     if isinstance(model, AdaptedModel):
@@ -55,8 +58,11 @@ def build_decoder(model: Any) -> Decoder | None:
     kind = next((kind for kind in _DECODERS if isinstance(network, kind)), None)
     parameters = (*model.parameters(), *network.parameters()) if kind is not None else ()
     plain = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
-    if kind is None or not plain or _blas_threads() is None:
+    if kind is None or not plain or (set_threads := _blas_threads()) is None:
         return None
+    threads = torch.get_num_threads()
+    set_threads(1)
+    torch.set_num_threads(threads)  # in a build with OpenMP they are the same ones
     return _DECODERS[kind](network, adapters)
 
 
@@ -124,32 +130,11 @@ _SETTERS = (
 def _blas_threads() -> Any:
     """The function that sets the number of threads of OpenBLAS, which NumPy's wheels contain; None
     if NumPy uses another library."""
-    from numpy.linalg import _umath_linalg  # type: ignore[attr-defined]  # it links BLAS
-
     try:
         library = ctypes.CDLL(_umath_linalg.__file__)
     except OSError:
         return None
     return next((getattr(library, name) for name in _SETTERS if hasattr(library, name)), None)
-
-
-LARGE = 64 << 20
-"""Bytes of weights from which torch's number of threads share each product. A token of a smaller
-network takes less time than threads that wait for each other."""
-
-_threads = 0  # of BLAS, as set last
-
-
-def use_threads(count: int) -> None:
-    """Set the number of threads of NumPy's BLAS, in the whole process."""
-    global _threads
-    if count != _threads:
-        _blas_threads()(count)
-        _threads = count
-
-
-def is_large(network: nn.Module) -> bool:
-    return sum(parameter.nbytes for parameter in network.parameters()) >= LARGE
 
 
 # --- Attention of one token -------------------------------------------------------------------
@@ -181,7 +166,7 @@ class TransformerDecoder:
     """The decoder of `Transformer` and what derives from it."""
 
     def __init__(self, network: transformer.Transformer, adapters: Adapters) -> None:
-        self.network, self.large = network, is_large(network)
+        self.network = network
         self.blocks = [
             (
                 input_major(block.attention.qkv.weight),
@@ -209,7 +194,6 @@ class TransformerDecoder:
         self.partners = self.partners[:, ::-1].ravel()
 
     def __call__(self, token_id: int, state: transformer.KVCache) -> Array:
-        use_threads(torch.get_num_threads() if self.large else 1)
         at, heads, width = state.length, self.heads, self.heads * self.head_width
         keys, values = state.keys.numpy()[:, 0], state.values.numpy()[:, 0]
         ones, shares, eps = self.ones[: at + 1], self.shares, np.float32(EPS)
@@ -271,7 +255,7 @@ class MinGRUDecoder:
     """The decoder of `MinGRU`."""
 
     def __init__(self, network: recurrent.MinGRU, adapters: Adapters) -> None:
-        self.network, self.large = network, is_large(network)
+        self.network = network
         self.blocks = [
             (
                 Linear(block.recurrence.gate, adapters),
@@ -286,7 +270,6 @@ class MinGRUDecoder:
         self.head = input_major(network.head.weight)
 
     def __call__(self, token_id: int, state: recurrent.RecurrentState) -> Array:
-        use_threads(torch.get_num_threads() if self.large else 1)
         before = state.hidden.numpy()
         after = np.empty_like(before)
         x = normalize(self.network.embedding(torch.tensor([token_id])).detach().numpy()[0])
@@ -307,7 +290,7 @@ class LlamaDecoder:
     """The decoder of `Llama` in all its variants, with or without adapters."""
 
     def __init__(self, network: llama.Llama, adapters: Adapters) -> None:
-        self.network, self.large, self.config = network, is_large(network), network.config
+        self.network, self.config = network, network.config
         blocks = [block for block in network.blocks if isinstance(block, llama.Block)]
         self.blocks = [_LlamaBlock(block, adapters) for block in blocks]
         self.norm = _Norm(network.norm)
@@ -318,7 +301,6 @@ class LlamaDecoder:
         self.local_turns = _Turns(network.local_rotary) if local else self.turns
 
     def __call__(self, token_id: int, state: llama.GrowingCache) -> Array:
-        use_threads(torch.get_num_threads() if self.large else 1)
         state.reserve(1)
         at, config = state.length, self.config
         keys, values = state.keys.numpy()[:, 0], state.values.numpy()[:, 0]

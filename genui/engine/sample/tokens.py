@@ -312,6 +312,8 @@ class Window:
     interventions: Interventions = ()
     token_ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
     chunks: Chunks = ()
+    prompt_logits: np.ndarray | None = None
+    """Float32 [V], after the tokens of `prefill`: for other samples of the same prompt."""
 
     def count_shared(
         self, token_ids: np.ndarray, prefill: int, interventions: Interventions, chunks: Chunks
@@ -370,13 +372,19 @@ class Reader:
     ) -> np.ndarray:
         """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt.
 
-        The prompt and each chunk are read in one pass, the rest one token at a time; the last one
-        always anew. With `by_modules` that one is read by the network's modules, for their hooks,
-        and the logits may be empty, as in `read`.
+        The prompt and each chunk are read in one pass, the rest one token at a time. The last
+        portion is always read anew, except for a prompt whose logits a window has. `by_modules`
+        has it read by the network's modules, for their hooks; the logits may be empty, as in
+        `read`.
         """
         context = span(len(token_ids), prompt, self._model)
         prefill, tokens = context.prefill, token_ids.since(context.first)
         placed, chunks = relative_to(interventions, context.first), _shift(chunks, context)
+        if len(tokens) == prefill and not by_modules:
+            for window in self._windows:
+                shared = window.count_shared(tokens, prefill, placed, chunks)
+                if shared == prefill and window.prompt_logits is not None:
+                    return window.prompt_logits.copy()
         window, known = self._find_window(tokens, prefill, placed, chunks)
         # A state that does not store every position may go further back, even to the start.
         known = window.state.seek(known)
@@ -389,6 +397,8 @@ class Reader:
             if by_modules and end == len(tokens):
                 return self._run_modules(window, tokens, known)
             logits = self._run(window, tokens[:end], known)
+            if known == 0:
+                window.prompt_logits = logits
             if len(window.token_ids) == end:
                 window.chunks = tuple(chunk for chunk in chunks if chunk[1] <= end)
             known = end
@@ -423,7 +433,9 @@ class Reader:
             state = window.state.snapshot(shared)
             token_ids_read = window.token_ids[:shared]
             kept = tuple(chunk for chunk in window.chunks if chunk[1] <= shared)
-            window = self._add(Window(prefill, state, interventions, token_ids_read, kept))
+            window = self._add(
+                Window(prefill, state, interventions, token_ids_read, kept, window.prompt_logits)
+            )
         known = _before_chunk(min(shared, len(token_ids) - 1), chunks)
         return window, known if known >= prefill else 0
 
