@@ -92,7 +92,7 @@ def run_sweep(args: argparse.Namespace) -> int:
         raise MisuseError("sweep: RECIPE is missing; see genui sweep --help")
     sweep = _plan(args, base, sweeps.parse_axes(base, _pairs(args)))
     _check(base, origin, sweep)
-    folder = sweeps.create(sweep)
+    folder = sweeps.create(sweep, origin)
     sweeps.start(folder)
     if args.json:
         output.emit({"name": folder.id, "path": folder.path}, indent=False)
@@ -152,7 +152,6 @@ def _plan(args: argparse.Namespace, base: Recipe, axes: "Axes") -> "Sweep":
         name=sweeps.choose_name(args.name, base.name),
         recipe=dataclasses.asdict(base),
         settings=fixed,
-        start_from=args.start_from,
         lists=lists,
         ranges=ranges,
         metric=args.metric,

@@ -35,7 +35,16 @@ from genui.runs.layout import (
 from genui.runs.listing import RunSummary, list_runs, summarise
 from genui.runs.metric import MetricReader, best, metric_names
 from genui.runs.search import Search
-from genui.runs.sweep import SEED, UNSETTLED, Trial, describe, read_sweep, run_of, write_sweep
+from genui.runs.sweep import (
+    SEED,
+    UNSETTLED,
+    Trial,
+    describe,
+    origin_of,
+    read_sweep,
+    run_of,
+    write_sweep,
+)
 
 POLL = 0.5  # seconds between two looks at the trials
 _BEAT = 3.0  # seconds between two heartbeats
@@ -259,9 +268,8 @@ class Coordinator:
                 about = {"name": sweep.name, "trial": trial.number, "setting": describe(setting)}
                 about |= {"metric": sweep.metric, "goal": sweep.goal}
                 settings = {**sweep.settings, **trial.settings}
-                run = launch.launch(
-                    self._recipe, settings, self._label(trial), sweep.start_from, sweep=about
-                )
+                origin = origin_of(self._folder, sweep) or ""
+                run = launch.launch(self._recipe, settings, self._label(trial), origin, sweep=about)
         except MisuseError as error:  # settings that do not fit each other, or the weights
             self._settle(trial, "failed", 0, str(error))
         except GenuiError as error:  # the disk is full, say: the others would fail too

@@ -54,7 +54,7 @@ def create(
     recipe: Recipe,
     overrides: Mapping[str, str],
     name: str = "",
-    start_from: str = "",
+    start_from: str | models.Origin = "",
     processes: int = 1,
     sweep: Mapping[str, Any] | None = None,
 ) -> RunDir:
@@ -67,7 +67,9 @@ def create(
     """
     changed = override(recipe, overrides)
     check_processes(changed, processes)
-    origin = models.find_origin(start_from) if start_from else None
+    origin = start_from or None
+    if isinstance(origin, str):
+        origin = models.find_origin(origin)
     if origin is not None:
         models.check_fits(changed, origin)
     run = create_run(recipe, overrides, name, sweep)
@@ -85,7 +87,7 @@ def launch(
     recipe: Recipe,
     overrides: Mapping[str, str],
     name: str = "",
-    start_from: str = "",
+    start_from: str | models.Origin = "",
     processes: int = 1,
     sweep: Mapping[str, Any] | None = None,
 ) -> RunDir:

@@ -665,13 +665,11 @@ def install_weights(run: RunDir, origin: Origin) -> None:
 
     Raises GenuiError if they are missing or cannot be written.
     """
-    weights, state = start_files(run)
-    if origin.is_base:  # it stays where it is, and the recipe has its fingerprint
+    weights, _ = start_files(run)
+    link_weights(run, origin)
+    if origin.is_base:
         digest = str(getattr(origin.recipe, "base_fingerprint", ""))
     else:
-        _link(origin.weights, weights)
-        if origin.state is not None and origin.state.exists():  # else the averaged ones are used
-            _link(origin.state, state)
         try:
             digest = weights_fingerprint(weights)
         except OSError as error:
@@ -684,6 +682,16 @@ def install_weights(run: RunDir, origin: Origin) -> None:
         "fingerprint": digest,
     }
     write_info(run, msgspec.structs.replace(read_info(run), start_from=start_from))
+
+
+def link_weights(run: RunDir, origin: Origin) -> None:
+    """Puts the weights into a folder; a model of others stays where it is, and the recipe has its
+    fingerprint. Raises GenuiError if they are missing or cannot be written."""
+    if not origin.is_base:
+        weights, state = start_files(run)
+        _link(origin.weights, weights)
+        if origin.state is not None and origin.state.exists():  # else the averaged ones are used
+            _link(origin.state, state)
 
 
 def start_files(run: RunDir) -> tuple[Path, Path]:

@@ -8,6 +8,7 @@ the control folder and the console.log of a run, which are read and written by t
 Nothing here imports torch.
 """
 
+import dataclasses
 import itertools
 import math
 import os
@@ -18,6 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -29,7 +31,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, cannot_write, sanitize
 from genui.base.schema import Setting
 from genui.recipes import Recipe, find_setting
-from genui.runs import control, launch
+from genui.runs import control, launch, models
 from genui.runs.layout import (
     LIVE,
     LONGEST_NAME,
@@ -94,6 +96,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
     recipe: dict[str, Any]
     settings: dict[str, str] = {}  # of all trials, beside those in which they differ
     start_from: str = ""  # the model whose weights all trials start from
+    start_run: str = ""  # the id of the run that it is a checkpoint of, if it is
     lists: dict[str, list[str]] = {}  # values of the settings that differ
     ranges: dict[str, Range] = {}
     metric: str = "val_loss"
@@ -302,12 +305,24 @@ def choose_name(name: str, recipe: str) -> str:
     return next(one for one in names if one not in taken and find_sweep(one) is None)
 
 
-def create(sweep: Sweep) -> RunDir:
-    """Makes the folder of a sweep; nothing is started. Raises GenuiError if it cannot."""
+def create(sweep: Sweep, origin: models.Origin | None = None) -> RunDir:
+    """Makes the folder of a sweep; nothing is started. Raises GenuiError if it cannot.
+
+    It keeps the weights of `origin`, from which all trials start: by then a run may have pruned
+    that checkpoint, and "last" is another run.
+    """
+    if origin is not None:
+        ref = origin.ref
+        with suppress(OSError):  # a path that depends on the folder of the shell
+            if os.path.samefile(os.path.expanduser(ref), origin.weights):
+                ref = str(origin.weights.absolute())
+        sweep = msgspec.structs.replace(sweep, start_from=ref, start_run=origin.run)
     folder = RunDir(paths.sweeps_dir() / sweep.name)
     try:
         folder.path.mkdir(parents=True)
         folder.control.mkdir()
+        if origin is not None:
+            models.link_weights(folder, origin)
         now = time.time()
         write_sweep(folder, msgspec.structs.replace(sweep, created=now))
         host = socket.gethostname()
@@ -324,6 +339,17 @@ def create(sweep: Sweep) -> RunDir:
         shutil.rmtree(folder.path, ignore_errors=True)  # half a sweep is a broken one
         raise
     return folder
+
+
+def origin_of(folder: RunDir, sweep: Sweep) -> models.Origin | None:
+    """The model that the trials start from. Raises MisuseError if it is gone."""
+    if not sweep.start_from:
+        return None
+    weights = models.start_files(folder)[0]
+    if not weights.exists():  # a model of others, which stays where it is
+        return models.find_origin(sweep.start_from)
+    origin = models.find_origin(str(weights))
+    return dataclasses.replace(origin, ref=sweep.start_from, run=sweep.start_run)
 
 
 # --- Starting, stopping and resuming ----------------------------------------------------------

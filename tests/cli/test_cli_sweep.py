@@ -4,16 +4,19 @@ import json
 import math
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_fakes import write_checkpoint
 from sweep_world import World, install
 
 from genui.base import paths
 from genui.cli.main import main
 from genui.engine import kinds
+from genui.recipes import find_recipe, override
 from genui.runs import control
-from genui.runs.layout import RunDir
+from genui.runs.layout import RunDir, create_run
 from genui.runs.listing import find_sweep
 
 
@@ -179,3 +182,28 @@ def test_a_search_says_how_many_settings_it_tries(
     trials = json.loads(capsys.readouterr().out)["trials"]
     assert len(trials) == 4
     assert {one["state"] for one in trials} <= {"finished", "pruned"}
+
+
+def test_all_trials_start_from_the_model_that_was_last(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = override(find_recipe("shakespeare"), {"width": "64"})
+    for name in ("other", "source"):
+        source = create_run(find_recipe("shakespeare"), {"width": "64"}, name)
+        write_checkpoint(source.checkpoint(40), recipe, 40)
+    words = ["sweep", "--from", "last", "--steps", "20", "--set"]
+    assert main([*words, "width=64,128"]) == 2
+    assert "width=128 does not fit the weights" in capsys.readouterr().err
+    assert main([*words, "learning_rate=1e-3,3e-3", "--name", "fine"]) == 0
+    capsys.readouterr()
+    source.checkpoint(40).unlink()  # it is pruned
+    monkeypatch.chdir(tmp_path)
+    world.carry_out(folder_of("fine"))
+    assert main(["runs", "--sweep", "fine", "--json"]) == 0
+    runs = json.loads(capsys.readouterr().out)
+    assert [one["state"] for one in runs] == ["finished", "finished"]
+    assert [one["info"]["start_from"]["run"] for one in runs] == [source.id, source.id]
+    assert [one["info"]["start_from"]["step"] for one in runs] == [40, 40]
