@@ -74,7 +74,7 @@ class Trainer:
         self._record_ranks = False  # whether the ranks write a record of this step
         self._ranks_due = 0.0  # the next such step, by the monotonic clock of rank 0
         self._inbox: list[control.Control] = []  # commands that the ranks have not agreed on
-        self._optimizers = Optimizers(self._players, recipe)
+        self._optimizers = Optimizers(self._players, recipe, world.map)
         self._ema = EMA(task.model, 0.0 if world.rank else recipe.ema)  # rank 0 evaluates
         self._start_from = start_from
         self._age = int(start_from.get("step", 0))  # steps that the start weights were trained for
@@ -326,10 +326,11 @@ class Trainer:
 
         nodes = {node: gradients.sum_parts(node, compute) for node in nodes_within(own, 0, parts)}
         total = world.total(nodes, parts, exact=recipe.micro_batches > 1)
-        loss, *values = gradients.unpack(total)
+        rows = world.concatenate(gradients.take_rows())
+        loss, *values = gradients.unpack(total, rows)
         if place == 0:
-            rows = recipe.batch * own[1] // parts - recipe.batch * own[0] // parts
-            self._own_loss = sum(losses) * recipe.batch / rows
+            examples = recipe.batch * own[1] // parts - recipe.batch * own[0] // parts
+            self._own_loss = sum(losses) * recipe.batch / examples
         return {player.metric("loss"): loss, **dict(zip(names, values, strict=True))}
 
     def _diverged(self, player: Player, loss: float, norm: float) -> GenuiError:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -30,6 +30,10 @@ def rate_factor(step: int, recipe: Recipe) -> float:
     if step < start:
         return 1.0
     return max(0.0, (recipe.steps - step) / max(1.0, recipe.steps - start))
+
+
+Map = Callable[[Callable[[Tensor], Tensor], Iterable[Tensor]], Iterable[Tensor]]
+"""The built-in `map`, or one that spreads the work over processes."""
 
 
 @dataclass(eq=False)
@@ -157,9 +161,11 @@ class Muon(Optimizer):
     ITERATIONS = 5
     COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
-    def __init__(self, groups: Sequence[Group], every: int = 1) -> None:
+    def __init__(self, groups: Sequence[Group], every: int = 1, share_out: Map = map) -> None:
+        """`share_out` may spread the matrices over processes: all then apply the same updates."""
         super().__init__(groups)
         self.every, self._rests = every, False
+        self._share_out = share_out
 
     def step(self, factor: float, step: int) -> None:
         self._rests = (step + 1) % self.every != 0
@@ -169,15 +175,19 @@ class Muon(Optimizer):
         self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
     ) -> None:
         rate *= self.every
-        for matrix, state in pairs:
-            gradient = matrix.grad
-            assert gradient is not None
+        gradients = [cast("Tensor", matrix.grad) for matrix, _ in pairs]
+        for gradient, (_, state) in zip(gradients, pairs, strict=True):
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(gradient)
-            momentum = state["momentum_buffer"].lerp_(gradient, 1 - self.MOMENTUM)
-            if self._rests:
-                continue
-            update = self.orthogonalize(gradient.lerp(momentum, self.MOMENTUM))
+            state["momentum_buffer"].lerp_(gradient, 1 - self.MOMENTUM)
+        if self._rests:
+            return
+        directions = (
+            gradient.lerp(state["momentum_buffer"], self.MOMENTUM)
+            for gradient, (_, state) in zip(gradients, pairs, strict=True)
+        )
+        updates = self._share_out(self.orthogonalize, directions)
+        for (matrix, _), update in zip(pairs, updates, strict=True):
             matrix.mul_(1 - rate * group.weight_decay)
             ratio = math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
             matrix.add_(update, alpha=-(rate * ratio))
@@ -213,12 +223,8 @@ class RowRMSProp(Optimizer):
     ) -> None:
         for table, state in pairs:
             assert table.grad is not None
-            if table.grad.is_sparse:
-                gradient = table.grad.coalesce()
-                rows, values = gradient.indices()[0], gradient.values()
-            else:  # a sum over processes
-                rows = table.grad.any(dim=1).nonzero()[:, 0]
-                values = table.grad[rows]
+            gradient = table.grad.coalesce()
+            rows, values = gradient.indices()[0], gradient.values()
             if not state:
                 state["step"] = torch.zeros((), dtype=torch.float64, device=table.device)
                 state["square"] = torch.zeros(len(table), device=table.device)
@@ -229,7 +235,7 @@ class RowRMSProp(Optimizer):
             table.index_add_(0, rows, values / scale[:, None], alpha=-rate)
 
 
-def _tables(model: nn.Module) -> list[nn.Parameter]:
+def sparse_tables(model: nn.Module) -> list[nn.Parameter]:
     """The embeddings with sparse gradients."""
     kinds = (nn.Embedding, nn.EmbeddingBag)
     parts = [part for part in model.modules() if isinstance(part, kinds) and part.sparse]
@@ -247,8 +253,9 @@ class Optimizers:
     scales the rates of all optimisers by the same factor.
     """
 
-    def __init__(self, players: Sequence[Player], recipe: Recipe) -> None:
-        self._recipe = recipe
+    def __init__(self, players: Sequence[Player], recipe: Recipe, share_out: Map = map) -> None:
+        """`share_out` as in Muon."""
+        self._recipe, self._share_out = recipe, share_out
         self.learning_rate = recipe.learning_rate
         self._of = {player.name: self._build(player) for player in players}
         self._all = {name: each for of in self._of.values() for name, each in of.items()}
@@ -257,7 +264,7 @@ class Optimizers:
         """Build the optimisers of a player, by name."""
         recipe, model = self._recipe, player.module
         hidden, embeddings, rest = [], [], []
-        tables = _tables(model)
+        tables = sparse_tables(model)
         for name, parameter in model.named_parameters():
             if any(parameter is table for table in tables):
                 continue
@@ -274,7 +281,7 @@ class Optimizers:
         optimizers: dict[str, Optimizer] = {player.metric("adamw"): AdamW(groups, betas)}
         if hidden:
             group = Group(hidden, recipe.muon_rate, decay)
-            optimizers[player.metric("muon")] = Muon([group], recipe.muon_every)
+            optimizers[player.metric("muon")] = Muon([group], recipe.muon_every, self._share_out)
         if tables:
             group = Group(tables, getattr(recipe, "ngram_rate", base))
             optimizers[player.metric("rows")] = RowRMSProp([group], recipe.beta2)
@@ -336,7 +343,7 @@ class EMA:
         self.decay = decay
         # Without an average a copy would only take memory.
         self.model = copy.deepcopy(model).eval().requires_grad_(False) if decay else model
-        for table, average in zip(_tables(model), _tables(self.model), strict=True):
+        for table, average in zip(sparse_tables(model), sparse_tables(self.model), strict=True):
             if average is not table:
                 average.data = table.data
 

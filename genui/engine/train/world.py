@@ -9,7 +9,7 @@ all ranks, so all ranks take them at the same step.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from genui.base.errors import GenuiError
+from genui.engine.train.optimizer import sparse_tables
 from genui.runs.processes import LISTENER, LOST, WATCHED
 
 T = TypeVar("T")
@@ -76,10 +77,14 @@ class Gradients:
     """Moves the gradients of a module into vectors, which can be added and sent, and back.
 
     A vector holds the gradients, a flag for each parameter that has one, and a few other numbers.
+    Of sparse gradients the rows are listed instead, part after part.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._parameters = list(module.parameters())
+        self._tables = sparse_tables(module)
+        known = set(map(id, self._tables))
+        self._parameters = [p for p in module.parameters() if id(p) not in known]
+        self._listed: list[list[Tensor]] = [[] for _ in self._tables]  # sparse gradients of parts
         self._size = sum(p.numel() for p in self._parameters)
         self._unused: list[Tensor] = []  # vectors whose memory can be taken
 
@@ -97,8 +102,20 @@ class Gradients:
         self._unused.append(right)
         return total.add_(right)
 
-    def unpack(self, vector: Tensor) -> list[float]:
-        """Put the gradients of a vector into the module; return the other numbers.
+    def take_rows(self) -> list[Tensor]:
+        """The rows of the sparse gradients since the last call: of each table their indices [N]
+        and values [N, C]."""
+        rows = []
+        for table, parts in zip(self._tables, self._listed, strict=True):
+            none = torch.zeros(0, dtype=torch.int64, device=table.device)
+            rows.append(torch.cat([none, *(part.indices()[0] for part in parts)]))
+            rows.append(torch.cat([table.detach()[:0], *(part.values() for part in parts)]))
+            parts.clear()
+        return rows
+
+    def unpack(self, vector: Tensor, rows: Sequence[Tensor]) -> list[float]:
+        """Put the gradients of a vector, and rows as of `take_rows`, into the module; return the
+        other numbers.
 
         A parameter that no part has a gradient for gets none. The gradients are views of the
         vector, whose memory is taken again by the next step.
@@ -109,6 +126,11 @@ class Gradients:
             # NaN counts as a gradient, too.
             parameter.grad = None if flag == 0 else view.to(parameter.dtype)
         self._unused = [vector]
+        for table, indices, values in zip(self._tables, rows[::2], rows[1::2], strict=True):
+            gradient = torch.sparse_coo_tensor(
+                indices[None], values, table.shape, check_invariants=False
+            )
+            table.grad = gradient.coalesce() if len(indices) else None
         return vector[self._size + count :].tolist()
 
     def _pack(self, numbers: Sequence[float]) -> Tensor:
@@ -127,9 +149,12 @@ class Gradients:
             if parameter.grad is None:
                 view.zero_()
             else:
-                gradient = parameter.grad  # that of a table of n-grams is sparse
-                view.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
+                view.copy_(parameter.grad)
                 parameter.grad = None
+        for table, parts in zip(self._tables, self._listed, strict=True):
+            if table.grad is not None:
+                parts.append(table.grad.coalesce())
+                table.grad = None
         return vector
 
     def _views(self, vector: Tensor) -> Iterator[Tensor]:
@@ -139,6 +164,16 @@ class Gradients:
             part = vector[first : first + parameter.numel()]
             yield part.as_strided(parameter.shape, parameter.stride(), part.storage_offset())
             first += parameter.numel()
+
+
+def deal(costs: Sequence[float], count: int) -> list[int]:
+    """Who of `count` does each task, so that all are about equally busy."""
+    busy = [0.0] * count
+    owners = [0] * len(costs)
+    for task in sorted(range(len(costs)), key=lambda task: -costs[task]):
+        owners[task] = busy.index(min(busy))
+        busy[owners[task]] += costs[task]
+    return owners
 
 
 # --- Processes --------------------------------------------------------------------------------
@@ -176,6 +211,17 @@ class World:
         all ranks.
         """
         return add_nodes(nodes, 0, parts)
+
+    def concatenate(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Each of the tensors [N, …] with the rows of all ranks, rank after rank."""
+        return list(tensors)
+
+    def map(
+        self, function: Callable[[Tensor], Tensor], values: Iterable[Tensor]
+    ) -> Iterable[Tensor]:
+        """The built-in `map`, of a function whose results are bf16 in the shapes of the values:
+        each rank computes some of them."""
+        return map(function, values)
 
     def copy_weights(self, model: nn.Module) -> None:
         """Give all ranks the weights of rank 0."""
@@ -284,6 +330,48 @@ class Processes(World):
             whole = like.new_empty(self.size, width)
             self._dist.all_gather(list(whole), add_nodes(slices, 0, parts).contiguous())
         return whole.view(-1)[: len(like)]
+
+    def concatenate(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        if not tensors:
+            return []
+        own = torch.tensor([len(each) for each in tensors])
+        lengths = [torch.empty_like(own) for _ in range(self.size)]
+        with self._exchange():
+            self._dist.all_gather(lengths, own)
+            return [
+                self._gather_rows(each, [int(of_rank[place]) for of_rank in lengths])
+                for place, each in enumerate(tensors)
+            ]
+
+    def _gather_rows(self, tensor: Tensor, lengths: list[int]) -> Tensor:
+        """The rows of all ranks, of which each has its own number."""
+        padded = tensor.new_zeros(max(lengths), *tensor.shape[1:])
+        padded[: len(tensor)] = tensor
+        received = [torch.empty_like(padded) for _ in lengths]
+        self._dist.all_gather(received, padded)
+        return torch.cat([rows[:n] for rows, n in zip(received, lengths, strict=True)])
+
+    def map(
+        self, function: Callable[[Tensor], Tensor], values: Iterable[Tensor]
+    ) -> Iterable[Tensor]:
+        given = list(values)
+        owners = deal([each.numel() * min(each.shape) for each in given], self.size)
+        sizes = [0] * self.size
+        for each, owner in zip(given, owners, strict=True):
+            sizes[owner] += each.numel()
+        shape = self.size, max(sizes)
+        buffers = torch.zeros(shape, dtype=torch.bfloat16, device=given[0].device)
+        filled = [0] * self.size
+        results = []
+        for each, owner in zip(given, owners, strict=True):
+            first = filled[owner]
+            filled[owner] += each.numel()
+            results.append(buffers[owner, first : filled[owner]].view(each.shape))
+            if owner == self.rank:
+                results[-1].copy_(function(each))
+        with self._exchange():
+            self._dist.all_gather(list(buffers), buffers[self.rank].clone())
+        return results
 
     def copy_weights(self, model: nn.Module) -> None:
         with torch.no_grad(), self._exchange():
