@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
+from numpy.typing import NDArray
 
 from genui.base.config import load_config
 from genui.base.errors import MisuseError, TooLargeError
@@ -205,6 +207,15 @@ def return_memory() -> None:
     elsewhere."""
     with contextlib.suppress(OSError, TypeError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """The array on the device. To a GPU it is copied from pinned memory, beside its computations;
+    that was never run on one."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def autocast(machine: Machine) -> torch.autocast:

@@ -23,8 +23,16 @@ if TYPE_CHECKING:
 
 
 def build_task(recipe: Recipe, device: "torch.device", extra: dict[str, Any] | None) -> "Task":
-    """The task of a recipe; `extra` is the metadata of a checkpoint to continue from."""
-    return resolve(_kind(recipe).task)(recipe, device, extra)
+    """The task of a recipe; `extra` is the metadata of a checkpoint to continue from.
+
+    Raises MisuseError if the recipe asks for what its network cannot do.
+    """
+    task = resolve(_kind(recipe).task)(recipe, device, extra)
+    if recipe.checkpoint_activations:
+        from genui.engine.train.recompute import checkpoint_blocks  # late: it imports torch
+
+        checkpoint_blocks(task.model)
+    return task
 
 
 def build_network(recipe: TextRecipe, vocab_size: int) -> "TokenNetwork":

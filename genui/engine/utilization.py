@@ -10,8 +10,8 @@ import functools
 import hashlib
 import socket
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import msgspec
@@ -64,6 +64,8 @@ class FlopCounter(TorchDispatchMode):
     It runs each operation as it is and draws no random numbers, so the results have the same bits.
     """
 
+    is_paused = False
+
     def __init__(self) -> None:
         super().__init__()
         self.flops = 0
@@ -78,12 +80,20 @@ class FlopCounter(TorchDispatchMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         formula = _formulas().get(getattr(func, "_overloadpacket", None))
-        if formula is not None:
-            with suppress(
-                Exception
-            ):  # a formula that does not know a shape must not end a training
+        if formula is not None and not self.is_paused:
+            with suppress(Exception):  # a shape that no formula knows must not end a training
                 self.flops += int(formula(*args, **kwargs, out_val=result))
         return result
+
+
+@contextmanager
+def not_counting() -> Iterator[None]:
+    """A block whose FLOPs do not count."""
+    FlopCounter.is_paused = True
+    try:
+        yield
+    finally:
+        FlopCounter.is_paused = False
 
 
 # --- The peak of matrix products --------------------------------------------------------------
@@ -201,7 +211,10 @@ _PRODUCTS = frozenset(
     | {"_slow_conv2d_backward", "convolution_backward", "_mps_convolution", "mps_convolution"}
 )
 _ATTENTION = frozenset({"_softmax", "_softmax_backward_data"})
-# Muon, AdamW, the clipping of gradients and the averaging of weights.
+OPTIMIZER_STEP = "Optimizer.step"
+"""The name of the profiler's range of an optimiser's step, as in torch."""
+
+# The clipping of gradients, and the averaging of weights.
 _OPTIMIZER = ("Optimizer.", "aten::_foreach", "aten::lerp_")
 
 

@@ -86,6 +86,9 @@ class Recipe:
         about("auto measures which is fastest; run.json records which"),
     ] = "auto"
     threads: Annotated[Count, about("CPU threads; 0 lets genui choose")] = 0
+    checkpoint_activations: Annotated[
+        bool, about("compute each block twice instead of keeping its activations: less memory")
+    ] = False
 
     data: Annotated[str, about("path of your own data, as given to --data")] = ""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_recipes import HERE
 
-from genui.engine import bench
+from genui.engine import bench, utilization
 
 SMALL = HERE | {"layers": "1", "width": "16", "heads": "2", "context": "16", "batch": "2"}
 
@@ -34,6 +34,14 @@ def test_a_training_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert result["share"] > 0
     assert result["steps"] >= 3
     assert (result["device"], result["precision"], result["threads"]) == ("cpu", "fp32", 1)
+
+
+def test_the_time_of_a_step_is_divided_among_all_kinds(capsys: pytest.CaptureFixture[str]) -> None:
+    result = measure("profile", capsys, recipe="shakespeare", steps=1, settings=SMALL)
+    seconds = result["seconds"]
+    measured = ("PRODUCTS", "ATTENTION", "OPTIMIZER", "ELEMENTWISE", "DATA")
+    assert all(seconds[getattr(utilization, kind)] > 0 for kind in measured)
+    assert list(seconds.values()) == sorted(seconds.values(), reverse=True)
 
 
 def test_a_token_and_a_denoising_step_are_measured(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,15 @@ import torch.nn.functional as F
 from small_recipes import HERE
 from torch import nn
 
+from genui.base.errors import MisuseError
 from genui.engine import utilization
 from genui.engine.device import Machine
 from genui.engine.estimate import trial_trainer
+from genui.engine.train.recompute import checkpoint_blocks
+from genui.engine.train.task import players_of
 from genui.engine.trainer import train
 from genui.engine.utilization import FlopCounter
-from genui.recipes import find_recipe, override
+from genui.recipes import Recipe, find_recipe, override
 from genui.runs.layout import RunDir, read_status
 
 MACHINE = Machine("cpu", "fp32", 1)
@@ -43,21 +46,56 @@ def test_attention_counts_both_products_and_twice_as_many_backward() -> None:
     assert counter.flops == 2 * 2 * 2 * B * H * T * T * D
 
 
+Bits = tuple[torch.Tensor, ...]
+
+
+def train_two_steps(recipe: Recipe, is_counted: bool = True) -> tuple[Bits, int]:
+    """The weights and the state of the random numbers afterwards, and the FLOPs of a step."""
+    trainer, task, _ = trial_trainer(recipe)
+    if not is_counted:
+        trainer.utilization.counter = None
+    for _ in range(2):
+        trainer.train_step()
+    state = (*task.model.state_dict().values(), torch.get_rng_state())
+    return state, trainer.utilization.flops
+
+
 @pytest.mark.parametrize("name", ["shakespeare", "icons"])
-def test_counting_changes_no_bit_of_a_training(name: str) -> None:
+def test_counting_and_computing_activations_twice_change_no_bit(name: str) -> None:
     kinds = {"shakespeare": SMALL | {"dropout": "0.1"}, "icons": dict(SMALL, caption_width="16")}
     known = {field.name for field in dataclasses.fields(find_recipe(name))}
     recipe = override(find_recipe(name), {k: v for k, v in kinds[name].items() if k in known})
-    weights = []
-    for is_counted in (True, False):
-        trainer, task, _ = trial_trainer(recipe)
-        if not is_counted:
-            trainer.utilization.counter = None
-        for _ in range(2):
-            trainer.train_step()
-        assert bool(trainer.utilization.flops) == is_counted
-        weights.append((*task.model.state_dict().values(), torch.get_rng_state()))
-    assert all(map(torch.equal, *weights))
+    bits, flops = train_two_steps(recipe)
+    uncounted, none = train_two_steps(recipe, is_counted=False)
+    twice, same = train_two_steps(override(recipe, {"checkpoint_activations": "true"}))
+    assert (same, none) == (flops, 0)  # what is computed twice counts once
+    assert flops > 0
+    assert all(map(torch.equal, bits, uncounted))
+    assert all(map(torch.equal, bits, twice))
+
+
+def test_activations_of_blocks_are_not_kept() -> None:
+    small = dict(SMALL, layers="4", batch="16", context="64")
+    kept = []
+    for value in ("false", "true"):
+        settings = small | {"checkpoint_activations": value}
+        _, task, _ = trial_trainer(override(find_recipe("shakespeare"), settings))
+        sizes: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor, sizes: dict[int, int] = sizes) -> torch.Tensor:
+            sizes[tensor.data_ptr()] = tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = players_of(task)[0].loss(0)
+        kept.append(sum(sizes.values()))
+        assert loss.requires_grad
+    assert kept[1] < kept[0] / 2
+
+
+def test_a_network_without_blocks_cannot_compute_them_twice() -> None:
+    with pytest.raises(MisuseError, match=r"checkpoint_activations=true: .* has no blocks"):
+        checkpoint_blocks(nn.Sequential(nn.Linear(2, 2)))
 
 
 def test_a_run_says_its_share_of_the_peak(tiny_run: Callable[..., RunDir], signals: None) -> None:
@@ -77,11 +115,3 @@ def test_the_peak_is_measured_once_and_only_rises(monkeypatch: pytest.MonkeyPatc
     assert utilization.measure_peak(MACHINE) == 2e9  # 1e9: another process was running
     assert utilization.measure_peak(MACHINE) == utilization.peak_flops(MACHINE) == 3e9
     assert utilization.peak_flops(Machine("cpu", "bf16", 1)) == 5e9
-
-
-def test_the_time_of_a_step_is_divided_among_all_kinds() -> None:
-    trainer, _, machine = trial_trainer(override(find_recipe("shakespeare"), SMALL))
-    seconds = utilization.profile_step(trainer.train_step, machine, steps=1)
-    measured = ("PRODUCTS", "ATTENTION", "OPTIMIZER", "ELEMENTWISE", "DATA")
-    assert all(seconds[getattr(utilization, kind)] > 0 for kind in measured)
-    assert list(seconds.values()) == sorted(seconds.values(), reverse=True)

@@ -16,7 +16,7 @@ from genui.engine.data.images import CaptionedImages
 from genui.engine.data.speech import Mels, Speech, load_labelled_speech
 from genui.engine.data.text import Example, LabelledText, load_labelled_text
 from genui.engine.data.tokenizer import bag
-from genui.engine.device import Machine, autocast
+from genui.engine.device import Machine, autocast, to_device
 from genui.engine.models.classifiers import build_classifier
 from genui.engine.models.linear import accuracy, calibration_error, log_loss
 from genui.engine.train.optimizer import augment, examples_of
@@ -86,7 +86,7 @@ class ClassifierTask(Generic[R]):
         inputs, targets = self._batch(step)
         rows = share.rows(len(targets))
         logits = self.model(inputs[rows]).float()
-        labels = torch.from_numpy(targets[rows]).to(self._device)
+        labels = to_device(targets[rows], self._device)
         loss = F.cross_entropy(logits, labels, label_smoothing=self._recipe.smoothing)
         return share.scale(loss, len(labels), len(targets))
 
@@ -258,7 +258,7 @@ class SoundClassifierTask(ClassifierTask[SoundClassifierRecipe]):
     def _training_batch(self, step: int, rng: np.random.Generator) -> tuple[Tensor, Indices]:
         indices = rng.choice(self._speech.train, self._recipe.batch)
         mels = vary(self._speech.batch(indices, rng).mels, rng)
-        return torch.from_numpy(mels).to(self._device), self.targets[indices]
+        return to_device(mels, self._device), self.targets[indices]
 
     def _predict(self, model: nn.Module, machine: Machine, indices: Indices) -> NDArray[np.float32]:
         mels = torch.from_numpy(self._speech.mels(indices))[:, None].to(self._device)

@@ -19,7 +19,7 @@ from genui.engine.data.clips import FPS, Clips, describe, load_clips, vocabulary
 from genui.engine.data.image_files import find_reference, load_folder
 from genui.engine.data.images import CaptionedImages, load_images
 from genui.engine.data.speech import SAMPLE_RATE, Speech, load_speech
-from genui.engine.device import Machine, autocast
+from genui.engine.device import Machine, autocast, to_device
 from genui.engine.models import frozen
 from genui.engine.models.denoisers import EDMDenoiser, VideoDenoiser, build_denoiser
 from genui.engine.models.frozen import load_frozen
@@ -90,7 +90,7 @@ class CaptionedTask(Generic[R]):
         return self._tensor(self._vocabulary.encode(captions, self._recipe.caption_words))
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self._device)
+        return to_device(array, self._device)
 
 
 def image_corpus(
@@ -282,10 +282,9 @@ def draw_noise(
     clean: Tensor, recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Draw standard normal noise of the shape of clean [B, …], and log-normal σ [B]."""
-    noise = torch.from_numpy(rng.standard_normal(tuple(clean.shape), np.float32))
+    noise = to_device(rng.standard_normal(tuple(clean.shape), np.float32), clean.device)
     log_sigma = recipe.log_sigma_mean + recipe.log_sigma_std * rng.standard_normal(len(clean))
-    sigma = torch.from_numpy(np.exp(log_sigma).astype(np.float32))
-    return noise.to(clean.device), sigma.to(clean.device)
+    return noise, to_device(np.exp(log_sigma).astype(np.float32), clean.device)
 
 
 def denoising_error(

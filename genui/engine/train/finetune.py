@@ -23,7 +23,7 @@ from genui.engine.data.conversations import (
     windows_of,
 )
 from genui.engine.data.tokenizer import Tokenizer
-from genui.engine.device import LLAMA_CPP, Machine, autocast, engine_for_gguf
+from genui.engine.device import LLAMA_CPP, Machine, autocast, engine_for_gguf, to_device
 from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
 from genui.engine.models.language_model import TokenNetwork, nats_in_pieces
 from genui.engine.models.llama import hugging_face_name
@@ -189,7 +189,7 @@ def total_nats(model: Any, tokens: Tensor, targets: Tensor) -> Tensor:
 
 def to_tensors(examples: Sequence[Example], device: torch.device) -> tuple[Tensor, Tensor]:
     """Inputs and targets [B, T] of examples, padded."""
-    tokens, targets = (torch.from_numpy(each).to(device) for each in pad(examples))
+    tokens, targets = (to_device(each, device) for each in pad(examples))
     return tokens, targets
 
 

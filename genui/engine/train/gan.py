@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genui.engine.data.images import Batch, load_images
-from genui.engine.device import Machine, autocast
+from genui.engine.device import Machine, autocast, to_device
 from genui.engine.metrics.distance import SampleSet, collapse, sample_caption_pairs
 from genui.engine.models.gan import GAN, gan_config
 from genui.engine.sample.media import to_rgb
@@ -176,7 +176,7 @@ class GanTask(CaptionedTask[GanRecipe]):
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Images [B, channels, 32, 32] in -1 to 1, and token ids [B, L]."""
-        rgb = torch.from_numpy(batch.rgb).to(self._device)
+        rgb = to_device(batch.rgb, self._device)
         if self._recipe.channels == 1:
             rgb = rgb.mean(dim=1, keepdim=True)
         return rgb.contiguous(memory_format=torch.channels_last), self._token_ids(batch.captions)
@@ -187,7 +187,7 @@ class GanTask(CaptionedTask[GanRecipe]):
     def _normal(self, count: int, *seed: int) -> Tensor:
         rng = np.random.default_rng(seed)
         latents = rng.standard_normal((count, self._recipe.latent), np.float32)
-        return torch.from_numpy(latents).to(self._device)
+        return to_device(latents, self._device)
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:

@@ -44,7 +44,7 @@ from genui.engine.data.tokenizer import (
     tokenizer_from_dict,
     train_bpe,
 )
-from genui.engine.device import Machine, autocast
+from genui.engine.device import Machine, autocast, to_device
 from genui.engine.kinds import build_network
 from genui.engine.models.language_model import LanguageModel, TokenNetwork
 from genui.engine.models.transformer import ChoraleTransformer, chorale_config
@@ -254,11 +254,11 @@ class TextTask:
         tokens, weights = self._batch(step)
         rows = share.rows(len(tokens))
         own, total = len(tokens[rows]), len(tokens)
-        batch = torch.from_numpy(tokens[rows]).to(self._device)
+        batch = to_device(tokens[rows], self._device)
         weight = None
         if weights is not None:
             own, total = float(weights[rows].sum()), float(weights.sum())
-            weight = torch.from_numpy(weights[rows]).to(self._device)
+            weight = to_device(weights[rows], self._device)
         return share.scale(self.model.loss(batch[:, :-1], batch[:, 1:], weight), own, total)
 
     def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray | None]:
