@@ -45,7 +45,7 @@ from genui.runs.layout import (
     write_status,
 )
 from genui.runs.listing import RunSummary, find_sweep, list_runs, observe_state, summarise
-from genui.runs.metric import MetricReader, best
+from genui.runs.metric import MetricReader, best, metric_names
 
 SEED = "seed"
 """Trials that differ in this setting alone are of one setting, of which the mean is shown."""
@@ -554,16 +554,19 @@ class SweepReader:
         if not run.path.is_dir():
             return Result(trial, "removed", trial.step, 0, trial.value, trial.note)
         summary = summarise(run)
-        value = trial.value
+        value, missing = trial.value, ""
         if trial.state in UNSETTLED or summary.alive or summary.status.step != trial.step:
             reader = self._readers.get(trial.run)
             if reader is None:
                 reader = self._readers[trial.run] = MetricReader(run.metrics, sweep.metric)
             reader.read()
             value = best(reader.values, sweep.goal)
+            if summary.alive and summary.status.step and not reader.values:
+                names = ", ".join(metric_names(run)[:12])
+                missing = sanitize(f"no {sweep.metric} yet: it logs {names}")
         # The note is of how the coordinator saw it end; the user may have resumed it since.
         is_resumed = summary.state != trial.state and summary.state in (*LIVE, "finished")
-        note = "" if is_resumed else trial.note or _fault(summary)
+        note = missing if is_resumed else trial.note or _fault(summary) or missing
         status = summary.status
         return Result(trial, summary.state, status.step, status.steps, value, note)
 

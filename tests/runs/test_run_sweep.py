@@ -303,7 +303,11 @@ def test_seeds_are_repetitions_of_a_setting(world: World) -> None:
 
 
 def test_a_metric_that_is_never_logged_or_never_a_number_is_named(world: World) -> None:
-    view = world.carry_out(a_sweep(WIDTHS, metric="accuracy", goal="max"))
+    folder = a_sweep(WIDTHS, metric="accuracy", goal="max")
+    notes: list[str] = []
+    world.at_tick = lambda tick: notes.append(SweepReader(folder).read().results[0].note)
+    view = world.carry_out(folder)
+    assert notes[1] == "no accuracy yet: it logs loss, val_loss"  # while it is training
     assert [one.value for one in view.results] == [None] * 3
     assert view.results[0].note == "it does not log accuracy; it logs loss, val_loss"
 
