@@ -11,6 +11,7 @@ from genui.engine.sample.logits import (
     distribution,
     draw_token,
     entropy,
+    likeliest,
     pick,
     softmax,
     uniform,
@@ -122,3 +123,19 @@ def test_where_nothing_is_allowed_a_token_is_taken_all_the_same() -> None:
     _, draw = draw_token(np.zeros(1000), TextSettings(), None, (1, 1), never)
     assert len(asked) == len(set(asked)) == REFUSALS
     assert draw.token not in asked
+
+
+@pytest.mark.parametrize("size", [5, 65, 2048, 9000])
+def test_the_likeliest_are_those_of_a_stable_sort_whatever_the_vocabulary(size: int) -> None:
+    rng = np.random.default_rng(size)
+    for count in (1, 12, 300):
+        probability = rng.random(size)
+        for values in (probability, np.round(probability, 1)):  # without and with equal ones
+            expected = np.argsort(-values, kind="stable")[:count]
+            np.testing.assert_array_equal(likeliest(values, count), expected)
+
+
+def test_a_step_has_the_random_number_of_its_key() -> None:
+    for step in (0, 31, 32, 1000):
+        assert uniform(7, step) == np.random.default_rng((7, step)).random()
+        assert uniform(7, step, 2) == np.random.default_rng((7, step, 2)).random()

@@ -133,6 +133,11 @@ SORTED = 8192
 """Of a larger vocabulary only the likeliest tokens are sorted: 49,152 tokens take 6 ms."""
 
 
+BLOCK = 32
+"""Tokens of which only the likeliest is compared with others first: the 12 likeliest of 49,152 are
+found in 0.1 ms instead of 0.5."""
+
+
 class _Ranking:
     """The tokens by probability [V], equal ones by their number; sorted as far as needed."""
 
@@ -156,9 +161,14 @@ class _Ranking:
 def likeliest(probability: np.ndarray, count: int) -> np.ndarray:
     """The tokens with the `count` highest probabilities of [V], in order; equal ones by number."""
     size = len(probability)
-    if size <= SORTED or count > size // 4:
+    blocks = size // BLOCK
+    if 2 * count <= blocks:  # at least `count` tokens are as likely as that of one of the blocks
+        of_blocks = probability[: blocks * BLOCK].reshape(blocks, BLOCK).max(axis=1)
+        least = np.partition(of_blocks, blocks - count)[blocks - count]
+    elif size <= SORTED or count > size // 4:
         return np.argsort(-probability, kind="stable")[:count]
-    least = np.partition(probability, size - count)[size - count]
+    else:
+        least = np.partition(probability, size - count)[size - count]
     tokens = np.flatnonzero(probability >= least)
     return tokens[np.argsort(-probability[tokens], kind="stable")][:count]
 
@@ -214,7 +224,7 @@ def _count_top_p(ranking: _Ranking, kept: int, top_p: float) -> int:
         return min(kept, int(np.searchsorted(cumulative, top_p)) + 1)
     whole = len(ranking.probability)
     total = (ranking.probability if kept == whole else ranking.descending(kept)).sum()
-    count = 256
+    count = 64
     while True:  # most of a distribution is in few tokens
         count = min(kept, 4 * count)
         cumulative = np.cumsum(ranking.descending(count) / total)
@@ -267,10 +277,9 @@ def _uniforms(seed: int, block: int) -> list[float]:
 
 def pick(probability: np.ndarray, u: float) -> Draw:
     """Inverse transform sampling: the first token whose cumulative probability exceeds u."""
-    cumulative = np.cumsum(probability)
+    tokens = np.flatnonzero(probability)
+    cumulative = np.cumsum(probability[tokens])
     total = cumulative[-1]
-    token = int(cumulative.searchsorted(u * total, side="right"))
-    if token == len(probability) or not probability[token]:  # rounded beyond the last
-        token = int(np.flatnonzero(probability)[-1])
-    low = cumulative[token - 1] / total if token else 0.0
-    return Draw(token, u, float(low), float(cumulative[token] / total))
+    at = min(int(cumulative.searchsorted(u * total, side="right")), len(tokens) - 1)
+    low = cumulative[at - 1] / total if at else 0.0
+    return Draw(int(tokens[at]), u, float(low), float(cumulative[at] / total))
