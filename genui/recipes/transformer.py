@@ -101,8 +101,8 @@ class TransformerRecipe(TextRecipe):
     attention: Annotated[
         Literal["fused", "products"],
         about(
-            "attention in training by one fused kernel, or by two matrix products, which is faster "
-            "on a CPU for short contexts"
+            "attention in training by a fused kernel, or by two matrix products where faster: "
+            "for short contexts in bf16 on a CPU"
         ),
     ] = "fused"
     ngrams: Annotated[
@@ -188,7 +188,7 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
         decay_from=0.3,
         ema=0.0,
         eval_every=50,
-        sample_every=100,
+        sample_every=50,
         checkpoint_every=250,
         eval_batches=4,
         sample_prompt="ROMEO:\n",

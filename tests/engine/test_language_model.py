@@ -255,6 +255,7 @@ GROWING = {
     "ngram_rows": "512",
     "ngram_dropout": "0.2",
     "attention": "products",
+    "precision": "bf16",
     "context_start": "8",
     "batch_start": "6",
     "muon_every": "2",

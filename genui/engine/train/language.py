@@ -1,6 +1,8 @@
 """The training of language models: of text and code, and of four-voice music."""
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -305,7 +307,10 @@ class TextTask:
     def sample(self, model: nn.Module, machine: Machine) -> tuple[Sample, ...]:
         recipe = self._recipe
         assert isinstance(model, TokenNetwork)
+        if machine.device == "cpu":  # a copy in fp32, whose weights may be laid out for decoding
+            model, machine = copy.deepcopy(model), replace(machine, precision="fp32")
         generator = TextGenerator(model, self._tokenizer, machine, recipe.family)
+        generator.decode_fast()
         settings = TextSettings(tokens=recipe.sample_tokens)
         prompt = recipe.sample_prompt
         text = prompt + generator.write(prompt, recipe.seed, settings)
