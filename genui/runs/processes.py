@@ -45,6 +45,8 @@ JOB_VARIABLES = (
 GRACE = 3.0
 """Seconds in which the other processes may end by themselves after one has died."""
 
+TRAINER = (sys.executable, "-m", "genui.engine.trainer")
+
 _POLL = 0.05
 
 
@@ -84,7 +86,7 @@ class _Rank:
         own = [line for line in self.lines if line.startswith("genui: ")] or list(self.lines)
         if own:
             return f"failed: {own[-1].removeprefix('genui: ')}"
-        return f"ended with exit code {code}, see console.log"
+        return f"ended with exit code {code}"
 
 
 def watch(run: RunDir, count: int) -> int:
@@ -146,7 +148,7 @@ def _start(run: RunDir, rank: int, count: int, lock: RunLock, listener: socket.s
         env[HANDED_OVER] = str(lock.fd)
         passed += [lock.fd, listener.fileno()]
     process = subprocess.Popen(
-        [sys.executable, "-m", "genui.engine.trainer", str(run.path)],
+        [*TRAINER, str(run.path)],
         stdin=subprocess.DEVNULL,
         stdout=None if rank == 0 else subprocess.PIPE,
         stderr=None if rank == 0 else subprocess.STDOUT,

@@ -21,7 +21,7 @@ from genui.recipes import recipe_from_dict
 from genui.runs import control, launch
 from genui.runs.layout import RunDir, read_info, read_status
 from genui.runs.listing import summarise
-from genui.runs.processes import LOST
+from genui.runs.processes import LOST, WATCHED
 
 pytestmark = [
     pytest.mark.usefixtures("signals"),
@@ -218,6 +218,21 @@ def test_ranks_that_differ_are_refused(tiny_run: MakeRun, monkeypatch: pytest.Mo
     pids = forks.start_ranks(run, 2, act)
     assert [forks.wait(pid) for pid in pids] == [1, LOST]
     assert "rank 1 has genui 0.0.1 with torch" in read_status(run).error
+
+
+def test_ranks_end_with_their_parent(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
+    read_end, write_end = os.pipe()
+
+    def act(rank: int) -> None:
+        os.close(write_end)
+        os.environ[WATCHED] = str(read_end)
+
+    pids = forks.start_ranks(run, 2, act)
+    os.close(read_end)
+    wait(run, 60, lambda: read_status(run).step > 2)
+    os.close(write_end)
+    assert [forks.wait(pid) for pid in pids] == [LOST, LOST]
 
 
 def test_a_killed_rank_ends_the_run_with_one_line(
