@@ -8,7 +8,6 @@ is one of several that train the run (`genui.engine.train.world`).
 import contextlib
 import dataclasses
 import os
-import socket
 import sys
 import traceback
 from pathlib import Path
@@ -33,9 +32,9 @@ from genui.recipes import Recipe, recipe_from_dict
 from genui.runs import control
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.models import start_files
-from genui.runs.processes import LOST
+from genui.runs.processes import LOST, with_remedy
 from genui.runs.ranks import QuietWriter
-from genui.runs.writer import RunWriter
+from genui.runs.writer import RunWriter, one_line
 
 NICE = 10  # the app and the worker have priority
 
@@ -49,10 +48,9 @@ def settle_machine(run: RunDir, recipe: Recipe, world: World | None = None) -> d
     world = world or World()
     machine = world.share(lambda: _choose_machine(run, recipe, world))
     torch.set_num_threads(machine.threads)
-    hosts = world.gather(socket.gethostname())
     if world.size > 1 and world.rank == 0:
         info = read_info(run)
-        recorded = {**machine.to_dict(), "processes": world.size, "hosts": hosts}
+        recorded = {**machine.to_dict(), "processes": world.size, "hosts": world.hosts}
         write_info(run, msgspec.structs.replace(info, machine=recorded))
     return machine
 
@@ -98,7 +96,8 @@ def train(run: RunDir, world: World | None = None) -> int:
             if world.watched:  # the parent knows which process died, and why
                 writer.say(str(error))
                 _leave(LOST)
-            return _failed(writer, str(error), error.exit_code)
+            line = with_remedy(run, world.reported() or str(error))
+            return _failed(writer, line, error.exit_code)
         except GenuiError as error:
             return _failed(writer, str(error), error.exit_code)
         except Exception as error:
@@ -125,13 +124,13 @@ def _train_beside(run: RunDir, world: World) -> int:
     except (AgreedError, LostContactError) as error:
         print(error, file=sys.stderr)
         return LOST
-    except GenuiError as error:
-        print(f"genui: {error}", file=sys.stderr)
-        return error.exit_code
     except Exception as error:
-        traceback.print_exc()
-        print(f"genui: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+        if not isinstance(error, GenuiError):
+            traceback.print_exc()
+        line = one_line(error)
+        print(f"genui: {line}", file=sys.stderr)
+        world.report(f"failed: {line}")
+        return error.exit_code if isinstance(error, GenuiError) else 1
     return 0
 
 
@@ -153,6 +152,7 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
         settled = dataclasses.replace(recipe, precision=machine.precision)
         task = world.first_here(lambda: build_task(settled, place, newest_metadata(run)))
     _check_alike(world, task)
+    world.watch_over(lambda line: _end(writer, line))
     if world.rank == 0:
         record_scale(run, task)
     parameters = sum(p.numel() for p in task.model.parameters())
@@ -188,6 +188,15 @@ def _failed(writer: RunWriter, line: str, code: int) -> int:
         writer.update(state="failed", doing="", error=line)
     print(f"genui: {line}", file=sys.stderr)
     return code
+
+
+def _end(writer: RunWriter | QuietWriter, line: str) -> NoReturn:
+    """End a training whose main thread waits for a process that no longer answers."""
+    if isinstance(writer, RunWriter):
+        _failed(writer, with_remedy(writer.run, line), 1)
+        _leave(1)
+    print(line, file=sys.stderr)
+    _leave(LOST)
 
 
 def _leave(code: int) -> NoReturn:

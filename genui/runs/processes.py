@@ -199,7 +199,11 @@ def describe_failure(run: RunDir, failed: list[tuple[int, str]]) -> str:
     """One line that names the ranks that failed, their host, the reasons, and what remains."""
     host = socket.gethostname()
     what = "; ".join(f"rank {rank} on {host} {reason}" for rank, reason in failed)
-    what = what or "its processes lost contact with each other"
+    return with_remedy(run, what or "its processes lost contact with each other")
+
+
+def with_remedy(run: RunDir, what: str) -> str:
+    """What has happened, and from which checkpoint the run can continue."""
     steps = [step for step in checkpoint_steps(run) if run.checkpoint_state(step).exists()]
     if not steps:
         return f"{what}; there is no checkpoint yet"

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from genui.engine import trainer
+from genui.engine.train import world
 from genui.engine.train.language import TextTask
 from genui.engine.train.world import Gradients, add_nodes, nodes_within, span_of
 from genui.logs.native import MetricsTail
@@ -22,6 +23,7 @@ from genui.runs import control, launch
 from genui.runs.layout import RunDir, read_info, read_status
 from genui.runs.listing import summarise
 from genui.runs.processes import LOST, WATCHED
+from genui.runs.ranks import rank_file
 
 pytestmark = [
     pytest.mark.usefixtures("signals"),
@@ -218,6 +220,39 @@ def test_ranks_that_differ_are_refused(tiny_run: MakeRun, monkeypatch: pytest.Mo
     pids = forks.start_ranks(run, 2, act)
     assert [forks.wait(pid) for pid in pids] == [1, LOST]
     assert "rank 1 has genui 0.0.1 with torch" in read_status(run).error
+
+
+def test_a_rank_that_cannot_write_says_so(
+    tiny_run: MakeRun, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = tiny_run()
+    rank_file(run, 1).mkdir()
+    pids = forks.start_ranks(run, 2)  # without a parent, as torchrun starts them
+    assert [forks.wait(pid) for pid in pids] == [1, 1]
+    host = read_info(run).host
+    what = f"cannot write {rank_file(run, 1)}: is a directory"
+    error = read_status(run).error
+    assert error.startswith(f"rank 1 on {host} failed: {what}")
+    assert error.endswith("; there is no checkpoint yet")
+    assert f"genui: {what}" in capfd.readouterr().err
+
+
+def test_a_rank_that_no_longer_answers_ends_the_run(
+    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its host vanishes: its connections stay open."""
+    monkeypatch.setattr(world, "BEAT", 0.05)
+    monkeypatch.setattr(world, "MISSED_BEATS", 20)
+    run = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
+    pids = forks.start_ranks(run, 2)
+    wait(run, 60, lambda: read_status(run).step > 2)
+    os.kill(pids[1], signal.SIGSTOP)
+    assert forks.wait(pids[0]) == 1
+    os.kill(pids[1], signal.SIGKILL)
+    forks.wait(pids[1])
+    host = read_info(run).host
+    lost = f"rank 1 on {host} has not been heard from for 1 s; there is no checkpoint yet"
+    assert read_status(run).error == lost
 
 
 def test_ranks_end_with_their_parent(tiny_run: MakeRun) -> None:

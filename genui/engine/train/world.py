@@ -6,13 +6,15 @@ LOCAL_WORLD_SIZE, MASTER_ADDR and MASTER_PORT. Without them there is one process
 all ranks, so all ranks take them at the same step.
 """
 
+import itertools
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,12 @@ MEETING = timedelta(minutes=10)
 LONGEST = timedelta(days=7)
 """How long a process waits in an exchange: rank 0 may evaluate for hours. A process that ends is
 noticed at once, since its connections close."""
+
+BEAT, MISSED_BEATS = 2.0, 30
+"""Seconds between two signs of life, and how many of a process may be missed."""
+
+_FAILED = "failed"  # the key in the store under which a rank says why it ends
+_DONE = b"done"
 
 
 class AgreedError(GenuiError):
@@ -186,6 +194,17 @@ class World:
     local_rank, local_size = 0, 1
     waited = 0.0  # seconds spent in exchanges so far
     watched = False  # whether a parent reports the end of a process
+    hosts: Sequence[str] = ()  # of the ranks, if they are several
+
+    def report(self, line: str) -> None:
+        """Tell the other ranks why this one ends. Never raises."""
+
+    def reported(self) -> str:
+        """Why another rank has ended, or ""."""
+        return ""
+
+    def watch_over(self, end: Callable[[str], NoReturn]) -> None:
+        """Call `end` on a thread with one line when a host no longer answers."""
 
     def share(self, compute: Callable[[], T]) -> T:
         """What `compute` returns on rank 0."""
@@ -243,23 +262,35 @@ class Processes(World):
         self.local_size = int(env.get("LOCAL_WORLD_SIZE", self.size))
         self.waited = 0.0
         self.watched = WATCHED in env
+        self._beating, self._closed = threading.Lock(), False
         with self._exchange():
-            if listener := env.get(LISTENER):  # held by the parent: nobody can take the port
-                store = dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
-                    env["MASTER_ADDR"],
-                    int(env["MASTER_PORT"]),
-                    self.size,
-                    is_master=self.rank == 0,
-                    timeout=MEETING,
-                    master_listen_fd=int(listener) if self.rank == 0 else None,
-                )
-                where: dict[str, Any] = {"store": store, "rank": self.rank, "world_size": self.size}
-            else:
-                where = {"init_method": "env://"}
-            # Messages between hosts are tensors on the CPU; gradients on GPUs are added by NCCL.
+            self._store = self._find_store()
+            # Messages are tensors on the CPU; gradients on GPUs are added by NCCL.
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            dist.init_process_group(backend, timeout=LONGEST, **where)
-            dist.barrier()
+            dist.init_process_group(
+                backend,
+                timeout=LONGEST,
+                store=dist.PrefixStore("group", self._store),  # pyright: ignore
+                rank=self.rank,
+                world_size=self.size,
+            )
+        self.hosts = self.gather(socket.gethostname())
+
+    def _find_store(self) -> Any:
+        """The key-value store of the processes, at MASTER_ADDR and MASTER_PORT."""
+        dist, env = self._dist, os.environ
+        if LISTENER not in env:
+            store, _, _ = next(dist.rendezvous("env://", timeout=MEETING))  # pyright: ignore
+            return store
+        listener = int(env[LISTENER])  # held by the parent: nobody else can take the port
+        return dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
+            env["MASTER_ADDR"],
+            int(env["MASTER_PORT"]),
+            self.size,
+            is_master=self.rank == 0,
+            timeout=MEETING,
+            master_listen_fd=listener if self.rank == 0 else None,
+        )
 
     @contextmanager
     def _exchange(self) -> Iterator[None]:
@@ -380,7 +411,68 @@ class Processes(World):
                 self._dist.broadcast(copy, 0)
                 value.copy_(copy)
 
+    def report(self, line: str) -> None:
+        with suppress(RuntimeError, OSError):
+            self._store.set(_FAILED, f"rank {self.rank} on {socket.gethostname()} {line}")
+
+    def reported(self) -> str:
+        with suppress(RuntimeError, OSError):
+            self._store.wait([_FAILED], timedelta(seconds=1))
+            return self._store.get(_FAILED).decode(errors="replace")
+        return ""
+
+    def watch_over(self, end: Callable[[str], NoReturn]) -> None:
+        threading.Thread(target=self._watch, args=(end,), daemon=True).start()
+
+    def _watch(self, end: Callable[[str], NoReturn]) -> None:
+        """Count up in the store, and look whether the others do: rank 0 looks at all of them, the
+        others at rank 0.
+
+        Neither clocks nor the connections of the exchange are used: a host that has vanished closes
+        none. What counts is how often this process has looked, so one that was suspended itself
+        blames nobody.
+        """
+        others = [r for r in range(self.size) if r != self.rank and 0 in (r, self.rank)]
+        seen, still = dict.fromkeys(others, b""), dict.fromkeys(others, 0)
+        store: Any = None
+        for count in itertools.count():
+            time.sleep(BEAT)
+            beats: dict[int, bytes] = {}
+            try:
+                store = store or self._connect()
+                with self._beating:
+                    if self._closed:
+                        return
+                    store.set(f"beat{self.rank}", str(count))
+                for rank in others:
+                    if store.check([f"beat{rank}"]):
+                        beats[rank] = store.get(f"beat{rank}")
+            except (RuntimeError, OSError):
+                store = None  # an answer that comes too late would be taken for that of another
+            for rank in others:
+                moves = rank in beats and beats[rank] != seen[rank]
+                still[rank] = 0 if moves or beats.get(rank) == _DONE else still[rank] + 1
+                seen[rank] = beats.get(rank, b"")
+                if still[rank] >= MISSED_BEATS:
+                    end(
+                        f"rank {rank} on {self.hosts[rank]} has not been heard from for "
+                        f"{MISSED_BEATS * BEAT:.0f} s"
+                    )
+
+    def _connect(self) -> Any:
+        """A connection to the store that waits only briefly."""
+        return self._dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
+            os.environ["MASTER_ADDR"],
+            int(os.environ["MASTER_PORT"]),
+            is_master=False,
+            wait_for_workers=False,
+            timeout=timedelta(seconds=max(1.0, BEAT)),
+        )
+
     def close(self) -> None:
+        with self._beating, suppress(RuntimeError, OSError):
+            self._closed = True
+            self._connect().set(f"beat{self.rank}", _DONE)
         self._dist.destroy_process_group()
 
 
