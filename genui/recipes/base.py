@@ -56,7 +56,9 @@ class Recipe:
         Strength, about("learning rate of Muon, for the matrices inside blocks; 0 turns it off")
     ] = 0.02
     muon_every: Annotated[
-        int, Meta(ge=1, le=64), about("steps between those of Muon, which go so many times as far")
+        int,
+        Meta(ge=1, le=64),
+        about("every how many steps Muon changes the matrices, so many times as far"),
     ] = 1
     beta1: Annotated[Fraction, about("decay of AdamW's first moment")] = 0.9
     beta2: Annotated[Fraction, about("decay of AdamW's second moment")] = 0.95

@@ -63,8 +63,24 @@ SIZES = (
 OPTIONS = f"device=cpu compile=False eval_iters=20 log_interval=1 {SIZES} dropout=0.0"
 NANOGPT = ["config/train_shakespeare_char.py", *(f"--{option}" for option in OPTIONS.split())]
 RACES = {
-    "a tenth": ("shakespeare-quick", {"steps": "150", "sample_every": "150", "eval_every": "150"}),
-    "its time": ("shakespeare-ngram", {}),
+    "a tenth": ("shakespeare-quick", {"steps": "100", "sample_every": "100", "eval_every": "100"}),
+    "its time": (
+        "shakespeare-ngram",
+        {
+            "steps": "600",
+            "layers": "4",
+            "width": "128",
+            "heads": "4",
+            "context": "256",
+            "batch": "16",
+            "dropout": "0",
+            "ngram_dropout": "0.3",
+            "ngram_rate": "0.02",
+            "ema": "0",
+            "sample_every": "200",
+            "eval_every": "200",
+        },
+    ),
 }
 GOAL, TENTH = 1.50, 0.1
 
@@ -74,7 +90,7 @@ def settings_of_part(recipe: TransformerRecipe, changes: Mapping[str, str]) -> d
     numbers = {
         "HALF": (recipe.ngram_width or recipe.width) // 2,
         "START": recipe.context_start or recipe.context,
-        "LESS": recipe.layers - 1,
+        "LESS": max(1, recipe.layers - 1),
         "MORE": recipe.layers + 1,
     }
     return {key: str(numbers.get(value, value)) for key, value in changes.items()}
