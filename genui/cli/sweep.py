@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from genui.runs.sweep import Axes, Result, SettingResult, Sweep, View
 
 REFRESH = 1.0  # seconds between two tables on a terminal
+_NUMBER = re.compile(r"[\d.,/e+-]*")  # a cell that is aligned at the right
+_MOST_RUNS = 5  # runs of a setting that are named in the table
 _MOST_NOTE = 70  # characters of a note in the table
 
 # --- Asking for a sweep -------------------------------------------------------------------------
@@ -317,7 +320,9 @@ def _lines(view: "View") -> Iterator[str]:
     rows = _setting_rows(view) if view.sweep.seeds else _trial_rows(view)
     if len(rows) > 1:
         yield ""
-        yield from ("  ".join(cells).rstrip() for cells in output.align(rows))
+        columns = enumerate(zip(*rows[1:], strict=True))
+        right = [at for at, cells in columns if all(map(_NUMBER.fullmatch, cells))]
+        yield from ("  ".join(cells).rstrip() for cells in output.align(rows, right))
     waiting = view.sweep.total - len(view.results)
     if waiting > 0:
         yield f"{waiting} more are chosen by the search"
@@ -350,12 +355,12 @@ def _setting_rows(view: "View") -> list[list[str]]:
     heads = ["RUNS", "STATE", _metric_title(sweep), "±", "SEEDS", *axes]
     rows = []
     for one in view.settings:
-        runs = [f"{sweep.name}.{one.results[0].trial.number}"]
-        runs += [f".{result.trial.number}" for result in one.results[1:]]
+        names = [f".{result.trial.number}" for result in one.results]
+        runs = names if len(names) <= _MOST_RUNS else [*names[:_MOST_RUNS], "…"]
         note = next((result.note for result in one.results if result.note), "")
         rows.append(
             [
-                " ".join(runs),
+                f"{sweep.name}{' '.join(runs)}",
                 _states(one.results),
                 _value(one.mean),
                 "" if one.spread is None else f"{one.spread:.2g}",
