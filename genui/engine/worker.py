@@ -54,6 +54,9 @@ NICE = 10  # the app has priority
 
 REPORT_EVERY = 0.2  # seconds between two reports of a loading
 
+QUICK = 0.004  # seconds of a step; the frames of quicker ones are sent together
+SEND_EVERY = 0.008  # seconds between two sendings of such frames, half of a frame of the screen
+
 
 class Inbox:
     """A queue of requests, filled by a thread.
@@ -106,6 +109,7 @@ class Worker:
         self._sink = sink
         self._traces: dict[int, Trace] = {}
         self._jobs: dict[int, Job] = {}
+        self._sent = 0.0  # when replies were sent last, in seconds
 
     def run(self) -> int:
         while True:
@@ -143,9 +147,14 @@ class Worker:
 
     def _send(self, message: protocol.Reply) -> None:
         self._sink.write(protocol.encode(message))
+        self._flush()
+
+    def _flush(self) -> None:
         self._sink.flush()
+        self._sent = time.perf_counter()
 
     def _answer(self, request: protocol.Request) -> None:
+        self._flush()  # the answer may take long
         match request:
             case Hello(version=version):
                 self._hello(version)
@@ -287,10 +296,15 @@ class Worker:
             self._idle(trace, "finished" if self._traces[trace].finished_at(job.at) else "done")
             return
         finally:
-            job.seconds += time.perf_counter() - begin
+            now = time.perf_counter()
+            job.seconds += now - begin
         if frame is not None:
             job.at = frame.step
-            self._send(frame)
+            self._sink.write(protocol.encode(frame))
+        # The next step of an only trace, its Idle or the answer to a request follows at once.
+        awaited = frame is None or len(self._jobs) > 1
+        if awaited or now - begin > QUICK or now - self._sent > SEND_EVERY:
+            self._flush()
 
     def _idle(self, trace: int, reason: Literal["done", "finished", "cancelled"]) -> None:
         job = self._jobs.pop(trace)

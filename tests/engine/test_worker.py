@@ -342,3 +342,33 @@ def test_noise_on_the_pipe_ends_the_worker_with_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "Traceback" not in error
+
+
+class Sink(io.BytesIO):
+    """Counts what is sent."""
+
+    sent = 0
+
+    def flush(self) -> None:
+        self.sent = self.tell()
+
+
+def test_frames_of_quick_steps_are_sent_together_but_never_kept_while_a_step_is_awaited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_worker, "QUICK", 1e9)
+    monkeypatch.setattr(engine_worker, "SEND_EVERY", 1e9)
+    sink = Sink()
+    worker = engine_worker.Worker(io.BytesIO(), sink)
+    frame = TextFrame(trace=1, step=1, token=0, text="a", surprisal=0.0, entropy=0.0, candidates=())
+    worker._jobs[1] = engine_worker.Job(iter([frame, frame, None, frame, frame]), 0, 0)
+    sent = []
+    for _ in range(4):
+        worker._step(1)
+        sent.append((sink.sent, sink.tell()))
+    assert [now == written for now, written in sent] == [False, False, True, False]
+    worker._answer(Close(2))  # the answer to a request may take long
+    assert sink.sent == sink.tell()
+    monkeypatch.setattr(engine_worker, "QUICK", 0.0)
+    worker._step(1)
+    assert sink.sent == sink.tell()
