@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,7 +102,15 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None
 def run_train(args: argparse.Namespace) -> int:
     from genui.engine import kinds
     from genui.runs import launch
+    from genui.runs.processes import rank_in_job
 
+    rank = rank_in_job()
+    if rank is not None:
+        if args.nproc != 1:
+            raise MisuseError("--nproc: the processes are started already; leave it out")
+        args.nproc = int(os.environ["WORLD_SIZE"])
+        if rank > 0:
+            return _train_in_job(None)  # rank 0 checks the settings and makes the run
     settings = _train_settings(args)
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
@@ -114,16 +122,29 @@ def run_train(args: argparse.Namespace) -> int:
         data = kinds.check_data(recipe)
     output.note(f"data: {data}")
     _say_plan(recipe)
+
+    def make() -> "RunDir":
+        started = launch.create(base, settings, args.name, args.start_from, args.nproc)
+        _announce(started, args.json)
+        return started
+
+    if rank is not None:
+        return _train_in_job(make)
     if args.foreground:
         from genui.cli.foreground import train_here
 
-        started = launch.create(base, settings, args.name, args.start_from, args.nproc)
-        _announce(started, args.json)
-        return train_here(started)
+        return train_here(make())
     started = launch.launch(base, settings, args.name, args.start_from, args.nproc)
     _announce(started, args.json)
     _hints(started)
     return 0
+
+
+def _train_in_job(make: "Callable[[], RunDir] | None") -> int:
+    """Train in this process, which torchrun has started with others."""
+    from genui.engine.trainer import train_in_job  # late: it imports torch
+
+    return train_in_job(make)
 
 
 def _estimate(recipe: Recipe, as_json: bool) -> int:
@@ -264,6 +285,7 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
 def run_resume(args: argparse.Namespace) -> int:
     from genui.runs import launch
     from genui.runs.listing import find_run, summarise
+    from genui.runs.processes import rank_in_job
 
     if (folder := named_sweep(args.run_ref)) is not None:
         from genui.cli import sweep  # late: few runs are sweeps
@@ -273,6 +295,8 @@ def run_resume(args: argparse.Namespace) -> int:
         sweep.resume(folder, args.again)
         return 0
     run = find_run(args.run_ref)
+    if rank_in_job() is not None:
+        return _train_in_job(None if rank_in_job() else lambda: run)
     new_rate = learning_rate(run, args.settings) if args.settings else None
     summary = summarise(run)
     if summary.alive and new_rate is not None:
