@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from genui.cli.parser import add_json, add_run
 from genui.recipes import PATH_FIELDS, Recipe, find_recipe, override, parse_settings
 
 if TYPE_CHECKING:
+    from genui.runs.hosts import Placement
     from genui.runs.layout import RunDir
 
 
@@ -24,14 +25,44 @@ EXACT_PARTS = 4
 """Micro-batches of `--exact`: as many processes may share them."""
 
 
-def add_processes(parser: argparse.ArgumentParser, default: int, otherwise: str) -> None:
+def add_placement(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """Adds the options of `placement`."""
     parser.add_argument(
         "--nproc",
         metavar="N",
         type=int,
-        default=default,
-        help=f"train in N processes here, each with a share of every batch ({otherwise})",
+        help=f"train in N processes, each with a share of every batch ({otherwise})",
     )
+    parser.add_argument(
+        "--hosts",
+        metavar="HOSTS",
+        help="train on several machines over ssh, this one first: localhost,node2 or "
+        "localhost:2,node2:4",
+    )
+    parser.add_argument(
+        "--slurm",
+        metavar="OPTIONS",
+        help="let Slurm start it, in as many processes as these options of sbatch give it tasks: "
+        "--slurm='--nodes=2 --ntasks-per-node=4'",
+    )
+
+
+def placement(args: argparse.Namespace) -> "Placement | None":
+    """Where the options place the processes; None without any. Raises MisuseError."""
+    from genui.runs.hosts import HERE, Placement, parse_hosts  # late: as all that starts a run
+    from genui.runs.slurm import check_options
+
+    processes = 1 if args.nproc is None else args.nproc
+    if args.slurm is not None:
+        if args.hosts or args.nproc is not None:
+            raise MisuseError("--slurm: its options say the number of tasks: leave out the others")
+        check_options(args.slurm)
+        return Placement(slurm=args.slurm)
+    if args.hosts is not None:
+        hosts = parse_hosts(args.hosts, processes)
+        is_here = set(hosts) == {HERE}
+        return Placement(len(hosts), () if is_here else hosts)
+    return None if args.nproc is None else Placement(processes)
 
 
 def configure_train(parser: argparse.ArgumentParser) -> None:
@@ -42,12 +73,14 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "  genui train shakespeare --data letters/ --set width=128 --set layers=4\n"
         "  genui train icons --foreground\n"
         "  genui train icons --dry-run                  how long it takes here\n"
+        "  genui train icons --nproc 2                  in two processes\n"
+        "  torchrun --nproc-per-node 2 -m genui train icons     started by torchrun\n"
         "  genui train --from last --set learning_rate=3e-4     on from a run's weights\n"
         "  genui train --from shakespeare --data letters/       fine-tune a shipped model"
     )
     add_recipe(parser, "KEY=VALUE", "change a setting")
     parser.add_argument("--name", metavar="NAME", default="", help="name of the run")
-    add_processes(parser, 1, "1")
+    add_placement(parser, "default 1")
     parser.add_argument(
         "--exact",
         action="store_true",
@@ -100,21 +133,18 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None
 
 
 def run_train(args: argparse.Namespace) -> int:
-    from genui.engine import kinds
     from genui.runs import launch
-    from genui.runs.processes import rank_in_job
 
-    rank = rank_in_job()
-    if rank is not None:
-        if args.nproc != 1:
-            raise MisuseError("--nproc: the processes are started already; leave it out")
-        args.nproc = int(os.environ["WORLD_SIZE"])
-        if rank > 0:
-            return _train_in_job(None)  # rank 0 checks the settings and makes the run
+    if launch.is_rank() and os.environ["RANK"] != "0":
+        launch.become_trainer(None)
+    from genui.engine import kinds  # late: only rank 0 needs it
+    from genui.runs.hosts import ALONE
+
+    where = placement(args) or ALONE
     settings = _train_settings(args)
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
-    launch.check_processes(recipe, args.nproc)
+    launch.check_processes(recipe, where.processes)
     refuse_missing(recipe)
     if args.dry_run:
         return _estimate(recipe, args.json)
@@ -122,29 +152,22 @@ def run_train(args: argparse.Namespace) -> int:
         data = kinds.check_data(recipe)
     output.note(f"data: {data}")
     _say_plan(recipe)
-
-    def make() -> "RunDir":
-        started = launch.create(base, settings, args.name, args.start_from, args.nproc)
+    if launch.is_rank():
+        started = launch.create(base, settings, args.name, args.start_from)
         _announce(started, args.json)
-        return started
-
-    if rank is not None:
-        return _train_in_job(make)
+        launch.become_trainer(started)
     if args.foreground:
+        if where.slurm is not None:
+            raise MisuseError("--foreground: Slurm starts the training elsewhere: leave it out")
         from genui.cli.foreground import train_here
 
-        return train_here(make())
-    started = launch.launch(base, settings, args.name, args.start_from, args.nproc)
+        started = launch.create(base, settings, args.name, args.start_from, where)
+        _announce(started, args.json)
+        return train_here(started)
+    started = launch.launch(base, settings, args.name, args.start_from, where)
     _announce(started, args.json)
     _hints(started)
     return 0
-
-
-def _train_in_job(make: "Callable[[], RunDir] | None") -> int:
-    """Train in this process, which torchrun has started with others."""
-    from genui.engine.trainer import train_in_job  # late: it imports torch
-
-    return train_in_job(make)
 
 
 def _estimate(recipe: Recipe, as_json: bool) -> int:
@@ -222,7 +245,7 @@ def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe
 def _train_settings(args: argparse.Namespace) -> dict[str, str]:
     settings = parse_settings(args.settings)
     if args.exact:
-        settings.setdefault("micro_batches", str(max(EXACT_PARTS, args.nproc)))
+        settings.setdefault("micro_batches", str(max(EXACT_PARTS, args.nproc or 1)))
     for key in ("steps", "data"):
         if (value := getattr(args, key)) is not None:
             settings[key] = value
@@ -248,7 +271,13 @@ def _announce(started: "RunDir", as_json: bool) -> None:
 
 
 def _hints(started: "RunDir") -> None:
-    output.note("training in the background: it continues when you close this terminal")
+    from genui.runs.listing import summarise
+
+    summary = summarise(started)
+    if summary.state == "queued":
+        output.note(f"{summary.status.doing}; its script is {started.path / 'job.sh'}")
+    else:
+        output.note("training in the background: it continues when you close this terminal")
     output.note(f"  watch  genui inspect {started.id} --follow   (or open the app: genui)")
     output.note(f"  pause  genui pause {started.id}")
     output.note(f"  stop   genui stop {started.id}")
@@ -275,7 +304,7 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         help="continue with another learning rate",
     )
-    add_processes(parser, 0, "as before")
+    add_placement(parser, "default as before")
     parser.add_argument(
         "--again", action="store_true", help="of a sweep: also trials that failed or you stopped"
     )
@@ -285,8 +314,9 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
 def run_resume(args: argparse.Namespace) -> int:
     from genui.runs import launch
     from genui.runs.listing import find_run, summarise
-    from genui.runs.processes import rank_in_job
 
+    if launch.is_rank() and os.environ["RANK"] != "0":
+        launch.become_trainer(None)
     if (folder := named_sweep(args.run_ref)) is not None:
         from genui.cli import sweep  # late: few runs are sweeps
 
@@ -295,8 +325,6 @@ def run_resume(args: argparse.Namespace) -> int:
         sweep.resume(folder, args.again)
         return 0
     run = find_run(args.run_ref)
-    if rank_in_job() is not None:
-        return _train_in_job(None if rank_in_job() else lambda: run)
     new_rate = learning_rate(run, args.settings) if args.settings else None
     summary = summarise(run)
     if summary.alive and new_rate is not None:
@@ -305,7 +333,11 @@ def run_resume(args: argparse.Namespace) -> int:
         request(run, "resume", args.wait)
     elif summary.state in ("running", "starting"):
         output.say(f"{run.id}: already {summary.state}")
+    elif launch.is_rank():
+        with launch.resuming(run, new_rate):
+            pass
+        launch.become_trainer(run)
     else:
-        launch.resume(run, new_rate, args.nproc)
+        launch.resume(run, new_rate, placement(args))
         output.say(f"{run.id}: restarted; `genui inspect {run.id} --follow` watches it")
     return 0

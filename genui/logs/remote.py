@@ -31,9 +31,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write, cannot_write, write_all
 from genui.base.text import clean_line
-
-SSH = "GENUI_SSH"
-"""Environment variable with the command in place of `ssh`, as GIT_SSH_COMMAND of git."""
+from genui.runs.hosts import SSH
 
 POLL = 1.0  # seconds between two looks at the files that grow
 SEARCH = 10.0  # seconds between two searches for new files

@@ -30,6 +30,7 @@ from genui.base.files import (
     write_all,
 )
 from genui.base.migrate import COMMAND_WORDS, COMMANDS
+from genui.runs import slurm
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
 
@@ -105,11 +106,14 @@ def send_live(run: RunDir, command: Command, value: float | None = None) -> None
     summary = summarise(run)
     if summary.fault:
         raise GenuiError(summary.fault)
+    if summary.state == "queued" and command == "stop":
+        slurm.cancel(run)
+        return
     if not summary.alive:
         verb, goes_on = command, f"genui resume {run.id}"
         if command == "set_lr":
             verb, goes_on = "change", f"{goes_on} --set learning_rate={control.value:g}"
-        over = summary.state == "finished" or summary.info.kind == "script"
+        over = summary.state in ("finished", "queued") or summary.info.kind == "script"
         remedy = "" if over else f" ({goes_on} continues it)"
         raise GenuiError(f"run {run.id} is {summary.state}: nothing to {verb}{remedy}")
     if summary.info.kind == "script" and command not in summary.info.controls:

@@ -12,10 +12,10 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -23,7 +23,8 @@ import genui
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import cannot_write
 from genui.recipes import Recipe, override, recipe_from_dict
-from genui.runs import control, models
+from genui.runs import control, models, slurm
+from genui.runs.hosts import ALONE, Placement
 from genui.runs.layout import (
     HANDED_OVER,
     RunDir,
@@ -36,7 +37,7 @@ from genui.runs.layout import (
     write_status,
 )
 from genui.runs.listing import summarise
-from genui.runs.processes import without_job
+from genui.runs.processes import JOB_VARIABLES, without_job
 
 ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=67108864:"
@@ -55,10 +56,10 @@ def create(
     overrides: Mapping[str, str],
     name: str = "",
     start_from: str | models.Origin = "",
-    processes: int = 1,
+    where: Placement = ALONE,
     sweep: Mapping[str, Any] | None = None,
 ) -> RunDir:
-    """Makes the folder of a new run, to be trained in that many processes; nothing is started.
+    """Makes the folder of a new run; nothing is started.
 
     `start_from` names the model whose weights it starts from: RUN, RUN@STEP, a shipped model or
     a file. `sweep` is that of RunInfo, of a trial. Raises MisuseError, before anything is written,
@@ -66,7 +67,7 @@ def create(
     GenuiError if it cannot be written.
     """
     changed = override(recipe, overrides)
-    check_processes(changed, processes)
+    check_processes(changed, where.processes)
     origin = start_from or None
     if isinstance(origin, str):
         origin = models.find_origin(origin)
@@ -74,7 +75,7 @@ def create(
         models.check_fits(changed, origin)
     run = create_run(recipe, overrides, name, sweep)
     try:
-        _set_processes(run, processes)
+        _place(run, where)
         if origin is not None:
             models.install_weights(run, origin)
     except BaseException:
@@ -88,36 +89,57 @@ def launch(
     overrides: Mapping[str, str],
     name: str = "",
     start_from: str | models.Origin = "",
-    processes: int = 1,
+    where: Placement = ALONE,
     sweep: Mapping[str, Any] | None = None,
 ) -> RunDir:
     """Creates a run and starts its trainer in the background. Raises as `create` does."""
-    run = create(recipe, overrides, name, start_from, processes, sweep)
-    with RunLock(run) as lock:
-        _start(run, lock)
+    run = create(recipe, overrides, name, start_from, where, sweep)
+    try:
+        with RunLock(run) as lock:
+            _start(run, lock)
+    except GenuiError:
+        shutil.rmtree(run.path, ignore_errors=True)  # nothing has started
+        raise
     return run
 
 
-def resume(run: RunDir, learning_rate: float | None = None, processes: int = 0) -> RunDir:
+def resume(
+    run: RunDir, learning_rate: float | None = None, where: Placement | None = None
+) -> RunDir:
     """Starts a trainer on a run that stopped, failed or died. It resumes from the checkpoint, with
-    `learning_rate` as the base rate if it is given, and as many `processes` as before if it is 0.
+    `learning_rate` as the base rate if it is given, and in as many processes as before without
+    `where`.
 
     Raises MisuseError for a wrong rate or number, and GenuiError if the run has a trainer, is
     finished, belongs to a script, or its folder is damaged.
     """
+    with resuming(run, learning_rate, where) as lock:
+        _start(run, lock)
+    return run
+
+
+@contextmanager
+def resuming(
+    run: RunDir, learning_rate: float | None = None, where: Placement | None = None
+) -> Iterator[RunLock]:
+    """The lock of a run that `resume` may start, with all prepared for its trainer."""
     set_lr = None if learning_rate is None else control.Control("set_lr", learning_rate)
     info = read_info(run)
     if info.kind == "script":
         raise GenuiError(
             f"run {run.id} belongs to a script: start the script again; it makes a new run"
         )
-    if processes:
-        check_processes(recipe_from_dict(info.recipe), processes)
+    if where is not None:
+        check_processes(recipe_from_dict(info.recipe), where.processes)
     summary = summarise(run)
     if summary.alive:
         raise GenuiError(
             f"run {run.id} is already {summary.state} (process {summary.status.pid} "
             f"on {summary.status.host}): stop it first (genui stop {run.id})"
+        )
+    if summary.state == "queued" and slurm.is_queued(run):
+        raise GenuiError(
+            f"run {run.id} {summary.status.doing}: stop it first (genui stop {run.id})"
         )
     if summary.state == "finished":
         raise GenuiError(
@@ -128,10 +150,9 @@ def resume(run: RunDir, learning_rate: float | None = None, processes: int = 0) 
         control.clear(run)  # a stop meant for the trainer that died must not stop this one
         if set_lr is not None:
             control.send(run, set_lr.command, set_lr.value)
-        if processes:
-            _set_processes(run, processes)
-        _start(run, lock)
-    return run
+        if where is not None:
+            _place(run, where)
+        yield lock
 
 
 def retry(run: RunDir) -> RunDir:
@@ -143,13 +164,19 @@ def retry(run: RunDir) -> RunDir:
     if info.kind == "script":
         raise GenuiError(f"run {run.id} belongs to a script: start the script again")
     recipe, origin = recipe_from_dict(info.recipe), format_origin(info.start_from)
-    return launch(recipe, info.overrides, summarise(run).info.name, origin, info.processes)
+    where = Placement(info.processes, info.hosts, info.slurm.get("options"))
+    return launch(recipe, info.overrides, summarise(run).info.name, origin, where)
 
 
-def _set_processes(run: RunDir, processes: int) -> None:
+def _place(run: RunDir, where: Placement) -> None:
+    """Record where the processes of a run are started."""
     info = read_info(run)
-    if processes != info.processes:
-        write_info(run, msgspec.structs.replace(info, processes=processes))
+    options = {} if where.slurm is None else {"options": where.slurm}
+    placed = msgspec.structs.replace(
+        info, processes=where.processes, hosts=where.hosts, slurm=options
+    )
+    if placed != info:
+        write_info(run, placed)
 
 
 def check_processes(recipe: Recipe, processes: int) -> None:
@@ -171,11 +198,14 @@ def foreground(run: RunDir) -> list[str]:
         count = read_info(run).processes
     if count == 1:
         return [sys.executable, "-m", "genui.engine.trainer", str(run.path)]
-    return [sys.executable, "-m", "genui.runs.processes", str(run.path), str(count)]
+    return [sys.executable, "-m", "genui.runs.processes", str(run.path)]
 
 
 def _start(run: RunDir, lock: RunLock) -> None:
-    """Spawns the trainer and hands it the lock."""
+    """Spawns the trainer and hands it the lock, or submits it to Slurm."""
+    if read_info(run).slurm:
+        slurm.submit(run, _environment())
+        return
     _mark_starting(run)
     detach(run, foreground(run), lock)
 
@@ -223,10 +253,29 @@ def _mark_starting(run: RunDir) -> None:
     )
 
 
-def _environment(lock: RunLock) -> dict[str, str]:
+def is_rank() -> bool:
+    """Whether torchrun, say, has started this process as one of several."""
+    return "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def become_trainer(run: RunDir | None) -> NoReturn:
+    """Replaces this process, one of several, by a trainer of the run; without it, of the run that
+    rank 0 trains."""
+    job = {name: value for name, value in os.environ.items() if name in JOB_VARIABLES}
+    path = "-" if run is None else str(run.path)
+    os.chdir("/")
+    os.execve(
+        sys.executable,
+        [sys.executable, "-m", "genui.engine.trainer", path],
+        _environment() | job,
+    )
+
+
+def _environment(lock: RunLock | None = None) -> dict[str, str]:
     """The trainer's environment, with paths that do not depend on the working directory."""
     env = ALLOCATOR | without_job(os.environ)
-    env[HANDED_OVER] = str(lock.fd)
+    if lock is not None:
+        env[HANDED_OVER] = str(lock.fd)
     if home := env.get("GENUI_HOME"):
         env["GENUI_HOME"] = str(Path(home).expanduser().absolute())
     # `python -m genui` in a checkout finds the package in the working directory alone.

@@ -40,7 +40,7 @@ from genui.base.migrate import STATUS_KEYS
 if TYPE_CHECKING:
     from genui.recipes import Recipe
 
-State = Literal["starting", "running", "paused", "stopped", "finished", "failed"]
+State = Literal["queued", "starting", "running", "paused", "stopped", "finished", "failed"]
 """What a trainer writes of itself. Seen from outside it may also be "dead"."""
 
 LIVE: frozenset[str] = frozenset({"starting", "running", "paused"})
@@ -120,6 +120,8 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     created: float = 0.0  # unix time
     machine: dict[str, Any] = {}  # device, precision, threads: as the trainer chose them
     processes: int = 1  # that train together, as they were launched last
+    hosts: tuple[str, ...] = ()  # the host of each process, if not all are on one machine
+    slurm: dict[str, str] = {}  # the "options" of sbatch, and the "job" submitted last
     kind: Literal["recipe", "script"] = "recipe"  # of genui's trainer, or of `genui.init`
     project: str = ""  # as the script named it
     script_id: str = ""  # given by the script: a restarted job continues the run with the same id

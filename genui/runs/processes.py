@@ -1,8 +1,8 @@
-"""The parent of the processes that train one run: `python -m genui.runs.processes RUN_FOLDER N`.
+"""The parent of the processes that train one run: `python -m genui.runs.processes RUN_FOLDER`.
 
-It starts N trainers with the variables that torchrun sets, and watches them. When one of them dies
-it ends the others and writes into status.json which one it was, and why. Nothing here imports
-torch.
+It starts the trainers of run.json with the variables that torchrun sets, here and on other hosts,
+and watches them. When one of them dies it ends the others and writes into status.json which one it
+was, and why. Nothing here imports torch.
 """
 
 import os
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,8 @@ from typing import IO
 from genui.base.errors import GenuiError
 from genui.base.files import sanitize, write_all
 from genui.runs import control
-from genui.runs.layout import HANDED_OVER, RunDir, RunLock, checkpoint_steps, read_status
+from genui.runs.hosts import HERE, address_for, explain_exit, passed_on, remote_command
+from genui.runs.layout import HANDED_OVER, RunDir, RunLock, checkpoint_steps, read_info, read_status
 from genui.runs.writer import RunWriter
 
 WATCHED = "GENUI_PARENT_FD"
@@ -42,9 +43,8 @@ JOB_VARIABLES = (
 )  # fmt: skip
 """The variables of a job, which a run that is started from within it must not have."""
 
-GRACE, PATIENCE = 3.0, 30.0
-"""Seconds in which the other processes may end by themselves: after one has died, and after one has
-ended in order, while rank 0 may still write why."""
+GRACE = 3.0
+"""Seconds in which the other processes may end by themselves after one has died."""
 
 TRAINER = (sys.executable, "-m", "genui.engine.trainer")
 
@@ -56,9 +56,9 @@ class _Rank:
     """A trainer. Its output goes to console-rankN.log, that of rank 0 to console.log."""
 
     rank: int
-    process: "subprocess.Popen[bytes]"
+    host: str
+    process: "subprocess.Popen[bytes]"  # ssh, on another host
     killed: bool = False  # by the parent
-    is_over: bool = False  # whether its end was noticed
     lines: "deque[str]" = field(default_factory=lambda: deque(maxlen=20))
     reader: threading.Thread | None = None
 
@@ -85,19 +85,27 @@ class _Rank:
             return f"was killed by signal {-code}"
         if self.reader is not None:
             self.reader.join(1.0)
-        own = [line for line in self.lines if line.startswith("genui: ")] or list(self.lines)
-        if own:
-            return f"failed: {own[-1].removeprefix('genui: ')}"
+        last = self.lines[-1] if self.lines else ""
+        own = [line for line in self.lines if line.startswith("genui: ")]
+        if self.host != HERE and not own and (reason := explain_exit(code, last)):
+            return reason
+        if lines := own or list(self.lines):
+            return f"failed: {lines[-1].removeprefix('genui: ')}"
         return f"ended with exit code {code}"
 
 
-def watch(run: RunDir, count: int) -> int:
-    """Train the run in `count` processes on this machine; returns the exit code of rank 0.
+def watch(run: RunDir, hosts: Sequence[str]) -> int:
+    """Train the run in a process on each of the hosts; returns the exit code of rank 0.
 
     Raises GenuiError if another process trains the run, or they cannot be started.
     """
-    with RunLock(run) as lock, socket.create_server(("127.0.0.1", 0)) as listener:
-        ranks = [_start(run, rank, count, lock, listener) for rank in range(count)]
+    address = address_for(hosts)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with (
+        RunLock(run) as lock,
+        socket.create_server((address, 0), family=family) as listener,
+    ):
+        ranks = [_start(run, rank, hosts, lock, listener) for rank in range(len(hosts))]
         signals = 0
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -106,7 +114,7 @@ def watch(run: RunDir, count: int) -> int:
 
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, stop)
-        told, deadlines = 0, [float("inf")]
+        told, deadline = 0, float("inf")
         while any(each.process.poll() is None for each in ranks):
             time.sleep(_POLL)
             if signals > told:
@@ -116,47 +124,62 @@ def watch(run: RunDir, count: int) -> int:
                         control.send(run, "stop")
                 else:
                     _kill(ranks)
-            for each in ranks:
-                if not each.is_over and each.process.poll() is not None:
-                    each.is_over = True
-                    if each.rank == 0 or each.process.returncode:  # the training is over
-                        is_innocent = each.process.returncode in (0, LOST)
-                        deadlines.append(time.monotonic() + (PATIENCE if is_innocent else GRACE))
-            if time.monotonic() > min(deadlines):
+            ended = [each for each in ranks if each.process.poll() is not None]
+            if ended and deadline == float("inf") and _over(ended):
+                deadline = time.monotonic() + GRACE
+            if time.monotonic() > deadline:
                 _kill(ranks)
         return _report(run, ranks, lock)
 
 
-def _start(run: RunDir, rank: int, count: int, lock: RunLock, listener: socket.socket) -> _Rank:
-    """Start a trainer. The pipe's write end stays open as long as this process lives."""
-    read_end, _ = os.pipe()
-    env = {
-        **os.environ,
+def _over(ended: list[_Rank]) -> bool:
+    """Whether the training is over: rank 0 has ended, or another one failed."""
+    return any(each.rank == 0 or each.process.returncode for each in ended)
+
+
+def _start(
+    run: RunDir, rank: int, hosts: Sequence[str], lock: RunLock, listener: socket.socket
+) -> _Rank:
+    """Start a trainer."""
+    host, (address, port) = hosts[rank], listener.getsockname()[:2]
+    job = {
         "RANK": str(rank),
-        "WORLD_SIZE": str(count),
-        "LOCAL_RANK": str(rank),
-        "LOCAL_WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(listener.getsockname()[1]),
-        WATCHED: str(read_end),
+        "WORLD_SIZE": str(len(hosts)),
+        "LOCAL_RANK": str(hosts[:rank].count(host)),
+        "LOCAL_WORLD_SIZE": str(hosts.count(host)),
+        "MASTER_ADDR": address,
+        "MASTER_PORT": str(port),
         LISTENER: str(listener.fileno()),
     }
-    if sys.platform == "linux":
-        env.setdefault("GLOO_SOCKET_IFNAME", "lo")  # a host's name may resolve to another one
-    passed = [read_end]
-    if rank == 0:
-        env[HANDED_OVER] = str(lock.fd)
-        passed += [lock.fd, listener.fileno()]
-    process = subprocess.Popen(
-        [*TRAINER, str(run.path)],
-        stdin=subprocess.DEVNULL,
-        stdout=None if rank == 0 else subprocess.PIPE,
-        stderr=None if rank == 0 else subprocess.STDOUT,
-        env=env,
-        pass_fds=passed,
-    )
-    os.close(read_end)
-    started = _Rank(rank, process)
+    command = [*TRAINER, str(run.path)]
+    output = None if rank == 0 else subprocess.PIPE
+    if host == HERE:
+        # The pipe's write end stays open as long as this process lives.
+        read_end, _ = os.pipe()
+        passed = [read_end]
+        env = {**os.environ, **job, WATCHED: str(read_end)}
+        if rank == 0:
+            env[HANDED_OVER] = str(lock.fd)
+            passed += [lock.fd, listener.fileno()]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output and subprocess.STDOUT,
+            env=env,
+            pass_fds=passed,
+        )
+        os.close(read_end)
+    else:
+        # Its standard input closes when this process ends.
+        env = {**passed_on(os.environ), **job, WATCHED: "0"}
+        process = subprocess.Popen(
+            remote_command(host, command, env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    started = _Rank(rank, host, process)
     if process.stdout is not None:
         path = run.path / f"console-rank{rank}.log"
         started.reader = threading.Thread(
@@ -186,7 +209,7 @@ def _report(run: RunDir, ranks: list[_Rank], lock: RunLock) -> int:
     ]
     if first == 0 and (not failed or state in ("finished", "stopped")):
         return 0  # all is on the disk
-    line = describe_failure(run, [(each.rank, each.reason()) for each in failed])
+    line = describe_failure(run, [(each.rank, each.host, each.reason()) for each in failed])
     os.environ[HANDED_OVER] = str(os.dup(lock.fd))
     with RunWriter(run) as writer:
         writer.say(f"failed: {line}")
@@ -195,10 +218,12 @@ def _report(run: RunDir, ranks: list[_Rank], lock: RunLock) -> int:
     return 1
 
 
-def describe_failure(run: RunDir, failed: list[tuple[int, str]]) -> str:
-    """One line that names the ranks that failed, their host, the reasons, and what remains."""
-    host = socket.gethostname()
-    what = "; ".join(f"rank {rank} on {host} {reason}" for rank, reason in failed)
+def describe_failure(run: RunDir, failed: list[tuple[int, str, str]]) -> str:
+    """One line that names the ranks that failed, their hosts, the reasons, and what remains."""
+    own = socket.gethostname()
+    what = "; ".join(
+        f"rank {rank} on {own if host == HERE else host} {reason}" for rank, host, reason in failed
+    )
     return with_remedy(run, what or "its processes lost contact with each other")
 
 
@@ -210,23 +235,19 @@ def with_remedy(run: RunDir, what: str) -> str:
     return f"{what}; genui resume {run.id} continues from the checkpoint at step {steps[-1]:,}"
 
 
-def rank_in_job() -> int | None:
-    """The rank of this process, if torchrun or a parent has started it with others."""
-    rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
-    return int(rank) if rank.isdecimal() and size.isdecimal() and int(size) > 1 else None
-
-
 def without_job(env: Mapping[str, str]) -> dict[str, str]:
     """An environment without the variables of a job."""
     return {name: value for name, value in env.items() if name not in JOB_VARIABLES}
 
 
 def main() -> int:
-    if len(sys.argv) != 3 or not sys.argv[2].isdecimal():
-        print("usage: python -m genui.runs.processes RUN_FOLDER PROCESSES", file=sys.stderr)
+    if len(sys.argv) != 2:
+        print("usage: python -m genui.runs.processes RUN_FOLDER", file=sys.stderr)
         return 2
+    run = RunDir(Path(sys.argv[1]))
     try:
-        return watch(RunDir(Path(sys.argv[1])), int(sys.argv[2]))
+        info = read_info(run)
+        return watch(run, info.hosts or (HERE,) * info.processes)
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
         return error.exit_code

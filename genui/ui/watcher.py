@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from genui.runs.table import TableRow
 
 MARKS = {
+    "queued": ("◌", "dim"),
     "starting": ("◌", "warn"),
     "running": ("●", "good"),
     "paused": ("‖", "warn"),
@@ -66,8 +67,8 @@ def progress(run: RunSummary) -> str:
     match run.state:
         case "running":
             return f"training {percent(run) or step}"
-        case "starting":
-            return "starting"
+        case "queued" | "starting":
+            return run.state
         case "paused":
             return f"paused {percent(run) or step}"
         case "failed":

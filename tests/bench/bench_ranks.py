@@ -23,6 +23,7 @@ from harness import Figure, home, machine, report
 
 from genui.recipes import find_recipe
 from genui.runs import launch
+from genui.runs.hosts import Placement
 from genui.runs.layout import RunDir, read_status
 
 RECIPES = {"shakespeare": {}, "icons": {"one_word": "0"}}
@@ -44,7 +45,7 @@ class Training:
 
     def __init__(self, recipe: str, processes: int) -> None:
         settings = RECIPES[recipe] | ENDLESS
-        self.run = launch.launch(find_recipe(recipe), settings, processes=processes)
+        self.run = launch.launch(find_recipe(recipe), settings, where=Placement(processes))
         while self._steps() < WARM:
             if read_status(self.run).state == "failed":
                 raise SystemExit(read_status(self.run).error)

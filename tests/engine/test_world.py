@@ -20,6 +20,7 @@ from genui.engine.train.world import Gradients, add_nodes, nodes_within, span_of
 from genui.logs.native import MetricsTail
 from genui.recipes import recipe_from_dict
 from genui.runs import control, launch
+from genui.runs.hosts import Placement
 from genui.runs.layout import RunDir, read_info, read_status
 from genui.runs.listing import summarise
 from genui.runs.processes import LOST, WATCHED
@@ -277,7 +278,7 @@ def test_a_killed_rank_ends_the_run_with_one_line(
     monkeypatch.setenv("RANK", "7")  # of a job that this one is started from
     monkeypatch.setenv("WORLD_SIZE", "9")
     info = read_info(tiny_run(steps="100000", eval_every="100000", checkpoint_every="2"))
-    run = launch.launch(recipe_from_dict(info.recipe), {}, "long", processes=2)
+    run = launch.launch(recipe_from_dict(info.recipe), {}, "long", where=Placement(2))
     wait(run, 90, lambda: read_status(run).step > 2)
     trainer_pid = read_status(run).pid
     parent = psutil.Process(trainer_pid).parent()

@@ -84,8 +84,7 @@ class Trainer:
         self._stop = False
         self._paused = False
         self._seconds = 0.0  # per step, averaged
-        stages = getattr(recipe, "stages", ())
-        self.utilization = Utilization(machine, {stage.first for stage in stages})
+        self.utilization = Utilization(machine)
         self._own_loss = math.nan  # of this rank's part of the last batch
 
     def train(self) -> str:
@@ -245,7 +244,6 @@ class Trainer:
         # has the same random numbers as an uninterrupted one.
         torch.manual_seed((self._recipe.seed << 32) + step)
         task.model.train()
-        self.utilization.begin(step)
         metrics: dict[str, float] = {}
         for player in self._players:
             metrics |= self._optimize(player)

@@ -16,12 +16,13 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
+import psutil
 import torch
 from torch import Tensor, nn
 
 from genui.base.errors import GenuiError
 from genui.engine.train.optimizer import sparse_tables
-from genui.runs.processes import LISTENER, LOST, WATCHED, rank_in_job
+from genui.runs.processes import LISTENER, LOST, WATCHED
 
 T = TypeVar("T")
 
@@ -263,6 +264,7 @@ class Processes(World):
         self.waited = 0.0
         self.watched = WATCHED in env
         self._beating, self._closed = threading.Lock(), False
+        _choose_interface(env["MASTER_ADDR"])
         with self._exchange():
             self._store = self._find_store()
             # Messages are tensors on the CPU; gradients on GPUs are added by NCCL.
@@ -481,7 +483,7 @@ def join_world() -> World:
 
     Raises LostContactError if they do not find each other within ten minutes.
     """
-    if rank_in_job() is None:
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ:
         return World()
     if parent := os.environ.get(WATCHED):
         threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
@@ -492,3 +494,16 @@ def _end_with(parent: int) -> None:
     """End this process when its parent has ended, which closes the other end of the pipe."""
     os.read(parent, 1)
     os._exit(LOST)
+
+
+def _choose_interface(address: str) -> None:
+    """Let gloo listen on the interface from which the address is reached: by itself it takes that
+    of the host's name, which is often the loopback of this machine."""
+    with suppress(OSError):
+        family, kind, protocol, _, there = socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(there)  # sends nothing: it only chooses the route
+            own = probe.getsockname()[0]
+        for name, addresses in psutil.net_if_addrs().items():
+            if any(each.address == own for each in addresses):
+                os.environ.setdefault("GLOO_SOCKET_IFNAME", name)

@@ -33,6 +33,8 @@ def waiting_text(view: RunView) -> str:
         return clean_line(summary.fault or summary.status.error)
     if summary.state == "starting":
         return clean_line(summary.status.doing) or "starting: loading torch and the data"
+    if summary.state == "queued":
+        return clean_line(summary.status.doing)
     if summary.state == "running" and summary.info.recipe:
         return "measuring and sampling before the first step"
     return "no points" if summary.native and not summary.alive else "no points yet"

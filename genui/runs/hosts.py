@@ -1,0 +1,138 @@
+"""The hosts that train one run together, and trainers that are started there over `ssh`.
+
+All hosts need the same genui, at the same path, and the same runs folder: on a cluster both are on
+a file system that its machines share.
+"""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.text import clean_line
+
+HERE = "localhost"
+"""The host of this machine in a list of hosts."""
+
+SSH = "GENUI_SSH"
+"""Environment variable with the command in place of `ssh`, as GIT_SSH_COMMAND of git."""
+
+_PASSED = ("GENUI_", "GLIBC_TUNABLES", "OMP_", "MKL_", "NCCL_", "GLOO_", "CUDA_", "HF_", "PYTHON")
+"""How the names of variables begin that a trainer on another host gets, too."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the processes of a run are started."""
+
+    processes: int = 1
+    hosts: tuple[str, ...] = ()  # of each process, if not all are on this machine
+    slurm: str | None = None  # the options of sbatch, if Slurm starts them
+
+
+ALONE = Placement()
+
+
+def parse_hosts(text: str, processes: int = 1) -> tuple[str, ...]:
+    """The host of each rank, from `localhost,node2` or `localhost:2,user@node2:4`.
+
+    A host without a number has that many `processes`. Raises MisuseError for a bad list, and if the
+    first is not this machine: rank 0 writes the run, and the parent of all watches it.
+    """
+    hosts: list[str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        host, colon, number = part.rpartition(":")
+        if not colon:
+            host, number = part, str(processes)
+        if not host or host.startswith("-") or not number.isdecimal() or not int(number):
+            raise MisuseError(f"--hosts {part!r}: expected HOST or HOST:PROCESSES, as in node2:4")
+        hosts += [HERE if is_here(host) else host] * int(number)
+    if not hosts or hosts[0] != HERE:
+        name = socket.gethostname()
+        raise MisuseError(
+            f"--hosts {text}: the first must be this machine, {name} or localhost; start the "
+            "training on the first of your hosts"
+        )
+    return tuple(hosts)
+
+
+def is_here(host: str) -> bool:
+    """Whether a name is one of this machine's own."""
+    own = socket.gethostname()
+    return host in (HERE, own, own.partition(".")[0], socket.getfqdn())
+
+
+def address_for(hosts: Sequence[str]) -> str:
+    """The address at which rank 0 on this machine listens for the others.
+
+    It is MASTER_ADDR if that is set, else the one from which the first other host is reached.
+    Raises GenuiError if that is not known.
+    """
+    other = next((host for host in hosts if host != HERE), "")
+    if not other:
+        return "127.0.0.1"
+    if address := os.environ.get("MASTER_ADDR"):
+        return address
+    name = _name_of(other)
+    try:
+        family, kind, protocol, _, there = socket.getaddrinfo(name, 9, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(there)  # sends nothing: it only chooses the route
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise GenuiError(
+            f"host {clean_line(name, 60)}: its address is not known ({error.strerror or error}); "
+            "set MASTER_ADDR to the address of this machine that the others reach"
+        ) from None
+
+
+def _name_of(host: str) -> str:
+    """The name or address behind a host of ssh's configuration."""
+    name = host.rpartition("@")[2]
+    with suppress(OSError, subprocess.TimeoutExpired):
+        settings = subprocess.run(
+            [*_ssh(), "-G", "--", host], capture_output=True, text=True, timeout=10, check=False
+        ).stdout
+        for line in settings.splitlines():
+            if line.startswith("hostname "):
+                return line.removeprefix("hostname ").strip()
+    return name
+
+
+def _ssh() -> list[str]:
+    return shlex.split(os.environ.get(SSH, "ssh"))
+
+
+def remote_command(host: str, command: Sequence[str], env: Mapping[str, str]) -> list[str]:
+    """The ssh command that runs `command` on a host, with those variables."""
+    options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
+    options += ["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]
+    words = [f"{name}={value}" for name, value in sorted(env.items())]
+    # Not `exec`: the shell turns a signal that ends the trainer into an exit code.
+    script = f"cd / && env {shlex.join([*words, *command])}; exit $?"
+    return [*_ssh(), *options, "--", host, script]
+
+
+def passed_on(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables of this machine that a trainer on another host gets."""
+    return {name: value for name, value in env.items() if name.startswith(_PASSED)}
+
+
+def explain_exit(code: int, last_line: str) -> str:
+    """Why a trainer on another host has ended, for a sentence, by the exit code of ssh and the last
+    line that was printed; "" if it has ended by itself."""
+    details = f" ({last_line})" if last_line else ""
+    if code == 255:
+        return f"is out of reach{details}"
+    if code in (126, 127):
+        return f"did not start{details}: genui is needed there, too, as {sys.executable}"
+    if code > 128:
+        with suppress(ValueError):
+            return f"was killed by {signal.Signals(code - 128).name}"
+    return ""

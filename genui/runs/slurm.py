@@ -1,0 +1,159 @@
+"""Runs that wait in Slurm's queue: the script of the job, its submission, and its end.
+
+The job trains the run in as many processes as the options of `sbatch` give it tasks. Two minutes
+before its time is over the trainers write a checkpoint and stop, and the job is queued again; so it
+is after a preemption. It then resumes from its newest checkpoint.
+"""
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import atomic_write
+from genui.base.text import clean_line
+from genui.runs.layout import RunDir, read_info, read_status, write_info, write_status
+
+_SCRIPT = """\
+#!/bin/sh
+#SBATCH --job-name={name}
+#SBATCH --output={log}
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=B:USR1@120
+#SBATCH {options}
+# Written by genui, which submits it again on `genui resume`.
+
+MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+MASTER_PORT=$((20000 + SLURM_JOB_ID % 40000))
+export MASTER_ADDR MASTER_PORT
+
+over=
+trap 'over=1; kill -TERM "$trainers"' USR1  # the time of the job is nearly over
+srun --kill-on-bad-exit=1 sh -c '
+    export RANK="$SLURM_PROCID" WORLD_SIZE="$SLURM_NTASKS" LOCAL_RANK="$SLURM_LOCALID"
+    export LOCAL_WORLD_SIZE=$(((SLURM_NTASKS + SLURM_JOB_NUM_NODES - 1) / SLURM_JOB_NUM_NODES))
+    exec "$0" -m genui.engine.trainer "$1"' {python} {run} &
+trainers=$!
+wait "$trainers"
+code=$?
+while kill -0 "$trainers" 2>/dev/null; do  # a signal has interrupted the wait
+    wait "$trainers"
+    code=$?
+done
+if [ -n "$over" ] && [ "$code" -eq 0 ]; then
+    {python} -m genui.runs.slurm {run} && exec scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"
+"""
+
+
+def check_options(options: str) -> None:
+    """Raises MisuseError for options that cannot stand in a line of the script."""
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise MisuseError(f"--slurm {options!r}: {str(error).lower()}") from None
+    if "\n" in options or not all(word.startswith("-") for word in words[:1]):
+        raise MisuseError(
+            f"--slurm {options!r}: expected options of sbatch, "
+            "as in --slurm='--nodes=2 --ntasks-per-node=4'"
+        )
+
+
+def submit(run: RunDir, env: Mapping[str, str]) -> str:
+    """Write the script of the run, submit it, and return the job's number.
+
+    Raises GenuiError if Slurm does not take it.
+    """
+    info = read_info(run)
+    script = run.path / "job.sh"
+    text = _SCRIPT.format(
+        name=f"genui-{run.id}",
+        log=run.path / "slurm.log",
+        options=info.slurm.get("options", ""),
+        python=shlex.quote(sys.executable),
+        run=shlex.quote(str(run.path)),
+    )
+    atomic_write(script, text.replace("#SBATCH \n", "").encode())
+    job = _slurm(["sbatch", "--parsable", str(script)], env).partition(";")[0].strip()
+    write_info(run, msgspec.structs.replace(info, slurm={**info.slurm, "job": job}))
+    mark_queued(run)
+    return job
+
+
+def mark_queued(run: RunDir) -> None:
+    """Show in the run's status that its job waits."""
+    job = read_info(run).slurm.get("job", "")
+    status = read_status(run)
+    write_status(
+        run,
+        msgspec.structs.replace(
+            status,
+            state="queued",
+            pid=0,
+            host=socket.gethostname(),
+            error="",
+            doing=f"waits in Slurm's queue as job {job}",
+        ),
+    )
+
+
+def is_queued(run: RunDir) -> bool:
+    """Whether the job of a queued run is still in Slurm's queue."""
+    job = read_info(run).slurm.get("job", "")
+    try:
+        return bool(_slurm(["squeue", "--noheader", "--jobs", job]).strip())
+    except GenuiError:  # Slurm does not know the job any more
+        return False
+
+
+def cancel(run: RunDir) -> None:
+    """Take the job of a queued run out of the queue. Raises GenuiError if that fails."""
+    _slurm(["scancel", read_info(run).slurm.get("job", "")])
+    write_status(run, msgspec.structs.replace(read_status(run), state="stopped", doing=""))
+
+
+def _slurm(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+    """The output of a command of Slurm. Raises GenuiError with its last line if it fails."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+            env=dict(os.environ) if env is None else dict(env),
+        )
+    except FileNotFoundError:
+        raise GenuiError(
+            f"{command[0]}: not found; --slurm needs a machine from which Slurm takes jobs"
+        ) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise GenuiError(f"{command[0]}: {error}") from None
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["it failed"]
+        raise GenuiError(f"{command[0]}: {clean_line(lines[-1], 300)}")
+    return done.stdout
+
+
+def main() -> int:
+    """Mark a run as queued, from the script of its job."""
+    try:
+        mark_queued(RunDir(Path(sys.argv[1])))
+    except GenuiError as error:
+        print(f"genui: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
