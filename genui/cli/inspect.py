@@ -2,14 +2,14 @@
 
 import argparse
 import math
-import operator
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genui.base.conditions import Condition, parse_condition
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.numbers import about, clock, count, short, value
 from genui.cli import output
@@ -525,14 +525,6 @@ def line(record: Record) -> str:
 
 # --- `--until`: the condition to wait for ------------------------------------------------------
 
-_COMPARES: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_CONDITION = re.compile(r"\s*(?P<metric>.*?\S)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>[^<>=]+)")
-
 
 @dataclass(frozen=True)
 class Until:
@@ -540,9 +532,7 @@ class Until:
 
     text: str
     step: int | None = None
-    metric: str = ""
-    sign: str = ""
-    bound: float = math.nan
+    condition: Condition | None = None
 
     def reached(self, look: "Look") -> str | None:
         """A line that says it is reached, if it is; else None."""
@@ -551,17 +541,22 @@ class Until:
             at = step if isinstance(step, int | float) else 0
             if self.step is not None and at >= self.step:
                 return f"step {count(at)} reached"  # not the newest, which may be much later
-            number = record.get(self.metric) if self.metric else None
-            if isinstance(number, int | float) and _COMPARES[self.sign](number, self.bound):
+            number = record.get(self.metric) if self.condition else None
+            if isinstance(number, int | float) and self.condition and self.condition.holds(number):
                 return f"{self.metric} is {value(number)} at step {count(at)}"
         if self.step is not None and look.step >= self.step:
             return f"step {count(look.step)} reached"
         return None
 
     @property
+    def metric(self) -> str:
+        """The metric of the condition; "" without one."""
+        return self.condition.metric if self.condition else ""
+
+    @property
     def is_end(self) -> bool:
         """Whether it is only the end of the run."""
-        return self.step is None and not self.metric
+        return self.step is None and self.condition is None
 
 
 def parse_until(text: str) -> Until:
@@ -572,14 +567,8 @@ def parse_until(text: str) -> Until:
     digits = word.replace(",", "").replace("_", "")
     if digits.isascii() and digits.isdecimal() and len(digits) < 16:
         return Until(word, step=int(digits))
-    match = _CONDITION.fullmatch(word)
-    if match:
-        try:
-            bound = float(match["bound"])
-        except ValueError:
-            bound = math.nan
-        if not math.isnan(bound):
-            return Until(word, metric=match["metric"], sign=match["sign"], bound=bound)
+    with suppress(MisuseError):
+        return Until(word, condition=parse_condition(word))
     raise MisuseError(
         f"--until {text}: write done, a step such as 5000, or a condition such as 'val_loss<1.5'"
     )

@@ -79,6 +79,12 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "  genui train --from shakespeare --data letters/       fine-tune a shipped model"
     )
     add_recipe(parser, "KEY=VALUE", "change a setting")
+    parser.add_argument(
+        "--until",
+        metavar="CONDITION",
+        help="end at the first evaluation at which it holds, e.g. 'val_loss<1.5'; the same as "
+        "--set until=CONDITION",
+    )
     parser.add_argument("--name", metavar="NAME", default="", help="name of the run")
     add_placement(parser, "default 1")
     parser.add_argument(
@@ -246,7 +252,7 @@ def _train_settings(args: argparse.Namespace) -> dict[str, str]:
     settings = parse_settings(args.settings)
     if args.exact:
         settings.setdefault("micro_batches", str(max(EXACT_PARTS, args.nproc or 1)))
-    for key in ("steps", "data"):
+    for key in ("steps", "data", "until"):
         if (value := getattr(args, key)) is not None:
             settings[key] = value
     return {key: absolute(key, text) for key, text in settings.items()}

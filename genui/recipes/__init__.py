@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from genui.base.conditions import parse_condition
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table, index_by_name
 from genui.base.schema import Setting, settings_of
@@ -99,7 +100,19 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
         fields[key] = find_setting(recipe, key).parse(text, f"--set {key}={text}")
     result = recipe_from_dict(fields)
     result.check()
+    _check_until(result)
     return result
+
+
+def _check_until(recipe: Recipe) -> None:
+    """Raise MisuseError if no evaluation can give what `until` waits for."""
+    if not recipe.until:
+        return
+    condition, known = parse_condition(recipe.until, "until="), recipe.EVALUATED
+    if known and condition.metric not in known:
+        raise MisuseError(
+            f"until={recipe.until}: evaluations of {recipe.name} give {', '.join(known)}"
+        )
 
 
 def recipe_from_dict(fields: Mapping[str, Any]) -> Recipe:

@@ -40,6 +40,12 @@ class Recipe:
 
     # budget
     steps: Annotated[Positive, about("training steps")] = 2000
+    until: Annotated[
+        str,
+        about(
+            "end at the first evaluation at which this holds, e.g. val_loss<1.5; else at `steps`"
+        ),
+    ] = ""
     batch: Annotated[Positive, about("examples per step")] = 16
     micro_batches: Annotated[
         Positive,
@@ -96,6 +102,9 @@ class Recipe:
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ()
     """The settings that the shapes of the weights depend on, the most important first."""
+
+    EVALUATED: ClassVar[tuple[str, ...]] = ()
+    """The metrics that an evaluation gives; empty if they are not known before."""
 
     def check(self) -> None:
         """Raise MisuseError if fields contradict each other."""

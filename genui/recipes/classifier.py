@@ -30,6 +30,8 @@ class ClassifierRecipe(Recipe):
         Fraction, about("label smoothing: share spread over all labels (Szegedy et al. 2016)")
     ] = 0.0
 
+    EVALUATED: ClassVar[tuple[str, ...]] = ("val_loss", "val_accuracy", "val_ece")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageClassifierRecipe(ClassifierRecipe):

@@ -99,6 +99,7 @@ class DiffusionRecipe(Recipe):
         *("patch", "layers", "width", "heads", "caption_width", "caption_words"),
         *("canvas_batch", "sigma_data"),
     )
+    EVALUATED: ClassVar[tuple[str, ...]] = ("seen_loss", "val_loss")
 
     def check(self) -> None:
         if self.network == "unet":
@@ -214,6 +215,9 @@ class VideoRecipe(Recipe):
         *("patch", "span", "layers", "width", "heads", "caption_width", "caption_words"),
         "sigma_data",
     )
+    EVALUATED: ClassVar[tuple[str, ...]] = (
+        *("seen_loss", "val_loss", "pose_error", "canvas_error"),
+    )
 
     def check(self) -> None:
         check_heads(self.width, self.heads)
@@ -274,6 +278,7 @@ class VoiceRecipe(Recipe):
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("patch", "layers", "width", "heads", "caption_width", "caption_words", "sigma_data"),
     )
+    EVALUATED: ClassVar[tuple[str, ...]] = ("seen_loss", "val_loss")
 
     def check(self) -> None:
         check_heads(self.width, self.heads)

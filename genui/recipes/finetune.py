@@ -62,6 +62,7 @@ class FineTuneRecipe(Recipe):
     sample_tokens: Annotated[Positive, about("tokens of a sample during training")] = 48
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("mode", "rank", "alpha", "targets")
+    EVALUATED: ClassVar[tuple[str, ...]] = ("val_loss",)
 
     def check(self) -> None:
         unknown = [name for name in self.targets if name not in TARGETS]

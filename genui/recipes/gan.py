@@ -50,6 +50,7 @@ class GanRecipe(Recipe):
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("width", "blocks", "latent", "channels", "caption_width", "caption_words"),
     )
+    EVALUATED: ClassVar[tuple[str, ...]] = ("coverage", "variety")
 
     def check(self) -> None:
         if self.width % 2:

@@ -60,6 +60,7 @@ class TextRecipe(Recipe):
     sample_tokens: SampleTokens = 300
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("tokenizer", "vocab_size", "layers", "width")
+    EVALUATED: ClassVar[tuple[str, ...]] = ("val_loss", "val_bpc")
 
     def check(self) -> None:
         if self.fim_rate and self.tokenizer != "bpe":
@@ -291,6 +292,7 @@ class MusicRecipe(Recipe):
     sample_tokens: SampleTokens = 400
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = ("layers", "width", "heads")
+    EVALUATED: ClassVar[tuple[str, ...]] = ("val_loss", "val_note")
 
     def check(self) -> None:
         from genui.protocol.chorale import parse_opening  # late: listing recipes does not need it

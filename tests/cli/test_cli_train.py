@@ -122,6 +122,11 @@ def test_a_relative_data_path_is_kept_absolute(
         (["icons", "--data", "/no/such/folder"], "/no/such/folder: no such file or folder"),
         (["icons", "--set", "data=/no/such"], "/no/such: no such file or folder"),
         (["icons", "--name", "a/b"], "run name 'a/b'"),
+        (
+            ["shakespeare", "--until", "soon"],
+            "until=soon: write a condition such as 'val_loss<1.5'",
+        ),
+        (["shakespeare", "--until", "accuracy>1"], "shakespeare give val_loss, val_bpc"),
     ],
 )
 def test_misuse_makes_no_run(

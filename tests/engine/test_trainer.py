@@ -16,6 +16,7 @@ import torch
 
 from genui.engine import trainer
 from genui.engine.load import stream
+from genui.engine.train.language import TextTask
 from genui.logs.native import MetricsTail
 from genui.protocol import Start, Started, TextFrame, TextSettings
 from genui.recipes import recipe_from_dict
@@ -218,6 +219,33 @@ def test_data_that_vanished_fails_the_run_with_its_name(tiny_run: MakeRun, plays
     assert trainer.train(run) == 2
     assert str(plays) in read_status(run).error
     assert read_status(run).state == "failed"
+
+
+def test_a_training_ends_at_the_evaluation_that_meets_its_condition(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="30", learning_rate="0.01", eval_every="2", until="val_loss<2.5")
+    assert trainer.train(run) == 0
+    status = read_status(run)
+    assert (status.state, status.steps) == ("finished", 30)
+    assert status.step < 30
+    tail = MetricsTail(run.metrics)
+    while tail.read():
+        pass
+    steps, values, _ = tail.series["val_loss"].points
+    assert steps[-1] == status.step
+    assert values[-1] < 2.5 <= values[:-1].min()
+    assert run.checkpoint(status.step).exists()
+    assert (run.samples / f"step-{status.step:08}.txt").exists()
+    assert control.read_events(run)[-1].text.startswith("until val_loss<2.5: it is 2.")
+    assert f"of 30: {control.read_events(run)[-1].text}" in run.console.read_text()
+
+
+def test_a_condition_on_a_metric_that_the_data_do_not_give_ends_the_run(
+    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TextTask, "evaluate", lambda *_: {"val_bpc": 1.0})
+    run = tiny_run(until="val_loss<2")
+    assert trainer.train(run) == 2
+    assert read_status(run).error == "until=val_loss<2: evaluations of this run give val_bpc"
 
 
 def test_metrics_are_whole_json_lines(tiny_run: MakeRun) -> None:

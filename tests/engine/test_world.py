@@ -173,6 +173,13 @@ def test_all_ranks_carry_out_commands_at_the_same_step(tiny_run: MakeRun) -> Non
     assert series(run, "lr")[3] < 1.1e-3  # also on the rank that does not write it
 
 
+def test_all_ranks_end_at_the_evaluation_that_meets_the_condition(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="100000", learning_rate="0.01", eval_every="2", until="val_loss<2.5")
+    forks.train_ranks(run, 2)
+    status = read_status(run)
+    assert (status.state, run.checkpoint(status.step).exists()) == ("finished", True)
+
+
 def test_a_stop_during_an_evaluation_ends_all(tiny_run: MakeRun) -> None:
     run = tiny_run(steps="100000", eval_every="3", checkpoint_every="100000")
     evaluate = TextTask.evaluate

@@ -16,7 +16,8 @@ import psutil
 import torch
 from torch import Tensor
 
-from genui.base.errors import GenuiError
+from genui.base.conditions import Condition, parse_condition
+from genui.base.errors import GenuiError, MisuseError
 from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grow_vocabulary
@@ -82,16 +83,20 @@ class Trainer:
         self._saved = -1  # step of the newest checkpoint
         self._signalled = False  # this process, to stop
         self._stop = False
+        self._until = parse_condition(recipe.until) if recipe.until else None
+        self._reached = ""  # why it is met, as text; known to rank 0
+        self._done = False  # all ranks know that it is met
         self._paused = False
         self._seconds = 0.0  # per step, averaged
         self.utilization = Utilization(machine)
         self._own_loss = math.nan  # of this rank's part of the last batch
 
     def train(self) -> str:
-        """Train to the last step ("finished") or until a stop command or signal ("stopped").
+        """Train to the last step, or to an evaluation that meets `recipe.until` ("finished"), or
+        until a stop command or signal ("stopped").
 
         Returns that state. Raises GenuiError if the loss is no longer finite, a checkpoint cannot
-        be written, or the run's folder is gone.
+        be written, the run's folder is gone, or evaluations do not give the condition's metric.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
@@ -101,7 +106,7 @@ class Trainer:
             self.sample()
         while self._step < self._recipe.steps and not self._stop:
             self._apply_controls()
-            if self._stop:
+            if self._stop or self._done:
                 break
             if self._paused:
                 time.sleep(PAUSE_POLL_S)
@@ -110,7 +115,11 @@ class Trainer:
             self._run_scheduled()
         if not self._stop:
             self._stop = bool(self._world.add([float(self._signalled)])[0])
-        if self._step >= self._recipe.steps and not self._stop:
+        why = f": {self._reached}" if self._done else ""
+        if not self._stop:
+            if why:
+                self._mark("until", self._reached)
+                self.sample()
             self.evaluate(whole=True)
         if self._saved != self._step:
             self._checkpoint()
@@ -118,7 +127,7 @@ class Trainer:
         if self._stop:
             self._mark("stop", "stopped")
         self._writer.update(state=state, step=self._step, eta=0.0)
-        self._writer.say(f"{state} at step {self._step:,} of {self._recipe.steps:,}")
+        self._writer.say(f"{state} at step {self._step:,} of {self._recipe.steps:,}{why}")
         return state
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -173,15 +182,16 @@ class Trainer:
             self._inbox += control.poll(self._run, self._writer.say)
         if world.size == 1:
             self._stop, ours, self._inbox = self._signalled, self._inbox, []
+            self._done = bool(self._reached)
             return ours
         ours, self._inbox = self._inbox[:_MOST_COMMANDS], self._inbox[_MOST_COMMANDS:]
         due = world.rank == 0 and time.monotonic() >= self._ranks_due
-        numbers = [float(self._signalled), float(due)]
+        numbers = [float(self._signalled), float(due), float(bool(self._reached))]
         for request in ours:
             numbers += [1 + _COMMANDS.index(request.command), request.value or 0.0]
-        numbers += [0.0] * (2 + 2 * _MOST_COMMANDS - len(numbers))
-        stop, record, *agreed = world.add(numbers)
-        self._stop, self._record_ranks = stop > 0, record > 0
+        numbers += [0.0] * (3 + 2 * _MOST_COMMANDS - len(numbers))
+        stop, record, reached, *agreed = world.add(numbers)
+        self._stop, self._record_ranks, self._done = stop > 0, record > 0, reached > 0
         if due:
             self._ranks_due = time.monotonic() + RANKS_EVERY
         return [
@@ -376,7 +386,17 @@ class Trainer:
         self._writer.say(
             f"step {self._step:,} {share}: {values} in {time.perf_counter() - begin:.1f} s"
         )
+        if self._until is not None:
+            self._check_until(self._until, metrics)
         return values
+
+    def _check_until(self, until: Condition, metrics: Mapping[str, float]) -> None:
+        """Note whether an evaluation meets the condition. Raises MisuseError if it does not give
+        the metric."""
+        value = metrics.get(until.metric)
+        if value is None:
+            raise MisuseError(f"until={until}: evaluations of this run give {', '.join(metrics)}")
+        self._reached = f"until {until}: it is {value:.4f}" if until.holds(value) else ""
 
     def sample(self) -> None:
         if self._world.rank:
