@@ -85,7 +85,8 @@ class _Rank:
             return f"was killed by signal {-code}"
         if self.reader is not None:
             self.reader.join(1.0)
-        last = self.lines[-1] if self.lines else ""
+        # Not the warnings of torch, which begin with a bracket.
+        last = next((line for line in reversed(self.lines) if line[0] != "["), "")
         own = [line for line in self.lines if line.startswith("genui: ")]
         if self.host != HERE and not own and (reason := explain_exit(code, last)):
             return reason
