@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,14 +139,19 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None
 
 
 def run_train(args: argparse.Namespace) -> int:
+    from genui.engine import kinds
     from genui.runs import launch
+    from genui.runs.hosts import Placement
+    from genui.runs.processes import rank_in_job
 
-    if launch.is_rank() and os.environ["RANK"] != "0":
-        launch.become_trainer(None)
-    from genui.engine import kinds  # late: only rank 0 needs it
-    from genui.runs.hosts import ALONE
-
-    where = placement(args) or ALONE
+    rank = rank_in_job()
+    if rank:
+        return _train_in_job(None)  # rank 0 checks the settings and makes the run
+    where = placement(args) or Placement()
+    if rank is not None:
+        where = Placement(int(os.environ["WORLD_SIZE"]))
+        if not (args.nproc is args.hosts is args.slurm is None):
+            raise MisuseError("--nproc, --hosts, --slurm: the processes are started already")
     settings = _train_settings(args)
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
@@ -158,22 +163,31 @@ def run_train(args: argparse.Namespace) -> int:
         data = kinds.check_data(recipe)
     output.note(f"data: {data}")
     _say_plan(recipe)
-    if launch.is_rank():
-        started = launch.create(base, settings, args.name, args.start_from)
+
+    def make() -> "RunDir":
+        started = launch.create(base, settings, args.name, args.start_from, where)
         _announce(started, args.json)
-        launch.become_trainer(started)
+        return started
+
+    if rank is not None:
+        return _train_in_job(make)
     if args.foreground:
         if where.slurm is not None:
             raise MisuseError("--foreground: Slurm starts the training elsewhere: leave it out")
         from genui.cli.foreground import train_here
 
-        started = launch.create(base, settings, args.name, args.start_from, where)
-        _announce(started, args.json)
-        return train_here(started)
+        return train_here(make())
     started = launch.launch(base, settings, args.name, args.start_from, where)
     _announce(started, args.json)
     _hints(started)
     return 0
+
+
+def _train_in_job(make: "Callable[[], RunDir] | None") -> int:
+    """Train in this process, which torchrun has started with others."""
+    from genui.engine.trainer import train_in_job  # late: it imports torch
+
+    return train_in_job(make)
 
 
 def _estimate(recipe: Recipe, as_json: bool) -> int:
@@ -320,9 +334,8 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
 def run_resume(args: argparse.Namespace) -> int:
     from genui.runs import launch
     from genui.runs.listing import find_run, summarise
+    from genui.runs.processes import rank_in_job
 
-    if launch.is_rank() and os.environ["RANK"] != "0":
-        launch.become_trainer(None)
     if (folder := named_sweep(args.run_ref)) is not None:
         from genui.cli import sweep  # late: few runs are sweeps
 
@@ -331,6 +344,8 @@ def run_resume(args: argparse.Namespace) -> int:
         sweep.resume(folder, args.again)
         return 0
     run = find_run(args.run_ref)
+    if rank_in_job() is not None:
+        return _train_in_job(None if rank_in_job() else lambda: run)
     new_rate = learning_rate(run, args.settings) if args.settings else None
     summary = summarise(run)
     if summary.alive and new_rate is not None:
@@ -339,10 +354,6 @@ def run_resume(args: argparse.Namespace) -> int:
         request(run, "resume", args.wait)
     elif summary.state in ("running", "starting"):
         output.say(f"{run.id}: already {summary.state}")
-    elif launch.is_rank():
-        with launch.resuming(run, new_rate):
-            pass
-        launch.become_trainer(run)
     else:
         launch.resume(run, new_rate, placement(args))
         output.say(f"{run.id}: restarted; `genui inspect {run.id} --follow` watches it")

@@ -10,6 +10,7 @@ import dataclasses
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,7 +33,7 @@ from genui.recipes import Recipe, recipe_from_dict
 from genui.runs import control
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.models import start_files
-from genui.runs.processes import LOST, with_remedy
+from genui.runs.processes import LOST, rank_in_job, with_remedy
 from genui.runs.ranks import QuietWriter
 from genui.runs.writer import RunWriter, one_line
 
@@ -115,6 +116,21 @@ def _show_preparation(run: RunDir, writer: RunWriter | QuietWriter, line: str) -
     writer.update(doing=line)
     if isinstance(writer, RunWriter) and control.is_waiting(run, "stop"):
         raise PreparationStoppedError
+
+
+def train_in_job(make: Callable[[], RunDir] | None) -> int:
+    """Train a run as one of the processes that torchrun has started, or alone; returns the exit
+    code.
+
+    Rank 0 makes the run; the others give None. Raises GenuiError if the processes do not find
+    each other.
+    """
+    path = "" if make is None else str(make().path)
+    world = join_world()
+    code = train(RunDir(Path(world.share(lambda: path))), world)
+    if world.size > 1:
+        _leave(code)
+    return code
 
 
 def _train_beside(run: RunDir, world: World) -> int:
@@ -211,17 +227,11 @@ def main() -> int:
         print("usage: python -m genui.engine.trainer RUN_FOLDER", file=sys.stderr)
         return 2
     give_way(NICE)
-    world = World()
     try:
-        world = join_world()
-        folder = world.share(lambda: sys.argv[1])  # torchrun's other ranks do not know it
-        code = train(RunDir(Path(folder)), world)
+        return train_in_job(None if rank_in_job() else lambda: RunDir(Path(sys.argv[1])))
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
-        code = LOST if isinstance(error, LostContactError) else error.exit_code
-    if world.size > 1:
-        _leave(code)
-    return code
+        return LOST if isinstance(error, LostContactError) else error.exit_code
 
 
 if __name__ == "__main__":

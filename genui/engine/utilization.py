@@ -10,7 +10,7 @@ import functools
 import hashlib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
@@ -56,6 +56,13 @@ def _formulas() -> dict[Any, Formula]:
         # The CPU's is called …_flash_attention_for_cpu_backward.
         formulas[getattr(aten, f"{name}_backward")] = backward
     return formulas
+
+
+def format_flops(flops: float) -> str:
+    """`2.7 GFLOP`."""
+    text = short(flops)
+    number = text.rstrip("kMGT")
+    return f"{number} {text[len(number) :]}FLOP"
 
 
 class FlopCounter(TorchDispatchMode):
@@ -170,27 +177,34 @@ def _measure(machine: Machine) -> float:
 class Utilization:
     """The share of the peak that a training reaches.
 
-    The first step's forward and backward passes go into `counter`; then `finish` is called once.
+    The forward and backward passes of a step are done within `counting`. They are counted in the
+    first step and in those of `changes`, from which on batches have other shapes; `finish` is
+    called after such a step.
     """
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, machine: Machine, changes: Container[int] = ()) -> None:
+        self._machine, self._changes = machine, changes
         self._peak = 0.0
         self.counter: FlopCounter | None = FlopCounter()
         self.flops = 0  # of a step; 0 until it is counted
 
+    def begin(self, step: int) -> None:
+        """Count the step that begins, counted from 0, if it is one of `changes`."""
+        if step in self._changes:
+            self.counter = FlopCounter()
+
     def counting(self) -> AbstractContextManager[object]:
-        """The block of a forward and backward pass; it is counted in the first step only."""
+        """The block of a forward and backward pass."""
         return self.counter or nullcontext()
 
     def finish(self) -> str:
-        """End the counting after the first step. Returns a line about it for the console."""
+        """End the counting after a whole step. Returns a line about it for the console."""
         assert self.counter is not None
         self.flops, self.counter = self.counter.flops, None
-        self._peak = peak_flops(self._machine)
+        self._peak = self._peak or peak_flops(self._machine)
         return (
-            f"a step has {short(self.flops)}FLOP; matrix products reach {short(self._peak)}FLOP/s "
-            f"here in {self._machine.precision}"
+            f"a step has {format_flops(self.flops)}; matrix products reach "
+            f"{format_flops(self._peak)}/s here in {self._machine.precision}"
         )
 
     def share(self, seconds: float) -> float | None:

@@ -12,10 +12,10 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -37,7 +37,7 @@ from genui.runs.layout import (
     write_status,
 )
 from genui.runs.listing import summarise
-from genui.runs.processes import JOB_VARIABLES, without_job
+from genui.runs.processes import without_job
 
 ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=67108864:"
@@ -113,16 +113,6 @@ def resume(
     Raises MisuseError for a wrong rate or number, and GenuiError if the run has a trainer, is
     finished, belongs to a script, or its folder is damaged.
     """
-    with resuming(run, learning_rate, where) as lock:
-        _start(run, lock)
-    return run
-
-
-@contextmanager
-def resuming(
-    run: RunDir, learning_rate: float | None = None, where: Placement | None = None
-) -> Iterator[RunLock]:
-    """The lock of a run that `resume` may start, with all prepared for its trainer."""
     set_lr = None if learning_rate is None else control.Control("set_lr", learning_rate)
     info = read_info(run)
     if info.kind == "script":
@@ -152,7 +142,8 @@ def resuming(
             control.send(run, set_lr.command, set_lr.value)
         if where is not None:
             _place(run, where)
-        yield lock
+        _start(run, lock)
+    return run
 
 
 def retry(run: RunDir) -> RunDir:
@@ -250,24 +241,6 @@ def _mark_starting(run: RunDir) -> None:
             heartbeat=now,
             error="",
         ),
-    )
-
-
-def is_rank() -> bool:
-    """Whether torchrun, say, has started this process as one of several."""
-    return "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
-
-
-def become_trainer(run: RunDir | None) -> NoReturn:
-    """Replaces this process, one of several, by a trainer of the run; without it, of the run that
-    rank 0 trains."""
-    job = {name: value for name, value in os.environ.items() if name in JOB_VARIABLES}
-    path = "-" if run is None else str(run.path)
-    os.chdir("/")
-    os.execve(
-        sys.executable,
-        [sys.executable, "-m", "genui.engine.trainer", path],
-        _environment() | job,
     )
 
 

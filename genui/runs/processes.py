@@ -43,8 +43,9 @@ JOB_VARIABLES = (
 )  # fmt: skip
 """The variables of a job, which a run that is started from within it must not have."""
 
-GRACE = 3.0
-"""Seconds in which the other processes may end by themselves after one has died."""
+GRACE, PATIENCE = 3.0, 30.0
+"""Seconds in which the other processes may end by themselves: after one has died, and after one has
+ended in order, while rank 0 may still write why."""
 
 TRAINER = (sys.executable, "-m", "genui.engine.trainer")
 
@@ -59,6 +60,7 @@ class _Rank:
     host: str
     process: "subprocess.Popen[bytes]"  # ssh, on another host
     killed: bool = False  # by the parent
+    is_over: bool = False  # whether its end was noticed
     lines: "deque[str]" = field(default_factory=lambda: deque(maxlen=20))
     reader: threading.Thread | None = None
 
@@ -115,7 +117,7 @@ def watch(run: RunDir, hosts: Sequence[str]) -> int:
 
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, stop)
-        told, deadline = 0, float("inf")
+        told, deadlines = 0, [float("inf")]
         while any(each.process.poll() is None for each in ranks):
             time.sleep(_POLL)
             if signals > told:
@@ -125,17 +127,15 @@ def watch(run: RunDir, hosts: Sequence[str]) -> int:
                         control.send(run, "stop")
                 else:
                     _kill(ranks)
-            ended = [each for each in ranks if each.process.poll() is not None]
-            if ended and deadline == float("inf") and _over(ended):
-                deadline = time.monotonic() + GRACE
-            if time.monotonic() > deadline:
+            for each in ranks:
+                if not each.is_over and each.process.poll() is not None:
+                    each.is_over = True
+                    if each.rank == 0 or each.process.returncode:  # the training is over
+                        is_innocent = each.process.returncode in (0, LOST)
+                        deadlines.append(time.monotonic() + (PATIENCE if is_innocent else GRACE))
+            if time.monotonic() > min(deadlines):
                 _kill(ranks)
         return _report(run, ranks, lock)
-
-
-def _over(ended: list[_Rank]) -> bool:
-    """Whether the training is over: rank 0 has ended, or another one failed."""
-    return any(each.rank == 0 or each.process.returncode for each in ended)
 
 
 def _start(
@@ -234,6 +234,12 @@ def with_remedy(run: RunDir, what: str) -> str:
     if not steps:
         return f"{what}; there is no checkpoint yet"
     return f"{what}; genui resume {run.id} continues from the checkpoint at step {steps[-1]:,}"
+
+
+def rank_in_job() -> int | None:
+    """The rank of this process, if torchrun or a parent has started it with others."""
+    rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
+    return int(rank) if rank.isdecimal() and size.isdecimal() and int(size) > 1 else None
 
 
 def without_job(env: Mapping[str, str]) -> dict[str, str]:

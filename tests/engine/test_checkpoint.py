@@ -79,6 +79,19 @@ def test_a_file_that_is_no_checkpoint_is_one_line(tmp_path: Path, content: bytes
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_has_the_bytes_that_safetensors_writes(tmp_path: Path) -> None:
+    types = [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+             torch.float16, torch.bfloat16, torch.float32, torch.float64]  # fmt: skip
+    tensors = {f"{kind}": torch.arange(6).view(2, 3).to(kind) for kind in types}
+    tensors |= {"é": torch.tensor(2.0), "empty": torch.zeros(0, 3), "t": torch.randn(4, 3).T}
+    tensors["conv"] = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    metadata = {"genui": json.dumps({"text": 'a "quoted"\nline é'})}
+    path = tmp_path / "all.safetensors"
+    checkpoint.write_tensors(path, tensors, metadata)
+    whole = {name: value.contiguous() for name, value in tensors.items()}
+    assert path.read_bytes() == safetensors.torch.save(whole, metadata)
+
+
 def test_a_foreign_checkpoint_is_told_from_ours(tmp_path: Path) -> None:
     path = tmp_path / "foreign.safetensors"
     safetensors.torch.save_file({"w": torch.zeros(2)}, path)

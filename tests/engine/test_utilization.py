@@ -16,7 +16,7 @@ from genui.engine.estimate import trial_trainer
 from genui.engine.train.recompute import checkpoint_blocks
 from genui.engine.train.task import players_of
 from genui.engine.trainer import train
-from genui.engine.utilization import FlopCounter
+from genui.engine.utilization import FlopCounter, Utilization
 from genui.recipes import Recipe, find_recipe, override
 from genui.runs.layout import RunDir, read_status
 
@@ -53,6 +53,7 @@ def train_two_steps(recipe: Recipe, is_counted: bool = True) -> tuple[Bits, int]
     """The weights and the state of the random numbers afterwards, and the FLOPs of a step."""
     trainer, task, _ = trial_trainer(recipe)
     if not is_counted:
+        trainer.utilization = Utilization(MACHINE)
         trainer.utilization.counter = None
     for _ in range(2):
         trainer.train_step()
@@ -106,6 +107,21 @@ def test_a_run_says_its_share_of_the_peak(tiny_run: Callable[..., RunDir], signa
     assert mfu > 0
     (line,) = [line for line in run.console.read_text().splitlines() if "FLOP" in line]
     assert "matrix products reach" in line
+
+
+def test_a_step_of_longer_sequences_is_counted_anew() -> None:
+    stages = {"context_start": "8", "context_full": "0.5", "steps": "4", "dropout": "0"}
+    trainer, _, _ = trial_trainer(override(find_recipe("shakespeare"), SMALL | stages))
+    flops = []
+    for _ in range(4):
+        trainer.train_step()
+        flops.append(trainer.utilization.flops)
+    assert 0 < flops[0] == flops[1] < flops[2] == flops[3]  # attention looks further back
+
+
+def test_flops_as_text() -> None:
+    assert utilization.format_flops(2.7e9) == "2.7 GFLOP"
+    assert utilization.format_flops(312) == "312 FLOP"
 
 
 def test_the_peak_is_measured_once_and_only_rises(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,11 +256,19 @@ def _read_tokenizer(file: Path) -> Tokenizer:
 def _characters(source: Source) -> str:
     """The characters of the documents that are not held out, sorted."""
     seen = np.zeros((2, 0x110000), bool)
+    known = [b"", b""]  # the ASCII ones
     progress = _Progress("reading the characters of", source, 0.0)
     for index, batch in read(source):
         for piece in batch.pieces:
-            seen[int(is_held_out(piece.document)), code_points(piece.text)] = True
+            part, text = is_held_out(piece.document), piece.text
+            if text.isascii():
+                new = set(text.encode("ascii").translate(None, known[part]))
+                known[part] += bytes(new)
+            else:
+                seen[int(part), code_points(text)] = True
         progress.show(source, index, batch.share)
+    for part in range(2):
+        seen[part, list(known[part])] = True
     return "".join(map(chr, np.flatnonzero(seen[0] if seen[0].any() else seen[1]).tolist()))
 
 

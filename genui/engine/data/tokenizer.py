@@ -126,8 +126,16 @@ class CharTokenizer(_Plain):
         return [self._id_of[c] for c in text if c in self._id_of]
 
     def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
+        if self.size <= 256 and text.isascii():
+            return np.frombuffer(text.encode("ascii").translate(*self._ascii), np.uint8)
         token_ids = self._table.take(code_points(text), mode="clip")
         return token_ids[token_ids < self.size].astype(token_type(self.size), copy=False)
+
+    @cached_property
+    def _ascii(self) -> tuple[bytes, bytes]:
+        """For `bytes.translate`: token ids by byte, and the bytes without one."""
+        ids = [self._id_of.get(chr(byte), 0) for byte in range(256)]
+        return bytes(ids), bytes(byte for byte in range(128) if chr(byte) not in self._id_of)
 
     @cached_property
     def _table(self) -> NDArray[np.unsignedinteger]:
@@ -181,8 +189,21 @@ class ByteTokenizer(_Plain):
         return {"kind": "bytes"}
 
 
-_SPACES = " \t-\r\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # Unicode's White_Space
-_SPACED = re.compile(f"[{_SPACES}]*[^{_SPACES}]+|[{_SPACES}]+")
+# Where byte-level BPE splits a text before it merges: the expression of GPT-2 for ASCII, in which
+# letters next to other scripts are left to the last two lines. Those reach to the next space, where
+# a split always is.
+_SPACES = r" \t-\r\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # White_Space
+_SIGNS = r"!-/:-@\[-`{-~\x00-\x08\x0e-\x1f\x7f"
+_ASCII_FOLLOWS = r"(?![^\x00-\x7f])"
+_WORD = re.compile(
+    rf" ?[A-Za-z]++{_ASCII_FOLLOWS}"
+    r"|'(?:s|t|re|ve|m|ll|d)"
+    rf"| ?[{_SIGNS}]++{_ASCII_FOLLOWS}"
+    rf"|[{_SPACES}]+(?![^{_SPACES}])|[{_SPACES.lstrip()}]"
+    rf"| ?[0-9]++{_ASCII_FOLLOWS}"
+    rf"|[{_SPACES}]*[^{_SPACES}]+"
+    rf"|[{_SPACES}]+"
+)
 _MOST_WORDS = 1 << 18
 """The most words whose token ids are remembered, about 60 MB."""
 _LONG_WORD = 100
@@ -217,12 +238,8 @@ class BPETokenizer(_Plain):
         return self._tokenizer.encode(text).ids
 
     def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
-        """`encode`, ten times faster: what stands between spaces recurs and is encoded once.
-
-        This is exact: byte-level BPE never merges across the border between a character and the
-        space after it.
-        """
-        words, known, dtype = _SPACED.findall(text), self._ids_of, token_type(self.size)
+        """`encode`, four times faster: the words recur, and each is encoded once."""
+        words, known, dtype = _WORD.findall(text), self._ids_of, token_type(self.size)
         try:
             return np.frombuffer(b"".join(map(known.__getitem__, words)), dtype)
         except KeyError:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import struct
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -76,13 +78,18 @@ _OPTIMIZER = "optimizer."
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically. Raises GenuiError if it cannot be written."""
+    """Write a safetensors file atomically. Raises GenuiError if it cannot be written.
+
+    One tensor after another is copied to the disk, so no more memory is taken than by the largest.
+    `safetensors.torch.save` makes the whole file in memory, and `save_file` may leave a part under
+    a name of its own.
+    """
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        body = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata)
         with open(part, "wb") as file:
-            file.write(body)
+            for chunk in _chunks(tensors, metadata):
+                file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -92,6 +99,40 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
             f"{path}: the checkpoint cannot be written ({error.strerror}); "
             "free some space and resume: earlier checkpoints are whole"
         ) from None
+
+
+_TYPES = {
+    torch.int64: "I64", torch.float64: "F64", torch.float32: "F32", torch.int32: "I32",
+    torch.bfloat16: "BF16", torch.float16: "F16", torch.int16: "I16", torch.int8: "I8",
+    torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+"""Names of types in a safetensors file, in the order in which their tensors follow."""
+
+_ALIGNMENT = 8  # bytes, of the header
+
+
+def _chunks(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Iterator[bytes | memoryview]:
+    """The content of a safetensors file, as `safetensors.torch.save` makes it: the length of the
+    header, the header, and the tensors."""
+    order = list(_TYPES)
+    names = sorted(tensors, key=lambda name: (order.index(tensors[name].dtype), name))
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name in names:
+        value = tensors[name]
+        begin, end = end, end + value.numel() * value.element_size()
+        header[name] = {
+            "dtype": _TYPES[value.dtype],
+            "shape": list(value.shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    yield struct.pack("<Q", len(text))
+    yield text
+    for name in names:
+        flat = tensors[name].detach().reshape(-1).cpu()
+        yield flat.view(torch.uint8).numpy().data
 
 
 def write_model(path: Path, tensors: dict[str, Tensor], described: dict[str, Any]) -> None:

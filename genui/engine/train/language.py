@@ -135,7 +135,7 @@ def encode_documents(tokenizer: Tokenizer, documents: tuple[str, ...]) -> np.nda
     return np.concatenate([part for d in documents for part in (tokenizer.encode_array(d), end)])
 
 
-WHOLE_HELD_OUT = 1 << 20
+WHOLE_HELD_OUT = 1 << 18
 """The most tokens of large data in an evaluation of all that is held out: a tenth of 10 GB would
 take hours."""
 

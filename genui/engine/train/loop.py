@@ -88,7 +88,8 @@ class Trainer:
         self._done = False  # all ranks know that it is met
         self._paused = False
         self._seconds = 0.0  # per step, averaged
-        self.utilization = Utilization(machine)
+        stages = getattr(recipe, "stages", ())
+        self.utilization = Utilization(machine, {stage.first for stage in stages})
         self._own_loss = math.nan  # of this rank's part of the last batch
 
     def train(self) -> str:
@@ -254,6 +255,7 @@ class Trainer:
         # has the same random numbers as an uninterrupted one.
         torch.manual_seed((self._recipe.seed << 32) + step)
         task.model.train()
+        self.utilization.begin(step)
         metrics: dict[str, float] = {}
         for player in self._players:
             metrics |= self._optimize(player)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from genui.base.errors import GenuiError
 from genui.engine.train.optimizer import sparse_tables
-from genui.runs.processes import LISTENER, LOST, WATCHED
+from genui.runs.processes import LISTENER, LOST, WATCHED, rank_in_job
 
 T = TypeVar("T")
 
@@ -483,7 +483,7 @@ def join_world() -> World:
 
     Raises LostContactError if they do not find each other within ten minutes.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ:
+    if rank_in_job() is None:
         return World()
     if parent := os.environ.get(WATCHED):
         threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
