@@ -18,7 +18,7 @@ from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.hub import formats
-from genui.protocol import LAB, Frame, Say, Start, Started
+from genui.protocol import LAB, Frame, Say, Start, Started, TextSettings
 from genui.protocol.registry import resolve
 from genui.recipes import recipe_from_dict
 from genui.recipes.classifier import ClassifierRecipe
@@ -149,7 +149,7 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
         return LabGenerator(ref)
     model = find_model(ref)
     precision = device.engine_for_gguf() + ("" if batches else device.precision_for_generation())
-    fast = not batches and device.decodes_fast()
+    fast = not batches and device.decodes_fast() and isinstance(model.defaults, TextSettings)
     key = (*_cache_key(model.path), model.format, batches, precision, fast)
     return _load_cached(*key)
 
@@ -179,9 +179,8 @@ def _load_cached(
 ) -> Generator:
     machine = device.for_batches() if batches else None
     generator = load_open(path, format, machine) if format else load(path, machine)
-    decode_fast = getattr(generator, "decode_fast", None)  # of a `TokenGenerator`
-    if fast and decode_fast is not None:
-        decode_fast()
+    if fast:
+        getattr(generator, "decode_fast", lambda: None)()  # a server computes elsewhere
     return generator
 
 

@@ -20,6 +20,7 @@ from genui.engine import trainer
 from genui.engine.estimate import estimate
 from genui.engine.kinds import build_task
 from genui.engine.load import find_and_load
+from genui.engine.models.fast_decoding import COMPUTED_BY
 from genui.engine.models.lora import AdaptedModel
 from genui.engine.train.checkpoint import load_state, load_weights
 from genui.logs.native import MetricsTail
@@ -124,6 +125,7 @@ def test_it_learns_the_answers_and_generates_with_its_adapter(
     assert "assistant: Arr, it be Paris" in capsys.readouterr().out
     saved = tmp_path / "saved.txt"
     assert main(["generate", run.id, "--prompt", "It", "--tokens", "5", "--out", str(saved)]) == 0
+    assert f'"fp32 by {COMPUTED_BY}"' in saved.read_text()
     assert main(["replay", str(saved)]) == 0
     assert "identical" in capsys.readouterr().out
     words = ["generate", run.id, "--prompt", "What", "--tokens", "4", "--seed", "1"]

@@ -22,14 +22,13 @@ from numpy.linalg import _umath_linalg  # type: ignore[attr-defined]  # it links
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genui.engine.device import NUMPY
 from genui.engine.models import llama, recurrent, transformer
 from genui.engine.models.lora import AdaptedModel, Adapter
 from genui.engine.models.transformer import LOGIT_CAP
 
 Array = NDArray[np.float32]
 
-COMPUTED_BY = f"{NUMPY} {np.__version__}"
+COMPUTED_BY = f"numpy {np.__version__}"
 """The name of this path in a recipe, after the precision, with the version that rounds."""
 
 EPS = torch.finfo(torch.float32).eps  # of torch's rms_norm

@@ -194,11 +194,11 @@ def next_token(
         sampled = distribution(logits, settings, penalized)
         draw = Draw(forced, 0.0, 0.0, 0.0)
     token, model = draw.token, softmax(logits)
-    top = likeliest(model, CANDIDATES)
+    top = likeliest(model, CANDIDATES).tolist()
     if token not in top:
         top[-1] = token  # the last candidate is the chosen token
     odds = zip(
-        top.tolist(),
+        top,
         model[top].tolist(),
         sampled.probability[top].tolist(),
         logits[top].tolist(),
@@ -213,14 +213,7 @@ def next_token(
         surprisal=float(-np.log2(max(model[token], 1e-30))),
         entropy=entropy(model),
         candidates=tuple(
-            Candidate(
-                token=t,
-                text=text_of(t),
-                model=own,
-                sampled=chance,
-                logit=logit,
-                dropped=FILTERS[dropped],
-            )
+            Candidate(t, text_of(t), own, chance, logit, FILTERS[dropped])
             for t, own, chance, logit, dropped in odds
         ),
         sampled_entropy=entropy(sampled.probability),
