@@ -31,6 +31,10 @@ CaptionDropout = Annotated[Fraction, about("share of the captions dropped, for g
 SigmaData = Annotated[float, Meta(gt=0), about("standard deviation of the data")]
 LogSigmaMean = Annotated[float, about("mean of ln σ in training")]
 LogSigmaStd = Annotated[float, Meta(gt=0), about("standard deviation of ln σ in training")]
+Fused = Annotated[
+    bool,
+    about("backward passes of the blocks that are faster on a CPU and round differently"),
+]
 SampleCaptions = Annotated[tuple[str, ...], about("captions of the samples during training")]
 
 
@@ -75,6 +79,7 @@ class DiffusionRecipe(Recipe):
     sigma_data: SigmaData = 0.75
     log_sigma_mean: LogSigmaMean = -0.5
     log_sigma_std: LogSigmaStd = 1.3
+    fused: Fused = False
     sample_captions: SampleCaptions = ()
 
     # augmentation, against memorisation
@@ -117,6 +122,8 @@ class DiffusionRecipe(Recipe):
             raise MisuseError(f"border={self.border}: use an even one, what is left is folded 4×4")
         if self.canvas_batch:
             raise MisuseError("the U-Net has no caption canvas: set canvas_batch=0")
+        if self.fused:
+            raise MisuseError("fused is for the blocks of the Transformer: set fused=false")
 
 
 IMAGE_RECIPES: tuple[Recipe, ...] = (
@@ -127,6 +134,7 @@ IMAGE_RECIPES: tuple[Recipe, ...] = (
         summary="icons, one colour on another",
         steps=1500,
         one_word=0.3,
+        fused=True,
         sample_captions=(
             "red heart on black",
             "blue heart on yellow",
@@ -145,6 +153,7 @@ IMAGE_RECIPES: tuple[Recipe, ...] = (
         summary="colour emoji by name",
         steps=1500,
         one_word=0.3,
+        fused=True,
         sample_captions=(
             "octopus",
             "red apple",
@@ -209,6 +218,7 @@ class VideoRecipe(Recipe):
     sigma_data: SigmaData = 0.7
     log_sigma_mean: LogSigmaMean = 0.4
     log_sigma_std: LogSigmaStd = 1.6
+    fused: Fused = False
     sample_captions: SampleCaptions = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
@@ -230,6 +240,7 @@ VIDEO_RECIPES: tuple[Recipe, ...] = (
         name="video",
         summary="icons in motion, 16 frames",
         steps=1480,
+        fused=True,
         sample_captions=(
             "red heart moving up on black",
             "yellow star orbiting on blue",
@@ -273,6 +284,7 @@ class VoiceRecipe(Recipe):
     sigma_data: SigmaData = 0.5
     log_sigma_mean: LogSigmaMean = -0.5
     log_sigma_std: LogSigmaStd = 1.3
+    fused: Fused = False
     sample_captions: SampleCaptions = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
@@ -292,6 +304,7 @@ VOICE_RECIPES: tuple[Recipe, ...] = (
         dataset="fsdd",
         summary="spoken digits in six voices",
         steps=2400,
+        fused=True,
         sample_captions=(
             "four two seven jackson",
             "zero one two george",

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.engine.data.speech import MEL_FRAMES, MELS
+from genui.engine.models import fused
 from genui.recipes import DiffusionRecipe, VideoRecipe, VoiceRecipe
 
 DIT_SIDE = 32  # pixels
@@ -34,6 +35,7 @@ class DiTConfig:
     heads: int
     canvas: bool = True  # whether a coarse image is predicted from the caption
     span: int = 1  # frames per token, for clips
+    fused: bool = False  # whether blocks have backward passes of their own
 
 
 def dit_config(recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, vocab_size: int) -> DiTConfig:
@@ -48,6 +50,7 @@ def dit_config(recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, vocab_size: 
         heads=recipe.heads,
         canvas=not isinstance(recipe, VoiceRecipe) and recipe.canvas_batch > 0,
         span=recipe.span if isinstance(recipe, VideoRecipe) else 1,
+        fused=recipe.fused,
     )
 
 
@@ -63,12 +66,18 @@ def attend(qkv: Tensor, heads: int) -> Tensor:
     return (weights.to(v.dtype) @ v).transpose(1, 2).reshape(B, T, C3 // 3)
 
 
+def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Normalise x [B, T, C], then scale and shift it by [B, 1, C] each."""
+    return F.rms_norm(x, x.shape[-1:]) * (1 + scale) + shift
+
+
 class Block(nn.Module):
     """Attention and feed-forward, each modulated by shift, scale and gate, [B, 1, C] each."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, is_fused: bool = False) -> None:
         super().__init__()
         self.heads = heads
+        self.is_fused = is_fused
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.up = nn.Linear(width, 4 * width, bias=False)
@@ -82,10 +91,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         parts = (modulation + self.offsets).unsqueeze(1).chunk(6, dim=-1)
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = parts
-        h = F.rms_norm(x, x.shape[-1:]) * (1 + scale_a) + shift_a
-        x = x + (1 + gate_a) * self.out(attend(self.qkv(h), self.heads))
-        h = F.rms_norm(x, x.shape[-1:]) * (1 + scale_f) + shift_f
-        return x + (1 + gate_f) * self.down(F.relu(self.up(h)).square())
+        is_fused = self.is_fused and x.device.type == "cpu"
+        attention, modulation_of = (
+            (fused.attend, fused.modulate) if is_fused else (attend, modulate)
+        )
+        h = modulation_of(x, scale_a, shift_a)
+        x = x + (1 + gate_a) * self.out(attention(self.qkv(h), self.heads))
+        h = modulation_of(x, scale_f, shift_f)
+        return x + (1 + gate_f) * self.down(fused.relu_square(self.up(h)))
 
 
 class CaptionEncoder(nn.Module):
@@ -150,7 +163,9 @@ class CaptionedTransformer(Network):
         )
         self.caption_to_noise = nn.Linear(config.caption_width, width)
         self.modulation = zeroed(nn.Linear(width, 6 * width))
-        self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(
+            Block(width, config.heads, config.fused) for _ in range(config.layers)
+        )
 
     def condition(self, noise_level: Tensor, pooled: Tensor) -> Tensor:
         """Embed the noise level [B] and the pooled caption [B, caption_width]: [B, W]."""
