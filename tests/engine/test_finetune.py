@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from forks import train_until_killed
+from forks import train_ranks, train_until_killed
 from shares import assert_shares_add_up
 from tiny_llama import write_tiny_llama
 
@@ -156,6 +156,14 @@ def test_the_shares_of_a_step_count_its_learned_tokens(base: Path, tmp_path: Pat
     origin = find_origin(str(base))
     recipe = override(origin.recipe, SMALL | {"data": str(path)})
     assert_shares_add_up(build_task(recipe, torch.device("cpu"), None))
+
+
+def test_two_processes_train_one_adapter(start: Callable[..., RunDir]) -> None:
+    one, two = start(steps="4"), start(steps="4")
+    assert trainer.train(one) == 0
+    train_ranks(two, 2)
+    assert series(two, "loss") == pytest.approx(series(one, "loss"), rel=0, abs=1e-5)
+    assert (two.path / "adapter").is_dir()
 
 
 def test_training_goes_on_from_an_adapter(start: Callable[..., RunDir], base: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from forks import train_until_killed
+from forks import train_ranks, train_until_killed
 from PIL import Image
 from shares import assert_shares_add_up
 from torch import Tensor, nn
@@ -165,6 +165,15 @@ def test_the_same_step_sees_the_same_images_and_latents(tiny_gan: MakeRun) -> No
         for mine, theirs in zip(one.players, other.players, strict=True):
             assert float(mine.loss(step).detach()) == float(theirs.loss(step).detach())
     assert_shares_add_up(one)  # one of three has no pair with a penalty
+
+
+def test_two_processes_play_the_same_game(tiny_gan: MakeRun) -> None:
+    one, two = (tiny_gan(precision="fp32") for _ in range(2))
+    assert trainer.train(one) == 0
+    train_ranks(two, 2)
+    expected, found = series(one), series(two)
+    for name in ("generator_loss", "discriminator_loss", "real_score", "real_penalty", "coverage"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-4, abs=1e-6), name
 
 
 class Tug(nn.Module):
