@@ -1,9 +1,10 @@
 """`genui train` and `genui resume`: start or continue a training."""
 
 import argparse
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from genui.recipes import PATH_FIELDS, Recipe, find_recipe, override, parse_sett
 if TYPE_CHECKING:
     from genui.runs.hosts import Placement
     from genui.runs.layout import RunDir
+    from genui.runs.plan import Plan
 
 
 EXACT_PARTS = 4
@@ -71,7 +73,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  genui train shakespeare --steps 500 --name first\n"
         "  genui train shakespeare --data letters/ --set width=128 --set layers=4\n"
-        "  genui train icons --foreground\n"
+        "  genui train shakespeare --minutes 1 --foreground     what a minute here can do\n"
         "  genui train icons --dry-run                  how long it takes here\n"
         "  genui train icons --nproc 2                  in two processes\n"
         "  torchrun --nproc-per-node 2 -m genui train icons     started by torchrun\n"
@@ -79,6 +81,13 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "  genui train --from shakespeare --data letters/       fine-tune a shipped model"
     )
     add_recipe(parser, "KEY=VALUE", "change a setting")
+    parser.add_argument(
+        "--minutes",
+        metavar="M",
+        type=float,
+        help="choose the number of steps, and for text sizes, batches and contexts, that make the "
+        "most of so many minutes on this machine; what --set gives stays",
+    )
     parser.add_argument(
         "--until",
         metavar="CONDITION",
@@ -157,12 +166,15 @@ def run_train(args: argparse.Namespace) -> int:
     recipe = override(base, settings)
     launch.check_processes(recipe, where.processes)
     refuse_missing(recipe)
+    if args.minutes is not None:
+        _check_budget(args.minutes, settings, where)
+    plans = _plans(base, settings, args.minutes, bool(args.start_from))
     if args.dry_run:
-        return _estimate(recipe, args.json)
+        return _estimate(recipe, plans, args.json)
     with shown_downloads():
         data = kinds.check_data(recipe)
     output.note(f"data: {data}")
-    _say_plan(recipe)
+    settings |= _say_plan(plans, whole=args.minutes is not None)
 
     def make() -> "RunDir":
         started = launch.create(base, settings, args.name, args.start_from, where)
@@ -190,15 +202,36 @@ def _train_in_job(make: "Callable[[], RunDir] | None") -> int:
     return train_in_job(make)
 
 
-def _estimate(recipe: Recipe, as_json: bool) -> int:
-    """Prints the plan, with `as_json` each time that more of it is measured."""
-    from genui.engine.estimate import estimate
+def _check_budget(minutes: float, settings: Mapping[str, str], where: "Placement") -> None:
+    """Raises MisuseError if no budget can be kept."""
+    if not 0 < minutes < math.inf:
+        raise MisuseError(f"--minutes {minutes:g}: give a number above 0")
+    if "steps" in settings:
+        raise MisuseError("--minutes chooses the number of steps: leave out --steps")
+    if where.slurm is not None or where.processes > 1:
+        raise MisuseError(
+            "--minutes measures one process here: leave out --nproc, --hosts, --slurm"
+        )
 
+
+def _plans(
+    base: Recipe, settings: Mapping[str, str], minutes: float | None, keep_size: bool
+) -> Iterator["Plan"]:
+    """What the training takes, or what makes the most of a budget, better each time."""
+    from genui.engine.estimate import estimate, fit_budget
+
+    if minutes is None:
+        return estimate(override(base, settings))
+    return fit_budget(base, settings, minutes, keep_size)
+
+
+def _estimate(recipe: Recipe, plans: Iterator["Plan"], as_json: bool) -> int:
+    """Prints the plan, with `as_json` each time that more of it is measured."""
     with suppress(OSError):
         os.nice(10)  # as a trainer; the app measures while its user types
     plan = None
     progress = output.Progress()
-    for plan in estimate(recipe):
+    for plan in plans:
         if as_json:
             output.emit(plan, indent=False)
         elif plan.fault:
@@ -211,24 +244,26 @@ def _estimate(recipe: Recipe, as_json: bool) -> int:
     return 1 if plan is not None and plan.fault else 0
 
 
-def _say_plan(recipe: Recipe) -> None:
-    """Says on stderr what the training takes. Raises GenuiError if it cannot start.
+def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
+    """Says on stderr what the training takes; returns the settings that its budget chose. Raises
+    GenuiError if it cannot start.
 
-    It is measured only for a person at a terminal, since that takes some seconds.
+    It is measured only for a person at a terminal, since that takes some seconds, or if the `whole`
+    measurement is needed.
     """
-    from genui.engine.estimate import estimate
-
     progress = output.Progress()
     plan = None
-    for plan in estimate(recipe):
+    for plan in plans:
         if plan.fault:
             raise GenuiError(plan.fault)
         progress.show(plan.describe())
-        if not sys.stderr.isatty():
+        if not whole and not sys.stderr.isatty():
             break
     progress.clear()
-    if plan is not None:
-        output.note(f"takes: {msgspec.structs.replace(plan, measuring=False).describe()}")
+    if plan is None:
+        return {}
+    output.note(f"takes: {msgspec.structs.replace(plan, measuring=False).describe()}")
+    return plan.settings
 
 
 @contextmanager

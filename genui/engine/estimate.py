@@ -5,11 +5,13 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
+import msgspec
 import psutil
 
 from genui.base import paths
@@ -20,17 +22,16 @@ from genui.engine.data.dataset import dataset_named, use_stand_ins
 from genui.engine.data.documents import find_source
 from genui.engine.data.text import is_large
 from genui.protocol.registry import KINDS, resolve
-from genui.recipes import FineTuneRecipe, Recipe, TextRecipe
-from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS
+from genui.recipes import FineTuneRecipe, Recipe, Size, TextRecipe, override
+from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS, RunDir
 from genui.runs.models import find_model
-from genui.runs.plan import Plan, Speed, plan_of, read_speed, write_speed
+from genui.runs.plan import Plan, Speed, fit, plan_of, read_speed, write_speed
 from genui.runs.ranks import QuietWriter
 
 if TYPE_CHECKING:
     from genui.engine.device import Machine
     from genui.engine.train.loop import Trainer
     from genui.engine.train.task import Task
-    from genui.runs.layout import RunDir
 
 MAX_STEPS = 20
 ENOUGH_S = 2.0  # of measured steps
@@ -61,14 +62,87 @@ def estimate(recipe: Recipe) -> Iterator[Plan]:
         yield resolve(name)(recipe)
         return
     speed = read_speed(recipe)
+    if speed is not None and speed.sample < 0:
+        speed = None  # only its steps were measured, to choose a size
     yield plan_of(recipe, speed, download, measuring=speed is None)
     if speed is not None:
         return
     try:
-        with use_stand_ins() if download or _is_large(recipe) else nullcontext():
+        with _stand_ins(recipe, download):
             yield from _measured(recipe, begin, download)
     except GenuiError as error:
         yield Plan(download=download, fault=str(error))
+
+
+def fit_budget(
+    base: Recipe, given: Mapping[str, str], minutes: float, keep_size: bool = False
+) -> Iterator[Plan]:
+    """The plan that makes the most of so many minutes on this machine, better each time; the last
+    one has the settings that it chose. A budget that cannot be met gives one plan, with a fault.
+
+    `given` are settings that it must keep. Of the sizes of the recipe it takes the largest whose
+    steps, as measured, are enough of them; with `keep_size` the recipe's own.
+    """
+    begin = time.perf_counter()
+    yield Plan(measuring=True)
+    download = 0
+    try:
+        recipe = override(base, given)
+        download = missing_bytes(recipe)
+        with _stand_ins(recipe, download):
+            sizes = () if keep_size else recipe.sizes
+            for plan in _fitted(base, given, 60 * minutes, sizes, begin):
+                yield msgspec.structs.replace(plan, download=download)
+    except GenuiError as error:
+        yield Plan(download=download, fault=str(error))
+
+
+def _fitted(
+    base: Recipe, given: Mapping[str, str], seconds: float, sizes: Sequence[Size], begin: float
+) -> Iterator[Plan]:
+    # With `steps` any number of them is measured: the parts of a training are shares of it.
+    options = [{"steps": "1000", **size.settings, **given} for size in sizes] or [dict(given)]
+    least = [size.least for size in sizes] or [0]
+    best: tuple[dict[str, str], Recipe, Iterator[Speed]] | None = None
+    start, speed = 0.0, Speed(start=0, step=0)
+    for settings, enough in zip(options, least, strict=True):
+        recipe = override(base, settings)
+        speeds = _thorough(recipe, begin, start)
+        first = next(speeds)
+        if best is not None and (seconds - first.start) / first.step < enough:
+            break
+        write_speed(recipe, first)
+        best, speed, start = (settings, recipe, speeds), first, first.start
+        yield Plan(measuring=True, memory=speed.memory)
+    assert best is not None
+    settings, recipe, speeds = best
+    for speed in speeds:
+        yield Plan(measuring=True, memory=speed.memory)
+    write_speed(recipe, speed)
+    chosen = {key: value for key, value in settings.items() if key not in given and key != "steps"}
+    chosen |= fit(recipe, speed, seconds, given)
+    if sizes and speed.epoch:
+        more = recipe.settings_for(int(chosen["steps"]) / speed.epoch)
+        chosen |= {key: value for key, value in more.items() if key not in given}
+    plan = plan_of(override(base, {**given, **chosen}), speed)
+    yield msgspec.structs.replace(plan, settings=chosen)
+
+
+def _thorough(recipe: Recipe, begin: float, start: float) -> Iterator[Speed]:
+    """The kept speed of a recipe, if all of it was measured, or as it is measured now. `start` is
+    the time to its first step, if it was measured with another size."""
+    kept = read_speed(recipe)
+    if kept is not None:
+        yield kept
+        if kept.thorough:
+            return
+    for speed in measure(recipe, begin, thorough=True):
+        yield msgspec.structs.replace(speed, start=start or speed.start)
+
+
+def _stand_ins(recipe: Recipe, download: int) -> AbstractContextManager[None]:
+    """Other data, if the recipe's are not here or too large for a measurement."""
+    return use_stand_ins() if download or _is_large(recipe) else nullcontext()
 
 
 def _is_large(recipe: Recipe) -> bool:
@@ -86,10 +160,17 @@ def _measured(recipe: Recipe, begin: float, download: int) -> Iterator[Plan]:
         yield plan_of(recipe, speed, download, measuring)
 
 
-def measure(recipe: Recipe, begin: float) -> Iterator[Speed]:
-    """The speed of a training, as more of it is measured. `begin` is on the performance counter:
-    when the process began."""
-    trainer, _, machine = trial_trainer(recipe)
+def measure(recipe: Recipe, begin: float, thorough: bool = False) -> Iterator[Speed]:
+    """The speed of a training, as more of it is measured: with `thorough` also an evaluation of all
+    held-out data and a checkpoint. `begin` is on the performance counter: when the process began.
+    """
+    with TemporaryDirectory() as folder:
+        yield from _measure(recipe, begin, thorough, RunDir(Path(folder)))
+
+
+def _measure(recipe: Recipe, begin: float, thorough: bool, run: RunDir) -> Iterator[Speed]:
+    """`measure`, with a folder for the checkpoint."""
+    trainer, task, machine = trial_trainer(recipe, run)
     # A thread waits for the processor while others have it, and its processor time stands still.
     clock = time.perf_counter
     alone = time.process_time if (machine.device, machine.threads) == ("cpu", 1) else clock
@@ -100,33 +181,50 @@ def measure(recipe: Recipe, begin: float) -> Iterator[Speed]:
         part()
         return alone() - first
 
-    first = timed(trainer.train_step)  # it also allocates
-    begin = clock()
-    times = [first] if first > 2 * ENOUGH_S else []
-    while sum(times) < ENOUGH_S and clock() - begin < MAX_S and len(times) < MAX_STEPS:
-        times.append(timed(trainer.train_step))
-    step = sorted(times)[len(times) // 2]
-    busy = max(1.0, (clock() - begin) / sum(times)) if first not in times else 1.0
-    evaluation = sample = -1.0
-    for stage in range(3):
-        if stage == 1:
-            evaluation = timed(trainer.evaluate)
-        if stage == 2:
-            sample = timed(trainer.sample)
-        yield Speed(
-            start=start,
-            step=step,
-            evaluation=evaluation,
-            sample=sample,
-            memory=peak_memory(),
-            steps=len(times),
-            busy=busy,
-            time=time.time(),
-        )
+    def steps() -> None:
+        for _ in range(recipe.muon_every):  # its product is computed at one of them
+            trainer.train_step()
+
+    paces = recipe.paces
+    step, count, elapsed, used = 0.0, 0, 0.0, 0.0
+    for pace in paces:
+        trainer.go_to(pace.first)
+        first = timed(steps)  # it also allocates
+        begin = clock()
+        times = [] if first < 2 * ENOUGH_S / len(paces) else [first]
+        while (
+            sum(times) < ENOUGH_S / len(paces)
+            and clock() - begin < MAX_S / len(paces)
+            and len(times) < MAX_STEPS
+        ):
+            times.append(timed(steps))
+        step += pace.share * sorted(times)[len(times) // 2] / recipe.muon_every
+        count += len(times) * recipe.muon_every
+        if first not in times:
+            elapsed, used = elapsed + clock() - begin, used + sum(times)
+    speed = Speed(
+        start=start,
+        step=step,
+        steps=count,
+        busy=max(1.0, elapsed / used) if used else 1.0,
+        epoch=task.units_per_epoch / task.units_per_step,
+    )
+    parts: dict[str, Callable[[], object]] = {
+        "evaluation": trainer.evaluate,
+        "sample": trainer.sample,
+    }
+    if thorough:
+        parts["whole"] = lambda: trainer.evaluate(whole=True)
+        parts["checkpoint"] = trainer.write_checkpoint
+    yield msgspec.structs.replace(speed, memory=peak_memory(), time=time.time())
+    for name, part in parts.items():
+        speed = msgspec.structs.replace(speed, **{name: timed(part)})
+        yield msgspec.structs.replace(speed, memory=peak_memory(), time=time.time())
 
 
-def trial_trainer(recipe: Recipe) -> tuple["Trainer", "Task", "Machine"]:
-    """A trainer of the recipe from its first step on, which makes no run."""
+def trial_trainer(recipe: Recipe, run: RunDir | None = None) -> tuple["Trainer", "Task", "Machine"]:
+    """A trainer of the recipe from its first step on, which makes no run. Without `run` it cannot
+    write a checkpoint."""
     import torch  # late: what needs no measurement does not wait for torch
 
     from genui.engine import device
@@ -136,7 +234,7 @@ def trial_trainer(recipe: Recipe) -> tuple["Trainer", "Task", "Machine"]:
     machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
     recipe = dataclasses.replace(recipe, precision=machine.precision)
     task = build_task(recipe, torch.device(machine.device), None)
-    trainer = Trainer(cast("RunDir", None), QuietWriter(), recipe, task, machine, {})
+    trainer = Trainer(cast("RunDir", run), QuietWriter(), recipe, task, machine, {})
     return trainer, task, machine
 
 

@@ -21,6 +21,7 @@ from genui.recipes import classifier, diffusion, gan, transformer
 from genui.recipes.base import LOGGING_FIELDS as LOGGING_FIELDS
 from genui.recipes.base import PATH_FIELDS as PATH_FIELDS
 from genui.recipes.base import Recipe
+from genui.recipes.base import Size as Size
 from genui.recipes.classifier import ImageClassifierRecipe as ImageClassifierRecipe
 from genui.recipes.classifier import SoundClassifierRecipe as SoundClassifierRecipe
 from genui.recipes.classifier import TextClassifierRecipe as TextClassifierRecipe

@@ -1,7 +1,8 @@
 """The base of all recipes: data, budget, optimiser, and what is logged."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from msgspec import Meta
 
@@ -24,6 +25,20 @@ PATH_FIELDS = ("data", "against")
 
 LOGGING_FIELDS = ("eval_every", "sample_every", "checkpoint_every")
 """Settings that do not influence the weights."""
+
+
+class Size(NamedTuple):
+    """Settings for a training of some length."""
+
+    least: int  # steps: with fewer a smaller size learns more in the same time
+    settings: Mapping[str, str]
+
+
+class Pace(NamedTuple):
+    """Steps that take equally long."""
+
+    first: int
+    share: float  # of all steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +123,21 @@ class Recipe:
 
     def check(self) -> None:
         """Raise MisuseError if fields contradict each other."""
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """What `genui train --minutes` may choose from, the smallest first; empty if a budget sets
+        the number of steps alone."""
+        return ()
+
+    def settings_for(self, epochs: float) -> Mapping[str, str]:
+        """The settings of a size that depend on how often it reads the data."""
+        return {}
+
+    @property
+    def paces(self) -> tuple[Pace, ...]:
+        """The parts of the training whose steps differ in length."""
+        return (Pace(0, 1.0),)
 
     @property
     def smallest_batch(self) -> int:

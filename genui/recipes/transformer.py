@@ -1,5 +1,6 @@
 """Recipes of language models, Transformers and recurrent networks, of text, code and music."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -7,7 +8,7 @@ from msgspec import Meta
 
 from genui.base.errors import MisuseError
 from genui.base.schema import about
-from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share
+from genui.recipes.base import Count, Fraction, Pace, Positive, Rate, Recipe, Share, Size
 
 # Settings of both text and music.
 Layers = Annotated[int, Meta(ge=1, le=96), about("blocks of the network")]
@@ -77,6 +78,16 @@ class TextRecipe(Recipe):
         return min(stage.batch for stage in self.stages)
 
     @property
+    def paces(self) -> tuple[Pace, ...]:
+        stages = self.stages
+        ends = [*(stage.first for stage in stages[1:]), self.steps]
+        return tuple(
+            Pace(stage.first, (end - stage.first) / self.steps)
+            for stage, end in zip(stages, ends, strict=True)
+            if end > stage.first
+        )
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages of the training, with contexts that double (Li et al. 2022)."""
         contexts = [self.context]
@@ -137,10 +148,78 @@ class TransformerRecipe(TextRecipe):
         super().check()
 
     @property
+    def sizes(self) -> tuple[Size, ...]:
+        if self.tokenizer == "chars":
+            return SIZES
+        # Few n-grams of longer tokens come again. Only tried for half a minute.
+        return tuple(
+            Size(size.least, {**size.settings, "ngrams": "3", "ngram_rows": "131072"})
+            for size in SIZES
+        )
+
+    def settings_for(self, epochs: float) -> Mapping[str, str]:
+        return {
+            "ngram_dropout": f"{min(0.4, max(0.0, 0.1 * (epochs - 1))):.1f}",
+            "dropout": "0.1" if epochs >= 4 else "0",
+        }
+
+    @property
     def widest(self) -> int:
         # With attention in products bf16 pays from a width of 64 on: no fused kernel casts.
         wide = self.attention == "products" and self.width >= 64
         return max(self.width, 192) if wide else self.width
+
+
+_FAST: Mapping[str, float | str] = {
+    "attention": "products",
+    "context_start": 64,
+    "ngram_width": 64,
+    "muon_rate": 0.015,
+    "muon_every": 2,
+    "beta1": 0.8,
+    "weight_decay": 0,
+    "decay_from": 0.3,
+}
+_SHORT = _FAST | {
+    "width": 128,
+    "heads": 4,
+    "context": 128,
+    "context_full": 0.5,
+    "batch": 8,
+    "batch_start": 0,
+    "ngrams": 5,
+    "ngram_rate": 0.02,
+    "warmup": 10,
+    "ema": 0,
+    "eval_batches": 4,
+}
+_LONG = _FAST | {"ngrams": 4, "batch_start": 32, "warmup": 20}
+
+
+_MIDDLE = _SHORT | _LONG | {"layers": 4, "context": 256, "context_full": 0.75, "batch": 16}
+_LARGE = _LONG | {
+    "layers": 6,
+    "width": 192,
+    "heads": 6,
+    "context": 512,
+    "context_full": 0.8,
+    "batch": 8,
+    "ngram_rate": 0.01,
+    "ema": 0.998,
+    "eval_batches": 6,
+}
+
+SIZES = tuple(
+    Size(least, {key: str(value) for key, value in settings.items()})
+    for least, settings in (
+        (0, _SHORT | {"layers": 1}),
+        (1000, _SHORT | {"layers": 2}),
+        (1000, _MIDDLE),
+        (2000, _LARGE),
+    )
+)
+"""Sizes of models of characters. `python -m tests.bench text --budgets 1,3,10,30` prints what they
+reach."""
 
 
 @dataclass(frozen=True, kw_only=True)

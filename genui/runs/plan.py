@@ -6,9 +6,11 @@ the next form or command says it at once. Nothing here imports torch.
 
 import dataclasses
 import hashlib
+import math
 import os
 import socket
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from genui.base import paths
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
 from genui.base.numbers import about, size
 from genui.recipes import LOGGING_FIELDS, Recipe
@@ -41,6 +43,9 @@ class Speed(Struct, frozen=True, kw_only=True):
     step: float
     evaluation: float = -1.0
     sample: float = -1.0
+    whole: float = -1.0  # an evaluation of all held-out data
+    checkpoint: float = -1.0
+    epoch: float = 0.0  # steps that read the data once; 0: not known
     memory: int = 0  # bytes, the most that the process took
     steps: int = 0  # how many were measured
     busy: float = 1.0  # how much longer they took, because of other processes
@@ -48,14 +53,26 @@ class Speed(Struct, frozen=True, kw_only=True):
 
     def seconds(self, recipe: Recipe) -> float:
         """How long the whole training takes."""
-        evaluations = recipe.steps // recipe.eval_every + 2
-        samples = recipe.steps // recipe.sample_every + 2
+        steps = recipe.steps
+        evaluation = max(0.0, self.evaluation)
+        whole = evaluation if self.whole < 0 else self.whole
         return (
             self.start
-            + recipe.steps * self.step
-            + evaluations * max(0.0, self.evaluation)
-            + samples * max(0.0, self.sample)
+            + steps * self.step
+            + (steps // recipe.eval_every + 1) * evaluation
+            + whole
+            + (steps // recipe.sample_every + 2) * max(0.0, self.sample)
+            + (steps // recipe.checkpoint_every + 1) * max(0.0, self.checkpoint)
         )
+
+    @property
+    def thorough(self) -> bool:
+        """Whether all was measured that `fit` counts."""
+        return min(self.evaluation, self.sample, self.whole, self.checkpoint) >= 0
+
+
+_SHOWN = ("steps", "layers", "width", "context", "batch")
+"""The settings of a budget that its plan names."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -67,6 +84,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     source: str = ""  # of the duration
     busy: float = 1.0  # how much longer it takes while the machine is as busy as now
     fault: str = ""  # why it cannot start
+    settings: dict[str, str] = {}  # that a budget of time chose
     measuring: bool = False  # whether a better estimate follows
 
     def describe(self) -> str:
@@ -74,6 +92,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
         While other processes need the processor, it also says how long it would take beside them.
         """
+        chosen = " ".join(f"{k}={self.settings[k]}" for k in _SHOWN if k in self.settings)
         if self.seconds >= 0:
             parts = [f"about {about(self.seconds, True)} on this machine ({self.source})"]
             if self.busy > 1.5:
@@ -85,7 +104,51 @@ class Plan(Struct, frozen=True, kw_only=True):
         if self.memory:
             parts.append(f"{size(self.memory)} of memory")
         parts.append(f"downloads {size(self.download)}" if self.download else "no download")
-        return " · ".join(parts)
+        return " · ".join([*([chosen] if chosen else []), *parts])
+
+
+_LOGGED = {"eval_every": 0.08, "sample_every": 0.08, "checkpoint_every": 0.04}
+"""The share of a budget that each may take."""
+_MOST = {"eval_every": 20, "sample_every": 20, "checkpoint_every": 5}
+"""How often each is done at most."""
+
+
+def fit(recipe: Recipe, speed: Speed, seconds: float, fixed: Collection[str]) -> dict[str, str]:
+    """The number of steps with which a training takes so many seconds, and the settings that depend
+    on it. Settings that are `fixed` stay as they are in the recipe.
+
+    Evaluations, samples and checkpoints are as frequent as their cost allows. Raises MisuseError
+    if the time is too short for one step.
+    """
+    costs = {
+        "eval_every": max(0.0, speed.evaluation),
+        "sample_every": max(0.0, speed.sample),
+        "checkpoint_every": max(0.0, speed.checkpoint),
+    }
+    # At the start, and at the end: the last evaluation is of all held-out data.
+    rest = seconds - speed.start - sum(costs.values()) - costs["sample_every"] - max(0, speed.whole)
+    step, counts = speed.step, {}
+    for name, cost in costs.items():
+        if name in fixed:
+            step += cost / getattr(recipe, name)
+            continue
+        counts[name] = _MOST[name]
+        if cost > 0:
+            counts[name] = max(1, min(_MOST[name], int(_LOGGED[name] * rest / cost)))
+        rest -= counts[name] * cost
+    steps = int(rest / step)
+    steps -= steps % 10 if steps >= 100 else 0
+    if steps < 1:
+        least = seconds - rest + step
+        raise MisuseError(
+            f"--minutes: the shortest training takes about {about(least, True)} on this machine; "
+            f"give at least {math.ceil(10 * least / 60) / 10:g}"
+        )
+    settings = {"steps": str(steps)}
+    settings |= {name: str(max(1, math.ceil(steps / count))) for name, count in counts.items()}
+    if recipe.warmup > steps // 10:
+        settings["warmup"] = str(steps // 10)
+    return {key: value for key, value in settings.items() if key not in fixed}
 
 
 def plan_of(

@@ -122,6 +122,9 @@ def test_a_relative_data_path_is_kept_absolute(
         (["icons", "--data", "/no/such/folder"], "/no/such/folder: no such file or folder"),
         (["icons", "--set", "data=/no/such"], "/no/such: no such file or folder"),
         (["icons", "--name", "a/b"], "run name 'a/b'"),
+        (["icons", "--minutes", "0"], "--minutes 0: give a number above 0"),
+        (["icons", "--minutes", "1", "--steps", "9"], "leave out --steps"),
+        (["icons", "--minutes", "1", "--nproc", "2"], "measures one process here"),
         (
             ["shakespeare", "--until", "soon"],
             "until=soon: write a condition such as 'val_loss<1.5'",
@@ -299,6 +302,25 @@ def test_a_dry_run_says_how_long_it_takes(
     assert main(["train", "shakespeare", "--steps", "300"]) == 0
     assert f"takes: {said}\n" in capsys.readouterr().err
     assert detached
+
+
+def test_a_budget_of_minutes_is_recorded_as_settings(
+    detached: list[RunDir], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = find_recipe("icons")
+    speed = Speed(
+        start=2, step=0.1, evaluation=1, sample=1, whole=2, checkpoint=0, time=time.time()
+    )
+    write_speed(recipe, speed)
+    assert main(["train", "icons", "--minutes", "2", "--dry-run"]) == 0
+    assert "about 2 minutes on this machine" in capsys.readouterr().out
+    assert main(["train", "icons", "--minutes", "2", "--set", "grad_clip=1"]) == 0
+    chosen = read_info(detached[0]).overrides
+    assert chosen["grad_clip"] == "1"
+    trained = override(recipe, chosen)
+    assert 100 < speed.seconds(trained) <= 120
+    assert read_status(detached[0]).steps == trained.steps < recipe.steps
+    assert f"steps={trained.steps}" in capsys.readouterr().err
 
 
 def test_the_progress_of_a_run_that_starts_is_its_download() -> None:

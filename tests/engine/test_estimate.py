@@ -1,9 +1,13 @@
 """The measured estimate of a training."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from genui.engine.estimate import estimate
-from genui.recipes import RECIPES, override
+from genui.engine import estimate as module
+from genui.engine.estimate import estimate, fit_budget
+from genui.recipes import RECIPES, Recipe, TransformerRecipe, find_recipe, override
+from genui.runs.plan import Speed
 
 
 def test_a_training_is_measured_and_the_result_kept() -> None:
@@ -17,6 +21,51 @@ def test_a_training_is_measured_and_the_result_kept() -> None:
     assert all(plan.seconds > 0 and plan.memory > 0 for plan in better)
     (kept,) = estimate(recipe)
     assert kept.seconds == better[-1].seconds
+
+
+@pytest.mark.parametrize(("factor", "layers"), [(0.001, "6"), (0.02, "2"), (1.0, "1")])
+def test_a_budget_takes_the_largest_size_that_makes_enough_steps(
+    factor: float, layers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    def measure(recipe: Recipe, *_: object, **__: object) -> Iterator[Speed]:
+        assert isinstance(recipe, TransformerRecipe)
+        measured.append(recipe.layers)
+        yield Speed(start=1, step=factor * recipe.layers, epoch=1000)
+        yield Speed(
+            start=1, step=factor * recipe.layers, epoch=1000,
+            evaluation=0.1, sample=0.1, whole=1, checkpoint=0.1,
+        )  # fmt: skip
+
+    monkeypatch.setattr(module, "measure", measure)
+    base = find_recipe("shakespeare")
+    *_, plan = fit_budget(base, {"seed": "2"}, 1)
+    assert (plan.fault, plan.settings["layers"]) == ("", layers)
+    assert plan.seconds == pytest.approx(60, rel=0.1)
+    recipe = override(base, {"seed": "2", **plan.settings})
+    assert isinstance(recipe, TransformerRecipe)
+    assert (recipe.ngram_dropout > 0) == (recipe.steps > 1500)  # it reads the text again
+    assert measured[0] == 1  # the smallest first, and none above the first that is too slow
+    *_, given = fit_budget(base, {"layers": "3", "eval_every": "7"}, 1)
+    assert given.settings.keys().isdisjoint({"layers", "eval_every"})
+    *_, kept = fit_budget(base, {}, 1, keep_size=True)
+    assert kept.settings.keys() <= {
+        "steps", "warmup", "eval_every", "sample_every", "checkpoint_every"
+    }  # fmt: skip
+
+
+def test_a_budget_without_a_table_of_sizes_sets_the_steps_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ENOUGH_S", 0.1)
+    small = {"width": "8", "batch": "4", "threads": "1"}
+    *_, plan = fit_budget(find_recipe("speakers"), small, 0.5)
+    assert plan.fault == ""
+    assert int(plan.settings["steps"]) > 10
+    assert plan.settings.keys() <= {
+        "steps", "warmup", "eval_every", "sample_every", "checkpoint_every"
+    }  # fmt: skip
 
 
 def test_the_default_recipe_can_start_without_a_download() -> None:

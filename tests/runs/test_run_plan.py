@@ -2,8 +2,12 @@
 
 import time
 
+import msgspec
+import pytest
+
+from genui.base.errors import MisuseError
 from genui.recipes import find_recipe, override
-from genui.runs.plan import Plan, Speed, plan_of, read_speed, write_speed
+from genui.runs.plan import Plan, Speed, fit, plan_of, read_speed, write_speed
 
 RECIPE = override(find_recipe("shakespeare"), {"steps": "100", "eval_every": "50"})
 
@@ -24,6 +28,26 @@ def test_steps_evaluations_and_samples_are_added_up() -> None:
     samples = RECIPE.steps // RECIPE.sample_every + 2
     assert speed.seconds(RECIPE) == 2 + 100 + 4 * 3 + samples * 5
     assert plan_of(RECIPE, speed).seconds == speed.seconds(RECIPE)
+
+
+def test_a_budget_is_filled_with_steps_and_what_is_logged() -> None:
+    speed = Speed(start=2, step=0.01, evaluation=0.1, sample=0.2, whole=2, checkpoint=0.1)
+    chosen = fit(RECIPE, speed, 60, ())
+    fitted = override(RECIPE, chosen)
+    assert 55 < speed.seconds(fitted) <= 60
+    assert 10 <= fitted.steps / fitted.sample_every <= 20
+    assert 1 <= fitted.steps / fitted.checkpoint_every <= 20
+    slow = override(RECIPE, fit(RECIPE, msgspec.structs.replace(speed, step=1.0), 60, ()))
+    assert slow.warmup < slow.steps / 5  # the recipe has 50 for its 100 steps
+    mine = override(RECIPE, {"sample_every": "3"})
+    kept = fit(mine, speed, 60, {"sample_every"})
+    assert "sample_every" not in kept
+    assert 50 < speed.seconds(override(mine, kept)) <= 60  # fewer steps, for more samples
+
+
+def test_a_budget_that_is_too_short_says_the_least() -> None:
+    with pytest.raises(MisuseError, match=r"give at least 0\.2$"):
+        fit(RECIPE, Speed(start=8, step=0.01, whole=2), 6, ())
 
 
 def test_a_measurement_is_kept_for_recipes_of_the_same_speed() -> None:

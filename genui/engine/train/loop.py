@@ -408,10 +408,15 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         if self._world.rank == 0:
-            self._write_checkpoint()
+            self.write_checkpoint()
         self._saved = self._step
 
-    def _write_checkpoint(self) -> None:
+    def go_to(self, step: int) -> None:
+        """Continue with another step, to measure it."""
+        self._step = step
+
+    def write_checkpoint(self) -> None:
+        """Write a checkpoint of this step into the run's folder."""
         path = checkpoint.save(
             self._run,
             self._step,
