@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -98,9 +99,8 @@ def test_a_folder_writes_goes_back_and_forks_to_the_same_bits(folder: Path) -> N
     settings = TextSettings(tokens=24, temperature=0.8)
     request = Start(trace=1, model=str(folder), prompt="The quick", seed=3, settings=settings)
     trace = open_trace(request)
-    by = f" by transformers {transformers.__version__}" if _is_gpt2(folder) else ""
-    precision = f"fp32{by}"
-    assert trace.started.precision == precision
+    library = transformers if _is_gpt2(folder) else np
+    assert trace.started.precision == f"fp32 by {library.__name__} {library.__version__}"
     frames = list(trace.advance(0, 24))
     again = [*trace.advance(9, 3), *trace.advance(2, 22)]
     assert again == [*frames[9:12], *frames[2:]]

@@ -43,8 +43,11 @@ def start(tokens: int = 50, edits: tuple[EditAt, ...] = ()) -> Start:
 
 
 def anew(generator: TextGenerator) -> TextGenerator:
-    """The same model, nothing read yet."""
-    return TextGenerator(generator.model, generator.tokenizer, generator.machine)
+    """The same model, computed in the same way, nothing read yet."""
+    other = TextGenerator(generator.model, generator.tokenizer, generator.machine)
+    if generator.computed_by:
+        other.decode_fast()
+    return other
 
 
 def plainly(generator: TextGenerator, request: Start) -> Iterator[Frame]:

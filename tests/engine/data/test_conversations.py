@@ -141,7 +141,7 @@ def test_a_chat_that_the_template_refuses_is_named_before_training(tmp_path: Pat
 
 
 def test_there_must_be_data(tmp_path: Path) -> None:
-    with pytest.raises(MisuseError, match="give --data FILE"):
+    with pytest.raises(MisuseError, match="name a file as data"):
         load_rows("", "")
     file = tmp_path / "one.jsonl"
     file.write_text(json.dumps(GOOD))
