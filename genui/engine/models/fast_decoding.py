@@ -54,15 +54,16 @@ def build_decoder(model: Any) -> Decoder | None:
     if isinstance(model, AdaptedModel):
         network = model.base.network
         adapters = {model.base.layers[name]: each for name, each in model.adapters().items()}
-    kind = next((kind for kind in _DECODERS if isinstance(network, kind)), None)
-    parameters = (*model.parameters(), *network.parameters()) if kind is not None else ()
-    plain = all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
-    if kind is None or not plain or (set_threads := _blas_threads()) is None:
+    build = _DECODERS.get(type(network))  # one that derives from it may compute something else
+    if build is None or (set_threads := _blas_threads()) is None:
+        return None
+    weights = (*model.parameters(), *network.parameters())
+    if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in weights):
         return None
     threads = torch.get_num_threads()
     set_threads(1)
     torch.set_num_threads(threads)  # in a build with OpenMP they are the same ones
-    return _DECODERS[kind](network, adapters)
+    return build(network, adapters)
 
 
 # --- Matrices ---------------------------------------------------------------------------------
@@ -162,7 +163,7 @@ def attend(scores: Array, values: Array) -> Array:
 
 
 class TransformerDecoder:
-    """The decoder of `Transformer` and what derives from it."""
+    """The decoder of `Transformer` and `ChoraleTransformer`."""
 
     def __init__(self, network: transformer.Transformer, adapters: Adapters) -> None:
         self.network = network
@@ -408,6 +409,7 @@ class _Turns:
 
 _DECODERS: dict[type[nn.Module], Any] = {
     transformer.Transformer: TransformerDecoder,
+    transformer.ChoraleTransformer: TransformerDecoder,
     recurrent.MinGRU: MinGRUDecoder,
     llama.Llama: LlamaDecoder,
 }
