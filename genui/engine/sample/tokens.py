@@ -6,14 +6,13 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
 
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine, autocast
-from genui.engine.models.fast_decoding import COMPUTED_BY, Decoder, build_decoder
 from genui.engine.models.language_model import LanguageModel, LayeredModel, ReadingState
 from genui.engine.sample.inside import (
     Interventions,
@@ -49,6 +48,9 @@ from genui.protocol import (
     WriteToken,
 )
 from genui.protocol.settings import LayerEdit
+
+if TYPE_CHECKING:
+    from genui.engine.models.fast_decoding import Decoder
 
 # --- Token lists ------------------------------------------------------------------------------
 
@@ -511,6 +513,9 @@ class TokenGenerator(ABC, Generic[S]):
 
     def decode_fast(self) -> None:
         """Read single tokens by `fast_decoding` from now on, if it has a decoder of this model."""
+        # Late import, a generator to the networks: the worker is ready before it loads a model.
+        from genui.engine.models.fast_decoding import COMPUTED_BY, build_decoder
+
         if self.machine.precision == "fp32":
             self._reader.decoder = build_decoder(self.model)
         self.computed_by = COMPUTED_BY if self._reader.decoder is not None else ""
