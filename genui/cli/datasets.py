@@ -1,4 +1,4 @@
-"""`genui dataset`: the tokenised datasets on the disk."""
+"""`genui dataset`: the datasets that do not fit into memory and are prepared on the disk."""
 
 import argparse
 
@@ -12,8 +12,9 @@ ALL = "all"
 
 def configure_dataset(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Texts that do not fit into memory are tokenised once, into files in the cache. A run\n"
-        "that needs removed ones makes them again when it is resumed.\n\n"
+        "Texts that do not fit into memory are tokenised once, and so many images decoded once,\n"
+        "into files in the cache. A run that needs removed ones makes them again when it is\n"
+        "resumed.\n\n"
         "examples:\n"
         "  genui dataset\n"
         "  genui dataset --clear corpus.txt"
@@ -25,50 +26,31 @@ def configure_dataset(parser: argparse.ArgumentParser) -> None:
 
 
 def run_dataset(args: argparse.Namespace) -> int:
-    from genui.engine.data.shards import list_tokenised, remove_tokenised
+    from genui.engine.data.dataset import remove_prepared
+    from genui.engine.data.image_files import list_decoded
+    from genui.engine.data.shards import list_tokenised
 
-    tokenised = list_tokenised()
+    prepared = sorted([*list_tokenised(), *list_decoded()], key=lambda each: each.name)
     if args.clear:
-        names = [each.manifest.name for each in tokenised]
+        names = [each.name for each in prepared]
         if args.clear != ALL and args.clear not in names:
             nearest = did_you_mean(args.clear, names, "`genui dataset` lists them")
-            raise MisuseError(f"no tokenised dataset '{args.clear[:80]}': {nearest}")
-        for each in tokenised:
-            if args.clear in (ALL, each.manifest.name):
-                remove_tokenised(each)
-                output.say(f"{each.manifest.name}: removed, {size(each.octets)} freed")
-        return 0
-    if args.json:
-        output.emit(
-            [
-                {
-                    "name": each.manifest.name,
-                    "path": each.manifest.path,
-                    "tokenizer": each.manifest.tokenizer,
-                    "tokens": sum(each.manifest.tokens),
-                    "bytes": each.octets,
-                    "share": each.manifest.share,
-                    "folder": each.folder,
-                }
-                for each in tokenised
-            ]
-        )
-    elif tokenised:
+            raise MisuseError(f"no prepared dataset '{args.clear[:80]}': {nearest}")
+        for each in prepared:
+            if args.clear in (ALL, each.name):
+                remove_prepared(each)
+                output.say(f"{each.name}: removed, {size(each.octets)} freed")
+    elif args.json:
+        output.emit([each._asdict() for each in prepared])
+    elif prepared:
         output.table(
-            ("NAME", "TOKENIZER", "TOKENS", "ON DISK", "READ", "FROM"),
+            ("NAME", "CONTENT", "ON DISK", "READ", "FROM"),
             [
-                (
-                    each.manifest.name,
-                    each.manifest.tokenizer,
-                    f"{sum(each.manifest.tokens):,}",
-                    size(each.octets),
-                    f"{100 * each.manifest.share:.0f} %",
-                    each.manifest.path,
-                )
-                for each in tokenised
+                (each.name, each.content, size(each.octets), f"{100 * each.share:.0f} %", each.path)
+                for each in prepared
             ],
-            right=(2, 3, 4),
+            right=(1, 2, 3),
         )
     else:
-        output.note("no tokenised dataset: a text that does not fit into memory becomes one")
+        output.note("none is prepared: data that do not fit into memory are, when a run needs them")
     return 0

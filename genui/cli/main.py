@@ -72,7 +72,7 @@ COMMANDS = MappingProxyType(
         "replay": Command("replay", "repeat a saved generation and compare the two"),
         "traces": Command("show", "list saved traces"),
         "show": Command("show", "show an image, a sample, a trace, a model or a run folder"),
-        "dataset": Command("datasets", "list the tokenised datasets on the disk, or remove some"),
+        "dataset": Command("datasets", "list the datasets prepared on the disk, or remove some"),
         "config": Command("config", "show the settings of genui, or change one"),
         "completion": Command("completion", "print the completion script for bash, zsh or fish"),
         "bench": Command("bench", "measure how fast genui is here, alone or beside other programs"),

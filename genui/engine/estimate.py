@@ -20,9 +20,18 @@ from genui.base.numbers import size
 from genui.engine.data.conversations import load_rows
 from genui.engine.data.dataset import dataset_named, use_stand_ins
 from genui.engine.data.documents import find_source
+from genui.engine.data.image_files import is_large_folder
 from genui.engine.data.text import is_large
 from genui.protocol.registry import KINDS, resolve
-from genui.recipes import FineTuneRecipe, Recipe, Size, TextRecipe, override
+from genui.recipes import (
+    DiffusionRecipe,
+    FineTuneRecipe,
+    GanRecipe,
+    Recipe,
+    Size,
+    TextRecipe,
+    override,
+)
 from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS, RunDir
 from genui.runs.models import find_model
 from genui.runs.plan import Plan, Speed, fit, plan_of, read_speed, write_speed
@@ -147,8 +156,10 @@ def _stand_ins(recipe: Recipe, download: int) -> AbstractContextManager[None]:
 
 def _is_large(recipe: Recipe) -> bool:
     """Whether its data do not fit into memory: a sample of them is measured."""
-    is_text = isinstance(recipe, TextRecipe) and recipe.data
-    return bool(is_text and is_large(find_source(Path(recipe.data).expanduser())))
+    if isinstance(recipe, TextRecipe) and recipe.data:
+        return is_large(find_source(Path(recipe.data).expanduser()))
+    is_image = isinstance(recipe, DiffusionRecipe | GanRecipe)
+    return is_image and bool(recipe.data) and is_large_folder(recipe.data)
 
 
 def _measured(recipe: Recipe, begin: float, download: int) -> Iterator[Plan]:

@@ -1,12 +1,17 @@
 """The base of the tables of datasets; each medium's table is in the file of its medium."""
 
 import contextlib
+import fcntl
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.files import cannot_write
 from genui.base.plugins import Table, index_by_name, resolve
 
 
@@ -88,6 +93,68 @@ def report(line: str) -> None:
     """Say how far a preparation is."""
     for progress in _watchers:
         progress(line)
+
+
+REPORT_S = 0.2
+"""Seconds between two reports."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Be the only process that writes in the folder; another one is waited for."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    try:
+        while not try_lock(fd):
+            report(f"waiting for another process that prepares {name}")
+            time.sleep(REPORT_S)
+        yield
+    finally:
+        os.close(fd)
+
+
+def try_lock(fd: int) -> bool:
+    """Lock a file for this process alone; returns whether it did."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+class Prepared(NamedTuple):
+    """Data that do not fit into memory and are prepared in a folder of the cache."""
+
+    name: str
+    path: str  # of the data
+    content: str  # "1,204 tokens of bpe"
+    octets: int  # on the disk
+    share: float  # of the data that is prepared, 0 to 1
+    folder: Path
+
+
+def bytes_in(folder: Path) -> int:
+    """The bytes of the files in a folder."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+
+
+def remove_prepared(prepared: Prepared) -> None:
+    """Remove prepared data; a training that reads them goes on, and prepares them again when it is
+    resumed. Raises GenuiError if they are being prepared."""
+    folder = prepared.folder
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            if not try_lock(fd):
+                raise GenuiError(f"{prepared.name}: is being prepared; stop that training first")
+            shutil.rmtree(folder)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
 
 
 def dataset_table(kind: type[Row], rows: Iterable[Row]) -> Table[Row]:

@@ -1,19 +1,31 @@
 """The user's own images: a single file, or a folder with captions. Nothing in them is trusted."""
 
+import hashlib
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular, show
+from genui.base.files import atomic_write, cannot_write, read_regular, show
+from genui.base.numbers import about
+from genui.engine.data.dataset import (
+    REPORT_S,
+    Prepared,
+    bytes_in,
+    locked,
+    report,
+    uses_stand_ins,
+)
 from genui.engine.data.images import (
     OWN_LICENCE,
     SIDE,
@@ -117,7 +129,8 @@ def _is_enlarged_pixel_art(image: Image.Image) -> bool:
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
-MAX_IMAGES = 100_000  # 400 MB as 32×32 RGBA
+MAX_IMAGES = 100_000
+"""The most images of a folder that are read into memory: 400 MB as 32×32 RGBA."""
 MAX_CAPTION = 300  # characters
 MAX_NOTES = 20
 
@@ -133,13 +146,16 @@ class _Row(msgspec.Struct):
     text: str
 
 
-def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
+def load_folder(path: str | os.PathLike[str], every: bool = False) -> CaptionedImages:
     """Load every usable image in a folder and its sub-folders, with its caption.
 
-    What is left out is listed in `notes`. Raises MisuseError if the path is not a folder or
-    nothing in it can be used.
+    Of more than MAX_IMAGES only the first are loaded, or with `every` all are, from a file into
+    which they are decoded once. What is left out is listed in `notes`. Raises MisuseError if the
+    path is not a folder or nothing in it can be used.
     """
     folder = open_folder(path, "images need a folder, such as cat.png with cat.txt")
+    if every and is_large_folder(folder) and not uses_stand_ins():
+        return _load_large(folder)
     notes: list[str] = []
     usable, _ = read_captioned(folder, SUFFIXES, "images", MAX_IMAGES, read_image, notes)
     rgba = np.stack([image for image, _ in usable])
@@ -156,6 +172,142 @@ def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
         held_out=held_out,
         notes=shorten_notes(notes),
     )
+
+
+def is_large_folder(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder has more images than are read into memory."""
+    return len(_files_below(Path(os.path.expanduser(folder)), SUFFIXES)) > MAX_IMAGES
+
+
+def describe_large(folder: str | os.PathLike[str]) -> str:
+    """A line on a folder with more images than are read into memory; "" for another."""
+    path = Path(os.path.expanduser(folder))
+    count = len(_files_below(path, SUFFIXES))
+    if count <= MAX_IMAGES:
+        return ""
+    return f"{clean_caption(path.name)}: {count:,} images, decoded once into a file on disk"
+
+
+def _load_large(folder: Path) -> CaptionedImages:
+    """The images of a folder from a file in the cache, which is mapped and not read; those that
+    are not in it yet are decoded."""
+    files = _files_below(folder, SUFFIXES)
+    digest = hashlib.sha256(str(folder.resolve()).encode("utf-8", "replace"))
+    for file in (*files, *_files_below(folder, (".txt", METADATA))):
+        status = file.stat()
+        digest.update(
+            f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}\1".encode("utf-8", "replace")
+        )
+    cache = decoded_dir() / digest.hexdigest()[:16]
+    name = clean_caption(folder.resolve().name) or "folder"
+    with locked(cache, name):
+        decoded = _read_decoded(cache) or _Decoded(name, str(folder), len(files))
+        if decoded.files < len(files):
+            decoded = _decode(folder, files, cache, decoded)
+    if not decoded.captions:
+        raise MisuseError(f"{show(folder)}: none of its {len(files)} images works")
+    shape = (len(decoded.captions), SIDE, SIDE, 4)
+    trained, held_out = hold_out_images(len(decoded.captions))
+    return CaptionedImages(
+        name=name,
+        licence=OWN_LICENCE,
+        fingerprint=decoded.digest[:16],
+        rgba=np.memmap(cache / PIXELS, np.uint8, "r", shape=shape),
+        captions=tuple(decoded.captions),
+        scheme="plain",
+        train=trained,
+        held_out=held_out,
+        notes=shorten_notes(decoded.notes),
+        on_disk=True,
+    )
+
+
+def decoded_dir() -> Path:
+    """One folder a folder of images."""
+    return paths.cache_dir() / "images"
+
+
+PIXELS = "rgba.bin"
+DECODED = "decoded.json"
+KEEP_EVERY = 20_000  # files
+
+
+class _Decoded(msgspec.Struct):
+    """How far a folder is decoded."""
+
+    name: str
+    path: str
+    total: int  # files
+    files: int = 0
+    captions: list[str] = []
+    notes: list[str] = []
+    digest: str = ""
+
+
+def _read_decoded(cache: Path) -> _Decoded | None:
+    try:
+        return msgspec.json.decode((cache / DECODED).read_bytes(), type=_Decoded)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def list_decoded() -> list[Prepared]:
+    """The folders of images that are decoded in the cache, wholly or in part."""
+    return [
+        Prepared(
+            name=decoded.name,
+            path=decoded.path,
+            content=f"{len(decoded.captions):,} images",
+            octets=bytes_in(folder),
+            share=decoded.files / max(1, decoded.total),
+            folder=folder,
+        )
+        for folder in decoded_dir().glob("*")
+        if (decoded := _read_decoded(folder)) is not None
+    ]
+
+
+def _decode(folder: Path, files: list[Path], cache: Path, decoded: _Decoded) -> _Decoded:
+    """Decode the rest of the files. Raises GenuiError if the disk is full."""
+    numbers = {file: number for number, file in enumerate(files)}
+    notes: list[str] = []
+    begin, told, first = time.monotonic(), 0.0, decoded.files
+
+    def keep(pixels: IO[bytes], done: int) -> None:
+        pixels.flush()
+        os.fsync(pixels.fileno())
+        decoded.files = done
+        decoded.notes = [*decoded.notes, *notes][: MAX_NOTES + 1]
+        notes.clear()
+        atomic_write(cache / DECODED, msgspec.json.encode(decoded))
+
+    try:
+        with open(cache / PIXELS, "ab") as pixels:
+            pixels.truncate(len(decoded.captions) * SIDE * SIDE * 4)
+            for file, caption in _with_captions(folder, files, notes, caption_from_name):
+                number = numbers[file]
+                if number < first:
+                    notes.clear()  # they are in `decoded`
+                    continue
+                if number - decoded.files >= KEEP_EVERY:
+                    keep(pixels, number)
+                try:
+                    pixels.write(image := read_image(file).tobytes())
+                except MisuseError as reason:
+                    notes.append(str(reason))
+                    continue
+                decoded.captions.append(caption)
+                decoded.digest = hashlib.sha256(decoded.digest.encode() + image).hexdigest()
+                if time.monotonic() - told >= REPORT_S:
+                    told = time.monotonic()
+                    per_s = (number + 1 - first) / max(1e-3, told - begin)
+                    left = about((len(files) - number) / per_s)
+                    count = f"{number:,} of {len(files):,} images"
+                    report(f"decoding {decoded.name}, {count}, ~{left} left")
+            keep(pixels, len(files))
+    except OSError as error:
+        raise cannot_write(cache, error) from None
+    return decoded
 
 
 def open_folder(path: str | os.PathLike[str], needs: str) -> Path:

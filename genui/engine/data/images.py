@@ -3,10 +3,10 @@
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,9 @@ class CaptionedImages:
     test_set: bool = False  # whether `held_out` is the dataset's own test set
     label_of: str | Callable[[str], str] = ""  # as in ImageDataset
     notes: tuple[str, ...] = ()  # what was left out while reading, one line each
+    on_disk: bool = (
+        False  # whether `rgba` is a file in the cache, since it does not fit into memory
+    )
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -316,8 +319,21 @@ IMAGE_DATASETS = dataset_table(
 )
 
 
-def load_images(dataset: str, data: str = "") -> CaptionedImages:
-    """Load the dataset of that name, or the user's own folder `data`.
+EVERY_IMAGE = "every_image"
+"""Metadata of a checkpoint that was trained on more images than are read into memory."""
+
+
+def takes_every_image(extra: Mapping[str, Any] | None) -> bool:
+    """Whether a task loads images past the limit of memory; `extra` is a checkpoint's metadata.
+
+    A resumed run does as it began: earlier versions took the first images only.
+    """
+    return extra is None or not extra.get("resumed") or EVERY_IMAGE in extra
+
+
+def load_images(dataset: str, data: str = "", every: bool = False) -> CaptionedImages:
+    """Load the dataset of that name, or the user's own folder `data`; with `every` also images
+    past the limit of memory.
 
     Raises MisuseError for an unknown name or an unusable folder, GenuiError if a font is not
     installed.
@@ -329,7 +345,7 @@ def load_images(dataset: str, data: str = "") -> CaptionedImages:
     if row is None or (data and not (row.reads and resolve(row.reads)(data))):
         from genui.engine.data.image_files import load_folder  # late: it imports this file
 
-        return load_folder(data)
+        return load_folder(data, every)
     raw = RawImages(*row.read(data)) if data else RawImages(*row.read())
     _check(row.name, raw)
     train, held_out = row.split(raw)
@@ -363,6 +379,10 @@ def _check(name: str, raw: RawImages) -> None:
 
 def check_images(recipe: DiffusionRecipe | GanRecipe) -> str:
     """Load the images of a recipe and describe them in one line."""
+    from genui.engine.data.image_files import describe_large  # late: it imports this file
+
+    if recipe.data and (line := describe_large(recipe.data)):
+        return line
     images = load_images(recipe.dataset, recipe.data)
     line = f"{images.name}: {len(images):,} images"
     if isinstance(recipe, DiffusionRecipe) and recipe.against:

@@ -6,14 +6,12 @@ says how much of both files counts and where reading goes on; a process that is 
 shard it was at.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -25,7 +23,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, cannot_read, cannot_write, read_regular, show
 from genui.base.numbers import about, size
-from genui.engine.data.dataset import report
+from genui.engine.data.dataset import REPORT_S, Prepared, bytes_in, locked, report
 from genui.engine.data.documents import FORMATS, Piece, Source, is_held_out, read
 from genui.engine.data.text import sample_text
 from genui.engine.data.tokenizer import (
@@ -53,7 +51,6 @@ ORDER = "data_order"
 FORMAT = "data_format"
 """Metadata of a checkpoint: the format of the data, if it is not plain text."""
 
-REPORT_S = 0.2
 PARTS = ("train.bin", "held-out.bin")
 MANIFEST = "manifest.json"
 MAX_TOKENIZER = 64 * 1024 * 1024  # bytes of its file
@@ -180,42 +177,20 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-class Tokenised(NamedTuple):
-    """A source that is tokenised, wholly or in part."""
-
-    folder: Path
-    manifest: Manifest
-    octets: int  # on the disk
-
-
-def list_tokenised() -> list[Tokenised]:
-    """What is in the cache, by name."""
-    found = [
-        Tokenised(folder, manifest, sum(f.stat().st_size for f in folder.iterdir()))
+def list_tokenised() -> list[Prepared]:
+    """The texts that are tokenised in the cache, wholly or in part."""
+    return [
+        Prepared(
+            name=manifest.name,
+            path=manifest.path,
+            content=f"{sum(manifest.tokens):,} tokens ({manifest.tokenizer})",
+            octets=bytes_in(folder),
+            share=manifest.share,
+            folder=folder,
+        )
         for folder in tokens_dir().glob("*/*")
         if (manifest := read_manifest(folder)) is not None
     ]
-    return sorted(found, key=lambda each: (each.manifest.name, each.manifest.tokenizer))
-
-
-def remove_tokenised(tokenised: Tokenised) -> None:
-    """Remove tokens from the cache; a training that reads them goes on, and makes them again when
-    it is resumed. Raises GenuiError if they are being made."""
-    source = tokenised.folder.parent
-    try:
-        fd = os.open(tokenised.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            if not _lock(fd):
-                raise GenuiError(
-                    f"{tokenised.manifest.name}: is being tokenised; stop that training first"
-                )
-            shutil.rmtree(tokenised.folder)
-        finally:
-            os.close(fd)
-        if not any(each.is_dir() for each in source.iterdir()):
-            shutil.rmtree(source)
-    except OSError as error:
-        raise cannot_write(source, error) from None
 
 
 # --- Tokenizers of large data -----------------------------------------------------------------
@@ -230,7 +205,7 @@ def build_large_tokenizer(source: Source, kind: str, vocab_size: int) -> tuple[T
         return ByteTokenizer(), ""
     folder = tokens_dir() / source.key
     file = folder / (f"bpe-{vocab_size}.json" if kind == "bpe" else "chars.json")
-    with _locked(folder, source.path.name):
+    with locked(folder, source.path.name):
         if file.exists():
             tokenizer = _read_tokenizer(file)
         elif kind == "bpe":
@@ -301,37 +276,12 @@ class _Progress:
 # --- Tokenising -------------------------------------------------------------------------------
 
 
-@contextmanager
-def _locked(folder: Path, name: str) -> Iterator[None]:
-    """Be the only process that writes in the folder; another one is waited for."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise cannot_write(folder, error) from None
-    try:
-        while not _lock(fd):
-            report(f"waiting for another process that tokenises {name}")
-            time.sleep(REPORT_S)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def open_large(source: Source, tokenizer: Tokenizer, remark: str = "") -> Corpus:
     """The tokens of a source, which is tokenised now as far as it is not yet."""
     fields = {key: value for key, value in tokenizer.to_dict().items() if key != "gaps"}
     key = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
     folder = tokens_dir() / source.key / key
-    with _locked(folder, source.path.name):
+    with locked(folder, source.path.name):
         manifest = read_manifest(folder) or Manifest(
             name=source.path.name,
             path=str(source.path),

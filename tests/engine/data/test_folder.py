@@ -10,8 +10,9 @@ from PIL import Image
 
 from genui.base.errors import MisuseError
 from genui.engine.data import image_files
+from genui.engine.data.dataset import watch_preparation
 from genui.engine.data.image_files import load_folder, read_image
-from genui.engine.data.images import load_images
+from genui.engine.data.images import EVERY_IMAGE, load_images, takes_every_image
 
 MONSTERS = Path("/work/shared/data/monsters.zip")
 
@@ -208,6 +209,47 @@ def test_only_so_many_images_are_taken(folder: Path, monkeypatch: pytest.MonkeyP
     images = load_folder(folder)
     assert images.captions == ("a", "b")
     assert "first 2 of 3" in images.notes[0]
+
+
+def test_more_images_than_fit_are_decoded_once_and_after_a_kill_from_where_it_was(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(9):
+        save(folder / f"{'abcdefghi'[i]}.png", colour=f"#{20 * i:02x}0000")
+    (folder / "f.png").write_bytes(b"broken")
+    small = load_folder(folder)
+    monkeypatch.setattr(image_files, "MAX_IMAGES", 4)
+    monkeypatch.setattr(image_files, "KEEP_EVERY", 3)
+    monkeypatch.setattr(image_files, "REPORT_S", 0)
+    lines: list[str] = []
+
+    def kill(line: str) -> None:
+        lines.append(line)
+        if len(lines) in (5, 8):
+            raise KeyboardInterrupt
+
+    with watch_preparation(kill):
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                load_folder(folder, every=True)
+        large = load_folder(folder, every=True)
+    assert len(lines) < 9 + 5 + 3
+    monkeypatch.setattr(image_files, "read_image", None)
+    again = load_folder(folder, every=True)
+    for images in (large, again):
+        assert images.on_disk
+        assert images.captions == small.captions
+        assert images.notes == small.notes
+        assert images.fingerprint == large.fingerprint
+        assert (images.rgba == small.rgba).all()
+        assert images.train.tolist() == small.train.tolist()
+        indices = np.array([2, 5])
+        assert (images.canvas_batch(indices)[1] == small.canvas_batch(indices)[1]).all()
+    (prepared,) = image_files.list_decoded()
+    assert (prepared.name, prepared.content, prepared.share) == ("mine", "8 images", 1.0)
+    assert takes_every_image(None)
+    assert not takes_every_image({"resumed": True})  # of an earlier version
+    assert takes_every_image({"resumed": True, EVERY_IMAGE: True})
 
 
 # --- the whole ----------------------------------------------------------------------
