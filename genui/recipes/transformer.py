@@ -213,8 +213,8 @@ SIZES = tuple(
     Size(least, {key: str(value) for key, value in settings.items()})
     for least, settings in (
         (0, _SHORT | {"layers": 1}),
-        (1000, _SHORT | {"layers": 2}),
-        (1000, _MIDDLE),
+        (1200, _SHORT | {"layers": 2}),
+        (1500, _MIDDLE),
         (2000, _LARGE),
     )
 )

@@ -109,7 +109,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 _LOGGED = {"eval_every": 0.08, "sample_every": 0.08, "checkpoint_every": 0.04}
 """The share of a budget that each may take."""
-_MOST = {"eval_every": 20, "sample_every": 20, "checkpoint_every": 5}
+_MOST = {"eval_every": 40, "sample_every": 40, "checkpoint_every": 5}
 """How often each is done at most."""
 
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -41,6 +42,11 @@ PAUSE_S = 0.5
 
 PATIENCE_S = 15.0
 """How long a start waits for the answer whether it can start."""
+
+BUDGET_S = 120.0
+"""How long a start waits for the settings that a budget of time chooses."""
+
+POLL_S = 0.05
 
 NAME_HINT = "the recipe's name if empty"
 DATA_HINT = "your own text file, or a folder of images with captions"
@@ -292,7 +298,7 @@ class NewRunScreen(Window[RunDir | None]):
     def _describe(self) -> None:
         recipe = self.recipe
         self._line("recipe").placeholder = self.query_one(RowList).chosen
-        self._line("steps").placeholder = f"{recipe.steps:,}"
+        self._line("steps").placeholder = f"{recipe.steps:,}, or a time such as 3 min"
         self._line("set").suggester = SettingsSuggester(recipe)
         if self._source is not None:
             about = self._source.about
@@ -343,14 +349,19 @@ class NewRunScreen(Window[RunDir | None]):
     def _typed_settings(self, *keys: str) -> dict[str, str]:
         """The settings that these fields change. Raises MisuseError, one line."""
         settings = parse_settings(self._value("set").split()) if "set" in keys else {}
-        if "steps" in keys and (steps := self._value("steps")):
+        if "steps" in keys and (steps := self._value("steps")) and not self._minutes:
             settings["steps"] = steps.replace(",", "")
         if "data" in keys and (data := self._value("data")):
             settings["data"] = data
         return settings
 
+    @property
+    def _minutes(self) -> float:
+        """The budget of time that is typed in place of steps; 0 without one."""
+        return parse_minutes(self._value("steps"))
+
     def settings(self) -> dict[str, str]:
-        """All settings. Raises MisuseError, one line."""
+        """All settings but those that a budget of time chooses. Raises MisuseError, one line."""
         settings = self._typed_settings("set", "steps", "data")
         override(self.recipe, settings)
         return settings
@@ -388,6 +399,8 @@ class NewRunScreen(Window[RunDir | None]):
         pairs = [
             part for key, value in self.settings().items() for part in ("--set", f"{key}={value}")
         ]
+        if minutes := self._minutes:
+            pairs += ["--minutes", f"{minutes:g}"]
         if self._source is None:
             return (self.recipe.name, *pairs)
         return ("--from", self._source.origins[self.query_one(RowList).chosen], *pairs)
@@ -474,7 +487,7 @@ class NewRunScreen(Window[RunDir | None]):
         self, recipe: Recipe, settings: dict[str, str], name: str, start_from: str
     ) -> None:
         command = self._command()
-        if command not in self._plans:
+        if command not in self._plans and not self._minutes:
             self._show_plan(Plan(measuring=True))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_S):
@@ -482,6 +495,9 @@ class NewRunScreen(Window[RunDir | None]):
                         self._plans[command] = plan
                         break
         plan = self._plans.get(command, Plan())
+        if self._minutes:
+            plan = await self._budget(command)
+            settings = {**settings, **plan.settings}
         if plan.fault:
             self._starting = False
             self._show_plan(plan)
@@ -494,6 +510,17 @@ class NewRunScreen(Window[RunDir | None]):
             self._show_error("set", error)
         else:
             self.leave(run)
+
+    async def _budget(self, command: tuple[str, ...]) -> Plan:
+        """The plan of a budget when it has chosen its settings, or one with a fault."""
+        if command not in self._plans:
+            self._measure(command)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BUDGET_S):
+                while not (plan := self._plans.get(command, Plan())).settings and not plan.fault:
+                    await asyncio.sleep(POLL_S)
+                return plan
+        return Plan(fault="its steps could not be measured; give a number of steps")
 
 
 class _RowSuggester(Suggester):
@@ -526,6 +553,19 @@ async def estimates(command: Sequence[str]) -> AsyncIterator[Plan]:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+
+
+_TIME = re.compile(r"([\d.]+)\s*(s|sec|seconds?|m|min|minutes?|h|hours?)")
+_MINUTES = {"s": 1 / 60, "m": 1.0, "h": 60.0}
+
+
+def parse_minutes(text: str) -> float:
+    """The minutes of a time such as `3 min`, `90 s` or `1.5 h`; 0 for anything else."""
+    match = _TIME.fullmatch(text.strip().lower())
+    try:
+        return float(match[1]) * _MINUTES[match[2][0]] if match else 0.0
+    except ValueError:  # `1.2.3 s`
+        return 0.0
 
 
 def _raise(fault: str) -> None:

@@ -2,6 +2,7 @@
 
     python tests/bench/bench_text.py [--recipe shakespeare-quick] [--seconds 12] [--seeds 1]
     python tests/bench/bench_text.py --nanogpt FOLDER [--threads 2]
+    python tests/bench/bench_text.py --budgets 1,3,10,30
 
 The first trains the recipe, and the recipe with one part changed at a time, for as many seconds of
 processor time each, and prints the loss on the last tenth of the training text: settings are
@@ -13,6 +14,9 @@ from its README, in a copy of FOLDER (github.com/karpathy/nanoGPT) with the same
 `genui train` with its evaluations, samples and checkpoints. Losses are on nanoGPT's validation
 split, the last tenth of the text: its own estimate of 20 batches, and ours of the whole split. The
 goals are its loss in a tenth of its time, and 1.50 nats in its time.
+
+The third trains with `genui train --minutes` and prints the loss that each budget reaches on that
+split, with the size and steps that it chose and the processor seconds that it took.
 """
 
 import argparse
@@ -281,6 +285,31 @@ def race(args: argparse.Namespace) -> None:
     report(before, figures, args.json)
 
 
+def compare_budgets(args: argparse.Namespace) -> None:
+    from genui.runs.layout import read_info, read_status
+    from genui.runs.listing import find_run
+
+    report_machine(machine())
+    with home() as folder:
+        for minutes in args.budgets.split(","):
+            command = [sys.executable, "-m", "genui", "train", args.recipe, "--minutes", minutes]
+            command += ["--set", f"threads={args.threads}"]
+            timed([*command, "--dry-run"], folder, args.threads)  # the speeds are kept
+            wall, cpu, _ = timed([*command, "--foreground"], folder, args.threads)
+            run = find_run("last")
+            status, chosen = read_status(run), read_info(run).recipe
+            assert status.val is not None
+            names = ("layers", "width", "context", "steps")
+            title = ", ".join(f"{name} {chosen[name]}" for name in names if name in chosen)
+            seconds = 60 * float(minutes)
+            for figure in (
+                Figure(f"{minutes} min: {title}, loss of the whole split", status.val, "nats"),
+                Figure(f"{minutes} min, processor", cpu, "s", seconds, "the budget"),
+                Figure(f"{minutes} min, wall", wall, "s", seconds, "the budget"),
+            ):
+                report_figure(figure)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--recipe", default="shakespeare-quick", metavar="NAME")
@@ -291,11 +320,14 @@ def main() -> None:
     parser.add_argument(
         "--nanogpt", type=Path, metavar="FOLDER", help="a checkout, to compare with"
     )
-    parser.add_argument("--threads", type=int, default=1, help="with --nanogpt (1)")
+    parser.add_argument("--budgets", metavar="MINUTES", help="budgets to compare, as 1,3,10,30")
+    parser.add_argument("--threads", type=int, default=1, help="with --nanogpt and --budgets (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
     if args.nanogpt:
         race(args)
+    elif args.budgets:
+        compare_budgets(args)
     else:
         compare_parts(args)
 

@@ -35,7 +35,7 @@ def test_a_budget_is_filled_with_steps_and_what_is_logged() -> None:
     chosen = fit(RECIPE, speed, 60, ())
     fitted = override(RECIPE, chosen)
     assert 55 < speed.seconds(fitted) <= 60
-    assert 10 <= fitted.steps / fitted.sample_every <= 20
+    assert 10 <= fitted.steps / fitted.sample_every <= 40
     assert 1 <= fitted.steps / fitted.checkpoint_every <= 20
     slow = override(RECIPE, fit(RECIPE, msgspec.structs.replace(speed, step=1.0), 60, ()))
     assert slow.warmup < slow.steps / 5  # the recipe has 50 for its 100 steps

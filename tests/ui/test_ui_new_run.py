@@ -11,12 +11,20 @@ from textual import events
 from textual.pilot import Pilot
 
 from genui.base import paths
+from genui.base.errors import GenuiError
 from genui.hub.records import Record, write_record
-from genui.recipes import RECIPES, find_recipe
+from genui.recipes import RECIPES, Recipe, find_recipe
+from genui.runs.layout import RunDir
 from genui.runs.plan import Plan
 from genui.ui import new_run
 from genui.ui.home_panes import ModelsPane
-from genui.ui.new_run import NewRunScreen, complete_path, complete_setting, describe_setting
+from genui.ui.new_run import (
+    NewRunScreen,
+    complete_path,
+    complete_setting,
+    describe_setting,
+    parse_minutes,
+)
 from genui.ui.widgets.base import LineInput, RowList
 
 QUICK = next(iter(RECIPES))
@@ -120,6 +128,36 @@ async def test_the_form_says_what_the_training_takes(
     async with open_app(size=(80, 24)) as pilot:
         await pilot.press("n")
         await until_seen(pilot, "about 1 minute on this machine (20 steps measured)")
+
+
+async def test_a_time_in_place_of_steps_starts_what_it_chose(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = {"steps": "70", "layers": "2"}
+    plans(monkeypatch, Plan(measuring=True), Plan(seconds=180, source="now", settings=chosen))
+    started: list[tuple[str, dict[str, str]]] = []
+
+    def start(recipe: Recipe, settings: dict[str, str], *_: str) -> RunDir:
+        started.append((recipe.name, settings))
+        raise GenuiError("enough")
+
+    monkeypatch.setattr(new_run, "launch", start)
+    async with open_app() as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, "or a time such as 3 min")
+        await pilot.press("tab", "tab", *"3 min", "tab", "tab", *"width=64")
+        await pilot.press("ctrl+s")
+        await until_seen(pilot, "enough")
+        assert started == [(QUICK, {"width": "64", **chosen})]
+        await until_seen(pilot, "steps=70 layers=2 · about 3 minutes")
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("3 min", 3), ("90s", 1.5), ("1.5 hours", 90), ("300", 0), ("1.2.3 s", 0), ("soon", 0)],
+)
+def test_a_time_is_minutes(text: str, minutes: float) -> None:
+    assert parse_minutes(text) == minutes
 
 
 async def test_what_cannot_start_is_said_and_makes_no_run(
