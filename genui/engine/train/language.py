@@ -200,12 +200,13 @@ def held_out_loss(
     Of all of `held`, or of at most `most_batches` batches spread evenly over it.
     """
     context = model.context
-    starts = np.arange(0, len(held) - 1, context)
-    full = starts[starts + context + 1 <= len(held)]
-    rest = starts[len(full) :]  # the last window, if it is shorter than the others
-    if most_batches is not None and len(full) > most_batches * batch:
-        full = full[np.linspace(0, len(full) - 1, most_batches * batch).astype(int)]
-        rest = starts[:0]
+    count = max(0, (len(held) - 1) // context)  # whole windows
+    rest = np.arange(count * context, len(held) - 1, context)  # the last one, if it is shorter
+    if most_batches is not None and count > most_batches * batch:
+        full = np.linspace(0, count - 1, most_batches * batch).astype(int) * context
+        rest = rest[:0]
+    else:
+        full = np.arange(count) * context
     groups = [full[i : i + batch] for i in range(0, len(full), batch)]
     total, count = 0.0, 0
     for group in [*groups, *([rest] if len(rest) else [])]:
