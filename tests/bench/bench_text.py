@@ -47,6 +47,7 @@ PARTS: Mapping[str, Mapping[str, str]] = {
     "n-grams of half the columns": {"ngram_width": "HALF"},
     "without dropout of n-grams": {"ngram_dropout": "0"},
     "constant context": {"context_start": "0"},
+    "context growing from 64": {"context_start": "64"},
     "constant context of the start": {"context_start": "0", "context": "START"},
     "batches of the same number of tokens": {"batch_start": "0"},
     "fused attention": {"attention": "fused"},
