@@ -18,6 +18,7 @@ from genui.render.axis import UNITS
 from genui.render.series import View
 from genui.render.shades import draw_shades
 from genui.ui.training.model import Snapshot, XAxis, start_time, unit_of_axis, x_positions
+from genui.ui.training.ranks import rank_lines
 from genui.ui.training.rows import Filtered, SidePanel
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import (
@@ -267,6 +268,7 @@ class SystemPanel(Filtered, SidePanel, can_focus=True):
 
     DEFAULT_CSS = """
     SystemPanel {
+        & > .ranks { display: none; text-wrap: nowrap; text-overflow: ellipsis; }
         & > .system-none { height: 1fr; display: none; color: $text-muted; text-wrap: wrap; }
         & > SearchLine { dock: bottom; }
         &.-none > .system-none { display: block; }
@@ -280,6 +282,7 @@ class SystemPanel(Filtered, SidePanel, can_focus=True):
         self._counts = 0, 0  # of the groups that match, and of all
 
     def compose(self) -> ComposeResult:
+        yield Line(classes="ranks", markup=False)
         yield Line(classes="system-none", markup=False)
         yield SearchLine()
 
@@ -316,7 +319,8 @@ class SystemPanel(Filtered, SidePanel, can_focus=True):
         step = view and view.summary.status.step
         filter = self.filter.pattern
         seen = (view and view.summary.run, count, step, *place, len(views))
-        key = (*seen, self.size, filter, self.filter.is_bad)
+        error = view and view.summary.status.error
+        key = (*seen, error, self.size, filter, self.filter.is_bad)
         if key == self._shown_key:
             return
         self._shown_key = key
@@ -335,10 +339,23 @@ class SystemPanel(Filtered, SidePanel, can_focus=True):
         if not groups:
             why = NO_MATCH if view is not None else _why_no_system(views)
             self.query_one(".system-none", Line).show(Content(why))
-        self._lay_out(groups, view)
+        self._lay_out(groups, view, self._show_ranks(views))
 
-    def _lay_out(self, groups: Sequence[Group], view: RunView | None) -> None:
-        """Show a line for every group; the first groups get a curve while there is room."""
+    def _show_ranks(self, views: Sequence[RunView]) -> int:
+        """Show the processes of the first run that has several; returns the rows that they take."""
+        lines = next(filter(None, map(rank_lines, views)), None)
+        line = self.query_one(".ranks", Line)
+        line.display = lines is not None
+        if lines is None:
+            return 0
+        rows = lines.plain.count("\n") + 2  # and an empty one
+        line.styles.height = rows
+        line.show(lines)
+        return rows
+
+    def _lay_out(self, groups: Sequence[Group], view: RunView | None, taken: int) -> None:
+        """Show a line for every group; the first groups get a curve while there is room beside the
+        `taken` rows."""
         measures = list(self.query(MeasureView))
         missing = [MeasureView() for _ in range(len(groups) - len(measures))]
         if missing:
@@ -347,7 +364,7 @@ class SystemPanel(Filtered, SidePanel, can_focus=True):
             return
         for unused in measures[len(groups) :]:
             unused.display = False
-        curves = max(0, self.size.height - len(groups)) // MIN_CURVE_HEIGHT
+        curves = max(0, self.size.height - taken - len(groups)) // MIN_CURVE_HEIGHT
         if view is None:
             return
         _, step, axis, visible = self._snapshot
