@@ -22,6 +22,7 @@ from genui.base.errors import GenuiError
 from genui.base.numbers import short
 from genui.base.pseudo_terminal import GENUI, PseudoTerminal
 from genui.cli import bench_peers
+from genui.runs import launch
 
 LIBRARIES = ("textual", "torch", "numpy")
 
@@ -89,7 +90,9 @@ class Bench:
 
         def make() -> dict[str, Any]:
             argv = [sys.executable, "-m", "genui.engine.bench", name, words]
-            done = subprocess.run(argv, capture_output=True, text=True)
+            own = launch.ALLOCATOR if name == "training" else {}  # as a trainer's
+            env = own | dict(os.environ)
+            done = subprocess.run(argv, capture_output=True, text=True, env=env)
             if done.returncode:
                 raise GenuiError((done.stderr.strip().splitlines() or [f"{name} failed"])[-1])
             return json.loads(done.stdout.strip().splitlines()[-1])
