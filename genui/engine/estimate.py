@@ -118,9 +118,10 @@ def _fitted(
         recipe = override(base, settings)
         speeds = _thorough(recipe, begin, start)
         first = next(speeds)
+        if not first.thorough:
+            write_speed(recipe, first)
         if best is not None and (seconds - first.start) / first.step < enough:
             break
-        write_speed(recipe, first)
         best, speed, start = (settings, recipe, speeds), first, first.start
         yield Plan(measuring=True, memory=speed.memory)
     assert best is not None
