@@ -69,6 +69,7 @@ class Corpus(NamedTuple):
     line: str  # describes it
     notes: tuple[str, ...]
     reading: dict[str, str]  # what a checkpoint records of how it was read
+    times: float = 1.0  # how many times as large the data are, if this is a sample of them
 
 
 class TokenFile:

@@ -170,6 +170,9 @@ def load_corpus(recipe: TextRecipe, extra: dict[str, Any] | None) -> Corpus:
         line=data.describe(),
         notes=data.notes + (_unknown_characters(tokenizer, data.train) if extra else ()),
         reading={FORMAT: data.format} if data.format else {},
+        times=find_source(Path(recipe.data).expanduser()).text_bytes / sample
+        if data.is_sample
+        else 1.0,
     )
 
 
@@ -241,7 +244,8 @@ class TextTask:
         self._tokens_per_character = data.tokens_per_character
         self.data_line = f"{data.line}; {tokenizer.size:,} tokens in the vocabulary"
         self.units_per_step = tokens_per_step(recipe)
-        self.units_per_epoch = windows_per_epoch(len(self._train), recipe.context) * recipe.context
+        epoch = windows_per_epoch(len(self._train), recipe.context) * recipe.context
+        self.units_per_epoch = round(epoch * data.times)
         self.extra = {
             "tokenizer": tokenizer.to_dict(),
             "dataset": data.name,

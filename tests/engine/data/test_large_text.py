@@ -19,11 +19,12 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.data import documents, shards, text
-from genui.engine.data.dataset import watch_preparation
+from genui.engine.data.dataset import use_stand_ins, watch_preparation
 from genui.engine.data.documents import Source, find_source, read
 from genui.engine.data.shards import Corpus, TokenFile, read_manifest, tokens_dir
 from genui.engine.data.text import load_text
 from genui.engine.kinds import check_data
+from genui.engine.train import language
 from genui.engine.train.language import TextTask, load_corpus
 from genui.recipes import TextRecipe, find_recipe, override
 from genui.runs import control
@@ -431,6 +432,19 @@ def test_fine_tuning_refuses_what_does_not_fit_and_metrics_read_a_sample(
     assert sample.is_sample
     assert 3000 < sum(map(len, sample.train + sample.validation)) <= 6400
     assert not set(sample.train) & set(sample.validation)
+
+
+def test_a_speed_is_measured_on_a_sample_that_counts_for_all(
+    tmp_path: Path, small_memory: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_words(tmp_path / "words.txt", 9000)
+    monkeypatch.setattr(language, "MEASURE_SAMPLE", 6400)
+    recipe = recipe_of(tmp_path / "words.txt", tokenizer="bytes")
+    with use_stand_ins():
+        sample = TextTask(recipe, torch.device("cpu"))
+    assert not tokens_dir().exists()
+    whole = TextTask(recipe, torch.device("cpu"))
+    assert sample.units_per_epoch == pytest.approx(whole.units_per_epoch, rel=0.1)
 
 
 def test_the_command_lists_and_removes_tokens(
