@@ -15,7 +15,9 @@ import argparse
 import os
 import signal
 import statistics
+import sys
 import time
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import psutil
@@ -45,15 +47,21 @@ class Training:
 
     def __init__(self, recipe: str, processes: int) -> None:
         settings = RECIPES[recipe] | ENDLESS
+        before = {each.pid for each in psutil.Process().children()}
         self.run = launch.launch(find_recipe(recipe), settings, where=Placement(processes))
-        while self._steps() < WARM:
-            if read_status(self.run).state == "failed":
-                raise SystemExit(read_status(self.run).error)
-            time.sleep(0.1)
-        trainer = psutil.Process(read_status(self.run).pid)
-        parents = [parent for parent in (trainer.parent(),) if parent and processes > 1]
-        self._trainers = [each for parent in parents for each in parent.children()] or [trainer]
-        self._all = [*self._trainers, *parents]
+        (started,) = (each for each in psutil.Process().children() if each.pid not in before)
+        self._all, self._trainers = [started], [started]
+        try:
+            while self._steps() < WARM:
+                if read_status(self.run).state == "failed":
+                    raise SystemExit(read_status(self.run).error)
+                time.sleep(0.1)
+        except BaseException:
+            self.end()
+            raise
+        if processes > 1:
+            self._trainers = started.children()
+            self._all = [*self._trainers, started]
         self._signal(signal.SIGSTOP)
 
     def _steps(self) -> int:
@@ -87,7 +95,7 @@ class Training:
         return sum(each.user + each.system for each in used) / len(used)
 
     def end(self) -> None:
-        for process in self._all:
+        for process in self._all:  # trainers end with their parent
             process.kill()
 
 
@@ -97,20 +105,21 @@ def _steps(run: RunDir) -> tuple[int, float]:
         return 0, 0.0
     with run.metrics.open("rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
-        lines = [line for line in file.read().split(b"\n") if b'"step_seconds"' in line]
-    if not lines or not lines[-1].endswith(b"}"):
+        read = file.read().split(b"\n")
+    lines = [line for line in read if b'"step_seconds"' in line and line.endswith(b"}")]
+    if not lines:
         return 0, 0.0
     fields = dict(part.split(b":", 1) for part in lines[-1].strip(b"{}").split(b","))
     return int(fields[b'"step"']), float(fields[b'"time"'])
 
 
 def compare(recipe: str, turns: int, seconds: float) -> list[Figure]:
-    trainings = [Training(recipe, processes) for processes in (1, 2)]
-    try:
+    with ExitStack() as stack:
+        trainings = []
+        for processes in (1, 2):
+            trainings.append(training := Training(recipe, processes))
+            stack.callback(training.end)
         found = [[each.turn(seconds) for each in trainings] for _ in range(turns)]
-    finally:
-        for each in trainings:
-            each.end()
     one, two = (
         Turn(*(statistics.median(turn[i] for turn in side) for i in (0, 1)))
         for side in zip(*found, strict=True)
@@ -130,6 +139,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=9, metavar="N", help="of each (9)")
     parser.add_argument("--seconds", type=float, default=5, metavar="N", help="of a turn (5)")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the trainers
     before = machine()
     rows = []
     for recipe in RECIPES:
