@@ -1,7 +1,6 @@
 """`genui train` and `genui resume`: start or continue a training."""
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
 
 EXACT_PARTS = 4
 """Micro-batches of `--exact`: as many processes may share them."""
+
+
+MOST_MINUTES = 525_600  # a year
 
 
 def add_placement(parser: argparse.ArgumentParser, otherwise: str) -> None:
@@ -204,8 +206,8 @@ def _train_in_job(make: "Callable[[], RunDir] | None") -> int:
 
 def _check_budget(minutes: float, settings: Mapping[str, str], where: "Placement") -> None:
     """Raises MisuseError if no budget can be kept."""
-    if not 0 < minutes < math.inf:
-        raise MisuseError(f"--minutes {minutes:g}: give a number above 0")
+    if not 0 < minutes <= MOST_MINUTES:
+        raise MisuseError(f"--minutes {minutes:g}: give a number above 0, at most {MOST_MINUTES:,}")
     if "steps" in settings:
         raise MisuseError("--minutes chooses the number of steps: leave out --steps")
     if where.slurm is not None or where.processes > 1:

@@ -31,7 +31,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write, cannot_write, write_all
 from genui.base.text import clean_line
-from genui.runs.hosts import SSH
+from genui.runs.hosts import ssh_command
 
 POLL = 1.0  # seconds between two looks at the files that grow
 SEARCH = 10.0  # seconds between two searches for new files
@@ -90,7 +90,7 @@ class Shell:
         options = ["-T", "-C", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]
         if not ask:
             options += ["-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
-        command = [*shlex.split(os.environ.get(SSH, "ssh")), *options, "--", host, "exec sh"]
+        command = [*ssh_command(), *options, "--", host, "exec sh"]
         patience = float("inf") if ask else _PATIENCE
         self.host = host
         self.received = 0  # bytes of replies

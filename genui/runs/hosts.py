@@ -26,6 +26,12 @@ SSH = "GENUI_SSH"
 _PASSED = ("GENUI_", "GLIBC_TUNABLES", "OMP_", "MKL_", "NCCL_", "GLOO_", "CUDA_", "HF_", "PYTHON")
 """How the names of variables begin that a trainer on another host gets, too."""
 
+_SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
+"""Parts of the names of variables that it does not get: they would stand in its command line, which
+every user of either machine can read."""
+
+MOST_PROCESSES = 4096  # of a run: a typing error must not take the memory of a list
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -50,9 +56,12 @@ def parse_hosts(text: str, processes: int = 1) -> tuple[str, ...]:
         host, colon, number = part.rpartition(":")
         if not colon:
             host, number = part, str(processes)
-        if not host or host.startswith("-") or not number.isdecimal() or not int(number):
+        count = int(number) if number.isdecimal() and len(number) < 10 else 0
+        if not host or host.startswith("-") or not count:
             raise MisuseError(f"--hosts {part!r}: expected HOST or HOST:PROCESSES, as in node2:4")
-        hosts += [HERE if is_here(host) else host] * int(number)
+        if len(hosts) + count > MOST_PROCESSES:
+            raise MisuseError(f"--hosts {part!r}: a run has at most {MOST_PROCESSES} processes")
+        hosts += [HERE if is_here(host) else host] * count
     if not hosts or hosts[0] != HERE:
         name = socket.gethostname()
         raise MisuseError(
@@ -97,7 +106,11 @@ def _name_of(host: str) -> str:
     name = host.rpartition("@")[2]
     with suppress(OSError, subprocess.TimeoutExpired):
         settings = subprocess.run(
-            [*_ssh(), "-G", "--", host], capture_output=True, text=True, timeout=10, check=False
+            [*ssh_command(), "-G", "--", host],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         ).stdout
         for line in settings.splitlines():
             if line.startswith("hostname "):
@@ -105,8 +118,13 @@ def _name_of(host: str) -> str:
     return name
 
 
-def _ssh() -> list[str]:
-    return shlex.split(os.environ.get(SSH, "ssh"))
+def ssh_command() -> list[str]:
+    """`ssh`, or what GENUI_SSH has in its place. Raises MisuseError if that is no command."""
+    text = os.environ.get(SSH) or "ssh"
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise MisuseError(f"{SSH}={clean_line(text, 80)}: {str(error).lower()}") from None
 
 
 def remote_command(host: str, command: Sequence[str], env: Mapping[str, str]) -> list[str]:
@@ -116,12 +134,16 @@ def remote_command(host: str, command: Sequence[str], env: Mapping[str, str]) ->
     words = [f"{name}={value}" for name, value in sorted(env.items())]
     # Not `exec`: the shell turns a signal that ends the trainer into an exit code.
     script = f"cd / && env {shlex.join([*words, *command])}; exit $?"
-    return [*_ssh(), *options, "--", host, script]
+    return [*ssh_command(), *options, "--", host, script]
 
 
 def passed_on(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables of this machine that a trainer on another host gets."""
-    return {name: value for name, value in env.items() if name.startswith(_PASSED)}
+    """The variables of this machine that a trainer on another host gets; no keys or tokens."""
+    return {
+        name: value
+        for name, value in env.items()
+        if name.startswith(_PASSED) and not any(part in name for part in _SECRETS)
+    }
 
 
 def explain_exit(code: int, last_line: str) -> str:

@@ -14,13 +14,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize, write_all
 from genui.runs import control
 from genui.runs.hosts import HERE, address_for, explain_exit, passed_on, remote_command
@@ -100,15 +100,21 @@ class _Rank:
 def watch(run: RunDir, hosts: Sequence[str]) -> int:
     """Train the run in a process on each of the hosts; returns the exit code of rank 0.
 
-    Raises GenuiError if another process trains the run, or they cannot be started.
+    Raises GenuiError if another process trains the run.
     """
-    address = address_for(hosts)
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with (
-        RunLock(run) as lock,
-        socket.create_server((address, 0), family=family) as listener,
-    ):
-        ranks = [_start(run, rank, hosts, lock, listener) for rank in range(len(hosts))]
+    with RunLock(run) as lock, ExitStack() as stack:
+        ranks: list[_Rank] = []
+        try:
+            address = address_for(hosts)
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            listener = stack.enter_context(socket.create_server((address, 0), family=family))
+            for rank in range(len(hosts)):
+                ranks.append(_start(run, rank, hosts, lock, listener))
+        except (GenuiError, OSError) as error:  # no ssh here, or an address of another machine
+            _kill(ranks)
+            for each in ranks:
+                each.process.wait()  # rank 0 holds the lock, too
+            return _fail(run, lock, f"its processes cannot be started: {error}")
         signals = 0
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -210,7 +216,13 @@ def _report(run: RunDir, ranks: list[_Rank], lock: RunLock) -> int:
     ]
     if first == 0 and (not failed or state in ("finished", "stopped")):
         return 0  # all is on the disk
-    line = describe_failure(run, [(each.rank, each.host, each.reason()) for each in failed])
+    return _fail(
+        run, lock, describe_failure(run, [(each.rank, each.host, each.reason()) for each in failed])
+    )
+
+
+def _fail(run: RunDir, lock: RunLock, line: str) -> int:
+    """Write why the training failed; returns the exit code."""
     os.environ[HANDED_OVER] = str(os.dup(lock.fd))
     with RunWriter(run) as writer:
         writer.say(f"failed: {line}")
@@ -237,9 +249,21 @@ def with_remedy(run: RunDir, what: str) -> str:
 
 
 def rank_in_job() -> int | None:
-    """The rank of this process, if torchrun or a parent has started it with others."""
+    """The rank of this process, if torchrun or a parent has started it with others.
+
+    Raises MisuseError if the variables do not say where they find each other.
+    """
     rank, size = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "")
-    return int(rank) if rank.isdecimal() and size.isdecimal() and int(size) > 1 else None
+    if not (rank.isdecimal() and size.isdecimal() and int(size) > 1):
+        return None
+    port = os.environ.get("MASTER_PORT", "")
+    if int(rank) >= int(size) or not os.environ.get("MASTER_ADDR") or not port.isdecimal():
+        raise MisuseError(
+            f"RANK={rank} and WORLD_SIZE={size} are set, so this is one of several processes, but "
+            "RANK is too large, or MASTER_ADDR or MASTER_PORT is not set: set them as torchrun "
+            "does, or unset all to train in one process"
+        )
+    return int(rank)
 
 
 def without_job(env: Mapping[str, str]) -> dict[str, str]:

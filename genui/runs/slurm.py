@@ -76,7 +76,7 @@ def submit(run: RunDir, env: Mapping[str, str]) -> str:
     script = run.path / "job.sh"
     text = _SCRIPT.format(
         name=f"genui-{run.id}",
-        log=run.path / "slurm.log",
+        log=shlex.quote(str(run.path / "slurm.log").replace("%", "%%")),  # %j is the job
         options=info.slurm.get("options", ""),
         python=shlex.quote(sys.executable),
         run=shlex.quote(str(run.path)),
@@ -106,12 +106,15 @@ def mark_queued(run: RunDir) -> None:
 
 
 def is_queued(run: RunDir) -> bool:
-    """Whether the job of a queued run is still in Slurm's queue."""
+    """Whether the job of a queued run is still in Slurm's queue. Raises GenuiError if Slurm does
+    not say: submitted again, a run would be trained twice."""
     job = read_info(run).slurm.get("job", "")
     try:
         return bool(_slurm(["squeue", "--noheader", "--jobs", job]).strip())
-    except GenuiError:  # Slurm does not know the job any more
-        return False
+    except GenuiError as error:
+        if "Invalid job id" in str(error):  # Slurm does not know the job any more
+            return False
+        raise
 
 
 def cancel(run: RunDir) -> None:

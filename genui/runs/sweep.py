@@ -141,6 +141,7 @@ class Axes(NamedTuple):
     ranges: dict[str, Range]
 
 
+_MOST_STEPS = 1e9  # of a range
 _RANGE = re.compile(r"(?P<low>[^:]*[^.:])\.\.(?P<high>[^.:][^:]*)(?::(?P<how>.*))?")
 
 
@@ -199,9 +200,10 @@ def _parse_range(setting: Setting, text: str) -> Range:
         step = float(how)
     except ValueError:
         step = math.nan
-    if not 0 < step <= high - low or (whole and step != int(step)):
+    span = high - low
+    if not span / _MOST_STEPS < step <= span or (whole and step != int(step)):
         raise MisuseError(f"{label}: after ':' comes log, linear or a step, as in 64..256:64")
-    high = low + step * math.floor(round((high - low) / step, 6))
+    high = low + step * math.floor(round(span / step, 6))
     return Range(low=low, high=high, step=step, whole=whole)
 
 

@@ -123,6 +123,7 @@ def test_a_relative_data_path_is_kept_absolute(
         (["icons", "--set", "data=/no/such"], "/no/such: no such file or folder"),
         (["icons", "--name", "a/b"], "run name 'a/b'"),
         (["icons", "--minutes", "0"], "--minutes 0: give a number above 0"),
+        (["icons", "--minutes", "1e308"], "at most 525,600"),
         (["icons", "--minutes", "1", "--steps", "9"], "leave out --steps"),
         (["icons", "--minutes", "1", "--nproc", "2"], "measures one process here"),
         (

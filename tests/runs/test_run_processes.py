@@ -2,6 +2,7 @@
 in for them."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -17,11 +18,11 @@ from waiting import wait_for
 from genui.base.errors import GenuiError, MisuseError
 from genui.recipes import find_recipe
 from genui.runs import control, processes
-from genui.runs.hosts import HERE, Placement, parse_hosts
+from genui.runs.hosts import HERE, Placement, parse_hosts, passed_on
 from genui.runs.launch import create, launch, resume
 from genui.runs.layout import RunDir, is_locked, read_status, write_status
 from genui.runs.listing import list_runs, summarise
-from genui.runs.processes import LOST, watch
+from genui.runs.processes import LOST, rank_in_job, watch
 from genui.runs.slurm import check_options
 
 TRAINER = """
@@ -167,6 +168,37 @@ def test_a_rank_on_another_host_is_started_by_ssh_and_watched(
     assert read_status(run).error.startswith(error)
 
 
+def test_keys_do_not_stand_in_the_command_line_of_another_host() -> None:
+    env = {"HF_HOME": "/hf", "HF_TOKEN": "hf_1", "GENUI_API_KEY": "k", "HOME": "/home"}
+    assert passed_on(env) == {"HF_HOME": "/hf"}
+
+
+def test_processes_that_cannot_be_started_fail_the_run_with_the_reason(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENUI_SSH", "/no/such/ssh")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setattr(processes, "TRAINER", [sys.executable, "-c", "import time; " + SLEEP])
+    assert watch(run, (HERE, "node2")) == 1
+    status = read_status(run)
+    assert status.state == "failed"
+    assert "cannot be started" in status.error
+    assert "/no/such/ssh" in status.error
+    assert not is_locked(run)
+
+
+def test_variables_of_a_job_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "4"}
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    assert rank_in_job() == 1
+    for name, value in (("RANK", "2"), ("MASTER_ADDR", ""), ("MASTER_PORT", "x")):
+        with monkeypatch.context() as context:
+            context.setenv(name, value)
+            with pytest.raises(MisuseError, match="MASTER_PORT"):
+                rank_in_job()
+
+
 def test_a_list_of_hosts_names_the_host_of_each_rank() -> None:
     own = socket.gethostname()
     assert parse_hosts("localhost,node2") == (HERE, "node2")
@@ -179,6 +211,8 @@ def test_a_list_of_hosts_names_the_host_of_each_rank() -> None:
         "localhost,:2",
         "localhost,b:0",
         "localhost,-oX:1",
+        "localhost:999999999",
+        "localhost," + "b:4000," * 2,
     ):
         with pytest.raises(MisuseError, match="--hosts"):
             parse_hosts(text)
@@ -190,7 +224,9 @@ SLURM = {
     "sbatch": """case "$2" in */job.sh) ;; *) exit 1 ;; esac
 test -e "$STATE/full" && { echo "sbatch: error: Invalid account" >&2; exit 1; }
 cp "$2" "$STATE/script"; touch "$STATE/waits"; echo "77;main" """,
-    "squeue": """test -e "$STATE/waits" && echo 77; exit 0""",
+    "squeue": """test -e "$STATE/away" && {
+echo "squeue: error: Unable to contact slurm controller" >&2; exit 1; }
+test -e "$STATE/waits" && echo 77; exit 0""",
     "scancel": """rm "$STATE/waits" """,
     "scontrol": """case "$1" in show) echo node1; echo node2 ;;
 requeue) echo "requeued $2" > "$STATE/requeued" ;; esac""",
@@ -237,6 +273,7 @@ def submitted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunDir:
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     where = Placement(slurm="--nodes=2 --time=1:00")
+    monkeypatch.setenv("GENUI_HOME", str(tmp_path / "a 'home' of 100%"))
     return launch(find_recipe("shakespeare"), {}, "mine", where=where)
 
 
@@ -255,8 +292,14 @@ def test_a_job_of_slurm_waits_trains_and_is_queued_again_when_its_time_is_over(
     assert summarise(run).state == "queued"
     assert read_status(run).doing == "waits in Slurm's queue as job 77"
     assert "#SBATCH --nodes=2 --time=1:00\n" in (state / "script").read_text()
+    log = (state / "script").read_text().partition("--output=")[2].partition("\n")[0]
+    assert shlex.split(log) == [str(run.path / "slurm.log").replace("%", "%%")]
     with pytest.raises(GenuiError, match="waits in Slurm's queue as job 77: stop it first"):
         resume(run)
+    (state / "away").touch()
+    with pytest.raises(GenuiError, match="squeue: error: Unable to contact slurm controller"):
+        resume(run)
+    (state / "away").unlink()
     job = start_job(state)
     places = [(state / f"rank{rank}").read_text() for rank in (0, 1)]
     assert places == [f"{rank} of 2, 0 of 1 at node1:20077\n" for rank in (0, 1)]

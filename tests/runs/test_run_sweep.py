@@ -108,6 +108,7 @@ def test_settings_are_values_lists_and_ranges() -> None:
         ("dropout", "0..0.5:log", "begins above 0"),
         ("width", "64..128:1.5", "log, linear or a step"),
         ("width", "64..128:often", "log, linear or a step"),
+        ("dropout", "0..0.5:1e-320", "log, linear or a step"),
         ("seed", "1..3", "list the seeds"),
         ("name", "a,b", "no such setting"),
     ],

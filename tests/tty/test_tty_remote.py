@@ -16,7 +16,8 @@ from waiting import wait_for
 from genui.base.errors import GenuiError
 from genui.cli.main import main
 from genui.logs import remote
-from genui.logs.remote import SSH, Follower, Place, fetch_once, parse_listing, parse_place
+from genui.logs.remote import Follower, Place, fetch_once, parse_listing, parse_place
+from genui.runs.hosts import SSH
 
 PATIENCE = 30.0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import cannot_write
+from genui.base.files import cannot_write, show
 from genui.base.plugins import Table, index_by_name, resolve
 
 
@@ -134,6 +134,13 @@ class Prepared(NamedTuple):
     octets: int  # on the disk
     share: float  # of the data that is prepared, 0 to 1
     folder: Path
+
+
+def cut_short(path: Path) -> GenuiError:
+    """The error for a file of prepared data that has fewer bytes than were written."""
+    return GenuiError(
+        f"{show(path)}: was cut short; remove its folder and resume: it is made again"
+    )
 
 
 def bytes_in(folder: Path) -> int:

@@ -1,6 +1,7 @@
 """The user's own images: a single file, or a folder with captions. Nothing in them is trusted."""
 
 import hashlib
+import math
 import os
 import re
 import stat
@@ -22,6 +23,7 @@ from genui.engine.data.dataset import (
     REPORT_S,
     Prepared,
     bytes_in,
+    cut_short,
     locked,
     report,
     uses_stand_ins,
@@ -207,12 +209,15 @@ def _load_large(folder: Path) -> CaptionedImages:
     if not decoded.captions:
         raise MisuseError(f"{show(folder)}: none of its {len(files)} images works")
     shape = (len(decoded.captions), SIDE, SIDE, 4)
+    pixels = cache / PIXELS
+    if not pixels.exists() or pixels.stat().st_size < math.prod(shape):
+        raise cut_short(pixels)
     trained, held_out = hold_out_images(len(decoded.captions))
     return CaptionedImages(
         name=name,
         licence=OWN_LICENCE,
         fingerprint=decoded.digest[:16],
-        rgba=np.memmap(cache / PIXELS, np.uint8, "r", shape=shape),
+        rgba=np.memmap(pixels, np.uint8, "r", shape=shape),
         captions=tuple(decoded.captions),
         scheme="plain",
         train=trained,
@@ -283,7 +288,10 @@ def _decode(folder: Path, files: list[Path], cache: Path, decoded: _Decoded) -> 
 
     try:
         with open(cache / PIXELS, "ab") as pixels:
-            pixels.truncate(len(decoded.captions) * SIDE * SIDE * 4)
+            octets = len(decoded.captions) * SIDE * SIDE * 4
+            if os.fstat(pixels.fileno()).st_size < octets:  # else black images would be trained on
+                raise cut_short(cache / PIXELS)
+            pixels.truncate(octets)
             for file, caption in _with_captions(folder, files, notes, caption_from_name):
                 number = numbers[file]
                 if number < first:

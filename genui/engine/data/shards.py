@@ -23,7 +23,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, cannot_read, cannot_write, read_regular, show
 from genui.base.numbers import about, size
-from genui.engine.data.dataset import REPORT_S, Prepared, bytes_in, locked, report
+from genui.engine.data.dataset import REPORT_S, Prepared, bytes_in, cut_short, locked, report
 from genui.engine.data.documents import FORMATS, Piece, Source, is_held_out, read
 from genui.engine.data.text import sample_text
 from genui.engine.data.tokenizer import (
@@ -88,7 +88,7 @@ class TokenFile:
         except OSError as error:
             raise cannot_read(path, error) from None
         if size < stop * dtype.itemsize:
-            raise self._cut_short()
+            raise cut_short(path)
 
     def __len__(self) -> int:
         return self._length
@@ -101,13 +101,8 @@ class TokenFile:
         except OSError as error:
             raise cannot_read(self._path, error) from None
         if len(data) < size:
-            raise self._cut_short()
+            raise cut_short(self._path)
         return np.frombuffer(data, self._dtype)
-
-    def _cut_short(self) -> GenuiError:
-        return GenuiError(
-            f"{show(self._path)}: was cut short; remove its folder and resume: it is made again"
-        )
 
 
 Tokens = NDArray[np.integer] | TokenFile
@@ -283,13 +278,15 @@ def open_large(source: Source, tokenizer: Tokenizer, remark: str = "") -> Corpus
     key = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
     folder = tokens_dir() / source.key / key
     with locked(folder, source.path.name):
-        manifest = read_manifest(folder) or Manifest(
-            name=source.path.name,
-            path=str(source.path),
-            tokenizer=fields.get("kind", ""),
-            dtype=token_type(tokenizer.size).str,
-            size=sum(file.size for file in source.files),
-        )
+        dtype, manifest = token_type(tokenizer.size).str, read_manifest(folder)
+        if manifest is None or manifest.dtype != dtype:  # none, or one that genui did not write
+            manifest = Manifest(
+                name=source.path.name,
+                path=str(source.path),
+                tokenizer=fields.get("kind", ""),
+                dtype=dtype,
+                size=sum(file.size for file in source.files),
+            )
         if not manifest.done:
             _tokenise(source, tokenizer, folder, manifest)
     return _open(source, tokenizer, folder, manifest, remark)
@@ -316,6 +313,8 @@ def _tokenise(source: Source, tokenizer: Tokenizer, folder: Path, manifest: Mani
             for name, count in zip(PARTS, manifest.tokens, strict=True):
                 fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
                 parts.append(stack.enter_context(open(fd, "r+b")))
+                if os.fstat(fd).st_size < count * dtype.itemsize:  # else zeros would be tokens
+                    raise cut_short(folder / name)
                 parts[-1].truncate(count * dtype.itemsize)
                 parts[-1].seek(0, os.SEEK_END)
             shard = _Shard(tokenizer, parts, manifest)
@@ -421,7 +420,7 @@ def _open(
             TokenFile(folder / name, dtype, 0, count)
             for name, count in zip(PARTS, manifest.tokens, strict=True)
         ]
-        per_character = held / manifest.characters[1]
+        per_character = held / max(1, manifest.characters[1])
     else:
         name, count = PARTS[not trained], trained + held
         if not count:
@@ -430,7 +429,7 @@ def _open(
         parts = [
             TokenFile(folder / name, dtype, first, last) for first, last in ((0, cut), (cut, count))
         ]
-        per_character = count / sum(manifest.characters)
+        per_character = count / max(1, sum(manifest.characters))
     total = sum(manifest.characters)
     notes = {
         remark: bool(remark),

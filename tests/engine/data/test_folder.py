@@ -1,6 +1,7 @@
 """A user's own folder of images, good and bad."""
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genui.base.errors import MisuseError
+from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data import image_files
 from genui.engine.data.dataset import watch_preparation
 from genui.engine.data.image_files import load_folder, read_image
@@ -247,6 +248,9 @@ def test_more_images_than_fit_are_decoded_once_and_after_a_kill_from_where_it_wa
         assert (images.canvas_batch(indices)[1] == small.canvas_batch(indices)[1]).all()
     (prepared,) = image_files.list_decoded()
     assert (prepared.name, prepared.content, prepared.share) == ("mine", "8 images", 1.0)
+    os.truncate(prepared.folder / image_files.PIXELS, 100)
+    with pytest.raises(GenuiError, match="was cut short"):
+        load_folder(folder, every=True)
     assert takes_every_image(None)
     assert not takes_every_image({"resumed": True})  # of an earlier version
     assert takes_every_image({"resumed": True, EVERY_IMAGE: True})

@@ -21,7 +21,7 @@ from genui.engine import trainer
 from genui.engine.data import documents, shards, text
 from genui.engine.data.dataset import use_stand_ins, watch_preparation
 from genui.engine.data.documents import Source, find_source, read
-from genui.engine.data.shards import Corpus, TokenFile, read_manifest, tokens_dir
+from genui.engine.data.shards import MANIFEST, Corpus, TokenFile, read_manifest, tokens_dir
 from genui.engine.data.text import load_text
 from genui.engine.kinds import check_data
 from genui.engine.train import language
@@ -414,12 +414,20 @@ def test_tokens_that_were_cut_short_are_named(tmp_path: Path, small_memory: None
     write_words(tmp_path / "words.txt")
     recipe = recipe_of(tmp_path / "words.txt", tokenizer="bytes")
     corpus = load_corpus(recipe, None)
+    written = corpus.train[0:200]
     (part,) = (file for file in tokens_dir().glob("*/*/*.bin") if file.stat().st_size)
     os.truncate(part, 100)
     with pytest.raises(GenuiError, match="was cut short"):
         corpus.train[90:110]
     with pytest.raises(GenuiError, match="was cut short"):
         load_corpus(recipe, None)
+    manifest = part.parent / MANIFEST
+    manifest.write_bytes(manifest.read_bytes().replace(b'"done":true', b'"done":false'))
+    with pytest.raises(GenuiError, match="was cut short"):  # and not filled up with zeros
+        load_corpus(recipe, None)
+    manifest.write_bytes(manifest.read_bytes().replace(b'"dtype":"|u1"', b'"dtype":"nonsense"'))
+    again = load_corpus(recipe, None)  # not of genui: made again
+    assert (again.train[0:200] == written).all()
 
 
 def test_fine_tuning_refuses_what_does_not_fit_and_metrics_read_a_sample(
