@@ -39,7 +39,7 @@ def configure_bench(parser: argparse.ArgumentParser) -> None:
         "  genui bench --quick\n"
         "  genui bench --only train-text,write\n"
         "  genui bench --peers ~/venv/bin/python --nanogpt ~/nanoGPT --image bench.png\n"
-        "  genui bench --profile icons        what the time of a training step goes to"
+        "  genui bench --profile icons        what the time of a step goes to"
     )
     parser.add_argument("--quick", action="store_true", help="one short round, about a minute")
     parser.add_argument("--only", metavar="NAMES", help="some measurements, separated by commas")
