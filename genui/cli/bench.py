@@ -115,6 +115,8 @@ def _choose(names: str | None, quick: bool) -> list[Row]:
         if name not in table:
             raise MisuseError(f"--only {name}: {did_you_mean(name, table, 'see genui bench -h')}")
         chosen.append(table[name])
+    if not chosen:
+        raise MisuseError("--only: names no measurement; see genui bench -h")
     return chosen
 
 

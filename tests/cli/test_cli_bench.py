@@ -120,6 +120,7 @@ def test_missing_peers_are_one_line_each(
     ("words", "error"),
     [
         ("--only wriet", "--only wriet: did you mean 'write'?"),
+        ("--only ,", "--only: names no measurement"),
         ("--nanogpt /nowhere", "--nanogpt /nowhere: has no train.py"),
         ("--peers /nowhere/python", "/nowhere/python: "),
         ("--rounds -1", "--rounds -1: expected"),
