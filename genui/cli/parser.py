@@ -29,7 +29,8 @@ class HelpFormatter(argparse.HelpFormatter):
                 if not line.startswith(" "):
                     prose.append(line)
                     continue
-                lines += textwrap.wrap(" ".join(prose), width)
+                # Names with hyphens are copied: they stay whole.
+                lines += textwrap.wrap(" ".join(prose), width, break_on_hyphens=False)
                 lines += _wrap_remark(line, width)
                 prose = []
         return "\n".join(indent + line for line in lines[:-1])
