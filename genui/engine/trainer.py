@@ -47,7 +47,8 @@ def settle_machine(run: RunDir, recipe: Recipe, world: World | None = None) -> d
     another number of processes gives other bits anyway, the threads are chosen anew for it.
     """
     world = world or World()
-    machine = world.share(lambda: _choose_machine(run, recipe, world))
+    chosen = world.share(lambda: _choose_machine(run, recipe, world).to_dict())
+    machine = msgspec.convert(chosen, device.Machine)
     torch.set_num_threads(machine.threads)
     if world.size > 1 and world.rank == 0:
         info = read_info(run)
