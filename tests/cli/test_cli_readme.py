@@ -21,7 +21,14 @@ from genui.cli.main import COMMANDS, command_parser, main
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.formats.audio import encode_wav
 from genui.formats.midi import encode_midi
-from genui.recipes import RECIPES, Recipe, find_recipe, override, parse_settings
+from genui.recipes import (
+    RECIPES,
+    Recipe,
+    TransformerRecipe,
+    find_recipe,
+    override,
+    parse_settings,
+)
 from genui.runs.layout import create_run
 
 ROOT = Path(__file__).parents[2]
@@ -278,10 +285,12 @@ def test_the_table_of_families_has_every_shipped_model() -> None:
 
 def test_the_settings_of_recipes_that_are_named_exist() -> None:
     page = (ROOT / "genui" / "help" / "recipes.md").read_text("utf-8")
-    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page.partition("Shared settings")[2], re.M)
-    named = {name for row in rows for name in re.findall(r"\w+", row)}
-    assert len(named) > 10
-    assert named <= {field.name for field in dataclasses.fields(Recipe)}
+    shared, _, text = page.partition("## Shared settings")[2].partition("## Text in seconds")
+    for part, recipe in ((shared, Recipe), (text, TransformerRecipe)):
+        rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", part, re.M)
+        named = {name for row in rows for name in re.findall(r"\w+", row)}
+        assert len(named) > 5
+        assert named <= {field.name for field in dataclasses.fields(recipe)}
 
 
 def test_the_readme_is_short_and_keeps_its_two_commands() -> None:
