@@ -132,15 +132,15 @@ def _find_peers(
     wanted = {peer: row for row in rows for peer in row.peers if python}
     names = sorted({name for peer in wanted for name in peer.needs})
     missing = set(bench_peers.missing_modules(python, names)) if wanted else set()
-    found: dict[str, list[Peer]] = {row.name: [] for row in rows}
+    available: dict[str, list[Peer]] = {row.name: [] for row in rows}
     notes: list[str] = []
     for peer, row in wanted.items():
         absent = [name for name in peer.needs if name in missing]
         if absent:
             notes.append(f"{peer.name} is left out: {python} has no {' and no '.join(absent)}")
         elif (peer.is_quick or not quick) and (nanogpt or not peer.needs_nanogpt):
-            found[row.name].append(peer)
-    return found, list(dict.fromkeys(notes))
+            available[row.name].append(peer)
+    return available, list(dict.fromkeys(notes))
 
 
 # --- Output -----------------------------------------------------------------------------------

@@ -514,12 +514,11 @@ def run_rows(
 
 def describe_machine() -> dict[str, str]:
     """Processor, cores, load and versions. Does not import torch."""
-    from genui.runs.system import processor_name
+    from genui.runs.system import processor_name, usable_cores
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": processor_name(),
-        "cores": str(cores),
+        "cores": str(usable_cores()),
         "load": f"{os.getloadavg()[0]:.1f}",  # of others, before anything is measured
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import os
 import re
 import sys
 import time
@@ -120,6 +119,7 @@ def _pairs(args: argparse.Namespace) -> list[tuple[str, str]]:
 def _plan(args: argparse.Namespace, base: Recipe, axes: "Axes") -> "Sweep":
     """The sweep that is asked for. Raises MisuseError, one line that names what is wrong."""
     from genui.runs import sweep as sweeps
+    from genui.runs.system import usable_cores
     from genui.runs.table import better
 
     fixed, lists, ranges = axes
@@ -139,7 +139,7 @@ def _plan(args: argparse.Namespace, base: Recipe, axes: "Axes") -> "Sweep":
             "with --goal min or --goal max"
         )
     if args.jobs > 1 and not {"threads"} & {*fixed, *lists, *ranges}:
-        fixed["threads"] = str(max(1, _cores() // args.jobs))
+        fixed["threads"] = str(max(1, usable_cores() // args.jobs))
     search = bool(ranges) or args.trials is not None
     trials = [] if search else sweeps.combinations(lists)
     seeds = max(1, len(lists.get(sweeps.SEED, ())))
@@ -190,16 +190,11 @@ def _check(base: Recipe, origin: "Origin | None", sweep: "Sweep") -> None:
             output.note(f"data: {kinds.check_data(recipe)}")
 
 
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _describe(sweep: "Sweep") -> str:
     """`12 trials (4 settings, 3 seeds each), 2 at once with 1 thread each on 2 cores`."""
-    total, seeds, cores = sweep.total, len(sweep.seeds), _cores()
+    from genui.runs.system import usable_cores
+
+    total, seeds, cores = sweep.total, len(sweep.seeds), usable_cores()
     what = f"{total} trials" if not sweep.search else f"a search of {sweep.points} settings"
     if seeds:
         what += f" ({sweep.points} settings, {seeds} seeds each)"

@@ -22,6 +22,7 @@ from genui.base.config import load_config
 from genui.base.errors import MisuseError, TooLargeError
 from genui.engine import loading
 from genui.runs.system import processor_name as processor_name
+from genui.runs.system import usable_cores
 
 BF16_WORTH = 1.3  # the least speedup of matrix products that pays for the casts to bf16
 BF16_WIDTH = 192  # narrower networks spend their time elsewhere
@@ -52,10 +53,8 @@ def default_threads(processes: int = 1) -> int:
     """
     if threads := load_config().threads:
         return threads
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if processes > 1:
-        return max(1, (cores or 2) // processes)
-    return max(1, (cores or 2) - 1)
+    cores = usable_cores()
+    return max(1, cores // processes if processes > 1 else cores - 1)
 
 
 def choose_device(requested: str = "auto") -> str:

@@ -192,11 +192,11 @@ def _check_alike(world: World, task: Task) -> None:
     if world.size == 1:
         return
     versions = f"genui {genui.__version__} with torch {torch.__version__}"
-    ours = versions, f"the data {task.extra.get('fingerprint', '')}"
-    for rank, theirs in enumerate(everyone := world.gather(ours)):
-        for mine, other in zip(everyone[0], theirs, strict=True):
-            if mine != other:
-                raise AgreedError(f"rank {rank} has {other}, rank 0 {mine}: make them the same")
+    own = versions, f"the data {task.extra.get('fingerprint', '')}"
+    for rank, values in enumerate(everyone := world.gather(own)):
+        for expected, other in zip(everyone[0], values, strict=True):
+            if expected != other:
+                raise AgreedError(f"rank {rank} has {other}, rank 0 {expected}: make them the same")
 
 
 def _failed(writer: RunWriter, line: str, code: int) -> int:

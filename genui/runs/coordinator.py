@@ -202,10 +202,10 @@ class Coordinator:
                 if other.point == trial.point:
                     self._prune(other, trial.note)
         failed = self._all("failed")
-        begun = any(one.step for one in self._trials.values()) or any(
+        has_trained = any(one.step for one in self._trials.values()) or any(
             one.state == "running" for one in self._trials.values()
         )
-        if len(failed) >= _HOPELESS and not begun:
+        if len(failed) >= _HOPELESS and not has_trained:
             self._fault = f"{len(failed)} trials failed before their first step: {failed[-1].note}"
         self._tell_points()
 

@@ -123,12 +123,12 @@ def watch(run: RunDir, hosts: Sequence[str]) -> int:
 
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, stop)
-        told, deadlines = 0, [float("inf")]
+        handled, deadlines = 0, [float("inf")]
         while any(each.process.poll() is None for each in ranks):
             time.sleep(_POLL)
-            if signals > told:
-                told = signals
-                if told == 1:  # by a file: a trainer that still imports torch would die of a signal
+            if signals > handled:
+                handled = signals
+                if handled == 1:  # by a file: a trainer that imports torch would die of a signal
                     with suppress(GenuiError):
                         control.send(run, "stop")
                 else:

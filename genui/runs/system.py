@@ -203,6 +203,13 @@ class _Gpus:
         return values
 
 
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def processor_name() -> str:
     """The processor's name, if the system reports one."""
     try:

@@ -121,8 +121,8 @@ def find_source(path: Path, only_text: bool = False) -> Source:
     for file in sorted(path.rglob("*")):
         file_format = _format_of(file.name)
         if file_format is not None and file.is_file():
-            found = _file(file, file.relative_to(path).as_posix(), file_format)
-            groups.setdefault(file_format.group, []).append(found)
+            entry = _file(file, file.relative_to(path).as_posix(), file_format)
+            groups.setdefault(file_format.group, []).append(entry)
     if only_text:
         return Source(path, tuple(groups.get(FORMATS[0].group, ())))
     return Source(
@@ -162,13 +162,13 @@ def read(source: Source, file: int = 0, place: int = 0, number: int = 0) -> Iter
     it is the only one or is damaged further on.
     """
     for index in range(file, len(source.files)):
-        begun = place > 0
+        is_started = place > 0 or number > 0
         try:
             for batch in source.files[index].format.read(source.files[index], place, number):
-                begun = True
+                is_started = True
                 yield index, batch
         except GenuiError:
-            if begun or len(source.files) == 1:
+            if is_started or len(source.files) == 1:
                 raise
             yield index, Batch([], 0, 0, 1.0, unreadable=1)
         place = number = 0

@@ -276,7 +276,7 @@ def _decode(folder: Path, files: list[Path], cache: Path, decoded: _Decoded) -> 
     """Decode the rest of the files. Raises GenuiError if the disk is full."""
     numbers = {file: number for number, file in enumerate(files)}
     notes: list[str] = []
-    begin, told, first = time.monotonic(), 0.0, decoded.files
+    begin, reported, first = time.monotonic(), 0.0, decoded.files
 
     def keep(pixels: IO[bytes], done: int) -> None:
         pixels.flush()
@@ -306,9 +306,9 @@ def _decode(folder: Path, files: list[Path], cache: Path, decoded: _Decoded) -> 
                     continue
                 decoded.captions.append(caption)
                 decoded.digest = hashlib.sha256(decoded.digest.encode() + image).hexdigest()
-                if time.monotonic() - told >= REPORT_S:
-                    told = time.monotonic()
-                    per_s = (number + 1 - first) / max(1e-3, told - begin)
+                if time.monotonic() - reported >= REPORT_S:
+                    reported = time.monotonic()
+                    per_s = (number + 1 - first) / max(1e-3, reported - begin)
                     left = about((len(files) - number) / per_s)
                     count = f"{number:,} of {len(files):,} images"
                     report(f"decoding {decoded.name}, {count}, ~{left} left")

@@ -252,14 +252,14 @@ class _Progress:
         self._before = [0]
         for file in source.files:
             self._before.append(self._before[-1] + file.size)
-        self._first, self._begin, self._told = share, time.monotonic(), 0.0
+        self._first, self._begin, self._reported = share, time.monotonic(), 0.0
 
     def show(self, source: Source, index: int, share: float) -> float:
         """Returns the share of the source that is read."""
         octets = self._before[index] + share * source.files[index].size
         done, now = octets / max(1, self._total), time.monotonic()
-        if now - self._told >= REPORT_S and now > self._begin:
-            self._told = now
+        if now - self._reported >= REPORT_S and now > self._begin:
+            self._reported = now
             per_s = (done - self._first) / (now - self._begin)
             left = f", ~{about((1 - done) / per_s)} left" if per_s > 0 else ""
             report(

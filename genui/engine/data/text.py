@@ -322,9 +322,10 @@ def sample_text(source: Source, size: int) -> TextData:
         train, held = passages[: int(PASSAGES * 0.9)], passages[int(PASSAGES * 0.9) :]
     else:
         chosen = source.files[:: max(1, len(source.files) // PASSAGES)]
+        faults = (GenuiError,) if len(source.files) > 1 else ()  # one of several is left out
         for file in chosen:
             left = size // len(chosen)
-            with suppress(*[GenuiError] * (len(source.files) > 1)):  # one of several is left out
+            with suppress(*faults):
                 for _, batch in read(source._replace(files=(file,))):
                     for piece in batch.pieces:
                         (held if is_held_out(piece.document) else train).append(piece.text)

@@ -182,13 +182,13 @@ class Trainer:
                 )
             self._inbox += control.poll(self._run, self._writer.say)
         if world.size == 1:
-            self._stop, ours, self._inbox = self._signalled, self._inbox, []
+            self._stop, commands, self._inbox = self._signalled, self._inbox, []
             self._done = bool(self._reached)
-            return ours
-        ours, self._inbox = self._inbox[:_MOST_COMMANDS], self._inbox[_MOST_COMMANDS:]
+            return commands
+        commands, self._inbox = self._inbox[:_MOST_COMMANDS], self._inbox[_MOST_COMMANDS:]
         due = world.rank == 0 and time.monotonic() >= self._ranks_due
         numbers = [float(self._signalled), float(due), float(bool(self._reached))]
-        for request in ours:
+        for request in commands:
             numbers += [1 + _COMMANDS.index(request.command), request.value or 0.0]
         numbers += [0.0] * (3 + 2 * _MOST_COMMANDS - len(numbers))
         stop, record, reached, *agreed = world.add(numbers)

@@ -40,7 +40,7 @@ class RankRow(NamedTuple):
 
 def rank_rows(view: RunView) -> list[RankRow]:
     """The ranks of a run that genui trains in several processes, in order; [] of any other."""
-    found: dict[int, RankRow] = {}
+    by_rank: dict[int, RankRow] = {}
     hosts = view.summary.info.machine.get("hosts", [])
     for name, (steps, values, times) in view.series.items():
         match = _NAME.fullmatch(name)
@@ -48,9 +48,9 @@ def rank_rows(view: RunView) -> list[RankRow]:
             continue
         rank = int(match[1])
         host = str(hosts[rank]) if rank < len(hosts) else ""
-        row = found.setdefault(rank, RankRow(rank, host, int(steps[-1]), float(times[-1]), {}))
+        row = by_rank.setdefault(rank, RankRow(rank, host, int(steps[-1]), float(times[-1]), {}))
         row.values[match[2]] = float(values[-1])
-    rows = [found[rank] for rank in sorted(found)]
+    rows = [by_rank[rank] for rank in sorted(by_rank)]
     return [row._replace(note=_note(row, rows, view.summary.status.error)) for row in rows]
 
 
