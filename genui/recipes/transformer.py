@@ -159,7 +159,7 @@ class TransformerRecipe(TextRecipe):
 
     def settings_for(self, epochs: float) -> Mapping[str, str]:
         return {
-            "ngram_dropout": f"{min(0.4, max(0.0, 0.2 * (epochs - 0.5))):.1f}",
+            "ngram_dropout": f"{min(0.4, max(0.0, 0.12 * (epochs - 0.5))):.1f}",
             "dropout": "0.1" if epochs >= 4 else "0",
         }
 
