@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from genui.base.errors import MisuseError, did_you_mean
+from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import atomic_write
 from genui.base.numbers import about
 from genui.cli import bench_peers, files, output
@@ -102,6 +102,8 @@ def run_bench(args: argparse.Namespace) -> int:
     if not is_whole:
         output.note("interrupted: the rest was not measured")
         return INTERRUPTED
+    if not measured:
+        raise GenuiError("nothing could be measured: " + "; ".join(notes or ["see above"]))
     return 0
 
 

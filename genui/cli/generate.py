@@ -157,7 +157,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
 
 def run_generate(args: argparse.Namespace) -> int:
     # Late import, command line to command: --help needs neither numpy nor the codecs.
-    from genui.cli import dataset
+    from genui.cli import batch_generation
     from genui.cli.generation import (
         check,
         generate,
@@ -168,8 +168,8 @@ def run_generate(args: argparse.Namespace) -> int:
     )
     from genui.cli.request import parse_request
 
-    if dataset.is_wanted(args):
-        return dataset.write(args)
+    if batch_generation.is_wanted(args):
+        return batch_generation.write(args)
     request = parse_request(args)
     if args.attention is not None:
         show_attention(request.starts[0], args.attention, args.json)

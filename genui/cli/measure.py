@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import MisuseError
 from genui.base.numbers import count
-from genui.cli import dataset, files, output
-from genui.cli.dataset import plan_in
+from genui.cli import batch_generation, files, output
+from genui.cli.batch_generation import plan_in
 from genui.cli.options import MAX_IN_FOLDER, add_settings, seed_from, settings_for
 from genui.cli.output import Progress
 from genui.cli.parser import add_json
@@ -354,7 +354,7 @@ def _generated(args: argparse.Namespace) -> Path:
         )
     folder = cache_dir() / "synthetic" / f"{model.name}-{fingerprint(model.path)}"
     words = [args.what, "-n", str(number), "--seed", "1", "--out", str(folder)]
-    dataset.write(command_parser("generate").parse_args(words))
+    batch_generation.write(command_parser("generate").parse_args(words))
     return folder
 
 

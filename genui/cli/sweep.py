@@ -30,6 +30,10 @@ _MOST_NOTE = 70  # characters of a note in the table
 # --- Asking for a sweep -------------------------------------------------------------------------
 
 
+MOST_JOBS = 64
+"""The most trainings at once: each takes some hundred megabytes."""
+
+
 def configure_sweep(parser: argparse.ArgumentParser) -> None:
     parser.usage = (
         "genui sweep RECIPE --set KEY=VALUES ... [options]\n       genui sweep show [NAME]"
@@ -131,6 +135,8 @@ def _plan(args: argparse.Namespace, base: Recipe, axes: "Axes") -> "Sweep":
     for name, value in (("jobs", args.jobs), ("trials", args.trials)):
         if value is not None and value < 1:
             raise MisuseError(f"--{name} {value}: expected a whole number, 1 or more")
+    if args.jobs > MOST_JOBS:
+        raise MisuseError(f"--jobs {args.jobs}: at most {MOST_JOBS} trainings run at once")
     sense = better(args.metric)
     goal = args.goal or ("max" if sense > 0 else "min")
     if not sense and args.goal is None:

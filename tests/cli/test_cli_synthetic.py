@@ -92,7 +92,7 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     whole, out = tmp_path / "whole", tmp_path / "made"
-    monkeypatch.setattr("genui.cli.dataset.BATCH_SIZE", 2)
+    monkeypatch.setattr("genui.cli.batch_generation.BATCH_SIZE", 2)
     assert main([*SHAPES, "-n", "6", "--out", str(whole)]) == 0
     draw, drawn = diffusion.draw, []
 
@@ -180,7 +180,7 @@ def test_a_full_disk_leaves_what_is_whole_and_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "made"
-    monkeypatch.setattr("genui.cli.dataset.BATCH_SIZE", 2)
+    monkeypatch.setattr("genui.cli.batch_generation.BATCH_SIZE", 2)
     write = Path.write_bytes
 
     def full(path: Path, data: bytes) -> int:
