@@ -388,7 +388,7 @@ class HomeScreen(AppScreen[None]):
             view = tab_of(self.current)
         self.query_one(HeaderLine).set(view, live, self.machine, self.traffic)
         pane = self.query_one(f"#{self.current}", Pane)
-        refused, names = pane.refused_keys(), pane.key_names()
+        refused, names = pane.refused_keys(), pane.names_of_keys()
         self.query_one(FooterLine).set(
             self.scope, self.view != "home", self.user_keys, refused, names
         )

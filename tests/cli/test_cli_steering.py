@@ -11,6 +11,7 @@ import pytest
 from genui.cli.main import main
 from genui.runs import control, launch
 from genui.runs.control import Control
+from genui.runs.hosts import Placement
 from genui.runs.layout import RunDir, create_script_run
 from genui.runs.writer import RunWriter
 
@@ -122,7 +123,7 @@ def test_a_script_has_no_learning_rate_of_ours(capsys: pytest.CaptureFixture[str
 def test_a_learning_rate_is_given_to_a_run_when_it_is_resumed(
     make_run: Callable[..., RunDir], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[float | None, int]] = []
+    asked: list[tuple[float | None, Placement | None]] = []
     monkeypatch.setattr(launch, "resume", lambda run, *given: asked.append(given))
     run = make_run("failed")
     assert main(["resume", "last", "--set", "learning_rate=1e-4"]) == 0
@@ -133,7 +134,7 @@ def test_a_learning_rate_is_given_to_a_run_when_it_is_resumed(
         assert main(["resume", "last", "--set", "learning_rate=2e-4"]) == 0
         assert writer.status.state == "running"
     assert [event.text for event in control.read_events(run)] == ["obeyed set_lr 0.0002"]
-    assert asked == [(1e-4, 0), (None, 2)]  # 0 processes: as many as before
+    assert asked == [(1e-4, None), (None, Placement(2))]  # None: in as many processes as before
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "running"])

@@ -111,14 +111,14 @@ def test_in_tmux_the_app_itself_outlives_the_link(
     with server.link() as first, Terminal(server.command(first, start)) as terminal:
         terminal.until(curves_are_there)
         terminal.press("\t\t")  # to Config
-        terminal.until(lambda text: "vocab_size" in text)
+        terminal.until(lambda text: "muon_rate" in text)
         (app,) = apps_in(live_home)
         first.cut()
         terminal.wait()
     goes_on(live_run)
     assert apps_in(live_home) == [app]
     with server.link() as second, Terminal(server.command(second, start)) as terminal:
-        terminal.until(lambda text: "vocab_size" in text and "1 column" in text)
+        terminal.until(lambda text: "muon_rate" in text and "1 column" in text)
         assert apps_in(live_home) == [app]
         terminal.press("q")
         terminal.wait()

@@ -13,6 +13,7 @@ import stage
 from genui.base.errors import GenuiError, MisuseError
 from genui.runs import control
 from genui.runs.control import Control, parse_learning_rate
+from genui.runs.hosts import Placement
 from genui.runs.layout import RunDir, RunLock, checkpoint_steps, read_info, write_info
 from genui.runs.listing import summarise
 from genui.ui import keys, messages
@@ -291,9 +292,9 @@ async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
     other = RunDir(run.path.with_name("again"))
 
     def launch(
-        recipe: Any, overrides: dict[str, str], name: str, start_from: str, processes: int
+        recipe: Any, overrides: dict[str, str], name: str, start_from: str, where: Placement
     ) -> RunDir:
-        launched.append((recipe.steps, overrides, name, start_from, processes))
+        launched.append((recipe.steps, overrides, name, start_from, where))
         return other
 
     monkeypatch.setattr("genui.runs.launch.launch", launch)
@@ -304,7 +305,7 @@ async def test_a_run_that_failed_without_a_checkpoint_can_only_be_started_again(
     assert host.said == ["this run has no checkpoint to generate from: space starts it again"]
     steer.action_pause()  # as resume does
     await host.until_said("again starts again with the same settings")
-    assert launched == [(4000, {"steps": "4000"}, "plays", "", 1)]
+    assert launched == [(4000, {"steps": "4000"}, "plays", "", Placement())]
 
 
 @pytest.mark.parametrize(

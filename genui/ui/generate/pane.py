@@ -166,7 +166,7 @@ class TracePane(Pane):
     def scope(self) -> Scope:
         return "settings" if self.tuning.panel.active else self.pane
 
-    def key_names(self) -> dict[str, str]:
+    def names_of_keys(self) -> dict[str, str]:
         label = self.controller.line_label
         return {f"{self.pane}.prompt": label} if label else {}
 

@@ -405,7 +405,7 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
         """The ids of the keys that have no effect now."""
         return frozenset()
 
-    def key_names(self) -> dict[str, str]:
+    def names_of_keys(self) -> dict[str, str]:
         """What keys do now, by id, if it is not what the table says."""
         return {}
 

@@ -7,7 +7,6 @@ from waiting import wait_for
 
 from genui.logs import remote
 from genui.logs.remote import (
-    SSH,
     Copy,
     Follower,
     LinkLostError,
@@ -16,6 +15,7 @@ from genui.logs.remote import (
     fetch_once,
     parse_listing,
 )
+from genui.runs.hosts import SSH
 
 NOW = 1_795_800_000.0
 
