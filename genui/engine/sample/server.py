@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean, clean_line
@@ -95,6 +96,9 @@ class ServerTemplate:
 
     def encode(self, text: str) -> list[int]:
         return []
+
+    def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
+        return np.empty(0, np.uint8)
 
     def decode(self, tokens: Sequence[int]) -> str:
         return ""
