@@ -64,22 +64,22 @@ class PseudoTerminal:
         self._ended = False  # no more will come
         self._news = threading.Condition()
         self._rate = bytes_a_second
-        self._fd, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self._fd, child = pty.openpty()
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.started = time.perf_counter()
         try:
             self.process = subprocess.Popen(
                 list(argv),
-                stdin=theirs,
-                stdout=theirs,
-                stderr=theirs,
+                stdin=child,
+                stdout=child,
+                stderr=child,
                 cwd=cwd,
                 env=environment(env or {}),
                 start_new_session=True,
                 preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
             )
         finally:
-            os.close(theirs)
+            os.close(child)
         self._stop, self._stopper = os.pipe()
         self._reader = threading.Thread(target=self._read, name="terminal", daemon=True)
         self._reader.start()

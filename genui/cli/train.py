@@ -152,17 +152,17 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None
 def run_train(args: argparse.Namespace) -> int:
     from genui.engine import kinds
     from genui.runs import launch
-    from genui.runs.hosts import Placement
+    from genui.runs.hosts import ALONE, Placement
     from genui.runs.processes import rank_in_job
 
     rank = rank_in_job()
     if rank:
         return _train_in_job(None)  # rank 0 checks the settings and makes the run
-    where = placement(args) or Placement()
+    where = placement(args) or ALONE
     if rank is not None:
-        where = Placement(int(os.environ["WORLD_SIZE"]))
-        if not (args.nproc is args.hosts is args.slurm is None):
+        if where is not ALONE:
             raise MisuseError("--nproc, --hosts, --slurm: the processes are started already")
+        where = Placement(int(os.environ["WORLD_SIZE"]))
     settings = _train_settings(args)
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)

@@ -90,15 +90,20 @@ def address_for(hosts: Sequence[str]) -> str:
         return address
     name = _name_of(other)
     try:
-        family, kind, protocol, _, there = socket.getaddrinfo(name, 9, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.connect(there)  # sends nothing: it only chooses the route
-            return str(probe.getsockname()[0])
+        return local_address(name)
     except OSError as error:
         raise GenuiError(
             f"host {clean_line(name, 60)}: its address is not known ({error.strerror or error}); "
             "set MASTER_ADDR to the address of this machine that the others reach"
         ) from None
+
+
+def local_address(name: str) -> str:
+    """The address of this machine from which a name or address is reached. Raises OSError."""
+    family, kind, protocol, _, there = socket.getaddrinfo(name, 9, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(there)  # sends nothing: it only chooses the route
+        return str(probe.getsockname()[0])
 
 
 def _name_of(host: str) -> str:
@@ -154,7 +159,11 @@ def explain_exit(code: int, last_line: str) -> str:
         return f"is out of reach{details}"
     if code in (126, 127):
         return f"did not start{details}: genui is needed there, too, as {sys.executable}"
-    if code > 128:
-        with suppress(ValueError):
-            return f"was killed by {signal.Signals(code - 128).name}"
+    return describe_kill(code - 128)
+
+
+def describe_kill(number: int) -> str:
+    """That a process was killed by a signal, for a sentence; "" if there is no such signal."""
+    with suppress(ValueError):
+        return f"was killed by {signal.Signals(number).name}"
     return ""

@@ -23,7 +23,14 @@ from typing import IO
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize, write_all
 from genui.runs import control
-from genui.runs.hosts import HERE, address_for, explain_exit, passed_on, remote_command
+from genui.runs.hosts import (
+    HERE,
+    address_for,
+    describe_kill,
+    explain_exit,
+    passed_on,
+    remote_command,
+)
 from genui.runs.layout import HANDED_OVER, RunDir, RunLock, checkpoint_steps, read_info, read_status
 from genui.runs.writer import RunWriter
 
@@ -82,9 +89,7 @@ class _Rank:
         """Why it has ended, for a sentence."""
         code = self.process.returncode
         if code < 0:
-            with suppress(ValueError):
-                return f"was killed by {signal.Signals(-code).name}"
-            return f"was killed by signal {-code}"
+            return describe_kill(-code) or f"was killed by signal {-code}"
         if self.reader is not None:
             self.reader.join(1.0)
         # Not the warnings of torch, which begin with a bracket.

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from genui.base.errors import GenuiError
 from genui.engine.train.optimizer import sparse_tables
+from genui.runs.hosts import local_address
 from genui.runs.processes import LISTENER, LOST, WATCHED, rank_in_job
 
 T = TypeVar("T")
@@ -502,10 +503,7 @@ def _choose_interface(address: str) -> None:
     """Let gloo listen on the interface from which the address is reached: by itself it takes that
     of the host's name, which is often the loopback of this machine."""
     with suppress(OSError):
-        family, kind, protocol, _, there = socket.getaddrinfo(address, 9, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.connect(there)  # sends nothing: it only chooses the route
-            own = probe.getsockname()[0]
+        own = local_address(address)
         for name, addresses in psutil.net_if_addrs().items():
             if any(each.address == own for each in addresses):
                 os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
