@@ -4,17 +4,19 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from rich.style import Style
+from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.strip import Strip
 
 from genui.base import numbers
 from genui.base.text import clean_line
 from genui.ui.training.model import Snapshot
-from genui.ui.training.rows import Filtered, RowScroller, SidePanel
+from genui.ui.training.rows import SEARCH_KEY, FilterLine, RowScroller, SidePanel
 from genui.ui.widgets.base import SearchLine, set_border, strip_of
 
 # --- Configurations as lines of text ----------------------------------------------------------
@@ -169,12 +171,15 @@ def _pad(text: str, width: int) -> str:
 NO_MATCH = "No setting matches: / then Esc shows all"
 
 
-class ConfigPanel(Filtered, SidePanel):
+class ConfigPanel(SidePanel):
     """The key and value of every setting, which can be scrolled and filtered."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
 
     def __init__(self) -> None:
         super().__init__()
         self._table = SettingRows()
+        self._filter = FilterLine()
         self._shown_key: object = None
         self._names: list[str] = []
         self._settings: list[Setting] = []
@@ -183,10 +188,10 @@ class ConfigPanel(Filtered, SidePanel):
 
     def compose(self) -> ComposeResult:
         yield self._table
-        yield SearchLine()
+        yield self._filter
 
     def on_mount(self) -> None:
-        self.draw_matches()
+        self._draw_matches()
 
     def enter(self) -> None:
         """Focus the rows: arrows scroll, / filters, Esc goes back."""
@@ -209,13 +214,21 @@ class ConfigPanel(Filtered, SidePanel):
         self._settings = compare_settings([view.config for view in views])
         overrides = views[0].summary.info.overrides if views else {}
         self._changed_keys = frozenset(overrides)
-        self.draw_matches()
+        self._draw_matches()
 
-    def draw_matches(self) -> None:
+    def action_search(self) -> None:
+        self._filter.open()
+
+    @on(SearchLine.Typed)
+    def _filter_typed(self, event: SearchLine.Typed) -> None:
+        event.stop()
+        self._draw_matches()
+
+    def _draw_matches(self) -> None:
         matches = [
             setting
             for setting in self._settings
-            if any(map(self.filter.pattern.search, (setting.key, *setting.values)))
+            if any(map(self._filter.pattern.search, (setting.key, *setting.values)))
         ]
         self._match_count = len(matches)
         self._table.set_empty_text(NO_MATCH if self._settings else NO_SETTINGS)
@@ -230,7 +243,7 @@ class ConfigPanel(Filtered, SidePanel):
             title += f"  {differing} of {count} differ" if self._settings else ""
         elif self._changed_keys:
             title += "  • set by you"
-        subtitle = self.filter.describe(
+        subtitle = self._filter.describe(
             self._match_count, len(self._settings), self.has_focus_within, ", scroll"
         )
         set_border(self, title=title, subtitle=subtitle)

@@ -9,7 +9,6 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widget import Widget
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
@@ -129,17 +128,21 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
 SEARCH_KEY: BindingType = Binding("slash", "search", "Search", show=False)
 
 
-class PanelFilter:
-    """The filter of a panel's rows: the last valid pattern, and whether what is typed is one."""
+class FilterLine(SearchLine):
+    """The filter of a panel's rows: a regular expression or a glob, typed after /.
+
+    Typed reaches the panel after `pattern` and `is_bad` are set; the panel then draws its rows.
+    """
 
     def __init__(self) -> None:
-        self.pattern = pattern("")
+        super().__init__()
+        self.pattern = pattern("")  # the last valid one: text that is not one changes no rows
         self.is_bad = False
 
-    def set(self, text: str) -> None:
-        """Take a regular expression or a glob; one that is not valid changes no rows."""
+    @on(SearchLine.Typed)
+    def _typed(self, event: SearchLine.Typed) -> None:
         try:
-            self.pattern, self.is_bad = pattern(text), False
+            self.pattern, self.is_bad = pattern(event.text), False
         except MisuseError:
             self.is_bad = True
 
@@ -153,29 +156,6 @@ class PanelFilter:
         if self.pattern.pattern:
             keys = f"{numbers.count(matches)} of {numbers.count(count)} · {keys}"
         return Content(keys)
-
-
-class Filtered(Widget):
-    """A panel whose rows / filters: a subclass has a SearchLine and draws what matches `filter`."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.filter = PanelFilter()
-
-    def draw_matches(self) -> None:
-        """Draw again after the filter has changed."""
-        raise NotImplementedError
-
-    def action_search(self) -> None:
-        self.query_one(SearchLine).open()
-
-    @on(SearchLine.Typed)
-    def _search_typed(self, event: SearchLine.Typed) -> None:
-        event.stop()
-        self.filter.set(event.text)
-        self.draw_matches()
 
 
 # --- A panel beside the curves ----------------------------------------------------------------

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
+from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.strip import Strip
@@ -19,7 +21,7 @@ from genui.render.series import View
 from genui.render.shades import draw_shades
 from genui.ui.training.model import Snapshot, XAxis, start_time, unit_of_axis, x_positions
 from genui.ui.training.ranks import rank_lines
-from genui.ui.training.rows import Filtered, SidePanel
+from genui.ui.training.rows import SEARCH_KEY, FilterLine, SidePanel
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import (
     LifecycleGuard,
@@ -262,9 +264,11 @@ class MeasureView(LifecycleGuard, Vertical):
         self.query_one(Line).show(line + unit)
 
 
-class SystemPanel(Filtered, SidePanel, can_focus=True):
+class SystemPanel(SidePanel, can_focus=True):
     """Shows the first run that has measurements: a line for each group, with as many curves as
     fit. Measurements can be filtered by name."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
 
     DEFAULT_CSS = """
     SystemPanel {
@@ -279,12 +283,13 @@ class SystemPanel(Filtered, SidePanel, can_focus=True):
         super().__init__()
         self._snapshot = Snapshot()
         self._shown_key: object = None
+        self._filter = FilterLine()
         self._counts = 0, 0  # of the groups that match, and of all
 
     def compose(self) -> ComposeResult:
         yield Line(classes="ranks", markup=False)
         yield Line(classes="system-none", markup=False)
-        yield SearchLine()
+        yield self._filter
 
     def on_mount(self) -> None:
         self.border_title = "System"
@@ -302,25 +307,33 @@ class SystemPanel(Filtered, SidePanel, can_focus=True):
     on_descendant_blur = on_blur
 
     def _write_keys(self) -> None:
-        set_border(self, subtitle=self.filter.describe(*self._counts, self.has_focus_within))
+        set_border(self, subtitle=self._filter.describe(*self._counts, self.has_focus_within))
 
     def show(self, snapshot: Snapshot) -> None:
         """Show the measurements at the cursor, on the axis of the curves."""
         self._snapshot = snapshot
-        self.draw_matches()
+        self._draw_matches()
 
     def on_resize(self) -> None:
-        self.draw_matches()
+        self._draw_matches()
 
-    def draw_matches(self) -> None:
+    def action_search(self) -> None:
+        self._filter.open()
+
+    @on(SearchLine.Typed)
+    def _filter_typed(self, event: SearchLine.Typed) -> None:
+        event.stop()
+        self._draw_matches()
+
+    def _draw_matches(self) -> None:
         views, *place = self._snapshot
         view = next((view for view in views if view.system), None)
         count = view and max(len(points[0]) for points in view.system.values())
         step = view and view.summary.status.step
-        filter = self.filter.pattern
+        filter = self._filter.pattern
         seen = (view and view.summary.run, count, step, *place, len(views))
         error = view and view.summary.status.error
-        key = (*seen, error, self.size, filter, self.filter.is_bad)
+        key = (*seen, error, self.size, filter, self._filter.is_bad)
         if key == self._shown_key:
             return
         self._shown_key = key
@@ -377,7 +390,7 @@ class SystemPanel(Filtered, SidePanel, can_focus=True):
 
     def _draw_again(self) -> None:
         self._shown_key = None
-        self.draw_matches()
+        self._draw_matches()
 
 
 def _why_no_system(views: Sequence[RunView]) -> str:
