@@ -480,3 +480,23 @@ def test_a_changed_file_is_tokenised_anew(tmp_path: Path) -> None:
     assert Source(*find_source(path)).key == key
     os.utime(path, ns=(1, 1))
     assert find_source(path).key != key
+
+
+def test_each_epoch_reads_the_text_once_in_an_order_that_never_changes() -> None:
+    # The order is not written down in a checkpoint: a resumed run must find the same one.
+    assert language.windows(3, 4, 1000, 16, 0).tolist() == [707, 371, 387, 691]
+    assert language.windows(15, 4, 1000, 16, 0).tolist() == [499, 3, 563, 339]  # of two epochs
+    assert language.windows(7, 5, 333, 8, 2, 40).tolist() == [174, 86, 222, 30, 134]
+    epoch = [language.windows(step, 61, 1000, 16, 0) for step in (0, 1)]
+    for starts in epoch:
+        assert len({*(starts // 16)}) == 61 == language.windows_per_epoch(1000, 16)
+    assert epoch[0].tolist() != epoch[1].tolist()
+
+
+def test_a_text_too_short_for_a_context_says_which_part_is(tmp_path: Path) -> None:
+    path = tmp_path / "short.txt"
+    path.write_text("a line of text\n" * 80)
+    recipe = override(find_recipe("shakespeare"), {"data": str(path), "context": "512"})
+    assert isinstance(recipe, TextRecipe)
+    with pytest.raises(MisuseError, match=r"short.txt: \d+ held-out tokens .* 514 .* 512 needs"):
+        TextTask(recipe, torch.device("cpu"))
