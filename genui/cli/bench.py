@@ -44,7 +44,7 @@ def configure_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="one short round, about a minute")
     parser.add_argument("--only", metavar="NAMES", help="some measurements, separated by commas")
     parser.add_argument(
-        "--rounds", metavar="N", type=int, default=0, help=f"times each is measured ({ROUNDS})"
+        "--rounds", metavar="N", type=int, help=f"times each is measured ({ROUNDS})"
     )
     parser.add_argument(
         "--peers",
@@ -68,10 +68,10 @@ def run_bench(args: argparse.Namespace) -> int:
     rows = _choose(args.only, args.quick)
     if args.image is not None:
         files.check_file(args.image, "--image", (".png",), "the table")
-    if args.rounds < 0:
+    if args.rounds is not None and args.rounds < 1:
         raise MisuseError(f"--rounds {args.rounds}: expected a whole number, 1 or more")
     rounds = args.rounds or (1 if args.quick else ROUNDS)
-    python = args.peers or (sys.executable if args.nanogpt else "")
+    python = _interpreter(args.peers) if args.peers else sys.executable if args.nanogpt else ""
     peers, notes = _find_peers(rows, python, args.nanogpt or "", args.quick)
     for note in notes:
         output.note(note)
@@ -102,24 +102,28 @@ def run_bench(args: argparse.Namespace) -> int:
     if not is_whole:
         output.note("interrupted: the rest was not measured")
         return INTERRUPTED
-    if not measured:
-        raise GenuiError("nothing could be measured: " + "; ".join(notes or ["see above"]))
+    if all(result.faults and not math.isfinite(result.value) for result in measured):
+        raise GenuiError(f"nothing could be measured: {measured[0].faults[0]}")
     return 0
+
+
+def _interpreter(text: str) -> str:
+    """A path as an absolute one, since nanoGPT runs in a folder of its own; a name as it is."""
+    return str(Path(text).expanduser().absolute()) if "/" in text else text
 
 
 def _choose(names: str | None, quick: bool) -> list[Row]:
     """The rows named, or all of the quick or the full table. Raises MisuseError."""
-    if not names:
+    if names is None:
         return [row for row in ROWS if row.is_quick or not quick]
     table = {row.name: row for row in ROWS}
-    chosen = []
-    for name in filter(None, names.replace(",", " ").split()):
+    chosen = dict.fromkeys(names.replace(",", " ").split())  # each once, in the order given
+    for name in chosen:
         if name not in table:
             raise MisuseError(f"--only {name}: {did_you_mean(name, table, 'see genui bench -h')}")
-        chosen.append(table[name])
     if not chosen:
         raise MisuseError("--only: names no measurement; see genui bench -h")
-    return chosen
+    return [table[name] for name in chosen]
 
 
 def _find_peers(

@@ -1,5 +1,5 @@
-"""What `genui bench --peers PYTHON` runs beside genui: short scripts of ours in that interpreter,
-and the same log as each tool writes it.
+"""What `genui bench --peers PYTHON` runs beside genui: short scripts of genui's own in that
+interpreter, and the same log as each tool writes it.
 
 A script takes one argument, a job as JSON, and prints one JSON line.
 """
@@ -7,6 +7,7 @@ A script takes one argument, a job as JSON, and prints one JSON line.
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -130,23 +131,46 @@ print(json.dumps([name for name in names if importlib.util.find_spec(name) is No
 
 
 def ask(python: str, script: str, job: Any, timeout: float = 600) -> Any:
-    """What a script prints as its last line, from JSON. Raises GenuiError with its last line."""
-    argv = [python, "-c", script, json.dumps(job)]
-    return json.loads(run_peer(argv, timeout).strip().splitlines()[-1])
-
-
-def run_peer(argv: list[str], timeout: float = 600, cwd: Path | None = None) -> str:
-    """What a command prints. Raises GenuiError with the last line of its errors if it fails."""
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    """What a script prints as its last line, from JSON. Raises GenuiError, one line, if it fails
+    or `python` is no interpreter."""
+    printed = run_peer([python, "-c", script, json.dumps(job)], timeout)
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, env=env,
-                              cwd=cwd)  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise GenuiError(f"{argv[0]}: {error}") from None
+        return json.loads(printed.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        raise GenuiError(f"{python}: does not answer as an interpreter of Python does") from None
+
+
+def own_environment() -> dict[str, str]:
+    """The environment of a peer: without the PYTHONPATH that finds genui."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def run_peer(argv: list[str], timeout: float = 600) -> str:
+    """What a command prints. Raises GenuiError with the last line of its errors if it fails, or
+    takes longer than `timeout` seconds."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            env=own_environment(),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise GenuiError(f"{argv[0]}: took over {timeout:g} s") from None
+    except OSError as error:
+        raise GenuiError(f"{argv[0]}: {error.strerror or error}") from None
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
-        raise GenuiError(f"{argv[0]}: {lines[-1]}")
+        raise GenuiError(f"{argv[0]}: {last_line(done.stderr, done.returncode)}")
     return done.stdout
+
+
+def last_line(errors: str, code: int) -> str:
+    """The last line of the errors that a program printed, or its exit code."""
+    return (errors.strip().splitlines() or [f"ended with exit code {code}"])[-1]
 
 
 def missing_modules(python: str, names: list[str]) -> list[str]:
@@ -214,12 +238,16 @@ def peer_log(python: str, script: str, folder: Path, steps: int) -> Path:
     """A log that another tool's own library writes; made once and kept. Raises GenuiError."""
     if not folder.exists():
         folder.mkdir(parents=True)
-        run_peer([python, "-c", script, str(folder), str(steps)])
+        try:
+            run_peer([python, "-c", script, str(folder), str(steps)])
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # half a log must not be taken for a whole
+            raise
     return folder
 
 
 def tensorboard(python: str, folder: Path, points: int = 900) -> float:
-    """Seconds until TensorBoard serves so many points of a curve."""
+    """Seconds until TensorBoard serves so many points of a curve. Raises GenuiError after 60."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?run=.&tag=loss"
@@ -234,4 +262,4 @@ def tensorboard(python: str, folder: Path, points: int = 900) -> float:
                 time.sleep(0.02)
         finally:
             server.terminate()
-    return float("nan")
+    raise GenuiError("served no curve within 60 s")

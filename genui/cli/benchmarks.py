@@ -79,25 +79,30 @@ class Bench:
         self._results.clear()
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """The result of that name, made once in a round."""
+        """The result of that name, made once in a round. A GenuiError is raised again."""
         if name not in self._results:
-            self._results[name] = make()
-        return self._results[name]
+            try:
+                self._results[name] = make()
+            except GenuiError as error:
+                self._results[name] = error
+        if isinstance(result := self._results[name], GenuiError):
+            raise result
+        return result
 
     def engine(self, name: str, **options: Any) -> dict[str, Any]:
         """A measurement of `genui.engine.bench`, once in a round. Raises GenuiError."""
-        words = json.dumps(options)
+        job = json.dumps(options)
 
-        def make() -> dict[str, Any]:
-            argv = [sys.executable, "-m", "genui.engine.bench", name, words]
-            own = launch.ALLOCATOR if name == "training" else {}  # as a trainer's
-            env = own | dict(os.environ)
-            done = subprocess.run(argv, capture_output=True, text=True, env=env)
+        def measure() -> dict[str, Any]:
+            argv = [sys.executable, "-m", "genui.engine.bench", name, job]
+            allocator = launch.ALLOCATOR if name == "training" else {}  # as a trainer's
+            env = allocator | dict(os.environ)
+            done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False)
             if done.returncode:
-                raise GenuiError((done.stderr.strip().splitlines() or [f"{name} failed"])[-1])
+                raise GenuiError(bench_peers.last_line(done.stderr, done.returncode))
             return json.loads(done.stdout.strip().splitlines()[-1])
 
-        return self.once(f"{name} {words}", make)
+        return self.once(f"{name} {job}", measure)
 
     def training(self, recipe: str) -> dict[str, Any]:
         return self.engine("training", recipe=recipe, seconds=self.seconds, settings={})
@@ -187,7 +192,8 @@ LONGEST = 400.0
 
 
 def _own_losses(bench: Bench) -> dict[float, float]:
-    """Seconds from the launch until each held-out loss, of those that are reached."""
+    """Seconds from the launch until each held-out loss, of those that are reached. Raises
+    GenuiError if the training fails."""
     from genui.cli.inspect import RecordTail
 
     wanted = LOSSES[:1] if bench.quick else LOSSES
@@ -196,10 +202,12 @@ def _own_losses(bench: Bench) -> dict[float, float]:
     before = set(runs.glob("bench-*"))
     begin = time.time()
     argv = [*GENUI, "train", FIRST, "--foreground", "--name", "bench"]
-    null = subprocess.DEVNULL
-    process = subprocess.Popen(
-        argv, env={**os.environ, **bench.env}, stdout=null, stderr=null, start_new_session=True
-    )
+    errors = bench.home / "bench.err"
+    with errors.open("wb") as file:
+        process = subprocess.Popen(
+            argv, env={**os.environ, **bench.env}, stdout=subprocess.DEVNULL, stderr=file,
+            start_new_session=True,
+        )  # fmt: skip
     try:
         tail: RecordTail | None = None
         is_over = False
@@ -210,17 +218,20 @@ def _own_losses(bench: Bench) -> dict[float, float]:
                 new = set(runs.glob("bench-*/metrics.jsonl"))
                 tail = next((RecordTail(path) for path in new if path.parent not in before), None)
             for record in tail.read() if tail is not None else ():
-                _note_losses(reached, wanted, record.get("val_loss"), record["time"] - begin)
+                _record_losses(reached, wanted, record.get("val_loss"), record["time"] - begin)
     finally:
         process.terminate()  # the trainer writes a checkpoint and ends
         process.wait()
+    if is_over and process.returncode:
+        raise GenuiError(bench_peers.last_line(errors.read_text("utf-8", "replace"),
+                                               process.returncode))  # fmt: skip
     return reached
 
 
-def _note_losses(
+def _record_losses(
     reached: dict[float, float], targets: Sequence[float], loss: object, seconds: float
 ) -> None:
-    """Note the time of each target that a held-out loss is the first to reach."""
+    """Record the seconds of each target that this held-out loss is the first to reach."""
     for target in targets:
         if isinstance(loss, float) and loss <= target:
             reached.setdefault(target, seconds)
@@ -236,7 +247,7 @@ def _time_to(target: float) -> Callable[[Bench], Reading]:
 
 
 def _nanogpt_losses(bench: Bench) -> dict[float, float]:
-    """The same of nanoGPT's own training, on genui's text."""
+    """The same of nanoGPT's own training, on genui's text. Raises GenuiError if it fails."""
     folder = bench.home / "nanogpt"
     data = folder / "data" / "shakespeare_char"
     data.mkdir(parents=True, exist_ok=True)
@@ -246,22 +257,29 @@ def _nanogpt_losses(bench: Bench) -> dict[float, float]:
             (folder / name).symlink_to(Path(bench.nanogpt, name).resolve())
     script = str(Path(bench.nanogpt, "train.py").resolve())
     reached: dict[float, float] = {}
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    env["OMP_NUM_THREADS"] = str(bench.training(TEXT)["threads"])
+    threads = str(bench.training(TEXT)["threads"])
+    env = {**bench_peers.own_environment(), "OMP_NUM_THREADS": threads}
     argv = [bench.python, "-u", script, *bench_peers.NANOGPT_ON_CPU]
+    errors = folder / "nanogpt.err"
+    is_cut = False  # whether it is ended here
     begin = time.time()
-    with subprocess.Popen(
-        argv, cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    with errors.open("wb") as file, subprocess.Popen(
+        argv, cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=file
+    ) as process:  # fmt: skip
         assert process.stdout is not None
         try:
             for line in process.stdout:
                 if match := re.search(r"val loss ([\d.]+)", line):
-                    _note_losses(reached, LOSSES, float(match[1]), time.time() - begin)
+                    _record_losses(reached, LOSSES, float(match[1]), time.time() - begin)
                 if len(reached) == len(LOSSES) or time.time() > begin + LONGEST:
+                    is_cut = True
                     break
+            is_cut = is_cut or process.wait() == 0
         finally:
             process.kill()
+    if not is_cut:
+        raise GenuiError(bench_peers.last_line(errors.read_text("utf-8", "replace"),
+                                               process.returncode))  # fmt: skip
     return reached
 
 
@@ -359,9 +377,10 @@ def _long_run(bench: Bench) -> Path:
         return path
     code = f"from genui.cli.bench_peers import own_run; print(own_run('long', {bench.points}))"
     env = {**os.environ, **bench.env}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise GenuiError((done.stderr.strip().splitlines() or ["no log was written"])[-1])
+        raise GenuiError(bench_peers.last_line(done.stderr, done.returncode))
     return Path(done.stdout.strip())
 
 
@@ -380,7 +399,9 @@ def _tensorboard(bench: Bench) -> float:
 def _leet(bench: Bench) -> float:
     folder = bench.home / "wandb"
     log = bench_peers.peer_log(bench.python, bench_peers.WANDB, folder, bench.points)
-    run = next((log / "wandb").glob("offline-run-*"))
+    run = next((log / "wandb").glob("offline-run-*"), None)
+    if run is None:
+        raise GenuiError("wandb has written no offline run")
     command = str(Path(bench.python).parent / "wandb")
     env = {"WANDB_CONFIG_DIR": str(bench.home / "leet"), "WANDB_ERROR_REPORTING": "false"}
     return _open_log([command, "beta", "leet", str(run)], env)

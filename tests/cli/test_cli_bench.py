@@ -123,7 +123,10 @@ def test_missing_peers_are_one_line_each(
         ("--only ,", "--only: names no measurement"),
         ("--nanogpt /nowhere", "--nanogpt /nowhere: has no train.py"),
         ("--peers /nowhere/python", "/nowhere/python: "),
+        ("--only=", "--only: names no measurement"),
+        ("--peers true --only write", "true: does not answer as an interpreter of Python does"),
         ("--rounds -1", "--rounds -1: expected"),
+        ("--rounds 0", "--rounds 0: expected"),
         ("--image bench.jpg", "--image bench.jpg: "),
         ("--profile shakespear", "did you mean 'shakespeare'"),
     ],
@@ -132,6 +135,35 @@ def test_misuse_is_one_line(words: str, error: str, capsys: Capture) -> None:
     assert main(["bench", *words.split()]) in (1, 2)
     (line,) = capsys.readouterr().err.splitlines()
     assert error in line
+
+
+def test_a_measurement_named_twice_is_made_once(rows: Callable[..., None], capsys: Capture) -> None:
+    rows(row("a", [4]), row("b", [2]))
+    assert main(["bench", "--json", "--rounds", "1", "--only", "b,a,b"]) == 0
+    measured = json.loads(capsys.readouterr().out)["rows"]
+    assert [(one["name"], one["values"]) for one in measured] == [("b", [2]), ("a", [4])]
+
+
+def test_a_bench_of_which_nothing_could_be_measured_fails(
+    rows: Callable[..., None], capsys: Capture
+) -> None:
+    def fail(bench: Bench) -> Reading:
+        return Reading(bench.once("x", lambda: bench_peers.ask("false", "", {})))
+
+    rows(row("a", [4])._replace(measure=fail), row("b", [4])._replace(measure=fail))
+    assert main(["bench", "--quick"]) == 1
+    out = capsys.readouterr()
+    assert "nothing could be measured: genui: false: ended with exit code 1" in out.err
+    assert "a of it" in out.out  # with its fault
+
+
+def test_half_a_log_of_a_peer_is_not_kept(tmp_path: Path) -> None:
+    script = "import sys; open(sys.argv[1] + '/half', 'w').close(); sys.exit('full disk')"
+    for _ in range(2):
+        with pytest.raises(GenuiError, match="full disk"):
+            bench_peers.peer_log(sys.executable, script, tmp_path / "log", 3)
+    with pytest.raises(GenuiError, match=r"python.*: took over 0.1 s$"):
+        bench_peers.run_peer([sys.executable, "-c", "while True: ..."], timeout=0.1)
 
 
 def test_the_table_as_an_image(rows: Callable[..., None], tmp_path: Path, capsys: Capture) -> None:
