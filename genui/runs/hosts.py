@@ -21,16 +21,16 @@ HERE = "localhost"
 """The host of this machine in a list of hosts."""
 
 SSH = "GENUI_SSH"
-"""Environment variable with the command in place of `ssh`, as GIT_SSH_COMMAND of git."""
+"""Environment variable with the command to use in place of `ssh`, like git's GIT_SSH_COMMAND."""
 
 _PASSED = ("GENUI_", "GLIBC_TUNABLES", "OMP_", "MKL_", "NCCL_", "GLOO_", "CUDA_", "HF_", "PYTHON")
-"""How the names of variables begin that a trainer on another host gets, too."""
+"""Prefixes of the names of the variables that a trainer on another host gets too."""
 
 _SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
-"""Parts of the names of variables that it does not get: they would stand in its command line, which
+"""Parts of the names of variables that it does not get: they would be in its command line, which
 every user of either machine can read."""
 
-MOST_PROCESSES = 4096  # of a run: a typing error must not take the memory of a list
+MOST_PROCESSES = 4096  # of a run: a typing error must not fill the memory
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ ALONE = Placement()
 def parse_hosts(text: str, processes: int = 1) -> tuple[str, ...]:
     """The host of each rank, from `localhost,node2` or `localhost:2,user@node2:4`.
 
-    A host without a number has that many `processes`. Raises MisuseError for a bad list, and if the
-    first is not this machine: rank 0 writes the run, and the parent of all watches it.
+    A host without a number has `processes` processes. Raises MisuseError for a bad list, and if the
+    first host is not this machine: rank 0 writes the run, and the parent of all runs here.
     """
     hosts: list[str] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -57,7 +57,7 @@ def parse_hosts(text: str, processes: int = 1) -> tuple[str, ...]:
         if not colon:
             host, number = part, str(processes)
         count = int(number) if number.isdecimal() and len(number) < 10 else 0
-        if not host or host.startswith("-") or not count:
+        if not host or host.startswith("-") or ":" in host or not count:  # IPv6 needs a name
             raise MisuseError(f"--hosts {part!r}: expected HOST or HOST:PROCESSES, as in node2:4")
         if len(hosts) + count > MOST_PROCESSES:
             raise MisuseError(f"--hosts {part!r}: a run has at most {MOST_PROCESSES} processes")
@@ -72,7 +72,7 @@ def parse_hosts(text: str, processes: int = 1) -> tuple[str, ...]:
 
 
 def is_here(host: str) -> bool:
-    """Whether a name is one of this machine's own."""
+    """Whether a host name is this machine's."""
     own = socket.gethostname()
     return host in (HERE, own, own.partition(".")[0], socket.getfqdn())
 
@@ -80,8 +80,8 @@ def is_here(host: str) -> bool:
 def address_for(hosts: Sequence[str]) -> str:
     """The address at which rank 0 on this machine listens for the others.
 
-    It is MASTER_ADDR if that is set, else the one from which the first other host is reached.
-    Raises GenuiError if that is not known.
+    It is MASTER_ADDR if that is set, else the local address of the route to the first other host.
+    Raises GenuiError if that host's address is not known.
     """
     other = next((host for host in hosts if host != HERE), "")
     if not other:
@@ -99,7 +99,7 @@ def address_for(hosts: Sequence[str]) -> str:
 
 
 def local_address(name: str) -> str:
-    """The address of this machine from which a name or address is reached. Raises OSError."""
+    """The local address of the route to a host name or address. Raises OSError."""
     family, kind, protocol, _, there = socket.getaddrinfo(name, 9, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.connect(there)  # sends nothing: it only chooses the route
@@ -107,7 +107,7 @@ def local_address(name: str) -> str:
 
 
 def _name_of(host: str) -> str:
-    """The name or address behind a host of ssh's configuration."""
+    """The name or address that ssh's configuration has for a host."""
     name = host.rpartition("@")[2]
     with suppress(OSError, subprocess.TimeoutExpired):
         settings = subprocess.run(
@@ -124,16 +124,16 @@ def _name_of(host: str) -> str:
 
 
 def ssh_command() -> list[str]:
-    """`ssh`, or what GENUI_SSH has in its place. Raises MisuseError if that is no command."""
+    """`ssh`, or the command in GENUI_SSH. Raises MisuseError if its quotes are not closed."""
     text = os.environ.get(SSH) or "ssh"
     try:
-        return shlex.split(text)
+        return shlex.split(text) or ["ssh"]
     except ValueError as error:
         raise MisuseError(f"{SSH}={clean_line(text, 80)}: {str(error).lower()}") from None
 
 
 def remote_command(host: str, command: Sequence[str], env: Mapping[str, str]) -> list[str]:
-    """The ssh command that runs `command` on a host, with those variables."""
+    """The ssh command that runs `command` on a host with the variables `env`."""
     options = ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
     options += ["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]
     words = [f"{name}={value}" for name, value in sorted(env.items())]
@@ -152,8 +152,8 @@ def passed_on(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def explain_exit(code: int, last_line: str) -> str:
-    """Why a trainer on another host has ended, for a sentence, by the exit code of ssh and the last
-    line that was printed; "" if it has ended by itself."""
+    """Why a trainer on another host has ended, as the end of a sentence, from the exit code of ssh
+    and the last line that was printed; "" if the trainer itself has ended with that code."""
     details = f" ({last_line})" if last_line else ""
     if code == 255:
         return f"is out of reach{details}"
@@ -163,7 +163,7 @@ def explain_exit(code: int, last_line: str) -> str:
 
 
 def describe_kill(number: int) -> str:
-    """That a process was killed by a signal, for a sentence; "" if there is no such signal."""
+    """`was killed by SIGKILL`, for the number of a signal; "" if there is no such signal."""
     with suppress(ValueError):
         return f"was killed by {signal.Signals(number).name}"
     return ""

@@ -1,4 +1,4 @@
-"""Starting a trainer that continues after its starter has ended.
+"""Starting a trainer that continues after the process that started it has ended.
 
 The trainer has its own session, so closing the app, a dropped SSH link or SIGHUP do not affect it.
 Nothing here imports torch.
@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import sysconfig
 import threading
 import time
@@ -37,17 +36,18 @@ from genui.runs.layout import (
     write_status,
 )
 from genui.runs.listing import summarise
-from genui.runs.processes import without_job
+from genui.runs.processes import PARENT, TRAINER, without_job
 
 ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=67108864:"
     "glibc.malloc.trim_threshold=1073741824"
 }
-"""The environment in which glibc keeps freed memory for the next training step, in huge pages.
+"""Environment variables with which glibc keeps freed memory for the next training step, in huge
+pages.
 
 By default each step gives its activations back to the system and takes 20,000 new pages: a step of
-`icons` took 10 % more processor time. It changes no bits and not the most memory taken. Other
-C libraries ignore it.
+`icons` took 10 % more processor time. Neither the results nor the peak memory change. Other C
+libraries ignore the variables.
 """
 
 
@@ -59,10 +59,10 @@ def create(
     where: Placement = ALONE,
     sweep: Mapping[str, Any] | None = None,
 ) -> RunDir:
-    """Makes the folder of a new run; nothing is started.
+    """Make the folder of a new run; nothing is started.
 
     `start_from` names the model whose weights it starts from: RUN, RUN@STEP, a shipped model or
-    a file. `sweep` is that of RunInfo, of a trial. Raises MisuseError, before anything is written,
+    a file. `sweep` is RunInfo.sweep, for a trial. Raises MisuseError, before anything is written,
     for a bad name, override, model or number of processes, or settings that do not fit the weights;
     GenuiError if it cannot be written.
     """
@@ -92,7 +92,7 @@ def launch(
     where: Placement = ALONE,
     sweep: Mapping[str, Any] | None = None,
 ) -> RunDir:
-    """Creates a run and starts its trainer in the background. Raises as `create` does."""
+    """Create a run and start its trainer in the background. Raises as `create` does."""
     run = create(recipe, overrides, name, start_from, where, sweep)
     try:
         with RunLock(run) as lock:
@@ -106,9 +106,9 @@ def launch(
 def resume(
     run: RunDir, learning_rate: float | None = None, where: Placement | None = None
 ) -> RunDir:
-    """Starts a trainer on a run that stopped, failed or died. It resumes from the checkpoint, with
-    `learning_rate` as the base rate if it is given, and in as many processes as before without
-    `where`.
+    """Start a trainer on a run that was stopped, failed or was killed. It resumes from the newest
+    checkpoint, or starts again without one. `learning_rate` replaces the base learning rate, and
+    `where` the placement of the processes.
 
     Raises MisuseError for a wrong rate or number, and GenuiError if the run has a trainer, is
     finished, belongs to a script, or its folder is damaged.
@@ -147,7 +147,7 @@ def resume(
 
 
 def retry(run: RunDir) -> RunDir:
-    """Starts a new run of the same recipe, settings and first weights.
+    """Start a new run of the same recipe, settings and start weights.
 
     Raises GenuiError if the run belongs to a script or its folder is damaged, and as `create`.
     """
@@ -161,17 +161,17 @@ def retry(run: RunDir) -> RunDir:
 
 def _place(run: RunDir, where: Placement) -> None:
     """Record where the processes of a run are started."""
-    info = read_info(run)
+    before = read_info(run)
     options = {} if where.slurm is None else {"options": where.slurm}
-    placed = msgspec.structs.replace(
-        info, processes=where.processes, hosts=where.hosts, slurm=options
+    info = msgspec.structs.replace(
+        before, processes=where.processes, hosts=where.hosts, slurm=options
     )
-    if placed != info:
-        write_info(run, placed)
+    if info != before:
+        write_info(run, info)
 
 
 def check_processes(recipe: Recipe, processes: int) -> None:
-    """Raises MisuseError if a step cannot be shared out among so many processes."""
+    """Raise MisuseError if a step cannot be shared among so many processes."""
     if processes < 1:
         raise MisuseError(f"--nproc {processes}: give a number from 1")
     batch, parts = recipe.smallest_batch, recipe.micro_batches
@@ -184,16 +184,14 @@ def check_processes(recipe: Recipe, processes: int) -> None:
 
 def foreground(run: RunDir) -> list[str]:
     """The command that trains the run in the foreground."""
-    count = 1
+    processes = 1
     with suppress(GenuiError):  # the trainer reports a damaged run.json
-        count = read_info(run).processes
-    if count == 1:
-        return [sys.executable, "-m", "genui.engine.trainer", str(run.path)]
-    return [sys.executable, "-m", "genui.runs.processes", str(run.path)]
+        processes = read_info(run).processes
+    return [*(TRAINER if processes == 1 else PARENT), str(run.path)]
 
 
 def _start(run: RunDir, lock: RunLock) -> None:
-    """Spawns the trainer and hands it the lock, or submits it to Slurm."""
+    """Start the trainer and hand it the lock, or submit it to Slurm."""
     if read_info(run).slurm:
         slurm.submit(run, _environment())
         return
@@ -202,7 +200,7 @@ def _start(run: RunDir, lock: RunLock) -> None:
 
 
 def detach(run: RunDir, command: Sequence[str], lock: RunLock) -> None:
-    """Starts the command in the background, with a session of its own and the lock of the folder.
+    """Start the command in the background, with a session of its own and the lock of the folder.
 
     Its output goes to the console of the folder. Raises GenuiError if it cannot be started.
     """
@@ -220,12 +218,12 @@ def detach(run: RunDir, command: Sequence[str], lock: RunLock) -> None:
             )
     except OSError as error:
         raise cannot_write(run.console, error) from None
-    # Collects the exit status, so that a trainer which ends while the app lives is no zombie.
+    # Collects the exit status: a trainer that ends while the app runs would stay a zombie.
     threading.Thread(target=process.wait, name=f"reap {run.id}", daemon=True).start()
 
 
 def _mark_starting(run: RunDir) -> None:
-    """Writes a live state: from here on a free lock means that the trainer has ended."""
+    """Write a live state: from here on a free lock means that the trainer has ended."""
     try:
         status = read_status(run)
     except GenuiError:

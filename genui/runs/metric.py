@@ -9,11 +9,11 @@ import msgspec
 from genui.runs.layout import RunDir
 
 _BLOCK = 1 << 20  # bytes read at once
-_SOME = 1 << 16  # bytes in which the names of metrics are looked for
+_EDGE = 1 << 16  # bytes at either end of a log in which metric_names looks
 
 
 class MetricReader:
-    """The values of a metric by step; a resumed run replaces those after its checkpoint."""
+    """The values of a metric by step, without those that a resumed run computes again."""
 
     def __init__(self, path: Path, metric: str) -> None:
         self.values: dict[int, float] = {}
@@ -50,9 +50,9 @@ class MetricReader:
 
 
 def best(values: Mapping[int, float], goal: str) -> float | None:
-    """The best finite value after the first step; None without one.
+    """The best finite value after step 0; None if there is none.
 
-    At step 0 are the weights that the run started from, which may be those of another model.
+    The value at step 0 is that of the weights that the run started from.
     """
     trained = [value for step, value in values.items() if step > 0 and math.isfinite(value)]
     if not trained:
@@ -61,14 +61,14 @@ def best(values: Mapping[int, float], goal: str) -> float | None:
 
 
 def metric_names(run: RunDir) -> list[str]:
-    """The names of the metrics that a run logs, from the begin and the end of its log."""
+    """The names of the metrics that a run logs, from the beginning and the end of its log."""
     names: dict[str, None] = {}
     try:
         with run.metrics.open("rb") as file:
-            data = file.read(_SOME)
+            data = file.read(_EDGE)
             end = file.seek(0, 2)
-            file.seek(max(0, end - _SOME))
-            data += b"\n" + file.read(_SOME)
+            file.seek(max(0, end - _EDGE))
+            data += b"\n" + file.read(_EDGE)
     except OSError:
         return []
     for line in data.split(b"\n"):

@@ -1,8 +1,8 @@
 """The parent of the processes that train one run: `python -m genui.runs.processes RUN_FOLDER`.
 
-It starts the trainers of run.json with the variables that torchrun sets, here and on other hosts,
-and watches them. When one of them dies it ends the others and writes into status.json which one it
-was, and why. Nothing here imports torch.
+It starts the trainers that run.json lists, here and on other hosts, with the variables that
+torchrun sets, and watches them. When one of them dies it ends the others and writes into
+status.json which one it was, and why. Nothing here imports torch.
 """
 
 import os
@@ -38,23 +38,27 @@ WATCHED = "GENUI_PARENT_FD"
 """Environment variable with the descriptor of a pipe that closes when the parent ends."""
 
 LISTENER = "GENUI_LISTENER_FD"
-"""Environment variable of rank 0 with the socket that listens at MASTER_PORT; in the other ranks it
-says that there is one."""
+"""Environment variable of rank 0 with the descriptor of the socket that listens at MASTER_PORT. The
+other ranks have it too, to know that there is one."""
 
 LOST = 75
-"""The exit code of a trainer that ends because another one did, or together with all."""
+"""The exit code of a trainer that ends because another one failed, or all did."""
 
 JOB_VARIABLES = (
     "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
     WATCHED, LISTENER,
 )  # fmt: skip
-"""The variables of a job, which a run that is started from within it must not have."""
+"""The variables of a job, which a run that is started from within the job must not inherit."""
 
-GRACE, PATIENCE = 3.0, 30.0
-"""Seconds in which the other processes may end by themselves: after one has died, and after one has
-ended in order, while rank 0 may still write why."""
+GRACE_AFTER_DEATH, GRACE_AFTER_EXIT = 3.0, 30.0
+"""Seconds that the other processes have to end by themselves: after one has died, and after rank 0
+has ended normally or one has lost contact, when rank 0 may still have to write why."""
 
 TRAINER = (sys.executable, "-m", "genui.engine.trainer")
+"""The command of a trainer, before the folder of its run."""
+
+PARENT = (sys.executable, "-m", "genui.runs.processes")
+"""The command of this module, before the folder of the run."""
 
 _POLL = 0.05
 
@@ -68,11 +72,11 @@ class _Rank:
     process: "subprocess.Popen[bytes]"  # ssh, on another host
     killed: bool = False  # by the parent
     is_over: bool = False  # whether its end was noticed
-    lines: "deque[str]" = field(default_factory=lambda: deque(maxlen=20))
+    lines: "deque[str]" = field(default_factory=lambda: deque(maxlen=20))  # its last output
     reader: threading.Thread | None = None
 
     def copy_output(self, pipe: IO[bytes], path: Path) -> None:
-        """Append the output to a file, if it can be written, and keep the last lines."""
+        """Append the output to a file, if that can be written, and keep the last lines."""
         fd = -1
         with suppress(OSError):
             fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -86,7 +90,7 @@ class _Rank:
             os.close(fd)
 
     def reason(self) -> str:
-        """Why it has ended, for a sentence."""
+        """Why it has ended, as the end of a sentence: `was killed by SIGKILL`."""
         code = self.process.returncode
         if code < 0:
             return describe_kill(-code) or f"was killed by signal {-code}"
@@ -142,8 +146,9 @@ def watch(run: RunDir, hosts: Sequence[str]) -> int:
                 if not each.is_over and each.process.poll() is not None:
                     each.is_over = True
                     if each.rank == 0 or each.process.returncode:  # the training is over
-                        is_innocent = each.process.returncode in (0, LOST)
-                        deadlines.append(time.monotonic() + (PATIENCE if is_innocent else GRACE))
+                        died = each.process.returncode not in (0, LOST)
+                        grace = GRACE_AFTER_DEATH if died else GRACE_AFTER_EXIT
+                        deadlines.append(time.monotonic() + grace)
             if time.monotonic() > min(deadlines):
                 _kill(ranks)
         return _report(run, ranks, lock)
@@ -209,7 +214,7 @@ def _kill(ranks: list[_Rank]) -> None:
 
 
 def _report(run: RunDir, ranks: list[_Rank], lock: RunLock) -> int:
-    """Write why the training failed, unless rank 0 has; returns the exit code."""
+    """Write why the training failed, unless rank 0 has done so. Returns the exit code."""
     first = ranks[0].process.returncode
     state = ""
     with suppress(GenuiError):
@@ -227,7 +232,7 @@ def _report(run: RunDir, ranks: list[_Rank], lock: RunLock) -> int:
 
 
 def _fail(run: RunDir, lock: RunLock, line: str) -> int:
-    """Write why the training failed; returns the exit code."""
+    """Write why the training failed. Returns the exit code."""
     os.environ[HANDED_OVER] = str(os.dup(lock.fd))
     with RunWriter(run) as writer:
         writer.say(f"failed: {line}")
@@ -237,7 +242,10 @@ def _fail(run: RunDir, lock: RunLock, line: str) -> int:
 
 
 def describe_failure(run: RunDir, failed: list[tuple[int, str, str]]) -> str:
-    """One line that names the ranks that failed, their hosts, the reasons, and what remains."""
+    """One line that names the ranks that failed, their hosts, the reasons and the remedy.
+
+    `failed` has the rank, the host and the reason of each.
+    """
     own = socket.gethostname()
     what = "; ".join(
         f"rank {rank} on {own if host == HERE else host} {reason}" for rank, host, reason in failed
@@ -246,10 +254,10 @@ def describe_failure(run: RunDir, failed: list[tuple[int, str, str]]) -> str:
 
 
 def with_remedy(run: RunDir, what: str) -> str:
-    """What has happened, and from which checkpoint the run can continue."""
+    """A fault with the command that continues the run, and the step it continues from."""
     steps = [step for step in checkpoint_steps(run) if run.checkpoint_state(step).exists()]
     if not steps:
-        return f"{what}; there is no checkpoint yet"
+        return f"{what}; there is no checkpoint yet: genui resume {run.id} starts again"
     return f"{what}; genui resume {run.id} continues from the checkpoint at step {steps[-1]:,}"
 
 

@@ -55,7 +55,7 @@ exit "$code"
 
 
 def check_options(options: str) -> None:
-    """Raises MisuseError for options that cannot stand in a line of the script."""
+    """Raise MisuseError for options that cannot be a line of the script."""
     try:
         words = shlex.split(options)
     except ValueError as error:
@@ -68,9 +68,9 @@ def check_options(options: str) -> None:
 
 
 def submit(run: RunDir, env: Mapping[str, str]) -> str:
-    """Write the script of the run, submit it, and return the job's number.
+    """Write the job script of the run, submit it, and return the number of the job.
 
-    Raises GenuiError if Slurm does not take it.
+    Raises GenuiError if Slurm refuses it.
     """
     info = read_info(run)
     script = run.path / "job.sh"
@@ -89,7 +89,7 @@ def submit(run: RunDir, env: Mapping[str, str]) -> str:
 
 
 def mark_queued(run: RunDir) -> None:
-    """Show in the run's status that its job waits."""
+    """Write into the run's status that its job waits."""
     job = read_info(run).slurm.get("job", "")
     status = read_status(run)
     write_status(
@@ -149,7 +149,10 @@ def _slurm(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
 
 
 def main() -> int:
-    """Mark a run as queued, from the script of its job."""
+    """Mark a run as queued: `python -m genui.runs.slurm RUN_FOLDER`, called by its job script."""
+    if len(sys.argv) != 2:
+        print("usage: python -m genui.runs.slurm RUN_FOLDER", file=sys.stderr)
+        return 2
     try:
         mark_queued(RunDir(Path(sys.argv[1])))
     except GenuiError as error:

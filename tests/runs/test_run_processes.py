@@ -84,7 +84,7 @@ SLEEP = "time.sleep(60)"
             "print('Traceback'); print('genui: f.jsonl: cannot be written'); sys.exit(1)",
             1,
             "failed",
-            "rank 1 on HOST failed: f.jsonl: cannot be written; there is no checkpoint yet",
+            "rank 1 on HOST failed: f.jsonl: cannot be written; there is no checkpoint yet: ",
         ),
         (
             "writer.update(state='failed', error='the loss became nan'); os._exit(3)",
@@ -113,7 +113,7 @@ def test_the_end_of_a_rank_ends_all_with_one_line(
     error: str,
 ) -> None:
     monkeypatch.setattr(processes, "TRAINER", trainer(rank_0, rank_1))
-    monkeypatch.setattr(processes, "GRACE", 0.2)
+    monkeypatch.setattr(processes, "GRACE_AFTER_DEATH", 0.2)
     assert watch(run, (HERE, HERE)) == code
     status = read_status(run)
     assert status.state == state
@@ -162,7 +162,7 @@ def test_a_rank_on_another_host_is_started_by_ssh_and_watched(
     monkeypatch.setattr(
         processes, "TRAINER", trainer(f"{end}; writer.update(state='finished')", rank_1)
     )
-    monkeypatch.setattr(processes, "GRACE", 0.2)
+    monkeypatch.setattr(processes, "GRACE_AFTER_DEATH", 0.2)
     assert watch(run, (HERE, host)) == (state != "finished")
     assert read_status(run).state == state
     assert read_status(run).error.startswith(error)
