@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from genui.engine.train.loop import Trainer
     from genui.engine.train.task import Task
 
-MAX_STEPS = 20
-ENOUGH_S = 2.0  # of measured steps
-MAX_S = 6.0  # of waiting for them, on a busy machine
+MAX_STEPS = 20  # that are measured
+ENOUGH_S = 2.0  # seconds of measured steps
+MAX_S = 6.0  # seconds to wait for them on a busy machine
 
 
 def missing_bytes(recipe: Recipe) -> int:
@@ -57,7 +57,7 @@ def missing_bytes(recipe: Recipe) -> int:
 
 
 def estimate(recipe: Recipe) -> Iterator[Plan]:
-    """The plan of a recipe, better each time: first what is known at once, then as it is measured.
+    """The plan of a recipe, more exact each time: first what is known at once, then as measured.
 
     A recipe that cannot start gives one plan, with a fault.
     """
@@ -86,11 +86,11 @@ def estimate(recipe: Recipe) -> Iterator[Plan]:
 def fit_budget(
     base: Recipe, given: Mapping[str, str], minutes: float, keep_size: bool = False
 ) -> Iterator[Plan]:
-    """The plan that makes the most of so many minutes on this machine, better each time; the last
-    one has the settings that it chose. A budget that cannot be met gives one plan, with a fault.
+    """The plan that makes the most of `minutes` on this machine, more exact each time; the last one
+    has the settings that were chosen. A budget that cannot be met gives one plan, with a fault.
 
-    `given` are settings that it must keep. Of the sizes of the recipe it takes the largest whose
-    steps, as measured, are enough of them; with `keep_size` the recipe's own.
+    The settings `given` are kept. Of the recipe's `sizes`, the largest is chosen whose measured
+    speed allows at least `Size.least` steps; with `keep_size`, the recipe's own size.
     """
     begin = time.perf_counter()
     yield Plan(measuring=True)
@@ -109,7 +109,7 @@ def fit_budget(
 def _fitted(
     base: Recipe, given: Mapping[str, str], seconds: float, sizes: Sequence[Size], begin: float
 ) -> Iterator[Plan]:
-    # With `steps` any number of them is measured: the parts of a training are shares of it.
+    # Any number of `steps` will do: the stages of a training are fractions of it.
     options = [{"steps": "1000", **size.settings, **given} for size in sizes] or [dict(given)]
     least = [size.least for size in sizes] or [0]
     best: tuple[dict[str, str], Recipe, Iterator[Speed]] | None = None
@@ -139,8 +139,8 @@ def _fitted(
 
 
 def _thorough(recipe: Recipe, begin: float, start: float) -> Iterator[Speed]:
-    """The kept speed of a recipe, if all of it was measured, or as it is measured now. `start` is
-    the time to its first step, if it was measured with another size."""
+    """The speed of a recipe: the stored one, if all of it was measured, else as it is measured now.
+    `start` is the time to the first step, if it was measured with another size."""
     kept = read_speed(recipe)
     if kept is not None:
         yield kept
@@ -151,12 +151,12 @@ def _thorough(recipe: Recipe, begin: float, start: float) -> Iterator[Speed]:
 
 
 def _stand_ins(recipe: Recipe, download: int) -> AbstractContextManager[None]:
-    """Other data, if the recipe's are not here or too large for a measurement."""
+    """Random or sampled data, if the recipe's must be downloaded or do not fit into memory."""
     return use_stand_ins() if download or _is_large(recipe) else nullcontext()
 
 
 def _is_large(recipe: Recipe) -> bool:
-    """Whether its data do not fit into memory: a sample of them is measured."""
+    """Whether the data of a recipe do not fit into memory, so that a sample of them is measured."""
     if isinstance(recipe, TextRecipe) and recipe.data:
         return is_large(find_source(Path(recipe.data).expanduser()))
     is_image = isinstance(recipe, DiffusionRecipe | GanRecipe)
@@ -164,7 +164,7 @@ def _is_large(recipe: Recipe) -> bool:
 
 
 def _measured(recipe: Recipe, begin: float, download: int) -> Iterator[Plan]:
-    """Plans as the steps, an evaluation and a sample are measured; the last one is kept."""
+    """Plans as the steps, an evaluation and a sample are measured; the last speed is stored."""
     for speed in measure(recipe, begin):
         measuring = speed.sample < 0
         if not measuring:
@@ -174,7 +174,7 @@ def _measured(recipe: Recipe, begin: float, download: int) -> Iterator[Plan]:
 
 def measure(recipe: Recipe, begin: float, thorough: bool = False) -> Iterator[Speed]:
     """The speed of a training, as more of it is measured: with `thorough` also an evaluation of all
-    held-out data and a checkpoint. `begin` is on the performance counter: when the process began.
+    held-out data and a checkpoint. `begin` is when the process began, by `time.perf_counter`.
     """
     with TemporaryDirectory() as folder:
         yield from _measure(recipe, begin, thorough, RunDir(Path(folder)))
@@ -183,36 +183,38 @@ def measure(recipe: Recipe, begin: float, thorough: bool = False) -> Iterator[Sp
 def _measure(recipe: Recipe, begin: float, thorough: bool, run: RunDir) -> Iterator[Speed]:
     """`measure`, with a folder for the checkpoint."""
     trainer, task, machine = trial_trainer(recipe, run)
-    # A thread waits for the processor while others have it, and its processor time stands still.
     clock = time.perf_counter
-    alone = time.process_time if (machine.device, machine.threads) == ("cpu", 1) else clock
-    start = time.process_time() if alone is time.process_time else clock() - begin
+    # While one thread waits for a busy processor, its processor time stands still.
+    is_one_thread = (machine.device, machine.threads) == ("cpu", 1)
+    timer = time.process_time if is_one_thread else clock
+    start = timer() if is_one_thread else clock() - begin
 
-    def timed(part: Callable[[], object]) -> float:
-        first = alone()
+    def measure_seconds(part: Callable[[], object]) -> float:
+        first = timer()
         part()
-        return alone() - first
+        return timer() - first
 
-    def steps() -> None:
-        for _ in range(recipe.muon_every):  # its product is computed at one of them
+    def train_steps() -> None:
+        for _ in range(recipe.muon_every):  # one of them computes Muon's update
             trainer.train_step()
 
     paces = recipe.paces
     step, count, elapsed, used = 0.0, 0, 0.0, 0.0
     for pace in paces:
         trainer.go_to(pace.first)
-        first = timed(steps)  # it also allocates
+        first = measure_seconds(train_steps)  # also allocates memory
         begin = clock()
-        times = [] if first < 2 * ENOUGH_S / len(paces) else [first]
+        is_slow = first >= 2 * ENOUGH_S / len(paces)
+        times = [first] if is_slow else []
         while (
             sum(times) < ENOUGH_S / len(paces)
             and clock() - begin < MAX_S / len(paces)
             and len(times) < MAX_STEPS
         ):
-            times.append(timed(steps))
+            times.append(measure_seconds(train_steps))
         step += pace.share * sorted(times)[len(times) // 2] / recipe.muon_every
         count += len(times) * recipe.muon_every
-        if first not in times:
+        if not is_slow:
             elapsed, used = elapsed + clock() - begin, used + sum(times)
     speed = Speed(
         start=start,
@@ -230,14 +232,14 @@ def _measure(recipe: Recipe, begin: float, thorough: bool, run: RunDir) -> Itera
         parts["checkpoint"] = trainer.write_checkpoint
     yield msgspec.structs.replace(speed, memory=peak_memory(), time=time.time())
     for name, part in parts.items():
-        speed = msgspec.structs.replace(speed, **{name: timed(part)})
+        speed = msgspec.structs.replace(speed, **{name: measure_seconds(part)})
         yield msgspec.structs.replace(speed, memory=peak_memory(), time=time.time())
 
 
 def trial_trainer(recipe: Recipe, run: RunDir | None = None) -> tuple["Trainer", "Task", "Machine"]:
-    """A trainer of the recipe from its first step on, which makes no run. Without `run` it cannot
-    write a checkpoint."""
-    import torch  # late: what needs no measurement does not wait for torch
+    """A trainer at the first step of the recipe, to be measured: it writes nothing, except
+    checkpoints if `run` is given."""
+    import torch  # late: a plan that needs no measurement does not wait for torch
 
     from genui.engine import device
     from genui.engine.kinds import build_task
@@ -251,15 +253,15 @@ def trial_trainer(recipe: Recipe, run: RunDir | None = None) -> tuple["Trainer",
 
 
 PROCESS = 450 << 20
-"""Bytes of a process with torch."""
+"""Bytes that a process with torch takes."""
 
 
 def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
-    """The memory that fine-tuning takes, by the size of its base model; a fault if it is not free.
+    """The memory that fine-tuning takes, by the size of its base model; a fault if less is free.
 
-    Besides the weights, in training in full their gradients and AdamW's two moments: the
-    activations, about 25 √(30 P / 12) numbers a token for P parameters in 30 layers. A token is
-    taken to have 3 characters.
+    It is that of the weights, with mode=full also of their gradients and AdamW's two moments, and
+    of the activations: about 25 √(30 P / 12) numbers a token for P parameters in 30 layers. A
+    token is assumed to have 3 characters.
     """
     try:
         parameters = find_model(recipe.base).parameters
@@ -281,7 +283,7 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
             f"--set context={max(8, recipe.context // 2)}",
         ]
         fault = (
-            f"training {recipe.base} so takes about {size(memory)} of memory and {size(free)} are "
+            f"training {recipe.base} takes about {size(memory)} of memory and {size(free)} are "
             f"free; take less with {' or '.join(remedies)}, or close other programs"
         )
     written = _written(recipe, parameters) if full else 0
@@ -295,8 +297,8 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
 
 
 def _written(recipe: FineTuneRecipe, parameters: int) -> int:
-    """Bytes of the checkpoints of a training in full that are kept: weights, and of the newest the
-    raw ones with AdamW's moments."""
+    """Bytes of the checkpoints that a training with mode=full keeps: averaged weights, and with the
+    newest of them the raw weights and AdamW's moments."""
     count = -(-recipe.steps // recipe.checkpoint_every)
     return parameters * 4 * (min(count, KEEP_WEIGHTS) + 3 * min(count, KEEP_STATES))
 
@@ -307,6 +309,6 @@ def _existing(path: Path) -> Path:
 
 
 def peak_memory() -> int:
-    """Bytes; the system gives kilobytes, macOS bytes."""
+    """The peak resident memory of this process in bytes. Linux reports kilobytes, macOS bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -95,7 +96,7 @@ class FlopCounter(TorchDispatchMode):
 
 @contextmanager
 def not_counting() -> Iterator[None]:
-    """A block whose FLOPs do not count."""
+    """Exclude the operations of the block from the count."""
     FlopCounter.is_paused = True
     try:
         yield
@@ -106,29 +107,29 @@ def not_counting() -> Iterator[None]:
 # --- The peak of matrix products --------------------------------------------------------------
 
 MEASURE_S = 0.1
-"""Seconds of a measurement of the peak."""
+"""Seconds for which the peak is measured."""
 
 _SIDE = {"cpu": 768, "mps": 4096, "cuda": 8192}  # of the square matrices
 
 
 class Peak(msgspec.Struct, frozen=True):
-    """A kept measurement; `flops` per second."""
+    """A measurement that is stored."""
 
-    flops: float
+    flops: float  # per second
     time: float  # unix time
 
 
 def peak_flops(machine: Machine) -> float:
     """FLOPs per second of large matrix products on the machine: measured once for its device,
-    precision, threads and version of torch, and kept in the cache folder."""
+    precision, threads and version of torch, and stored in the cache folder."""
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(_path(machine).read_bytes(), type=Peak).flops
     return measure_peak(machine)
 
 
 def measure_peak(machine: Machine) -> float:
-    """`peak_flops` measured now, and kept if it is higher than the one kept: other processes only
-    lower it."""
+    """Measure the peak now; returns and stores the higher of it and the stored one, since other
+    processes can only lower it."""
     flops = _measure(machine)
     path = _path(machine)
     with suppress(OSError, msgspec.DecodeError):
@@ -139,7 +140,7 @@ def measure_peak(machine: Machine) -> float:
     return flops
 
 
-def _path(machine: Machine) -> Any:
+def _path(machine: Machine) -> Path:
     what = (
         machine.to_dict(),
         str(torch.__version__),
@@ -151,20 +152,21 @@ def _path(machine: Machine) -> Any:
 
 
 def _measure(machine: Machine) -> float:
-    """The fastest of several products. The global generator of random numbers is not used."""
+    """The FLOPs per second of the fastest of several products. The global random generator is not
+    used."""
     side = _SIDE[machine.device]
     dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
     generator = torch.Generator().manual_seed(0)
     a, b = (
         torch.randn(side, side, generator=generator).to(machine.device, dtype) for _ in range(2)
     )
-    # Beside other processes a thread waits, and its processor time stands still.
-    alone = (machine.device, machine.threads) == ("cpu", 1)
-    clock = time.thread_time if alone else time.perf_counter
+    # While one thread waits for a busy processor, its processor time stands still.
+    is_one_thread = (machine.device, machine.threads) == ("cpu", 1)
+    clock = time.thread_time if is_one_thread else time.perf_counter
     synchronize = getattr(torch, machine.device).synchronize
     best, end = float("inf"), time.perf_counter() + MEASURE_S
     with torch.no_grad():
-        torch.mm(a, b)  # allocates, and chooses a kernel
+        torch.mm(a, b)  # allocates memory and chooses a kernel
         while best == float("inf") or time.perf_counter() < end:
             synchronize()
             begin = clock()

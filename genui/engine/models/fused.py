@@ -1,7 +1,7 @@
-"""Parts of a network with backward passes of their own.
+"""Parts of a network with backward passes of their own, for CPUs.
 
-On a CPU autograd's take several times as many passes over memory. Formulas are those of the plain
-versions in the docstrings; `attend` and `modulate` round differently in the last bits.
+Autograd's backward passes read and write memory several times as often. The functions compute what
+the docstrings say; `attend` and `modulate` differ in the last bits.
 """
 
 from typing import Any
@@ -11,24 +11,24 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-EPS = torch.finfo(torch.float32).eps  # as F.rms_norm's
+EPS = torch.finfo(torch.float32).eps  # that of F.rms_norm
 
 
 def relu_square(x: Tensor) -> Tensor:
-    """`F.relu(x).square()`, to the same bits."""
+    """`F.relu(x).square()` of x of any shape, to the same bits."""
     return _ReluSquare.apply(x)  # pyright: ignore[reportReturnType]
 
 
 def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """`F.rms_norm(x, x.shape[-1:]) * (1 + scale) + shift` of x [B, T, C] and [B, 1, C] each, in
-    the precision of autocast."""
+    """`F.rms_norm(x, x.shape[-1:]) * (1 + scale) + shift` of x [B, T, C], and scale and shift
+    [B, 1, C], in the precision of the CPU's autocast."""
     is_cast = torch.is_autocast_enabled("cpu")
     dtype = torch.get_autocast_dtype("cpu") if is_cast else x.dtype
     return _Modulate.apply(x, scale, shift, dtype)  # pyright: ignore[reportReturnType]
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
-    """As `dit.attend`: [B, T, 3C] to [B, T, C]."""
+    """`dit.attend`: queries, keys and values [B, T, 3C] to the mixed values [B, T, C]."""
     return _Attend.apply(qkv, heads)  # pyright: ignore[reportReturnType]
 
 
@@ -102,6 +102,6 @@ class _Attend(Function):
 
 
 def _inverse_rms(x: Tensor) -> Tensor:
-    """1 / the root mean square of the last dimension, [..., 1]."""
+    """The reciprocal of the root mean square over the last dimension: [..., C] to [..., 1]."""
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return norm.square_().div_(x.shape[-1]).add_(EPS).rsqrt_()
