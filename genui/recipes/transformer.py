@@ -242,7 +242,10 @@ def check_rotary_heads(width: int, heads: int) -> None:
     """`check_heads`, and that heads have an even width, for rotary positions (Su et al. 2021)."""
     check_heads(width, heads)
     if (width // heads) % 2:
-        raise MisuseError(f"width/heads={width // heads} is odd: rotary positions need it even")
+        raise MisuseError(
+            f"width={width} with heads={heads}: each head is {width // heads} wide, and rotary "
+            f"positions need an even number: take a multiple of {2 * heads} as the width"
+        )
 
 
 TEXT_RECIPES: tuple[Recipe, ...] = (

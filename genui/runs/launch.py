@@ -178,8 +178,11 @@ def check_processes(recipe: Recipe, processes: int) -> None:
     if parts > batch:
         raise MisuseError(f"micro_batches={parts}: a step has {batch} examples, give at most those")
     if processes > (most := batch if parts == 1 else parts):
-        name = "a batch" if parts == 1 else f"micro_batches={parts}"
-        raise MisuseError(f"{name} is shared out among at most {most} processes, not {processes}")
+        name = f"a batch of {batch}" if parts == 1 else f"micro_batches={parts}"
+        raise MisuseError(
+            f"{name} can be shared among at most {most} processes, not {processes}: start fewer, "
+            f"or --set {'batch' if parts == 1 else 'micro_batches'}={processes} or more"
+        )
 
 
 def foreground(run: RunDir) -> list[str]:
