@@ -1,35 +1,38 @@
-"""The documents of text files in several formats, read a part at a time.
-
-A reader holds some megabytes, whatever the size of its file, and can begin at any place that it
-reached before. Nothing in a file is trusted, and nothing is unpickled.
-"""
+"""The documents of text files in several formats, read a part at a time."""
 
 import codecs
 import gzip
 import hashlib
-import importlib
 import re
-import stat
 import tarfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 import msgspec
 
-from genui.base.errors import GenuiError, MisuseError, install
-from genui.base.files import open_regular, show
-
-PLAN = "genui.json"
-"""A file that `genui generate --out FOLDER` writes beside its samples; it is not a text."""
+from genui.base.errors import MisuseError
+from genui.base.files import show
+from genui.engine.data.sources import (
+    BLOCK,
+    TEXT,
+    Batch,
+    File,
+    Format,
+    Open,
+    Source,
+    damage,
+    find_files,
+    import_optional,
+    members,
+    open_arrow,
+    open_parquet,
+    opened_file,
+)
 
 TEXT_SUFFIXES = {".txt", ".md", ".rst", ".py", ".tex", ".csv", ".json", ".jsonl", ".html"}
-
-BLOCK = 256 * 1024
-"""Bytes that are read at a time."""
 
 MAX_DOCUMENT = 64 * 1024 * 1024
 """Bytes of a document that is read in one piece: a line of JSON, a member of an archive."""
@@ -50,128 +53,18 @@ class Piece(NamedTuple):
     ends: bool = True
 
 
-class Batch(NamedTuple):
-    """What was read, and where reading goes on."""
-
-    pieces: list[Piece]
-    place: int  # in the file: bytes, row groups or batches
-    number: int  # lines, rows or members before it
-    share: float  # of the file that is read, 0 to 1
-    without_text: int = 0  # lines or rows
-    unreadable: int = 0  # files
-
-
-class File(NamedTuple):
-    """A file of a source."""
-
-    path: Path
-    name: str  # relative to the source's folder
-    size: int  # bytes
-    changed: int  # nanoseconds
-    format: "Format"
-
-
-Reader = Callable[[File, int, int], Iterator[Batch]]
-"""(file, place, number) to the batches from there on. Raises MisuseError, one line."""
-
-
-@dataclass(frozen=True)
-class Format:
-    """A format of files. A folder is read as the files of one `group`, that with the most bytes."""
-
-    group: str
-    suffixes: tuple[str, ...]
-    read: Reader
-    growth: int = 1  # bytes of text in a byte of the file, roughly
-
-
-class Source(NamedTuple):
-    """The files that a path stands for."""
-
-    path: Path
-    files: tuple[File, ...]
-
-    @property
-    def group(self) -> str:
-        return self.files[0].format.group if self.files else FORMATS[0].group
-
-    @property
-    def text_bytes(self) -> int:
-        """About how many bytes of text it has; exact if nothing is compressed."""
-        return sum(file.size * file.format.growth for file in self.files)
-
-    @property
-    def key(self) -> str:
-        """16 hexadecimal digits that change when a file is replaced, added or removed."""
-        digest = hashlib.sha256()
-        for file in self.files:
-            digest.update(f"{file.name}\0{file.size}\0{file.changed}\1".encode("utf-8", "replace"))
-        return digest.hexdigest()[:16]
-
-
 def find_source(path: Path, only_text: bool = False) -> Source:
     """The files that a file or folder stands for; with `only_text` the other formats are ignored.
 
     What has no known suffix is taken for text. A path that is missing has one file of size 0.
     """
-    if not path.is_dir():
-        file_format = (None if only_text else _format_of(path.name)) or FORMATS[0]
-        return Source(path, (_file(path, path.name, file_format),))
-    groups: dict[str, list[File]] = {}
-    for file in sorted(path.rglob("*")):
-        file_format = _format_of(file.name)
-        if file_format is not None and file.is_file():
-            entry = _file(file, file.relative_to(path).as_posix(), file_format)
-            groups.setdefault(file_format.group, []).append(entry)
-    if only_text:
-        return Source(path, tuple(groups.get(FORMATS[0].group, ())))
-    return Source(
-        path, tuple(max(groups.values(), key=lambda files: sum(f.size for f in files), default=()))
-    )
-
-
-def _format_of(name: str) -> Format | None:
-    if name == PLAN:
-        return None
-    stem, dot, suffixes = name.lower().lstrip(".").partition(".")
-    if dot and stem.startswith("cache-") and suffixes == "arrow":  # of a computation on the data
-        return None
-    return next((each for each in FORMATS if (dot + suffixes).endswith(each.suffixes)), None)
-
-
-def _file(path: Path, name: str, file_format: Format) -> File:
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return File(path, name, 0, 0, file_format)
-    size = status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return File(path, name, size, status.st_mtime_ns, file_format)
+    plain = tuple(each for each in FORMATS if each.group == TEXT)
+    return find_files(path, plain if only_text else FORMATS, FORMATS[0])
 
 
 def is_held_out(document: str) -> bool:
     """Whether a document is held out, by the hash of its name."""
     return int(hashlib.sha256(document.encode("utf-8", "replace")).hexdigest(), 16) % HELD_OUT == 0
-
-
-def read(source: Source, file: int = 0, place: int = 0, number: int = 0) -> Iterator[
-    tuple[int, Batch]
-]:  # fmt: skip
-    """The batches of a source, each with the index of the file in which reading goes on.
-
-    A file of several that cannot be read is left out. Raises GenuiError, which names the file, if
-    it is the only one or is damaged further on.
-    """
-    for index in range(file, len(source.files)):
-        is_started = place > 0 or number > 0
-        try:
-            for batch in source.files[index].format.read(source.files[index], place, number):
-                is_started = True
-                yield index, batch
-        except GenuiError:
-            if is_started or len(source.files) == 1:
-                raise
-            yield index, Batch([], 0, 0, 1.0, unreadable=1)
-        place = number = 0
 
 
 # --- Plain text -------------------------------------------------------------------------------
@@ -180,16 +73,9 @@ _BORDER = re.compile(r".*\S(?=\s)", re.DOTALL)
 _TAIL = 4096  # characters searched for a border
 
 
-@contextmanager
-def _opened(file: File) -> Iterator[IO[bytes]]:
-    irregular = MisuseError(f"{show(file.path)}: is not a regular file; give a text file")
-    with open_regular(file.path, irregular) as opened:
-        yield opened
-
-
-def _read_plain(file: File, place: int, number: int) -> Iterator[Batch]:
+def _read_plain(file: File, place: int, number: int) -> Iterator[Batch[Piece]]:
     """One document, in pieces."""
-    with _opened(file) as opened:
+    with opened_file(file) as opened:
         opened.seek(place)
         rest = b""
         while place < file.size or not place:
@@ -230,7 +116,7 @@ def _cut(text: str) -> int:
 
 def spread(file: File, count: int, most: int) -> Iterator[str]:
     """Evenly spread passages of at most `most` bytes each of a plain text."""
-    with _opened(file) as opened:
+    with opened_file(file) as opened:
         for index in range(count):
             opened.seek(file.size * index // count)
             data = opened.read(most).lstrip(bytes(range(0x80, 0xC0)))  # the end of a character
@@ -246,7 +132,7 @@ class Row(msgspec.Struct):
     text: str
 
 
-def _read_lines(file: File, place: int, number: int) -> Iterator[Batch]:
+def _read_lines(file: File, place: int, number: int) -> Iterator[Batch[Piece]]:
     """A document a line. Of a compressed file `place` counts the bytes inside."""
     size = max(1, file.size * file.format.growth)
     with _decompressed(file, place) as opened:
@@ -291,51 +177,24 @@ def _decode_lines(file: File, data: bytes, place: int, number: int, share: float
 @contextmanager
 def _decompressed(file: File, place: int) -> Iterator[IO[bytes]]:
     """The contents from that place. Raises MisuseError, also in the block, if they are damaged."""
-    with _opened(file) as opened:
+    with opened_file(file) as opened:
         if file.name.lower().endswith(".gz"):
             inside = cast("IO[bytes]", gzip.GzipFile(fileobj=opened))
         elif file.name.lower().endswith(".zst"):
-            inside = _import("pyarrow", file).CompressedInputStream(opened, "zstd")
+            inside = import_optional("pyarrow", file).CompressedInputStream(opened, "zstd")
         else:
             opened.seek(place)
             yield opened
             return
-        with _damage(file):
+        with damage(file):
             while place and (skipped := inside.read(min(place, BLOCK))):
                 place -= len(skipped)
             yield inside
 
 
-@contextmanager
-def _damage(file: File) -> Iterator[None]:
-    """Turn what libraries raise for a damaged file into a MisuseError, one line."""
-    try:
-        yield
-    except MisuseError:
-        raise
-    except (
-        *(OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, MemoryError),
-        *(zlib.error, tarfile.TarError),
-    ) as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise MisuseError(
-            f"{show(file.path)}: is damaged or not what its name says ({reason}); copy it again"
-        ) from None
-
-
 # --- Parquet and Arrow (`pip install genui[data]`) ---------------------------------------------
 
 TEXT_COLUMNS = ("text", "content")
-
-
-def _import(module: str, file: File) -> Any:
-    # Late: it is an optional extra.
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MisuseError(
-            f"{show(file.path)}: reading it needs pyarrow; {install('data')}"
-        ) from None
 
 
 def _text_column(schema: Any, file: File) -> str:
@@ -351,68 +210,35 @@ def _text_column(schema: Any, file: File) -> str:
     return (named or strings)[0]
 
 
-def _rows(file: File, column: Any, place: int, number: int, share: float) -> Batch:
-    """The batch of a column of strings, of which the last is row `number`."""
-    first = number - len(column) + 1
-    pieces = [
-        Piece(f"{file.name}:{row}", text)
-        for row, text in enumerate(column.to_pylist(), first)
-        if text and text.strip()
-    ]
-    return Batch(pieces, place, number, share, len(column) - len(pieces))
-
-
-def _read_parquet(file: File, place: int, number: int) -> Iterator[Batch]:
-    """A document a row. `place` is the row group."""
-    parquet = _import("pyarrow.parquet", file)
-    with _damage(file), parquet.ParquetFile(file.path) as table:
-        column = _text_column(table.schema_arrow, file)
-        groups = table.num_row_groups
-        row = sum(table.metadata.row_group(group).num_rows for group in range(place))
-        for group in range(place, groups):
-            for rows in table.iter_batches(ROWS, [group], [column]):
-                row += len(rows)
-                if row > number:  # else they were read before
-                    share = row / max(1, table.metadata.num_rows)
-                    yield _rows(file, rows.column(0), group, row, share)
-
-
-def _read_arrow(file: File, place: int, number: int) -> Iterator[Batch]:
-    """A document a row, of a file that `datasets` saved. `place` is the batch."""
-    arrow = _import("pyarrow", file)
-    with _opened(file) as opened, _damage(file):
-        is_stream = opened.read(6) != b"ARROW1"
-        opened.seek(0)
-        if is_stream:
-            reader = arrow.ipc.open_stream(opened)
-            batches = iter(reader)
-        else:
-            reader = arrow.ipc.open_file(opened)
-            batches = map(reader.get_batch, range(reader.num_record_batches))
-        column = _text_column(reader.schema, file)
-        for index, rows in enumerate(batches):
-            if index >= place:
-                number += len(rows)
-                share = opened.tell() / max(1, file.size)
-                yield _rows(file, rows.column(column), index + 1, number, share)
+def _read_table(open_table: Open, file: File, place: int, number: int) -> Iterator[Batch[Piece]]:
+    """A document a row. `place` is the row group or batch."""
+    with open_table(file) as table:
+        column = _text_column(table.schema, file)
+        for rows in table.rows([column], ROWS, place, number):
+            texts = rows.columns[0].to_pylist()
+            pieces = [
+                Piece(f"{file.name}:{row}", text)
+                for row, text in enumerate(texts, rows.number - len(texts) + 1)
+                if text and text.strip()
+            ]
+            without_text = len(texts) - len(pieces)
+            yield Batch(pieces, rows.place, rows.number, rows.share, without_text)
 
 
 # --- Archives, as WebDataset writes them ------------------------------------------------------
 
 
-def _read_tar(file: File, place: int, number: int) -> Iterator[Batch]:
+def _read_tar(file: File, place: int, number: int) -> Iterator[Batch[Piece]]:
     """A document a member: `.txt`, or `.json` with a "text". `place` is in bytes."""
-    with _opened(file) as opened, _damage(file):
+    with opened_file(file) as opened, damage(file):
         opened.seek(place)
-        with tarfile.open(fileobj=opened, mode="r:") as archive:
-            while (member := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined] - it lists all that it read
-                number += 1
-                piece = _member(file, archive, member)
-                is_text = member.isreg() and member.name.lower().endswith(MEMBER_SUFFIXES)
-                share = archive.offset / max(1, file.size)
-                pieces = [] if piece is None else [piece]
-                yield Batch(pieces, archive.offset, number, share, is_text and not pieces)
+        for archive, member in members(opened):
+            number += 1
+            piece = _member(file, archive, member)
+            is_text = member.isreg() and member.name.lower().endswith(MEMBER_SUFFIXES)
+            share = archive.offset / max(1, file.size)
+            pieces = [] if piece is None else [piece]
+            yield Batch(pieces, archive.offset, number, share, is_text and not pieces)
 
 
 MEMBER_SUFFIXES = (".txt", ".json")
@@ -438,14 +264,14 @@ def _member(file: File, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Pi
 _PLAIN = tuple(sorted(TEXT_SUFFIXES - {".jsonl"}))
 
 FORMATS = (
-    Format("text", _PLAIN, _read_plain),
-    Format("text", (".jsonl",), _read_lines),
+    Format(TEXT, _PLAIN, _read_plain),
+    Format(TEXT, (".jsonl",), _read_lines),
     Format("compressed JSON lines", (".jsonl.gz", ".jsonl.zst"), _read_lines, growth=4),
-    Format("Parquet", (".parquet",), _read_parquet, growth=3),
-    Format("Arrow", (".arrow",), _read_arrow),
+    Format("Parquet", (".parquet",), partial(_read_table, open_parquet), growth=3),
+    Format("Arrow", (".arrow",), partial(_read_table, open_arrow)),
     Format("tar", (".tar",), _read_tar),
 )
 """The formats; the first is that of a file with another suffix."""
 
-LINES = ("text", "compressed JSON lines")
+LINES = (TEXT, "compressed JSON lines")
 """The groups that hold JSON lines."""

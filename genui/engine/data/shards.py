@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -22,9 +21,10 @@ from numpy.typing import NDArray
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, cannot_read, cannot_write, read_regular, show
-from genui.base.numbers import about, size
-from genui.engine.data.dataset import REPORT_S, Prepared, bytes_in, cut_short, locked, report
-from genui.engine.data.documents import FORMATS, Piece, Source, is_held_out, read
+from genui.base.numbers import size
+from genui.engine.data.dataset import Prepared, bytes_in, cut_short, locked, report
+from genui.engine.data.documents import Piece, is_held_out
+from genui.engine.data.sources import TEXT, Progress, Source, read
 from genui.engine.data.text import sample_text
 from genui.engine.data.tokenizer import (
     ByteTokenizer,
@@ -128,7 +128,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     dtype: str
     size: int  # bytes of the source's files
     share: float = 0.0  # of them that is read
-    file: int = 0  # where reading goes on, as `documents.read` counts
+    file: int = 0  # where reading goes on, as `sources.read` counts
     place: int = 0
     number: int = 0
     tokens: tuple[int, int] = (0, 0)
@@ -153,13 +153,11 @@ def check_large(source: Source) -> str:
     """
     next(iter(read(source)), None)
     _check_space(tokens_dir(), source.text_bytes if _is_exact(source) else 0)
-    files = "1 file" if len(source.files) == 1 else f"{len(source.files):,} files"
-    octets = size(sum(file.size for file in source.files))
-    return f"{source.path.name}: {octets} in {files}, larger than memory: tokenised once, on disk"
+    return f"{source.describe()}, larger than memory: tokenised once, on disk"
 
 
 def _is_exact(source: Source) -> bool:
-    return source.group == FORMATS[0].group
+    return source.group == TEXT
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -228,45 +226,19 @@ def _characters(source: Source) -> str:
     """The characters of the documents that are not held out, sorted."""
     seen = np.zeros((2, 0x110000), bool)
     known = [b"", b""]  # the ASCII ones
-    progress = _Progress("reading the characters of", source, 0.0)
+    progress = Progress(source, 0.0)
     for index, batch in read(source):
-        for piece in batch.pieces:
+        for piece in batch.items:
             part, text = is_held_out(piece.document), piece.text
             if text.isascii():
                 new = set(text.encode("ascii").translate(None, known[part]))
                 known[part] += bytes(new)
             else:
                 seen[int(part), code_points(text)] = True
-        progress.show(source, index, batch.share)
+        progress.show(f"reading the characters of {source.path.name}", index, batch.share)
     for part in range(2):
         seen[part, list(known[part])] = True
     return "".join(map(chr, np.flatnonzero(seen[0] if seen[0].any() else seen[1]).tolist()))
-
-
-class _Progress:
-    """Says how far a source is read, and how long the rest takes."""
-
-    def __init__(self, doing: str, source: Source, share: float) -> None:
-        self._doing = f"{doing} {source.path.name}"
-        self._total = sum(file.size for file in source.files)
-        self._before = [0]
-        for file in source.files:
-            self._before.append(self._before[-1] + file.size)
-        self._first, self._begin, self._reported = share, time.monotonic(), 0.0
-
-    def show(self, source: Source, index: int, share: float) -> float:
-        """Returns the share of the source that is read."""
-        octets = self._before[index] + share * source.files[index].size
-        done, now = octets / max(1, self._total), time.monotonic()
-        if now - self._reported >= REPORT_S and now > self._begin:
-            self._reported = now
-            per_s = (done - self._first) / (now - self._begin)
-            left = f", ~{about((1 - done) / per_s)} left" if per_s > 0 else ""
-            report(
-                f"{self._doing}, {size(octets)} of {size(self._total)}, "
-                f"{size(per_s * self._total)}/s{left}"
-            )
-        return done
 
 
 # --- Tokenising -------------------------------------------------------------------------------
@@ -285,7 +257,7 @@ def open_large(source: Source, tokenizer: Tokenizer, remark: str = "") -> Corpus
                 path=str(source.path),
                 tokenizer=fields.get("kind", ""),
                 dtype=dtype,
-                size=sum(file.size for file in source.files),
+                size=source.size,
             )
         if not manifest.done:
             _tokenise(source, tokenizer, folder, manifest)
@@ -306,7 +278,7 @@ def _tokenise(source: Source, tokenizer: Tokenizer, folder: Path, manifest: Mani
     rest = source.text_bytes * (1 - manifest.share) * dtype.itemsize
     tokens_per_byte = 1 / 4 if tokenizer.end is not None else 1
     _check_space(folder, int(rest * tokens_per_byte) if _is_exact(source) else 0)
-    progress = _Progress("tokenising", source, manifest.share)
+    progress = Progress(source, manifest.share)
     try:
         with ExitStack() as stack:
             parts = []
@@ -319,11 +291,11 @@ def _tokenise(source: Source, tokenizer: Tokenizer, folder: Path, manifest: Mani
                 parts[-1].seek(0, os.SEEK_END)
             shard = _Shard(tokenizer, parts, manifest)
             for index, batch in read(source, manifest.file, manifest.place, manifest.number):
-                for piece in batch.pieces:
+                for piece in batch.items:
                     shard.add(piece)
                 manifest.without_text += batch.without_text
-                manifest.unreadable += batch.unreadable
-                manifest.share = progress.show(source, index, batch.share)
+                manifest.unreadable += bool(batch.unreadable)
+                manifest.share = progress.show(f"tokenising {manifest.name}", index, batch.share)
                 manifest.file, manifest.place, manifest.number = index, batch.place, batch.number
                 if shard.characters >= SHARD:
                     shard.close()

@@ -24,12 +24,11 @@ from genui.engine.data.documents import (
     LINES,
     TEXT_SUFFIXES,
     Row,
-    Source,
     find_source,
     is_held_out,
-    read,
     spread,
 )
+from genui.engine.data.sources import TEXT, Source, read
 from genui.recipes import TextClassifierRecipe, TextRecipe
 
 # --- JSON lines, as datasets are published: {"text": …} ---------------------------------------
@@ -218,7 +217,7 @@ def _read_tables(source: Source) -> tuple[dict[str, str], int]:
     without_text = 0
     for _, batch in read(source):
         without_text += batch.without_text
-        for piece in batch.pieces:
+        for piece in batch.items:
             parts.setdefault(piece.document, []).append(piece.text)
     if not parts:
         raise MisuseError(f"{show(source.path)}: no document with a text in its {source.group}")
@@ -238,7 +237,7 @@ def _split_jsonl(files: Mapping[str, str]) -> tuple[dict[str, str], int]:
 
 def _load_user_text(path: Path, source: Source) -> TextData:
     notes: tuple[str, ...] = ()
-    if source.group != FORMATS[0].group:
+    if source.group != TEXT:
         texts, broken = _read_tables(source)
         train, validation = _split_documents(texts)
     elif path.is_dir():
@@ -272,7 +271,7 @@ def _load_user_text(path: Path, source: Source) -> TextData:
         validation,
         _fingerprint(train, validation),
         notes,
-        "" if source.group == FORMATS[0].group else source.group,
+        "" if source.group == TEXT else source.group,
     )
 
 
@@ -327,7 +326,7 @@ def sample_text(source: Source, size: int) -> TextData:
             left = size // len(chosen)
             with suppress(*faults):
                 for _, batch in read(source._replace(files=(file,))):
-                    for piece in batch.pieces:
+                    for piece in batch.items:
                         (held if is_held_out(piece.document) else train).append(piece.text)
                         left -= len(piece.text)
                     if left < 0:

@@ -26,7 +26,7 @@ from genui.engine.data.chorales import (
     row_length,
 )
 from genui.engine.data.dataset import uses_stand_ins
-from genui.engine.data.documents import Source, find_source
+from genui.engine.data.documents import find_source
 from genui.engine.data.shards import (
     FORMAT,
     ORDER,
@@ -37,6 +37,7 @@ from genui.engine.data.shards import (
     open_large,
     read_windows,
 )
+from genui.engine.data.sources import Source
 from genui.engine.data.text import is_large, load_text
 from genui.engine.data.tokenizer import (
     BPETokenizer,

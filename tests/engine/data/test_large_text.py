@@ -18,10 +18,11 @@ import torch
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import trainer
-from genui.engine.data import documents, shards, text
+from genui.engine.data import documents, shards, sources, text
 from genui.engine.data.dataset import use_stand_ins, watch_preparation
-from genui.engine.data.documents import Source, find_source, read
+from genui.engine.data.documents import find_source
 from genui.engine.data.shards import MANIFEST, Corpus, TokenFile, read_manifest, tokens_dir
+from genui.engine.data.sources import Source, read
 from genui.engine.data.text import load_text
 from genui.engine.kinds import check_data
 from genui.engine.train import language
@@ -41,7 +42,7 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "ROWS", 7)
     monkeypatch.setattr(shards, "GROUP", 700)
     monkeypatch.setattr(shards, "SHARD", 1000)
-    monkeypatch.setattr(shards, "REPORT_S", 0)
+    monkeypatch.setattr(sources, "REPORT_S", 0)
 
 
 def write_words(path: Path, count: int = 3000, seed: int = 0) -> str:
@@ -208,9 +209,9 @@ def test_reading_goes_on_from_any_place(tmp_path: Path, small_memory: None, name
         rest = [
             piece
             for _, each in read(source, file, batch.place, batch.number)
-            for piece in each.pieces
+            for piece in each.items
         ]
-        assert rest == [piece for _, each in steps[done:] for piece in each.pieces]
+        assert rest == [piece for _, each in steps[done:] for piece in each.items]
         assert 0 <= batch.share <= 1
 
 
