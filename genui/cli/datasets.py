@@ -1,4 +1,4 @@
-"""`genui dataset`: the datasets that do not fit into memory and are prepared on the disk."""
+"""`genui dataset`: the datasets that are prepared on the disk."""
 
 import argparse
 
@@ -12,9 +12,9 @@ ALL = "all"
 
 def configure_dataset(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "Texts that do not fit into memory are tokenised once, and so many images decoded once,\n"
-        "into files in the cache. A run that needs removed ones makes them again when it is\n"
-        "resumed.\n\n"
+        "Texts that do not fit into memory are tokenised once into files in the cache, and so are\n"
+        "images decoded that do not, or that are in archives and tables. The vocabulary of a text\n"
+        "is removed with it. A run that needs removed data makes them again when it is resumed.\n\n"
         "examples:\n"
         "  genui dataset\n"
         "  genui dataset --clear corpus.txt"
@@ -27,7 +27,7 @@ def configure_dataset(parser: argparse.ArgumentParser) -> None:
 
 def run_dataset(args: argparse.Namespace) -> int:
     from genui.engine.data.dataset import remove_prepared
-    from genui.engine.data.image_files import list_decoded
+    from genui.engine.data.own_images import list_decoded
     from genui.engine.data.shards import list_tokenised
 
     prepared = sorted([*list_tokenised(), *list_decoded()], key=lambda each: each.name)
@@ -39,7 +39,7 @@ def run_dataset(args: argparse.Namespace) -> int:
         for each in prepared:
             if args.clear in (ALL, each.name):
                 remove_prepared(each)
-                output.say(f"{each.name}: removed, {size(each.octets)} freed")
+                output.say(f"{each.name}: {each.content} removed, {size(each.octets)} freed")
     elif args.json:
         output.emit([each._asdict() for each in prepared])
     elif prepared:
@@ -52,5 +52,8 @@ def run_dataset(args: argparse.Namespace) -> int:
             right=(1, 2, 3),
         )
     else:
-        output.note("none is prepared: data that do not fit into memory are, when a run needs them")
+        output.note(
+            "none is prepared: texts that do not fit into memory and images that do not, or are in "
+            "archives and tables, are when a run needs them"
+        )
     return 0

@@ -20,7 +20,7 @@ from genui.base.numbers import size
 from genui.engine.data.conversations import load_rows
 from genui.engine.data.dataset import dataset_named, use_stand_ins
 from genui.engine.data.documents import find_source
-from genui.engine.data.image_files import is_large_folder
+from genui.engine.data.own_images import is_large as is_large_images
 from genui.engine.data.text import is_large
 from genui.protocol.registry import KINDS, resolve
 from genui.recipes import (
@@ -160,7 +160,7 @@ def _is_large(recipe: Recipe) -> bool:
     if isinstance(recipe, TextRecipe) and recipe.data:
         return is_large(find_source(Path(recipe.data).expanduser()))
     is_image = isinstance(recipe, DiffusionRecipe | GanRecipe)
-    return is_image and bool(recipe.data) and is_large_folder(recipe.data)
+    return is_image and bool(recipe.data) and is_large_images(recipe.data)
 
 
 def _measured(recipe: Recipe, begin: float, download: int) -> Iterator[Plan]:

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -99,12 +98,16 @@ REPORT_S = 0.2
 """Seconds between two reports."""
 
 
+LOCK = "lock"
+"""The file in a folder of prepared data that the process which writes there has locked."""
+
+
 @contextlib.contextmanager
 def locked(folder: Path, name: str) -> Iterator[None]:
     """Be the only process that writes in the folder; another one is waited for."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise cannot_write(folder, error) from None
     try:
@@ -149,19 +152,33 @@ def bytes_in(folder: Path) -> int:
 
 
 def remove_prepared(prepared: Prepared) -> None:
-    """Remove prepared data; a training that reads them goes on, and prepares them again when it is
-    resumed. Raises GenuiError if they are being prepared."""
+    """Remove prepared data; with the last tokens of a text also its vocabulary.
+
+    A training that reads them goes on, and prepares them again when it is resumed. Raises
+    GenuiError if they are being prepared.
+    """
     folder = prepared.folder
     try:
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            if not try_lock(fd):
-                raise GenuiError(f"{prepared.name}: is being prepared; stop that training first")
-            shutil.rmtree(folder)
-        finally:
-            os.close(fd)
+        _remove_files(folder, prepared.name)
+        if (folder.parent / LOCK).exists() and not any(map(Path.is_dir, folder.parent.iterdir())):
+            _remove_files(folder.parent, prepared.name)
     except OSError as error:
         raise cannot_write(folder, error) from None
+
+
+def _remove_files(folder: Path, name: str) -> None:
+    """Remove the files of a folder, and itself if it has no folders."""
+    fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if not try_lock(fd):
+            raise GenuiError(f"{name}: is being prepared; stop that training first")
+        for file in folder.iterdir():
+            if not file.is_dir():
+                file.unlink()
+        with contextlib.suppress(OSError):  # it has folders
+            folder.rmdir()
+    finally:
+        os.close(fd)
 
 
 def dataset_table(kind: type[Row], rows: Iterable[Row]) -> Table[Row]:

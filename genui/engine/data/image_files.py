@@ -1,33 +1,22 @@
 """The user's own images: a single file, or a folder with captions. Nothing in them is trusted."""
 
-import hashlib
-import math
+import io
 import os
 import re
 import stat
-import time
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_write, read_regular, show
-from genui.base.numbers import about
-from genui.engine.data.dataset import (
-    REPORT_S,
-    Prepared,
-    bytes_in,
-    cut_short,
-    locked,
-    report,
-    uses_stand_ins,
-)
+from genui.base.files import read_regular, show
 from genui.engine.data.images import (
     OWN_LICENCE,
     SIDE,
@@ -43,6 +32,12 @@ from genui.runs.models import ModelInfo, find_model, read_header, weights_finger
 
 MAX_IMAGE_BYTES = 64 * 2**20
 
+LARGE_PIXELS = 4_000_000
+"""A larger image is decoded alone, whatever the number of threads: it may take 4 bytes a pixel."""
+
+_decoding_large = threading.Lock()
+_opening = threading.Lock()  # it changes the filters of warnings, which all threads share
+
 
 class UnusableError(Exception):
     """The file cannot be used. The message gives the reason and the remedy, but not the name."""
@@ -55,11 +50,33 @@ class Square(NamedTuple):
     changes: tuple[str, ...]  # such as "96×64 fitted to 32×32"
 
 
-def read_square(path: Path) -> Square:
+def read_square(source: Path | bytes) -> Square:
     """Read an image, turn it upright, pad it to a square and scale it to 32×32.
 
     Raises UnusableError. An image that is too large is refused before it is decoded.
     """
+    if isinstance(source, Path):
+        _check_file(source)
+    try:
+        with _opening:
+            opened = open_image(io.BytesIO(source) if isinstance(source, bytes) else source)
+        is_large = opened.width * opened.height > LARGE_PIXELS
+        with opened, _decoding_large if is_large else nullcontext():
+            mode = opened.mode
+            ImageOps.exif_transpose(opened, in_place=True)
+            return _fit(_rgba(opened), mode)
+    except TooLargeError as error:
+        raise UnusableError(f"{error}; make it smaller") from None
+    except PermissionError:
+        raise UnusableError("may not be read; change its permissions") from None
+    except UnidentifiedImageError:
+        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        raise UnusableError(f"is not an image that genui can read; use a {known}") from None
+    except Exception:  # Pillow's decoders raise almost anything for a broken file
+        raise UnusableError("is damaged or truncated; replace it") from None
+
+
+def _check_file(path: Path) -> None:
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -72,20 +89,10 @@ def read_square(path: Path) -> Square:
         raise UnusableError("is not a regular file; name an image file")
     if status.st_size > MAX_IMAGE_BYTES:
         raise UnusableError(f"larger than {MAX_IMAGE_BYTES >> 20} MiB; make it smaller")
-    try:
-        with open_image(path) as opened:
-            mode = opened.mode
-            ImageOps.exif_transpose(opened, in_place=True)
-            image = _rgba(opened)
-    except TooLargeError as error:
-        raise UnusableError(f"{error}; make it smaller") from None
-    except PermissionError:
-        raise UnusableError("may not be read; change its permissions") from None
-    except UnidentifiedImageError:
-        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        raise UnusableError(f"is not an image that genui can read; use a {known}") from None
-    except Exception:  # Pillow's decoders raise almost anything for a broken file
-        raise UnusableError("is damaged or truncated; replace it") from None
+
+
+def _fit(image: Image.Image, mode: str) -> Square:
+    """The image in the size of the models; `mode` is its mode in the file."""
     hard_edged = max(image.size) < SIDE or _is_enlarged_pixel_art(image)
     resampling = Image.Resampling.NEAREST if hard_edged else Image.Resampling.LANCZOS
     return Square(fit_square(image, resample=resampling), _changes(image, mode))
@@ -148,16 +155,16 @@ class _Row(msgspec.Struct):
     text: str
 
 
-def load_folder(path: str | os.PathLike[str], every: bool = False) -> CaptionedImages:
-    """Load every usable image in a folder and its sub-folders, with its caption.
+def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
+    """Load the usable images in a folder and its sub-folders, with their captions.
 
-    Of more than MAX_IMAGES only the first are loaded, or with `every` all are, from a file into
-    which they are decoded once. What is left out is listed in `notes`. Raises MisuseError if the
-    path is not a folder or nothing in it can be used.
+    Of more than MAX_IMAGES only the first are loaded. What is left out is listed in `notes`.
+    Raises MisuseError if the path is not a folder or nothing in it can be used.
     """
-    folder = open_folder(path, "images need a folder, such as cat.png with cat.txt")
-    if every and is_large_folder(folder) and not uses_stand_ins():
-        return _load_large(folder)
+    folder = open_folder(
+        path,
+        "images need a folder, such as cat.png with cat.txt, or a .tar, .parquet or .arrow file",
+    )
     notes: list[str] = []
     usable, _ = read_captioned(folder, SUFFIXES, "images", MAX_IMAGES, read_image, notes)
     rgba = np.stack([image for image, _ in usable])
@@ -178,144 +185,12 @@ def load_folder(path: str | os.PathLike[str], every: bool = False) -> CaptionedI
 
 def is_large_folder(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder has more images than are read into memory."""
-    return len(_files_below(Path(os.path.expanduser(folder)), SUFFIXES)) > MAX_IMAGES
+    return len(files_below(Path(os.path.expanduser(folder)), SUFFIXES)) > MAX_IMAGES
 
 
-def describe_large(folder: str | os.PathLike[str]) -> str:
-    """A line on a folder with more images than are read into memory; "" for another."""
-    path = Path(os.path.expanduser(folder))
-    count = len(_files_below(path, SUFFIXES))
-    if count <= MAX_IMAGES:
-        return ""
-    return f"{clean_caption(path.name)}: {count:,} images, decoded once into a file on disk"
-
-
-def _load_large(folder: Path) -> CaptionedImages:
-    """The images of a folder from a file in the cache, which is mapped and not read; those that
-    are not in it yet are decoded."""
-    files = _files_below(folder, SUFFIXES)
-    digest = hashlib.sha256(str(folder.resolve()).encode("utf-8", "replace"))
-    for file in (*files, *_files_below(folder, (".txt", METADATA))):
-        status = file.stat()
-        digest.update(
-            f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}\1".encode("utf-8", "replace")
-        )
-    cache = decoded_dir() / digest.hexdigest()[:16]
-    name = clean_caption(folder.resolve().name) or "folder"
-    with locked(cache, name):
-        decoded = _read_decoded(cache) or _Decoded(name, str(folder), len(files))
-        if decoded.files < len(files):
-            decoded = _decode(folder, files, cache, decoded)
-    if not decoded.captions:
-        raise MisuseError(f"{show(folder)}: none of its {len(files)} images works")
-    shape = (len(decoded.captions), SIDE, SIDE, 4)
-    pixels = cache / PIXELS
-    if not pixels.exists() or pixels.stat().st_size < math.prod(shape):
-        raise cut_short(pixels)
-    trained, held_out = hold_out_images(len(decoded.captions))
-    return CaptionedImages(
-        name=name,
-        licence=OWN_LICENCE,
-        fingerprint=decoded.digest[:16],
-        rgba=np.memmap(pixels, np.uint8, "r", shape=shape),
-        captions=tuple(decoded.captions),
-        scheme="plain",
-        train=trained,
-        held_out=held_out,
-        notes=shorten_notes(decoded.notes),
-        on_disk=True,
-    )
-
-
-def decoded_dir() -> Path:
-    """One folder a folder of images."""
-    return paths.cache_dir() / "images"
-
-
-PIXELS = "rgba.bin"
-DECODED = "decoded.json"
-KEEP_EVERY = 20_000  # files
-
-
-class _Decoded(msgspec.Struct):
-    """How far a folder is decoded."""
-
-    name: str
-    path: str
-    total: int  # files
-    files: int = 0
-    captions: list[str] = []
-    notes: list[str] = []
-    digest: str = ""
-
-
-def _read_decoded(cache: Path) -> _Decoded | None:
-    try:
-        return msgspec.json.decode((cache / DECODED).read_bytes(), type=_Decoded)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def list_decoded() -> list[Prepared]:
-    """The folders of images that are decoded in the cache, wholly or in part."""
-    return [
-        Prepared(
-            name=decoded.name,
-            path=decoded.path,
-            content=f"{len(decoded.captions):,} images",
-            octets=bytes_in(folder),
-            share=decoded.files / max(1, decoded.total),
-            folder=folder,
-        )
-        for folder in decoded_dir().glob("*")
-        if (decoded := _read_decoded(folder)) is not None
-    ]
-
-
-def _decode(folder: Path, files: list[Path], cache: Path, decoded: _Decoded) -> _Decoded:
-    """Decode the rest of the files. Raises GenuiError if the disk is full."""
-    numbers = {file: number for number, file in enumerate(files)}
-    notes: list[str] = []
-    begin, reported, first = time.monotonic(), 0.0, decoded.files
-
-    def keep(pixels: IO[bytes], done: int) -> None:
-        pixels.flush()
-        os.fsync(pixels.fileno())
-        decoded.files = done
-        decoded.notes = [*decoded.notes, *notes][: MAX_NOTES + 1]
-        notes.clear()
-        atomic_write(cache / DECODED, msgspec.json.encode(decoded))
-
-    try:
-        with open(cache / PIXELS, "ab") as pixels:
-            octets = len(decoded.captions) * SIDE * SIDE * 4
-            if os.fstat(pixels.fileno()).st_size < octets:  # else black images would be trained on
-                raise cut_short(cache / PIXELS)
-            pixels.truncate(octets)
-            for file, caption in _with_captions(folder, files, notes, caption_from_name):
-                number = numbers[file]
-                if number < first:
-                    notes.clear()  # they are in `decoded`
-                    continue
-                if number - decoded.files >= KEEP_EVERY:
-                    keep(pixels, number)
-                try:
-                    pixels.write(image := read_image(file).tobytes())
-                except MisuseError as reason:
-                    notes.append(str(reason))
-                    continue
-                decoded.captions.append(caption)
-                decoded.digest = hashlib.sha256(decoded.digest.encode() + image).hexdigest()
-                if time.monotonic() - reported >= REPORT_S:
-                    reported = time.monotonic()
-                    per_s = (number + 1 - first) / max(1e-3, reported - begin)
-                    left = about((len(files) - number) / per_s)
-                    count = f"{number:,} of {len(files):,} images"
-                    report(f"decoding {decoded.name}, {count}, ~{left} left")
-            keep(pixels, len(files))
-    except OSError as error:
-        raise cannot_write(cache, error) from None
-    return decoded
+def has_images(folder: Path) -> bool:
+    """Whether a folder has an image file."""
+    return next(_walk(folder, SUFFIXES), None) is not None
 
 
 def open_folder(path: str | os.PathLike[str], needs: str) -> Path:
@@ -347,13 +222,13 @@ def read_captioned(
     without a caption, or for which `read` raises MisuseError, is left out with a note. Raises
     MisuseError if none is left; `things` is what the files are called in it.
     """
-    files = _files_below(folder, suffixes)
+    files = files_below(folder, suffixes)
     if not files:
         raise MisuseError(f"{show(folder)}: no {things} in it; looked for {', '.join(suffixes)}")
     if len(files) > most:
         notes.append(f"{show(folder)}: only the first {most:,} of {len(files):,} taken")
     usable: list[tuple[T, str]] = []
-    for file, caption in _with_captions(folder, files[:most], notes, of_name or caption_from_name):
+    for file, caption in with_captions(folder, files[:most], notes, of_name):
         try:
             usable.append((read(file), caption))
         except MisuseError as reason:
@@ -381,19 +256,22 @@ def clean_caption(text: str) -> str:
     return " ".join(printable.lower().split())[:MAX_CAPTION].rstrip()
 
 
-def _files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """The regular files with one of these suffixes, sorted, without hidden ones."""
-    paths = (
-        Path(root) / name
-        for root, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(suffixes) and not name.startswith(".")
-    )
-    return sorted(path for path in paths if os.path.isfile(path))
+    return sorted(_walk(folder, suffixes))
 
 
-def _with_captions(
-    folder: Path, files: list[Path], notes: list[str], of_name: CaptionOf
+def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            if name.lower().endswith(suffixes) and not name.startswith("."):
+                path = Path(root) / name
+                if os.path.isfile(path):
+                    yield path
+
+
+def with_captions(
+    folder: Path, files: list[Path], notes: list[str], of_name: CaptionOf | None = None
 ) -> Iterator[tuple[Path, str]]:
     """Each file with its caption. One without a caption is left out with a note.
 
@@ -407,7 +285,8 @@ def _with_captions(
         elif beside:
             caption, wanted = _text_beside(path), f"its caption in {path.stem}.txt"
         else:
-            caption, wanted = of_name(path, folder), "a name that says what it is"
+            caption = (of_name or caption_from_name)(path, folder)
+            wanted = "a name that says what it is"
         if caption:
             yield path, caption
         else:

@@ -261,7 +261,7 @@ class ImageDataset(Dataset):
     the caption is the label."""
     reads: str | Callable[[str], bool] = ""
     """Whether the path given to `--data` is in this dataset's own format. If so `load(path)` reads
-    it, if not it is read as a folder of captioned images."""
+    it, if not it is read as the user's own captioned images."""
 
     def split(self, raw: RawImages) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(trained, held out) indices."""
@@ -332,10 +332,10 @@ def takes_every_image(extra: Mapping[str, Any] | None) -> bool:
 
 
 def load_images(dataset: str, data: str = "", every: bool = False) -> CaptionedImages:
-    """Load the dataset of that name, or the user's own folder `data`; with `every` also images
-    past the limit of memory.
+    """Load the dataset of that name, or the user's own file or folder `data`; with `every` also
+    images past the limit of memory.
 
-    Raises MisuseError for an unknown name or an unusable folder, GenuiError if a font is not
+    Raises MisuseError for an unknown name or unusable data, GenuiError if a font is not
     installed.
     """
     if data:
@@ -343,9 +343,9 @@ def load_images(dataset: str, data: str = "", every: bool = False) -> CaptionedI
     else:
         row = find_dataset(IMAGE_DATASETS, dataset, "image dataset")
     if row is None or (data and not (row.reads and resolve(row.reads)(data))):
-        from genui.engine.data.image_files import load_folder  # late: it imports this file
+        from genui.engine.data.own_images import load_own  # late: it imports this file
 
-        return load_folder(data, every)
+        return load_own(data, every)
     raw = RawImages(*row.read(data)) if data else RawImages(*row.read())
     _check(row.name, raw)
     train, held_out = row.split(raw)
@@ -379,9 +379,9 @@ def _check(name: str, raw: RawImages) -> None:
 
 def check_images(recipe: DiffusionRecipe | GanRecipe) -> str:
     """Load the images of a recipe and describe them in one line."""
-    from genui.engine.data.image_files import describe_large  # late: it imports this file
+    from genui.engine.data.own_images import check_large  # late: it imports this file
 
-    if recipe.data and (line := describe_large(recipe.data)):
+    if recipe.data and (line := check_large(recipe.data)):
         return line
     images = load_images(recipe.dataset, recipe.data)
     line = f"{images.name}: {len(images):,} images"

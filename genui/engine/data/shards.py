@@ -172,19 +172,50 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def list_tokenised() -> list[Prepared]:
-    """The texts that are tokenised in the cache, wholly or in part."""
-    return [
-        Prepared(
-            name=manifest.name,
-            path=manifest.path,
-            content=f"{sum(manifest.tokens):,} tokens ({manifest.tokenizer})",
-            octets=bytes_in(folder),
-            share=manifest.share,
-            folder=folder,
-        )
-        for folder in tokens_dir().glob("*/*")
-        if (manifest := read_manifest(folder)) is not None
-    ]
+    """The texts that are tokenised in the cache, wholly or in part, and vocabularies without."""
+    prepared: list[Prepared] = []
+    for folder in sorted(tokens_dir().glob("*")):
+        texts = [
+            Prepared(
+                name=manifest.name,
+                path=manifest.path,
+                content=f"{sum(manifest.tokens):,} tokens ({manifest.tokenizer})",
+                octets=bytes_in(tokens),
+                share=manifest.share,
+                folder=tokens,
+            )
+            for tokens in folder.glob("*")
+            if (manifest := read_manifest(tokens)) is not None
+        ]
+        vocabularies = sorted(folder.glob("*.json"))
+        if texts and vocabularies:  # they go with the last of the texts
+            last = texts.pop()
+            content = f"{last.content}, vocabulary"
+            octets = last.octets + bytes_in(folder)
+            texts.append(last._replace(content=content, octets=octets))
+        elif vocabularies:
+            kinds = " ".join(file.stem for file in vocabularies)
+            label = _read_label(vocabularies[0])
+            row = Prepared(
+                label.name, label.path, f"vocabulary ({kinds})", bytes_in(folder), 1.0, folder
+            )
+            prepared.append(row)
+        prepared += texts
+    return prepared
+
+
+class _Label(msgspec.Struct):
+    """What a file of a vocabulary says of the text it was made for."""
+
+    name: str = "vocabulary"
+    path: str = ""
+
+
+def _read_label(file: Path) -> _Label:
+    try:
+        return msgspec.json.decode(read_regular(file, MAX_TOKENIZER, "remove it"), type=_Label)
+    except (GenuiError, msgspec.DecodeError, RecursionError):
+        return _Label()
 
 
 # --- Tokenizers of large data -----------------------------------------------------------------
@@ -205,13 +236,18 @@ def build_large_tokenizer(source: Source, kind: str, vocab_size: int) -> tuple[T
         elif kind == "bpe":
             report(f"training a BPE on a sample of {source.path.name}")
             tokenizer = train_bpe(sample_text(source, BPE_SAMPLE).train, vocab_size)
-            atomic_write(file, json.dumps(tokenizer.to_dict()).encode())
+            _write_tokenizer(file, tokenizer, source)
         else:
             tokenizer = CharTokenizer(_characters(source))
-            atomic_write(file, json.dumps(tokenizer.to_dict()).encode())
+            _write_tokenizer(file, tokenizer, source)
     if kind == "bpe":
         return tokenizer, f"the BPE was trained on a sample of {size(BPE_SAMPLE)}"
     return tokenizer, ""
+
+
+def _write_tokenizer(file: Path, tokenizer: Tokenizer, source: Source) -> None:
+    label = {"name": source.path.name, "path": str(source.path)}
+    atomic_write(file, json.dumps(tokenizer.to_dict() | label).encode())
 
 
 def _read_tokenizer(file: Path) -> Tokenizer:

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.engine.data import image_files
+from genui.engine.data import image_files, own_images, sources
 from genui.engine.data.dataset import watch_preparation
 from genui.engine.data.image_files import load_folder, read_image
 from genui.engine.data.images import EVERY_IMAGE, load_images, takes_every_image
+from genui.engine.data.own_images import load_own
 
 MONSTERS = Path("/work/shared/data/monsters.zip")
 
@@ -220,8 +221,9 @@ def test_more_images_than_fit_are_decoded_once_and_after_a_kill_from_where_it_wa
     (folder / "f.png").write_bytes(b"broken")
     small = load_folder(folder)
     monkeypatch.setattr(image_files, "MAX_IMAGES", 4)
-    monkeypatch.setattr(image_files, "KEEP_EVERY", 3)
-    monkeypatch.setattr(image_files, "REPORT_S", 0)
+    monkeypatch.setattr(own_images, "AT_ONCE", 1)
+    monkeypatch.setattr(own_images, "KEEP_EVERY", 3)
+    monkeypatch.setattr(sources, "REPORT_S", 0)
     lines: list[str] = []
 
     def kill(line: str) -> None:
@@ -232,11 +234,11 @@ def test_more_images_than_fit_are_decoded_once_and_after_a_kill_from_where_it_wa
     with watch_preparation(kill):
         for _ in range(2):
             with pytest.raises(KeyboardInterrupt):
-                load_folder(folder, every=True)
-        large = load_folder(folder, every=True)
+                load_own(folder, every=True)
+        large = load_own(folder, every=True)
     assert len(lines) < 9 + 5 + 3
-    monkeypatch.setattr(image_files, "read_image", None)
-    again = load_folder(folder, every=True)
+    monkeypatch.setattr(own_images, "read_square", None)
+    again = load_own(folder, every=True)
     for images in (large, again):
         assert images.on_disk
         assert images.captions == small.captions
@@ -246,11 +248,11 @@ def test_more_images_than_fit_are_decoded_once_and_after_a_kill_from_where_it_wa
         assert images.train.tolist() == small.train.tolist()
         indices = np.array([2, 5])
         assert (images.canvas_batch(indices)[1] == small.canvas_batch(indices)[1]).all()
-    (prepared,) = image_files.list_decoded()
+    (prepared,) = own_images.list_decoded()
     assert (prepared.name, prepared.content, prepared.share) == ("mine", "8 images", 1.0)
-    os.truncate(prepared.folder / image_files.PIXELS, 100)
+    os.truncate(prepared.folder / own_images.PIXELS, 100)
     with pytest.raises(GenuiError, match="was cut short"):
-        load_folder(folder, every=True)
+        load_own(folder, every=True)
     assert takes_every_image(None)
     assert not takes_every_image({"resumed": True})  # of an earlier version
     assert takes_every_image({"resumed": True, EVERY_IMAGE: True})

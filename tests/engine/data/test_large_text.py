@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +20,16 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.data import documents, shards, sources, text
-from genui.engine.data.dataset import use_stand_ins, watch_preparation
+from genui.engine.data.dataset import remove_prepared, use_stand_ins, watch_preparation
 from genui.engine.data.documents import find_source
-from genui.engine.data.shards import MANIFEST, Corpus, TokenFile, read_manifest, tokens_dir
+from genui.engine.data.shards import (
+    MANIFEST,
+    Corpus,
+    TokenFile,
+    list_tokenised,
+    read_manifest,
+    tokens_dir,
+)
 from genui.engine.data.sources import Source, read
 from genui.engine.data.text import load_text
 from genui.engine.kinds import check_data
@@ -467,11 +475,31 @@ def test_the_command_lists_and_removes_tokens(
     (row,) = msgspec.json.decode(capsys.readouterr().out)
     assert (row["name"], row["path"], row["share"]) == ("words.txt", str(tmp_path / "words.txt"), 1)
     assert main(["dataset"]) == 0
-    assert re.search(r"words.txt +\d+,\d+ tokens \(chars\) ", capsys.readouterr().out)
+    assert re.search(r"words.txt +\d+,\d+ tokens \(chars\), vocabulary ", capsys.readouterr().out)
     assert main(["dataset", "--clear", "word.txt"]) == 2
     assert "did you mean 'words.txt'" in capsys.readouterr().err
     assert main(["dataset", "--clear", "words.txt"]) == 0
-    assert not list(tokens_dir().glob("*/*/*"))
+    assert "tokens (chars), vocabulary removed" in capsys.readouterr().out
+    assert not list(tokens_dir().glob("*"))
+
+
+def test_a_vocabulary_whose_tokens_are_gone_is_listed_and_removed(
+    tmp_path: Path, small_memory: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As earlier versions left it; with the tokens of another vocabulary it stays."""
+    write_words(tmp_path / "words.txt")
+    for vocab_size in ("300", "310"):
+        load_corpus(recipe_of(tmp_path / "words.txt", tokenizer="bpe", vocab_size=vocab_size), None)
+    (source,) = tokens_dir().glob("*")
+    assert len(list(source.glob("bpe-*.json"))) == 2
+    first, last = list_tokenised()
+    remove_prepared(first)
+    assert len(list(source.glob("bpe-*.json"))) == 2
+    shutil.rmtree(last.folder)
+    assert main(["dataset"]) == 0
+    assert re.search(r"words.txt +vocabulary \(bpe-300 bpe-310\) ", capsys.readouterr().out)
+    assert main(["dataset", "--clear", "all"]) == 0
+    assert not list(tokens_dir().glob("*"))
 
 
 def test_a_changed_file_is_tokenised_anew(tmp_path: Path) -> None:
