@@ -7,7 +7,6 @@ variable of the environment wins over the file.
 import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -171,11 +170,15 @@ def _parse(one: Setting, text: str, label: str) -> Any:
 def _read(path: Path) -> dict[str, Any]:
     """The table of the file; without a file, what an earlier version stored in app.json."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return _read_earlier()
     except (OSError, UnicodeDecodeError) as error:
         raise MisuseError(f"{path}: cannot be read ({error}); correct or remove it") from None
+    import tomllib  # late: the app paints sooner for those without a file
+
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise MisuseError(f"{path}: not TOML ({error}); correct or remove it") from None
 

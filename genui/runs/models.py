@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,9 +27,13 @@ from genui.hub.memory import describe_all
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
 from genui.protocol.registry import FAMILIES, KINDS, MEDIA, PRETRAINED, resolve
-from genui.recipes import FineTuneRecipe, Recipe, recipe_from_dict
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
+
+if TYPE_CHECKING:
+    from genui.recipes import Recipe
+
+# Recipes are imported with the first header, so that the app paints sooner.
 
 FORMAT = 1
 """The version of our own metadata this code reads."""
@@ -70,7 +74,7 @@ class Header(Struct, frozen=True):
     """The metadata of a checkpoint."""
 
     path: Path
-    recipe: Recipe
+    recipe: "Recipe"
     step: int
     parameters: int
     dataset: str
@@ -107,6 +111,8 @@ def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
     All reading of metadata goes through here, where types and the bounds of the recipe are checked.
     Raises MisuseError, one line that names the file, if they are wrong.
     """
+    from genui.recipes import recipe_from_dict
+
     try:
         fields = msgspec.json.decode(text, type=dict[str, Any])
         version = msgspec.convert(fields, _Versioned).format
@@ -510,8 +516,10 @@ def _model(
     )
 
 
-def _base_chats(recipe: Recipe) -> bool:
+def _base_chats(recipe: "Recipe") -> bool:
     """Whether a fine-tuned model has the chat template of its base."""
+    from genui.recipes import FineTuneRecipe
+
     if isinstance(recipe, FineTuneRecipe):
         with suppress(GenuiError):
             return find_model(recipe.base).chat
@@ -573,7 +581,7 @@ class Origin:
     """A model that a training can start from."""
 
     ref: str  # as the user named it
-    recipe: Recipe
+    recipe: "Recipe"
     step: int
     weights: Path  # for generation: averaged, and quantised in a shipped model
     state: Path | None  # with the raw weights, if a run still has them
@@ -615,7 +623,7 @@ def find_origin(ref: str) -> Origin:
     )
 
 
-def _fine_tuning(model: ModelInfo) -> Recipe:
+def _fine_tuning(model: ModelInfo) -> "Recipe":
     """The recipe that trains on from somebody else's model. Raises MisuseError if none does."""
     name = KINDS[model.family, model.medium].recipe
     if not name or not model.trains:
@@ -629,7 +637,7 @@ def _fine_tuning(model: ModelInfo) -> Recipe:
     return resolve(name)(name=slug[:40], base=model.ref, base_fingerprint=digest)
 
 
-def check_fits(recipe: Recipe, origin: Origin) -> None:
+def check_fits(recipe: "Recipe", origin: Origin) -> None:
     """Raises MisuseError with the settings of `recipe` that do not fit the weights."""
     if recipe.family != origin.recipe.family:
         raise MisuseError(
@@ -648,7 +656,7 @@ def check_fits(recipe: Recipe, origin: Origin) -> None:
         )
 
 
-def _same(setting: str, one: Recipe, other: Recipe) -> bool:
+def _same(setting: str, one: "Recipe", other: "Recipe") -> bool:
     """Whether both recipes build the same part of a network."""
     a, b = getattr(one, setting), getattr(other, setting)
     if setting in ("ngram_rows", "ngram_width") and getattr(one, "ngrams", 1) == 1:

@@ -29,7 +29,6 @@ from genui.ui.terminal import get_metered_driver, may_animate
 from genui.ui.traces.compare import Part
 from genui.ui.widgets.base import LifecycleGuard
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.plane import PlaneView
 
 if TYPE_CHECKING:
     from genui.runs.models import ModelInfo
@@ -72,16 +71,19 @@ class LabPreview(LifecycleGuard, Vertical):
 
     def __init__(self, session: Session, curve: Curve) -> None:
         super().__init__(classes="preview")
-        from genui.ui.lab import Curves, LabController, PlaneCache  # late: it imports numpy
+        # Late: they import numpy.
+        from genui.ui.lab import Curves, LabController, PlaneCache
+        from genui.ui.widgets.plane import PlaneView
 
         self._curve = curve
         self._curves = Curves()
         self._planes = PlaneCache()
+        self._view = PlaneView()
         self.controller = LabController(session, self)
         self.controller.settings = LAB
 
     def compose(self) -> ComposeResult:
-        yield PlaneView()
+        yield self._view
 
     def play(self, seed: int) -> None:
         self.controller.seed = seed
@@ -99,7 +101,7 @@ class LabPreview(LifecycleGuard, Vertical):
         if trace is None or not trace.frames:
             return
         if (plane := self._planes.latest(trace, 0.0)) is not None:
-            self.query_one(PlaneView).show(scene_of(plane, trace.frames[0]))
+            self._view.show(scene_of(plane, trace.frames[0]))
         self._curves.take(trace)
         losses = self._curves.losses
         if losses:

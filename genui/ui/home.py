@@ -21,7 +21,6 @@ from textual.widgets import Static
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line
 from genui.protocol.registry import does
-from genui.recipes import RECIPES
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.runs.models import ModelInfo
@@ -638,6 +637,8 @@ class HomeScreen(AppScreen[None]):
                 clean_line(f"{run.state}, {run.run.id}"),
                 partial(self.open_run, run.run),
             )
+        from genui.recipes import RECIPES  # late: the app paints sooner without them
+
         for recipe in RECIPES.values():
             yield Command(
                 f"Train {recipe.name}",

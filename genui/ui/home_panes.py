@@ -27,10 +27,10 @@ from genui.ui.screens import Copyable
 from genui.ui.session import Session
 from genui.ui.settings import model_card, model_row, pane_of, read_thumbnail, run_card, run_row
 from genui.ui.terminal import get_metered_driver
-from genui.ui.training.head import stats_line, waiting_text
-from genui.ui.training.model import Snapshot
 from genui.ui.training.samples import SamplesPanel
+from genui.ui.training.snapshot import Snapshot
 from genui.ui.training.steering import Steering, key_hints
+from genui.ui.training.values import stats_line, waiting_text
 from genui.ui.watcher import RunView, mark
 from genui.ui.widgets.base import (
     Line,

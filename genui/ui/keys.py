@@ -1,7 +1,6 @@
 """The table of keys, from which bindings, the footer, help and a page of the manual are made."""
 
 import textwrap
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -839,6 +838,8 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise MisuseError(f"{path}: cannot be read ({error}); keys stay as they are") from None
+    import tomllib  # late: the app paints sooner for those without a file
+
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

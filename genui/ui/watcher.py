@@ -481,6 +481,9 @@ class Watcher:
         self._wake.set()
 
     def _loop(self) -> None:
+        # On this thread: when the app's own needs it, its import would delay keys.
+        import numpy  # noqa: F401
+
         readers: dict[RunDir, RunReader] = {}
         faults: dict[RunDir, str] = {}
         while not self._stop.is_set():

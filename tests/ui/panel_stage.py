@@ -17,7 +17,7 @@ from textual.widget import Widget
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
 from genui.ui import messages
-from genui.ui.training.model import Snapshot
+from genui.ui.training.snapshot import Snapshot
 from genui.ui.watcher import RunView, load_sample, sample_files
 
 Points = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -31,11 +31,11 @@ from genui.ui.training.model import (
     known_axes,
     make_plots,
     parse_smoothing,
-    pattern,
     select_plots,
     start_time,
     x_positions,
 )
+from genui.ui.training.snapshot import pattern
 from genui.ui.watcher import RunView
 
 

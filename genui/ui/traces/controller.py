@@ -32,7 +32,6 @@ from genui.protocol import (
     VoiceSettings,
 )
 from genui.protocol.edits import inputs_at
-from genui.recipes import RECIPES
 from genui.runs.models import ModelInfo
 from genui.ui.traces.compare import Column, request_for_model
 from genui.ui.traces.trees import (
@@ -193,6 +192,8 @@ class TraceController(Generic[F, S]):
 
     def default_prompt(self, model: ModelInfo) -> str:
         """The first prompt of the model's recipe."""
+        from genui.recipes import RECIPES  # late: the app paints sooner without them
+
         recipe = RECIPES.get(model.name) or RECIPES.get(model.dataset)
         return next(iter(recipe.prompts if recipe is not None else ()), self._blank)
 

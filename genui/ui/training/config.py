@@ -15,8 +15,8 @@ from textual.strip import Strip
 
 from genui.base import numbers
 from genui.base.text import clean_line
-from genui.ui.training.model import Snapshot
 from genui.ui.training.rows import SEARCH_KEY, FilterLine, RowScroller, SidePanel
+from genui.ui.training.snapshot import Snapshot
 from genui.ui.widgets.base import SearchLine, set_border, strip_of
 
 # --- Configurations as lines of text ----------------------------------------------------------

@@ -26,8 +26,8 @@ from genui.base.files import cannot_read
 from genui.base.text import clean, clean_line
 from genui.runs.layout import RunDir
 from genui.ui import messages
-from genui.ui.training.model import Snapshot
 from genui.ui.training.rows import SEARCH_KEY, RowScroller, SidePanel
+from genui.ui.training.snapshot import Snapshot
 from genui.ui.widgets.base import SearchLine, set_border, strip_of
 
 # --- Reading console.log as it grows, on a thread ---------------------------------------------

@@ -15,8 +15,8 @@ from genui.runs.layout import RunDir, checkpoint_steps
 from genui.ui import messages
 from genui.ui.session import Session
 from genui.ui.traces.trees import Lost
-from genui.ui.training.model import Snapshot
 from genui.ui.training.rows import SidePanel
+from genui.ui.training.snapshot import Snapshot
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import Line
 from genui.ui.widgets.candidates import token_text

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from genui.render.series import Look, View, pan, zoom
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.table import RunFilter, TableState
+from genui.ui.training.snapshot import Snapshot, XAxis, neighbours, pattern, sample_steps
 from genui.ui.watcher import RunView
 
 if TYPE_CHECKING:
@@ -43,9 +43,6 @@ _COUNTERS = {
 }
 """The names that tools give to metrics that count tokens or epochs."""
 
-
-XAxis = str
-"""One of AXES, or the name of a metric after METRIC."""
 
 METRIC = "metric:"
 
@@ -169,26 +166,6 @@ class Plot:
         return self.metrics[0]
 
 
-_GLOB = re.compile(
-    r"(?=.*\w)[^.|()\[\]{}^$\\+]*\*[^.|()\[\]{}^$\\+]*"
-)  # no sign of a regex but * and ?
-
-
-def pattern(text: str) -> re.Pattern[str]:
-    """Compile the regular expression or glob (`train/*/loss`) of a filter, ignoring case.
-
-    Raises MisuseError, one line, if it is not valid.
-    """
-    try:
-        if _GLOB.fullmatch(text):
-            text = re.escape(text).replace(r"\*", ".*").replace(r"\?", ".")
-        return re.compile(text, re.IGNORECASE)
-    except (re.error, RecursionError, OverflowError) as error:
-        line = f"'{clean_line(text, 40)}' is not a regular expression"
-        reason = clean_line(str(error), 60)
-        raise MisuseError(f"{line} ({reason}): e.g. loss|lr") from None
-
-
 def make_plots(names: Collection[str]) -> list[Plot]:
     """A plot for each metric, in the order of `names`; a validation metric joins its training
     metric: `val_loss` joins `loss`, `eval/acc` joins `acc`, `train_acc` or `train/acc`.
@@ -250,34 +227,6 @@ def unit_of(view: RunView, metric: str) -> str:
         return ""
     of_rank_0 = re.sub(r"^(?:rank\d+/|ranks/spread )", "", metric)
     return clean_line(str(printed.get(of_rank_0, "")), 20)
-
-
-# --- The steps of samples ---------------------------------------------------------------------
-
-
-def sample_steps(views: Sequence[RunView]) -> list[int]:
-    """The steps at which any of the runs has a sample, ascending."""
-    if len(views) == 1:
-        return list(views[0].sample_files)
-    return sorted(set().union(*(view.sample_files for view in views)))
-
-
-def at_or_before(steps: Sequence[int], cursor: float | None) -> int | None:
-    """The last of the ascending steps up to the cursor, or of all without one; None if none."""
-    if not steps:
-        return None
-    if cursor is None:
-        return steps[-1]
-    place = bisect_right(steps, cursor)
-    return steps[place - 1] if place else None
-
-
-def neighbours(steps: Sequence[int], cursor: float | None) -> tuple[int | None, int | None]:
-    """The steps before and after the one shown at the cursor."""
-    current = at_or_before(steps, cursor)
-    place = -1 if current is None else bisect_right(steps, current) - 1
-    before = steps[place - 1] if place > 0 else None
-    return before, steps[place + 1] if place + 1 < len(steps) else None
 
 
 # --- The view of the curves, remembered for each thing that is watched ------------------------
@@ -473,15 +422,6 @@ _PAN_SHARE = 0.25  # of the visible range
 _MAX_MARKS = 400  # points that are drawn as single marks beside a metric with many more
 _MIN_GROWTH = 8  # new points after which the noise of a short series is measured again
 _MAX_NAME = 24  # cells of a run's name in a legend
-
-
-class Snapshot(NamedTuple):
-    """What a panel beside the curves shows: the runs, the controlled one first, and a place."""
-
-    views: Sequence[RunView] = ()
-    cursor: float | None = None  # a step; None for the newest
-    axis: XAxis = "step"
-    visible: View | None = None  # the visible part of the axis; None for all of it
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from genui.base import numbers
 from genui.base.errors import MisuseError
 from genui.ui.keys import list_bindings
-from genui.ui.training.model import Snapshot, pattern
+from genui.ui.training.snapshot import Snapshot, pattern
 from genui.ui.widgets.base import Framed, LifecycleGuard, SearchLine, message_strips
 
 

@@ -21,8 +21,8 @@ from genui.base import numbers
 from genui.base.text import clean, clean_line
 from genui.ui.messages import Pointed
 from genui.ui.terminal import may_animate
-from genui.ui.training.model import Snapshot, at_or_before, neighbours, sample_steps
 from genui.ui.training.rows import SidePanel
+from genui.ui.training.snapshot import Snapshot, at_or_before, neighbours, sample_steps
 from genui.ui.watcher import RunView, Sample, load_sample
 from genui.ui.widgets.base import LifecycleGuard, Line, clickable, set_border
 from genui.ui.widgets.image import ImageView

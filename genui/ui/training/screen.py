@@ -24,7 +24,7 @@ from genui.ui.screens import AppScreen, Command, Copyable
 from genui.ui.terminal import may_animate
 from genui.ui.training import model, printed
 from genui.ui.training.curves import CurveGrid, room_for
-from genui.ui.training.head import BoardHead, waiting_text
+from genui.ui.training.head import BoardHead
 from genui.ui.training.model import (
     SIDE_TABS,
     WATCH_TABS,
@@ -35,11 +35,12 @@ from genui.ui.training.model import (
     parse_grid,
     parse_share,
     parse_smoothing,
-    pattern,
 )
 from genui.ui.training.panels import SideColumn
+from genui.ui.training.snapshot import pattern
 from genui.ui.training.steering import Steering
 from genui.ui.training.table import RunTable
+from genui.ui.training.values import waiting_text
 from genui.ui.watcher import RunView, Watcher
 from genui.ui.widgets.base import FooterLine, HeaderLine, SearchLine, Split, StatusLine
 from genui.ui.widgets.curve import Curve

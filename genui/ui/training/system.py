@@ -19,9 +19,10 @@ from genui.base.text import clean_line
 from genui.render.axis import UNITS
 from genui.render.series import View
 from genui.render.shades import draw_shades
-from genui.ui.training.model import Snapshot, XAxis, start_time, unit_of_axis, x_positions
+from genui.ui.training.model import start_time, unit_of_axis, x_positions
 from genui.ui.training.ranks import rank_lines
 from genui.ui.training.rows import SEARCH_KEY, FilterLine, SidePanel
+from genui.ui.training.snapshot import Snapshot, XAxis
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import (
     LifecycleGuard,

@@ -1,0 +1,80 @@
+"""What the panels beside the curves show: some runs at a place of an axis.
+
+Nothing here needs numpy, so that Home, which has a panel, is painted sooner.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from genui.base.errors import MisuseError
+from genui.base.text import clean_line
+from genui.ui.watcher import RunView
+
+if TYPE_CHECKING:
+    from genui.render.series import View
+
+XAxis = str
+"""One of AXES, or the name of a metric after METRIC."""
+
+
+class Snapshot(NamedTuple):
+    """What a panel beside the curves shows: the runs, the controlled one first, and a place."""
+
+    views: Sequence[RunView] = ()
+    cursor: float | None = None  # a step; None for the newest
+    axis: XAxis = "step"
+    visible: View | None = None  # the visible part of the axis; None for all of it
+
+
+# --- The steps of samples ---------------------------------------------------------------------
+
+
+def sample_steps(views: Sequence[RunView]) -> list[int]:
+    """The steps at which any of the runs has a sample, ascending."""
+    if len(views) == 1:
+        return list(views[0].sample_files)
+    return sorted(set().union(*(view.sample_files for view in views)))
+
+
+def at_or_before(steps: Sequence[int], cursor: float | None) -> int | None:
+    """The last of the ascending steps up to the cursor, or of all without one; None if none."""
+    if not steps:
+        return None
+    if cursor is None:
+        return steps[-1]
+    place = bisect_right(steps, cursor)
+    return steps[place - 1] if place else None
+
+
+def neighbours(steps: Sequence[int], cursor: float | None) -> tuple[int | None, int | None]:
+    """The steps before and after the one shown at the cursor."""
+    current = at_or_before(steps, cursor)
+    place = -1 if current is None else bisect_right(steps, current) - 1
+    before = steps[place - 1] if place > 0 else None
+    return before, steps[place + 1] if place + 1 < len(steps) else None
+
+
+# --- The filters ------------------------------------------------------------------------------
+
+_GLOB = re.compile(
+    r"(?=.*\w)[^.|()\[\]{}^$\\+]*\*[^.|()\[\]{}^$\\+]*"
+)  # no sign of a regex but * and ?
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """Compile the regular expression or glob (`train/*/loss`) of a filter, ignoring case.
+
+    Raises MisuseError, one line, if it is not valid.
+    """
+    try:
+        if _GLOB.fullmatch(text):
+            text = re.escape(text).replace(r"\*", ".*").replace(r"\?", ".")
+        return re.compile(text, re.IGNORECASE)
+    except (re.error, RecursionError, OverflowError) as error:
+        line = f"'{clean_line(text, 40)}' is not a regular expression"
+        reason = clean_line(str(error), 60)
+        raise MisuseError(f"{line} ({reason}): e.g. loss|lr") from None
