@@ -23,7 +23,7 @@ Flip = Annotated[bool, about("mirror half of the training images")]
 PATH_FIELDS = ("data", "against")
 """Settings that are paths on the user's machine; not every recipe has them."""
 
-LOGGING_FIELDS = ("eval_every", "sample_every", "checkpoint_every")
+LOGGING_FIELDS = ("eval_every", "sample_every", "sample_first", "checkpoint_every")
 """Settings that do not influence the weights."""
 
 
@@ -96,6 +96,13 @@ class Recipe:
     # what is written during training
     eval_every: Annotated[Positive, about("steps between evaluations")] = 100
     sample_every: Annotated[Positive, about("steps between samples")] = 100
+    sample_first: Annotated[
+        Count,
+        about(
+            "step of a first sample, after which each is at twice the step until `sample_every`; "
+            "0: none before that"
+        ),
+    ] = 0
     checkpoint_every: Annotated[Positive, about("steps between checkpoints")] = 500
     eval_batches: Annotated[Positive, about("batches of held-out data in an evaluation")] = 16
 
@@ -123,6 +130,16 @@ class Recipe:
 
     def check(self) -> None:
         """Raise MisuseError if fields contradict each other."""
+
+    @property
+    def first_samples(self) -> tuple[int, ...]:
+        """The steps of samples before `sample_every`: 4, 8, 16 …"""
+        steps: list[int] = []
+        step = self.sample_first
+        while 0 < step < self.sample_every:
+            steps.append(step)
+            step *= 2
+        return tuple(steps)
 
     @property
     def sizes(self) -> tuple[Size, ...]:

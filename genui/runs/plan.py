@@ -61,7 +61,7 @@ class Speed(Struct, frozen=True, kw_only=True):
             + steps * self.step
             + (steps // recipe.eval_every + 1) * evaluation
             + whole
-            + (steps // recipe.sample_every + 2) * max(0.0, self.sample)
+            + (steps // recipe.sample_every + 2 + len(recipe.first_samples)) * max(0.0, self.sample)
             + (steps // recipe.checkpoint_every + 1) * max(0.0, self.checkpoint)
         )
 
@@ -126,7 +126,8 @@ def fit(recipe: Recipe, speed: Speed, seconds: float, fixed: Collection[str]) ->
         "checkpoint_every": max(0.0, speed.checkpoint),
     }
     # At the start, and at the end: the last evaluation is of all held-out data.
-    rest = seconds - speed.start - sum(costs.values()) - costs["sample_every"] - max(0, speed.whole)
+    rest = seconds - speed.start - sum(costs.values()) - max(0, speed.whole)
+    rest -= (1 + len(recipe.first_samples)) * costs["sample_every"]
     step, counts = speed.step, {}
     for name, cost in costs.items():
         if name in fixed:

@@ -367,7 +367,7 @@ class Trainer:
         step, recipe = self._step, self._recipe
         if step % recipe.eval_every == 0 and step < recipe.steps:
             self.evaluate()
-        if step % recipe.sample_every == 0 or step == recipe.steps:
+        if step % recipe.sample_every == 0 or step in (*recipe.first_samples, recipe.steps):
             self.sample()
         if step % recipe.checkpoint_every == 0:
             self._checkpoint()
