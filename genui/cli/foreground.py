@@ -13,7 +13,7 @@ from genui.base.numbers import about, count, short, value
 from genui.cli import output
 from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
 from genui.protocol.registry import KINDS
-from genui.runs import launch
+from genui.runs import control, launch
 from genui.runs.layout import RunDir, Status, read_info, read_status
 
 INTERRUPTED = 130
@@ -22,8 +22,8 @@ INTERRUPTED = 130
 def train_here(run: RunDir) -> int:
     """Trains `run` in a child process; Ctrl-C makes it write a checkpoint and stop.
 
-    The child has its own process group, so it does not get Ctrl-C but one SIGTERM, for any signal
-    that ends this process.
+    The child has its own process group, so it does not get Ctrl-C: any signal that ends this
+    process asks it to stop, and a second one is passed on.
     """
     with run.console.open("ab") as console:
         child = subprocess.Popen(
@@ -34,11 +34,12 @@ def train_here(run: RunDir) -> int:
             env=launch.ALLOCATOR | dict(os.environ),
             process_group=0,
         )
-    with _passed_on(child) as interrupts:
+    with _received() as interrupts:
         _watch(run, child, interrupts)
     status = read_status(run)
-    if interrupts:
-        output.note(f"stopped at step {count(status.step)}; `genui resume {run.id}` continues it")
+    if interrupts and status.state not in ("failed", "finished"):
+        what = "stopped" if status.state == "stopped" else "killed"
+        output.note(f"{what} at step {count(status.step)}; `genui resume {run.id}` continues it")
         return INTERRUPTED
     if status.state == "failed" or child.returncode:
         raise GenuiError(
@@ -59,16 +60,15 @@ def _what_then(run: RunDir) -> str:
 
 
 @contextmanager
-def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """Terminates the child on SIGINT, SIGTERM and SIGHUP; yields the signals received."""
+def _received() -> Iterator[list[int]]:
+    """Yields the signals received of SIGINT, SIGTERM and SIGHUP, a list that grows."""
     received: list[int] = []
 
-    def pass_on(number: int, _: FrameType | None) -> None:
-        received.append(number)  # not printed here, in the middle of a print of the main loop
-        child.terminate()
+    def receive(number: int, _: FrameType | None) -> None:
+        received.append(number)  # the main loop may be in the middle of a print
 
     names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {name: signal.signal(name, pass_on) for name in names}
+    before = {name: signal.signal(name, receive) for name in names}
     try:
         yield received
     finally:
@@ -77,10 +77,15 @@ def _passed_on(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
 
 
 def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -> None:
-    """Prints the progress: one changing line in a terminal, else a line for each evaluation."""
+    """Prints the progress, one changing line in a terminal, else a line for each evaluation, and
+    passes interrupts on."""
     live = sys.stderr.isatty()
     tail = RecordTail(run.metrics)
+    passed = 0
     while True:
+        while passed < len(interrupts):
+            passed += 1
+            _pass_on(run, child, passed)
         try:
             child.wait(FOLLOW_SECONDS)
             over = True
@@ -90,13 +95,24 @@ def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -
             if not live and "val_loss" in record:
                 output.note(line(record))
         if live:
-            doing = "  writing a checkpoint…" if interrupts else ""
+            doing = "  stopping…; Ctrl-C again kills it" if interrupts else ""
             sys.stderr.write(f"\r\x1b[K{progress(read_status(run))}{doing}")
             sys.stderr.flush()
         if over:
             break
     if live:
         sys.stderr.write("\n")
+
+
+def _pass_on(run: RunDir, child: subprocess.Popen[bytes], number: int) -> None:
+    """Asks the child to stop, and the second time terminates it."""
+    if number == 1:  # by a file: a trainer that imports torch or reads data would die of a signal
+        try:
+            control.send(run, "stop")
+        except GenuiError:  # the disk is full
+            child.terminate()
+    else:
+        child.terminate()
 
 
 def progress(status: Status) -> str:

@@ -101,8 +101,8 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="the same bits in any number of processes up to 4, or up to --nproc: the same as "
-        "--set micro_batches=4",
+        help="the same bits in any number of processes up to 4, or up to as many as these options "
+        "place: the same as --set micro_batches=4",
     )
     parser.add_argument(
         "--foreground",
@@ -163,7 +163,7 @@ def run_train(args: argparse.Namespace) -> int:
         if where is not ALONE:
             raise MisuseError("--nproc, --hosts, --slurm: the processes are started already")
         where = Placement(int(os.environ["WORLD_SIZE"]))
-    settings = _train_settings(args)
+    settings = _train_settings(args, where.processes)
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
     launch.check_processes(recipe, where.processes)
@@ -299,10 +299,10 @@ def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe
     return base
 
 
-def _train_settings(args: argparse.Namespace) -> dict[str, str]:
+def _train_settings(args: argparse.Namespace, processes: int) -> dict[str, str]:
     settings = parse_settings(args.settings)
     if args.exact:
-        settings.setdefault("micro_batches", str(max(EXACT_PARTS, args.nproc or 1)))
+        settings.setdefault("micro_batches", str(max(EXACT_PARTS, processes)))
     for key in ("steps", "data", "until"):
         if (value := getattr(args, key)) is not None:
             settings[key] = value

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -381,6 +382,18 @@ def _say(line: str) -> None:
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
 
 
+def _describe(error: Exception, folder: RunDir) -> GenuiError:
+    """What ended the sweep, as one line; the traceback of an unexpected error is printed."""
+    if isinstance(error, GenuiError):
+        return error
+    traceback.print_exc()  # into the console of the sweep
+    what = sanitize(f"{type(error).__name__}: {error}", 200)
+    return GenuiError(
+        f"{what}; its traceback is in {folder.console}, for a bug report; trials that train go on, "
+        f"and genui resume {folder.id} takes them over"
+    )
+
+
 def main(argv: Iterable[str] | None = None) -> int:
     paths = list(sys.argv[1:] if argv is None else argv)
     if len(paths) != 1:
@@ -393,13 +406,14 @@ def main(argv: Iterable[str] | None = None) -> int:
                 coordinator = Coordinator(folder)
                 signal.signal(signal.SIGTERM, lambda *_: coordinator.stop())
                 return 1 if coordinator.run() == "failed" else 0
-            except GenuiError as error:
+            except Exception as error:
+                fault = _describe(error, folder)
                 status = _first_status(folder, read_status(folder).steps)
                 with suppress(GenuiError):
                     write_status(
-                        folder, msgspec.structs.replace(status, state="failed", error=str(error))
+                        folder, msgspec.structs.replace(status, state="failed", error=str(fault))
                     )
-                raise
+                raise fault from None
     except GenuiError as error:
         _say(str(error))
         return error.exit_code

@@ -97,7 +97,8 @@ class Search:
         )
         trial = self._study.ask(self._space)
         self._trials[trial.number] = trial
-        texts = {key: _text(trial.params[key]) for key in self._space}
+        ranges = self._sweep.ranges
+        texts = {key: _text(trial.params[key], ranges.get(key)) for key in self._space}
         return trial.number, texts
 
     def report(self, point: int, step: int, value: float) -> bool:
@@ -141,8 +142,13 @@ def _distribution(optuna: ModuleType, one: Range) -> Any:
     )
 
 
-def _text(value: Any) -> str:
-    return f"{value:.{_DIGITS}g}" if isinstance(value, float) else str(value)
+def _text(value: Any, within: Range | None) -> str:
+    """A value as `--set` takes it: few digits, unless they round it out of its range."""
+    if within is None or not isinstance(value, float):
+        return str(value)
+    value = min(max(value, within.low), within.high)
+    texts = (f"{value:.{digits}g}" for digits in range(_DIGITS, 18))
+    return next(text for text in texts if within.low <= float(text) <= within.high)
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -446,7 +446,7 @@ class HomeScreen(AppScreen[None]):
             if pane.controller.catalogue:
                 pane.controller.offer(pane.controller.catalogue[0])
         if any(run.run == self._new_run for run in runs):
-            self.query_one(ModelsPane).choose_run(cast("RunDir", self._new_run))
+            self.query_one(ModelsPane).reveal_run(cast("RunDir", self._new_run))
             self._new_run = None
         if self.board is not None:
             self.board.set_lists(runs)

@@ -113,6 +113,13 @@ class ModelsPane(Pane, can_focus=False):
         if any(row.key == RUN + run.id for row in rows.rows):
             rows.chosen = RUN + run.id
 
+    def reveal_run(self, run: RunDir) -> None:
+        """Move the cursor to a run that the user has just started; a filter that hides it ends."""
+        rows = self.query_one(RowList)
+        if all(row.key != RUN + run.id for row in rows.rows):
+            self._end_filter()
+        self.choose_run(run)
+
     # --- the list ---------------------------------------------------------------------
 
     def _fill(self) -> None:
@@ -274,16 +281,21 @@ class ModelsPane(Pane, can_focus=False):
 
     @on(LineInput.Cancelled)
     def _filter_cancelled(self) -> None:
+        was_typed = self.screen.focused is self.query_one(LineInput)
+        self._end_filter()
+        if was_typed and self._chosen_before:
+            self.query_one(RowList).chosen = self._chosen_before
+        self.focus_list()
+
+    def _end_filter(self) -> None:
+        """Show all rows, and close the line of the filter."""
         line = self.query_one(LineInput)
         self._pattern = None
         with line.prevent(LineInput.Changed):
             line.value = ""
         self.query_one(".fault", Static).remove_class("-shown")
         self._fill()
-        if self.screen.focused is line and self._chosen_before:
-            self.query_one(RowList).chosen = self._chosen_before
         self.remove_class("-editing")
-        self.focus_list()
 
     def clear_filter(self) -> bool:
         """Show all rows. Returns whether there was a filter."""

@@ -24,13 +24,13 @@ from genui.runs.plan import Speed, write_speed
 
 TRAINER = textwrap.dedent(
     """
-    import os, signal, sys, time
+    import os, sys, time
     from pathlib import Path
+    from genui.runs import control
     from genui.runs.layout import RunDir
     from genui.runs.writer import RunWriter
 
     stop = []
-    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
     with RunWriter(RunDir(Path(sys.argv[1]))) as run:
         run.update(state="running")
         run.say(f"threads wait {os.environ.get('OMP_WAIT_POLICY')}")
@@ -39,6 +39,7 @@ TRAINER = textwrap.dedent(
             run.update(step=step, loss=1 / step)
             while run.status.steps > 100 and not stop:
                 time.sleep(0.01)
+                stop += control.poll(run.run)
             if stop:
                 break
         run.log(step, val_loss=0.5)
@@ -47,7 +48,8 @@ TRAINER = textwrap.dedent(
         run.update(state="stopped" if stop else "finished")
     """
 )
-"""Trains nothing, and as the real one does: a budget over 100 steps waits to be stopped."""
+"""Trains nothing, and dies of a signal as the real one while it imports torch or prepares its data;
+a budget over 100 steps waits to be stopped."""
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +112,12 @@ def test_a_relative_data_path_is_kept_absolute(
     (tmp_path / "mine.txt").write_text("words")
     assert main(["train", "shakespeare", "--data", "mine.txt"]) == 0
     assert read_info(detached[0]).data == str(tmp_path / "mine.txt")
+
+
+def test_exact_has_a_part_for_each_process(detached: list[RunDir]) -> None:
+    for words, parts in ((["--nproc", "2"], 4), (["--hosts", "localhost:6"], 6)):
+        assert main(["train", "shakespeare", "--exact", *words]) == 0
+        assert read_info(detached[-1]).recipe["micro_batches"] == parts
 
 
 @pytest.mark.parametrize(

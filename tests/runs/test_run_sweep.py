@@ -16,12 +16,13 @@ from waiting import wait_for
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import cannot_write
 from genui.recipes import find_recipe
-from genui.runs import control, launch, sweep
+from genui.runs import control, coordinator, launch, sweep
 from genui.runs.control import read_events
 from genui.runs.coordinator import Coordinator
 from genui.runs.layout import RunDir, RunLock, read_status
 from genui.runs.listing import find_sweep, list_runs, observe_state, summarise
 from genui.runs.metric import MetricReader
+from genui.runs.search import Search
 from genui.runs.sweep import Range, Sweep, SweepReader, View, combinations, parse_axes, read_sweep
 
 RECIPE = find_recipe("shakespeare")
@@ -293,6 +294,21 @@ def test_a_full_disk_ends_the_sweep_and_loses_no_trial(
     assert states(world.carry_out(folder)) == dict.fromkeys((1, 2, 3), "finished")
 
 
+def test_an_unexpected_error_is_one_line_that_names_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = a_sweep(WIDTHS)
+    monkeypatch.setattr(Coordinator, "run", lambda self: 1 / 0)
+    monkeypatch.setattr(coordinator.signal, "signal", lambda *_: None)
+    assert coordinator.main([str(folder.path)]) == 1
+    status = read_status(folder)
+    assert status.state == "failed"
+    assert "ZeroDivisionError" in status.error
+    assert str(folder.console) in status.error
+    assert "\n" not in status.error
+    assert "Traceback" in capfd.readouterr().err
+
+
 def test_seeds_are_repetitions_of_a_setting(world: World) -> None:
     view = world.carry_out(a_sweep(("seed", "1,2,3"), ("width", "256,64"), jobs=6))
     best, other = view.settings
@@ -481,6 +497,14 @@ def test_without_optuna_one_line_says_how_to_install_it(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(GenuiError, match=r"pip install 'genui\[sweep\]'"):
         load_optuna()
+
+
+def test_a_proposal_is_not_rounded_out_of_its_range() -> None:
+    pytest.importorskip("optuna")
+    folder = a_sweep(("dropout", "0.123456..0.123461"), search=True, points=4)
+    search = Search(folder.path, read_sweep(folder))
+    values = [float(search.ask()[1]["dropout"]) for _ in range(4)]
+    assert all(0.123456 <= value <= 0.123461 for value in values)
 
 
 # --- As processes -----------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import stage
 from acting import Opener, fault, seen, until, until_seen
 from small_gguf import write_gguf
 from textual import events
@@ -150,6 +151,24 @@ async def test_a_time_in_place_of_steps_starts_what_it_chose(
         await until_seen(pilot, "enough")
         assert started == [(QUICK, {"width": "64", **chosen})]
         await until_seen(pilot, "steps=70 layers=2 · about 3 minutes")
+
+
+async def test_a_new_run_ends_a_filter_that_would_hide_it(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans(monkeypatch, Plan(seconds=60, source="now"))
+
+    def start(recipe: Recipe, *_: object) -> RunDir:
+        return stage.make_run(recipe.name, "first", step=1)
+
+    monkeypatch.setattr(new_run, "launch", start)
+    async with open_app() as pilot:
+        await pilot.press("slash", *"^image", "enter", "n")
+        await until_seen(pilot, "New run")
+        await pilot.press("ctrl+s")
+        rows = pilot.app.screen_stack[0].query_one(RowList)
+        await until(pilot, lambda: rows.chosen.startswith("run:first"))
+        assert any(row.key == "model:shakespeare" for row in rows.rows)
 
 
 @pytest.mark.parametrize(

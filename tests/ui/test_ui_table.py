@@ -24,15 +24,19 @@ from genui.ui.watcher import WatchTarget
 def array(tmp_path: Path) -> Path:
     """The logs of 50 jobs: the best is job-23, though its last loss is not."""
     for number in range(50):
-        folder = tmp_path / "jobs" / f"job-{number}"
-        folder.mkdir(parents=True)
-        loss = 1 + abs(number - 23.2) / 50
-        last = 3.0 if number == 23 else loss
-        table = f"step,val_loss,acc\n1,{loss},{number / 50}\n2,{last},{number / 50}\n"
-        (folder / "metrics.csv").write_text(table)
-        rate = 10 ** (-5 + number / 10)
-        (folder / "hparams.yaml").write_text(f"lr: {rate}\nseed: {number % 3}\n")
+        write_job(tmp_path / "jobs", number)
     return tmp_path / "jobs"
+
+
+def write_job(jobs: Path, number: int) -> None:
+    folder = jobs / f"job-{number}"
+    folder.mkdir(parents=True)
+    loss = 1 + abs(number - 23.2) / 50
+    last = 3.0 if number == 23 else loss
+    table = f"step,val_loss,acc\n1,{loss},{number / 50}\n2,{last},{number / 50}\n"
+    (folder / "metrics.csv").write_text(table)
+    rate = 10 ** (-5 + number / 10)
+    (folder / "hparams.yaml").write_text(f"lr: {rate}\nseed: {number % 3}\n")
 
 
 def watch(folder: Path) -> WatchApp:
@@ -90,6 +94,10 @@ async def test_runs_are_filtered_live_sorted_grouped_and_pinned(array: Path) -> 
         await until(pilot, lambda: names(pilot)[0] == "job-23")
         await pilot.press("end", "asterisk", "slash", "ctrl+u", *"job-4$", "enter")
         await until(pilot, lambda: len(names(pilot)) == 2)
+        assert "hidden" not in seen(pilot)
+        write_job(array, 50)
+        board_of(pilot).watcher.refresh()
+        await until_seen(pilot, "2 of 51  /job-4$  1 new run hidden")
         state = board_of(pilot).board.state.table
         assert state.pins == (str(array / f"{names(pilot)[0]}" / "metrics.csv"),)
         await pilot.press(

@@ -423,6 +423,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         self._filter_fault = ""
         self._unfinished: str | None = None  # a filter that is typed and not applied yet
         self._matches: list[TableRow] = []
+        self._before_filter: set[str] = set()  # the runs that were listed when the filter was set
 
     def compose(self) -> ComposeResult:
         yield SearchLine("a name, tag:…, has:…, lr>1e-4 and val_loss<1.5", restores=True)
@@ -461,6 +462,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         self.fill()
 
     def _measure(self) -> None:
+        self._before_filter = self._before_filter or {row.key for row in self._rows}
         self.rows.measure(self._rows, self.state.columns or self._survey.columns)
 
     def show(self, board: Board, style_of: Callable[[int], Style]) -> None:
@@ -502,6 +504,9 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         parts = [f"Runs  {count}" if count == total else f"Runs  {count} of {total}"]
         if self.state.filter:
             parts.append(f"/{clean_line(self.state.filter, 40)}")
+            shown = self._before_filter.union(row.key for row in self._matches)
+            if new := sum(row.key not in shown for row in self._rows):
+                parts.append(f"{numbers.count(new)} new {'run' if new == 1 else 'runs'} hidden")
         if (sweep := self._sweep_shown) and (known := self._sweeps.get(sweep)):
             parts.append(known)
         done, all_of_them = self._progress
@@ -553,6 +558,8 @@ class RunTable(LifecycleGuard, Framed, Vertical):
     def _change(self, first: bool = False, **fields: object) -> None:
         """Change what the table shows; with `first` the cursor goes to the first row."""
         self.state = replace(self.state, **fields)
+        if "filter" in fields:
+            self._before_filter = {row.key for row in self._rows}
         if "columns" in fields:
             self._measure()
         self.fill(first)
