@@ -153,8 +153,11 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m genui.runs.slurm RUN_FOLDER", file=sys.stderr)
         return 2
+    run = RunDir(Path(sys.argv[1]))
     try:
-        mark_queued(RunDir(Path(sys.argv[1])))
+        if read_status(run).state == "finished":  # just before the time of its job was over
+            return 1  # so that it is not queued again
+        mark_queued(run)
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
         return error.exit_code

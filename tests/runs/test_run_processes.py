@@ -17,7 +17,7 @@ from waiting import wait_for
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.recipes import find_recipe
-from genui.runs import control, processes
+from genui.runs import control, processes, slurm
 from genui.runs.hosts import HERE, Placement, parse_hosts, passed_on
 from genui.runs.launch import create, launch, resume
 from genui.runs.layout import RunDir, is_locked, read_status, write_status
@@ -211,6 +211,7 @@ def test_a_list_of_hosts_names_the_host_of_each_rank() -> None:
         "localhost,:2",
         "localhost,b:0",
         "localhost,-oX:1",
+        "localhost,::1",
         "localhost:999999999",
         "localhost," + "b:4000," * 2,
     ):
@@ -323,6 +324,17 @@ def test_a_run_that_waits_for_slurm_can_be_stopped_and_submitted_again(
     (state / "over").touch()
     assert job.wait(20) == 0
     assert not (state / "requeued").exists()
+
+
+def test_a_run_that_finished_as_its_time_was_over_is_not_queued_again(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for argv, code in ((["slurm"], 2), (["slurm", str(run.path)], 1)):
+        write_status(run, structs.replace(read_status(run), state="finished"))
+        monkeypatch.setattr(sys, "argv", argv)
+        assert slurm.main() == code
+        assert read_status(run).state == "finished"
+    assert "usage: python -m genui.runs.slurm RUN_FOLDER" in capsys.readouterr().err
 
 
 def test_what_slurm_does_not_take_leaves_no_run(
