@@ -99,7 +99,7 @@ def describe(summary: "RunSummary") -> None:
             ("sweep", _sweep(info.sweep)),
             ("learning rate", _learning_rate(summary)),
             ("data", info.data),
-            ("machine", ", ".join(f"{key} {item}" for key, item in info.machine.items())),
+            ("machine", _machine(info.machine)),
             ("step", _progress(status.step, status.steps)),
             ("left", _left(status.eta if summary.state == "running" else -1.0)),
             ("speed", _speed(status)),
@@ -196,6 +196,15 @@ def _describe_foreign(summary: "RunSummary") -> None:
 def _sweep(sweep: Mapping[str, Any]) -> str:
     """The sweep of a trial, and which it is."""
     return f"{sweep.get('name')}, trial {sweep.get('trial')}" if sweep else ""
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    """`device cpu, precision fp32, threads 1, processes 3, hosts node1, node2`."""
+    facts = {
+        key: ", ".join(dict.fromkeys(map(str, item))) if isinstance(item, list) else item
+        for key, item in machine.items()
+    }
+    return ", ".join(f"{key} {item}" for key, item in facts.items())
 
 
 def _learning_rate(summary: "RunSummary") -> str:

@@ -474,3 +474,10 @@ def test_a_script_of_ones_own_has_no_weights(words: list[str], capsys: Capture) 
     create_script_run("mine", "", {})
     assert main([*words, "mine"]) == 2
     assert "belongs to a script: genui has its metrics" in capsys.readouterr().err
+
+
+def test_each_host_of_a_run_is_named_once(finished: RunDir, capsys: Capture) -> None:
+    machine = {"device": "cpu", "processes": 3, "hosts": ["node1", "node1", "node2"]}
+    write_info(finished, msgspec.structs.replace(read_info(finished), machine=machine))
+    assert main(["inspect", finished.id]) == 0
+    assert "device cpu, processes 3, hosts node1, node2\n" in capsys.readouterr().out
