@@ -10,6 +10,11 @@ def count(value: float) -> str:
     return f"{value:,d}" if isinstance(value, int) else f"{value:,.0f}"
 
 
+def quantity(number: int, thing: str, plural: str = "") -> str:
+    """`1 thread`, `1,240 threads`; `plural` is for words that do not only get an s."""
+    return f"{count(number)} {thing if number == 1 else plural or f'{thing}s'}"
+
+
 def short(value: float) -> str:
     """Three digits at most and a unit prefix: `5.8k`, `4.8M`, `312`."""
     size = abs(value)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import atomic_write
-from genui.base.numbers import about
+from genui.base.numbers import about, quantity
 from genui.cli import bench_peers, files, output
 from genui.cli.benchmarks import (
     ROWS,
@@ -18,7 +18,6 @@ from genui.cli.benchmarks import (
     Peer,
     Result,
     Row,
-    count_threads,
     describe_machine,
     median,
     run_rows,
@@ -207,7 +206,7 @@ def _profile(recipe: str, as_json: bool) -> int:
     facts.append(("a step", f"{100:4d} %  {1000 * whole:8.1f} ms"))
     if result["share"]:
         share = f"{100 * result['share']:.0f} % of the peak of matrix products"
-        threads = count_threads(result["threads"])
+        threads = quantity(result["threads"], "thread")
         facts.append(("it reaches", f"{share}, {result['precision']}, {threads}"))
     for name, value in facts:
         output.say(f"{name:26}{value}")

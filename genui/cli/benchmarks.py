@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genui.base.errors import GenuiError
-from genui.base.numbers import short
+from genui.base.numbers import quantity, short
 from genui.base.pseudo_terminal import GENUI, PseudoTerminal
 from genui.cli import bench_peers
 from genui.runs import launch
@@ -119,18 +119,13 @@ class Bench:
         return {"GENUI_HOME": str(self.home), "GENUI_QUIET": "1"}
 
 
-def count_threads(threads: int) -> str:
-    return "1 thread" if threads == 1 else f"{threads} threads"
-
-
 # --- Computing --------------------------------------------------------------------------------
 
 
 def _products(bench: Bench) -> Reading:
     peaks = bench.engine("products", threads=0)
-    note = (
-        f"{peaks['bf16'] / 1e9:,.0f} in bf16; {peaks['device']}, {count_threads(peaks['threads'])}"
-    )
+    threads = quantity(peaks["threads"], "thread")
+    note = f"{peaks['bf16'] / 1e9:,.0f} in bf16; {peaks['device']}, {threads}"
     return Reading(peaks["fp32"] / 1e9, note)
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_path
-from genui.base.numbers import count
+from genui.base.numbers import quantity
 from genui.cli import output
 from genui.cli.runs import find_one, read_whole, title
 
@@ -170,5 +170,5 @@ def _write(target: Path, pieces: Iterable[bytes]) -> None:
 
 
 def _report(table: "Table", target: Path) -> None:
-    metrics = "1 metric" if len(table.names) == 1 else f"{count(len(table.names))} metrics"
-    output.note(f"{target}: {count(len(table))} steps, {metrics}")
+    steps, metrics = quantity(len(table), "step"), quantity(len(table.names), "metric")
+    output.note(f"{target}: {steps}, {metrics}")

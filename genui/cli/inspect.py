@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from genui.base.conditions import Condition, parse_condition
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.numbers import about, clock, count, short, value
+from genui.base.numbers import about, clock, count, quantity, short, value
 from genui.cli import output
 from genui.cli.parser import add_json
 from genui.cli.runs import as_dict, find_one, read_whole, title
@@ -367,7 +367,7 @@ def show_summary(summary: "RunSummary") -> None:
 
 
 def _several(number: int, thing: str) -> str:
-    return f"{count(number)} {thing}{'s' if number > 1 else ''}" if number else ""
+    return quantity(number, thing) if number else ""
 
 
 def _spans(overlaps: Sequence[tuple[int, int]]) -> str:

@@ -9,6 +9,8 @@ def test_counts_have_separated_thousands() -> None:
     assert numbers.count(1240) == "1,240"
     assert numbers.count(1240.0) == "1,240"
     assert numbers.count(2**63 - 1) == "9,223,372,036,854,775,807"
+    assert [numbers.quantity(n, "run") for n in (1, 1240)] == ["1 run", "1,240 runs"]
+    assert [numbers.quantity(n, "branch", "branches") for n in (1, 0)] == ["1 branch", "0 branches"]
 
 
 @pytest.mark.parametrize(
