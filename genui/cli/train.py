@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,10 +50,25 @@ def add_placement(parser: argparse.ArgumentParser, otherwise: str) -> None:
         help="let Slurm start it, in as many processes as these options of sbatch give it tasks: "
         "--slurm='--nodes=2 --ntasks-per-node=4'",
     )
+    parser.add_argument(
+        "--shard",
+        action="store_true",
+        help="share out the weights over the processes, for a model that does not fit each of them",
+    )
 
 
-def placement(args: argparse.Namespace) -> "Placement | None":
-    """Where the options place the processes; None without any. Raises MisuseError."""
+def placement(args: argparse.Namespace, otherwise: "Placement") -> "Placement | None":
+    """Where the options place the processes, `--shard` alone as `otherwise`; None without any.
+
+    Raises MisuseError.
+    """
+    placed = _processes(args)
+    if not args.shard:
+        return placed
+    return replace(placed or otherwise, shard=True)
+
+
+def _processes(args: argparse.Namespace) -> "Placement | None":
     from genui.runs.hosts import HERE, Placement, parse_hosts  # late: as all that starts a run
     from genui.runs.slurm import check_options
 
@@ -78,6 +94,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         "  genui train shakespeare --minutes 1 --foreground     what a minute here can do\n"
         "  genui train icons --dry-run                  how long it takes here\n"
         "  genui train icons --nproc 2                  in two processes\n"
+        "  genui train icons --nproc 2 --shard          each with half of the weights\n"
         "  torchrun --nproc-per-node 2 -m genui train icons     started by torchrun\n"
         "  genui train --from last --set learning_rate=3e-4     on from a run's weights\n"
         "  genui train --from shakespeare --data letters/       fine-tune a shipped model"
@@ -158,15 +175,15 @@ def run_train(args: argparse.Namespace) -> int:
     rank = rank_in_job()
     if rank:
         return _train_in_job(None)  # rank 0 checks the settings and makes the run
-    where = placement(args) or ALONE
+    where = placement(args, ALONE) or ALONE
     if rank is not None:
-        if where is not ALONE:
+        if replace(where, shard=False) != ALONE or args.nproc is not None:
             raise MisuseError("--nproc, --hosts, --slurm: the processes are started already")
-        where = Placement(int(os.environ["WORLD_SIZE"]))
+        where = Placement(int(os.environ["WORLD_SIZE"]), shard=where.shard)
     settings = _train_settings(args, where.processes)
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
-    launch.check_processes(recipe, where.processes)
+    launch.check_placement(recipe, where)
     refuse_missing(recipe)
     if args.minutes is not None:
         _check_budget(args.minutes, settings, where)
@@ -370,6 +387,7 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
 
 def run_resume(args: argparse.Namespace) -> int:
     from genui.runs import launch
+    from genui.runs.layout import read_info
     from genui.runs.listing import find_run, summarise
     from genui.runs.processes import rank_in_job
 
@@ -381,8 +399,14 @@ def run_resume(args: argparse.Namespace) -> int:
         sweep.resume(folder, args.again)
         return 0
     run = find_run(args.run_ref)
-    if rank_in_job() is not None:
-        return _train_in_job(None if rank_in_job() else lambda: run)
+    if (rank := rank_in_job()) is not None:
+
+        def again() -> "RunDir":
+            if args.shard:
+                launch.share_weights(run, int(os.environ["WORLD_SIZE"]))
+            return run
+
+        return _train_in_job(None if rank else again)
     new_rate = learning_rate(run, args.settings) if args.settings else None
     summary = summarise(run)
     if summary.alive and new_rate is not None:
@@ -392,6 +416,6 @@ def run_resume(args: argparse.Namespace) -> int:
     elif summary.state in ("running", "starting"):
         output.say(f"{run.id}: already {summary.state}")
     else:
-        launch.resume(run, new_rate, placement(args))
+        launch.resume(run, new_rate, placement(args, launch.placement_of(read_info(run))))
         output.say(f"{run.id}: restarted; `genui inspect {run.id} --follow` watches it")
     return 0

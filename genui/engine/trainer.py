@@ -53,6 +53,8 @@ def settle_machine(run: RunDir, recipe: Recipe, world: World | None = None) -> d
     if world.size > 1 and world.rank == 0:
         info = read_info(run)
         recorded = {**machine.to_dict(), "processes": world.size, "hosts": world.hosts}
+        if info.shard:
+            recorded["shard"] = True
         write_info(run, msgspec.structs.replace(info, machine=recorded))
     return machine
 
@@ -177,13 +179,15 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
         writer.say(line)
     threads = "thread" if machine.threads == 1 else "threads"
     several = f"{world.size} processes, each with " if world.size > 1 else ""
+    shard = world.size > 1 and world.share(lambda: info.shard)
+    shared = " and a share of the weights" if shard else ""
     writer.say(
         f"{parameters:,} parameters, {machine.device} {machine.precision}, "
-        f"{several}{machine.threads} {threads}, pid {os.getpid()}"
+        f"{several}{machine.threads} {threads}{shared}, pid {os.getpid()}"
     )
     unit = f"{task.unit}/s"
     writer.update(state="running", doing="", steps=recipe.steps, unit=unit)
-    Trainer(run, writer, recipe, task, machine, info.start_from, world).train()
+    Trainer(run, writer, recipe, task, machine, info.start_from, world, shard).train()
     world.close()
 
 

@@ -23,6 +23,9 @@ Flip = Annotated[bool, about("mirror half of the training images")]
 PATH_FIELDS = ("data", "against")
 """Settings that are paths on the user's machine; not every recipe has them."""
 
+SEVERAL_NETWORKS = "networks that are trained against each other stay whole: leave it out"
+"""Why `--shard` cannot share out the weights of a GAN."""
+
 LOGGING_FIELDS = ("eval_every", "sample_every", "sample_first", "checkpoint_every")
 """Settings that do not influence the weights."""
 
@@ -160,6 +163,12 @@ class Recipe:
     def smallest_batch(self) -> int:
         """The examples of a step that has the fewest."""
         return self.batch
+
+    @property
+    def why_whole(self) -> str:
+        """Why `--shard` cannot share out the weights over processes, and what to do, for a
+        sentence; "" if it can."""
+        return ""
 
     @property
     def widest(self) -> int:

@@ -72,6 +72,15 @@ class FineTuneRecipe(Recipe):
             )
 
     @property
+    def why_whole(self) -> str:
+        if self.mode == "full":
+            return ""
+        return (
+            "adapters are small, and the frozen model below them stays whole: leave it out, or "
+            "train all weights with --set mode=full"
+        )
+
+    @property
     def widest(self) -> int:
         """Such models are wide, so the precision depends on the machine alone."""
         return 1024

@@ -7,7 +7,16 @@ from msgspec import Meta
 
 from genui.base.errors import MisuseError
 from genui.base.schema import about
-from genui.recipes.base import Count, Fraction, Positive, Rate, Recipe, Share, Strength
+from genui.recipes.base import (
+    SEVERAL_NETWORKS,
+    Count,
+    Fraction,
+    Positive,
+    Rate,
+    Recipe,
+    Share,
+    Strength,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +68,10 @@ class GanRecipe(Recipe):
     @property
     def widest(self) -> int:
         return 9 * self.width  # of a 3×3 convolution
+
+    @property
+    def why_whole(self) -> str:
+        return SEVERAL_NETWORKS
 
 
 GAN_RECIPES: tuple[Recipe, ...] = (

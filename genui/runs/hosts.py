@@ -40,6 +40,7 @@ class Placement:
     processes: int = 1
     hosts: tuple[str, ...] = ()  # of each process, if not all are on this machine
     slurm: str | None = None  # the options of sbatch, if Slurm starts them
+    shard: bool = False  # whether the weights are shared out over them
 
 
 ALONE = Placement()

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from genui.runs.hosts import ALONE, Placement
 from genui.runs.layout import (
     HANDED_OVER,
     RunDir,
+    RunInfo,
     RunLock,
     create_run,
     format_origin,
@@ -67,7 +69,7 @@ def create(
     GenuiError if it cannot be written.
     """
     changed = override(recipe, overrides)
-    check_processes(changed, where.processes)
+    check_placement(changed, where)
     origin = start_from or None
     if isinstance(origin, str):
         origin = models.find_origin(origin)
@@ -120,7 +122,8 @@ def resume(
             f"run {run.id} belongs to a script: start the script again; it makes a new run"
         )
     if where is not None:
-        check_processes(recipe_from_dict(info.recipe), where.processes)
+        check_placement(recipe_from_dict(info.recipe), where)
+        where = replace(where, shard=where.shard or info.shard)
     summary = summarise(run)
     if summary.alive:
         raise GenuiError(
@@ -155,8 +158,23 @@ def retry(run: RunDir) -> RunDir:
     if info.kind == "script":
         raise GenuiError(f"run {run.id} belongs to a script: start the script again")
     recipe, origin = recipe_from_dict(info.recipe), format_origin(info.start_from)
-    where = Placement(info.processes, info.hosts, info.slurm.get("options"))
-    return launch(recipe, info.overrides, summarise(run).info.name, origin, where)
+    name = summarise(run).info.name
+    return launch(recipe, info.overrides, name, origin, placement_of(info))
+
+
+def placement_of(info: RunInfo) -> Placement:
+    """Where the processes of a run were started last."""
+    return Placement(info.processes, info.hosts, info.slurm.get("options"), info.shard)
+
+
+def share_weights(run: RunDir, processes: int) -> None:
+    """Record that the processes of a run, which are started already, share out the weights.
+
+    Raises MisuseError if they cannot.
+    """
+    info = read_info(run)
+    check_processes(recipe_from_dict(info.recipe), processes, shard=True)
+    _place(run, replace(placement_of(info), shard=True))
 
 
 def _place(run: RunDir, where: Placement) -> None:
@@ -164,14 +182,36 @@ def _place(run: RunDir, where: Placement) -> None:
     before = read_info(run)
     options = {} if where.slurm is None else {"options": where.slurm}
     info = msgspec.structs.replace(
-        before, processes=where.processes, hosts=where.hosts, slurm=options
+        before,
+        processes=where.processes,
+        hosts=where.hosts,
+        slurm=options,
+        shard=where.shard,
     )
     if info != before:
         write_info(run, info)
 
 
-def check_processes(recipe: Recipe, processes: int) -> None:
-    """Raise MisuseError if a step cannot be shared among so many processes."""
+def check_placement(recipe: Recipe, where: Placement) -> None:
+    """Raise MisuseError if the processes cannot share a step, or the weights."""
+    check_processes(recipe, where.processes, where.shard)
+    if where.shard and where.processes == 1 and where.slurm is None:
+        raise MisuseError(
+            "--shard: one process has nobody to share the weights with: give --nproc 2 or more, "
+            "or leave it out"
+        )
+
+
+def check_processes(recipe: Recipe, processes: int, shard: bool = False) -> None:
+    """Raise MisuseError if a step cannot be shared among so many processes, or with `shard` the
+    weights."""
+    if shard and recipe.why_whole:
+        raise MisuseError(f"--shard: {recipe.why_whole}")
+    if shard and recipe.micro_batches > 1:
+        raise MisuseError(
+            "--shard: gradients that are shared out are not added in a fixed order: leave out "
+            "--exact and micro_batches"
+        )
     if processes < 1:
         raise MisuseError(f"--nproc {processes}: give a number from 1")
     batch, parts = recipe.smallest_batch, recipe.micro_batches

@@ -122,6 +122,7 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     processes: int = 1  # that train together, as they were launched last
     hosts: tuple[str, ...] = ()  # the host of each process, if not all are on one machine
     slurm: dict[str, str] = {}  # the "options" of sbatch, and the "job" submitted last
+    shard: bool = False  # whether several processes share out the weights
     kind: Literal["recipe", "script"] = "recipe"  # of genui's trainer, or of `genui.init`
     project: str = ""  # as the script named it
     script_id: str = ""  # given by the script: a restarted job continues the run with the same id

@@ -2,6 +2,7 @@
 
     python tests/bench/bench_ranks.py            (3 minutes)
     python tests/bench/bench_ranks.py --turns 3  (1 minute)
+    python tests/bench/bench_ranks.py --memory   (2 minutes)
 
 The recipes `shakespeare` and `icons` are each trained by one process of one thread and by two,
 which add their gradients by gloo. They take turns of a few seconds, while the other one is stopped
@@ -9,6 +10,10 @@ by a signal, so that both see the same other load. The two processes need two id
 other programs use them, the wall clock says less than the processor time, which is printed too. It
 is that of a step in each process; of the speed-up that it allows, waiting for each other takes a
 part.
+
+With `--memory` it is instead measured how much memory each process takes that trains a larger text
+model, of 85 million parameters: one, two that each have all weights, and two that share them out
+(`--shard`). Rank 0 has drawn a sample, so it has had the whole average of the weights, too.
 """
 
 import argparse
@@ -33,6 +38,10 @@ ENDLESS = {
     "steps": "1000000", "eval_every": "1000000", "sample_every": "1000000",
     "checkpoint_every": "1000000", "threads": "1", "device": "cpu",
 }  # fmt: skip
+LARGE = {
+    "width": "768", "layers": "12", "heads": "12", "context": "64", "batch": "2",
+    "sample_tokens": "8", "eval_batches": "1", "precision": "fp32",
+}  # fmt: skip
 WARM = 3
 LIMIT = 1.6
 
@@ -45,10 +54,11 @@ class Turn(NamedTuple):
 class Training:
     """A training that is stopped between its turns."""
 
-    def __init__(self, recipe: str, processes: int) -> None:
-        settings = RECIPES[recipe] | ENDLESS
+    def __init__(self, recipe: str, settings: dict[str, str], where: Placement) -> None:
+        settings = settings | ENDLESS
+        processes = where.processes
         before = {each.pid for each in psutil.Process().children()}
-        self.run = launch.launch(find_recipe(recipe), settings, where=Placement(processes))
+        self.run = launch.launch(find_recipe(recipe), settings, where=where)
         (started,) = (each for each in psutil.Process().children() if each.pid not in before)
         self._all, self._trainers = [started], [started]
         try:
@@ -94,6 +104,10 @@ class Training:
         used = [process.cpu_times() for process in self._trainers]
         return sum(each.user + each.system for each in used) / len(used)
 
+    def memory(self) -> list[int]:
+        """The bytes of each trainer."""
+        return [process.memory_info().rss for process in self._trainers]
+
     def end(self) -> None:
         for process in self._all:  # trainers end with their parent
             process.kill()
@@ -117,7 +131,8 @@ def compare(recipe: str, turns: int, seconds: float) -> list[Figure]:
     with ExitStack() as stack:
         trainings = []
         for processes in (1, 2):
-            trainings.append(training := Training(recipe, processes))
+            training = Training(recipe, RECIPES[recipe], Placement(processes))
+            trainings.append(training)
             stack.callback(training.end)
         found = [[each.turn(seconds) for each in trainings] for _ in range(turns)]
     one, two = (
@@ -133,16 +148,36 @@ def compare(recipe: str, turns: int, seconds: float) -> list[Figure]:
     ]  # fmt: skip
 
 
+def measure_memory() -> list[Figure]:
+    rows = []
+    for title, where in (
+        ("one process", Placement()),
+        ("two processes", Placement(2)),
+        ("two that share the weights", Placement(2, shard=True)),
+    ):
+        with home():
+            training = Training("shakespeare", LARGE, where)
+            try:
+                taken = training.memory()
+            finally:
+                training.end()
+        rows += [
+            Figure(f"{title}, rank {rank}", number / 1e9, "GB") for rank, number in enumerate(taken)
+        ]
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="two processes that train, beside one")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--turns", type=int, default=9, metavar="N", help="of each (9)")
     parser.add_argument("--seconds", type=float, default=5, metavar="N", help="of a turn (5)")
+    parser.add_argument("--memory", action="store_true", help="measure memory, not time")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the trainers
     before = machine()
-    rows = []
-    for recipe in RECIPES:
+    rows = measure_memory() if args.memory else []
+    for recipe in () if args.memory else RECIPES:
         with home():
             rows += compare(recipe, args.turns, args.seconds)
     report(before, rows, args.json)

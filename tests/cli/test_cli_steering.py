@@ -128,13 +128,15 @@ def test_a_learning_rate_is_given_to_a_run_when_it_is_resumed(
     run = make_run("failed")
     assert main(["resume", "last", "--set", "learning_rate=1e-4"]) == 0
     assert main(["resume", "last", "--nproc", "2"]) == 0
+    assert main(["resume", "last", "--nproc", "2", "--shard"]) == 0
     assert main(["resume", "last", "--set", "width=64"]) == 2
     with trained(run) as writer:
         writer.update(state="paused")
         assert main(["resume", "last", "--set", "learning_rate=2e-4"]) == 0
         assert writer.status.state == "running"
     assert [event.text for event in control.read_events(run)] == ["obeyed set_lr 0.0002"]
-    assert asked == [(1e-4, None), (None, Placement(2))]  # None: in as many processes as before
+    # None: in as many processes as before
+    assert asked == [(1e-4, None), (None, Placement(2)), (None, Placement(2, shard=True))]
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "running"])

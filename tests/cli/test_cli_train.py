@@ -105,6 +105,11 @@ def test_json_names_the_folder(detached: list[RunDir], capsys: pytest.CaptureFix
     }
 
 
+def test_the_weights_are_shared_out_over_processes(detached: list[RunDir]) -> None:
+    assert main(["train", "icons", "--nproc", "2", "--shard"]) == 0
+    assert (read_info(detached[0]).processes, read_info(detached[0]).shard) == (2, True)
+
+
 def test_a_relative_data_path_is_kept_absolute(
     detached: list[RunDir], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +139,12 @@ def test_exact_has_a_part_for_each_process(detached: list[RunDir]) -> None:
         (["icons", "--minutes", "1e308"], "at most 525,600"),
         (["icons", "--minutes", "1", "--steps", "9"], "leave out --steps"),
         (["icons", "--minutes", "1", "--nproc", "2"], "measures one process here"),
+        (
+            ["icons", "--shard"],
+            "nobody to share the weights with: give --nproc 2 or more, or leave",
+        ),
+        (["icons", "--nproc", "2", "--shard", "--exact"], "--shard: gradients that are shared out"),
+        (["icons-gan", "--nproc", "2", "--shard"], "trained against each other stay whole: leave"),
         (
             ["shakespeare", "--until", "soon"],
             "until=soon: write a condition such as 'val_loss<1.5'",

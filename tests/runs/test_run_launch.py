@@ -5,14 +5,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from run_makers import a_run, held
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.recipes import find_recipe
+from genui.recipes import FineTuneRecipe, find_recipe
 from genui.runs import control, launch
+from genui.runs.hosts import Placement
 from genui.runs.layout import (
     RunDir,
     Status,
@@ -134,6 +136,24 @@ def test_a_run_is_resumed_at_another_learning_rate():
     until(lambda: read_status(run).state == "running")
     stop(run)
     assert "obeyed set_lr 0.0001\n" in run.console.read_text()
+
+
+def test_a_resumed_run_shares_its_weights_out_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(launch, "detach", lambda *args: None)
+    run = launch.create(find_recipe("shakespeare"), {}, where=Placement(2, shard=True))
+    for where, processes in ((None, 2), (Placement(1), 1), (Placement(3), 3)):
+        write_status(run, Status(state="stopped"))
+        launch.resume(run, where=where)
+        assert launch.placement_of(read_info(run)) == Placement(processes, shard=True)
+    with pytest.raises(MisuseError, match="one process has nobody to share the weights with"):
+        launch.resume(run, where=Placement(1, shard=True))
+
+
+def test_adapters_are_not_shared_out():
+    recipe = FineTuneRecipe(name="mine", base="other")
+    launch.check_processes(replace(recipe, mode="full"), 2, shard=True)
+    with pytest.raises(MisuseError, match=r"--shard: adapters are small.*--set mode=full"):
+        launch.check_processes(recipe, 2, shard=True)
 
 
 def test_a_run_held_by_another_process_is_not_resumed():

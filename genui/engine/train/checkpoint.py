@@ -3,10 +3,10 @@
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
@@ -15,10 +15,14 @@ from torch import Tensor, nn
 
 from genui.base.errors import GenuiError
 from genui.engine.models import frozen
+from genui.engine.train.optimizer import gather_whole
 from genui.recipes import Recipe
 from genui.runs import models
 from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS, RunDir, checkpoint_steps
 from genui.runs.models import FORMAT, parse_metadata
+
+if TYPE_CHECKING:
+    from genui.engine.train.shard import Replicas
 
 # --- Quantised weights, for shipping ----------------------------------------------------------
 # Symmetric int8 per channel: each row of a matrix is scaled by its largest magnitude and rounded
@@ -77,18 +81,27 @@ _RAW = "model."  # prefix of the raw weights, as opposed to the averaged ones
 _OPTIMIZER = "optimizer."
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+Gather = Callable[[Tensor], Tensor]
+"""Makes a tensor whole that is shared out over processes, as `Replicas.gather`."""
+
+
+def write_tensors(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: dict[str, str],
+    gather: Gather = Tensor.detach,
+) -> None:
     """Write a safetensors file atomically. Raises GenuiError if it cannot be written.
 
-    One tensor after another is copied to the disk, so no more memory is taken than by the largest.
-    `safetensors.torch.save` makes the whole file in memory, and `save_file` may leave a part under
-    a name of its own.
+    One tensor after another is made whole and copied to the disk, so no more memory is taken than
+    by the largest. `safetensors.torch.save` makes the whole file in memory, and `save_file` may
+    leave a part under a name of its own.
     """
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:
-            for chunk in _chunks(tensors, metadata):
+            for chunk in _chunks(tensors, metadata, gather):
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
@@ -111,11 +124,18 @@ _TYPES = {
 _ALIGNMENT = 8  # bytes, of the header
 
 
-def _chunks(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Iterator[bytes | memoryview]:
+def _in_order(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The names of tensors in the order in which a file has them."""
+    order = list(_TYPES)
+    return sorted(tensors, key=lambda name: (order.index(tensors[name].dtype), name))
+
+
+def _chunks(
+    tensors: Mapping[str, Tensor], metadata: dict[str, str], gather: Gather
+) -> Iterator[bytes | memoryview]:
     """The content of a safetensors file, as `safetensors.torch.save` makes it: the length of the
     header, the header, and the tensors."""
-    order = list(_TYPES)
-    names = sorted(tensors, key=lambda name: (order.index(tensors[name].dtype), name))
+    names = _in_order(tensors)
     header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for name in names:
@@ -131,13 +151,18 @@ def _chunks(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Iterator[by
     yield struct.pack("<Q", len(text))
     yield text
     for name in names:
-        flat = tensors[name].detach().reshape(-1).cpu()
+        flat = gather(tensors[name]).detach().reshape(-1).cpu()
         yield flat.view(torch.uint8).numpy().data
 
 
-def write_model(path: Path, tensors: dict[str, Tensor], described: dict[str, Any]) -> None:
+def write_model(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    described: dict[str, Any],
+    gather: Gather = Tensor.detach,
+) -> None:
     """Write a model's file with its metadata. Raises GenuiError as `write_tensors`."""
-    write_tensors(path, tensors, {"genui": json.dumps(described)})
+    write_tensors(path, tensors, {"genui": json.dumps(described)}, gather)
 
 
 def model_metadata(recipe: Recipe, step: int, model: nn.Module, extra: dict[str, Any]) -> dict:
@@ -159,14 +184,25 @@ def save(
     model: nn.Module,
     optimizers: dict[str, Tensor],
     extra: dict[str, Any],
+    weights: "Replicas | None" = None,
 ) -> Path:
-    """Write both files, the weights last: if they exist, the checkpoint is complete."""
-    state = {f"{_RAW}{k}": v for k, v in model.state_dict().items()}
+    """Write both files, the weights last: if they exist, the checkpoint is complete.
+
+    If the `weights` are shared out over processes all ranks call it, and rank 0 writes.
+    """
+    state_dict = nn.Module.state_dict if weights is None else weights.state_dict
+    gather = Tensor.detach if weights is None else weights.gather
+    state = {f"{_RAW}{k}": v for k, v in state_dict(model).items()}
     state |= {f"{_OPTIMIZER}{k}": v for k, v in optimizers.items()}
-    write_tensors(run.checkpoint_state(step), state, {"genui-state": str(FORMAT)})
-    described = model_metadata(recipe, step, averaged, extra)
-    target = run.checkpoint(step)
-    write_model(target, dict(averaged.state_dict()), described)
+    target, tensors = run.checkpoint(step), state_dict(averaged)
+    if weights is not None and not weights.writes:
+        for part in (state, tensors):
+            for name in _in_order(part):
+                gather(part[name])
+        return target
+    write_tensors(run.checkpoint_state(step), state, {"genui-state": str(FORMAT)}, gather)
+    described = model_metadata(recipe, step, model, extra)
+    write_model(target, tensors, described, gather)
     _prune(run.checkpoints)
     return target
 
@@ -270,6 +306,6 @@ def grow_vocabulary(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, T
         if new is None or value.ndim < 2 or value.shape[1:] != new.shape[1:]:
             continue
         if len(value) < len(new):
-            grown[name] = new.clone()
+            grown[name] = gather_whole(new).clone()
             grown[name][: len(value)] = value
     return grown

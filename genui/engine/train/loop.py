@@ -21,9 +21,18 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grow_vocabulary
-from genui.engine.train.optimizer import EMA, Optimizers, gradient_norm
-from genui.engine.train.task import Player, Published, Share, Task, check_shares, players_of
-from genui.engine.train.world import AgreedError, Gradients, World, nodes_within, span_of
+from genui.engine.train.optimizer import EMA, Optimizers
+from genui.engine.train.shard import Replicas, Shards
+from genui.engine.train.task import (
+    Player,
+    Published,
+    Share,
+    Task,
+    check_one_player,
+    check_shares,
+    players_of,
+)
+from genui.engine.train.world import AgreedError, Processes, World, span_of
 from genui.engine.utilization import Utilization
 from genui.recipes import Recipe
 from genui.runs import control, models
@@ -58,25 +67,37 @@ class Trainer:
         machine: Machine,
         start_from: Mapping[str, Any],
         world: World | None = None,
+        shard: bool = False,
     ) -> None:
-        """Raises MisuseError if a step cannot be shared out as `recipe.micro_batches` or the
-        number of processes asks."""
+        """With `shard` the weights are shared out over several processes.
+
+        Raises MisuseError if a step cannot be shared out as `recipe.micro_batches` or the number
+        of processes asks, or the weights cannot.
+        """
         self._run, self._writer, self._recipe = run, writer, recipe
         self._task, self._machine = task, machine
         self._world = world = world or World()
         self._players = players_of(task)
-        check_processes(recipe, world.size)
+        shard = shard and world.size > 1
+        check_processes(recipe, world.size, shard)
         # One part each, or those of the recipe whatever the number of processes.
         self._parts = world.size if recipe.micro_batches == 1 else recipe.micro_batches
         if self._parts > 1:
             check_shares(self._players)
-        self._gradients = {player.name: Gradients(player.module) for player in self._players}
+        world.copy_weights(task.model)  # the same even if they were not
+        self._weights = Replicas(world)
+        if shard:
+            assert isinstance(world, Processes)
+            check_one_player(self._players)
+            self._weights = Shards(world, task.model, recipe.ema)
+        self._gradients = {each.name: self._weights.gradients(each) for each in self._players}
         self._rank_file = RankFile(run, world.rank) if world.size > 1 else None
         self._record_ranks = False  # whether the ranks write a record of this step
         self._ranks_due = 0.0  # the next such step, by the monotonic clock of rank 0
         self._inbox: list[control.Control] = []  # commands that the ranks have not agreed on
-        self._optimizers = Optimizers(self._players, recipe, world.map)
-        self._ema = EMA(task.model, 0.0 if world.rank else recipe.ema)  # rank 0 evaluates
+        self._optimizers = Optimizers(self._players, recipe, self._weights.share_out)
+        decay = recipe.ema if self._weights.takes_part else 0.0
+        self._ema = EMA(task.model, decay, self._weights.average)
         self._start_from = start_from
         self._age = int(start_from.get("step", 0))  # steps that the start weights were trained for
         self._step = 0  # steps done
@@ -159,12 +180,12 @@ class Trainer:
             text = f"started from the {kind} of {source} at step {self._age:,}"
             self._writer.say(text)
             self._mark("started", text)
-        self._world.copy_weights(self._task.model)  # the same even if they were not
 
     def _load(self, path: Path, averaged: dict[str, Tensor], raw: dict[str, Tensor]) -> None:
         try:
-            self._ema.model.load_state_dict(averaged)  # first: without an average it is the model
-            self._task.model.load_state_dict(raw)
+            # First: without an average it is the model.
+            self._weights.load(self._ema.model, averaged)
+            self._weights.load(self._task.model, raw)
         except RuntimeError as error:
             raise _misfit(path, error) from None
 
@@ -296,7 +317,7 @@ class Trainer:
             other.module.requires_grad_(other is player)
         metrics = self._backward(player) if self._parts == 1 else self._backward_parts(player)
         value = metrics[player.metric("loss")]
-        norm = gradient_norm(player.module.parameters(), self._recipe.grad_clip)
+        norm = self._weights.clip(player.module.parameters(), self._recipe.grad_clip)
         metrics[player.metric("grad_norm")] = norm
         if not (math.isfinite(value) and math.isfinite(norm)):
             # Logged before raising, so that the curve shows where it diverged.
@@ -316,7 +337,7 @@ class Trainer:
     def _backward_parts(self, player: Player) -> dict[str, float]:
         """As `_backward`, with the batch in parts, of which this rank computes some."""
         world, recipe, step, parts = self._world, self._recipe, self._step, self._parts
-        gradients, place = self._gradients[player.name], self._players.index(player)
+        place = self._players.index(player)
         own = span_of(world.rank, world.size, parts)
         names: list[str] = []
         losses: list[float] = []
@@ -328,7 +349,7 @@ class Trainer:
             torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
             with nullcontext() if world.rank else self.utilization.counting():
                 with autocast(self._machine):
-                    loss = player.loss(step, share)
+                    loss = self._weights.compute(lambda: player.loss(step, share))
                 loss.backward()
             metrics = player.metrics()
             names[:] = metrics
@@ -336,10 +357,8 @@ class Trainer:
             weight = share.part_of(recipe.batch)
             return [losses[-1], *(value * weight for value in metrics.values())]
 
-        nodes = {node: gradients.sum_parts(node, compute) for node in nodes_within(own, 0, parts)}
-        total = world.total(nodes, parts, exact=recipe.micro_batches > 1)
-        rows = world.concatenate(gradients.take_rows())
-        loss, *values = gradients.unpack(total, rows)
+        exact = recipe.micro_batches > 1
+        loss, *values = self._gradients[player.name].add(world, parts, exact, compute)
         if place == 0:
             examples = recipe.batch * own[1] // parts - recipe.batch * own[0] // parts
             self._own_loss = sum(losses) * recipe.batch / examples
@@ -375,11 +394,11 @@ class Trainer:
     def evaluate(self, whole: bool = False) -> str:
         """Evaluate on held-out data, log the metrics, and return them as text. Rank 0 does it; the
         others wait at the next step."""
-        if self._world.rank:
-            return ""
         begin = time.perf_counter()
-        self._ema.model.eval()
-        metrics = self._task.evaluate(self._ema.model, self._machine, whole)
+        with self._weights.whole(self._ema.model) as model:
+            if model is None:
+                return ""
+            metrics = self._task.evaluate(model.eval(), self._machine, whole)
         self._writer.log(self._step, **metrics)
         if "val_loss" in metrics:
             self._writer.update(val=metrics["val_loss"])
@@ -401,13 +420,14 @@ class Trainer:
         self._reached = f"until {until}: it is {value:.4f}" if until.holds(value) else ""
 
     def sample(self) -> None:
-        if self._world.rank:
-            return
-        for sample in self._task.sample(self._ema.model, self._machine):
-            self._writer.save_sample(self._step, sample.suffix, sample.content)
+        with self._weights.whole(self._ema.model) as model:
+            if model is None:
+                return
+            for sample in self._task.sample(model, self._machine):
+                self._writer.save_sample(self._step, sample.suffix, sample.content)
 
     def _checkpoint(self) -> None:
-        if self._world.rank == 0:
+        if self._weights.takes_part:
             self.write_checkpoint()
         self._saved = self._step
 
@@ -425,7 +445,10 @@ class Trainer:
             self._task.model,
             self._optimizers.state(),
             self._task.extra,
+            self._weights,
         )
+        if not self._weights.writes:
+            return
         if isinstance(self._task, Published):
             self._task.publish(self._run, self._step)
         models.remove_start_weights(self._run)

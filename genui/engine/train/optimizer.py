@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -32,8 +32,75 @@ def rate_factor(step: int, recipe: Recipe) -> float:
     return max(0.0, (recipe.steps - step) / max(1.0, recipe.steps - start))
 
 
-Map = Callable[[Callable[[Tensor], Tensor], Iterable[Tensor]], Iterable[Tensor]]
-"""The built-in `map`, or one that spreads the work over processes."""
+# --- Parameters that are shared out over processes --------------------------------------------
+# `genui.engine.train.shard` makes them DTensors, of which each rank has some consecutive rows. What
+# belongs to a parameter (its gradient, its moments, its average) is shared out in the same way.
+
+
+def is_shared(tensor: Tensor) -> bool:
+    """Whether a tensor is a DTensor. A single process does not import their module."""
+    return hasattr(tensor, "to_local")
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This rank's rows of a tensor that is shared out, which have its memory; else the tensor."""
+    return _dtensor(tensor).to_local() if is_shared(tensor) else tensor
+
+
+def rows_of(count: int, rank: int, size: int) -> slice:
+    """Which of `count` rows a rank has, as `torch.chunk` cuts them."""
+    most = -(-count // size)
+    return slice(min(count, rank * most), min(count, (rank + 1) * most))
+
+
+def own_rows(like: Tensor, whole: Tensor) -> Tensor:
+    """A copy of this rank's rows of a whole tensor that belongs to the parameter `like`; the tensor
+    itself if it has no rows or the parameter is not shared out."""
+    if not whole.ndim or not is_shared(like):
+        return whole
+    mesh = _dtensor(like).device_mesh
+    return whole[rows_of(len(whole), mesh.get_local_rank(), mesh.size())].clone()
+
+
+def join_rows(like: Tensor, rows: Tensor) -> Tensor:
+    """The DTensor of which these are the rows of this rank; it belongs to the parameter `like`. The
+    tensor itself if it has no rows or the parameter is not shared out."""
+    if not rows.ndim or not is_shared(like):
+        return rows
+    parameter, shape = _dtensor(like), torch.Size((len(like), *rows.shape[1:]))
+    return type(parameter.data).from_local(
+        rows,
+        parameter.device_mesh,
+        parameter.placements,
+        run_check=False,
+        shape=shape,
+        stride=torch.empty(shape, device="meta").stride(),
+    )
+
+
+def gather_whole(tensor: Tensor) -> Tensor:
+    """All rows of a tensor, on every rank: all of them call it."""
+    return _dtensor(tensor).full_tensor() if is_shared(tensor) else tensor
+
+
+def _dtensor(tensor: Tensor) -> Any:
+    return tensor
+
+
+# --- Optimisers -------------------------------------------------------------------------------
+
+Map = Callable[
+    [Callable[[Tensor], Tensor], Iterable[Tensor], Sequence[torch.Size]], Iterable[Tensor]
+]
+"""Computes a function of matrices, of which it gets this rank's rows and the whole shapes; returns
+this rank's rows of the results. It may spread the work over processes."""
+
+
+def compute_here(
+    function: Callable[[Tensor], Tensor], values: Iterable[Tensor], shapes: Sequence[torch.Size]
+) -> Iterable[Tensor]:
+    """The Map of a single process."""
+    return map(function, values)
 
 
 @dataclass(eq=False)
@@ -43,6 +110,16 @@ class Group:
     parameters: list[nn.Parameter]
     rate: float
     weight_decay: float = 0.0
+
+
+class Entry(NamedTuple):
+    """A parameter that has a gradient. Of one that is shared out these are the rows of this rank,
+    apart from `shape`."""
+
+    weights: Tensor
+    gradient: Tensor
+    state: dict[str, Tensor]  # empty at first
+    shape: torch.Size
 
 
 class Optimizer:
@@ -62,15 +139,16 @@ class Optimizer:
         """Apply the gradients of step `step` with `factor` times the rates of the groups."""
         states = iter(self.state)
         for group in self.groups:
-            pairs = [(each, next(states)) for each in group.parameters]
-            pairs = [(each, state) for each, state in pairs if each.grad is not None]
-            if pairs:
-                self.update(group, factor * group.rate, pairs)
+            entries = [
+                Entry(local(each), local(each.grad), state, each.shape)
+                for each, state in zip(group.parameters, states, strict=False)
+                if each.grad is not None
+            ]
+            if entries:
+                self.update(group, factor * group.rate, entries)
 
-    def update(
-        self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
-    ) -> None:
-        """Update parameters that have a gradient, and their states, which are empty at first."""
+    def update(self, group: Group, rate: float, entries: list[Entry]) -> None:
+        """Update parameters and their states."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -86,7 +164,10 @@ class Optimizer:
             for name, value in slots.items():
                 if value.ndim and value.shape[0] != parameter.shape[0]:
                     raise ValueError(f"{name} {list(value.shape)} for {list(parameter.shape)}")
-            self.state[index] = {name: v.to(parameter.device) for name, v in slots.items()}
+            self.state[index] = {
+                name: own_rows(parameter, value).to(parameter.device)
+                for name, value in slots.items()
+            }
 
 
 class AdamW(Optimizer):
@@ -98,45 +179,40 @@ class AdamW(Optimizer):
         super().__init__(groups)
         self.betas = betas
 
-    def update(
-        self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
-    ) -> None:
-        for parameter, state in pairs:
+    def update(self, group: Group, rate: float, entries: list[Entry]) -> None:
+        for weights, _, state, _ in entries:
             if not state:
-                state["step"] = torch.zeros((), device=parameter.device)
-                state["exp_avg"] = torch.zeros_like(parameter)
-                state["exp_avg_sq"] = torch.zeros_like(parameter)
-        if pairs[0][0].is_cuda:
-            self._fused(group, rate, pairs)
+                state["step"] = torch.zeros((), device=weights.device)
+                state["exp_avg"] = torch.zeros_like(weights)
+                state["exp_avg_sq"] = torch.zeros_like(weights)
+        if entries[0].weights.is_cuda:
+            self._fused(group, rate, entries)
             return
         beta1, beta2 = self.betas
-        for parameter, state in pairs:
-            gradient, first, second = parameter.grad, state["exp_avg"], state["exp_avg_sq"]
-            assert gradient is not None
+        for weights, gradient, state, _ in entries:
+            first, second = state["exp_avg"], state["exp_avg_sq"]
             state["step"] += 1
             step = float(state["step"])
             if group.weight_decay:
-                parameter.mul_(1 - rate * group.weight_decay)
+                weights.mul_(1 - rate * group.weight_decay)
             first.lerp_(gradient, 1 - beta1)
             second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             deviation = (second.sqrt() / (1 - beta2**step) ** 0.5).add_(self.EPS)
-            parameter.addcdiv_(first, deviation, value=-(rate / (1 - beta1**step)))
+            weights.addcdiv_(first, deviation, value=-(rate / (1 - beta1**step)))
 
-    def _fused(
-        self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
-    ) -> None:
+    def _fused(self, group: Group, rate: float, entries: list[Entry]) -> None:
         """One kernel for all parameters. Never run on a GPU so far."""
         from torch.optim.adamw import adamw  # late: only where its compiler matters little
 
-        for _, state in pairs:
-            state["step"] = state["step"].to(pairs[0][0].device)
+        for each in entries:
+            each.state["step"] = each.state["step"].to(each.weights.device)
         adamw(
-            [parameter for parameter, _ in pairs],
-            [parameter.grad for parameter, _ in pairs if parameter.grad is not None],
-            [state["exp_avg"] for _, state in pairs],
-            [state["exp_avg_sq"] for _, state in pairs],
+            [each.weights for each in entries],
+            [each.gradient for each in entries],
+            [each.state["exp_avg"] for each in entries],
+            [each.state["exp_avg_sq"] for each in entries],
             [],
-            [state["step"] for _, state in pairs],
+            [each.state["step"] for each in entries],
             fused=True,
             amsgrad=False,
             beta1=self.betas[0],
@@ -161,8 +237,10 @@ class Muon(Optimizer):
     ITERATIONS = 5
     COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
-    def __init__(self, groups: Sequence[Group], every: int = 1, share_out: Map = map) -> None:
-        """`share_out` may spread the matrices over processes: all then apply the same updates."""
+    def __init__(
+        self, groups: Sequence[Group], every: int = 1, share_out: Map = compute_here
+    ) -> None:
+        """`share_out` may spread the matrices over processes."""
         super().__init__(groups)
         self.every, self._rests = every, False
         self._share_out = share_out
@@ -171,26 +249,23 @@ class Muon(Optimizer):
         self._rests = (step + 1) % self.every != 0
         super().step(factor, step)
 
-    def update(
-        self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
-    ) -> None:
+    def update(self, group: Group, rate: float, entries: list[Entry]) -> None:
         rate *= self.every
-        gradients = [cast("Tensor", matrix.grad) for matrix, _ in pairs]
-        for gradient, (_, state) in zip(gradients, pairs, strict=True):
+        for _, gradient, state, _ in entries:
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(gradient)
             state["momentum_buffer"].lerp_(gradient, 1 - self.MOMENTUM)
         if self._rests:
             return
         directions = (
-            gradient.lerp(state["momentum_buffer"], self.MOMENTUM)
-            for gradient, (_, state) in zip(gradients, pairs, strict=True)
+            gradient.lerp(state["momentum_buffer"], self.MOMENTUM).bfloat16()
+            for _, gradient, state, _ in entries
         )
-        updates = self._share_out(self.orthogonalize, directions)
-        for (matrix, _), update in zip(pairs, updates, strict=True):
+        shapes = [each.shape for each in entries]
+        updates = self._share_out(self.orthogonalize, directions, shapes)
+        for (matrix, _, _, (rows, columns)), update in zip(entries, updates, strict=True):
             matrix.mul_(1 - rate * group.weight_decay)
-            ratio = math.sqrt(max(1, matrix.shape[0] / matrix.shape[1]))
-            matrix.add_(update, alpha=-(rate * ratio))
+            matrix.add_(update, alpha=-(rate * math.sqrt(max(1, rows / columns))))
 
     def orthogonalize(self, matrix: Tensor) -> Tensor:
         """A matrix with the same singular vectors and singular values of about one, bf16: Newton
@@ -199,7 +274,7 @@ class Muon(Optimizer):
         tall = matrix.shape[0] > matrix.shape[1]
         x = matrix.bfloat16()
         x = x.T if tall else x
-        x.div_(x.norm().clamp(min=self.EPS))
+        x = x / x.norm().clamp(min=self.EPS)
         for _ in range(self.ITERATIONS):
             gram = x @ x.T
             x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
@@ -218,12 +293,9 @@ class RowRMSProp(Optimizer):
         super().__init__(groups)
         self.decay = decay
 
-    def update(
-        self, group: Group, rate: float, pairs: list[tuple[nn.Parameter, dict[str, Tensor]]]
-    ) -> None:
-        for table, state in pairs:
-            assert table.grad is not None
-            gradient = table.grad.coalesce()
+    def update(self, group: Group, rate: float, entries: list[Entry]) -> None:
+        for table, gradient, state, _ in entries:
+            gradient = gradient.coalesce()
             rows, values = gradient.indices()[0], gradient.values()
             if not state:
                 state["step"] = torch.zeros((), dtype=torch.float64, device=table.device)
@@ -253,7 +325,9 @@ class Optimizers:
     scales the rates of all optimisers by the same factor.
     """
 
-    def __init__(self, players: Sequence[Player], recipe: Recipe, share_out: Map = map) -> None:
+    def __init__(
+        self, players: Sequence[Player], recipe: Recipe, share_out: Map = compute_here
+    ) -> None:
         """`share_out` as in Muon."""
         self._recipe, self._share_out = recipe, share_out
         self.learning_rate = recipe.learning_rate
@@ -300,9 +374,10 @@ class Optimizers:
             optimizer.zero_grad()
 
     def state(self) -> dict[str, Tensor]:
-        """All state tensors by `<optimiser>.<parameter>.<name>`, and the learning rate."""
+        """All state tensors by `<optimiser>.<parameter>.<name>`, and the learning rate. Those of a
+        parameter that is shared out are DTensors."""
         slots = {
-            f"{kind}.{index}.{name}": value
+            f"{kind}.{index}.{name}": join_rows(optimizer.parameters[index], value)
             for kind, optimizer in self._all.items()
             for index, slots in enumerate(optimizer.state)
             for name, value in slots.items()
@@ -339,13 +414,21 @@ class EMA:
     rows would take longer than a step.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, average: nn.Module | None = None) -> None:
+        """`average` is a copy of the model that gets the average, one with this rank's rows if the
+        model is shared out; else one is made."""
         self.decay = decay
         # Without an average a copy would only take memory.
-        self.model = copy.deepcopy(model).eval().requires_grad_(False) if decay else model
-        for table, average in zip(sparse_tables(model), sparse_tables(self.model), strict=True):
-            if average is not table:
-                average.data = table.data
+        self.model = model
+        if average is not None or decay:
+            self.model = copy.deepcopy(model) if average is None else average
+        if self.model is not model:
+            self.model.eval().requires_grad_(False)
+        for table, average_table in zip(
+            sparse_tables(model), sparse_tables(self.model), strict=True
+        ):
+            if average_table is not table:
+                average_table.data = table.data
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
@@ -354,8 +437,9 @@ class EMA:
             return
         decay = min(self.decay, (1 + step) / (10 + step))
         for average, new in zip(self.model.parameters(), model.parameters(), strict=True):
-            if average.data_ptr() != new.data_ptr():
-                average.lerp_(new, 1 - decay)
+            rows = local(new)
+            if average.data_ptr() != rows.data_ptr():
+                average.lerp_(rows, 1 - decay)
 
 
 MOST_LISTED = 1 << 26

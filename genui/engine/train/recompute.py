@@ -16,18 +16,23 @@ def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[No
     return nullcontext(), not_counting()
 
 
-def checkpoint_blocks(model: nn.Module) -> None:
-    """Let the blocks of a network be computed again. Raises MisuseError if it has none."""
+def blocks_of(model: nn.Module) -> list[nn.Module]:
+    """The blocks of a network: the modules in lists of the name `blocks`, inner ones first."""
     lists = [
         module
         for name, module in model.named_modules()
         if name.rpartition(".")[2] == "blocks" and isinstance(module, nn.ModuleList)
     ]
-    if not lists:
+    return [block for blocks in reversed(lists) for block in blocks]
+
+
+def checkpoint_blocks(model: nn.Module) -> None:
+    """Let the blocks of a network be computed again. Raises MisuseError if it has none."""
+    blocks = blocks_of(model)
+    if not blocks:
         raise MisuseError("checkpoint_activations=true: this kind of network has no blocks")
-    for blocks in lists:
-        for block in blocks:
-            # Without gradients `checkpoint` only calls it. A copy of the model (EMA) has its own.
-            block.forward = partial(
-                checkpoint, block.forward, use_reentrant=False, context_fn=_contexts
-            )
+    for block in blocks:
+        # Without gradients `checkpoint` only calls it. A copy of the model (EMA) has its own.
+        block.forward = partial(
+            checkpoint, block.forward, use_reentrant=False, context_fn=_contexts
+        )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine
+from genui.recipes.base import SEVERAL_NETWORKS
 from genui.runs.layout import RunDir
 
 T = TypeVar("T")
@@ -161,6 +162,12 @@ def players_of(task: Task) -> tuple[Player, ...]:
         return task.players
     assert isinstance(task, OneLoss)
     return (Player("", task.model, task.loss),)
+
+
+def check_one_player(players: Sequence[Player]) -> None:
+    """Raises MisuseError if the weights of a task cannot be shared out over processes."""
+    if len(players) > 1:
+        raise MisuseError(f"--shard: {SEVERAL_NETWORKS}")
 
 
 def check_shares(players: Sequence[Player]) -> None:

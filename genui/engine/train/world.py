@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -99,6 +99,23 @@ class Gradients:
         self._size = sum(p.numel() for p in self._parameters)
         self._unused: list[Tensor] = []  # vectors whose memory can be taken
 
+    def add(
+        self,
+        world: "World",
+        parts: int,
+        exact: bool,
+        compute: Callable[[int], Sequence[float]],
+    ) -> list[float]:
+        """Compute this rank's parts of a batch and leave the sum of the gradients of all parts in
+        the module; returns the sums of their other numbers.
+
+        `compute` is that of `sum_parts`, `exact` that of `World.total`.
+        """
+        own = span_of(world.rank, world.size, parts)
+        nodes = {node: self.sum_parts(node, compute) for node in nodes_within(own, 0, parts)}
+        total = world.total(nodes, parts, exact)
+        return self.unpack(total, world.concatenate(self.take_rows()))
+
     def sum_parts(self, span: Span, compute: Callable[[int], Sequence[float]]) -> Tensor:
         """Compute the parts of `span` and add them by the tree.
 
@@ -116,6 +133,7 @@ class Gradients:
     def take_rows(self) -> list[Tensor]:
         """The rows of the sparse gradients since the last call: of each table their indices [N]
         and values [N, C]."""
+        self._list_rows()
         rows = []
         for table, parts in zip(self._tables, self._listed, strict=True):
             none = torch.zeros(0, dtype=torch.int64, device=table.device)
@@ -137,12 +155,16 @@ class Gradients:
             # NaN counts as a gradient, too.
             parameter.grad = None if flag == 0 else view.to(parameter.dtype)
         self._unused = [vector]
+        self.put_rows(rows)
+        return vector[self._size + count :].tolist()
+
+    def put_rows(self, rows: Sequence[Tensor]) -> None:
+        """Put rows as of `take_rows` into the tables of the module."""
         for table, indices, values in zip(self._tables, rows[::2], rows[1::2], strict=True):
             gradient = torch.sparse_coo_tensor(
                 indices[None], values, table.shape, check_invariants=False
             )
             table.grad = gradient.coalesce() if len(indices) else None
-        return vector[self._size + count :].tolist()
 
     def _pack(self, numbers: Sequence[float]) -> Tensor:
         parameters = self._parameters
@@ -162,11 +184,14 @@ class Gradients:
             else:
                 view.copy_(parameter.grad)
                 parameter.grad = None
+        self._list_rows()
+        return vector
+
+    def _list_rows(self) -> None:
         for table, parts in zip(self._tables, self._listed, strict=True):
             if table.grad is not None:
                 parts.append(table.grad.coalesce())
                 table.grad = None
-        return vector
 
     def _views(self, vector: Tensor) -> Iterator[Tensor]:
         """The parts of a vector in the shapes and memory formats of the parameters."""
@@ -248,6 +273,11 @@ class World:
     def copy_weights(self, model: nn.Module) -> None:
         """Give all ranks the weights of rank 0."""
 
+    def exchange(self) -> AbstractContextManager[None]:
+        """A block in which `torch.distributed` is used: its time counts as waited, and its errors
+        are a LostContactError."""
+        return nullcontext()
+
     def close(self) -> None:
         """End the exchange of messages."""
 
@@ -267,7 +297,7 @@ class Processes(World):
         self.watched = WATCHED in env
         self._beating, self._closed = threading.Lock(), False
         _choose_interface(env["MASTER_ADDR"])
-        with self._exchange():
+        with self.exchange():
             self._store = self._find_store()
             # Messages are tensors on the CPU; gradients on GPUs are added by NCCL.
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -297,7 +327,7 @@ class Processes(World):
         )
 
     @contextmanager
-    def _exchange(self) -> Iterator[None]:
+    def exchange(self) -> Iterator[None]:
         begin = time.perf_counter()
         try:
             yield
@@ -312,7 +342,7 @@ class Processes(World):
 
     def first_here(self, compute: Callable[[], T]) -> T:
         result = compute() if self.local_rank == 0 else None
-        with self._exchange():
+        with self.exchange():
             self._dist.barrier()
         return compute() if result is None else result
 
@@ -320,7 +350,7 @@ class Processes(World):
         # As JSON: torch's own functions unpickle, and so run, what arrives from the network.
         data = torch.frombuffer(bytearray(msgspec.json.encode(value)), dtype=torch.uint8)
         lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
-        with self._exchange():
+        with self.exchange():
             self._dist.all_gather(lengths, torch.tensor([len(data)]))
             sizes = [int(length) for length in lengths]
             texts = self._gather_rows(data, sizes).split(sizes)
@@ -328,7 +358,7 @@ class Processes(World):
 
     def add(self, numbers: Sequence[float]) -> list[float]:
         sums = torch.tensor(numbers, dtype=torch.float64)
-        with self._exchange():
+        with self.exchange():
             self._dist.all_reduce(sums)
         return sums.tolist()
 
@@ -338,7 +368,7 @@ class Processes(World):
         ]
         most = max(map(len, spans))
         if not exact or (self.size == 2 and most == 1):  # of two numbers there is one sum
-            with self._exchange():
+            with self.exchange():
                 vector = add_nodes(nodes, *span_of(self.rank, self.size, parts))
                 self._dist.all_reduce(vector)
             return vector
@@ -356,7 +386,7 @@ class Processes(World):
             padded[: len(like)] = nodes[span]
             sent[:, place] = padded.view(self.size, width)
         received = torch.empty_like(sent)
-        with self._exchange():
+        with self.exchange():
             self._dist.all_to_all_single(received, sent)
             slices = {
                 span: received[rank, place]
@@ -367,12 +397,46 @@ class Processes(World):
             self._dist.all_gather(list(whole), add_nodes(slices, 0, parts).contiguous())
         return whole.view(-1)[: len(like)]
 
+    def swap(self, vectors: Sequence[Tensor], lengths: Sequence[int]) -> list[Tensor]:
+        """Send a vector [N] to each rank; returns those that come from each, of these lengths."""
+        received = vectors[0].new_empty(sum(lengths))
+        with self.exchange():
+            self._dist.all_to_all_single(
+                received, torch.cat(list(vectors)), list(lengths), [len(v) for v in vectors]
+            )
+        return list(received.split(list(lengths)))
+
+    def gather_into(self, output: Tensor, rows: Tensor, group: Any, later: bool) -> Any:
+        """Fill `output` with the rows of all ranks, or if `later` return what waits for that."""
+        dist = self._dist  # names of torch 2.13, and those before
+        gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+        with self.exchange():
+            return gather(output, rows, group, later)
+
+    def scatter_sum(self, output: Tensor, vector: Tensor, group: Any, later: bool) -> Any:
+        """Fill `output` with this rank's part of the sum of the vectors, as `gather_into`."""
+        dist = self._dist
+        scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+        with self.exchange():
+            return scatter(output, vector, dist.ReduceOp.SUM, group, later)
+
+    def collect(self, rows: Tensor, lengths: Sequence[int]) -> Tensor:
+        """On rank 0 the rows of all ranks, of which each has its own number; none elsewhere."""
+        padded = rows.new_zeros(max(lengths), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        received = None if self.rank else [torch.empty_like(padded) for _ in lengths]
+        with self.exchange():
+            self._dist.gather(padded, received, 0)
+        if received is None:
+            return rows[:0]
+        return torch.cat([part[:n] for part, n in zip(received, lengths, strict=True)])
+
     def concatenate(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         if not tensors:
             return []
         own = torch.tensor([len(each) for each in tensors])
         lengths = [torch.empty_like(own) for _ in range(self.size)]
-        with self._exchange():
+        with self.exchange():
             self._dist.all_gather(lengths, own)
             return [
                 self._gather_rows(each, [int(of_rank[place]) for of_rank in lengths])
@@ -405,12 +469,12 @@ class Processes(World):
             results.append(buffers[owner, first : filled[owner]].view(each.shape))
             if owner == self.rank:
                 results[-1].copy_(function(each))
-        with self._exchange():
+        with self.exchange():
             self._dist.all_gather(list(buffers), buffers[self.rank].clone())
         return results
 
     def copy_weights(self, model: nn.Module) -> None:
-        with torch.no_grad(), self._exchange():
+        with torch.no_grad(), self.exchange():
             for value in (*model.parameters(), *model.buffers()):
                 copy = value.contiguous()
                 self._dist.broadcast(copy, 0)
