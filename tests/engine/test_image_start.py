@@ -10,7 +10,7 @@ from PIL import Image
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import COLOURS, Vocabulary
-from genui.engine.data.images import CaptionedImages, fingerprint
+from genui.engine.data.images import SIDE, CaptionedImages, fingerprint, fit_square
 from genui.engine.device import Machine
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import ImageMedium, initial_image, nearest_training_image
@@ -52,6 +52,15 @@ def test_a_long_image_is_fitted_without_the_square_around_it(
         assert tuple(found[row]) != (255, 255, 255)
         assert tuple(found[2, 2]) == (255, 255, 255)
     assert max(areas) <= 20_000 * 100
+
+
+def test_a_long_image_is_fitted_to_the_bits_of_the_square_around_it() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (130, 9, 4), np.uint8)
+    image = Image.fromarray(noise)
+    square = Image.new("RGBA", (130, 130))
+    square.paste(image, (60, 0))
+    expected = square.convert("RGBa").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    assert (fit_square(image) == np.asarray(expected.convert("RGBA"))).all()
 
 
 def test_grey_of_16_bits_is_read_in_strips(tmp_path: Path) -> None:
