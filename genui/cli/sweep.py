@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -99,7 +100,11 @@ def run_sweep(args: argparse.Namespace) -> int:
     sweep = _plan(args, base, sweeps.parse_axes(base, _pairs(args)))
     _check(base, origin, sweep)
     folder = sweeps.create(sweep, origin)
-    sweeps.start(folder)
+    try:
+        sweeps.start(folder)
+    except GenuiError:
+        shutil.rmtree(folder.path, ignore_errors=True)  # nothing has started
+        raise
     if args.json:
         output.emit({"name": folder.id, "path": folder.path}, indent=False)
     else:
@@ -144,7 +149,7 @@ def _plan(args: argparse.Namespace, base: Recipe, axes: "Axes") -> "Sweep":
             f"--metric {clean_line(args.metric, 40)}: say whether less or more of it is better, "
             "with --goal min or --goal max"
         )
-    if args.jobs > 1 and not {"threads"} & {*fixed, *lists, *ranges}:
+    if args.jobs > 1 and "threads" not in {*fixed, *lists, *ranges}:
         fixed["threads"] = str(max(1, usable_cores() // args.jobs))
     search = bool(ranges) or args.trials is not None
     trials = [] if search else sweeps.combinations(lists)

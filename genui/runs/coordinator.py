@@ -134,7 +134,9 @@ class Coordinator:
             if sweep.get("name") == self._sweep.name and (
                 summary.info.created >= self._sweep.created
             ):
-                runs.setdefault(int(sweep.get("trial", 0)), summary.run.id)
+                trial = sweep.get("trial")
+                if isinstance(trial, int):  # run.json may say anything
+                    runs.setdefault(trial, summary.run.id)
         for trial in self._all(*UNSETTLED):
             run, state = trial.run or runs.get(trial.number, ""), trial.state
             trial = msgspec.structs.replace(trial, run=run)
@@ -408,8 +410,8 @@ def main(argv: Iterable[str] | None = None) -> int:
                 return 1 if coordinator.run() == "failed" else 0
             except Exception as error:
                 fault = _describe(error, folder)
-                status = _first_status(folder, read_status(folder).steps)
                 with suppress(GenuiError):
+                    status = _first_status(folder, read_status(folder).steps)
                     write_status(
                         folder, msgspec.structs.replace(status, state="failed", error=str(fault))
                     )

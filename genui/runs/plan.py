@@ -7,7 +7,6 @@ the next form or command says it at once. Nothing here imports torch.
 import dataclasses
 import hashlib
 import math
-import os
 import socket
 import time
 from collections.abc import Collection
@@ -17,11 +16,13 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+import genui
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
 from genui.base.numbers import about, size
 from genui.recipes import LOGGING_FIELDS, Recipe
+from genui.runs.system import usable_cores
 
 MAX_AGE = 7 * 24 * 3600.0
 """Seconds for which a measurement is used."""
@@ -194,6 +195,6 @@ def write_speed(recipe: Recipe, speed: Speed) -> None:
 
 def _path(recipe: Recipe) -> Path:
     fields = {k: v for k, v in dataclasses.asdict(recipe).items() if k not in _IRRELEVANT_TO_SPEED}
-    machine = (socket.gethostname(), os.cpu_count())
+    machine = (genui.__version__, socket.gethostname(), usable_cores())
     digest = hashlib.sha256(msgspec.json.encode((machine, sorted(fields.items()))))
     return paths.cache_dir() / "speed" / f"{digest.hexdigest()[:16]}.json"

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import GenuiError, install
+from genui.base.files import cannot_write
 from genui.runs.sweep import SEED, Range, Sweep
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def load_optuna() -> ModuleType:
 
 
 class Search:
-    """Settings by their point: the number of Optuna's trial, of which genui's are repetitions."""
+    """Proposes settings. A point is the number of a trial of Optuna, which genui trains once for
+    each seed."""
 
     def __init__(self, folder: Path, sweep: Sweep) -> None:
         """Raises GenuiError if Optuna is not installed or its journal is damaged."""
@@ -85,7 +87,7 @@ class Search:
         if "steps" in sweep.ranges:
             return int(sweep.ranges["steps"].low)
         fixed = str(sweep.settings.get("steps") or sweep.recipe.get("steps", 0))
-        return min(map(int, sweep.lists.get("steps", [fixed])))
+        return min(int(float(text)) for text in sweep.lists.get("steps", [fixed]))  # "1e3", too
 
     def ask(self) -> tuple[int, dict[str, str]]:
         """The number and the settings of the next point."""
@@ -161,4 +163,4 @@ def _drop_torn_line(path: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise GenuiError(f"cannot write {path}: {error.strerror}") from None
+        raise cannot_write(path, error) from None

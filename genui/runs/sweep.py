@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_write, sanitize
+from genui.base.files import atomic_write, cannot_read, cannot_write, sanitize
 from genui.base.schema import Setting
 from genui.recipes import Recipe, find_setting
 from genui.runs import control, launch, models
@@ -269,7 +269,7 @@ def list_sweeps() -> list[RunDir]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise GenuiError(f"cannot read {paths.sweeps_dir()}: {error.strerror}") from None
+        raise cannot_read(paths.sweeps_dir(), error) from None
     folders = [folder for name in names if (folder := find_sweep(name)) is not None]
     return sorted(folders, key=lambda one: (_created(one), one.id), reverse=True)
 
@@ -440,7 +440,8 @@ def stop(folder: RunDir) -> None:
         ]
         write_sweep(folder, msgspec.structs.replace(sweep, trials=trials))
         for one in live:
-            control.send(run_of(one), "stop")
+            with suppress(GenuiError):  # its folder is gone
+                control.send(run_of(one), "stop")
         write_status(folder, msgspec.structs.replace(status, state="stopped"))
 
 
@@ -544,7 +545,7 @@ class SweepReader:
         sweep = read_sweep(self.folder)
         status = read_status(self.folder)
         results = [self._result(sweep, trial) for trial in sweep.trials]
-        results.sort(key=lambda one: _rank(one, sweep.goal))
+        results.sort(key=lambda one: _sort_key(one, sweep.goal))
         state = observe_state(self.folder, status)
         return View(sweep, state, status.error, results)
 
@@ -577,7 +578,7 @@ def _fault(summary: RunSummary) -> str:
     return sanitize(summary.fault or summary.status.error, 300)
 
 
-def _rank(result: Result, goal: str) -> tuple[int, float, int]:
+def _sort_key(result: Result, goal: str) -> tuple[int, float, int]:
     """Sorts the best first, then trials without a value, then those that failed."""
     number = result.trial.number
     if not _counts(result):

@@ -19,7 +19,7 @@ from genui.recipes import find_recipe
 from genui.runs import control, coordinator, launch, sweep
 from genui.runs.control import read_events
 from genui.runs.coordinator import Coordinator
-from genui.runs.layout import RunDir, RunLock, read_status
+from genui.runs.layout import RunDir, RunLock, create_run, read_status
 from genui.runs.listing import find_sweep, list_runs, observe_state, summarise
 from genui.runs.metric import MetricReader
 from genui.runs.search import Search
@@ -246,6 +246,13 @@ def test_a_removed_run_is_shown_and_a_removed_sweep_ends(world: World) -> None:
         other = msgspec.structs.replace(read_sweep(folder), trials=combinations({"seed": ["1"]}))
         sweep.write_sweep(folder, other)
         assert Coordinator(folder, world.tick).run() == "failed"
+
+
+def test_a_run_that_claims_to_be_a_trial_does_not_end_the_sweep(world: World) -> None:
+    folder = a_sweep(WIDTHS)
+    for number in (None, "one", [1]):
+        create_run(RECIPE, {}, "strange", {"name": "wide", "trial": number})
+    assert world.carry_out(folder).state == "finished"
 
 
 def test_a_killed_trial_goes_on_and_is_given_up_after_three_starts(world: World) -> None:
@@ -505,6 +512,12 @@ def test_a_proposal_is_not_rounded_out_of_its_range() -> None:
     search = Search(folder.path, read_sweep(folder))
     values = [float(search.ask()[1]["dropout"]) for _ in range(4)]
     assert all(0.123456 <= value <= 0.123461 for value in values)
+
+
+def test_a_search_takes_steps_as_they_are_typed() -> None:
+    pytest.importorskip("optuna")
+    folder = a_sweep(("steps", "1e1"), ("dropout", "0.1..0.2"), search=True, points=1)
+    assert 0.1 <= float(Search(folder.path, read_sweep(folder)).ask()[1]["dropout"]) <= 0.2
 
 
 # --- As processes -----------------------------------------------------------------------------

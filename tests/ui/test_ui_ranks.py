@@ -12,7 +12,10 @@ from genui.ui.watcher import RunView
 RANK = {"step_seconds": 0.1, "wait_seconds": 0.05, "memory": 4e8}
 
 
-def view_of(ranks: list[dict[str, float]], error: str = "") -> RunView:
+HOSTS = ["here"] + ["node2"] * 99
+
+
+def view_of(ranks: list[dict[str, float]], error: str = "", hosts: object = HOSTS) -> RunView:
     """A run with one record of each rank; "step" and "time" are of the record."""
     series = {
         f"rank{number}/{name}": (
@@ -24,7 +27,7 @@ def view_of(ranks: list[dict[str, float]], error: str = "") -> RunView:
         for name, value in rank.items()
         if name in RANK
     }
-    info = RunInfo(id="a", name="a", recipe={}, machine={"hosts": ["here"] + ["node2"] * 99})
+    info = RunInfo(id="a", name="a", recipe={}, machine={"hosts": hosts})
     status = Status(state="failed" if error else "running", error=error)
     return RunView(RunSummary(RunDir(Path("a")), info, status, status.state, 0.0), series)
 
@@ -43,6 +46,7 @@ def test_a_line_says_where_a_rank_is_and_how_long_it_computes_and_waits() -> Non
         "   1 node2    11   0.10   0.05  400 MB",
     ]
     assert rank_lines(view_of([RANK])) is None
+    assert len(lines_of([RANK, RANK], "", 5)) == 3  # whatever a run.json says
 
 
 def test_a_rank_that_is_slow_or_silent_or_died_is_told() -> None:

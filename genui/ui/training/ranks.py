@@ -41,7 +41,8 @@ class RankRow(NamedTuple):
 def rank_rows(view: RunView) -> list[RankRow]:
     """The ranks of a run that genui trains in several processes, in order; [] of any other."""
     by_rank: dict[int, RankRow] = {}
-    hosts = view.summary.info.machine.get("hosts", [])
+    hosts = view.summary.info.machine.get("hosts")
+    hosts = hosts if isinstance(hosts, list) else []  # run.json may say anything
     for name, (steps, values, times) in view.series.items():
         match = _NAME.fullmatch(name)
         if match is None or not len(steps):
