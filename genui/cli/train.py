@@ -385,21 +385,35 @@ def configure_resume(parser: argparse.ArgumentParser) -> None:
     add_wait(parser)
 
 
+def _placement_options(args: argparse.Namespace) -> str:
+    """The options given that place processes: `--nproc, --shard`; "" if there are none."""
+    given = (name for name in ("nproc", "hosts", "slurm", "shard")
+             if getattr(args, name) not in (None, False))  # fmt: skip
+    return ", ".join(f"--{name}" for name in given)
+
+
 def run_resume(args: argparse.Namespace) -> int:
     from genui.runs import launch
     from genui.runs.layout import read_info
     from genui.runs.listing import find_run, summarise
     from genui.runs.processes import rank_in_job
 
+    options = _placement_options(args)
     if (folder := named_sweep(args.run_ref)) is not None:
         from genui.cli import sweep  # late: few runs are sweeps
 
         if args.settings:
             raise MisuseError(f"{folder.id} is a sweep: its settings are those of its trials")
+        if options:
+            raise MisuseError(f"{folder.id} is a sweep: leave out {options}")
         sweep.resume(folder, args.again)
         return 0
     run = find_run(args.run_ref)
+    if args.again:
+        raise MisuseError(f"--again: {run.id} is a run, not a sweep; leave it out")
     if (rank := rank_in_job()) is not None:
+        if args.settings or options not in ("", "--shard"):
+            raise MisuseError("--set, --nproc, --hosts, --slurm: the processes are started already")
 
         def again() -> "RunDir":
             if args.shard:
@@ -409,6 +423,11 @@ def run_resume(args: argparse.Namespace) -> int:
         return _train_in_job(None if rank else again)
     new_rate = learning_rate(run, args.settings) if args.settings else None
     summary = summarise(run)
+    if summary.alive and options:
+        raise MisuseError(
+            f"{options}: {run.id} is {summary.state}; stop it first (genui stop {run.id}), then "
+            "resume it"
+        )
     if summary.alive and new_rate is not None:
         request(run, "set_lr", args.wait, new_rate)
     if summary.state == "paused":

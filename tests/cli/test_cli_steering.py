@@ -140,6 +140,29 @@ def test_a_learning_rate_is_given_to_a_run_when_it_is_resumed(
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed", "running"])
+def test_what_cannot_apply_to_a_resumed_run_is_refused(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with trained(run) as writer:
+        for state in ("running", "paused"):
+            writer.update(state=state)
+            assert main(["resume", "last", "--nproc", "2", "--shard"]) == 2
+            fault = f"--nproc, --shard: {run.id} is {state}; stop it first (genui stop {run.id})"
+            assert fault in capsys.readouterr().err
+    assert main(["resume", "last", "--again"]) == 2
+    assert f"--again: {run.id} is a run, not a sweep" in capsys.readouterr().err
+    for name, value in {
+        "RANK": "1",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "h",
+        "MASTER_PORT": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for option in ("--nproc=2", "--set=learning_rate=1e-4"):
+        assert main(["resume", "last", option]) == 2
+        assert "the processes are started already" in capsys.readouterr().err
+
+
 def test_resume_restarts_a_run_without_a_trainer(
     state: str,
     make_run: Callable[..., RunDir],

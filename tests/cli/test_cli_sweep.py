@@ -153,6 +153,7 @@ def test_a_sweep_is_stopped_and_resumed_as_one(
     assert main(["stop", "wide"]) == 1
     assert "sweep wide is stopped: nothing to stop" in capsys.readouterr().err
     assert main(["resume", "wide", "--set", "learning_rate=1e-3"]) == 2
+    assert main(["resume", "wide", "--nproc", "2"]) == 2
     capsys.readouterr()
     assert main(["resume", "wide"]) == 0
     assert capsys.readouterr().out.startswith("wide: goes on with 2 trials")
