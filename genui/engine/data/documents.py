@@ -103,7 +103,9 @@ def _read_plain(file: File, place: int, number: int) -> Iterator[Batch[Piece]]:
             starts, place, rest = not place, place + used, data[used:]
             if starts:
                 text = text.removeprefix("\ufeff")
-            piece = Piece(file.name, text.replace("\r\n", "\n"), starts, last)
+            if "\r" in text:  # found many times faster than two characters
+                text = text.replace("\r\n", "\n")
+            piece = Piece(file.name, text, starts, last)
             yield Batch([piece], place, 1, place / max(1, file.size))
 
 

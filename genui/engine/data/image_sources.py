@@ -37,7 +37,7 @@ from genui.engine.data.sources import (
     opened_file,
 )
 
-AT_ONCE = 64
+AT_ONCE = 32
 """Images that are read at a time, of at most AT_ONCE_BYTES together or a single one."""
 
 AT_ONCE_BYTES = 16 * 2**20

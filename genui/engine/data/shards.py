@@ -31,6 +31,7 @@ from genui.engine.data.tokenizer import (
     CharTokenizer,
     Tokenizer,
     code_points,
+    encode_pieces,
     token_type,
     tokenizer_from_dict,
     train_bpe,
@@ -403,11 +404,7 @@ class _Shard:
             if isinstance(tokenizer, CharTokenizer):
                 self._manifest.unknown += len(text) - len(token_ids)
             return token_ids
-        end = np.array([tokenizer.end], self._manifest.dtype)
-        arrays = [end[:0]]
-        for piece in pieces:
-            arrays += [tokenizer.encode_array(piece.text), end[: piece.ends]]
-        return np.concatenate(arrays)
+        return encode_pieces(tokenizer, ((piece.text, piece.ends) for piece in pieces))
 
 
 def _open(

@@ -28,6 +28,9 @@ from genui.engine.data.dataset import REPORT_S, report
 BLOCK = 256 * 1024
 """Bytes that are read at a time."""
 
+AT_ONCE = 128 * 1024 * 1024
+"""Bytes of the rows of a Parquet file that are read at a time, if these are long."""
+
 MAX_READ = 1024 * 1024 * 1024
 """Bytes that a library may read in one piece: a batch of an Arrow file, a header of an archive."""
 
@@ -283,11 +286,29 @@ def open_parquet(file: File) -> Iterator[Table]:
     """A Parquet file, read by pages. `place` is the row group."""
     parquet = import_optional("pyarrow.parquet", file)
 
+    def row_bytes(group: Any, columns: Sequence[str]) -> int:
+        """The mean of a row of a group, decompressed, as the file says."""
+        parts = [group.column(index) for index in range(group.num_columns)]
+        octets = sum(
+            part.total_uncompressed_size
+            for part in parts
+            if part.path_in_schema.partition(".")[0] in columns
+        )
+        mean = octets // max(1, group.num_rows)
+        if mean > MAX_READ:
+            raise MisuseError(
+                f"{show(file.path)}: a row has about {mean >> 20:,} MB, and parts of at most "
+                f"{MAX_READ >> 20:,} are read; make its contents smaller"
+            )
+        return max(1, mean)
+
     def rows(columns: Sequence[str], most: int, place: int, number: int) -> Iterator[Rows]:
         total = max(1, table.metadata.num_rows)
         row = sum(table.metadata.row_group(group).num_rows for group in range(place))
         for group in range(place, table.num_row_groups):
-            for batch in table.iter_batches(most, [group], list(columns)):
+            mean = row_bytes(table.metadata.row_group(group), columns)
+            at_once = max(1, min(most, AT_ONCE // mean))
+            for batch in table.iter_batches(at_once, [group], list(columns)):
                 row += len(batch)
                 if row > number:  # else they were read before
                     selected = [batch.column(name) for name in columns]

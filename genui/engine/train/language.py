@@ -44,7 +44,7 @@ from genui.engine.data.tokenizer import (
     ByteTokenizer,
     CharTokenizer,
     Tokenizer,
-    token_type,
+    encode_pieces,
     tokenizer_from_dict,
     train_bpe,
 )
@@ -147,8 +147,7 @@ def encode_documents(tokenizer: Tokenizer, documents: tuple[str, ...]) -> np.nda
     """All documents as one array of token ids [N], with the end token after each."""
     if tokenizer.end is None:
         return tokenizer.encode_array("\n".join(documents))
-    end = np.array([tokenizer.end], token_type(tokenizer.size))
-    return np.concatenate([part for d in documents for part in (tokenizer.encode_array(d), end)])
+    return encode_pieces(tokenizer, ((document, True) for document in documents))
 
 
 WHOLE_HELD_OUT = 1 << 18

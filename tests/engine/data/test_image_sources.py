@@ -456,8 +456,13 @@ def test_a_part_that_is_too_large_is_not_read(
 ) -> None:
     pytest.importorskip("pyarrow")
     as_arrow_file(tmp_path / "x.arrow")
-    monkeypatch.setattr(sources, "MAX_READ", 1000)
+    monkeypatch.setattr(sources, "MAX_READ", 20_000)
     assert "write smaller batches" in fault(tmp_path / "x.arrow")
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    bomb = arrow.table({"image": [bytes(50_000)], "text": ["a"]})
+    parquet.write_table(bomb, tmp_path / "x.parquet", compression="zstd")
+    assert (tmp_path / "x.parquet").stat().st_size < 20_000
+    assert "make its contents smaller" in fault(tmp_path / "x.parquet")
 
 
 def test_the_largest_images_are_decoded_one_at_a_time(
