@@ -139,7 +139,6 @@ def test_a_learning_rate_is_given_to_a_run_when_it_is_resumed(
     assert asked == [(1e-4, None), (None, Placement(2)), (None, Placement(2, shard=True))]
 
 
-@pytest.mark.parametrize("state", ["stopped", "failed", "running"])
 def test_what_cannot_apply_to_a_resumed_run_is_refused(
     run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,6 +162,7 @@ def test_what_cannot_apply_to_a_resumed_run_is_refused(
         assert "the processes are started already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("state", ["stopped", "failed", "running"])
 def test_resume_restarts_a_run_without_a_trainer(
     state: str,
     make_run: Callable[..., RunDir],
