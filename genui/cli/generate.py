@@ -1,6 +1,7 @@
 """`genui generate`: text, images, clips, music and speech, in the terminal or in files."""
 
 import argparse
+import time
 from pathlib import Path
 
 from genui.cli import output
@@ -27,7 +28,7 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "  genui generate chorales --prompt 'G minor, 3/4' --out tune.mid\n"
         "  genui generate chorales --melody hymn.mid --out four.wav\n"
         "  genui generate icons -n 1000 --out made/     a labelled folder to train on\n"
-        "  genui generate cats.png --fork 10:guidance=6 --out other.png\n"
+        "  genui generate cats.png --fork 6:guidance=6 --out other.png\n"
         "  genui generate icons --grid seed=1..6 --grid guidance=1,2,4 --out grid.png\n"
         "  genui generate fashion-gan --prompt sneaker --direction 2 --out walk.gif --scale 8\n"
         "  genui generate last --prompt 'def '          the newest checkpoint of your newest run"
@@ -180,13 +181,15 @@ def run_generate(args: argparse.Namespace) -> int:
     check(args, request)
     if request.random_seed is not None:
         output.note(f"seed {request.random_seed} (repeat with --seed {request.random_seed})")
-    generations = []
+    generations, begun = [], time.monotonic()
     quiet = args.json or args.every_step
     live = request.kind.streams and args.out is None and not quiet
     for start in request.starts:
         if live and len(request.starts) > 1:
             output.say(f"--- seed {start.seed}")
-        generations.append(generate(start, len(request.starts), live, says=request.says, keep=True))
+        generations.append(
+            generate(start, len(request.starts), live, says=request.says, keep=True, begun=begun)
+        )
         if args.every_step:
             for frame in generations[-1].frames:
                 output.emit(frame.facts(), indent=False)

@@ -81,17 +81,20 @@ def generate(
     until: int | None = None,
     says: Sequence[str] = (),
     keep: bool = False,
+    begun: float | None = None,
 ) -> Generation:
     """Runs one trace to its end or to step `until`, with progress on stderr. If `live`, its text is
-    printed on stdout instead, token by token. `says` are later messages of a chat, each said at the
-    end of an answer; they become edits of the start. With `keep`, what a server answered before a
-    fault is a generation with that fault.
+    printed on stdout instead, token by token. Of several samples (`of`) the progress is that of
+    all, which began at the time `begun` (`time.monotonic`), by default now. `says` are later
+    messages of a chat, each said at the end of an answer; they become edits of the start. With
+    `keep`, what a server answered before a fault is a generation with that fault.
 
     Raises MisuseError for an edit at a step that the trace does not have.
     """
     from genui.engine.load import stream
 
     which = f"sample {start.trace + 1}/{of}  " if of > 1 else ""
+    begun = time.monotonic() if begun is None else begun
     messages = _note_once(start, _show_loading(start, stream(start, says)))
     progress, started, frames, left = Progress(), None, [], list(says)
     fault: GenuiError | None = None
@@ -105,7 +108,9 @@ def generate(
             elif isinstance(message, Frame):
                 frames.append(message)
                 if started is not None and not live:
-                    progress.show(f"{which}step {message.step}/{started.total_steps}")
+                    done = start.trace + message.step / max(started.total_steps, 1)
+                    rest = numbers.progress(done / of, time.monotonic() - begun)
+                    progress.show(f"{which}step {message.step}/{started.total_steps}  {rest}")
                 if message.step == until:
                     break
     except GenuiError as error:

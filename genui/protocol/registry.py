@@ -243,7 +243,6 @@ def _of_code(text: Kind) -> Kind:
 
 _DENOISED = Kind(
     does="draws images",
-    generator="genui.engine.sample.diffusion:load_diffusion_model",
     settings=ImageSettings,
     for_data=UNGUIDED,
     edits=("seed", "caption", "noise", "denoise"),
@@ -257,6 +256,12 @@ _DENOISED = Kind(
     files=(".png", ".gif", ".apng", ".cast"),
     draw="genui.cli.generation:draw_images",
     as_json="genui.cli.generation:image_as_json",
+)
+_TRAINED_DENOISED = replace(
+    _DENOISED,
+    generator="genui.engine.sample.diffusion:load_diffusion_model",
+    # As good as 20 steps for every shipped model: `python -m tests.bench few_steps`.
+    default_settings=ImageSettings(steps=12),
 )
 
 
@@ -304,7 +309,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             limitations="Others trained it: its own card says on what, and what it cannot do.",
         ),
         ("diffusion", "image"): replace(
-            _DENOISED,
+            _TRAINED_DENOISED,
             recipe="genui.recipes:DiffusionRecipe",
             task="genui.engine.train.diffusion:ImageTask",
             check="genui.engine.data.images:check_images",
@@ -328,7 +333,6 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
         ),
         (PRETRAINED, "image"): replace(
             _DENOISED,
-            generator="",
             limitations="Others trained it: its own card says on what, and what it cannot do.",
         ),
         ("gan", "image"): Kind(
@@ -385,7 +389,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             as_json="genui.cli.generation:score_as_json",
         ),
         ("diffusion", "audio"): replace(
-            _DENOISED,
+            _TRAINED_DENOISED,
             does="speaks",
             recipe="genui.recipes:VoiceRecipe",
             task="genui.engine.train.diffusion:VoiceTask",
@@ -418,7 +422,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             as_json="genui.cli.generation:image_as_json",
         ),
         ("diffusion", "video"): replace(
-            _DENOISED,
+            _TRAINED_DENOISED,
             does="draws short clips",
             recipe="genui.recipes:VideoRecipe",
             task="genui.engine.train.diffusion:VideoTask",

@@ -263,7 +263,7 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         """The noise level before 0: `sigma_min`, or a default by the number of steps.
 
         Ten steps or more end at 0.03. Fewer end higher: one step from a high level to a very low
-        one is worse than stopping earlier (`tests/bench/bench_few_steps.py --table`). Traces
+        one is worse than stopping earlier (`python -m tests.bench few_steps --samplers`). Traces
         saved before this rule have a `sigma_min`, so they are drawn at the same levels.
         """
         if self.sigma_min is not None:

@@ -183,7 +183,7 @@ def test_a_grid_of_seeds_in_one_png_that_carries_its_recipe(
     assert recipe["prompt"] == "red heart — big"
     assert (recipe["seed"], recipe["count"]) == (10, 5)
     assert recipe["settings"] == {
-        "type": "image", "sampler": "dpmpp-2m", "steps": 20, "guidance": 2.0, "autoguidance": 1.0,
+        "type": "image", "sampler": "dpmpp-2m", "steps": 12, "guidance": 2.0, "autoguidance": 1.0,
         "eta": 0.0, "sigma_min": None, "rho": 5.0, "s_tmin": 0.0, "negative": "", "size": 0,
         "decoder": "last",
     }  # fmt: skip
@@ -248,6 +248,20 @@ def test_json_gives_a_line_a_sample(engine: FakeEngine, capsys: pytest.CaptureFi
     found = json.loads(capsys.readouterr().out)
     with Image.open(io.BytesIO(base64.b64decode(found["png_base64"]))) as image:
         assert image.size == (SIDE, SIDE)
+
+
+def test_a_terminal_shows_how_many_of_all_samples_are_generated(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["generate", "shapes", "--seed", "5", "-n", "4", "--json"]) == 0
+    shown = capsys.readouterr().err.split("\r\x1b[K")
+    assert [line.split(",")[0] for line in shown if line.startswith("sample 2/4")] == [
+        "sample 2/4  step 0/4  █████░░░░░░░░░░░░░░░ 25 %",
+        "sample 2/4  step 1/4  ██████░░░░░░░░░░░░░░ 31 %",
+        "sample 2/4  step 2/4  ████████░░░░░░░░░░░░ 38 %",
+        "sample 2/4  step 3/4  █████████░░░░░░░░░░░ 44 %",
+    ]
 
 
 def test_a_terminal_shows_how_far_a_model_is_loaded(

@@ -6,12 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import stage
 from acting import FAST, HERE, Opener, SharedStylesheet, running, until
 from textual.pilot import Pilot
 
 from genui.base import paths
+from genui.protocol import ImageSettings
+from genui.protocol.registry import KINDS
+from genui.runs import models
 from genui.runs.layout import RunDir, RunLock
 from genui.runs.listing import list_runs
 from genui.ui import app, new_run, session
@@ -33,6 +37,17 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", str(HERE.parent.parent))
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setattr(new_run, "PLANNER", ("true",))  # a form measures no training
+
+
+@pytest.fixture(autouse=True)
+def twenty_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Diffusion models take 20 steps by default, so that tests can name steps of their traces."""
+    own = {
+        key: msgspec.structs.replace(kind, default_settings=ImageSettings(steps=20))
+        for key, kind in KINDS.items()
+        if key[0] == "diffusion" and kind.settings is ImageSettings
+    }
+    monkeypatch.setattr(models, "KINDS", {**KINDS, **own})
 
 
 @pytest.fixture

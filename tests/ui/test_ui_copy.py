@@ -30,6 +30,7 @@ from genui.protocol import (
     WriteToken,
 )
 from genui.protocol.registry import KINDS
+from genui.runs.models import find_model
 from genui.ui.branches import BranchesScreen
 from genui.ui.driver import MAX_PENDING, MeteredWriter
 from genui.ui.organise import train_command
@@ -102,7 +103,7 @@ def parse(command: str) -> Start:
     ],
 )
 def test_the_command_is_read_as_the_same_request(shipped, start: Start, kind) -> None:
-    assert parse(format_command(start, kind)) == start
+    assert parse(format_command(start, kind, find_model(start.model).defaults)) == start
 
 
 def test_new_lines_are_quoted_for_bash() -> None:

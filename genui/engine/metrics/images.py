@@ -63,14 +63,14 @@ def measure_images(generator: DiffusionGenerator, recipe: DiffusionRecipe) -> di
     )
     batch = images.batch(chosen, rng)
     samples = _draw(generator, batch.captions)
-    ranks = [_rank(images, *each) for each in zip(batch.captions, chosen, samples, strict=True)]
+    ranks = [rank_of(images, *each) for each in zip(batch.captions, chosen, samples, strict=True)]
     errors = ((samples - batch.rgb) ** 2).mean(axis=(1, 2, 3))
     metrics = {"trained captions": f"{_percent(r == 0 for r in ranks)}% right"}
     if images.scheme != "plain":
-        metrics["colours right"] = f"{_percent(map(_colours_right, batch.captions, samples))}%"
+        metrics["colours right"] = f"{_percent(map(colours_are_right, batch.captions, samples))}%"
     if images.held_pairs:
         captions = images.batch(chosen, rng, held_pairs=True).captions
-        right = map(_colours_right, captions, _draw(generator, captions))
+        right = map(colours_are_right, captions, _draw(generator, captions))
         metrics["new colour pairs right"] = f"{_percent(right)}%"
     if len(images.held_out):
         metrics |= _held_out(generator, images, rng)
@@ -102,7 +102,7 @@ def _percent(hits: object) -> int:
     return round(100 * float(values.mean()))
 
 
-def _rank(images: CaptionedImages, caption: str, index: int, sample: NDArray[np.float32]) -> int:
+def rank_of(images: CaptionedImages, caption: str, index: int, sample: NDArray[np.float32]) -> int:
     """How many images in the caption's colours are nearer to the sample than image `index`."""
     candidates = images.draw_all(caption)
     if candidates is None:
@@ -111,7 +111,7 @@ def _rank(images: CaptionedImages, caption: str, index: int, sample: NDArray[np.
     return int((errors < errors[index]).sum())
 
 
-def _colours_right(caption: str, sample: NDArray[np.float32]) -> bool:
+def colours_are_right(caption: str, sample: NDArray[np.float32]) -> bool:
     """Whether the ground (the most frequent colour of the border) and the figure (the most frequent
     other colour), if the caption names one, have the caption's colours."""
     words = caption.split()
@@ -135,7 +135,7 @@ def _held_out(
     """For names that were not trained, how often the true image is the nearest to the sample."""
     captions = images.batch(images.held_out, rng).captions
     samples = zip(captions, images.held_out, _draw(generator, captions), strict=True)
-    ranks = [_rank(images, *each) for each in samples]
+    ranks = [rank_of(images, *each) for each in samples]
     first, five = _percent(r == 0 for r in ranks), _percent(r < 5 for r in ranks)
     return {"names never trained": f"{first}% right first, {five}% among five"}
 
