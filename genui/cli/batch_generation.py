@@ -222,11 +222,12 @@ def _batches(
     """The samples with these numbers, in batches of `size`."""
     from genui.engine.sample.diffusion import draw
 
+    if size == 1:
+        for sample in _samples(start, prompts, numbers, kind):
+            yield [sample]
+        return
     for first in range(numbers.start, numbers.stop, size):
         batch = range(first, min(first + size, numbers.stop))
-        if size == 1:
-            yield [_sample(start, prompts.at(first), first, kind)]
-            continue
         captions = [prompts.at(number) for number in batch]
         seeds = [start.seed + number for number in batch]
         contents = draw(start.model, captions, seeds, start.settings)
@@ -236,18 +237,27 @@ def _batches(
         ]
 
 
-def _sample(start: Start, prompt: str, number: int, kind: Kind) -> tuple[Line, bytes]:
-    """One sample from a trace of its own, in the default file type of its kind."""
-    from genui.engine.load import stream
+def _samples(
+    start: Start, prompts: "Prompts", numbers: range, kind: Kind
+) -> Iterator[tuple[Line, bytes]]:
+    """Each sample from a trace of its own, in the default file type of its kind."""
+    from genui.engine.load import Streams
 
-    seed = start.seed + number
-    start = msgspec.structs.replace(start, prompt=prompt, seed=seed)
-    started, *rest = stream(start)
-    frames = [frame for frame in rest if not isinstance(frame, Started)]
-    if not isinstance(started, Started) or not frames:
-        raise GenuiError(f"{start.model}: no output; run `genui doctor` to check the installation")
-    generation = Generation(start, started, frames)
-    if kind.streams:
-        return Line(text=generation.text, prompt=started.prompt, seed=seed), b""
-    name = file_name(number, kind.files[0])
-    return Line(file_name=name, text=prompt, seed=seed), file_bytes(generation, Path(name))
+    def request(number: int) -> Start:
+        return msgspec.structs.replace(start, prompt=prompts.at(number), seed=start.seed + number)
+
+    for number, messages in zip(numbers, Streams(map(request, numbers)), strict=True):
+        one = request(number)
+        started, *rest = messages
+        frames = [frame for frame in rest if not isinstance(frame, Started)]
+        if not isinstance(started, Started) or not frames:
+            raise GenuiError(
+                f"{start.model}: no output; run `genui doctor` to check the installation"
+            )
+        generation = Generation(one, started, frames)
+        if kind.streams:
+            yield Line(text=generation.text, prompt=started.prompt, seed=one.seed), b""
+            continue
+        name = file_name(number, kind.files[0])
+        line = Line(file_name=name, text=one.prompt, seed=one.seed)
+        yield line, file_bytes(generation, Path(name))

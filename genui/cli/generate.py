@@ -1,12 +1,13 @@
 """`genui generate`: text, images, clips, music and speech, in the terminal or in files."""
 
 import argparse
-import time
 from pathlib import Path
+from typing import get_args
 
 from genui.cli import output
 from genui.cli.options import MAX_IN_FOLDER, MAX_SAMPLES, add_settings, generated_with
 from genui.cli.parser import add_json
+from genui.protocol.messages import LogitBase
 from genui.protocol.registry import resolve
 from genui.protocol.settings import AXIS_NAMES, FROM_DATA
 
@@ -74,6 +75,13 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         metavar="STEP",
         help="print what each layer makes of the token of that step instead: the logit lens, and "
         "what each head and feed-forward added to its logit",
+    )
+    parser.add_argument(
+        "--over",
+        choices=get_args(LogitBase),
+        default="other",
+        help="with --layers: what the added logit is compared with, the likeliest other token or "
+        "the mean of all tokens",
     )
     image = parser.add_argument_group("files of image models")
     image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
@@ -161,7 +169,7 @@ def run_generate(args: argparse.Namespace) -> int:
     from genui.cli import batch_generation
     from genui.cli.generation import (
         check,
-        generate,
+        generate_all,
         has_files,
         show_attention,
         show_layers,
@@ -176,29 +184,30 @@ def run_generate(args: argparse.Namespace) -> int:
         show_attention(request.starts[0], args.attention, args.json)
         return 0
     if args.layers is not None:
-        show_layers(request.starts[0], args.layers, args.json)
+        show_layers(request.starts[0], args.layers, args.json, args.over)
         return 0
     check(args, request)
     if request.random_seed is not None:
         output.note(f"seed {request.random_seed} (repeat with --seed {request.random_seed})")
-    generations, begun = [], time.monotonic()
+    generations = []
     quiet = args.json or args.every_step
     live = request.kind.streams and args.out is None and not quiet
-    for start in request.starts:
-        if live and len(request.starts) > 1:
-            output.say(f"--- seed {start.seed}")
-        generations.append(
-            generate(start, len(request.starts), live, says=request.says, keep=True, begun=begun)
+    interrupted = False
+    try:
+        for one in generate_all(request.starts, live, says=request.says, keep=True):
+            generations.append(one)
+            if args.every_step:
+                for frame in one.frames:
+                    output.emit(frame.facts(), indent=False)
+            elif args.json:
+                output.emit(resolve(request.kind.as_json)(one, args.scale or 1), indent=False)
+    except KeyboardInterrupt:
+        if not generations:
+            raise
+        interrupted = True
+        output.note(
+            f"interrupted: {len(generations)} of {len(request.starts)} samples are complete"
         )
-        if args.every_step:
-            for frame in generations[-1].frames:
-                output.emit(frame.facts(), indent=False)
-        elif args.json:
-            output.emit(
-                resolve(request.kind.as_json)(generations[-1], args.scale or 1), indent=False
-            )
-        if generations[-1].fault is not None:
-            break
     if request.fingerprint not in ("", generations[0].started.fingerprint):
         output.note(f"{args.model} was generated with different weights ({request.fingerprint})")
     write_output(args, generations, request.kind)
@@ -206,4 +215,6 @@ def run_generate(args: argparse.Namespace) -> int:
         resolve(request.kind.draw)(generations)
     if (fault := generations[-1].fault) is not None:
         raise fault
+    if interrupted:
+        raise KeyboardInterrupt
     return 0

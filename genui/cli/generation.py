@@ -39,6 +39,7 @@ from genui.protocol import (
     TextFrame,
 )
 from genui.protocol.edits import add_edit, sample_step
+from genui.protocol.messages import LogitBase
 from genui.protocol.registry import Kind
 
 if TYPE_CHECKING:
@@ -74,55 +75,62 @@ class Generation:
         return body([self.sample])
 
 
-def generate(
-    start: Start,
-    of: int = 1,
+def generate(start: Start, until: int | None = None, says: Sequence[str] = ()) -> Generation:
+    """Runs one trace as `generate_all` does."""
+    return next(generate_all([start], until=until, says=says))
+
+
+def generate_all(
+    starts: Sequence[Start],
     live: bool = False,
     until: int | None = None,
     says: Sequence[str] = (),
     keep: bool = False,
-    begun: float | None = None,
-) -> Generation:
-    """Runs one trace to its end or to step `until`, with progress on stderr. If `live`, its text is
-    printed on stdout instead, token by token. Of several samples (`of`) the progress is that of
-    all, which began at the time `begun` (`time.monotonic`), by default now. `says` are later
-    messages of a chat, each said at the end of an answer; they become edits of the start. With
-    `keep`, what a server answered before a fault is a generation with that fault.
+) -> Iterator[Generation]:
+    """Runs traces to their ends or to step `until`, with the progress of all on stderr. If `live`,
+    the texts are printed on stdout instead, token by token. `says` are later messages of a chat,
+    each said at the end of an answer; they become edits of the start. With `keep`, what a server
+    answered before a fault is a generation with that fault, the last one.
 
     Raises MisuseError for an edit at a step that the trace does not have.
     """
-    from genui.engine.load import stream
+    from genui.engine.load import Streams
 
-    which = f"sample {start.trace + 1}/{of}  " if of > 1 else ""
-    begun = time.monotonic() if begun is None else begun
-    messages = _note_once(start, _show_loading(start, stream(start, says)))
-    progress, started, frames, left = Progress(), None, [], list(says)
-    fault: GenuiError | None = None
-    try:
-        for message in _print_text(messages) if live else messages:
-            if isinstance(message, Started) and started is not None:
-                start = add_edit(start, message.step, Say(left.pop(0)))
-            elif isinstance(message, Started):
-                started = message
-                first_edit_fits(start, started.total_steps)
-            elif isinstance(message, Frame):
-                frames.append(message)
-                if started is not None and not live:
-                    done = start.trace + message.step / max(started.total_steps, 1)
-                    rest = numbers.progress(done / of, time.monotonic() - begun)
-                    progress.show(f"{which}step {message.step}/{started.total_steps}  {rest}")
-                if message.step == until:
-                    break
-    except GenuiError as error:
-        came = frames and isinstance(frames[-1], TextFrame) and frames[-1].received
-        if not (keep and came) or isinstance(error, MisuseError):
-            raise
-        fault = error
-    finally:
-        progress.clear()
-    if started is None or not frames:
-        raise GenuiError(f"{start.model}: no output; run `genui doctor` to check the installation")
-    return Generation(start, started, frames, fault)
+    streams, line, begun = Streams(starts, says, until), Progress(), time.monotonic()
+    for number, (start, messages) in enumerate(zip(starts, streams, strict=True), start=1):
+        which = f"sample {number}/{len(starts)}  " if len(starts) > 1 else ""
+        if live and len(starts) > 1:
+            output.say(f"--- seed {start.seed}")
+        messages = _note_once(start, _show_loading(start, messages))
+        started, frames, left = None, [], list(says)
+        fault: GenuiError | None = None
+        try:
+            for message in _print_text(messages) if live else messages:
+                if isinstance(message, Started) and started is not None:
+                    start = add_edit(start, message.step, Say(left.pop(0)))
+                elif isinstance(message, Started):
+                    started = message
+                    first_edit_fits(start, started.total_steps)
+                elif isinstance(message, Frame):
+                    frames.append(message)
+                    if started is not None and not live:
+                        share = streams.progress / len(starts)
+                        rest = numbers.progress(share, time.monotonic() - begun)
+                        line.show(f"{which}step {message.step}/{started.total_steps}  {rest}")
+        except GenuiError as error:
+            came = frames and isinstance(frames[-1], TextFrame) and frames[-1].received
+            if not (keep and came) or isinstance(error, MisuseError):
+                raise
+            fault = error
+        finally:
+            line.clear()
+        if started is None or not frames:
+            raise GenuiError(
+                f"{start.model}: no output; run `genui doctor` to check the installation"
+            )
+        yield Generation(start, started, frames, fault)
+        if fault is not None:
+            return
 
 
 def _show_loading(start: Start, messages: Iterator[Started | Frame]) -> Iterator[Started | Frame]:
@@ -135,21 +143,29 @@ def _show_loading(start: Start, messages: Iterator[Started | Frame]) -> Iterator
 
 @contextmanager
 def show_loading(model: str) -> Iterator[None]:
-    """Within the block the progress of a model that loads is shown on stderr."""
-    line, begun, shown = Progress(), 0.0, 0.0
+    """Within the block the progress of a model that loads, or reads a long prompt, is shown on
+    stderr."""
+    line, shown = Progress(), 0.0
+    begun: dict[str, float] = {}
 
-    def report(share: float, size: int) -> None:
-        nonlocal begun, shown
+    def report(what: str, share: float, more: str = "") -> None:
+        nonlocal shown
         now = time.monotonic()
-        begun = begun or now
+        first = begun.setdefault(what, now)
         if now - shown >= LOADING_INTERVAL:
             shown = now
-            text = f"loading {clean_line(model, 30)} {numbers.progress(share, now - begun)}"
-            text += f", {numbers.size(size)} of memory" if size else ""
+            text = f"{what} {numbers.progress(share, now - first)}{more}"
             line.show(text[: max(20, output.columns() - 1)])
 
+    def report_model(share: float, size: int) -> None:
+        memory = f", {numbers.size(size)} of memory" if size else ""
+        report(f"loading {clean_line(model, 30)}", share, memory)
+
+    def report_prompt(share: float, tokens: int) -> None:
+        report(f"reading {numbers.count(tokens)} tokens", share)
+
     try:
-        with reported(report):
+        with reported(report_model, report_prompt):
             yield
     finally:
         line.clear()
@@ -404,15 +420,16 @@ def show_attention(start: Start, text: str, as_json: bool) -> None:
     output.table(("token", "back", "share"), rows, right=(1, 2))
 
 
-def show_layers(start: Start, text: str, as_json: bool) -> None:
-    """Prints what each layer makes of the token of a step, and what added most to its logit.
+def show_layers(start: Start, text: str, as_json: bool, over: LogitBase = "other") -> None:
+    """Prints what each layer makes of the token of a step, and what added most to its logit, over
+    that of the likeliest other token or the mean of all.
 
     Raises what `show_attention` raises.
     """
     from genui.engine.sample.lens import read_layers
 
     trace, step, _ = _trace_to(start, text, "layers")
-    layers = read_layers(trace, step)
+    layers = read_layers(trace, step, over)
     if layers.fault:
         raise MisuseError(f"--layers {text}: {layers.fault[0].lower()}{layers.fault[1:]}")
     if as_json:
@@ -447,7 +464,8 @@ def show_layers(start: Start, text: str, as_json: bool) -> None:
     added = [
         (name, part.address, f"{part.value:+.2f}") for name, part in zip(names, parts, strict=True)
     ]
-    heading = ("added by", "", f"{layers.token!r} − {layers.other!r}")
+    other = repr(layers.other) if over == "other" else "mean of all"
+    heading = ("added by", "", f"{layers.token!r} − {other}")
     output.table(heading, [*added, rest], right=(2,))
 
 

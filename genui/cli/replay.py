@@ -14,7 +14,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize
 from genui.cli import output
 from genui.cli.generate import add_start
-from genui.cli.generation import Generation, generate, show_loading
+from genui.cli.generation import Generation, generate, generate_all, show_loading
 from genui.cli.parser import add_json
 from genui.cli.request import Request, parse_request
 from genui.formats import codec
@@ -151,7 +151,7 @@ def _generate_again(file: SavedFile, record: bytes) -> list[Generation]:
     count = file.recipe.count
     start = replace(start, record=record)
     starts = [replace(start, trace=i, seed=start.seed + i) for i in range(count)]
-    return [generate(one, count, until=result.steps) for one in starts]
+    return list(generate_all(starts, until=result.steps))
 
 
 def _compare_odds(

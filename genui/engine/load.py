@@ -1,6 +1,7 @@
 """Load checkpoints as generators, and run traces in this process."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.kinds import build_generator
 from genui.engine.models.classifiers import build_classifier
 from genui.engine.models.frozen import load_frozen
+from genui.engine.sample.tokens import TokenGenerator, read_ahead
 from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.hub import formats
@@ -203,13 +205,111 @@ def stream(request: Start, says: Sequence[str] = ()) -> Iterator[Started | Frame
 
     Raises MisuseError or GenuiError if the model or the request is not valid.
     """
-    trace = open_trace(request)
-    yield trace.started
-    if trace.opening is not None:
-        yield trace.opening
-    yield from trace.advance(0, ENDLESS)
-    for message in says:
-        step = trace.reached
-        trace = trace.fork(request.trace, step, Say(message))
+    return _Stream(request, says).messages
+
+
+class Streams:
+    """The messages of several requests, for each an iterator as of `stream`, in their order.
+
+    Texts whose tokens this process can read together advance together, up to `tokens.ROWS` at a
+    time; a text that ends makes room for the next one. It is faster, and changes no bits. Other
+    samples are generated one after another. With `until` none goes on after that step.
+    """
+
+    def __init__(
+        self, requests: Iterable[Start], says: Sequence[str] = (), until: int | None = None
+    ) -> None:
+        self._requests, self._says = iter(requests), says
+        self._until = ENDLESS if until is None else until
+        self._running: list[_Stream] = []  # the first is the one whose messages are taken
+        self._waiting: deque[_Stream] = deque()  # begun, but not taken yet
+        self._ended = 0
+
+    def __iter__(self) -> Iterator[Iterator[Started | Frame]]:
+        while self._waiting or self._begin():
+            yield self._messages(self._waiting.popleft())
+
+    @property
+    def progress(self) -> float:
+        """The number of samples that are complete, and the parts that others are."""
+        return self._ended + sum(one.step / max(1, one.total) for one in self._running)
+
+    def _begin(self) -> bool:
+        """Begin the next request, if there is one."""
+        if (request := next(self._requests, None)) is None:
+            return False
+        one = _Stream(request, self._says, self._until)
+        self._running.append(one)
+        self._waiting.append(one)
+        return True
+
+    def _messages(self, one: "_Stream") -> Iterator[Started | Frame]:
+        while True:
+            while one.ready:
+                yield one.ready.popleft()
+            if one.ended:
+                break
+            self._advance()
+        if one.fault is not None:
+            raise one.fault
+
+    def _advance(self) -> None:
+        """Advance every trace that goes on by a step, and begin others if there is room."""
+        rows = self._running[0].rows
+        while len(self._running) < rows and len(self._waiting) < rows and self._begin():
+            pass
+        read_ahead((one.trace, one.step) for one in self._running if one.trace is not None)
+        for one in self._running:
+            one.advance()
+        self._ended += sum(one.ended for one in self._running)
+        self._running = [one for one in self._running if not one.ended]
+
+
+class _Stream:
+    """One request of `Streams`, and the messages that it has ready."""
+
+    def __init__(self, request: Start, says: Sequence[str] = (), until: int = ENDLESS) -> None:
+        self._request, self._says, self._until = request, says, until
+        self.messages = self._generate()
+        self.ready: deque[Started | Frame] = deque()
+        self.trace: Trace | None = None
+        self.step = 0
+        self.ended = False
+        self.fault: GenuiError | None = None
+
+    @property
+    def total(self) -> int:
+        """The last step, as far as it is known."""
+        return 1 if self.trace is None else min(self._until, self.trace.started.total_steps)
+
+    @property
+    def rows(self) -> int:
+        """How many traces like this one should advance together."""
+        if self.trace is None or not isinstance(self.trace.generator, TokenGenerator):
+            return 1
+        return self.trace.generator.count_rows(self.trace.state(self.step))
+
+    def advance(self) -> None:
+        """Have the next message ready. A fault is raised when the messages are taken."""
+        try:
+            self.ready.append(next(self.messages))
+        except StopIteration:
+            self.ended = True
+        except GenuiError as error:
+            self.ended, self.fault = True, error
+
+    def _generate(self) -> Iterator[Started | Frame]:
+        trace = self.trace = open_trace(self._request)
         yield trace.started
-        yield from trace.advance(step, ENDLESS)
+        if trace.opening is not None:
+            yield trace.opening
+        yield from self._frames(trace)
+        for message in self._says:
+            trace = self.trace = trace.fork(self._request.trace, self.step, Say(message))
+            yield trace.started
+            yield from self._frames(trace)
+
+    def _frames(self, trace: Trace) -> Iterator[Frame]:
+        for frame in trace.advance(self.step, self._until - self.step):
+            self.step = frame.step
+            yield frame

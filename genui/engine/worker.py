@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, Literal
@@ -19,7 +20,7 @@ from genui.engine import device
 from genui.engine.device import give_way
 from genui.engine.loading import LoadingStoppedError, reported
 from genui.engine.sample.lens import attention, read_layers, read_tokens
-from genui.engine.sample.tokens import TokenGenerator
+from genui.engine.sample.tokens import TokenGenerator, read_ahead
 from genui.engine.sample.trace import Trace
 from genui.protocol import (
     Advance,
@@ -119,6 +120,9 @@ class Worker:
                     return 0
                 self._guarded(getattr(request, "trace", -1), lambda r=request: self._answer(r))
             except queue.Empty:
+                if len(self._jobs) > 1:
+                    with suppress(Exception):  # a step meets the same fault, and reports it
+                        read_ahead((self._traces[t], job.at) for t, job in self._jobs.items())
                 for trace in list(self._jobs):
                     if not self._guarded(trace, lambda t=trace: self._step(t)):
                         self._jobs.pop(trace, None)
@@ -219,15 +223,15 @@ class Worker:
 
         sent = 0.0
 
-        def report(share: float, size: int) -> None:
+        def report(share: float, size: int, prompt: int = 0) -> None:
             nonlocal sent
             if request.trace in self._inbox.unwanted:
                 raise LoadingStoppedError
             if not sent or time.monotonic() - sent >= REPORT_EVERY:
                 sent = time.monotonic()
-                self._send(Loading(trace=request.trace, share=share, size=size))
+                self._send(Loading(trace=request.trace, share=share, size=size, prompt=prompt))
 
-        with reported(report):
+        with reported(report, lambda share, tokens: report(share, 0, tokens)):
             trace = open_trace(request)
         self._open(trace)
 

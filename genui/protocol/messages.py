@@ -395,11 +395,13 @@ class Idle(Struct, frozen=True, tag="idle", kw_only=True):
 
 
 class Loading(Struct, frozen=True, tag="loading", kw_only=True):
-    """A large model is being loaded for a trace. A Cancel or Close of the trace stops it."""
+    """A large model is being loaded for a trace, or it reads a long prompt. A Cancel or Close of
+    the trace stops it."""
 
     trace: int
-    share: float  # of the weights that are read, 0 to 1
-    size: int  # bytes that they take in memory
+    share: float  # of the weights, or of the prompt, that is read, 0 to 1
+    size: int  # bytes that the weights take in memory
+    prompt: int = 0  # tokens of the prompt that is read; 0 while the model is loaded
 
 
 class Failed(Struct, frozen=True, tag="failed"):

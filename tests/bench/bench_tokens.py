@@ -26,7 +26,17 @@ import psutil
 from harness import Figure, home, machine, report
 
 from genui import protocol
-from genui.protocol import Advance, Close, Failed, Hello, Idle, Start, Started, TextSettings
+from genui.protocol import (
+    Advance,
+    Close,
+    Failed,
+    Hello,
+    Idle,
+    Start,
+    Started,
+    TextFrame,
+    TextSettings,
+)  # fmt: skip
 
 TRANSFORMERS = """
 import json, resource, sys, time, torch
@@ -152,7 +162,7 @@ class Own:
         self.seconds = time.process_time if cpu else time.perf_counter
         generator = find_and_load(model)
         assert isinstance(generator, TextGenerator)
-        self.generator = generator
+        self.generator, self.model, self.prompt = generator, model, prompt
         self.row = generator.start(
             Start(trace=1, model=model, prompt=prompt, seed=0, settings=TextSettings())
         ).token_ids.since(0).tolist()  # fmt: skip
@@ -181,6 +191,19 @@ class Own:
             for _ in range(tokens):
                 decoder(self.row[-1], state)
             return tokens / (self.seconds() - begin)
+
+    def together(self, texts: int, tokens: int) -> float:
+        """Tokens a second of texts that advance together, with odds and frames, as of `-n`."""
+        from genui.engine.load import Streams
+
+        settings = TextSettings(tokens=tokens)
+        starts = [
+            Start(trace=seed, model=self.model, prompt=self.prompt, seed=seed, settings=settings)
+            for seed in range(texts)
+        ]
+        begin = self.seconds()
+        frames = sum(isinstance(one, TextFrame) for each in Streams(starts) for one in each)
+        return frames / (self.seconds() - begin)
 
     def batch(self, rows: int, tokens: int) -> float:
         """Tokens a second of `rows` texts written as one batch, without frames."""
@@ -226,6 +249,7 @@ def main() -> None:
             "in the worker, with odds and frames": lambda: worker.write(tokens, "")[0],
             "the same by torch alone": lambda: worker.write(tokens, "fp32")[0],
             "the decoder alone": lambda: own.decode(tokens),
+            "16 texts together, with odds and frames": lambda: own.together(16, tokens),
             "16 in a batch, without frames": lambda: own.batch(16, tokens),
         }
         if args.peers:

@@ -1,7 +1,7 @@
 """An engine without torch and checkpoints without weights."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +20,25 @@ def write_checkpoint(path: Path, recipe: Recipe, step: int = 100) -> Path:
     return path
 
 
+class FakeStreams:
+    """Stands in for `genui.engine.load.Streams`: streams of four steps, one after another."""
+
+    def __init__(self, streams: Iterable[Iterator[Started | Frame]]) -> None:
+        self._streams = streams
+        self.progress = 0.0
+
+    def __iter__(self) -> Iterator[Iterator[Started | Frame]]:
+        for number, messages in enumerate(self._streams):
+            yield self._follow(number, messages)
+
+    def _follow(
+        self, number: int, messages: Iterator[Started | Frame]
+    ) -> Iterator[Started | Frame]:
+        for message in messages:
+            self.progress = number + message.step / 4
+            yield message
+
+
 class FakeEngine:
     """Stands in for `genui.engine.load`; `starts` has every trace it was asked for."""
 
@@ -29,6 +48,12 @@ class FakeEngine:
         self.starts: list[Start] = []
         self.note = ""
         self.interrupt_after = len(self.words)
+        self.interrupt_from = 0  # the first seed that is interrupted
+
+    def streams(
+        self, starts: Iterable[Start], says: Sequence[str] = (), until: int | None = None
+    ) -> "FakeStreams":
+        return FakeStreams(self.stream(start, says) for start in starts)
 
     def stream(self, start: Start, says: Sequence[str] = ()) -> Iterator[Started | Frame]:
         self.starts.append(start)
@@ -43,7 +68,7 @@ class FakeEngine:
         )
         make = self._word if start.settings.__struct_config__.tag == "text" else self._image
         for step in range(len(self.words)):
-            if step == self.interrupt_after:
+            if step == self.interrupt_after and start.seed >= self.interrupt_from:
                 raise KeyboardInterrupt
             yield make(start, step)
 

@@ -45,6 +45,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine()
     module = types.ModuleType("genui.engine.load")
     module.__dict__["stream"] = fake.stream
+    module.__dict__["Streams"] = fake.streams
     monkeypatch.setitem(sys.modules, "genui.engine.load", module)
     replaying = types.ModuleType("genui.engine.replay")
     replaying.__dict__["machine"] = lambda: Machine(device="fake", precision="fp32", threads=1)

@@ -104,6 +104,8 @@ def test_layers_are_told_of_one_token(capsys: pytest.CaptureFixture[str]) -> Non
     without = ["--fork", "2:ablate=1.ff"]
     facts = json.loads(told(["generate", *TEXT, *without, "--layers", "4", "--json"], capsys))
     assert facts["feed_forward"] == [0.0]
+    over = told(["generate", *TEXT, "--layers", "4", "--over", "mean"], capsys)
+    assert "− mean of all" in over
 
 
 @pytest.mark.parametrize(

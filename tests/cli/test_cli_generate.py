@@ -153,6 +153,17 @@ def test_ctrl_c_keeps_what_was_written_and_ends_the_line(
     assert capsys.readouterr() == ("Good morrow\n", "")
 
 
+def test_ctrl_c_writes_the_samples_that_are_complete(
+    engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "plays.txt"
+    engine.interrupt_after, engine.interrupt_from = 2, 7
+    words = ["--prompt", "", "--seed", "5", "-n", "4", "--out", str(target)]
+    assert main(["generate", "plays", *words]) == 130
+    assert capsys.readouterr().err == f"interrupted: 2 of 4 samples are complete\nwrote {target}\n"
+    assert target.read_text().count("Good morrow, friend") == 2
+
+
 def test_text_to_a_file(
     engine: FakeEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

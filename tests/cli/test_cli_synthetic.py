@@ -44,13 +44,19 @@ def test_images_are_a_folder_that_training_reads_back(
     assert not images.notes
 
 
-def test_texts_are_json_lines_that_training_reads_back(tiny: Path, tmp_path: Path) -> None:
+def test_texts_are_json_lines_that_training_reads_back(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "made"
     assert main([*PLAYS, "-n", "60", "--tokens", "40", "--out", str(out)]) == 0
     found = lines(out, "data.jsonl")
     assert len(found) == 60
     assert all(line["text"].startswith("to be") for line in found)
     assert all(line["prompt"] == "to be" for line in found)
+    words = ["--tokens", "40", "--seed", str(found[37]["seed"]), "--json"]
+    told(capsys)
+    assert main([*PLAYS, *words]) == 0
+    assert json.loads(capsys.readouterr().out)["text"] == found[37]["text"]  # as of one alone
     data = load_text("", str(out))
     assert sorted(data.train + data.validation) == sorted(line["text"] for line in found)
     assert not data.notes

@@ -17,6 +17,7 @@ from genui.engine.models.llama import Llama, LlamaConfig, Rope
 from genui.engine.models.lora import AdaptedModel, Base
 from genui.engine.sample.lens import read_layers
 from genui.engine.sample.text import TextGenerator
+from genui.engine.sample.tokens import read_ahead
 from genui.engine.sample.trace import Trace
 from genui.protocol import Ablate, SetSeed, Start, TextSettings
 
@@ -124,6 +125,33 @@ def test_going_back_and_forking_give_the_same_bits(model: Any) -> None:
     np.testing.assert_array_equal(decoder(1, state), decoder(1, fork))
 
 
+@torch.inference_mode()
+def test_rows_of_any_lengths_have_the_bits_of_one_alone(model: Any) -> None:
+    ids, decoder = token_ids()[0].tolist(), decoder_of(model)
+    alone, rows = [], []
+    for length in (3, 12, 3, 7):
+        for states in (alone, rows):
+            states.append(model.new_state(1))
+            model.prefill(token_ids()[:, :length], states[-1])
+    for at in range(LENGTH - 12):
+        tokens = [ids[(at + 5 * row) % LENGTH] for row in range(len(rows))]
+        together = decoder.read_rows(tokens, rows)
+        for token, state, logits in zip(tokens, alone, together, strict=True):
+            np.testing.assert_array_equal(decoder(token, state), logits)
+    assert [state.length for state in rows] == [state.length for state in alone]
+
+
+def test_a_large_weight_is_multiplied_in_parts_to_the_same_bits() -> None:
+    random = np.random.default_rng(0)
+    rows = random.standard_normal((3, 96), np.float32)
+    weight = random.standard_normal((96, 9000), np.float32)
+    assert weight.shape[1] > 2 * fast_decoding.COLUMNS
+    for laid_out in (weight, np.asfortranarray(weight)):
+        together = fast_decoding.product(rows, laid_out)
+        for row, result in zip(rows, together, strict=True):
+            np.testing.assert_array_equal(fast_decoding.product(row, laid_out), result)
+
+
 def test_there_is_none_for_other_precisions_networks_and_blas(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -173,6 +201,34 @@ def test_samples_of_one_prompt_read_it_once(
         texts.append("".join(frame.text for frame in trace.advance(0, 12)))
     assert lengths == [len("to be")]
     assert texts[0] == texts[2] != texts[1]
+
+
+@pytest.mark.parametrize("rounds", [False, True])
+def test_texts_that_advance_together_have_the_bits_of_each_alone(
+    text_generator: TextGenerator, monkeypatch: pytest.MonkeyPatch, rounds: bool
+) -> None:
+    """The context is full on the way. With `rounds` rows together round otherwise, so they are not
+    read together."""
+    decoder, counts = text_generator._reader.decoder, []
+    assert decoder is not None
+
+    def read_rows(token_ids: Any, states: Any) -> Any:
+        counts.append(len(states))
+        return type(decoder).read_rows(decoder, token_ids, states) + rounds
+
+    monkeypatch.setattr(decoder, "read_rows", read_rows)
+    request = trace_of(text_generator).request
+    starts = [replace(request, seed=seed, prompt="to be"[: 2 + seed % 3]) for seed in range(10)]
+    model, tokenizer = text_generator.model, text_generator.tokenizer
+    other = TextGenerator(model, tokenizer, MACHINE)
+    other.decode_fast()
+    expected = [list(Trace(other, start).advance(0, 40)) for start in starts]
+    traces = [Trace(text_generator, start) for start in starts]
+    frames = [trace.advance(0, 40) for trace in traces]
+    for step in range(40):
+        read_ahead((trace, step) for trace in traces)
+        assert [next(each) for each in frames] == [each[step] for each in expected]
+    assert not counts[1:] if rounds else max(counts) == len(starts)
 
 
 @pytest.mark.parametrize("network", ["transformer"], indirect=True)

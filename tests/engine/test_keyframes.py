@@ -52,3 +52,14 @@ def test_those_until_a_step_are_a_copy_of_their_own() -> None:
         shared.keep(step, step)
     assert len(shared) <= BOUND
     assert kept.before(300) == (300, "state 300")
+
+
+def test_more_of_them_are_kept_where_states_are_small() -> None:
+    kept = Keyframes(1000)
+    for step in range(1001):
+        kept.keep(step, step)
+    assert all(kept.get(step) == step for step in range(1001))
+    for step in range(1001, 5000):
+        kept.keep(step, step)
+    assert len(kept) <= 1001 + RECENT
+    assert len(kept.until(4999)) == len(kept)

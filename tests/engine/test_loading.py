@@ -8,14 +8,18 @@ from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from gguf_files import write_gguf
+from networks import random_network
 
 from genui import protocol
 from genui.engine import load
 from genui.engine import worker as engine_worker
 from genui.engine.device import Machine
 from genui.engine.loading import LoadingStoppedError, advance, announce, reported
+from genui.engine.sample import tokens
+from genui.engine.sample.inside import parts_of
 from genui.hub import formats
 from genui.hub.formats import ModelFormat, OpenModel
 from genui.protocol import (
@@ -214,6 +218,18 @@ LOADERS: Mapping[str, Callable[[Path], str]] = {
     "llama": lambda path: tiny_folder(path, "llama"),
     "transformers": lambda path: tiny_folder(path, "gpt2"),
 }
+
+
+def test_a_long_prompt_is_reported_layer_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "LONG_PROMPT", 8)
+    model, machine = random_network("transformer", 28), Machine("cpu", "fp32", 1)
+    row, reports = np.arange(10)[None], []
+    with reported(lambda *_: None, lambda *report: reports.append(report)):
+        tokens.read(model, machine, row, model.new_state(1))
+        tokens.read(model, machine, row[:, :7], model.new_state(1))
+    tokens.read(model, machine, row, model.new_state(1))
+    layers = len(parts_of(model))
+    assert reports == [(done / layers, 10) for done in range(1, layers + 1)]
 
 
 @pytest.mark.parametrize("name", list(LOADERS))

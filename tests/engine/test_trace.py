@@ -20,7 +20,7 @@ from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
 from genui.engine.models.transformer import KVCache, Transformer, TransformerConfig
 from genui.engine.sample.text import TextGenerator
-from genui.engine.sample.trace import Trace
+from genui.engine.sample.trace import SPREAD, Trace
 from genui.protocol import (
     Edit,
     EditAt,
@@ -205,6 +205,7 @@ class Quick(Transformer):
 def test_a_long_trace_holds_a_bounded_amount() -> None:
     model = Quick(TransformerConfig(len(ALPHABET), layers=1, width=28, heads=1, context=32))
     generator = TextGenerator(model, CharTokenizer(ALPHABET), Machine("cpu", "fp32", 1))
+    generator.spread = SPREAD  # not its own 4,096, which the test would take long to reach
     trace = Trace(generator, start(tokens=4_000))
     for _ in trace.advance(0, 3000):
         pass

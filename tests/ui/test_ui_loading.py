@@ -86,6 +86,9 @@ def test_share_and_seconds_left_come_from_the_reports(loading: Stage) -> None:
     assert "██████████░░░░░░░░░░ 50 %, 4 s left\n" in loading.trace.loading_text(9)
     loading.report(0.1, 60.0)
     assert "██░░░░░░░░░░░░░░░░░░ 10 %, 10 min left\n" in loading.trace.loading_text(9)
+    prompt = Loading(trace=loading.trace.id, share=0.5, size=0, prompt=2_000)
+    loading.session._dispatch([prompt])
+    assert loading.trace.loading_text(9).startswith("reading 2,000 tokens\n██████████░░░")
 
 
 def test_another_model_that_is_opened_ends_the_loading_of_the_first(loading: Stage) -> None:

@@ -173,6 +173,8 @@ class LlamaCppModel:
             )
             self._llama._ctx.decode(self._llama._batch)
             self._read += state.token_ids[first:end]
+            if end - begin > PORTION:
+                loading.read_prompt(end - begin, state.length - begin, state.length)
         pointer = self._library.llama_get_logits_ith(self._llama.ctx, -1)
         logits = np.ctypeslib.as_array(pointer, shape=(self.vocab_size,)).copy()
         return torch.from_numpy(logits)[None]

@@ -4,14 +4,16 @@ import itertools
 import weakref
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
 
 from genui.base.errors import MisuseError
+from genui.engine import loading
 from genui.engine.device import Machine, autocast
 from genui.engine.models.language_model import LanguageModel, LayeredModel, ReadingState
 from genui.engine.sample.inside import (
@@ -19,6 +21,7 @@ from genui.engine.sample.inside import (
     build_intervention,
     first_difference,
     intervening,
+    parts_of,
     relative_to,
 )
 from genui.engine.sample.logits import (
@@ -51,6 +54,7 @@ from genui.protocol.settings import LayerEdit
 
 if TYPE_CHECKING:
     from genui.engine.models.fast_decoding import Decoder
+    from genui.engine.sample.trace import Trace
 
 # --- Token lists ------------------------------------------------------------------------------
 
@@ -104,16 +108,24 @@ LOGITS = 64 << 20
 
 
 class StoredLogits:
-    """The logits [V] after some tokens. Those that were not used for long are dropped, and computed
-    again, to the same bits, when they are needed: of a vocabulary of 262,144 tokens they take 1 MB.
+    """The logits [V] after some tokens, computed at once or, with `later`, when they are needed.
+    Those that were not used for long are dropped, and computed again, to the same bits: of a
+    vocabulary of 262,144 tokens they take 1 MB.
     """
 
     __slots__ = ("__weakref__", "_compute", "_recent", "_values")
 
-    def __init__(self, compute: Callable[[], np.ndarray], recent: "RecentLogits") -> None:
+    def __init__(
+        self, compute: Callable[[], np.ndarray], recent: "RecentLogits", later: bool = False
+    ) -> None:
         self._compute, self._recent = compute, recent
         self._values: np.ndarray | None = None
-        self.get()
+        if not later:
+            self.get()
+
+    @property
+    def is_computed(self) -> bool:
+        return self._values is not None
 
     def get(self) -> np.ndarray:
         if self._values is None:
@@ -235,6 +247,9 @@ WINDOWS = 8
 WINDOW_BYTES = 512 << 20
 """Older windows are dropped sooner if they take more together."""
 
+ROWS = 16
+"""The most texts that advance together. With more of them a token takes hardly less time."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -271,6 +286,10 @@ def _shift(chunks: Chunks, context: Span) -> Chunks:
     return tuple((a, b) for a, b in shifted if a < b)
 
 
+LONG_PROMPT = 256
+"""Tokens from which on a prompt takes a time that is worth showing."""
+
+
 @torch.inference_mode()
 def read(
     model: LanguageModel,
@@ -291,8 +310,31 @@ def read(
                 return np.empty((len(idx), 0), np.float32)
             logits = model.decode(idx[:, 0], state)
         else:
-            logits = model.prefill(idx, state)
+            with _prompt_reported(model, idx.shape[1]):
+                logits = model.prefill(idx, state)
     return logits.float().cpu().numpy()
+
+
+@contextmanager
+def _prompt_reported(model: LanguageModel, tokens: int) -> Iterator[None]:
+    """Within the block `loading` hears of each layer that has read a long prompt, which is read
+    layer by layer, all tokens at once."""
+    layers = parts_of(model) if tokens >= LONG_PROMPT and loading.is_prompt_reported() else ()
+    handles = [
+        part.block.register_forward_hook(
+            lambda *_, done=done: loading.read_prompt(done, len(layers), tokens)
+        )
+        for done, part in enumerate(layers, start=1)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+Reading = tuple[TokenList, int, Interventions, Chunks]
+"""What `Reader.logits` takes: the tokens, how many of them are the prompt, and the rest."""
 
 
 @dataclass(eq=False)
@@ -347,15 +389,21 @@ class Reader:
     holds, with the network's modules. So which of the two computes a position depends on the
     prompt, the chunks and the interventions only, whatever was read before.
 
-    Memory is at most 8 states, and 512 MB if there are more than two; for a Transformer layers × 2
-    × width × context × 4 bytes each, 25 MB for the shipped models.
+    Texts that advance together are read ahead: one token of each, by the decoder's `read_rows`.
+
+    Memory is at most 8 states, or as many as texts advance together, and 512 MB if there are more
+    than two; for a Transformer layers × 2 × width × context × 4 bytes each, 25 MB for 8 of the
+    shipped models.
     """
 
     def __init__(self, model: LanguageModel, machine: Machine) -> None:
         self._model = model
         self._machine = machine
         self._windows: list[Window] = []  # the most recently used one last
+        self._most = WINDOWS
         self.decoder: Decoder | None = None
+        self._rows_agree: bool | None = None  # with one row alone; None: not compared yet
+        self._ahead: dict[TokenList, tuple[Interventions, Chunks, np.ndarray]] = {}
 
     def logits(
         self,
@@ -372,6 +420,9 @@ class Reader:
         has it read by the network's modules, for their hooks; the logits may be empty, as in
         `read`.
         """
+        edits, parts, logits = self._ahead.get(token_ids, (None, None, np.empty(0, np.float32)))
+        if edits is interventions and parts is chunks and not by_modules:
+            return logits
         context = span(len(token_ids), prompt, self._model)
         prefill, tokens = context.prefill, token_ids.since(context.first)
         placed, chunks = relative_to(interventions, context.first), _shift(chunks, context)
@@ -386,7 +437,6 @@ class Reader:
         while known != (whole := _before_chunk(known, chunks) if known >= prefill else 0):
             known = window.state.seek(whole)
         ends = {0: prefill, **dict(chunks)}
-        logits = np.empty(0, np.float32)
         while known < len(tokens):
             end = ends.get(known, known + 1)
             if by_modules and end == len(tokens):
@@ -398,6 +448,65 @@ class Reader:
                 window.chunks = tuple(chunk for chunk in chunks if chunk[1] <= end)
             known = end
         return logits
+
+    def read_ahead(self, readings: Sequence[Reading]) -> None:
+        """Read the last token of several texts together, for the next calls of `logits`.
+
+        Only of texts whose window has all tokens before it, as when they advance; `logits` reads
+        the others. The bits are those of one text alone: two rows of the first reading are compared
+        with that, and nothing is read ahead by a NumPy that would round otherwise.
+        """
+        self._ahead.clear()
+        self._most = max(self._most, len(readings))
+        if self.decoder is None or self._rows_agree is False:
+            return
+        windows = {window.token_ids.tobytes(): window for window in self._windows}
+        rows: list[tuple[Reading, Window, np.ndarray, Chunks]] = []
+        for reading in readings:
+            token_ids, prompt, interventions, chunks = reading
+            context = span(len(token_ids), prompt, self._model)
+            tokens, known = token_ids.since(context.first), len(token_ids) - context.first - 1
+            placed = relative_to(interventions, context.first)
+            chunks = _shift(chunks, context)
+            window = windows.pop(tokens[:-1].tobytes(), None)  # once: a state has one next token
+            if (
+                window is not None
+                and 0 < known == window.count_shared(tokens, context.prefill, placed, chunks)
+                and window.interventions == placed
+                and not _active(placed, len(tokens))
+                and known == window.state.seek(known)
+            ):
+                rows.append((reading, window, tokens, chunks))
+        if len(rows) < 2:
+            return
+        ids, states = [int(row[2][-1]) for row in rows], [row[1].state for row in rows]
+        copies: list[Any] = []
+        if self._rows_agree is None:
+            copies = [state.snapshot(state.length) for state in states[:2]]
+        logits = self.decoder.read_rows(ids, states)
+        if copies:
+            alone = [self.decoder(*each) for each in zip(ids, copies, strict=False)]
+            self._rows_agree = all(map(np.array_equal, alone, logits))
+            if not self._rows_agree:
+                for state in states:
+                    state.seek(state.length - 1)
+                return
+        for (reading, window, tokens, chunks), values in zip(rows, logits, strict=True):
+            window.token_ids = tokens
+            window.chunks = tuple(chunk for chunk in chunks if chunk[1] <= len(tokens))
+            self._ahead[reading[0]] = (reading[2], reading[3], values.copy())
+        used = {id(row[1]) for row in rows}
+        self._windows.sort(key=lambda window: id(window) in used)  # the most recent ones last
+
+    def count_rows(self, tokens: int) -> int:
+        """How many texts of so many tokens can advance together within the limits of memory; 1 if
+        nothing is read ahead."""
+        if self.decoder is None:
+            return 1
+        state: Any = self._windows[-1].state if self._windows else None
+        size = getattr(state, "nbytes", 0) / max(1, getattr(state, "capacity", 1))
+        size *= 1 << (tokens - 1).bit_length()  # bytes of a state: it grows by doubling
+        return ROWS if ROWS * size <= WINDOW_BYTES else max(1, int(WINDOW_BYTES / size))
 
     def _find_window(
         self, token_ids: np.ndarray, prefill: int, interventions: Interventions, chunks: Chunks
@@ -435,7 +544,7 @@ class Reader:
         return window, known if known >= prefill else 0
 
     def _add(self, window: Window) -> Window:
-        self._windows = [*self._windows[-(WINDOWS - 1) :], window]
+        self._windows = [*self._windows[-(self._most - 1) :], window]
         # States of models that may read 100,000 tokens know their size; others are small.
         sizes = [getattr(each.state, "nbytes", 0) for each in self._windows]
         while len(sizes) > 2 and sum(sizes) > WINDOW_BYTES:
@@ -502,6 +611,8 @@ class TokenGenerator(ABC, Generic[S]):
     """A `trace.Generator` for language models; a step is one token."""
 
     medium: ClassVar[str]
+    spread = 4096
+    """See `trace.SPREAD`: a state is small, and to read tokens again for a fork takes seconds."""
     writer: ClassVar[str]  # the subject of an error: "a text model"
     edits: ClassVar[str]  # the end of an error: which edits it takes
 
@@ -530,9 +641,25 @@ class TokenGenerator(ABC, Generic[S]):
         """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt."""
         return self._reader.logits(token_ids, prompt, interventions, chunks)
 
-    def store_logits(self, compute: Callable[[], np.ndarray]) -> StoredLogits:
-        """The logits that `compute` returns, for a state."""
-        return StoredLogits(compute, self._recent)
+    def store_logits(self, compute: Callable[[], np.ndarray], later: bool = False) -> StoredLogits:
+        """The logits that `compute` returns, for a state; with `later` it is called when they are
+        needed, so that other texts can be read together with it."""
+        return StoredLogits(compute, self._recent, later)
+
+    def read_ahead(self, states: Sequence[S]) -> None:
+        """Compute the logits of several texts together, which their next steps need, to the bits
+        that each has alone."""
+        self._reader.read_ahead(
+            [
+                (state.token_ids, state.prompt, state.interventions, state.chunks)
+                for state in states
+                if not (state.stored.is_computed or self.finished(state))
+            ]
+        )
+
+    def count_rows(self, state: S) -> int:
+        """How many texts like the one that begins with `state` should advance together."""
+        return self._reader.count_rows(len(state.token_ids) + state.token_budget)
 
     def read_again(self, state: S) -> None:
         """Read the last token of a state again, as in generation, for what is recorded then."""
@@ -650,3 +777,15 @@ class TokenGenerator(ABC, Generic[S]):
     @abstractmethod
     def spell(self, token_ids: list[int]) -> tuple[str, ...]:
         """The text of each token of the model's input."""
+
+
+def read_ahead(traces: Iterable[tuple["Trace", int]]) -> None:
+    """Compute together what the next steps of several traces need, after the given steps, if their
+    generators can. It changes no bits."""
+    states: dict[TokenGenerator[TokenState], list[TokenState]] = {}
+    for trace, step in traces:
+        if isinstance(trace.generator, TokenGenerator):
+            states.setdefault(trace.generator, []).append(trace.state(step))
+    for generator, group in states.items():
+        if len(group) > 1:
+            generator.read_ahead(group)

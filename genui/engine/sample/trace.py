@@ -14,17 +14,19 @@ RECENT = 32
 """The number of most recently computed states, for short steps back."""
 
 SPREAD = 64
-"""The largest number of steps between states that are spread evenly over the trace, for seeking."""
+"""How many states are spread evenly over the trace, for seeking, unless a generator says another
+number (`spread`)."""
 
 
 class Keyframes:
-    """The stored states by step: up to `SPREAD` + 1 over the whole trace, and the last `RECENT`.
+    """The stored states by step: up to `spread` + 1 over the whole trace, and the last `RECENT`.
 
     Memory is bounded: when there are too many, every second one is dropped. From any step the
-    nearest earlier stored state is at most 1/32 of the trace away.
+    nearest earlier stored state is at most 2 / `spread` of the trace away.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spread: int = SPREAD) -> None:
+        self._limit = spread + 1
         self._stride = 1
         self._spread: dict[int, Any] = {}
         self._recent: OrderedDict[int, Any] = OrderedDict()
@@ -38,6 +40,8 @@ class Keyframes:
 
     def before(self, step: int) -> tuple[int, Any]:
         """The last stored step up to `step`, and its state."""
+        if (state := self.get(step)) is not None:
+            return step, state
         at = max(stored for stored in (*self._spread, *self._recent) if stored <= step)
         return at, self.get(at)
 
@@ -49,13 +53,13 @@ class Keyframes:
             self._recent.popitem(last=False)
         if step % self._stride == 0:
             self._spread[step] = state
-        while len(self._spread) > SPREAD + 1:
+        while len(self._spread) > self._limit:
             self._stride *= 2
             self._spread = {at: s for at, s in self._spread.items() if at % self._stride == 0}
 
     def until(self, step: int) -> "Keyframes":
         """The states up to and including `step`; a fork shares them, since they are immutable."""
-        shared = Keyframes()
+        shared = Keyframes(self._limit - 1)
         shared._stride = self._stride
         shared._spread = {at: s for at, s in self._spread.items() if at <= step}
         shared._recent = OrderedDict((at, s) for at, s in self._recent.items() if at <= step)
@@ -121,7 +125,7 @@ class Trace:
         if self.started.init is not None:
             self.request = msgspec.structs.replace(request, init=self.started.init)
         self._first_step = 0  # the step at which this branch begins
-        self._states = Keyframes()
+        self._states = Keyframes(getattr(generator, "spread", SPREAD))
         self._states.keep(0, self._apply_edits(0, first))
         self.reached = 0  # the furthest step computed
 

@@ -146,7 +146,9 @@ class Trace(Generic[F]):
         memory = f"{numbers.size(self.load.size)} of memory" if self.load.size else ""
         stops = "space stops" if self.playing else ""
         more = " · ".join(filter(None, (memory, stops)))
-        return f"loading {name}\n{progress}\n{more}".rstrip()
+        tokens = self.load.prompt
+        what = f"reading {numbers.count(tokens)} tokens" if tokens else f"loading {name}"
+        return f"{what}\n{progress}\n{more}".rstrip()
 
     @property
     def finished(self) -> bool:
@@ -193,8 +195,8 @@ class Trace(Generic[F]):
     # --- the worker's replies ---------------------------------------------------------
 
     def report_load(self, loading: Loading, now: float) -> None:
-        """Take over how far its model is loaded at `now`, in seconds."""
-        if self.load is None:
+        """Take over how far its model is loaded, or its prompt read, at `now`, in seconds."""
+        if self.load is None or self.load.prompt != loading.prompt:
             self._load_began = now
         self.load, self._load_seconds = loading, now - self._load_began
 
