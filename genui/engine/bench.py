@@ -14,7 +14,7 @@ import torch
 
 from genui.engine import device
 from genui.engine.estimate import peak_memory, trial_trainer
-from genui.engine.utilization import OPTIMIZER_STEP, measure_peak, profile_step
+from genui.engine.utilization import measure_peak, profile_step
 from genui.recipes import find_recipe, override
 
 Result = dict[str, Any]
@@ -116,16 +116,7 @@ def write_text(dataset: str, folder: str) -> Result:
 
 def profile_recipe(recipe: str, steps: int, settings: Mapping[str, str]) -> Result:
     """Seconds of a training step by what it is spent on."""
-    from torch.profiler import record_function  # late: only for this
-
     trainer, _, machine = trial_trainer(override(find_recipe(recipe), settings))
-    optimize = trainer._optimizers.step
-
-    def labelled(*args: Any) -> None:
-        with record_function(OPTIMIZER_STEP):
-            optimize(*args)
-
-    trainer._optimizers.__dict__["step"] = labelled
     seconds = profile_step(trainer.train_step, machine, steps)
     share = trainer.utilization.share(sum(seconds.values()))
     return {"seconds": seconds, "share": share, **machine.to_dict()}

@@ -29,10 +29,11 @@ import torch
 
 from genui.engine.convert.peft import adapter_config
 from genui.engine.estimate import peak_memory, trial_trainer
+from genui.engine.train.batches import examples_of
 from genui.engine.train.checkpoint import write_tensors
 from genui.engine.train.finetune import FineTuneTask, to_tensors
 from genui.engine.train.loop import Trainer
-from genui.engine.train.optimizer import examples_of, rate_factor
+from genui.engine.train.optimizer import rate_factor
 from genui.logs.native import MetricsTail
 from genui.recipes import FineTuneRecipe, override
 from genui.runs import launch

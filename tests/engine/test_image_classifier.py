@@ -16,8 +16,8 @@ from genui.engine.device import Machine
 from genui.engine.kinds import build_generator, build_task, check_data
 from genui.engine.metrics.classifiers import ImageClassifier, pool
 from genui.engine.models.classifiers import contrast_with_border
+from genui.engine.train.batches import augment
 from genui.engine.train.classifier import ImageClassifierTask, confusions
-from genui.engine.train.optimizer import augment
 from genui.recipes import Recipe, find_recipe, override
 from genui.recipes.classifier import ImageClassifierRecipe
 

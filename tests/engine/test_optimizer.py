@@ -7,8 +7,9 @@ from networks import random_network, small_recipe
 
 from genui.engine.models.denoisers import build_denoiser
 from genui.engine.models.dit import DiT
-from genui.engine.train import optimizer
-from genui.engine.train.optimizer import Optimizers, examples_of, permute, rate_factor
+from genui.engine.train import batches
+from genui.engine.train.batches import examples_of, permute
+from genui.engine.train.optimizer import Optimizers, rate_factor
 from genui.engine.train.task import Player
 from genui.recipes import TransformerRecipe, find_recipe, override
 from genui.recipes.diffusion import DiffusionRecipe
@@ -99,7 +100,7 @@ def test_steps_of_a_large_dataset_cover_it_as_those_of_a_small_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     listed = [examples_of(step, 4, 10, seed=3) for step in range(5)]
-    monkeypatch.setattr(optimizer, "MOST_LISTED", 9)
+    monkeypatch.setattr(batches, "MOST_LISTED", 9)
     unlisted = [examples_of(step, 4, 10, seed=3) for step in range(5)]
     for steps in (listed, unlisted):
         order = np.concatenate(steps)

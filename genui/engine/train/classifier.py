@@ -19,7 +19,7 @@ from genui.engine.data.tokenizer import bag
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.models.classifiers import build_classifier
 from genui.engine.models.linear import accuracy, calibration_error, log_loss
-from genui.engine.train.optimizer import augment, examples_of
+from genui.engine.train.batches import augment, examples_of
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share
 from genui.recipes.classifier import (
     ClassifierRecipe,

@@ -41,8 +41,8 @@ from genui.engine.sample.media import (
     to_clips,
     to_rgb,
 )
+from genui.engine.train.batches import augment
 from genui.engine.train.checkpoint import load_weights
-from genui.engine.train.optimizer import augment
 from genui.engine.train.task import WHOLE, PerStep, Player, Sample, Share, png
 from genui.formats import image
 from genui.formats.audio import encode_wav, to_pcm

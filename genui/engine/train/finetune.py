@@ -30,7 +30,7 @@ from genui.engine.models.llama import hugging_face_name
 from genui.engine.models.lora import PEFT, AdaptedModel, Base, check_rank
 from genui.engine.sample.chat import Slot, encode_pieces, fill_chat, split_answers
 from genui.engine.sample.text import TextGenerator
-from genui.engine.train.optimizer import examples_of
+from genui.engine.train.batches import examples_of
 from genui.engine.train.task import WHOLE, Sample, Share
 from genui.protocol import Piece
 from genui.recipes import FineTuneRecipe

@@ -54,7 +54,7 @@ from genui.engine.models.language_model import LanguageModel, TokenNetwork
 from genui.engine.models.transformer import ChoraleTransformer, chorale_config
 from genui.engine.sample.music import MusicGenerator
 from genui.engine.sample.text import TextGenerator
-from genui.engine.train.optimizer import examples_of, permute
+from genui.engine.train.batches import examples_of, permute
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
 from genui.formats import score
 from genui.formats.midi import encode_midi

@@ -1,19 +1,17 @@
-"""Parts of a training step: optimisers, EMA, the order of examples, and augmentation."""
+"""The optimisers of a training, the schedule of their rates, and the average of the weights."""
 
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.profiler import record_function
 
 from genui.engine.train.task import Player
+from genui.engine.utilization import OPTIMIZER_STEP
 from genui.recipes import Recipe
 
 # --- Optimisers and the learning rate schedule ------------------------------------------------
@@ -369,9 +367,10 @@ class Optimizers:
         """Apply a player's gradients with the learning rates of `step`, and clear them."""
         factor = rate_factor(step, self._recipe)
         factor *= self.learning_rate / self._recipe.learning_rate
-        for optimizer in self._of[player.name].values():
-            optimizer.step(factor, step)
-            optimizer.zero_grad()
+        with record_function(OPTIMIZER_STEP):  # for `genui bench --profile`
+            for optimizer in self._of[player.name].values():
+                optimizer.step(factor, step)
+                optimizer.zero_grad()
 
     def state(self) -> dict[str, Tensor]:
         """All state tensors by `<optimiser>.<parameter>.<name>`, and the learning rate. Those of a
@@ -440,76 +439,3 @@ class EMA:
             rows = local(new)
             if average.data_ptr() != rows.data_ptr():
                 average.lerp_(rows, 1 - decay)
-
-
-MOST_LISTED = 1 << 26
-"""The most examples whose order is listed in memory, 8 bytes each; more are permuted by `permute`,
-in another order."""
-
-
-def examples_of(step: int, batch: int, count: int, seed: int) -> NDArray[np.int64]:
-    """The indices [batch] of a step's examples, 0 to `count` - 1: each once per epoch, shuffled."""
-    epochs, places = np.divmod(np.arange(step * batch, (step + 1) * batch), count)
-    indices = np.empty(batch, np.int64)
-    for epoch in np.unique(epochs).tolist():
-        rows = epochs == epoch
-        if count > MOST_LISTED:
-            indices[rows] = permute(places[rows], count, (seed, 0, epoch))
-        else:
-            indices[rows] = _permutation(seed, epoch, count)[places[rows]]
-    return indices
-
-
-@lru_cache(maxsize=2)  # a step may span two epochs
-def _permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, 0, epoch)).permutation(count)
-
-
-_ROUNDS = 6
-
-
-def permute(places: NDArray[np.int64], count: int, seeds: tuple[int, ...]) -> NDArray[np.int64]:
-    """What a random permutation of 0 to `count` - 1 has at these places [B], without listing it.
-
-    A Feistel network (Luby and Rackoff 1988) permutes the numbers of 2k bits, the fewest that
-    hold `count`; a result that is too large is permuted again (Black and Rogaway 2002).
-    """
-    half = np.uint64(max(1, ((count - 1).bit_length() + 1) // 2))
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    keys = np.random.SeedSequence(seeds).generate_state(_ROUNDS, np.uint64)
-    values = places.astype(np.uint64)
-    outside = np.arange(len(values))
-    while len(outside):
-        left, right = values[outside] >> half, values[outside] & mask
-        for key in keys:
-            left, right = right, left ^ (_mix(right ^ key) & mask)
-        values[outside] = left << half | right
-        outside = outside[values[outside] >= count]
-    return values.astype(np.int64)
-
-
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele et al. 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def augment(rgb: Tensor, rng: np.random.Generator, shift: float, zoom: float, flip: bool) -> Tensor:
-    """Augment [B, C, H, W]: shift by up to `shift` pixels, scale by 1 ± `zoom`, and mirror half of
-    them with `flip`. The border's colour fills what comes in from outside."""
-    if not (shift or zoom or flip):
-        return rgb
-    count, _, height, width = rgb.shape
-    scale = 1 + rng.uniform(-zoom, zoom, count)
-    mirror = np.where(rng.random(count) < 0.5, -1.0, 1.0) if flip else np.ones(count)
-    # Coordinates of affine_grid go from -1 to 1 over a side: a pixel is 2 / side.
-    offset = rng.uniform(-shift, shift, (count, 2)) * 2 / np.array([width, height])
-    theta = np.zeros((count, 2, 3), np.float32)
-    theta[:, 0, 0] = mirror / scale
-    theta[:, 1, 1] = 1 / scale
-    theta[:, :, 2] = offset
-    grid = F.affine_grid(
-        torch.from_numpy(theta).to(rgb.device), list(rgb.shape), align_corners=False
-    )
-    return F.grid_sample(rgb, grid.to(rgb.dtype), padding_mode="border", align_corners=False)
