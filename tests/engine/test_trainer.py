@@ -108,6 +108,7 @@ def test_images_train_too(tmp_path: Path, genui_home: Path) -> None:
     }  # fmt: skip
     run = create_run(override(find_recipe("emoji"), small), small, "tiles")
     assert trainer.train(run) == 0, run.console.read_text()
+    assert "rewind" not in run.metrics.read_text()
     assert len(losses(run)) == 4
     scale = {"unit": "img", "units_per_step": 4, "units_per_epoch": 3}
     assert read_info(run).scale == scale
@@ -133,6 +134,15 @@ def test_killed_and_resumed_equals_never_interrupted(tiny_run: MakeRun) -> None:
     assert losses(run) == losses(whole)
     final = [r.checkpoint(12).read_bytes() for r in (run, whole)]
     assert final[0] == final[1]
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="2")
+    records = ({"step": 0, "time": 1, "val_loss": 9}, {"step": 7, "time": 2, "loss": 9})
+    run.metrics.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    assert trainer.train(run) == 0
+    assert losses(run).keys() == {1, 2}
+    assert [each.event for each in control.read_events(run)] == ["resumed"]
 
 
 def test_pause_resume_checkpoint_and_stop_from_outside(

@@ -158,6 +158,10 @@ class Trainer:
     def _load_weights(self) -> None:
         """Resume from the newest checkpoint, or load the weights that the run starts from."""
         step = self._world.share(lambda: checkpoint.newest_whole(self._run))
+        if step is None and self._world.share(lambda: _has_records(self._run)):
+            self._rewind(0)  # it was killed before its first checkpoint
+            self._writer.say("started again: there was no checkpoint")
+            self._mark(control.RESUMED, "started again without a checkpoint")
         if step is not None:
             averaged, raw, optimizers, _ = checkpoint.load_state(self._run, step)
             path = self._run.checkpoint_state(step)
@@ -167,9 +171,7 @@ class Trainer:
             except (KeyError, ValueError) as error:
                 raise _misfit(path, error) from None
             self._step = self._saved = step
-            self._writer.truncate_after(step)
-            if self._rank_file:
-                self._rank_file.truncate_after(step)
+            self._rewind(step)
             self._writer.say(f"resumed from the checkpoint at step {step:,}")
             self._mark(control.RESUMED, "resumed from the checkpoint")
         elif (start := checkpoint.load_start(self._run)) is not None:
@@ -180,6 +182,12 @@ class Trainer:
             text = f"started from the {kind} of {source} at step {self._age:,}"
             self._writer.say(text)
             self._mark("started", text)
+
+    def _rewind(self, step: int) -> None:
+        """Let readers of the metrics drop what was logged after `step`."""
+        self._writer.truncate_after(step)
+        if self._rank_file:
+            self._rank_file.truncate_after(step)
 
     def _load(self, path: Path, averaged: dict[str, Tensor], raw: dict[str, Tensor]) -> None:
         try:
@@ -453,6 +461,11 @@ class Trainer:
             self._task.publish(self._run, self._step)
         models.remove_start_weights(self._run)
         self._writer.say(f"checkpoint {path.name}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _has_records(run: RunDir) -> bool:
+    """Whether an earlier trainer has logged metrics."""
+    return run.metrics.exists() and run.metrics.stat().st_size > 0
 
 
 def _misfit(path: Path, error: Exception) -> GenuiError:
