@@ -140,7 +140,11 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tiny_run: MakeRun
     run = tiny_run(steps="2")
     records = ({"step": 0, "time": 1, "val_loss": 9}, {"step": 7, "time": 2, "loss": 9})
     run.metrics.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    run.checkpoints.mkdir(exist_ok=True)
+    part = run.checkpoints / ".step-00000004.safetensors.0123abcd.aside"  # as it was killed
+    part.touch()
     assert trainer.train(run) == 0
+    assert not part.exists()
     assert losses(run).keys() == {1, 2}
     assert [each.event for each in control.read_events(run)] == ["resumed"]
 

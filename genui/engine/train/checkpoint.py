@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from genui.base.errors import GenuiError
+from genui.base.files import atomic_path
 from genui.engine.models import frozen
 from genui.engine.train.optimizer import gather_whole
 from genui.recipes import Recipe
@@ -93,25 +94,23 @@ def write_tensors(
 ) -> None:
     """Write a safetensors file atomically. Raises GenuiError if it cannot be written.
 
-    One tensor after another is made whole and copied to the disk, so no more memory is taken than
-    by the largest. `safetensors.torch.save` makes the whole file in memory, and `save_file` may
-    leave a part under a name of its own.
+    Tensors are gathered and written one after another, so the extra memory is that of the largest.
+    `safetensors.torch.save` makes the whole file in memory, and `save_file` may leave a part under
+    a name of its own.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            for chunk in _chunks(tensors, metadata, gather):
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise GenuiError(
-            f"{path}: the checkpoint cannot be written ({error.strerror}); "
-            "free some space and resume: earlier checkpoints are whole"
-        ) from None
+    with atomic_path(path) as aside:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                for chunk in _chunks(tensors, metadata, gather):
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())  # here, so that a full disk is this error
+        except OSError as error:
+            raise GenuiError(
+                f"{path}: the checkpoint cannot be written ({error.strerror}); "
+                "free some space and resume: earlier checkpoints are whole"
+            ) from None
 
 
 _TYPES = {

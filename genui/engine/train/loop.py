@@ -18,6 +18,7 @@ from torch import Tensor
 
 from genui.base.conditions import Condition, parse_condition
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.files import remove_partial_files
 from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grow_vocabulary
@@ -157,6 +158,8 @@ class Trainer:
 
     def _load_weights(self) -> None:
         """Resume from the newest checkpoint, or load the weights that the run starts from."""
+        if self._world.rank == 0:
+            remove_partial_files(self._run.checkpoints)  # of a trainer that was killed
         step = self._world.share(lambda: checkpoint.newest_whole(self._run))
         if step is None and self._world.share(lambda: _has_records(self._run)):
             self._rewind(0)  # it was killed before its first checkpoint
