@@ -286,33 +286,22 @@ def open_parquet(file: File) -> Iterator[Table]:
     """A Parquet file, read by pages. `place` is the row group."""
     parquet = import_optional("pyarrow.parquet", file)
 
-    def row_bytes(group: Any, columns: Sequence[str]) -> int:
-        """The mean of a row of a group, decompressed, as the file says."""
-        parts = [group.column(index) for index in range(group.num_columns)]
-        octets = sum(
-            part.total_uncompressed_size
-            for part in parts
-            if part.path_in_schema.partition(".")[0] in columns
-        )
-        mean = octets // max(1, group.num_rows)
-        if mean > MAX_READ:
-            raise MisuseError(
-                f"{show(file.path)}: a row has about {mean >> 20:,} MB, and parts of at most "
-                f"{MAX_READ >> 20:,} are read; make its contents smaller"
-            )
-        return max(1, mean)
-
     def rows(columns: Sequence[str], most: int, place: int, number: int) -> Iterator[Rows]:
         total = max(1, table.metadata.num_rows)
         row = sum(table.metadata.row_group(group).num_rows for group in range(place))
         for group in range(place, table.num_row_groups):
-            mean = row_bytes(table.metadata.row_group(group), columns)
+            of_group = table.metadata.row_group(group)
+            mean = max(1, of_group.total_byte_size // max(1, of_group.num_rows))  # decompressed
+            if mean > MAX_READ:
+                raise MisuseError(
+                    f"{show(file.path)}: a row has about {mean >> 20:,} MB, and parts of at most "
+                    f"{MAX_READ >> 20:,} are read; make its contents smaller"
+                )
             at_once = max(1, min(most, AT_ONCE // mean))
             for batch in table.iter_batches(at_once, [group], list(columns)):
                 row += len(batch)
                 if row > number:  # else they were read before
-                    selected = [batch.column(name) for name in columns]
-                    yield Rows(selected, group, row, min(1.0, row / total))
+                    yield Rows(_valid(batch, columns), group, row, min(1.0, row / total))
 
     with (
         opened_file(file) as opened,
@@ -320,6 +309,14 @@ def open_parquet(file: File) -> Iterator[Table]:
         parquet.ParquetFile(opened, pre_buffer=False, buffer_size=BLOCK) as table,
     ):
         yield Table(table.schema_arrow, rows)
+
+
+def _valid(batch: Any, columns: Sequence[str]) -> list[Any]:
+    """Some columns of a batch, whose offsets are checked: wrong ones would end the process."""
+    selected = [batch.column(name) for name in columns]
+    for column in selected:
+        column.validate(full=True)
+    return selected
 
 
 @contextmanager
@@ -337,14 +334,15 @@ def open_arrow(file: File) -> Iterator[Table]:
             batches = map(reader.get_batch, range(reader.num_record_batches))
 
         def rows(columns: Sequence[str], most: int, place: int, number: int) -> Iterator[Rows]:
-            row = 0
+            first = 0
             for index, batch in enumerate(batches):
                 share = min(1.0, opened.tell() / max(1, file.size))
+                whole = _valid(batch, columns) if first + len(batch) > number else []
                 for at in range(0, len(batch), most):
-                    part = batch.slice(at, most)
-                    row += len(part)
+                    row = first + min(at + most, len(batch))
                     if row > number:
-                        yield Rows([part.column(name) for name in columns], index, row, share)
+                        yield Rows([each.slice(at, most) for each in whole], index, row, share)
+                first += len(batch)
 
         yield Table(reader.schema, rows)
 

@@ -15,6 +15,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine.data import image_files, image_sources, own_images, sources
 from genui.engine.data.dataset import use_stand_ins, watch_preparation
+from genui.engine.data.documents import find_source
 from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.data.image_sources import FORMATS, find_images
 from genui.engine.data.images import EVERY_IMAGE, check_images, load_images
@@ -463,6 +464,21 @@ def test_a_part_that_is_too_large_is_not_read(
     parquet.write_table(bomb, tmp_path / "x.parquet", compression="zstd")
     assert (tmp_path / "x.parquet").stat().st_size < 20_000
     assert "make its contents smaller" in fault(tmp_path / "x.parquet")
+
+
+def test_wrong_offsets_of_a_column_are_not_followed(tmp_path: Path) -> None:
+    """They would end the process; in tables of texts too."""
+    arrow = pytest.importorskip("pyarrow")
+    path = tmp_path / "x.arrow"
+    data = arrow.table({"image": arrow.array([picture(1)], arrow.binary()), "text": ["a" * 12345]})
+    with arrow.ipc.new_stream(str(path), data.schema) as writer:
+        writer.write_table(data)
+    offsets, wrong = (np.array([0, end], np.int32).tobytes() for end in (12345, 1 << 30))
+    assert path.read_bytes().count(offsets) == 1
+    path.write_bytes(path.read_bytes().replace(offsets, wrong))
+    assert "is damaged" in fault(path)
+    with pytest.raises(MisuseError, match="is damaged"):
+        list(read(find_source(path)))
 
 
 def test_the_largest_images_are_decoded_one_at_a_time(
