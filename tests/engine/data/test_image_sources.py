@@ -474,8 +474,9 @@ def test_wrong_offsets_of_a_column_are_not_followed(tmp_path: Path) -> None:
     with arrow.ipc.new_stream(str(path), data.schema) as writer:
         writer.write_table(data)
     offsets, wrong = (np.array([0, end], np.int32).tobytes() for end in (12345, 1 << 30))
-    assert path.read_bytes().count(offsets) == 1
-    path.write_bytes(path.read_bytes().replace(offsets, wrong))
+    before, found, after = path.read_bytes().rpartition(offsets)  # the first are of a header
+    assert found
+    path.write_bytes(before + wrong + after)
     assert "is damaged" in fault(path)
     with pytest.raises(MisuseError, match="is damaged"):
         list(read(find_source(path)))
