@@ -12,6 +12,10 @@ _MOST_NAMES, _SOME_NAMES = 14, 10  # of a list; of one that is longer
 _NEAR = 0.7  # ratio of difflib: equal letters, twice, of all letters
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 + SIGINT, as shells count."""
+
+
 class GenuiError(Exception):
     """A failure (exit code 1)."""
 

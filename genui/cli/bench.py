@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
 from genui.base.files import atomic_write
 from genui.base.numbers import about, quantity
 from genui.cli import bench_peers, files, output
@@ -24,7 +24,6 @@ from genui.cli.benchmarks import (
 )
 from genui.cli.parser import add_json
 
-INTERRUPTED = 130
 ROUNDS = 3
 PROFILED_STEPS = 5
 

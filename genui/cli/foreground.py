@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from genui.base.errors import GenuiError
+from genui.base.errors import INTERRUPTED, GenuiError
 from genui.base.numbers import about, count, short, value
 from genui.cli import output
 from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
 from genui.protocol.registry import KINDS
 from genui.runs import control, launch
 from genui.runs.layout import RunDir, Status, read_info, read_status
-
-INTERRUPTED = 130
 
 
 def train_here(run: RunDir) -> int:
@@ -34,7 +32,7 @@ def train_here(run: RunDir) -> int:
             env=launch.ALLOCATOR | dict(os.environ),
             process_group=0,
         )
-    with _received() as interrupts:
+    with _collect_signals() as interrupts:
         _watch(run, child, interrupts)
     status = read_status(run)
     if interrupts and status.state not in ("failed", "finished"):
@@ -60,7 +58,7 @@ def _what_then(run: RunDir) -> str:
 
 
 @contextmanager
-def _received() -> Iterator[list[int]]:
+def _collect_signals() -> Iterator[list[int]]:
     """Yields the signals received of SIGINT, SIGTERM and SIGHUP, a list that grows."""
     received: list[int] = []
 

@@ -12,12 +12,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from genui import __version__
-from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
 
 if TYPE_CHECKING:
     import argparse
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
 SEE_HELP = "genui --help lists them"
 READER_GONE = 141  # 128 + SIGPIPE
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from genui.base import numbers
-from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
 from genui.base.text import clean_line
 from genui.cli import output
 from genui.cli.parser import add_json
@@ -18,8 +18,6 @@ from genui.hub.catalogue import CATALOGUE, Entry
 from genui.hub.find import find_local
 from genui.hub.formats import describe
 from genui.hub.records import Record, list_records, record_file, write_record
-
-INTERRUPTED = 130
 
 
 def configure_pull(parser: argparse.ArgumentParser) -> None:

@@ -210,8 +210,8 @@ def _describe(sweep: "Sweep") -> str:
     if seeds:
         what += f" ({sweep.points} settings, {seeds} seeds each)"
     threads = sweep.settings.get("threads")
-    each = f" with {threads} thread{'' if threads == '1' else 's'} each" if threads else ""
-    on = f"on {cores} core{'' if cores == 1 else 's'}"
+    each = f" with {numbers.quantity(int(float(threads)), 'thread')} each" if threads else ""
+    on = f"on {numbers.quantity(cores, 'core')}"
     return f"{what}, {sweep.jobs} at once{each} {on}; the best {sweep.goal} {sweep.metric} is first"
 
 
@@ -476,5 +476,5 @@ def resume(folder: "RunDir", again: bool) -> None:
     from genui.runs import sweep as sweeps
 
     left = sweeps.resume(folder, again)
-    trials = "1 trial" if left == 1 else f"{left} trials"
+    trials = numbers.quantity(left, "trial")
     output.say(f"{folder.id}: goes on with {trials}; `genui sweep show {folder.id}` shows them")

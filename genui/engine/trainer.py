@@ -19,6 +19,7 @@ import torch
 
 import genui
 from genui.base.errors import GenuiError
+from genui.base.numbers import quantity
 from genui.engine import device
 from genui.engine.data.dataset import watch_preparation
 from genui.engine.data.download import describe_download, watch_downloads
@@ -177,13 +178,13 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
     parameters = sum(p.numel() for p in task.model.parameters())
     for line in (task.data_line, *task.notes):
         writer.say(line)
-    threads = "thread" if machine.threads == 1 else "threads"
+    threads = quantity(machine.threads, "thread")
     several = f"{world.size} processes, each with " if world.size > 1 else ""
     shard = world.size > 1 and world.share(lambda: info.shard)
     shared = " and a share of the weights" if shard else ""
     writer.say(
         f"{parameters:,} parameters, {machine.device} {machine.precision}, "
-        f"{several}{machine.threads} {threads}{shared}, pid {os.getpid()}"
+        f"{several}{threads}{shared}, pid {os.getpid()}"
     )
     unit = f"{task.unit}/s"
     writer.update(state="running", doing="", steps=recipe.steps, unit=unit)

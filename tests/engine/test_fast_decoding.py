@@ -158,6 +158,9 @@ def test_there_is_none_for_other_precisions_networks_and_blas(
     network = llama_of()
     assert build_decoder(network.to(torch.bfloat16)) is None
     assert build_decoder(torch.nn.Linear(2, 2)) is None
+    recurrent = random_network("recurrent", VOCABULARY)  # whose decoder applies no adapters
+    layer = next(each for each in recurrent.modules() if isinstance(each, torch.nn.Linear))
+    assert build_decoder(AdaptedModel(Base(recurrent, {"a": layer}), 4, 0.5)) is None
     monkeypatch.setattr(fast_decoding, "_blas_threads", lambda: None)
     assert build_decoder(llama_of()) is None
 

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -147,8 +148,14 @@ def cut_short(path: Path) -> GenuiError:
 
 
 def bytes_in(folder: Path) -> int:
-    """The bytes of the files in a folder."""
-    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    """The bytes of the files in a folder; another process may replace or remove them meanwhile."""
+    total = 0
+    with contextlib.suppress(OSError):
+        for file in folder.iterdir():
+            with contextlib.suppress(OSError):
+                status = file.stat()
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
 
 
 def remove_prepared(prepared: Prepared) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import weakref
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -85,6 +86,7 @@ class TokenFile:
         self._path, self._dtype, self._start, self._length = path, dtype, start, stop - start
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            weakref.finalize(self, os.close, self._fd)
             size = os.fstat(self._fd).st_size
         except OSError as error:
             raise cannot_read(path, error) from None

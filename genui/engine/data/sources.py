@@ -21,7 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import open_regular, sanitize, show
-from genui.base.numbers import about, size
+from genui.base.numbers import about, quantity, size
 from genui.base.text import clean_line
 from genui.engine.data.dataset import REPORT_S, report
 
@@ -106,7 +106,7 @@ class Source(NamedTuple):
 
     def describe(self) -> str:
         """Its name, size and number of files."""
-        files = "1 file" if len(self.files) == 1 else f"{len(self.files):,} files"
+        files = quantity(len(self.files), "file")
         return f"{clean_line(self.path.name)}: {size(self.size)} in {files}"
 
 

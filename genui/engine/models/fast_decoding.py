@@ -16,7 +16,7 @@ round otherwise, for 1.6 times the speed of this part. Each row has its own stat
 
 import ctypes
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -52,19 +52,22 @@ class Decoder(Protocol):
 
 
 def build_decoder(model: Any) -> Decoder | None:
-    """The decoder of a network; None for one that has none, is not fp32 on the CPU, or if the
-    threads of NumPy's BLAS cannot be set.
+    """The decoder of a network. None if there is none for it or its adapters, its weights are not
+    fp32 on the CPU, or the threads of NumPy's BLAS cannot be set.
 
-    The network's weights are stored input-major from now on, in place, so no memory is taken. And
-    NumPy's BLAS has one thread in this process from now on: threads that wait for each other at
-    each of a token's products stop beside another process that is busy.
+    The network's weights are stored input-major from then on, in place, so no memory is taken. And
+    NumPy's BLAS has one thread in this process from then on: several wait for each other after each
+    product, which is slow while another process uses the cores.
     """
-    network, adapters = model, {}
+    network = model
+    adapters: dict[nn.Module, Adapter] = {}
     if isinstance(model, AdaptedModel):
         network = model.base.network
         adapters = {model.base.layers[name]: each for name, each in model.adapters().items()}
-    build = _DECODERS.get(type(network))  # one that derives from it may compute something else
-    if build is None or (set_threads := _blas_threads()) is None:
+    decoder = _DECODERS.get(type(network))  # one that derives from it may compute something else
+    if decoder is None or (set_threads := _blas_threads()) is None:
+        return None
+    if adapters and decoder is not LlamaDecoder:  # the others do not apply them
         return None
     weights = (*model.parameters(), *network.parameters())
     if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in weights):
@@ -72,7 +75,7 @@ def build_decoder(model: Any) -> Decoder | None:
     threads = torch.get_num_threads()
     set_threads(1)
     torch.set_num_threads(threads)  # in a build with OpenMP they are the same ones
-    return build(network, adapters)
+    return decoder(network, adapters)
 
 
 # --- Matrices ---------------------------------------------------------------------------------
@@ -514,7 +517,7 @@ class _Turns:
         return np.stack(cos), np.stack(sin)
 
 
-_DECODERS: dict[type[nn.Module], Any] = {
+_DECODERS: Mapping[type[nn.Module], Callable[[Any, Adapters], Decoder]] = {
     transformer.Transformer: TransformerDecoder,
     transformer.ChoraleTransformer: TransformerDecoder,
     recurrent.MinGRU: MinGRUDecoder,

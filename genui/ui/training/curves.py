@@ -345,7 +345,7 @@ class CurveGrid(LifecycleGuard, Container):
         """The number of plots, the visible page and the filter."""
         if not count:
             return ""
-        curves = f"{numbers.count(count)} {'curve' if count == 1 else 'curves'}"
+        curves = numbers.quantity(count, "curve")
         if not self.display:  # a side panel has their place
             return curves
         page = self.page(chosen, count, state.alone)

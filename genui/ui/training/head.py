@@ -100,10 +100,9 @@ def _list_faults(views: list[RunView]) -> list[str]:
     if any(map(unsure, views)):
         faults.append("unsure of the steps: s, steps")
     if bad := sum(view.bad_lines for view in views):
-        faults.append(f"{numbers.count(bad)} {'line' if bad == 1 else 'lines'} could not be read")
+        faults.append(f"{numbers.quantity(bad, 'line')} could not be read")
     if dropped := sum(view.dropped for view in views):
-        values = "value" if dropped == 1 else "values"
-        faults.append(f"{numbers.count(dropped)} {values} left out: too many metrics")
+        faults.append(f"{numbers.quantity(dropped, 'value')} left out: too many metrics")
     if overlaps := [overlap for view in views for overlap in view.overlaps]:
         first, last = overlaps[-1]
         more = f" and {len(overlaps) - 1} more" if len(overlaps) > 1 else ""

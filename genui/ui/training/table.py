@@ -282,8 +282,7 @@ class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
 
     def _draw_line(self, line: Line, base: RichStyle) -> Strip:
         if isinstance(line, Heading):
-            runs = "run" if line.runs == 1 else "runs"
-            text = f" {clean_line(line.text)}  {numbers.count(line.runs)} {runs}"
+            text = f" {clean_line(line.text)}  {numbers.quantity(line.runs, 'run')}"
             text += f"  {clean_line(line.summary)}" if line.summary else ""
             return strip_of([(text, self.style("rows--heading"))])
         sign, kind = MARKS.get(line.run.state, ("·", "dim"))
@@ -506,7 +505,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             parts.append(f"/{clean_line(self.state.filter, 40)}")
             shown = self._before_filter.union(row.key for row in self._matches)
             if new := sum(row.key not in shown for row in self._rows):
-                parts.append(f"{numbers.count(new)} new {'run' if new == 1 else 'runs'} hidden")
+                parts.append(f"{numbers.quantity(new, 'new run')} hidden")
         if (sweep := self._sweep_shown) and (known := self._sweeps.get(sweep)):
             parts.append(known)
         done, all_of_them = self._progress

@@ -1,5 +1,6 @@
 """Texts that do not fit into memory, and the formats of files; the limit of memory is made tiny."""
 
+import gc
 import gzip
 import io
 import json
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 
 import msgspec
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -529,3 +531,20 @@ def test_a_text_too_short_for_a_context_says_which_part_is(tmp_path: Path) -> No
     assert isinstance(recipe, TextRecipe)
     with pytest.raises(MisuseError, match=r"short.txt: \d+ held-out tokens .* 514 .* 512 needs"):
         TextTask(recipe, torch.device("cpu"))
+
+
+def test_a_file_of_tokens_is_closed_with_its_reader(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.bin"
+    path.write_bytes(bytes(8))
+
+    def is_open() -> bool:
+        gc.collect()
+        return str(path) in [each.path for each in psutil.Process().open_files()]
+
+    tokens = TokenFile(path, np.dtype("<u2"), 0, 4)
+    assert is_open()
+    del tokens
+    assert not is_open()
+    with pytest.raises(GenuiError, match="cut short"):
+        TokenFile(path, np.dtype("<u2"), 0, 5)
+    assert not is_open()
