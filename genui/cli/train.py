@@ -162,7 +162,7 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="your own text file or folder, or a folder of captioned images",
+        help="your own file or folder: text, or captioned images (genui help data)",
     )
 
 
