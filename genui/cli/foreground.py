@@ -18,7 +18,7 @@ from genui.runs.layout import RunDir, Status, read_info, read_status
 
 
 def train_here(run: RunDir) -> int:
-    """Trains `run` in a child process; Ctrl-C makes it write a checkpoint and stop.
+    """Train `run` in a child process; Ctrl-C makes it write a checkpoint and stop.
 
     The child has its own process group, so it does not get Ctrl-C: any signal that ends this
     process asks it to stop, and a second one is passed on.
@@ -59,7 +59,7 @@ def _what_then(run: RunDir) -> str:
 
 @contextmanager
 def _collect_signals() -> Iterator[list[int]]:
-    """Yields the signals received of SIGINT, SIGTERM and SIGHUP, a list that grows."""
+    """Collect the signals SIGINT, SIGTERM and SIGHUP in the list that it yields."""
     received: list[int] = []
 
     def receive(number: int, _: FrameType | None) -> None:
@@ -75,8 +75,8 @@ def _collect_signals() -> Iterator[list[int]]:
 
 
 def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -> None:
-    """Prints the progress, one changing line in a terminal, else a line for each evaluation, and
-    passes interrupts on."""
+    """Print the progress, one changing line in a terminal, else a line for each evaluation, and
+    pass interrupts on."""
     live = sys.stderr.isatty()
     tail = RecordTail(run.metrics)
     passed = 0
@@ -103,7 +103,7 @@ def _watch(run: RunDir, child: subprocess.Popen[bytes], interrupts: list[int]) -
 
 
 def _pass_on(run: RunDir, child: subprocess.Popen[bytes], number: int) -> None:
-    """Asks the child to stop, and the second time terminates it."""
+    """Ask the child to stop, and the second time terminate it."""
     if number == 1:  # by a file: a trainer that imports torch or reads data would die of a signal
         try:
             control.send(run, "stop")
@@ -114,7 +114,7 @@ def _pass_on(run: RunDir, child: subprocess.Popen[bytes], number: int) -> None:
 
 
 def progress(status: Status) -> str:
-    """Returns `step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  ~4 min left`, or what a run
+    """`step 120/500  24 %  loss 1.604  val 1.712  5.8k tok/s  ~4 min left`, or what a run
     that is starting waits for."""
     if status.doing:
         return status.doing

@@ -180,7 +180,7 @@ def _plan(args: argparse.Namespace, base: Recipe, axes: "Axes") -> "Sweep":
 
 
 def _check(base: Recipe, origin: "Origin | None", sweep: "Sweep") -> None:
-    """Checks the settings of all trials, and that their data can be had.
+    """Check the settings of all trials, and that their data can be had.
 
     Raises GenuiError, one line, before anything is made.
     """
@@ -250,7 +250,7 @@ def named(name: str | None) -> "RunDir":
 
 
 def _follow(folder: "RunDir") -> int:
-    """Shows the table until the sweep ends, or the user leaves by Ctrl-C."""
+    """Show the table until the sweep ends, or the user leaves by Ctrl-C."""
     from genui.runs.sweep import SweepReader
 
     reader = SweepReader(folder)
@@ -453,7 +453,7 @@ def _setting_dict(one: "SettingResult") -> dict[str, Any]:
 
 
 def stop(folder: "RunDir", wait: float) -> None:
-    """Stops the sweep, and says how far it has come."""
+    """Stop the sweep, and say how far it is."""
     from genui.runs import sweep as sweeps
 
     sweeps.stop(folder)
@@ -472,7 +472,7 @@ def stop(folder: "RunDir", wait: float) -> None:
 
 
 def resume(folder: "RunDir", again: bool) -> None:
-    """Goes on with a sweep."""
+    """Resume a sweep."""
     from genui.runs import sweep as sweeps
 
     left = sweeps.resume(folder, again)

@@ -31,7 +31,7 @@ MOST_MINUTES = 525_600  # a year
 
 
 def add_placement(parser: argparse.ArgumentParser, otherwise: str) -> None:
-    """Adds the options of `placement`."""
+    """Add the options that `placement` reads."""
     parser.add_argument(
         "--nproc",
         metavar="N",
@@ -135,7 +135,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
 
 
 def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None:
-    """Adds the recipe and the options that change it; `--set` takes `metavar`."""
+    """Add the recipe and the options that change it; `--set` takes `metavar`."""
     parser.add_argument(
         "recipe",
         metavar="RECIPE",
@@ -222,7 +222,7 @@ def _train_in_job(make: "Callable[[], RunDir] | None") -> int:
 
 
 def _check_budget(minutes: float, settings: Mapping[str, str], where: "Placement") -> None:
-    """Raises MisuseError if no budget can be kept."""
+    """Raise MisuseError if a budget of time cannot be kept."""
     if not 0 < minutes <= MOST_MINUTES:
         raise MisuseError(f"--minutes {minutes:g}: give a number above 0, at most {MOST_MINUTES:,}")
     if "steps" in settings:
@@ -245,7 +245,7 @@ def _plans(
 
 
 def _estimate(recipe: Recipe, plans: Iterator["Plan"], as_json: bool) -> int:
-    """Prints the plan, with `as_json` each time that more of it is measured."""
+    """Print the plan, with `as_json` each time that more of it is measured."""
     with suppress(OSError):
         os.nice(10)  # as a trainer; the app measures while its user types
     plan = None
@@ -264,7 +264,7 @@ def _estimate(recipe: Recipe, plans: Iterator["Plan"], as_json: bool) -> int:
 
 
 def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
-    """Says on stderr what the training takes; returns the settings that its budget chose. Raises
+    """Say on stderr what the training takes; returns the settings that its budget chose. Raises
     GenuiError if it cannot start.
 
     It is measured only for a person at a terminal, since that takes some seconds, or if the `whole`
@@ -287,7 +287,7 @@ def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
 
 @contextmanager
 def shown_downloads() -> Iterator[None]:
-    """Shows the progress of downloads on stderr, if it is a terminal."""
+    """Show the progress of downloads on stderr, if it is a terminal."""
     from genui.engine.data.download import describe_download, watch_downloads
 
     progress = output.Progress()
@@ -332,7 +332,7 @@ def absolute(key: str, text: str) -> str:
 
 
 def refuse_missing(recipe: Recipe) -> None:
-    """Raises MisuseError if the data of the user are not where the recipe says."""
+    """Raise MisuseError if the data of the user are not where the recipe says."""
     if recipe.data and not Path(recipe.data).exists():
         raise MisuseError(f"--data {recipe.data}: no such file or folder; check the path")
 

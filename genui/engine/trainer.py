@@ -193,7 +193,7 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
 
 
 def _check_alike(world: World, task: Task) -> None:
-    """Raises AgreedError if the ranks do not have the same data, or the same genui and torch."""
+    """Raise AgreedError if the ranks do not have the same data, or the same genui and torch."""
     if world.size == 1:
         return
     versions = f"genui {genui.__version__} with torch {torch.__version__}"

@@ -86,7 +86,7 @@ def parse_learning_rate(text: str) -> Control:
 
 
 def send(run: RunDir, command: Command, value: float | None = None) -> None:
-    """Writes a command for the run's trainer, which may not have started yet.
+    """Write a command for the run's trainer, which may not have started yet.
 
     Raises MisuseError for a wrong value, GenuiError if it cannot be written.
     """
@@ -166,7 +166,7 @@ def is_waiting(run: RunDir, command: Command) -> bool:
 
 
 def clear(run: RunDir) -> None:
-    """Removes commands for a trainer that has ended. Raises GenuiError."""
+    """Remove commands for a trainer that has ended. Raises GenuiError."""
     poll(run)
 
 
@@ -225,7 +225,7 @@ class Event(Struct, frozen=True):
 
 
 def record(run: RunDir, step: int, event: str, text: str) -> None:
-    """Appends an event that happened now. Raises GenuiError naming the file."""
+    """Append an event that happened now. Raises GenuiError naming the file."""
     line = msgspec.json.encode(Event(step, round(time.time(), 3), event, text)) + b"\n"
     try:
         fd = os.open(run.events, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -225,7 +225,7 @@ def combinations(lists: Mapping[str, Sequence[str]]) -> list[Trial]:
 
 
 def check_total(trials: int) -> None:
-    """Raises MisuseError if a sweep would have too many trials."""
+    """Raise MisuseError if a sweep would have too many trials."""
     if trials > MOST_TRIALS:
         raise MisuseError(
             f"{trials:,} trials: a sweep has at most {MOST_TRIALS:,}; give fewer values, "
@@ -251,13 +251,13 @@ _LONGEST = LONGEST_NAME - 5  # characters of a name, so that a trial may be NAME
 
 
 def read_sweep(folder: RunDir) -> Sweep:
-    """Raises GenuiError naming sweep.json if it is missing or damaged."""
+    """The content of sweep.json. Raises GenuiError naming it if it is missing or damaged."""
     remedy = "remove the sweep's folder; its runs stay"
     return read_record(folder.path / "sweep.json", Sweep, remedy)
 
 
 def write_sweep(folder: RunDir, sweep: Sweep) -> None:
-    """Replaces sweep.json. Raises GenuiError naming it."""
+    """Replace sweep.json. Raises GenuiError naming it."""
     data = msgspec.json.format(msgspec.json.encode(sweep), indent=1)
     atomic_write(folder.path / "sweep.json", data + b"\n")
 
@@ -308,7 +308,7 @@ def choose_name(name: str, recipe: str) -> str:
 
 
 def create(sweep: Sweep, origin: models.Origin | None = None) -> RunDir:
-    """Makes the folder of a sweep; nothing is started. Raises GenuiError if it cannot.
+    """Make the folder of a sweep; nothing is started. Raises GenuiError if it cannot.
 
     It keeps the weights of `origin`, from which all trials start: by then a run may have pruned
     that checkpoint, and "last" is another run.
@@ -363,18 +363,18 @@ def command(folder: RunDir) -> list[str]:
 
 
 def start(folder: RunDir) -> None:
-    """Starts the coordinator in the background. Raises GenuiError if the sweep has one."""
+    """Start the coordinator in the background. Raises GenuiError if the sweep has one."""
     _refuse_running(folder)
     with RunLock(folder) as lock:
         _detach(folder, lock)
 
 
 def resume(folder: RunDir, again: bool = False) -> int:
-    """Goes on with a sweep that was stopped or killed; returns how many trials are left.
+    """Resume a sweep that was stopped or killed; returns how many trials are left.
 
-    Trials that were cut short go on from their checkpoints. With `again`, so do those that failed
-    or that the user stopped, and those whose runs were removed are started anew. Raises GenuiError
-    if the sweep is running or has no trial left.
+    Trials that were interrupted resume from their checkpoints. With `again`, so do those that
+    failed or that the user stopped, and those whose runs were removed start again. Raises
+    GenuiError if the sweep is running or has no trial left.
     """
     _refuse_running(folder)
     with RunLock(folder) as lock:
@@ -419,7 +419,7 @@ def _is_elsewhere(folder: RunDir) -> bool:
 
 
 def stop(folder: RunDir) -> None:
-    """Stops a sweep and its trials: each writes a checkpoint, and `resume` goes on from it.
+    """Stop a sweep and its trials: each writes a checkpoint, from which `resume` continues.
 
     Raises GenuiError if nothing of it is running.
     """
@@ -579,7 +579,7 @@ def _fault(summary: RunSummary) -> str:
 
 
 def _sort_key(result: Result, goal: str) -> tuple[int, float, int]:
-    """Sorts the best first, then trials without a value, then those that failed."""
+    """The best first, then trials without a value, then those that failed."""
     number = result.trial.number
     if not _counts(result):
         return (3, 0.0, number)

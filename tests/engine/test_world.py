@@ -249,8 +249,8 @@ def test_a_rank_that_no_longer_answers_ends_the_run(
     tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when its host vanishes: its connections stay open."""
-    monkeypatch.setattr(world, "BEAT", 0.05)
-    monkeypatch.setattr(world, "MISSED_BEATS", 60)
+    monkeypatch.setattr(world, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(world, "MAX_MISSED", 60)
     run = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
     pids = forks.start_ranks(run, 2)
     wait(run, 60, lambda: read_status(run).step > 2)

@@ -1,4 +1,4 @@
-"""The training loop: trains a run from its newest checkpoint to its end, and obeys control
+"""The training loop: trains a run from its newest checkpoint to its end, and carries out control
 commands from its folder. Several processes may train one run (`genui.engine.train.world`): each
 computes its share of every step's batch, and rank 0 alone writes the run."""
 
@@ -106,7 +106,7 @@ class Trainer:
         self._signalled = False  # this process, to stop
         self._stop = False
         self._until = parse_condition(recipe.until) if recipe.until else None
-        self._reached = ""  # why it is met, as text; known to rank 0
+        self._reached = ""  # the condition with the value that met it; only on rank 0
         self._done = False  # all ranks know that it is met
         self._paused = False
         self._seconds = 0.0  # per step, averaged

@@ -165,13 +165,13 @@ def players_of(task: Task) -> tuple[Player, ...]:
 
 
 def check_one_player(players: Sequence[Player]) -> None:
-    """Raises MisuseError if the weights of a task cannot be shared out over processes."""
+    """Raise MisuseError if the weights of a task cannot be shared out over processes."""
     if len(players) > 1:
         raise MisuseError(f"--shard: {SEVERAL_NETWORKS}")
 
 
 def check_shares(players: Sequence[Player]) -> None:
-    """Raises MisuseError if a step of a plug-in's task cannot be shared out."""
+    """Raise MisuseError if a step of a plug-in's task cannot be shared out."""
     for player in players:
         if len(inspect.signature(player.loss).parameters) < 2:
             raise MisuseError(

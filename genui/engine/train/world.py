@@ -28,22 +28,22 @@ from genui.runs.processes import LISTENER, LOST, WATCHED, rank_in_job
 
 T = TypeVar("T")
 
-MEETING = timedelta(minutes=10)
+RENDEZVOUS_TIMEOUT = timedelta(minutes=10)
 """How long the processes wait for each other at the start."""
 
-LONGEST = timedelta(days=7)
+EXCHANGE_TIMEOUT = timedelta(days=7)
 """How long a process waits in an exchange: rank 0 may evaluate for hours. A process that ends is
 noticed at once, since its connections close."""
 
-BEAT, MISSED_BEATS = 2.0, 30
-"""Seconds between two signs of life, and how many of a process may be missed."""
+HEARTBEAT_S, MAX_MISSED = 2.0, 30
+"""Seconds between two heartbeats of a rank, and after how many missed ones it counts as lost."""
 
 _FAILED = "failed"  # the key in the store under which a rank says why it ends
 _DONE = b"done"
 
 
 class AgreedError(GenuiError):
-    """A failure that all ranks find at the same step: rank 0 reports it for all."""
+    """A failure that all ranks detect at the same step: each ends by itself, rank 0 reports it."""
 
 
 class LostContactError(GenuiError):
@@ -53,7 +53,7 @@ class LostContactError(GenuiError):
 # --- A step's batch in parts, and the sum of their gradients ----------------------------------
 
 Span = tuple[int, int]
-"""The parts from the first to before the second."""
+"""A range of parts: the index of the first, and of the one after the last."""
 
 
 def span_of(rank: int, size: int, parts: int) -> Span:
@@ -97,7 +97,7 @@ class Gradients:
         self._parameters = [p for p in module.parameters() if id(p) not in known]
         self._listed: list[list[Tensor]] = [[] for _ in self._tables]  # sparse gradients of parts
         self._size = sum(p.numel() for p in self._parameters)
-        self._unused: list[Tensor] = []  # vectors whose memory can be taken
+        self._unused: list[Tensor] = []  # vectors that can be reused
 
     def add(
         self,
@@ -147,7 +147,7 @@ class Gradients:
         other numbers.
 
         A parameter that no part has a gradient for gets none. The gradients are views of the
-        vector, whose memory is taken again by the next step.
+        vector, which the next step reuses.
         """
         count = len(self._parameters)
         flags = vector[self._size : self._size + count].tolist()
@@ -203,7 +203,8 @@ class Gradients:
 
 
 def deal(costs: Sequence[float], count: int) -> list[int]:
-    """Who of `count` does each task, so that all are about equally busy."""
+    """Assign tasks to `count` workers, the costliest first, each to the least busy (the LPT rule of
+    Graham 1969); returns the worker of each task."""
     busy = [0.0] * count
     owners = [0] * len(costs)
     for task in sorted(range(len(costs)), key=lambda task: -costs[task]):
@@ -303,7 +304,7 @@ class Processes(World):
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
             dist.init_process_group(
                 backend,
-                timeout=LONGEST,
+                timeout=EXCHANGE_TIMEOUT,
                 store=dist.PrefixStore("group", self._store),  # pyright: ignore
                 rank=self.rank,
                 world_size=self.size,
@@ -314,7 +315,7 @@ class Processes(World):
         """The key-value store of the processes, at MASTER_ADDR and MASTER_PORT."""
         dist, env = self._dist, os.environ
         if LISTENER not in env:
-            store, _, _ = next(dist.rendezvous("env://", timeout=MEETING))  # pyright: ignore
+            store, _, _ = next(dist.rendezvous("env://", timeout=RENDEZVOUS_TIMEOUT))  # pyright: ignore
             return store
         listener = int(env[LISTENER])  # held by the parent: nobody else can take the port
         return dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
@@ -322,7 +323,7 @@ class Processes(World):
             int(env["MASTER_PORT"]),
             self.size,
             is_master=self.rank == 0,
-            timeout=MEETING,
+            timeout=RENDEZVOUS_TIMEOUT,
             master_listen_fd=listener if self.rank == 0 else None,
         )
 
@@ -494,18 +495,18 @@ class Processes(World):
         threading.Thread(target=self._watch, args=(end,), daemon=True).start()
 
     def _watch(self, end: Callable[[str], NoReturn]) -> None:
-        """Count up in the store, and look whether the others do: rank 0 looks at all of them, the
-        others at rank 0.
+        """Count up in the store every HEARTBEAT_S, and check that the others do: rank 0 checks all
+        of them, the others rank 0.
 
         Neither clocks nor the connections of the exchange are used: a host that has vanished closes
         none. What counts is how often this process has looked, so one that was suspended itself
         blames nobody.
         """
         others = [r for r in range(self.size) if r != self.rank and 0 in (r, self.rank)]
-        seen, still = dict.fromkeys(others, b""), dict.fromkeys(others, 0)
+        last, missed = dict.fromkeys(others, b""), dict.fromkeys(others, 0)
         store: Any = None
         for count in itertools.count():
-            time.sleep(BEAT)
+            time.sleep(HEARTBEAT_S)
             beats: dict[int, bytes] = {}
             try:
                 store = store or self._connect()
@@ -519,13 +520,13 @@ class Processes(World):
             except (RuntimeError, OSError):
                 store = None  # an answer that comes too late would be taken for that of another
             for rank in others:
-                moves = rank in beats and beats[rank] != seen[rank]
-                still[rank] = 0 if moves or beats.get(rank) == _DONE else still[rank] + 1
-                seen[rank] = beats.get(rank, b"")
-                if still[rank] >= MISSED_BEATS:
+                is_alive = rank in beats and beats[rank] != last[rank]
+                missed[rank] = 0 if is_alive or beats.get(rank) == _DONE else missed[rank] + 1
+                last[rank] = beats.get(rank, b"")
+                if missed[rank] >= MAX_MISSED:
                     end(
                         f"rank {rank} on {self.hosts[rank]} has not been heard from for "
-                        f"{MISSED_BEATS * BEAT:.0f} s"
+                        f"{MAX_MISSED * HEARTBEAT_S:.0f} s"
                     )
 
     def _connect(self) -> Any:
@@ -535,7 +536,7 @@ class Processes(World):
             int(os.environ["MASTER_PORT"]),
             is_master=False,
             wait_for_workers=False,
-            timeout=timedelta(seconds=max(1.0, BEAT)),
+            timeout=timedelta(seconds=max(1.0, HEARTBEAT_S)),
         )
 
     def close(self) -> None:
@@ -548,7 +549,8 @@ class Processes(World):
 def join_world() -> World:
     """The processes that this one is started with, or itself alone.
 
-    Raises LostContactError if they do not find each other within ten minutes.
+    Raises MisuseError if the variables of the job are incomplete, and LostContactError if the
+    processes do not find each other within ten minutes.
     """
     if rank_in_job() is None:
         return World()
