@@ -243,7 +243,10 @@ def _of_code(text: Kind) -> Kind:
 
 _DENOISED = Kind(
     does="draws images",
+    generator="genui.engine.sample.diffusion:load_diffusion_model",
     settings=ImageSettings,
+    # As good as 20 steps for every shipped model: `python -m tests.bench few_steps`.
+    default_settings=ImageSettings(steps=12),
     for_data=UNGUIDED,
     edits=("seed", "caption", "noise", "denoise"),
     options=("init", "strength", "forward", "mask", "grid", "film", "frames", "scale"),
@@ -256,12 +259,6 @@ _DENOISED = Kind(
     files=(".png", ".gif", ".apng", ".cast"),
     draw="genui.cli.generation:draw_images",
     as_json="genui.cli.generation:image_as_json",
-)
-_TRAINED_DENOISED = replace(
-    _DENOISED,
-    generator="genui.engine.sample.diffusion:load_diffusion_model",
-    # As good as 20 steps for every shipped model: `python -m tests.bench few_steps`.
-    default_settings=ImageSettings(steps=12),
 )
 
 
@@ -309,7 +306,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             limitations="Others trained it: its own card says on what, and what it cannot do.",
         ),
         ("diffusion", "image"): replace(
-            _TRAINED_DENOISED,
+            _DENOISED,
             recipe="genui.recipes:DiffusionRecipe",
             task="genui.engine.train.diffusion:ImageTask",
             check="genui.engine.data.images:check_images",
@@ -333,6 +330,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
         ),
         (PRETRAINED, "image"): replace(
             _DENOISED,
+            generator="",
             limitations="Others trained it: its own card says on what, and what it cannot do.",
         ),
         ("gan", "image"): Kind(
@@ -389,7 +387,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             as_json="genui.cli.generation:score_as_json",
         ),
         ("diffusion", "audio"): replace(
-            _TRAINED_DENOISED,
+            _DENOISED,
             does="speaks",
             recipe="genui.recipes:VoiceRecipe",
             task="genui.engine.train.diffusion:VoiceTask",
@@ -422,7 +420,7 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             as_json="genui.cli.generation:image_as_json",
         ),
         ("diffusion", "video"): replace(
-            _TRAINED_DENOISED,
+            _DENOISED,
             does="draws short clips",
             recipe="genui.recipes:VideoRecipe",
             task="genui.engine.train.diffusion:VideoTask",

@@ -1,6 +1,6 @@
 """Training images: genui's network beside diffusers' UNet of equal parameters, on the same data.
 
-    python tests/bench/bench_images.py --peers PYTHON              (speed, then loss: 9 minutes)
+    python tests/bench/bench_images.py --peers PYTHON             (speed, then loss: 11 minutes)
     python tests/bench/bench_images.py --peers PYTHON --only speed
     python tests/bench/bench_images.py --ablate muon_every=1 'batch=32 canvas_batch=96'
 

@@ -376,7 +376,7 @@ def test_a_folder_is_described_by_its_headers(folders: Folders) -> None:
     assert info.card["facts"]["licence"] == "apache-2.0"
     assert info.card["facts"]["architecture"] == "Stable Diffusion"
     assert info.defaults.guidance == 7.5
-    assert info.defaults.steps == 20  # fewer were measured for genui's own models alone
+    assert info.defaults.steps == 30  # of its pipeline, not of the models trained here
     assert info.defaults.size == 32
 
 
