@@ -245,7 +245,6 @@ class TransformerDecoder:
         caches = [
             (state.length, state.keys.numpy()[:, 0], state.values.numpy()[:, 0]) for state in states
         ]
-        mixed = np.empty((len(states), heads, self.head_width), np.float32)
         x = normalize(x)
         for layer, (qkv, out, up, down) in enumerate(self.blocks):
             rows = product(normalize(x), qkv)
@@ -257,16 +256,18 @@ class TransformerDecoder:
             qk *= cos
             qk += turned
             each_qk = by_head.reshape(-1, 2 * heads, self.head_width)
-            each_v = rows[..., 2 * width :].reshape(mixed.shape)
+            each_v = rows[..., 2 * width :].reshape(-1, heads, self.head_width)
+            outputs = []
             for row, (at, keys, values) in enumerate(caches):
                 k, v = keys[layer, :, : at + 1], values[layer, :, : at + 1]
                 k[:, at], v[:, at] = each_qk[row, heads:], each_v[row]
                 # |q · k| ≤ √D after the norms, so the softmax needs no maximum.
                 scores = np.matmul(k, each_qk[row, :heads, :, None])[..., 0]
                 np.exp(scores, out=scores)
-                total = scores.dot(self.ones[: at + 1])
-                np.divide(np.matmul(scores[:, None], v)[:, 0], total[:, None], out=mixed[row])
-            x = x + product(mixed.reshape(x.shape), out)
+                mixed = np.matmul(scores[:, None], v)[:, 0]
+                mixed /= scores.dot(self.ones[: at + 1])[:, None]
+                outputs.append(mixed.ravel())
+            x = x + product(np.array(outputs) if shape else outputs[0], out)
             inner = product(normalize(x), up)
             np.maximum(inner, 0, out=inner)
             inner *= inner
