@@ -137,6 +137,9 @@ def _is_enlarged_pixel_art(image: Image.Image) -> bool:
 # Hugging Face's imagefolder), else from `name.txt` beside `name.png`, else from the file names.
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+TABLE_SUFFIXES = (".tar", ".parquet", ".arrow")
+"""Of archives and tables of images (`image_sources`)."""
+
 EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
 MAX_IMAGES = 100_000
 """The most images of a folder that are read into memory: 400 MB as 32×32 RGBA."""
@@ -166,7 +169,9 @@ def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
         "images need a folder, such as cat.png with cat.txt, or a .tar, .parquet or .arrow file",
     )
     notes: list[str] = []
-    usable, _ = read_captioned(folder, SUFFIXES, "images", MAX_IMAGES, read_image, notes)
+    usable, _ = read_captioned(
+        folder, SUFFIXES, "images", MAX_IMAGES, read_image, notes, others=TABLE_SUFFIXES
+    )
     rgba = np.stack([image for image, _ in usable])
     captions = tuple(caption for _, caption in usable)
     trained, held_out = hold_out_images(len(captions))
@@ -215,16 +220,19 @@ def read_captioned(
     read: Callable[[Path], T],
     notes: list[str],
     of_name: CaptionOf | None = None,
+    others: tuple[str, ...] = (),
 ) -> tuple[list[tuple[T, str]], int]:
     """Read every file with one of these suffixes in a folder and its sub-folders.
 
     Returns the pairs (what `read` returns, caption) and how many such files there are. A file
     without a caption, or for which `read` raises MisuseError, is left out with a note. Raises
-    MisuseError if none is left; `things` is what the files are called in it.
+    MisuseError if none is left; `things` is what the files are called in it, and `others` are the
+    suffixes of what could be there in their place.
     """
     files = files_below(folder, suffixes)
     if not files:
-        raise MisuseError(f"{show(folder)}: no {things} in it; looked for {', '.join(suffixes)}")
+        known = ", ".join((*suffixes, *others))
+        raise MisuseError(f"{show(folder)}: no {things} in it; looked for {known}")
     if len(files) > most:
         notes.append(f"{show(folder)}: only the first {most:,} of {len(files):,} taken")
     usable: list[tuple[T, str]] = []

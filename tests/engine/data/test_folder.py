@@ -192,7 +192,8 @@ def test_a_file_instead_of_a_folder(folder: Path) -> None:
 
 def test_a_folder_without_images_says_what_was_looked_for(folder: Path) -> None:
     (folder / "notes.md").write_text("hello")
-    assert ".png" in message(folder)
+    assert "looked for .png" in message(folder)
+    assert message(folder).endswith(".tar, .parquet, .arrow")
 
 
 def test_many_faults_stay_few_lines(folder: Path) -> None:

@@ -16,6 +16,7 @@ from genui.cli.main import main
 from genui.engine.data import image_files, image_sources, own_images, sources
 from genui.engine.data.dataset import use_stand_ins, watch_preparation
 from genui.engine.data.documents import find_source
+from genui.engine.data.image_files import TABLE_SUFFIXES
 from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.data.image_sources import FORMATS, find_images
 from genui.engine.data.images import EVERY_IMAGE, check_images, load_images
@@ -286,6 +287,10 @@ def test_columns_are_found_by_name_or_by_being_the_only_ones(tmp_path: Path) -> 
     columns |= {"text": ["a", "b", "c", "d"], "label": [1, 2, 3, 4], "image": [picture(2)] * 4}
     parquet.write_table(arrow.table(columns), path)
     assert load_own(path).captions == ("a", "b", "c", "d")
+
+
+def test_a_folder_without_images_names_the_suffixes_of_all_formats() -> None:
+    assert {suffix for each in FORMATS for suffix in each.suffixes} == set(TABLE_SUFFIXES)
 
 
 def test_a_folder_of_image_files_stays_one(tmp_path: Path) -> None:
