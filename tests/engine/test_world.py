@@ -303,3 +303,13 @@ def test_a_killed_rank_ends_the_run_with_one_line(
     with pytest.raises(psutil.NoSuchProcess):
         psutil.Process(trainer_pid)
     assert (run.path / "console-rank1.log").exists()
+
+
+def test_memory_that_runs_out_is_not_a_lost_contact() -> None:
+    processes = object.__new__(world.Processes)
+    processes.rank, processes.waited = 0, 0.0
+    with pytest.raises(torch.OutOfMemoryError), processes.exchange():
+        raise torch.OutOfMemoryError("no memory")
+    lost = pytest.raises(world.LostContactError, match="rank 0 lost contact: reset by peer")
+    with lost, processes.exchange():
+        raise RuntimeError("reset\nby peer")

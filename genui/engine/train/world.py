@@ -332,6 +332,8 @@ class Processes(World):
         begin = time.perf_counter()
         try:
             yield
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise LostContactError(f"rank {self.rank} lost contact: {reason}") from None
