@@ -2,7 +2,7 @@
 
     python tests/bench/bench_ranks.py            (3 minutes)
     python tests/bench/bench_ranks.py --turns 3  (1 minute)
-    python tests/bench/bench_ranks.py --memory   (2 minutes)
+    python tests/bench/bench_ranks.py --memory   (1 minute)
 
 The recipes `shakespeare` and `icons` are each trained by one process of one thread and by two,
 which add their gradients by gloo. They take turns of a few seconds, while the other one is stopped
@@ -40,7 +40,7 @@ ENDLESS = {
 }  # fmt: skip
 LARGE = {
     "width": "768", "layers": "12", "heads": "12", "context": "64", "batch": "2",
-    "sample_tokens": "8", "eval_batches": "1", "precision": "fp32",
+    "sample_tokens": "8", "eval_batches": "1", "precision": "fp32", "muon_rate": "0",
 }  # fmt: skip
 WARM = 3
 LIMIT = 1.6
