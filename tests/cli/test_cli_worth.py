@@ -46,13 +46,13 @@ def test_generated_images_like_the_real_ones_are_worth_as_much(
     tiny: Path, real: LabelledImages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = folder_of(tmp_path / "good", {"dark": 40, "light": 210})
-    assert main(["worth", str(good), "--steps", "12", "--json"]) == 0
+    assert main(["worth", str(good), "--steps", "6", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [score["trained_on"] for score in found["scores"]] == ["real", "generated"]
     assert all(score["right"] == 1 for score in found["scores"])
     assert {score["images"] for score in found["scores"]} == {20}  # as many as are real
     swapped = folder_of(tmp_path / "swapped", {"dark": 210, "light": 40})
-    assert main(["worth", str(swapped), "--steps", "12"]) == 0
+    assert main(["worth", str(swapped), "--steps", "6"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[1].split() == ["real", "20", "100.0", "%"]
     assert out[2].split()[-2:] == ["0.0", "%"]

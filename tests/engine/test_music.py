@@ -314,7 +314,7 @@ def test_the_quote_of_a_trace_is_made_of_the_steps_that_it_names() -> None:
     bass = [chorale.spell_token(int(token)) for token in tokens[3]]
     for at, word in enumerate(bass):  # Bach's own bass
         step = next(s for s, slot in enumerate(trace.state(0).slots) if slot == (3, at))
-        frames(trace)
+        list(trace.advance(0, step))
         trace = trace.fork(1, step, WriteText(word))
     frames(trace)
     state = trace.state(trace.total_at(trace.reached))

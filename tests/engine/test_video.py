@@ -397,7 +397,10 @@ def test_the_tracker_tells_a_clip_that_becomes_another_thing_or_does_nothing(cli
     assert not nothing.colours_are_right
 
 
-def test_clips_that_were_trained_on_count_as_copied_and_fresh_ones_do_not(clips: Clips) -> None:
-    scenes = clips.scenes(12, np.random.default_rng(6))
+def test_clips_that_were_trained_on_count_as_copied_and_fresh_ones_do_not(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genui.engine.metrics.clips.COMPARED", 240)  # drawing more takes long
+    scenes = clips.scenes(24, np.random.default_rng(6))
     assert clips_copied(clips, scenes, draw_real(clips, scenes, 1, 0), 1) > 0.95
     assert 0.3 < clips_copied(clips, scenes, draw_real(clips, scenes, 99), 1) < 0.7

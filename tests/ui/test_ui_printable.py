@@ -115,7 +115,7 @@ async def test_no_character_ends_the_app(
             await type_all(pilot)
         return
     worker = in_process(FakeLab if view == "lab" else FakeWorker)
-    async with open_app(worker=worker) as pilot:  # leaving raises what any key raised
+    async with open_app((80, 24), worker) as pilot:  # leaving raises what any key raised
         await until_seen(pilot, "plays-2")
         home = home_of(pilot)
         if view == "lab":
