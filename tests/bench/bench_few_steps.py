@@ -1,6 +1,6 @@
 """How many denoising steps are enough: the shipped diffusion models at few steps and at many.
 
-    python -m tests.bench few_steps [MODEL …] [--images 128] [--sheets FOLDER]
+    python -m tests.bench few_steps [MODEL …] [--images 128] [--sheets FOLDER]   (10 to 15 minutes)
     python -m tests.bench few_steps --samplers [MODEL …] [--images 8]
 
 Each model draws the same captions from the same seeds, with its default sampler and guidance, at

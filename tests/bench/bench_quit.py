@@ -14,6 +14,8 @@ from pathlib import Path
 
 from harness import Figure, Terminal, arguments, home, machine, report, seconds, tiny
 
+from genui.protocol.registry import KINDS
+
 RATE = 100 * 1024  # bytes a second
 SIZE = (200, 60)
 ANIMATED = 3.0  # seconds of animation before the key
@@ -65,7 +67,7 @@ def ours(folder: Path, rate: float) -> float:
     with Terminal(size=SIZE, env={"GENUI_HOME": str(folder)}, bytes_a_second=rate) as terminal:
         terminal.until(lambda text: "✓ tiny" in text)
         terminal.press("G")  # the run is the first row: an image from it, in the Canvas
-        terminal.until(lambda text: "/20" in text)
+        terminal.until(lambda text: f"/{KINDS['diffusion', 'image'].defaults.steps}" in text)
         terminal.press("s")
         terminal.until(lambda text: "lassifier-free guidance" in text)
         terminal.press("k\r")

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from terminal import Terminal
 
+from genui.protocol.registry import KINDS
+
 BUDGET = 25_000  # bytes a step
 CELLS = (64, 32)
-STEPS = 20
+STEPS = KINDS["diffusion", "image"].defaults.steps
 RIGHT, HOME = "\x1b[C", "\x1b[H"
 QUIET = 0.3  # seconds without output after which a step is wholly drawn
 TRICKLE = 256  # bytes; the header's figures change every second
