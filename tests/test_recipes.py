@@ -42,7 +42,7 @@ def test_any_field_can_be_set_from_text() -> None:
         ({"ema": "1.5"}, "ema=1.5"),
         ({"device": "tpu"}, "tpu"),
         ({"width": "250"}, "multiple of heads"),
-        ({"width": "12", "heads": "4"}, "odd"),
+        ({"width": "12", "heads": "4"}, "need an even number"),
         ({"learning_rate": "nan"}, "learning_rate"),
     ],
 )

@@ -147,7 +147,7 @@ async def test_f1_opens_the_manual_at_the_page_of_the_focused_pane(
 ) -> None:
     async with open_app() as pilot:
         for view, page, sentence in (
-            ("2", "text", "Attention"),
+            ("2", "text", "Write and step"),
             ("3", "images", "Step"),
             ("4", "watching", "Formats"),
             ("5", "lab", "learns points in the plane"),
