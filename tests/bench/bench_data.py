@@ -7,6 +7,7 @@ training beside that of a training on the text in the package.
 import argparse
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -46,6 +47,16 @@ class Part(NamedTuple):
     doing: str  # the last report
 
 
+def share_tokenised(doing: str) -> float:
+    """The share in `tokenising large.txt, 18 MB of 2.0 GB, …`; 0 of anything else."""
+    sizes = re.findall(r"([\d.,]+) ([kMG]?)B\b", doing)
+    if not doing.startswith("tokenising") or len(sizes) < 2:
+        return 0.0
+    factors = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}
+    done, total = (float(number.replace(",", "")) * factors[unit] for number, unit in sizes[:2])
+    return done / total
+
+
 def follow(run: RunDir, kill_at: float = 1.0) -> Part:
     """Follow the trainer of a run to its end, or kill it at that share of the tokens."""
     while (pid := read_status(run).pid) == os.getpid():  # which launched it
@@ -65,8 +76,7 @@ def follow(run: RunDir, kill_at: float = 1.0) -> Part:
         if status.state == "starting":
             cpu = seconds.user + seconds.system
             wall = time.perf_counter() - begin if begin else 0.0
-        words = status.doing.split()
-        if "tokenising" in words and float(words[2]) / float(words[5]) > kill_at:
+        if share_tokenised(status.doing) > kill_at:
             process.send_signal(signal.SIGKILL)
             process.wait()
             return Part(wall, cpu, memory, doing)

@@ -162,7 +162,7 @@ class Own:
         self.seconds = time.process_time if cpu else time.perf_counter
         generator = find_and_load(model)
         assert isinstance(generator, TextGenerator)
-        self.generator, self.model, self.prompt = generator, model, prompt
+        self.generator, self.model, self.prompt, self.seed = generator, model, prompt, 0
         self.row = generator.start(
             Start(trace=1, model=model, prompt=prompt, seed=0, settings=TextSettings())
         ).token_ids.since(0).tolist()  # fmt: skip
@@ -193,14 +193,16 @@ class Own:
             return tokens / (self.seconds() - begin)
 
     def together(self, texts: int, tokens: int) -> float:
-        """Tokens a second of texts that advance together, with odds and frames, as of `-n`."""
+        """Tokens a second of new texts that advance together, with odds and frames, as of `-n`.
+        A text that was read before is found again and not read together with others."""
         from genui.engine.load import Streams
 
         settings = TextSettings(tokens=tokens)
         starts = [
             Start(trace=seed, model=self.model, prompt=self.prompt, seed=seed, settings=settings)
-            for seed in range(texts)
+            for seed in range(self.seed, self.seed + texts)
         ]
+        self.seed += texts
         begin = self.seconds()
         frames = sum(isinstance(one, TextFrame) for each in Streams(starts) for one in each)
         return frames / (self.seconds() - begin)
