@@ -95,7 +95,7 @@ async def live_home() -> None:
                 text is not None
                 and image is not None
                 and text.position > 120
-                and (image.position >= 17)
+                and (image.position >= 10)
             )
 
         await until(pilot, nearly_done)
@@ -114,7 +114,7 @@ async def prepare(pilot: object) -> None:
     await choose(pilot, "icons")
     await press("end")
     await pause(6.0)
-    await press(*["left"] * 6)
+    await press(*["left"] * 4)
     await press("escape", "1")
 
 
