@@ -4,6 +4,7 @@ A file is replaced whole or not at all: written beside it in the same folder, sy
 """
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,6 +52,13 @@ def report_defect(path: Path, error: Exception) -> GenuiError:
         f"cannot read {show(path)}: {type(error).__name__} ({sanitize(str(error), 80)}); it is "
         "damaged, or genui has a defect: GENUI_DEBUG=1 genui inspect PATH shows where"
     )
+
+
+def free_space(path: Path) -> int:
+    """The free bytes of the disk of a path, which need not exist yet."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import dataclasses
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import psutil
 
 from genui.base import paths
 from genui.base.errors import GenuiError
+from genui.base.files import free_space
 from genui.base.numbers import size
 from genui.engine.data.conversations import load_rows
 from genui.engine.data.dataset import dataset_named, use_stand_ins
@@ -287,7 +287,7 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
             f"free; take less with {' or '.join(remedies)}, or close other programs"
         )
     written = _written(recipe, parameters) if full else 0
-    free_disk = shutil.disk_usage(_existing(paths.data_dir())).free
+    free_disk = free_space(paths.data_dir())
     if not fault and written > free_disk:
         fault = (
             f"the checkpoints take about {size(written)} and {size(free_disk)} are free on the "
@@ -301,11 +301,6 @@ def _written(recipe: FineTuneRecipe, parameters: int) -> int:
     newest of them the raw weights and AdamW's moments."""
     count = -(-recipe.steps // recipe.checkpoint_every)
     return parameters * 4 * (min(count, KEEP_WEIGHTS) + 3 * min(count, KEEP_STATES))
-
-
-def _existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that exists."""
-    return path if path.exists() else _existing(path.parent)
 
 
 def peak_memory() -> int:

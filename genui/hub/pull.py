@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import msgspec
 
 from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError, install
-from genui.base.files import atomic_write, cannot_write, sanitize, show
+from genui.base.files import atomic_write, cannot_write, free_space, sanitize, show
 from genui.base.paths import data_dir
 from genui.hub.catalogue import Entry, Package
 from genui.hub.find import hub_cache
@@ -359,9 +358,7 @@ def check_digest(name: str, file: IO[bytes], digest: str, part: Path) -> None:
 
 def _check_space(size: int, folder: Path) -> None:
     """Raise GenuiError if the disk has no room for a download."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = free_space(folder)
     if free < size:
         raise GenuiError(
             f"{show(folder)}: {numbers.size(size)} are needed and {numbers.size(free)} are free; "

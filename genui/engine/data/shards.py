@@ -9,7 +9,6 @@ shard it was at.
 import hashlib
 import json
 import os
-import shutil
 import weakref
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +20,14 @@ from numpy.typing import NDArray
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_read, cannot_write, read_regular, show
+from genui.base.files import (
+    atomic_write,
+    cannot_read,
+    cannot_write,
+    free_space,
+    read_regular,
+    show,
+)
 from genui.base.numbers import size
 from genui.engine.data.dataset import Prepared, bytes_in, cut_short, locked, report
 from genui.engine.data.documents import Piece, is_held_out
@@ -164,9 +170,7 @@ def _is_exact(source: Source) -> bool:
 
 
 def _check_space(folder: Path, needed: int) -> None:
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    free = free_space(folder)
     if needed > free:
         raise GenuiError(
             f"{show(folder)}: the tokens take about {size(needed)} and {size(free)} are free; free "

@@ -348,7 +348,7 @@ def test_large_data_are_described_and_checked_before_a_run_is_made(
     assert "words.txt" in line
     assert "larger than memory" in line
     assert not tokens_dir().exists()
-    monkeypatch.setattr(shards.shutil, "disk_usage", lambda path: SimpleNamespace(free=5))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5))
     with pytest.raises(GenuiError, match="5 B are free"):
         check_data(recipe)
     with pytest.raises(GenuiError, match="5 B are free"):
