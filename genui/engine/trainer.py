@@ -48,7 +48,7 @@ def settle_machine(run: RunDir, recipe: Recipe, world: World | None = None) -> d
     another number of processes gives other bits anyway, the threads are chosen anew for it.
     """
     world = world or World()
-    chosen = world.share(lambda: _choose_machine(run, recipe, world).to_dict())
+    chosen = world.broadcast(lambda: _choose_machine(run, recipe, world).to_dict())
     machine = msgspec.convert(chosen, device.Machine)
     torch.set_num_threads(machine.threads)
     if world.size > 1 and world.rank == 0:
@@ -131,7 +131,7 @@ def train_in_job(make: Callable[[], RunDir] | None) -> int:
     """
     path = "" if make is None else str(make().path)
     world = join_world()
-    code = train(RunDir(Path(world.share(lambda: path))), world)
+    code = train(RunDir(Path(world.broadcast(lambda: path))), world)
     if world.size > 1:
         _leave(code)
     return code
@@ -170,7 +170,7 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
         watch_preparation(lambda line: _show_preparation(run, writer, line)),
     ):
         settled = dataclasses.replace(recipe, precision=machine.precision)
-        task = world.first_here(lambda: build_task(settled, place, newest_metadata(run)))
+        task = world.first_on_host(lambda: build_task(settled, place, newest_metadata(run)))
     _check_alike(world, task)
     world.watch_over(lambda line: _end(writer, line))
     if world.rank == 0:
@@ -180,7 +180,7 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
         writer.say(line)
     threads = quantity(machine.threads, "thread")
     several = f"{world.size} processes, each with " if world.size > 1 else ""
-    shard = world.size > 1 and world.share(lambda: info.shard)
+    shard = world.size > 1 and world.broadcast(lambda: info.shard)
     shared = " and a share of the weights" if shard else ""
     writer.say(
         f"{parameters:,} parameters, {machine.device} {machine.precision}, "
@@ -198,7 +198,7 @@ def _check_alike(world: World, task: Task) -> None:
         return
     versions = f"genui {genui.__version__} with torch {torch.__version__}"
     own = versions, f"the data {task.extra.get('fingerprint', '')}"
-    for rank, values in enumerate(everyone := world.gather(own)):
+    for rank, values in enumerate(everyone := world.all_gather(own)):
         for expected, other in zip(everyone[0], values, strict=True):
             if expected != other:
                 raise AgreedError(f"rank {rank} has {other}, rank 0 {expected}: make them the same")

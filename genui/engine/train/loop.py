@@ -137,7 +137,7 @@ class Trainer:
             self.train_step()
             self._run_scheduled()
         if not self._stop:
-            self._stop = bool(self._world.add([float(self._signalled)])[0])
+            self._stop = bool(self._world.all_reduce([float(self._signalled)])[0])
         why = f": {self._reached}" if self._done else ""
         if not self._stop:
             if why:
@@ -160,8 +160,8 @@ class Trainer:
         """Resume from the newest checkpoint, or load the weights that the run starts from."""
         if self._world.rank == 0:
             remove_partial_files(self._run.checkpoints)  # of a trainer that was killed
-        step = self._world.share(lambda: checkpoint.newest_whole(self._run))
-        if step is None and self._world.share(lambda: _has_records(self._run)):
+        step = self._world.broadcast(lambda: checkpoint.newest_whole(self._run))
+        if step is None and self._world.broadcast(lambda: _has_records(self._run)):
             self._rewind(0)  # it was killed before its first checkpoint
             self._writer.say("started again: there was no checkpoint")
             self._mark(control.RESUMED, "started again without a checkpoint")
@@ -223,7 +223,7 @@ class Trainer:
         for request in commands:
             numbers += [1 + _COMMANDS.index(request.command), request.value or 0.0]
         numbers += [0.0] * (3 + 2 * _MOST_COMMANDS - len(numbers))
-        stop, record, reached, *agreed = world.add(numbers)
+        stop, record, reached, *agreed = world.all_reduce(numbers)
         self._stop, self._record_ranks, self._done = stop > 0, record > 0, reached > 0
         if due:
             self._ranks_due = time.monotonic() + RANKS_EVERY
@@ -380,7 +380,7 @@ class Trainer:
         broken = f"gradient norm became {norm}" if math.isfinite(loss) else f"loss became {loss}"
         where = ""
         if self._world.size > 1:
-            broke = self._world.gather(not math.isfinite(self._own_loss))
+            broke = self._world.all_gather(not math.isfinite(self._own_loss))
             ranks = ", ".join(str(rank) for rank, is_broken in enumerate(broke) if is_broken)
             where = f" in the part of rank {ranks}" if ranks else ""
         lower = f"--set learning_rate={self._optimizers.learning_rate / 3:.1g}"

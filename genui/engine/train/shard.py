@@ -175,7 +175,7 @@ class Shards(Replicas):
         own = [local(gradient) for gradient in dense]
         squares = [torch.linalg.vector_norm(each, dtype=torch.float64) ** 2 for each in own]
         total = float(torch.stack(squares).sum()) if squares else 0.0
-        norm = math.sqrt(self._world.add([total])[0])
+        norm = math.sqrt(self._world.all_reduce([total])[0])
         for gradient in own:
             gradient.mul_(min(1.0, limit / (norm + 1e-6)))
         return norm
@@ -234,7 +234,7 @@ class _Scattered(Gradients):
     ) -> list[float]:
         numbers = compute(world.rank)
         self.put_rows(world.concatenate(self.take_rows()))
-        return world.add(numbers)
+        return world.all_reduce(numbers)
 
 
 # --- FSDP2 ------------------------------------------------------------------------------------

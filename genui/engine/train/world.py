@@ -235,21 +235,21 @@ class World:
     def watch_over(self, end: Callable[[str], NoReturn]) -> None:
         """Call `end` on a thread with one line when a host no longer answers."""
 
-    def share(self, compute: Callable[[], T]) -> T:
-        """What `compute` returns on rank 0: data that JSON has."""
+    def broadcast(self, compute: Callable[[], T]) -> T:
+        """What `compute` returns on rank 0, sent to all ranks: data that JSON has."""
         return compute()
 
-    def first_here(self, compute: Callable[[], T]) -> T:
+    def first_on_host(self, compute: Callable[[], T]) -> T:
         """What `compute` returns on this rank. The first rank of a machine computes it before the
         others do: it downloads and prepares files that they find then."""
         return compute()
 
-    def gather(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """The values of all ranks: data that JSON has, of which tuples become lists."""
         return [value]
 
-    def add(self, numbers: Sequence[float]) -> list[float]:
-        """The sums over all ranks, in fp64."""
+    def all_reduce(self, numbers: Sequence[float]) -> list[float]:
+        """The sums of the numbers over all ranks, in fp64."""
         return list(numbers)
 
     def total(self, nodes: Mapping[Span, Tensor], parts: int, exact: bool) -> Tensor:
@@ -309,7 +309,7 @@ class Processes(World):
                 rank=self.rank,
                 world_size=self.size,
             )
-        self.hosts = self.gather(socket.gethostname())
+        self.hosts = self.all_gather(socket.gethostname())
 
     def _find_store(self) -> Any:
         """The key-value store of the processes, at MASTER_ADDR and MASTER_PORT."""
@@ -340,16 +340,16 @@ class Processes(World):
         finally:
             self.waited += time.perf_counter() - begin
 
-    def share(self, compute: Callable[[], T]) -> T:
-        return cast("T", self.gather(compute() if self.rank == 0 else None)[0])
+    def broadcast(self, compute: Callable[[], T]) -> T:
+        return cast("T", self.all_gather(compute() if self.rank == 0 else None)[0])
 
-    def first_here(self, compute: Callable[[], T]) -> T:
+    def first_on_host(self, compute: Callable[[], T]) -> T:
         result = compute() if self.local_rank == 0 else None
         with self.exchange():
             self._dist.barrier()
         return compute() if result is None else result
 
-    def gather(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         # As JSON: torch's own functions unpickle, and so run, what arrives from the network.
         data = torch.frombuffer(bytearray(msgspec.json.encode(value)), dtype=torch.uint8)
         lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
@@ -359,7 +359,7 @@ class Processes(World):
             texts = self._gather_rows(data, sizes).split(sizes)
         return [msgspec.json.decode(text.numpy().tobytes()) for text in texts]
 
-    def add(self, numbers: Sequence[float]) -> list[float]:
+    def all_reduce(self, numbers: Sequence[float]) -> list[float]:
         sums = torch.tensor(numbers, dtype=torch.float64)
         with self.exchange():
             self._dist.all_reduce(sums)
