@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from source_checks import check_reading_resumes_anywhere
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
@@ -169,17 +170,7 @@ def test_every_format_has_the_images_and_captions_of_a_folder(
 def test_reading_goes_on_from_any_place(tmp_path: Path, few_at_once: None, name: str) -> None:
     path = tmp_path / name
     SOURCES[name](path)
-    source = find_files(path, FORMATS)
-    steps = list(read(source))
-    assert len(steps) > 3
-    for done, (file, batch) in enumerate(steps, 1):
-        rest = [
-            entry
-            for _, each in read(source, file, batch.place, batch.number)
-            for entry in each.items
-        ]
-        assert rest == [entry for _, each in steps[done:] for entry in each.items]
-        assert 0 <= batch.share <= 1
+    check_reading_resumes_anywhere(find_files(path, FORMATS))
 
 
 @pytest.mark.parametrize("name", ["shards", "saved"])
