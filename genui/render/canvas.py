@@ -107,7 +107,8 @@ def connect_columns(
 
     `scale` has the values at the lowest and highest of `dots` rows. Columns without points are
     bridged by a straight line between the points on both sides, visible or not. Columns that hold
-    only NaN or infinity stay empty. Neighbouring columns always touch.
+    only NaN or infinity stay empty. Neighbouring columns always touch: where they are apart, both
+    are extended to meet half-way, as Bresenham's line does.
     """
     low = np.clip(columns.low, -GREATEST, GREATEST)
     high = np.clip(columns.high, -GREATEST, GREATEST)
@@ -122,11 +123,21 @@ def connect_columns(
     # is a straight line in spite of rounding errors.
     top = np.floor((top_value - high) * per_dot + _HALF_UP)
     bottom = np.floor((top_value - low) * per_dot + _HALF_UP)
-    # Extend each column towards the one before it.
-    before_top, before_bottom = top[:-1].copy(), bottom[:-1].copy()
-    top[1:] = np.where(top[1:] > before_bottom + 1, before_bottom + 1, top[1:])
-    bottom[1:] = np.where(bottom[1:] < before_top - 1, before_top - 1, bottom[1:])
-    return top, bottom
+    rising, falling = _half_gaps(bottom[1:], top[:-1]), _half_gaps(bottom[:-1], top[1:])
+    first, last = top.copy(), bottom.copy()
+    first[:-1] -= rising
+    last[:-1] += falling
+    # The next column begins in the row after that in which the one before ends.
+    last[1:] = np.where(rising > 0, np.fmax(last[1:], top[:-1] - rising - 1), last[1:])
+    first[1:] = np.where(falling > 0, np.fmin(first[1:], bottom[:-1] + falling + 1), first[1:])
+    return first, last
+
+
+def _half_gaps(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """Return half the rows between the `upper` and the `lower` dot, float64 [N]; 0 if they touch
+    or one is NaN."""
+    gap = lower - upper
+    return np.where(gap > 1, np.floor(gap / 2), 0)
 
 
 def _bridge_gaps(columns: Columns, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -379,7 +379,9 @@ def _build_layers(traces: Sequence[Trace], frame: Frame) -> list[_Layer]:
         if trace.smoothed is not None:
             faint.append(_build_layer(*points, choose_raw_style(look.hue), frame, faint=True))
             points = trace.smoothed
-        layer = _build_layer(*points, choose_style(look.hue), frame)
+        # The extremes of a column of averages say nothing, so their line is one dot thick.
+        thin = trace.smoothed is not None
+        layer = _build_layer(*points, choose_style(look.hue), frame, thin=thin)
         strong.append(replace(layer, dashed=look.dashed))
     return faint + strong
 
@@ -392,11 +394,20 @@ def _dash(layer: _Layer) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _build_layer(
-    steps: np.ndarray, values: np.ndarray, style: str, frame: Frame, *, faint: bool = False
+    steps: np.ndarray,
+    values: np.ndarray,
+    style: str,
+    frame: Frame,
+    *,
+    faint: bool = False,
+    thin: bool = False,
 ) -> _Layer:
     span = frame.window
     columns = compute_envelope(steps, values, span.start, span.end, frame.cols * DOTS_ACROSS,
                        log_x=span.log_x, log_y=span.log_y)  # fmt: skip
+    if thin:
+        middle = columns.low / 2 + columns.high / 2  # halves: a sum of huge values would overflow
+        columns = replace(columns, low=middle, high=middle)
     top, bottom = connect_columns(columns, (span.low, span.high), frame.rows * DOTS_DOWN)
     return _Layer(columns, style, top, bottom, faint)
 

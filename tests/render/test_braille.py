@@ -73,6 +73,14 @@ def test_neighbours_of_a_line_always_touch() -> None:
     assert (bottom[1:] >= top[:-1] - 1).all()
 
 
+def test_columns_that_are_apart_meet_half_way_as_lines_do() -> None:
+    values = np.array([0.0, 1.0, 0.0, np.nan, 1.0])
+    top, bottom = connect_columns(compute_envelope(np.arange(5), values, 0, 4, 5), (0.0, 1.0), 21)
+    assert list(zip(top, bottom, strict=True))[:3] == [(10, 20), (0, 10), (11, 20)]
+    assert np.isnan(top[3])
+    assert (top[4], bottom[4]) == (0, 0)
+
+
 @pytest.mark.parametrize(("value", "known"), [(2.0, 4), (np.nan, 0)])
 def test_a_line_leads_to_points_outside_unless_there_is_a_fault_between(
     value: float, known: int

@@ -263,6 +263,15 @@ def test_a_raw_cloud_is_faint_behind_its_line() -> None:
     assert {"raw-1", "series-1"} <= looks(drawn)
 
 
+def test_the_line_of_an_average_is_thin_however_many_averages_a_column_has() -> None:
+    average = 2 + np.resize([0.1, -0.1], 1000)
+    drawn = draw_chart([Trace("x", STEPS, 4 * (STEPS % 2.0), "smoothed", (STEPS, average))], 80, 40)
+    assert drawn is not None
+    plot = drawn.lines[1 : drawn.frame.rows + 1]
+    line = [text for row in plot for text, look in row if look == "series-1"]
+    assert line == ["⠤" * drawn.frame.cols]
+
+
 def test_without_a_legend_the_caption_says_what_the_marks_mean() -> None:
     values = falling(STEPS)
     values[500] = np.nan
