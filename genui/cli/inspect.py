@@ -14,9 +14,10 @@ from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.numbers import about, clock, count, quantity, short, value
 from genui.cli import output
 from genui.cli.parser import add_json
-from genui.cli.runs import as_dict, find_one, read_whole, title
+from genui.cli.runs import as_dict, connect, find_one, read_whole, title
 
 if TYPE_CHECKING:
+    from genui.cli.runs import Link
     from genui.logs.base import Media, Tail
     from genui.runs.alerts import Alert
     from genui.runs.layout import Status
@@ -57,9 +58,9 @@ def run_inspect(args: argparse.Namespace) -> int:
     if args.summary and (args.follow or args.until is not None):
         raise MisuseError("inspect: --summary shows the run once; leave --follow out")
     until = None if args.until is None else parse_until(args.until)
-    summary = find_one(args.run_ref, wait=args.follow or until is not None)
     if args.follow or until:
-        return _follow(summary, args.json, until)
+        return _follow(args.run_ref, args.json, until)
+    summary = find_one(args.run_ref)
     if args.summary:
         if args.json:
             output.emit(summary_dict(summary))
@@ -243,14 +244,33 @@ def _refuse_broken(summary: "RunSummary") -> None:
         raise GenuiError(f"{summary.run.path}: {summary.fault}")
 
 
-def _follow(summary: "RunSummary", as_json: bool, until: "Until | None") -> int:
+def _follow(word: str, as_json: bool, until: "Until | None") -> int:
+    progress = output.Progress()
+    link: Link | None = None
+    try:
+        link = next(iter(connect([word], progress.show).values()), None)
+        progress.clear()
+        summary = find_one(word, wait=True, copy=None if link is None else link.root)
+        return _follow_log(summary, as_json, until, link)
+    finally:
+        progress.clear()
+        if link is not None:
+            link.stop()
+
+
+def _follow_log(
+    summary: "RunSummary", as_json: bool, until: "Until | None", link: "Link | None"
+) -> int:
     _refuse_broken(summary)
     if not as_json:
         describe(summary)
     say = output.note if as_json else output.say  # with --json stdout is only for records
     last: Look | None = None
-    warned = False
-    for look in follow(summary):
+    warned, trouble = False, ""
+    for look in follow(summary, link):
+        if link is not None and link.line != trouble:
+            trouble = link.line
+            output.note(trouble or "connected again")
         if as_json:
             for record in look.records:
                 output.emit(record, indent=False)
@@ -494,15 +514,15 @@ class Look:
     step: int  # the newest
 
 
-def follow(summary: "RunSummary") -> Iterator[Look]:
-    """All records of the run from the first, until the run ends. Raises GenuiError if the log
-    cannot be read."""
+def follow(summary: "RunSummary", link: "Link | None" = None) -> Iterator[Look]:
+    """All records of the run from the first, until the run ends; `link` keeps the copy of another
+    host's log up to date. Raises GenuiError if the log cannot be read."""
     from genui.logs import open_tail
     from genui.runs.alerts import Alerts
 
     tail, alerts = open_tail(summary), Alerts()
     records = RecordTail(summary.run.metrics) if summary.native else SeriesRecords(tail)
-    gone = 0.0
+    gone, ended = 0.0, math.inf
     while True:
         now = _now(summary, tail)  # before reading, so that the last record is seen
         while tail.read():
@@ -512,7 +532,9 @@ def follow(summary: "RunSummary") -> Iterator[Look]:
         step = max([now.status.step, *(int(steps[-1]) for steps, _, _ in points.values())])
         yield Look(now, new, alerts.look(now, points, whole=True), frozenset(points), step)
         if now.alive or now.state in _GOES_ON:
-            gone = 0.0
+            gone, ended = 0.0, math.inf
+        elif link is not None and link.updated <= (ended := min(ended, time.monotonic())):
+            pass  # the last records may come after the state; a lost link says nothing
         elif not now.native and now.fault and gone < ROTATION_SECONDS:
             gone += FOLLOW_SECONDS  # perhaps it was renamed, and is begun anew
         else:

@@ -15,12 +15,15 @@ from genui.cli import output
 from genui.cli.parser import add_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from genui.logs.base import Tail
-    from genui.logs.remote import Place
-    from genui.logs.wandb_url import RunUrl
+    from genui.logs.remote import Follower, Place
+    from genui.logs.wandb_url import RunFollower, RunUrl
     from genui.runs.listing import RunSummary
     from genui.runs.table import TableRow
 
+    Link = Follower | RunFollower
 
 WAIT_SECONDS = 1.0
 """Between two searches of a folder without logs."""
@@ -77,8 +80,32 @@ def run_url(word: str) -> "RunUrl | None":
     return parse_run_url(word)
 
 
-def find_one(word: str, wait: bool = False) -> "RunSummary":
+def connect(
+    words: "Sequence[str]", show: "Callable[[str], None] | None" = None
+) -> "dict[str, Link]":
+    """Links that keep the copies of the words up to date that are `user@host:PATH` or the URL of a
+    W&B run; with `show` the copies are complete, and it gets lines of progress. Raises
+    GenuiError."""
+    urls = {word: url for word in words if (url := run_url(word)) is not None}
+    places = {
+        word: place
+        for word in words
+        if word not in urls and (place := remote_place(word)) is not None
+    }
+    if not places and not urls:
+        return {}
+    hosts = [place.host for place in places.values()] + [url.host for url in urls.values()]
+    output.note(f"connecting to {', '.join(dict.fromkeys(hosts))} …")
+    from genui.logs.remote import Follower  # late: it starts processes
+    from genui.logs.wandb_url import RunFollower
+
+    links: dict[str, Link] = {word: Follower(place, show) for word, place in places.items()}
+    return links | {word: RunFollower(url) for word, url in urls.items()}
+
+
+def find_one(word: str, wait: bool = False, copy: Path | None = None) -> "RunSummary":
     """The log that `word` names; with `wait` the first that is written to a folder without any.
+    `copy` is the copy of another host's logs, if a link keeps one up to date.
 
     Raises MisuseError if there is none, or more than one.
     """
@@ -93,7 +120,7 @@ def find_one(word: str, wait: bool = False) -> "RunSummary":
                 f"{path.parent}; check the path"
             )
     else:
-        path = find_path(word)
+        path = copy or find_path(word)
         if path is None:
             return summarise(find_run(word))
         logs = find_all(path, wait)

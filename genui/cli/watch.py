@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING
 from genui.base.errors import MisuseError
 from genui.cli import output
 from genui.cli.home import before_textual, has_terminal
-from genui.cli.runs import find_path, remote_place, run_url
+from genui.cli.runs import connect, find_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from genui.logs.printed_choice import Choice
-    from genui.logs.remote import Follower
-    from genui.logs.wandb_url import RunFollower
     from genui.runs.layout import RunDir
     from genui.runs.listing import RunSummary
 
@@ -77,7 +73,7 @@ def run_watch(args: argparse.Namespace) -> int:
         raise MisuseError("watch: --name and --project are for a command piped to `genui watch -`")
 
     if has_terminal():
-        links = _connect(args.paths)
+        links = connect(args.paths)
         paths = [links[word].root if word in links else _path_of(word) for word in args.paths]
         _choose_for_files(args, paths)
         before_textual()
@@ -102,27 +98,6 @@ def run_watch(args: argparse.Namespace) -> int:
             rows = [(*row, name) for row, name in zip(rows, names, strict=True)]
         output.table(heads, rows)
     return 0
-
-
-def _connect(words: "Sequence[str]") -> "dict[str, Follower | RunFollower]":
-    """Followers of the words that are `user@host:PATH` or the URL of a W&B run. Raises
-    GenuiError."""
-    urls = {word: url for word in words if (url := run_url(word)) is not None}
-    places = {
-        word: place
-        for word in words
-        if word not in urls and (place := remote_place(word)) is not None
-    }
-    if not places and not urls:
-        return {}
-    hosts = [place.host for place in places.values()] + [url.host for url in urls.values()]
-    output.note(f"connecting to {', '.join(dict.fromkeys(hosts))} …")
-    from genui.logs.remote import Follower  # late: it starts processes
-    from genui.logs.wandb_url import RunFollower
-
-    followers: dict[str, Follower | RunFollower] = {}
-    followers |= {word: Follower(place) for word, place in places.items()}
-    return followers | {word: RunFollower(url) for word, url in urls.items()}
 
 
 def choose(args: argparse.Namespace, key: str) -> "Choice":

@@ -114,8 +114,9 @@ class Shell:
             self.close()
             raise
 
-    def run(self, command: str, patience: float = _PATIENCE) -> bytes:
-        """What the command prints. Its standard input is empty and its errors are dropped."""
+    def run(self, command: str, patience: float = _PATIENCE, limit: int = _LONGEST_REPLY) -> bytes:
+        """What the command prints, at most `limit` bytes; a host that sends more is not heard on.
+        Its standard input is empty and its errors are dropped."""
         mark = secrets.token_hex(16)
         # Quoted in two parts: what a shell echoes of the command is not taken for its end.
         say = f"printf '\\n%s%s\\n' {mark[:16]} {mark[16:]}"
@@ -129,11 +130,15 @@ class Shell:
         start = 0
         while (at := self._buffer.find(end, start)) < 0:
             start = max(0, len(self._buffer) - len(end))
+            if start > limit:
+                break
             try:
                 self._buffer += self._receive(patience)
             except LinkLostError as error:
-                error.partial = _without_beginning(bytes(self._buffer), end)
+                error.partial = _without_beginning(bytes(self._buffer), end)[:limit]
                 raise
+        if at < 0 or at > limit:
+            raise LinkLostError(f"{clean_line(self.host)}: sends more than was asked for")
         reply = bytes(self._buffer[:at])
         del self._buffer[: at + len(end)]
         return reply
@@ -147,8 +152,6 @@ class Shell:
         if not data:
             raise self._lost()
         self.received += len(data)
-        if len(self._buffer) > _LONGEST_REPLY:
-            raise LinkLostError(f"{clean_line(self.host)}: the reply has no end")
         return data
 
     def _lost(self) -> LinkLostError:
@@ -379,7 +382,7 @@ class Copy:
     def _fetch_some(self, shell: Shell, file: RemoteFile) -> bool:
         """Fetches the next bytes of a file. Returns whether there are more."""
         if _is_replaced(file.name):
-            data = shell.run(f"head -c {_SMALL} {quote(file.path)}")
+            data = shell.run(f"head -c {_SMALL} {quote(file.path)}", limit=_SMALL)
             self._seen[file.name] = _state(file)
             self._write(self.root / file.name, file, data, whole=True)
             return False
@@ -387,7 +390,8 @@ class Copy:
         start = 0 if anew else self._size(file)
         began = time.monotonic()
         try:
-            data = shell.run(f"tail -c +{start + 1} {quote(file.path)} | head -c {self._chunk}")
+            command = f"tail -c +{start + 1} {quote(file.path)} | head -c {self._chunk}"
+            data = shell.run(command, limit=self._chunk)
         except LinkLostError as error:
             if error.partial:
                 self._take(file, start, error.partial)
@@ -398,7 +402,7 @@ class Copy:
             self._chunk = min(MAX_CHUNK, self._chunk * 2) if taken < 0.25 else self._chunk
             self._chunk = max(CHUNK // 4, self._chunk // 2) if taken > 1.0 else self._chunk
         self._take(file, start, data)
-        return bool(data) and start + len(data) < file.size
+        return bool(data) and start + len(data) < file.size and file.name in self._files
 
     def _take(self, file: RemoteFile, start: int, data: bytes) -> None:
         """Adds data that begin at byte `start` to the copy; 0 begins it anew."""
@@ -411,12 +415,16 @@ class Copy:
         self.fetched += len(data)
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
+            if copy.is_dir():
+                raise IsADirectoryError
             if whole:
                 atomic_write(copy, data, durable=False)
             else:
                 with open(copy, "ab") as out:
                     out.write(data)
             os.utime(copy, (file.changed, file.changed))
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            del self._files[file.name]  # the host names a file and a folder so: the first counts
         except OSError as error:
             raise cannot_write(copy, error) from None
 
@@ -474,25 +482,34 @@ def _fetch_all(copy: Copy, show: Callable[[str], None]) -> None:
     shell = Shell(copy.place.host, ask=True)
     try:
         copy.search(shell)
-        while not copy.fetch(shell, budget_s=0.5):
-            show(f"{copy.place}: {copy.lacking / 1e6:,.1f} MB to read")
+        _fetch_rest(copy, shell, show)
     finally:
         shell.close()
+
+
+def _fetch_rest(copy: Copy, shell: Shell, show: Callable[[str], None]) -> None:
+    while not copy.fetch(shell, budget_s=0.5):
+        show(f"{copy.place}: {copy.lacking / 1e6:,.1f} MB to read")
 
 
 class Follower:
     """Keeps the copy of a place up to date on a thread of its own, until the process ends."""
 
-    def __init__(self, place: Place) -> None:
-        """Connects and lists the files. Raises GenuiError if that is not possible."""
+    def __init__(self, place: Place, show: Callable[[str], None] | None = None) -> None:
+        """Connects and lists the files; with `show` all of them are fetched, and it gets lines of
+        progress. Raises GenuiError if that is not possible."""
         self.copy = Copy(place)
         self.line = ""  # what is wrong with the link; "" while it works
+        self.updated = 0.0  # monotonic: all that was there then is here
         self._shell: Shell | None = None
         self._stopping = threading.Event()
         if self.copy.own():
             self._shell = Shell(place.host, ask=True)
             self.copy.search(self._shell)
-            self.copy.fetch(self._shell, budget_s=1.0)
+            if show is None:
+                self.copy.fetch(self._shell, budget_s=1.0)
+            else:
+                _fetch_rest(self.copy, self._shell, show)
         self._thread = threading.Thread(target=self._follow, name="ssh", daemon=True)
         self._thread.start()
 
@@ -510,9 +527,10 @@ class Follower:
         self.copy.close()
 
     def _follow(self) -> None:
-        attempt, searched = 0, time.monotonic()
+        attempt, searched, looked = 0, time.monotonic(), 0.0
         while not self._stopping.is_set():
             if not self.copy.own():  # until the other process ends
+                self.updated = time.monotonic() - 2 * POLL  # by the other process
                 self._stopping.wait(POLL)
                 continue
             try:
@@ -520,9 +538,12 @@ class Follower:
                     self._shell = Shell(self.copy.place.host, ask=False)
                     searched = 0.0
                 whole = self.copy.fetch(self._shell, budget_s=POLL)
-                if time.monotonic() - searched > SEARCH:
+                if whole:
+                    self.updated = looked
+                looked = time.monotonic()
+                if looked - searched > SEARCH:
                     self.copy.search(self._shell)
-                    searched = time.monotonic()
+                    searched = looked
                 else:
                     self.copy.look(self._shell)
                 self.line, attempt = "", 0

@@ -6,6 +6,7 @@ does, so it is read as any log. Console, system metrics, images and tables are n
 """
 
 import fcntl
+import math
 import os
 import re
 import threading
@@ -143,6 +144,7 @@ class RunFollower:
     def __init__(self, url: RunUrl, poll_s: float = _POLL) -> None:
         """Fetches the run. Raises GenuiError if that is not possible."""
         self.line = ""  # what is wrong with the connection; "" while it works
+        self.updated = math.inf  # a state is never here before the history up to it
         self._copy = RunCopy(url)
         self._copy.fetch()
         self._poll_s = poll_s

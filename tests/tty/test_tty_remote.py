@@ -1,8 +1,11 @@
 """Logs of another host, over a real sshd: a cut link, a slow one, and what is read."""
 
 import getpass
+import json
 import random
 import shlex
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +20,9 @@ from genui.base.errors import GenuiError
 from genui.cli.main import main
 from genui.logs import remote
 from genui.logs.remote import Follower, Place, fetch_once, parse_listing, parse_place
+from genui.runs.api import Run
 from genui.runs.hosts import SSH
+from genui.runs.layout import create_script_run
 
 PATIENCE = 30.0
 
@@ -117,6 +122,48 @@ def test_the_app_follows_a_log_over_100_kib_a_second_and_says_that_the_link_is_l
             terminal.until(lambda text: "connecting again" in text)
             terminal.press("q")
             terminal.wait()
+
+
+def test_inspect_follows_a_log_of_another_host_also_after_a_lost_link(
+    server: Sshd, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server.link() as link:
+        host = use(server, link, monkeypatch)
+        log = logs / "main.jsonl"
+        command = [*GENUI, "inspect", f"{host}:{log}", "--until", "step>=3019", "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                for step in range(3000):
+                    assert json.loads(process.stdout.readline())["step"] == step
+                for first in (3000, 3010):
+                    with log.open("ab") as file:
+                        file.write(lines(first, first + 10))
+                    for step in range(first, first + 10):
+                        assert json.loads(process.stdout.readline())["step"] == step
+                    link.cut()
+                assert process.wait(PATIENCE) == 0
+                assert b"connecting again" in process.stderr.read()
+            finally:
+                process.kill()
+
+
+def test_the_end_of_a_run_on_another_host_comes_with_its_last_records(
+    server: Sshd,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Run(create_script_run("far", "", {}), "far") as run:
+        for step in range(5):
+            run.log({"loss": 1.0 / (step + 1)}, step=step)
+    folder = shutil.copytree(run.dir, tmp_path / "there" / run.id)
+    with server.link() as link:
+        host = use(server, link, monkeypatch)
+        assert main(["inspect", f"{host}:{folder}", "--until", "done", "--json"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["step"] for line in out] == list(range(5))
 
 
 def test_the_shell_reads_other_hosts_too(

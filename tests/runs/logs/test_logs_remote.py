@@ -1,5 +1,6 @@
 """Copies of logs on another host; its shell is one of this machine. The link: test_tty_remote."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -92,12 +93,47 @@ def test_a_name_that_no_copy_can_have_leaves_the_other_files(logs: Path) -> None
     assert [path.name for path in root.glob("*.jsonl")] == ["main.jsonl"]
 
 
-def test_a_reply_without_an_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_LONGEST_REPLY", 1 << 20)
+def test_a_reply_without_an_end_is_not_kept() -> None:
     shell = Shell("host", ask=False)
-    with pytest.raises(LinkLostError, match="host: the reply has no end"):
-        shell.run("yes")
+    with pytest.raises(LinkLostError, match="host: sends more than was asked for"):
+        shell.run("yes", limit=1 << 20)
     shell.close()
+
+
+def test_a_host_that_sends_more_than_was_asked_for_fills_no_disk(
+    logs: Path, tmp_path: Path
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "head").write_text("#!/bin/sh\nexec cat /dev/zero\n")
+    (tools / "head").chmod(0o755)
+    copy, shell = Copy(Place("host", str(logs))), Shell("host", ask=False)
+    copy.own()
+    copy.search(shell)
+    shell.run(f"PATH={tools}:$PATH")
+    with pytest.raises(LinkLostError, match="more than was asked for") as error:
+        copy.fetch(shell)
+    assert error.value.partial == b""
+    assert copy.fetched == 0
+    shell.close()
+    copy.close()
+
+
+def test_a_file_and_a_folder_of_one_name_leave_the_other_logs(logs: Path, tmp_path: Path) -> None:
+    """No file system has both at once, but a host may say so, or change one into the other."""
+    place = Place("host", str(logs))
+    (logs / "a.jsonl").write_bytes(b"{}\n")
+    (logs / "b.jsonl").mkdir()
+    (logs / "b.jsonl" / "c.jsonl").write_bytes(b"{}\n")
+    root = fetch_once(place)
+    (logs / "a.jsonl").unlink()
+    (logs / "a.jsonl").mkdir()
+    (logs / "a.jsonl" / "d.jsonl").write_bytes(b"{}\n")
+    shutil.rmtree(logs / "b.jsonl")
+    (logs / "b.jsonl").write_bytes(b"{}\n")
+    (logs / "z.jsonl").write_bytes(b'{"step":2}\n')
+    fetch_once(place)
+    assert (root / "z.jsonl").read_bytes() == b'{"step":2}\n'
 
 
 def test_the_listing_of_bsd_and_names_with_line_breaks() -> None:
