@@ -276,9 +276,22 @@ def _list_coarser(width: int, room: Fit) -> Iterator[tuple[float, float]]:
         across += 0.5 if across < 4 else across / 4
 
 
+_BAND = 1 << 20  # pixels of a band
+
+
 def _resample(rgb: np.ndarray, room: Fit, across: float = 1, down: float = 1) -> np.ndarray:
     """Resample `rgb` to half cells, uint8 [2 * rows, cols, 3], in pixels so many times larger."""
-    tall = _resample_axis(rgb.astype(np.float32), 2 * room.rows, room.down, down)
+    # In bands, so that the numbers for the means of a large image take little memory.
+    columns = max(1, _BAND // len(rgb))
+    tall = np.concatenate(
+        [
+            _resample_axis(
+                rgb[:, left : left + columns].astype(np.float32), 2 * room.rows, room.down, down
+            )
+            for left in range(0, rgb.shape[1], columns)
+        ],
+        axis=1,
+    )
     wide = _resample_axis(tall.swapaxes(0, 1), room.cols, room.across, across)
     return wide.swapaxes(0, 1).round().astype(np.uint8)
 

@@ -1,6 +1,9 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from genui.render import image
 from genui.render.image import Drawing, Fit, draw, fit
 
 
@@ -76,6 +79,18 @@ def test_two_pixels_share_a_cell() -> None:
 def test_equal_neighbours_are_one_run() -> None:
     rgb = np.full((32, 32, 3), 77, np.uint8)
     assert all(len(row) == 1 for row in draw(rgb, fit(32, 32, 64, 32), "truecolor").rows)
+
+
+def test_a_large_image_is_drawn_in_less_memory_than_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgb = noise(1500, 2100)
+    room = fit(2100, 1500, 80, 30)
+    whole = draw(rgb, room, "truecolor")
+    monkeypatch.setattr(image, "_BAND", 1 << 16)
+    tracemalloc.start()
+    assert draw(rgb, room, "truecolor") == whole
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < rgb.nbytes
 
 
 @pytest.mark.parametrize("size", [32, 64, 256])

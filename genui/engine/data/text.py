@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -198,8 +200,19 @@ TEXT_DATASETS = dataset_table(
 
 
 def is_large(source: Source) -> bool:
-    """Whether a source is too large for the memory, so that it is tokenised into files."""
-    return source.text_bytes > MAX_BYTES
+    """Whether a source is too large for the memory, so that it is tokenised into files. Raises
+    MisuseError if it is damaged."""
+    if source.text_bytes > MAX_BYTES or source.group == TEXT:
+        return source.text_bytes > MAX_BYTES
+    return _has_more_text(source, MAX_BYTES)
+
+
+@lru_cache(maxsize=8)
+def _has_more_text(source: Source, most: int) -> bool:
+    """Whether the texts of tables and compressed files have more characters: how far they grow is
+    known when they are read."""
+    counts = (sum(len(piece.text) for piece in batch.items) for _, batch in read(source))
+    return any(total > most for total in accumulate(counts))
 
 
 def _user_files(source: Source) -> Iterator[tuple[str, str | None]]:

@@ -444,6 +444,22 @@ def test_fine_tuning_refuses_what_does_not_fit_and_metrics_read_a_sample(
     assert not set(sample.train) & set(sample.validation)
 
 
+def test_a_compressed_file_counts_by_what_is_inside(tmp_path: Path, small_memory: None) -> None:
+    row = json.dumps({"text": "again and again " * 20}).encode() + b"\n"
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(row * 200))
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = arrow.table({"text": ["again and again " * 20] * 200})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    for name in ("x.jsonl.gz", "x.parquet"):
+        source = find_source(tmp_path / name)
+        assert source.text_bytes < 10_000  # by its size it would be read into memory
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(text, "MAX_BYTES", 10_000)
+            assert text.is_large(source), name
+            with pytest.raises(MisuseError, match="reads all of it into memory"):
+                load_text("", str(tmp_path / name))
+
+
 def test_a_speed_is_measured_on_a_sample_that_counts_for_all(
     tmp_path: Path, small_memory: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
