@@ -41,8 +41,8 @@ def configure_sweep(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = (
         "VALUES are one value, several with commas between (all combinations are trained), or a\n"
-        "range LOW..HIGH, in which Optuna searches (pip install 'genui[sweep]') and stops trials\n"
-        "early that are behind the others. A range of a rate is logarithmic; :log, :linear or\n"
+        "range LOW..HIGH, in which Optuna searches (package optuna) and stops trials early\n"
+        "that are behind the others. A range of a rate is logarithmic; :log, :linear or\n"
         ":STEP after it says otherwise. Several seeds are averaged.\n\n"
         "The sweep runs in the background. On a terminal its table is shown until Ctrl-C, which\n"
         "does not stop it. Each trial is an ordinary run called NAME.1, NAME.2 …\n\n"

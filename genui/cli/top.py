@@ -26,8 +26,7 @@ MIN_SECONDS, MAX_SECONDS = 0.2, 3600.0  # between two readings
 
 def configure_top(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "It needs no run. NVIDIA GPUs are read by NVML (pip install 'genui[gpu]'), AMD's by\n"
-        "amdsmi.\n\n"
+        "It needs no run. NVIDIA GPUs are read by NVML (package nvidia-ml-py), AMD's by amdsmi.\n\n"
         "examples:\n  genui top\n  genui top --once\n  genui top --json"
     )
     parser.add_argument("--once", action="store_true", help="print it once, as without a terminal")

@@ -22,13 +22,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from genui.base import paths
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import atomic_write, cannot_write
 from genui.base.text import clean_line
 from genui.logs.base import CHUNK, About, Extras, Format, LineFile, Log, Reader
 from genui.logs.records import decode_lines, flatten, number_or_text
-
-INSTALL = "pip install 'genui[wandb]'"
 
 HISTORY, ABOUT = "history.wandb-url", "about.json"
 """Files of a copy: lines of {"wandb_step", "time", "metrics"}, and what else is known."""
@@ -187,7 +185,7 @@ def _import_api() -> Callable[..., Any]:
         # Late: an extra. A folder `wandb` of runs is an empty module too.
         if (api := getattr(import_module("wandb"), "Api", None)) is not None:
             return api
-    raise GenuiError(f"the library wandb is missing: {INSTALL}")
+    raise GenuiError(f"the library wandb is missing: {install('wandb')}")
 
 
 def _call(url: RunUrl, function: Callable[[], Any]) -> Any:

@@ -1,8 +1,8 @@
 """The GPUs of this machine and what they do: NVIDIA's by NVML, AMD's by amdsmi.
 
-NVML (https://docs.nvidia.com/deploy/nvml-api) comes with `pip install 'genui[gpu]'`; amdsmi
-(https://rocm.docs.amd.com/projects/amdsmi) with ROCm. Of Apple's GPUs no library tells their use
-without root. A GPU, or a measurement, that refuses hides no other.
+NVML (https://docs.nvidia.com/deploy/nvml-api) is the extra `gpu`; amdsmi
+(https://rocm.docs.amd.com/projects/amdsmi) comes with ROCm. Of Apple's GPUs no library tells
+their use without root. A GPU, or a measurement, that refuses hides no other.
 """
 
 import os
@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from genui.base.errors import install
 
 _GB = 1e9
 _MIB = 1 << 20
@@ -77,7 +79,7 @@ def missing_library() -> str:
         try:
             import pynvml  # noqa: F401
         except ImportError:
-            return "NVIDIA GPUs are here but not measured: pip install 'genui[gpu]'"
+            return f"NVIDIA GPUs are here but not measured: {install('gpu')}"
     if Path("/dev/kfd").exists():
         return "AMD GPUs are here but not measured: install amdsmi, which comes with ROCm"
     return ""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, install
 
 PLAYERS: tuple[tuple[str, ...], ...] = (
     ("pw-play",),
@@ -24,11 +24,6 @@ PLAYERS: tuple[tuple[str, ...], ...] = (
 """Commands that play the WAV file that is their last argument, and then end."""
 
 EXPORT_HINT = "write it with x, or over SSH: ssh HOST genui generate MODEL --out - | aplay"
-NO_PLAYER = (
-    "no audio player found: install aplay, paplay, afplay or ffplay, or "
-    "pip install 'genui[sound]'; "
-    f"or {EXPORT_HINT}"
-)
 LONGEST = 600.0  # seconds after which a player is stopped
 
 # It runs in a process of its own because PortAudio may hang.
@@ -80,7 +75,10 @@ class Speaker:
         self.stop()
         command = find_player()
         if not command:
-            return NO_PLAYER
+            return (
+                f"no audio player found: {EXPORT_HINT}; or install aplay, paplay, afplay or "
+                f"ffplay, or {install('sound')}"
+            )
         handle, name = tempfile.mkstemp(prefix="genui-", suffix=".wav")
         path = Path(name)
         try:

@@ -24,7 +24,6 @@ from genui.recipes import FineTuneRecipe, override
 from genui.runs.models import find_origin
 
 transformers: Any = pytest.importorskip("transformers")
-pytest.importorskip("gguf")
 
 IDS = torch.arange(3, 40)[None]
 TEXT = "What is it?\n  Arr 12 é字 <|im_end|>"

@@ -30,7 +30,6 @@ from genui.runs.layout import RunDir, read_info
 from genui.runs.models import find_model, find_origin
 from genui.ui.organise import train_command
 
-pytest.importorskip("gguf")
 pytestmark = pytest.mark.usefixtures("signals")
 
 HERE = {"threads": "1", "precision": "fp32", "device": "cpu"}

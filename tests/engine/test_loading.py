@@ -234,8 +234,6 @@ def test_a_long_prompt_is_reported_layer_by_layer(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("name", list(LOADERS))
 def test_a_loader_reports_each_tensor_and_ends_when_it_is_told(name: str, tmp_path: Path) -> None:
-    if name == "gguf":
-        pytest.importorskip("gguf")
     path = tmp_path / LOADERS[name](tmp_path)
     format = formats.format_of(path)
     shares: list[float] = []

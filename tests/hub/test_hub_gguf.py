@@ -165,7 +165,8 @@ def test_what_is_no_gguf_file_is_not_recognised(tmp_path: Path) -> None:
 
 
 def test_the_sizes_of_blocks_are_those_of_the_gguf_package() -> None:
-    gguf = pytest.importorskip("gguf")
+    import gguf
+
     for number, (name, block, size) in TENSOR_TYPES.items():
         kind = gguf.GGMLQuantizationType(number)
         assert kind.name == name

@@ -197,7 +197,7 @@ def test_top_shows_the_gpus_and_the_runs_on_them(
 def test_a_machine_without_the_library_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     monkeypatch.setattr(gpus.Path, "exists", lambda path: "nvidia" in str(path))
-    assert gpus.missing_library().endswith("pip install 'genui[gpu]'")
+    assert gpus.missing_library().endswith("pip install 'nvidia-ml-py>=12'")
 
 
 def test_what_cannot_be_measured_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

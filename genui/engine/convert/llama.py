@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.base.errors import GenuiError, install
+from genui.base.errors import GenuiError
 from genui.engine.convert.text import write_json, write_safetensors
 from genui.engine.data.pretrained_tokenizer import (
     PretrainedTokenizer,
@@ -223,7 +223,7 @@ def write_gguf(model: ModelInfo, path: Path, dtype: str) -> None:
     """Write a model of the architecture llama as a GGUF file: matrices in fp32, fp16 or Q8_0,
     vectors in fp32.
 
-    Raises GenuiError for another architecture, and if the package gguf is missing.
+    Raises GenuiError for another architecture.
     """
     write_network(path, read_plain(model), model.name, str(model.card.get("licence", "")), dtype)
 
@@ -236,12 +236,8 @@ def write_network(path: Path, plain: Plain, name: str, licence: str, dtype: str)
             f"{name}: its architecture is {config.architecture}, and GGUF files are written "
             "of llama alone; --to hf writes a folder, which llama.cpp's converter reads"
         )
-    try:
-        import gguf  # an optional extra
-    except ImportError:
-        raise GenuiError(
-            f"writing GGUF files needs the package gguf: {install('hf')}, or gguf alone"
-        ) from None
+    import gguf  # late: it takes 0.1 s
+
     kind = {
         "fp32": gguf.GGMLQuantizationType.F32,
         "fp16": gguf.GGMLQuantizationType.F16,

@@ -194,7 +194,7 @@ def _decompressed(file: File, place: int) -> Iterator[IO[bytes]]:
             yield inside
 
 
-# --- Parquet and Arrow (`pip install genui[data]`) ---------------------------------------------
+# --- Parquet and Arrow (the extra `data`) -------------------------------------------------------
 
 TEXT_COLUMNS = ("text", "content")
 

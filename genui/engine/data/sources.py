@@ -253,11 +253,11 @@ def import_optional(module: str, file: File) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise MisuseError(
-            f"{show(file.path)}: reading it needs pyarrow; {install('data')}"
+            f"{show(file.path)}: reading it needs pyarrow: {install('data')}"
         ) from None
 
 
-# --- Tables: Parquet and Arrow (`pip install genui[data]`) -------------------------------------
+# --- Tables: Parquet and Arrow (the extra `data`) -----------------------------------------------
 
 
 class Rows(NamedTuple):

@@ -1,6 +1,5 @@
 """GGUF files as our network: tensors turned back into numbers, and their tokenizer."""
 
-import importlib.util
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genui.base.errors import GenuiError, MisuseError, UnsupportedError, install
+from genui.base.errors import GenuiError, MisuseError, UnsupportedError
 from genui.base.files import cannot_read
 from genui.engine import loading
 from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_gguf
@@ -190,10 +189,6 @@ def _rope(fields: _Fields) -> Rope:
 
 def _tensors(file: Gguf, config: LlamaConfig, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
     """The tensors by our names; the bytes that are read are reported."""
-    if importlib.util.find_spec("gguf") is None:
-        raise UnsupportedError(
-            f"reading GGUF files needs the package gguf: {install('hf')}, or gguf alone"
-        )
     done, total = 0, sum(info.size for info in file.tensors.values())
     try:
         with file.path.open("rb") as stream:

@@ -48,7 +48,7 @@ def load(model: OpenModel, machine: Machine) -> "VoiceGenerator":
     try:
         import onnxruntime  # late: an extra
     except ImportError:
-        raise GenuiError(f"{model.path}: a voice needs onnxruntime: {install('onnx')}") from None
+        raise GenuiError(f"a voice needs onnxruntime: {install('onnx')}") from None
     onnxruntime.set_default_logger_severity(3)  # errors
     return VoiceGenerator(model.path, read_config(model.path), machine)
 

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_llama import TEMPLATE, write_tiny_llama
 
 from genui.base.errors import MisuseError
 from genui.engine.data.conversations import IGNORED, Chat, Message, load_rows, pad, windows_of
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.models.gguf import load_tokenizer
 from genui.engine.train.finetune import Encoder
-
-pytest.importorskip("gguf")
-from tiny_llama import TEMPLATE, write_tiny_llama
 
 
 @pytest.fixture(scope="module")

@@ -158,7 +158,7 @@ def test_without_the_library_its_install_line_is_said(
 ):
     monkeypatch.setitem(sys.modules, "wandb", ModuleType("wandb"))  # a folder of that name
     assert main(["inspect", URL]) == 1
-    assert "pip install 'genui[wandb]'" in capsys.readouterr().err
+    assert "pip install 'wandb>=0.20'" in capsys.readouterr().err
     with pytest.raises(GenuiError, match="is missing"):
         fetch_once(PLACE)
 
