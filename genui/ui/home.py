@@ -624,9 +624,11 @@ class HomeScreen(AppScreen[None]):
             yield from self.list_key_commands(scope, self.offered_keys(scope))
         for model in self.models:
             if model.source != "run":
+                pane = pane_of(model)
+                shown_in = f"{keys.TITLES[pane]} · " if pane is not None else ""
                 yield Command(
                     f"Open model {clean_line(model.name)}",
-                    clean_line(f"{model.family}{_of_data(model)} {model.summary}"),
+                    clean_line(f"{shown_in}{model.family}{_of_data(model)} {model.summary}"),
                     partial(self.open_model, model),
                 )
         for listed in self._saved:

@@ -25,6 +25,7 @@ from textual.worker import Worker
 from genui.base.text import clean, clean_line
 from genui.ui import keys, messages
 from genui.ui.keys import Key, Scope
+from genui.ui.matching import Match, find_typed, match_name
 from genui.ui.terminal import get_images
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import LifecycleGuard, Row, StatusLine
@@ -122,16 +123,21 @@ class Palette(Provider):
             yield DiscoveryHit(line, partial(self._run, command), text=title)
 
     async def search(self, query: str) -> Hits:
-        commands = await self._list_commands()
-        matcher = self.matcher(query)
-        for command in commands:
+        """List at most a screenful, the best matches first; abbreviations only if there are no
+        others."""
+        ranked = [(_rank(query, command), command) for command in await self._list_commands()]
+        best = max((rank for rank, _ in ranked), default=Match.NONE)
+        least = min(best, Match.ELSEWHERE) or Match.ABBREVIATION
+        found = [(rank, command) for rank, command in ranked if rank >= least]
+        found.sort(key=lambda one: -one[0])  # keeps the order of equal ones
+        room = max(round(self.screen.size.height * LIST_SHARE) - LIST_MARGIN, LEAST_LISTED)
+        for place, (_, command) in enumerate(found[:room]):
             name = command.name or command.title
-            score = max(
-                matcher.match(name), matcher.match(command.title), 0.8 * matcher.match(command.help)
-            )
-            if score > 0:
-                line = _line(matcher.highlight(name), name, command)
-                yield Hit(score, line, partial(self._run, command), text=command.title)
+            shown = Content(name)
+            for start, end in find_typed(query, name):
+                shown = shown.stylize(self.match_style or "reverse", start, end)
+            line = _line(shown, name, command)
+            yield Hit(1 - place / room, line, partial(self._run, command), text=command.title)
 
     def _run(self, command: Command) -> Any:
         """Run a command, unless its screen has been closed."""
@@ -140,6 +146,17 @@ class Palette(Provider):
             self.app.post_message(messages.Performed(command.title))
             return command.run()
         return None
+
+
+LIST_SHARE, LIST_MARGIN = 0.7, 3  # of the height of the screen for the palette's list; rows less
+LEAST_LISTED = 4
+
+
+def _rank(typed: str, command: Command) -> Match:
+    """Return how a command matches, by its name, or by the title without the pane."""
+    title = command.title.partition(": ")[2] or command.title
+    about = f"{command.title} {command.help} {command.note}"
+    return max(match_name(typed, command.name or title, about), match_name(typed, title, about))
 
 
 NAME_CELLS = 44  # of a command in the palette, after which its note begins
@@ -283,7 +300,12 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
                 )
 
     def list_theme_commands(self) -> Iterator[Command]:
-        yield Command("Choose a theme", "Each is shown as you move", self._choose_theme)
+        help = "Light or dark. Each is shown as you move"
+        yield Command("Choose a theme", help, self._choose_theme)
+        for name, theme in sorted(self.app.available_themes.items()):
+            kind = "dark" if theme.dark else "light"
+            chosen = partial(self.app.post_message, messages.ThemeChosen(name))
+            yield Command(f"Choose theme {name}", f"A {kind} theme", chosen)
 
     def _choose_theme(self) -> None:
         from genui.ui.widgets.dialogs import ThemeScreen

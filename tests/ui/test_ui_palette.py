@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import stage
@@ -297,6 +298,44 @@ async def test_the_palette_has_a_command_a_line_the_last_ones_first(
         assert str(hits[1].prompt).startswith("Add noise back")
     async with open_app() as pilot:  # they are kept
         assert (await titles(Palette(home_of(pilot), None)))[0] == "Text: side by side"
+
+
+async def found(palette: Palette, query: str) -> list[str]:
+    """What the palette lists for a query, the best first."""
+    hits = [hit async for hit in palette.search(query)]
+    return [str(hit.text) for hit in sorted(hits, key=lambda hit: hit.score, reverse=True)]
+
+
+async def test_the_palette_lists_names_first_and_at_most_a_screenful(
+    shipped: Path, open_app: Opener
+) -> None:
+    stage.ship(shipped, "fashion-gan")
+    for number in range(30):
+        stage.make_run(name=f"lightly-{number}")
+    async with open_app(SMALL) as pilot:
+        home = home_of(pilot)
+        await until(pilot, lambda: len(home.runs) == 30 and len(home.models) > 4)
+        palette = Palette(home, None)
+        themes = await found(palette, "theme")
+        assert themes[0] == "Choose a theme"
+        assert all("theme" in title for title in themes)
+        assert len(themes) < SMALL[1]
+        light = await found(palette, "light")
+        assert "Choose theme genui-light" in light
+        assert "Choose a theme" in await found(palette, "light theme")
+        assert "Models: play" not in light
+        names = [title.startswith("Show run lightly") for title in light]
+        assert names == sorted(names)
+        assert any(names)
+        assert await found(palette, "walk") == ["Open model fashion-gan"]
+        assert (await found(palette, "icons"))[:2] == ["Open model icons", "Train icons"]
+        assert (await found(palette, "opic"))[0] == "Open model icons"
+        assert await found(palette, "zqx") == []
+        await pilot.press("ctrl+p", *"run")
+        rows = pilot.app.screen.query_one(CommandList)
+        await until(pilot, lambda: bool(rows.option_count))
+        await pilot.pause()
+        assert rows.max_scroll_y == 0
 
 
 async def test_a_theme_is_tried_as_it_is_chosen_and_esc_brings_the_first_back(
