@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from textual import events, on
-from textual.app import App
+from textual.app import App, ScreenStackError
 from textual.binding import BindingType
 from textual.color import Color
+from textual.css.query import NoMatches
+from textual.dom import NoScreen
 from textual.errors import NoWidget
 from textual.filter import LineFilter
 from textual.theme import Theme
 from textual.timer import Timer
+from textual.widget import MountError
 
 from genui.base import numbers, paths
 from genui.base.config import AUTO, Config, load_config, save_setting
@@ -101,6 +104,8 @@ def remember(memory: Memory) -> None:
 
 STYLE_SHEET = Path(__file__).with_name("app.tcss")  # absolute: also for subclasses elsewhere
 MAX_RECENT = 6  # commands at the top of the palette
+# What a search for a widget raises once its screen has gone.
+_REMOVED = (NoMatches, NoScreen, ScreenStackError, MountError)
 KEY_POLL = 0.02  # seconds between checks whether queued keys can be handled
 MAX_KEY_DELAY = 1.0  # seconds
 ANIMATION_PAUSE = 0.25  # seconds after a key in which animations wait
@@ -238,15 +243,25 @@ class Shell(LifecycleGuard, App[None]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self.last_key_at = time.monotonic()
-            if self._queue(event):
-                return
-            if event.is_forwarded and self._send_late(event):
-                return
-            if not event.is_forwarded:
-                self._await_answer(event.key)
+            if not self._queue(event):
+                await self._handle_key(event)
+            return
         if isinstance(event, events.MouseDown | events.MouseMove) and self._is_stale(event):
             return
         await super().on_event(event)
+
+    async def _handle_key(self, event: events.Key) -> None:
+        if event.is_forwarded and self._send_late(event):
+            return
+        if not event.is_forwarded:
+            self._await_answer(event.key)
+        await super().on_event(event)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """As in Textual. Once the app ends, a handler or callback that waited meanwhile looks in
+        vain for widgets that are removed, which is no fault."""
+        if not (self._exit and isinstance(error, _REMOVED)):
+            super()._handle_exception(error)
 
     def _is_stale(self, event: events.MouseEvent) -> bool:
         """Whether the widget under the mouse has been removed, and is only drawn still. Textual
@@ -291,27 +306,40 @@ class Shell(LifecycleGuard, App[None]):
             if not self._must_wait(event.key):
                 self._queued_since = None
                 return False
-            if self._queued_since is not None:
-                return False  # keys have waited for this target long enough
-            self._queued_since = time.monotonic()
-            self.set_timer(KEY_POLL, self._handle_queued_keys)
-        self._queued_keys.append(event)
+            if self._waited_long:
+                return False
+            self._wait_for_target()
+        # One that has come back from the widget it was sent to is older than those that wait.
+        at = sum(key.is_forwarded for key in self._queued_keys)
+        self._queued_keys.insert(at if event.is_forwarded else len(self._queued_keys), event)
         return True
 
-    def _handle_queued_keys(self) -> None:
-        """Handle the queued keys once their target is ready, or after MAX_KEY_DELAY."""
-        if not self.screen_stack:
-            return  # the app is closing
-        since = self._queued_since or 0.0
-        if self._must_wait(self._queued_keys[0].key):
-            if time.monotonic() - since < MAX_KEY_DELAY:
-                self.set_timer(KEY_POLL, self._handle_queued_keys)
+    @property
+    def _waited_long(self) -> bool:
+        since = self._queued_since
+        return since is not None and time.monotonic() - since >= MAX_KEY_DELAY
+
+    def _wait_for_target(self) -> None:
+        """Look again soon whether the first queued key can be handled.
+
+        That is done where keys are handled, between two messages, and not by the timer: a key
+        that comes meanwhile would be handled before those that are queued.
+        """
+        if self._queued_since is None:
+            self._queued_since = time.monotonic()
+        self.set_timer(KEY_POLL, partial(self.call_next, self._handle_queued_keys))
+
+    async def _handle_queued_keys(self) -> None:
+        """Handle the queued keys in their order, each once its target is ready, or after
+        MAX_KEY_DELAY."""
+        while self._queued_keys and self.screen_stack and not self._exit:
+            if not self._must_wait(self._queued_keys[0].key):
+                self._queued_since = None
+            elif not self._waited_long:
+                self._wait_for_target()
                 return
-        else:
-            self._queued_since = None
-        queue, self._queued_keys = self._queued_keys, []
-        for key in queue:
-            self.post_message(events.Key(key.key, key.character))
+            key = self._queued_keys.pop(0)
+            await self._handle_key(events.Key(key.key, key.character))
 
     def action_command_palette(self) -> None:
         """Open the palette; over a window, which has no commands, only in place of the help."""

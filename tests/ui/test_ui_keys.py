@@ -1,12 +1,16 @@
 """The table of keys and what is made from it."""
 
+import asyncio
 import importlib
+import time
 from pathlib import Path
 
 import pytest
 from acting import Opener, home_of, key_event, seen, until, until_seen
+from textual import events
 from textual.app import App
 from textual.color import Color
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Markdown, MarkdownViewer
 
@@ -17,7 +21,7 @@ from genui.ui import keys
 from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
 from genui.ui.screens import Palette, PaletteScreen
-from genui.ui.widgets.base import FooterLine, RowList, fit_keys
+from genui.ui.widgets.base import FooterLine, LifecycleGuard, RowList, fit_keys
 from genui.ui.widgets.dialogs import help_text
 from genui.ui.windows import topic_of
 
@@ -324,6 +328,36 @@ async def test_keys_typed_at_once_reach_the_line_that_the_first_one_opens(
             assert values == (temperature, prompt), typed
             assert not pane.has_class("-editing")
             assert pane.zoomed
+
+
+async def test_keys_are_handled_as_they_were_typed_while_the_app_is_busy(open_app: Opener) -> None:
+    handled: list[str] = []
+    ready = asyncio.Event()
+
+    class Slow(LifecycleGuard, Screen[None]):
+        async def on_mount(self) -> None:
+            await ready.wait()
+
+        def on_key(self, event: events.Key) -> None:
+            event.stop()
+            handled.append(event.key)
+
+    async with open_app(lists=False) as pilot:
+        app = pilot.app
+        app.push_screen(Slow())
+        await until(pilot, lambda: isinstance(app.screen, Slow))
+        typed = ["up", "down", "left", "right", "home"]
+        for key in typed[:-1]:
+            app.post_message(key_event(key))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        ready.set()
+        while not app.screen.is_mounted:
+            await asyncio.sleep(0)
+        time.sleep(0.1)  # the loop is busy until after the queue is looked at
+        app.post_message(key_event(typed[-1]))
+        await until(pilot, lambda: len(handled) == len(typed))
+        assert handled == typed
 
 
 async def test_keys_typed_at_once_reach_what_has_the_focus_after_a_line(

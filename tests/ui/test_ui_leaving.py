@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 import stage
-from acting import FAST, Opener, home_of, until
+from acting import FAST, Opener, home_of, key_event, until
 from textual import events
 from textual.widgets import MarkdownViewer, Static
+from textual.worker import WorkerFailed, WorkerState
 
 from genui import protocol
 from genui.runs.layout import RunDir
@@ -20,6 +21,7 @@ from genui.ui.training.panels import SideColumn
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.watcher import RunView
+from genui.ui.widgets.base import StatusLine
 from genui.ui.windows import NearestScreen
 
 NONE_FOUND = protocol.Neighbours(trace=1, step=1, data="plays", measured="a ruler")
@@ -225,3 +227,77 @@ async def test_a_click_on_what_has_just_been_removed_does_nothing(
             app.post_message(event)
         await pilot.pause()
         assert app.screen is home
+
+
+async def test_a_key_that_is_answered_while_the_screen_is_taken_down_is_no_fault(
+    shipped, open_app: Opener
+) -> None:
+    """As `u` and `q` on a busy machine: what `u` undoes is read from the disk meanwhile."""
+    async with open_app() as pilot:  # leaving raises what any handler raised
+        home, steps = home_of(pilot), list[str]()
+
+        async def undo() -> str:
+            steps.append("begun")
+            while home.query(StatusLine):
+                await asyncio.sleep(0)
+            steps.append("done")
+            return "too late to be shown"
+
+        pilot.app.post_message(messages.Undoable(undo))
+        for key in ("u", "q", "f8", "F", "tab"):
+            pilot.app.post_message(key_event(key))
+        while not steps:
+            await asyncio.sleep(0)
+    assert steps == ["begun", "done"]
+    assert pilot.app.return_code in (0, None)
+
+
+async def test_a_worker_whose_screen_has_gone_takes_no_step(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_down = GenuiApp._close_all
+    steps: list[str] = []
+    workers = []
+
+    async def taken_down_amid_work(app: GenuiApp) -> None:
+        """As a key does that is handled while Textual ends the workers."""
+        home, gone = app.home, asyncio.Event()
+
+        async def open_late() -> None:
+            steps.append("begun")
+            await gone.wait()
+            steps.append("went on")
+            home.action_show_pane("text")
+
+        home.query_one(StatusLine)
+        workers.append(home.run_worker(open_late(), exit_on_error=False))
+        removal = asyncio.create_task(taken_down(app))
+        while home.query(StatusLine):
+            await asyncio.sleep(0)
+        gone.set()
+        await removal
+
+    async with open_app() as pilot:
+        await until(pilot, lambda: bool(home_of(pilot).models))
+        monkeypatch.setattr(GenuiApp, "_close_all", taken_down_amid_work)
+    assert "went on" not in steps
+    assert [worker.state for worker in workers] == [WorkerState.CANCELLED]
+
+
+async def test_a_worker_returns_its_result_and_raises_what_it_raised(open_app: Opener) -> None:
+    async def answer() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    async def fail() -> None:
+        try:
+            await asyncio.wait_for(asyncio.Event().wait(), 0.001)
+        except TimeoutError:
+            raise ValueError("as expected") from None
+
+    async with open_app(lists=False) as pilot:
+        home = home_of(pilot)
+        assert await home.run_worker(answer()).wait() == 7
+        failed = home.run_worker(fail, exit_on_error=False)
+        with pytest.raises(WorkerFailed, match="as expected"):
+            await failed.wait()

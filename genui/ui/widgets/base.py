@@ -6,12 +6,13 @@ or, if the app ends early, not composed yet; so could a key or a reply for a scr
 dismissed. `LifecycleGuard` ignores such messages.
 """
 
+import asyncio
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from types import MappingProxyType
+from functools import lru_cache, partial
+from types import MappingProxyType, coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from rich.cells import cell_len, get_character_cell_size
@@ -34,6 +35,7 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Input, Static
+from textual.worker import Worker
 
 from genui.base.numbers import about, count
 from genui.base.text import clean_line, shorten_middle
@@ -87,6 +89,40 @@ class LifecycleGuard(_Node):
             self._assembled = True
         if isinstance(message, _ALWAYS_HANDLED) or not self._is_removed:
             await super()._dispatch_message(message)
+
+    def run_worker(
+        self, work: Any, *args: Any, thread: bool = False, **options: Any
+    ) -> Worker[Any]:
+        """Start a worker as in Textual; one that is not a thread takes no step once the children
+        are removed."""
+        if not thread:
+            work = partial(self._work_while_there, work)
+        return super().run_worker(work, *args, thread=thread, **options)
+
+    async def _work_while_there(self, work: Any) -> Any:
+        """Run a worker's function or coroutine until it ends or the children are removed."""
+        steps: Coroutine[Any, Any, Any] = work() if callable(work) else work
+        return await _cancel_when(lambda: self._is_removed, steps)
+
+
+@coroutine
+def _cancel_when(
+    gone: Callable[[], bool], steps: Coroutine[Any, Any, Any]
+) -> Generator[Any, Any, Any]:
+    """Run a coroutine; if it is `gone` before a step, cancel it there. Returns its result."""
+    value: Any = None
+    advance: Callable[[Any], Any] = steps.send
+    while True:
+        if gone():
+            advance, value = steps.throw, asyncio.CancelledError()
+        try:
+            awaited = advance(value)
+        except StopIteration as end:
+            return end.value
+        try:
+            advance, value = steps.send, (yield awaited)
+        except BaseException as error:  # also that of a cancelled task
+            advance, value = steps.throw, error
 
 
 def bind_actions(widget: object, *groups: object) -> None:
