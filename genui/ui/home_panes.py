@@ -22,6 +22,7 @@ from genui.runs.models import FIRST, ModelInfo, group_models
 from genui.ui import keys, messages
 from genui.ui.generate.pane import PaneKind, TracePane
 from genui.ui.keys import PaneName
+from genui.ui.matching import match_name
 from genui.ui.organise import run_copyables
 from genui.ui.screens import Copyable
 from genui.ui.session import Session
@@ -33,12 +34,12 @@ from genui.ui.training.steering import Steering, key_hints
 from genui.ui.training.values import stats_line, waiting_text
 from genui.ui.watcher import RunView, mark
 from genui.ui.widgets.base import (
+    FilterLine,
     Line,
     LineInput,
     Pane,
     Row,
     RowList,
-    SearchLine,
     StepBar,
     colour_mode,
 )
@@ -71,9 +72,7 @@ class ModelsPane(Pane, can_focus=False):
         self._show_details = False  # on the card
 
     def compose(self) -> ComposeResult:
-        line = LineInput(placeholder="type to filter", compact=True)
-        line.hints = SearchLine.hints
-        yield line
+        yield FilterLine(placeholder="type to filter", compact=True)
         yield Static(classes="fault", markup=False)
         yield RowList(id="rows", empty="reading …")
         with VerticalScroll(classes="card", can_focus=False):
@@ -130,9 +129,7 @@ class ModelsPane(Pane, can_focus=False):
             matches = [
                 model_row(MODEL + model.ref, model)
                 for model in group
-                if self._matches(
-                    name, model.medium, model.family, model.name, model.summary, model.quality
-                )
+                if self._matches(name, model.medium, model.family, model.name, model.summary)
             ]
             rows += [Row("", clean_line(name, 20).upper()), *matches] if matches else []
         if self._has_lists:
@@ -194,8 +191,10 @@ class ModelsPane(Pane, can_focus=False):
 
     @on(RowList.Opened)
     def action_open_row(self) -> None:
-        """Open the model in its pane, or the run in Training."""
+        """Open the model in its pane, or the run in Training; a filter ends."""
         chosen = self.query_one(RowList).chosen
+        if chosen:
+            self._end_filter()
         if chosen in self._models:
             self.post_message(messages.OpenModel(self._models[chosen]))
         elif chosen in self._runs:
@@ -265,19 +264,29 @@ class ModelsPane(Pane, can_focus=False):
         self._fill()
         self._choose_named(event.value)
 
-    def _choose_named(self, name: str) -> None:
-        """Choose the model with exactly this name, if it is listed."""
+    def _choose_named(self, typed: str) -> None:
+        """Choose the first of the rows whose name matches best what is typed, if any does."""
         rows = self.query_one(RowList)
-        matches = [key for key, model in self._models.items() if model.name == name]
-        if any(row.key in matches for row in rows.rows):
-            rows.chosen = matches[0]
+        names = {row.key: row.left for row in rows.rows if not row.is_heading}
+        ranks = {key: match_name(typed, name) for key, name in names.items()}
+        best = max(ranks, key=ranks.__getitem__, default="")
+        if best and ranks[best]:
+            rows.chosen = best
 
     @on(LineInput.Submitted)
     def _filter_done(self, event: LineInput.Submitted) -> None:
+        """Open the chosen row; while nothing matches, nothing happens."""
         event.stop()
         self.post_message(messages.Acted())
-        self.set_class(bool(event.value), "-editing")
+        if self.query_one(RowList).chosen:
+            self.focus_list()
+            self.action_open_row()
+
+    @on(FilterLine.Left)
+    def _to_list(self, event: FilterLine.Left) -> None:
+        """Go to the list, which stays filtered."""
         self.focus_list()
+        self.query_one(RowList).action_move(event.by)
 
     @on(LineInput.Cancelled)
     def _filter_cancelled(self) -> None:

@@ -363,11 +363,11 @@ async def test_keys_are_handled_as_they_were_typed_while_the_app_is_busy(open_ap
 async def test_keys_typed_at_once_reach_what_has_the_focus_after_a_line(
     shipped, open_app: Opener
 ) -> None:
-    """Enter in the filter, and Enter again on the row that it has found."""
+    """Enter in the filter opens the row that it has found, and Space plays there."""
     async with open_app() as pilot:
         home = home_of(pilot)
         pane = home.query_one("#text", TracePane)
-        for key in ("slash", *"shakespeare", "enter", "enter"):
+        for key in ("slash", *"shakespeare", "enter", "space"):
             pilot.app.post_message(key_event(key))
         await until(pilot, lambda: pane.trace is not None)
         assert home.current == "text"

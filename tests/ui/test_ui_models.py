@@ -10,9 +10,10 @@ from PIL import Image
 from textual.widgets import Static
 
 from genui.runs.models import ModelInfo
+from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import ModelsPane
 from genui.ui.settings import model_card
-from genui.ui.widgets.base import RowList, StatusLine, shorten
+from genui.ui.widgets.base import FilterLine, RowList, StatusLine, shorten
 from genui.ui.widgets.prose import Prose
 
 
@@ -107,22 +108,46 @@ async def test_the_filter_is_a_regular_expression(shipped, open_app: Opener) -> 
         await pilot.press("slash", *"^image")
         await until_seen(pilot, "2 of 4")
         assert "shakespeare" not in _list(pilot)
-        await pilot.press("enter")
-        assert isinstance(pilot.app.focused, RowList)
+        rows = home_of(pilot).query_one(RowList)
+        first = rows.chosen
+        await pilot.press("down")
+        assert pilot.app.focused is rows
+        assert rows.chosen != first
+        assert "shakespeare" not in _list(pilot)
         await pilot.press("escape")
         assert "shakespeare" in _list(pilot)
 
 
-async def test_of_several_that_match_the_one_of_that_name_is_chosen(
+async def test_enter_in_the_filter_opens_what_is_highlighted_and_the_filter_is_gone(
+    shipped, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        home = home_of(pilot)
+        await pilot.press("slash", *"emoj")
+        await until_seen(pilot, "1 of 4")
+        await pilot.press("x", "enter")  # nothing matches
+        assert (home.current, home.query_one(FilterLine).value) == ("models", "emojx")
+        await pilot.press("backspace", "enter")
+        await until(pilot, lambda: home.current == "canvas")
+        opened = home.query_one("#canvas", TracePane).controller.model
+        assert opened is not None
+        assert opened.name == "emoji"
+        await pilot.press("1")
+        assert home.query_one(RowList).chosen == "model:emoji"
+        assert "shakespeare" in _list(pilot)
+        assert not home.query_one(ModelsPane).has_class("-editing")
+
+
+async def test_of_several_that_match_the_best_name_is_chosen(
     shipped: Path, open_app: Opener
 ) -> None:
     stage.ship(shipped, "prose")
     async with open_app() as pilot:
         rows = home_of(pilot).query_one(RowList)
-        await pilot.press("slash", *"pytho")
-        await until(pilot, lambda: rows.chosen == "model:prose")
-        await pilot.press("n")
+        await pilot.press("slash", *"pyth")  # prose is Python's manual, and stands above
         await until(pilot, lambda: rows.chosen == "model:python")
+        await pilot.press(*["backspace"] * 4, *"manual")
+        await until(pilot, lambda: rows.chosen == "model:prose")
 
 
 async def test_a_bad_regular_expression_is_named_and_changes_nothing(

@@ -163,7 +163,7 @@ async def test_a_new_run_ends_a_filter_that_would_hide_it(
 
     monkeypatch.setattr(new_run, "launch", start)
     async with open_app() as pilot:
-        await pilot.press("slash", *"^image", "enter", "n")
+        await pilot.press("slash", *"^image", "down", "n")
         await until_seen(pilot, "New run")
         await pilot.press("ctrl+s")
         rows = pilot.app.screen_stack[0].query_one(RowList)

@@ -938,6 +938,25 @@ class FindLine(SearchLine):
         self.post_message(self.Stepped(by))
 
 
+class FilterLine(LineInput):
+    """A line that filters a list: Enter opens the row that is chosen, ↓ and ↑ go to the list."""
+
+    hints = (("⏎", "open"), ("↓", "to the list"), ("esc", "clear"))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "leave(1)", "Next", show=False),
+        Binding("up", "leave(-1)", "Previous", show=False),
+    ]
+
+    @dataclass(eq=False)
+    class Left(Message):
+        """Go to the next row of the list, or with -1 to the one before."""
+
+        by: int
+
+    def action_leave(self, by: int) -> None:
+        self.post_message(self.Left(by))
+
+
 def escape_newlines(text: str) -> str:
     """Return a prompt on one line, with new lines as \\n."""
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
