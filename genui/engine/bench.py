@@ -6,10 +6,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from genui.engine import device
@@ -96,24 +94,6 @@ def measure_denoising(model: str, prompt: str, steps: int) -> Result:
     return {"seconds": statistics.median(times[2:]), "threads": torch.get_num_threads()}
 
 
-def write_text(dataset: str, folder: str) -> Result:
-    """Write a text as nanoGPT reads it, a token a character: train.bin, val.bin and meta.pkl."""
-    import pickle  # late: for nanoGPT alone
-
-    from genui.engine.data.text import load_text
-
-    data = load_text(dataset, "")
-    parts = {"train": "\n".join(data.train), "val": "\n".join(data.validation)}
-    characters = sorted(set("".join(parts.values())))
-    ids = {character: number for number, character in enumerate(characters)}
-    for name, text in parts.items():
-        np.array([ids[character] for character in text], np.uint16).tofile(
-            Path(folder, f"{name}.bin")
-        )
-    Path(folder, "meta.pkl").write_bytes(pickle.dumps({"vocab_size": len(characters)}))
-    return {"vocabulary": len(characters)}
-
-
 def profile_recipe(recipe: str, steps: int, settings: Mapping[str, str]) -> Result:
     """Seconds of a training step by what it is spent on."""
     trainer, _, machine = trial_trainer(override(find_recipe(recipe), settings))
@@ -127,7 +107,6 @@ MEASUREMENTS: Mapping[str, Callable[..., Result]] = {
     "training": measure_training,
     "writing": measure_writing,
     "denoising": measure_denoising,
-    "text": write_text,
     "profile": profile_recipe,
 }
 

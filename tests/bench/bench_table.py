@@ -22,7 +22,7 @@ from pathlib import Path
 
 from harness import Figure, Terminal, arguments, home, machine, percentile, report
 
-from genui.cli.bench_peers import own_run
+from genui.cli.benchmarks import write_run
 
 RUNS, STEPS = 2_000, 200
 FEW = 20  # runs of the peer
@@ -38,7 +38,7 @@ WATCH = (sys.executable, "-m", "genui", "watch")
 
 def make_runs(count: int) -> None:
     """Finished runs that differ in learning rate and seed."""
-    first = own_run("run", STEPS)
+    first = write_run("run", STEPS)
     info, status = (json.loads((first / f"{name}.json").read_text()) for name in ("run", "status"))
     lines = (first / "metrics.jsonl").read_text()
     for number in range(count - 1):

@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import peers
 import psutil
 from harness import Figure, Terminal, home, machine, report, report_figure, report_machine
 
-from genui.cli import bench_peers
-from genui.cli.benchmarks import BRAILLE, first_chart
+from genui.cli.benchmarks import BRAILLE, first_chart, lines, write_run
 
 QUIET = 2.5  # seconds without a change after which all has been drawn
 STEPS = 100_000
@@ -111,7 +111,7 @@ import sys, time
 from pathlib import Path
 from genui.runs.layout import RunDir
 from genui.runs.writer import RunWriter
-from genui.cli.bench_peers import values
+from genui.cli.benchmarks import values
 start, path = int(sys.argv[2]), Path(sys.argv[1])
 with RunWriter(RunDir(path)) as writer:
     writer.update(state="running", step=start, steps=2 * start)
@@ -178,7 +178,7 @@ def many_runs(count: int) -> float:
     from genui.base import paths
 
     for number in range(count):
-        bench_peers.own_run(f"many{number:04d}", 20)
+        write_run(f"many{number:04d}", 20)
     argv = [*GENUI, "watch", str(paths.runs_dir())]
     with Terminal(argv) as terminal:
         terminal.until_sent(rb"many\d{4}")
@@ -192,10 +192,10 @@ def inspecting(path: Path) -> float:
     return time.perf_counter() - begin
 
 
-def peers(python: str, logs: Path, repeats: int) -> dict[str, dict[str, list[float]]]:
+def measure_peers(python: str, logs: Path, repeats: int) -> dict[str, dict[str, list[float]]]:
     """The peers on the same training: name to the lists of what `opening` measures."""
-    with_wandb = bench_peers.peer_log(python, bench_peers.WANDB, logs / f"wandb-{STEPS}", STEPS)
-    events = bench_peers.peer_log(python, bench_peers.TENSORBOARD, logs / f"tb-{STEPS}", STEPS)
+    with_wandb = peers.peer_log(python, peers.WANDB, logs / f"wandb-{STEPS}", STEPS)
+    events = peers.peer_log(python, peers.TENSORBOARD, logs / f"tb-{STEPS}", STEPS)
     run = next((with_wandb / "wandb").glob("offline-run-*"))
     bin = Path(python).parent
     settings = {"WANDB_CONFIG_DIR": str(logs / "leet"), "WANDB_ERROR_REPORTING": "false"}
@@ -205,7 +205,7 @@ def peers(python: str, logs: Path, repeats: int) -> dict[str, dict[str, list[flo
             [str(bin / "terminalboard"), "--reset-view", str(events)],
             env={"XDG_STATE_HOME": str(logs)},
         ),
-        "tensorboard": lambda: {"first": bench_peers.tensorboard(python, events)},
+        "tensorboard": lambda: {"first": peers.tensorboard(python, events)},
         "genui, W&B log": lambda: opening([*GENUI, "watch", str(run)]),
         "genui, TensorBoard log": lambda: opening([*GENUI, "watch", str(events)]),
     }
@@ -247,7 +247,7 @@ def main() -> None:
         report_machine(before)
 
     with home():
-        run = bench_peers.own_run("long", STEPS)
+        run = write_run("long", STEPS)
         _gathered(lambda: opening([*GENUI, "watch", str(run)]), 1)  # compiled, and in the cache
         ours = _gathered(lambda: opening([*GENUI, "watch", str(run)]), args.repeats)
         add(f"first chart of {STEPS:,} steps × 5", ours["first"], "s", 0.4)
@@ -261,7 +261,7 @@ def main() -> None:
         late = delays(12)
         add(f"a logged step on the screen, median of {len(late)}", late, "s", 0.3)
         add("the slowest of them", [max(late)], "s", 0.3)
-        big = bench_peers.own_run("longer", 10 * STEPS)
+        big = write_run("longer", 10 * STEPS)
         huge = opening([*GENUI, "watch", str(big)])
         add("1,000,000 steps × 5: first chart", [huge["first"]], "s")
         add("all 5,000,000 points drawn", [huge["all"]], "s", 6)
@@ -270,8 +270,8 @@ def main() -> None:
         add("1,000 runs listed", [many_runs(1000)], "s", 1)
     if args.large:
         with home():
-            steps = int(args.large * 2e9 / len(next(bench_peers.lines(10**7, 1))))
-            run = bench_peers.own_run("two-gigabytes", steps)
+            steps = int(args.large * 2e9 / len(next(lines(10**7, 1))))
+            run = write_run("two-gigabytes", steps)
             huge = opening([*GENUI, "watch", str(run)])
             size = (run / "metrics.jsonl").stat().st_size / 1e9
             add(f"{size:.2g} GB: first chart", [huge["first"]], "s", 1)
@@ -279,7 +279,7 @@ def main() -> None:
             add("memory", [huge["memory"]], "MB")
         with home():
             steps = int(args.large * 1e6)
-            run = bench_peers.own_run("wide", steps, metrics=50)
+            run = write_run("wide", steps, metrics=50)
             add(f"{steps:,} steps × 50: genui inspect", [inspecting(run)], "s", 20)
             wide = opening([*GENUI, "watch", str(run)])
             add("first chart", [wide["first"]], "s")
@@ -289,7 +289,7 @@ def main() -> None:
         os.environ.pop("GENUI_HOME", None)
         logs = args.logs or Path(tempfile.mkdtemp(prefix="genui-peers-"))
         with home():
-            for name, found in peers(args.peers, logs, args.repeats).items():
+            for name, found in measure_peers(args.peers, logs, args.repeats).items():
                 for key, unit in (("first", "s"), ("all", "s"), ("memory", "MB")):
                     if key in found:
                         add(f"{name}: {key}", found[key], unit)

@@ -9,34 +9,29 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from genui.base.errors import GenuiError
 from genui.base.pseudo_terminal import PseudoTerminal
-from genui.cli import bench, bench_peers
-from genui.cli.benchmarks import ROWS, Bench, Peer, Reading, Result, Row, run_rows
+from genui.cli import bench
+from genui.cli.benchmarks import ROWS, Bench, Reading, Result, Row, run_rows
 from genui.cli.main import main
 
 Capture = pytest.CaptureFixture[str]
 
 
-def row(
-    name: str, values: Sequence[float], peers: Sequence[float] = (), higher: bool = False
-) -> Row:
-    """A row whose measurements are known beforehand, with a peer if `peers` has values."""
-    own, other = iter(values), iter(peers)
-    beside = (Peer("rival", ("torch",), lambda _: next(other)),) if peers else ()
-    return Row(name, f"{name} of it", "ms", lambda _: Reading(next(own), "so"), 2.0, higher, beside)
+def row(name: str, values: Sequence[float]) -> Row:
+    """A row whose measurements are known beforehand."""
+    own = iter(values)
+    return Row(name, f"{name} of it", "ms", lambda _: Reading(next(own), "so"), 2.0)
 
 
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Put other rows in the table, and take every peer's module to be there."""
+    """Put other rows in the table."""
 
     def put(*rows: Row) -> None:
         monkeypatch.setattr(bench, "ROWS", rows)
 
-    monkeypatch.setattr(bench_peers, "missing_modules", lambda python, names: [])
     return put
 
 
@@ -44,50 +39,43 @@ def test_the_table_is_complete() -> None:
     names = [row.name for row in ROWS]
     assert len({*names}) == len(names)
     assert all(row.title and row.unit and row.seconds > 0 for row in ROWS)
-    peers = {peer.name for row in ROWS for peer in row.peers}
-    assert peers == {"transformers", "diffusers", "nanoGPT", "TensorBoard", "W&B LEET"}
-    parts = ("train-text", "train-images", "loss-2", "write", "denoise", "first-paint", "key")
-    assert {*parts, "watch", "memory-app", "memory-worker", "memory-trainer"} <= {*names}
+    parts = {"train-text", "train-images", "write", "denoise", "first-paint", "key", "watch"}
+    assert parts | {"memory-app", "memory-worker", "memory-trainer"} <= {*names}
 
 
 def test_rounds_are_measured_in_turns_and_the_time_left_falls(tmp_path: Path) -> None:
     ticks = count(0.0, 3.0)  # seconds between two looks at the clock: longer than was expected
-    table = [row("a", [4, 5], [8, 15]), row("b", [1, 1])]
+    table = [row("a", [4, 5]), row("b", [1, 1])]
     results: dict[str, Result] = {}
     bench = Bench(tmp_path, quick=True)
-    steps = list(run_rows(bench, table, 2, lambda r: r.peers, results, lambda: next(ticks)))
-    turns = [("a", "genui"), ("a", "rival"), ("b", "genui")] * 2
-    assert [(step.row.name, step.name) for step in steps] == turns
+    steps = list(run_rows(bench, table, 2, results, lambda: next(ticks)))
+    assert [step.row.name for step in steps] == ["a", "b"] * 2
     left = [step.seconds_left for step in steps[1:]]
     assert left == sorted(left, reverse=True)
-    assert results["a"].ratios("rival") == [2, 3]
     assert results["a"].value == 4.5
 
 
-def test_more_is_better_for_rates_and_what_fails_is_a_fault(tmp_path: Path) -> None:
-    def fail(_: Bench) -> float:
+def test_what_fails_is_a_fault_of_its_row(tmp_path: Path) -> None:
+    def fail(_: Bench) -> Reading:
         raise GenuiError("no such model")
 
-    table = [row("rate", [6.0], [2.0], higher=True), row("lame", [1.0])._replace(measure=fail)]
+    table = [row("a", [1.0])._replace(measure=fail), row("b", [2.0])]
     results: dict[str, Result] = {}
-    for _ in run_rows(Bench(tmp_path, quick=True), table, 1, lambda r: r.peers, results):
+    for _ in run_rows(Bench(tmp_path, quick=True), table, 1, results):
         continue
-    assert results["rate"].ratios("rival") == [3]
-    assert results["lame"].faults == ["genui: no such model"]
-    assert math.isnan(results["lame"].value)
+    assert results["a"].faults == ["no such model"]
+    assert math.isnan(results["a"].value)
+    assert results["b"].value == 2
 
 
 def test_the_results_as_json(rows: Callable[..., None], capsys: Capture) -> None:
-    rows(row("a", [4, 5], [8, 15]), row("b", [1, math.nan]))
-    assert main(["bench", "--json", "--rounds", "2", "--peers", sys.executable]) == 0
+    rows(row("a", [4, 5]), row("b", [1, math.nan]))
+    assert main(["bench", "--json", "--rounds", "2"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["whole"]
     assert {"processor", "cores", "load", "torch"} <= found["machine"].keys()
     a, b = found["rows"]
     assert (a["name"], a["unit"], a["better"], a["value"]) == ("a", "ms", "lower", 4.5)
-    assert a["peers"][0] | {"values": 0} == {
-        "name": "rival", "value": 11.5, "values": 0, "ratio": 2.5, "ratios": [2, 3]
-    }  # fmt: skip
     assert b["values"] == [1, None]  # one round did not reach it
 
 
@@ -105,29 +93,14 @@ def test_an_interrupted_bench_prints_what_was_measured(
     assert "interrupted" in out.err
 
 
-def test_missing_peers_are_one_line_each(
-    rows: Callable[..., None], capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows(row("a", [4], [8]))
-    monkeypatch.setattr(bench_peers, "missing_modules", lambda python, names: names)
-    assert main(["bench", "--quick", "--peers", "py"]) == 0
-    out = capsys.readouterr()
-    assert out.err.splitlines() == ["rival is left out: py has no torch"]
-    assert "rival" not in out.out
-
-
 @pytest.mark.parametrize(
     ("words", "error"),
     [
         ("--only wriet", "--only wriet: did you mean 'write'?"),
         ("--only ,", "--only: names no measurement"),
-        ("--nanogpt /nowhere", "--nanogpt /nowhere: has no train.py"),
-        ("--peers /nowhere/python", "/nowhere/python: "),
         ("--only=", "--only: names no measurement"),
-        ("--peers true --only write", "true: does not answer as an interpreter of Python does"),
         ("--rounds -1", "--rounds -1: expected"),
         ("--rounds 0", "--rounds 0: expected"),
-        ("--image bench.jpg", "--image bench.jpg: "),
         ("--profile shakespear", "did you mean 'shakespeare'"),
     ],
 )
@@ -147,33 +120,14 @@ def test_a_measurement_named_twice_is_made_once(rows: Callable[..., None], capsy
 def test_a_bench_of_which_nothing_could_be_measured_fails(
     rows: Callable[..., None], capsys: Capture
 ) -> None:
-    def fail(bench: Bench) -> Reading:
-        return Reading(bench.once("x", lambda: bench_peers.ask("false", "", {})))
+    def fail(_: Bench) -> Reading:
+        raise GenuiError("the disk is full")
 
     rows(row("a", [4])._replace(measure=fail), row("b", [4])._replace(measure=fail))
     assert main(["bench", "--quick"]) == 1
     out = capsys.readouterr()
-    assert "nothing could be measured: genui: false: ended with exit code 1" in out.err
+    assert "nothing could be measured: the disk is full" in out.err
     assert "a of it" in out.out  # with its fault
-
-
-def test_half_a_log_of_a_peer_is_not_kept(tmp_path: Path) -> None:
-    script = "import sys; open(sys.argv[1] + '/half', 'w').close(); sys.exit('full disk')"
-    for _ in range(2):
-        with pytest.raises(GenuiError, match="full disk"):
-            bench_peers.peer_log(sys.executable, script, tmp_path / "log", 3)
-    with pytest.raises(GenuiError, match=r"python.*: took over 0.1 s$"):
-        bench_peers.run_peer([sys.executable, "-c", "while True: ..."], timeout=0.1)
-
-
-def test_the_table_as_an_image(rows: Callable[..., None], tmp_path: Path, capsys: Capture) -> None:
-    rows(row("a", [4], [8]), row("b", [math.nan]))
-    path = tmp_path / "bench.png"
-    assert main(["bench", "--quick", "--peers", sys.executable, "--image", str(path)]) == 0
-    image = Image.open(path)
-    assert image.format == "PNG"
-    colours = {colour for _, colour in image.convert("RGB").getcolors(100_000) or ()}
-    assert {bench.OWN, bench.OTHER} <= colours
 
 
 def test_what_a_step_spends_time_on(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
@@ -210,18 +164,6 @@ def test_what_computes_is_measured_once_a_round_in_its_own_process(
     assert len(made) == 2
     with pytest.raises(GenuiError, match=r"^no recipe 'nope'$"):
         bench.engine("training", recipe="nope")
-
-
-def test_scripts_of_peers_are_asked_in_their_interpreter() -> None:
-    for one in (bench_peers.TRANSFORMERS, bench_peers.DIFFUSERS, bench_peers.NANOGPT):
-        compile(one, "script", "exec")
-    script = "import json, sys\nprint('noise')\nprint(json.dumps(json.loads(sys.argv[1])['n'] + 1))"
-    assert bench_peers.ask(sys.executable, script, {"n": 41}) == 42
-    with pytest.raises(GenuiError, match="ValueError: bad"):
-        bench_peers.ask(sys.executable, "raise ValueError('bad')", {})
-    assert bench_peers.missing_modules(sys.executable, ["json", "no_such_module"]) == [
-        "no_such_module"
-    ]
 
 
 ECHO = "import sys, os\nprint('Models', flush=True)\nfor line in sys.stdin: print('got', line)"

@@ -1,25 +1,24 @@
-"""What `genui bench --peers PYTHON` runs beside genui: short scripts of genui's own in that
-interpreter, and the same log as each tool writes it.
+"""What the benches run beside genui: short scripts in another interpreter, and the same log as each
+tool writes it.
 
 A script takes one argument, a job as JSON, and prints one JSON line.
 """
 
 import json
-import math
 import os
 import shutil
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from genui.base.errors import GenuiError
+import harness  # noqa: F401 - finds genui
 
-Job = Mapping[str, Any]
+from genui.base.errors import GenuiError
+from genui.cli.benchmarks import last_line
 
 # --- Scripts ----------------------------------------------------------------------------------
 
@@ -168,11 +167,6 @@ def run_peer(argv: list[str], timeout: float = 600) -> str:
     return done.stdout
 
 
-def last_line(errors: str, code: int) -> str:
-    """The last line of the errors that a program printed, or its exit code."""
-    return (errors.strip().splitlines() or [f"ended with exit code {code}"])[-1]
-
-
 def missing_modules(python: str, names: list[str]) -> list[str]:
     """Those of the modules that an interpreter does not have. Raises GenuiError if it cannot be
     run."""
@@ -180,8 +174,6 @@ def missing_modules(python: str, names: list[str]) -> list[str]:
 
 
 # --- The same log of many steps, as each tool writes it ---------------------------------------
-
-METRICS = ("loss", "val_loss", "grad_norm", "lr", "rate")
 
 WANDB = """
 import os, sys, math, random
@@ -204,34 +196,6 @@ with SummaryWriter(sys.argv[1], max_queue=10000) as writer:
                                 rate=5800 + x).items():
             writer.add_scalar(name, value, step)
 """
-
-
-def values(step: int, metrics: int = len(METRICS)) -> dict[str, float]:
-    """A loss that falls with noise, and what goes with it; the same at every call."""
-    noise = (step * 2654435761 % 4294967296) / 4294967296
-    loss = 4 * math.exp(-step / 2e4) + 1 + noise / 5
-    first = dict(zip(METRICS, (loss, loss + 0.1, noise, 3e-4, 5800 + loss), strict=True))
-    return first | {f"layer{number}": loss + number for number in range(metrics - len(first))}
-
-
-def lines(start: int, steps: int, metrics: int = len(METRICS)) -> Iterator[str]:
-    """Records of `steps` steps from `start`, as genui's trainer writes them."""
-    now = round(time.time() - steps, 3)
-    for step in range(start, start + steps):
-        record = {"step": step, "time": now + step - start, **values(step, metrics)}
-        yield json.dumps(record, separators=(",", ":")) + "\n"
-
-
-def own_run(name: str, steps: int, metrics: int = len(METRICS)) -> Path:
-    """A finished run in GENUI_HOME with that many steps and, if given, metrics."""
-    from genui.recipes import find_recipe
-    from genui.runs.layout import Status, create_run, write_status
-
-    run = create_run(find_recipe("shakespeare"), {"steps": str(steps)}, name)
-    with run.metrics.open("w") as file:
-        file.writelines(lines(1, steps, metrics))
-    write_status(run, Status(state="finished", step=steps, steps=steps))
-    return run.path
 
 
 def peer_log(python: str, script: str, folder: Path, steps: int) -> Path:
