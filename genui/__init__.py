@@ -59,7 +59,12 @@ def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
     if name in _HOMES:
-        found = getattr(import_module(f"genui.runs.{_HOMES[name]}"), name)
+        module = import_module(f"genui.runs.{_HOMES[name]}")
+        found = getattr(module, name)
+        if name == "init":  # a run knows no readers of logs
+            module.register_follower(
+                lambda run: import_module("genui.logs.event_files").follow(run)
+            )
         globals()[name] = found  # not asked again
         return found
     if name in _CURRENT:

@@ -25,7 +25,7 @@ from genui.runs.compat import ANSWERED, KEYWORDS, NAMES, RUN_VALUES, Ignored, st
 from genui.runs.layout import create_script_run, read_info
 from genui.runs.media import BEYOND, Names, Notes, Samples, as_step, flatten, json_value, media_in
 from genui.runs.ranks import Place, RankWriter, find_place, find_script_run
-from genui.runs.writer import RunWriter, one_line
+from genui.runs.writer import RunWriter, json_number, one_line
 
 _ALONE = Place(0, "")
 _DEEPEST = 16
@@ -213,6 +213,9 @@ def _first(names: tuple[str, ...], values: Mapping[str, Any]) -> float | None:
 
 Ending = Literal["finished", "failed", "stopped"]
 
+Source = Callable[[bool], None]
+"""Adds records to a run; with True all that there are."""
+
 LONGEST_LINE = 1024 * 1024
 """Bytes; readers skip longer lines, so a longer record is written in parts."""
 
@@ -256,6 +259,7 @@ class Run:
         self._takes_lr = False  # the script asks for a learning rate
         self._learning_rate: float | None = None  # set from outside, not taken yet
         self._status_fields = StatusFields()
+        self._sources: list[Source] = []
         self._writer: RunWriter | RankWriter | None = None
         if place.rank:
             self._writer = RankWriter(place)
@@ -390,6 +394,22 @@ class Run:
                 line, f"a record is lost: log({type(data).__name__}) failed with {line}"
             )
 
+    def add_record(self, step: int, when: float, values: Mapping[str, float]) -> None:
+        """Writes metrics that the script logged elsewhere, at that unix time. Raises OSError."""
+        if self._writer is None or step >= BEYOND:
+            return
+        named = {self._names[name]: json_number(value) for name, value in values.items()}
+        with self._guard:
+            if not self._ended:
+                newest = self._newest
+                self._write(self._writer, {"step": step, "time": round(when, 3), **named})
+                self._newest = max(newest, step)  # results at the end often have step 0
+
+    def add_source(self, source: "Source") -> None:
+        """Calls `source(False)` once a second, on a thread of the run's own, and `source(True)` at
+        its end. What it raises is said once."""
+        self._sources.append(source)
+
     def say(self, line: str) -> None:
         """Appends a line to the run's console log, with the time."""
         self._safely("console", lambda writer: writer.say(line))
@@ -430,6 +450,7 @@ class Run:
         """Ends the run in that state, with an error of one line."""
         if self._ended:  # perhaps by a fork, which leaves the guard to a thread that is gone
             return
+        self._read_sources(whole=True)
         with self._guard:
             first, self._ended = not self._ended, True
         if first:
@@ -545,9 +566,14 @@ class Run:
 
     def _beat(self) -> None:
         """On the heartbeat's thread, once a second."""
+        self._read_sources(whole=False)
         self._safely("beat", self._poll_control)
         self._safely("beat", self._update_status)
         self._safely("beat", self._write_samples)
+
+    def _read_sources(self, whole: bool) -> None:
+        for source in self._sources:
+            self._safely("source", lambda _, source=source: source(whole))
 
     def _poll_control(self, writer: RunWriter) -> None:
         if not self._has_folder():
@@ -632,14 +658,21 @@ class _Process:
         self.open: list[Run] = []
         self.watched = 0  # process id in which the hooks were set
         self.exit: tuple[object, int] | None = None  # given to sys.exit, after so many logs
+        self.follower: Callable[[Run], Source] | None = None  # of event files
 
 
 _process = _Process()
 
 
+def register_follower(follower: Callable[[Run], Source]) -> None:
+    """Sets what follows the event files of TensorBoard that this process writes, for `init`."""
+    _process.follower = follower
+
+
 def init(project: str | None = None, config: Any = None, name: str | None = None, *,
          mode: str | None = None, reinit: Any = None, id: str | None = None, resume: Any = None,
-         tags: Any = None, notes: str | None = None, **ignored: Any) -> Run:  # fmt: skip
+         tags: Any = None, notes: str | None = None, sync_tensorboard: Any = None,
+         **ignored: Any) -> Run:  # fmt: skip
     """Starts a run and makes it the one that `log` writes to.
 
     In a job of several processes (torchrun, srun, mpirun) rank 0 makes the run, and what the others
@@ -656,6 +689,7 @@ def init(project: str | None = None, config: Any = None, name: str | None = None
         resume: "never" makes a new run; other values of wandb do nothing.
         tags: words for the run, as with `genui tag`.
         notes: a text for the run, as with `genui note`.
+        sync_tensorboard: True adds the scalars that this process writes with a SummaryWriter.
         ignored: other arguments of wandb and trackio; those given are printed once.
 
     Never raises: if no folder can be written, the run is not saved, and stderr says so.
@@ -681,6 +715,8 @@ def init(project: str | None = None, config: Any = None, name: str | None = None
         run.tags = tags
     if notes is not None:
         run.notes = notes
+    if json_value(sync_tensorboard):  # an array has no truth
+        _follow_event_files(run)
     if not (previous is not None and choice == "create_new"):
         _process.current = run
     return run
@@ -753,6 +789,14 @@ def _start(
     except Exception as error:
         _notes.say("start", f"this run is not saved: {one_line(error)}")
     return Run(None, title, group, values)
+
+
+def _follow_event_files(run: Run) -> None:
+    try:
+        if run.dir and _process.follower is not None:  # not in ranks other than 0
+            run.add_source(_process.follower(run))
+    except Exception as error:
+        _notes.say("events", f"event files are not followed: {one_line(error)}")
 
 
 def _continue(script_id: str, values: Mapping[str, Any], place: Place) -> Run | None:
