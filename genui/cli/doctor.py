@@ -88,6 +88,7 @@ def _terminal() -> dict[str, str]:
     from genui.cli.home import has_terminal
     from genui.cli.output import speaks_unicode
     from genui.render.colours import detect_colours
+    from genui.ui.watchdog import describe_stalls
 
     size = shutil.get_terminal_size()
     unicode = "yes" if speaks_unicode() else "no"
@@ -102,6 +103,7 @@ def _terminal() -> dict[str, str]:
         "unicode": f"{unicode} ({sys.stdout.encoding}, locale {locale.setlocale(locale.LC_CTYPE)})",
         "ssh": "yes" if os.environ.get("SSH_CONNECTION") else "no",
         "tmux": "yes" if os.environ.get("TMUX") else "no",
+        "stalls": describe_stalls(),
     }
 
 

@@ -35,7 +35,7 @@ from genui.render.colours import detect_colours
 from genui.runs import labels
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs
-from genui.ui import keys, messages, themes
+from genui.ui import keys, messages, themes, watchdog
 from genui.ui.screens import AppScreen, PaletteScreen
 from genui.ui.session import Launch, Session, launch_worker
 from genui.ui.stylesheet import CachedStylesheet
@@ -226,6 +226,9 @@ class Shell(LifecycleGuard, App[None]):
         gc.enable()
         self.start_background()
         self.desk.start()
+        if (driver := get_metered_driver(self)) is not None:
+            driver.watchdog.start()
+            self.set_interval(watchdog.BEAT, driver.watchdog.beat)
         self.run_worker(self._choose_images(), group="images")
         self.set_interval(TRAFFIC_PERIOD, self._count_traffic)
         self.set_interval(GC_INTERVAL, self._collect_garbage)
@@ -239,6 +242,8 @@ class Shell(LifecycleGuard, App[None]):
 
     async def on_unmount(self) -> None:
         self.watcher.stop()
+        if (driver := get_metered_driver(self)) is not None:
+            driver.watchdog.stop()
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
@@ -256,6 +261,8 @@ class Shell(LifecycleGuard, App[None]):
         if not event.is_forwarded:
             self._await_answer(event.key)
         await super().on_event(event)
+        if not event.is_forwarded and (driver := get_metered_driver(self)) is not None:
+            driver.watchdog.handled()
 
     def _handle_exception(self, error: Exception) -> None:
         """As in Textual. Once the app ends, a handler or callback that waited meanwhile looks in

@@ -22,7 +22,7 @@ from typing import IO, Any
 from textual._xterm_parser import XTermParser
 from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
-from textual.events import AppFocus
+from textual.events import AppFocus, Key
 from textual.message import Message
 
 from genui.ui.graphics import (
@@ -35,6 +35,7 @@ from genui.ui.graphics import (
     settle,
 )
 from genui.ui.terminal import Cells
+from genui.ui.watchdog import Watchdog
 
 MAX_PENDING = 64 * 1024
 """With more pending bytes a repaint is skipped; the app repaints once they are written."""
@@ -202,6 +203,7 @@ class MeteredDriver(LinuxDriver):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.images = Images()
+        self.watchdog = Watchdog(self._app)
         self._replies = Replies()
         self._answer: tuple[asyncio.AbstractEventLoop, asyncio.Future[str]] | None = None
 
@@ -306,6 +308,7 @@ class MeteredDriver(LinuxDriver):
                         self.process_message(message)
                 except (ValueError, OverflowError):  # the code of no character
                     parser = XTermParser(self._debug)
+                self.watchdog.look()
         except OSError:  # the terminal is gone, with or without a SIGHUP
             self._app.call_later(self._app.exit)
 
@@ -313,6 +316,8 @@ class MeteredDriver(LinuxDriver):
         if isinstance(message, AppFocus) and self.images.in_tmux:
             # What is sent while another window is shown, tmux does not pass on.
             self._app.call_later(self._paint_all_images)
+        if isinstance(message, Key):
+            self.watchdog.receive()
         super().process_message(message)
 
     def _paint_all_images(self) -> None:

@@ -21,6 +21,7 @@ import fingers
 from fingers import Far, Hand, Input
 
 from genui.ui.app import GenuiApp
+from genui.ui.watchdog import PATIENCE, stalls_file
 
 CHECK = 250  # inputs between checks
 LAST = 50
@@ -167,9 +168,12 @@ def main() -> None:
                     asyncio.run(play(monkey, folder, args.worker))
             except Exception:
                 monkey.fail(traceback.format_exc())
+        stalls = stalls_file().read_text() if stalls_file().exists() else ""
     seconds = time.monotonic() - begin
     print(f"{monkey.pressed} inputs in {seconds:.0f} s, {monkey.starts} starts", end="")
     print(f", {monkey.faults} faults")
+    if stalls:
+        print(f"what took longer than {PATIENCE:g} s:\n{stalls}")
     sys.exit(bool(monkey.faults))
 
 

@@ -41,6 +41,7 @@ from genui import protocol  # noqa: E402
 from genui.ui import app, keys, new_run, windows  # noqa: E402
 from genui.ui.app import GenuiApp  # noqa: E402
 from genui.ui.session import Launch, launch_worker  # noqa: E402
+from genui.ui.watchdog import describe_tasks, stalls_file  # noqa: E402
 from genui.ui.widgets.base import Pane  # noqa: E402
 
 TRAINING_SECONDS = "20"
@@ -314,15 +315,7 @@ class Hand:
 
 def pending() -> str:
     """What the tasks wait for that do more than to take the next message."""
-    lines = []
-    for task in asyncio.all_tasks():
-        names, coroutine = [], task.get_coro()
-        while coroutine is not None and (frame := getattr(coroutine, "cr_frame", None)) is not None:
-            names.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
-            coroutine = getattr(coroutine, "cr_await", None)
-        if not any("_get_message" in name or "Timer._run" in name for name in names):
-            lines.append(f"  {task.get_name()}: {' > '.join(names)}")
-    return "\n".join(lines)
+    return "\n".join(describe_tasks())
 
 
 def describe(burst: Iterable[Input]) -> str:
@@ -373,11 +366,13 @@ class Far:
             self.press(Input("key", "escape"))
             self.terminal.until(lambda text: "Keys of" not in text, SLOW)
         except AssertionError as error:
-            if self.gone:
+            if self.terminal.ended:
+                self.terminal.wait()
                 return ""
             self.terminal.signal(signal.SIGUSR1)
             time.sleep(1)
-            stacks = (self.folder / STACKS).read_text()
+            paths = self.folder / STACKS, stalls_file()
+            stacks = "\n".join(path.read_text()[-20_000:] for path in paths if path.exists())
             return f"it does not answer: {error}\n{stacks}"
         return ""
 

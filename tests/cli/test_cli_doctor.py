@@ -79,3 +79,17 @@ def test_a_missing_emoji_font_names_the_package(
     monkeypatch.setenv("GENUI_EMOJI_FONT", "/no/font.ttf")
     assert main(["doctor"]) == 0
     assert "/no/font.ttf: no such file" in capsys.readouterr().out
+
+
+def test_doctor_names_the_record_of_what_did_not_answer(
+    genui_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stalls() -> str:
+        assert main(["doctor", "--json"]) == 0
+        return json.loads(capsys.readouterr().out)["stalls"]
+
+    assert stalls() == "no wait over 5 s recorded"
+    record = genui_home / "data" / "stalls.txt"
+    record.parent.mkdir(parents=True)
+    record.write_text("=== a record\n")
+    assert str(record) in stalls()

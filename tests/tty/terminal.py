@@ -59,6 +59,11 @@ class Terminal(PseudoTerminal):
         return "\n".join(self.screen.display)
 
     @property
+    def ended(self) -> bool:
+        """Whether all output has come: the process has ended, or will in a moment."""
+        return self._ended
+
+    @property
     def modes(self) -> set[int]:
         """The private modes that are on: 25 cursor, 1049 alternate screen, 1000–1006 mouse."""
         on = {25}
@@ -94,7 +99,8 @@ class Terminal(PseudoTerminal):
         while not true():
             chunk = self._next(end)
             if chunk is None:
-                raise AssertionError(f"waited {seconds:g} s in vain; the screen:\n{self.text}")
+                why = "it has ended" if self.ended else f"waited {seconds:g} s in vain"
+                raise AssertionError(f"{why}; the screen:\n{self.text}")
             self._draw(chunk)
             at = chunk.at
         return at

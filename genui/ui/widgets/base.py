@@ -99,9 +99,9 @@ class LifecycleGuard(_Node):
             work = partial(self._work_while_there, work)
         return super().run_worker(work, *args, thread=thread, **options)
 
-    async def _work_while_there(self, work: Any) -> Any:
+    async def _work_while_there(self, work: Callable[[], Any] | Coroutine[Any, Any, Any]) -> Any:
         """Run a worker's function or coroutine until it ends or the children are removed."""
-        steps: Coroutine[Any, Any, Any] = work() if callable(work) else work
+        steps: Any = work() if callable(work) else work
         return await _cancel_when(lambda: self._is_removed, steps)
 
 
