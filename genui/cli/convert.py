@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from genui.base.errors import MisuseError
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import cannot_write
 from genui.cli import output
 from genui.protocol.registry import KINDS, TARGETS, Target, resolve
@@ -17,7 +17,8 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
         "A text model of genui becomes a folder for Hugging Face transformers, with the code of\n"
         "its network as one file. The logits are the same. A diffusion model of images becomes a\n"
         "folder for diffusers. Of models that others trained, and those fine-tuned from them, see\n"
-        "genui help open-models.\n\n"
+        "genui help open-models. What is written is read back, by the library that it is for\n"
+        "where that is installed, and compared with the model.\n\n"
         "examples:\n"
         "  genui convert shakespeare --out shakespeare-hf\n"
         "  genui convert last --to hf --dtype bf16 --out mine\n"
@@ -43,6 +44,11 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
         default="",
         help="of the weights: fp32, fp16, bf16, q8_0, those that the format has",
     )
+    parser.add_argument(
+        "--no-check",
+        action="store_true",
+        help="do not read back what was written and compare it with the model",
+    )
     parser.add_argument("--force", action="store_true", help="replace an existing file or folder")
 
 
@@ -55,11 +61,12 @@ def run_convert(args: argparse.Namespace) -> int:
         kinds = ", ".join(target.dtypes)
         raise MisuseError(f"--dtype {dtype}: {target.title} has weights in {kinds}")
     _check_out(out, target, args.force)
-    aside = out.with_name(f".{out.name}.{os.getpid()}")
+    aside = out.with_name(f".{os.getpid()}.{out.name}")
     try:
         if not target.suffix:
             aside.mkdir()
         resolve(KINDS[model.family, model.medium].converts[name])(model, aside, dtype)
+        checked = "not checked" if args.no_check else _check(model, aside, out, dtype)
         if out.is_dir():
             shutil.rmtree(out)
         os.replace(aside, out)
@@ -69,8 +76,19 @@ def run_convert(args: argparse.Namespace) -> int:
         shutil.rmtree(aside, ignore_errors=True)
         if aside.is_file():
             aside.unlink()
-    output.note(f"{out}: {target.title}, {dtype}, for {target.reader}")
+    output.note(f"{out}: {target.title}, {dtype}, for {target.reader}; {checked}")
     return 0
+
+
+def _check(model: ModelInfo, written: Path, out: Path, dtype: str) -> str:
+    """How it was checked. Raises GenuiError if what was written is not the model."""
+    from genui.engine.convert.check import check
+
+    try:
+        return check(model, written, dtype)
+    except GenuiError as error:
+        fault = str(error).removeprefix(f"{written}: ")
+        raise GenuiError(f"{out}: is not the model, and was removed: {fault}") from None
 
 
 def _choose(model: ModelInfo, name: str, out: Path) -> str:
@@ -81,11 +99,11 @@ def _choose(model: ModelInfo, name: str, out: Path) -> str:
     kind = KINDS[model.family, model.medium]
     if not kind.converts:
         raise MisuseError(f"{model.ref}: {kind.does}; such models are not converted")
-    by_suffix = [key for key in kind.converts if TARGETS[key].suffix == out.suffix != ""]
+    by_suffix = [key for key, target in TARGETS.items() if target.suffix == out.suffix != ""]
     name = name or next(iter([*by_suffix, *kind.converts]))
     if name not in kind.converts:
         raise MisuseError(
-            f"--to {name}: {model.ref} is not written as {TARGETS[name].title}; "
+            f"{model.ref}: is not written as {TARGETS[name].title}; "
             f"it is written as {', '.join(kind.converts)}"
         )
     return name
@@ -97,6 +115,11 @@ MARKS = ("config.json", "model_index.json", "adapter_config.json")
 
 def _check_out(out: Path, target: Target, force: bool) -> None:
     """Raises MisuseError, before anything is computed, if the target cannot be written there."""
+    others = [each.title for each in TARGETS.values() if each.suffix == out.suffix != target.suffix]
+    if others and out.suffix:
+        raise MisuseError(
+            f"--out {out}: {out.suffix} is {others[0]}, and this is {target.title}; choose a name"
+        )
     if target.suffix and out.suffix != target.suffix:
         raise MisuseError(f"--out {out}: {target.title} ends in {target.suffix}; change the suffix")
     if not out.parent.is_dir():

@@ -20,6 +20,7 @@ from genui.engine.load import find_and_load
 from genui.engine.models.lora import AdaptedModel
 from genui.engine.train.checkpoint import model_metadata, write_model
 from genui.engine.train.finetune import adapt
+from genui.hub.gguf import read_gguf
 from genui.recipes import FineTuneRecipe, override
 from genui.runs.models import find_origin
 
@@ -100,6 +101,32 @@ def test_a_folder_becomes_a_gguf_file_with_the_same_tokens(base: Path, tmp_path:
             assert encode(after.tokenizer, TEXT) == encode(before.tokenizer, TEXT)
         assert after.tokenizer.ends == before.tokenizer.ends
         assert after.tokenizer.special == before.tokenizer.special
+
+
+def test_a_tokenizer_that_puts_nothing_first_is_written_without_a_first_token(
+    base: Path, tmp_path: Path
+) -> None:
+    """Its first token of "a" was named as the one to begin with, and texts were split at each a."""
+    folder, again, file = tmp_path / "tiny-hf", tmp_path / "again", tmp_path / "back.gguf"
+    assert main(["convert", str(base), "--out", str(folder), "--no-check"]) == 0
+    assert main(["convert", str(folder), "--out", str(again), "--no-check"]) == 0
+    assert main(["convert", str(folder), "--out", str(file), "--no-check"]) == 0
+    reader = transformers.AutoTokenizer.from_pretrained(again)
+    assert reader.bos_token is None
+    assert reader("what a cat").input_ids == load(str(base)).tokenizer.encode("what a cat")
+    assert "tokenizer.ggml.bos_token_id" not in read_gguf(file).metadata
+
+
+@pytest.mark.parametrize("target", ["tiny-hf", "tiny.gguf"])
+def test_what_was_written_is_read_back(
+    target: str, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out" / target
+    out.parent.mkdir()
+    assert main(["convert", str(base), "--out", str(out)]) == 0
+    title = "transformers" if target == "tiny-hf" else "genui"
+    assert f"read back by {title}" in capsys.readouterr().err
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_a_sentencepiece_vocabulary_splits_and_joins_alike_in_the_library() -> None:

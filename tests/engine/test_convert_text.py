@@ -1,15 +1,20 @@
 """Text models of genui in transformers: the same tokens and the same logits."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from networks import random_network, small_recipe
 
+from genui.base.errors import TooLargeError
 from genui.cli.main import main
+from genui.engine.convert import check
+from genui.engine.convert import text as convert_text
 from genui.engine.convert.text import serialise_tokenizer
 from genui.engine.data.tokenizer import (
     BPETokenizer,
@@ -18,6 +23,7 @@ from genui.engine.data.tokenizer import (
     Tokenizer,
     train_bpe,
 )
+from genui.engine.models import recurrent
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.train.checkpoint import model_metadata, write_model
 
@@ -115,6 +121,7 @@ def test_half_precision_is_stored_and_a_folder_is_replaced_only_by_force(
         (["icons-labels"], "labels images; such models are not converted"),
         (["shakespeare", "--dtype", "fp4"], "--dtype fp4: "),
         (["shakespere"], "did you mean"),
+        (["shakespeare", "--to", "gguf"], "is not written as a GGUF file; it is written as hf"),
     ],
 )
 def test_what_cannot_be_converted_is_one_line(
@@ -125,3 +132,88 @@ def test_what_cannot_be_converted_is_one_line(
     assert says in error
     assert error.count("\n") == 1
     assert not list(tmp_path.glob("x*"))
+
+
+def test_a_file_name_of_another_format_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder called sh.gguf was written."""
+    out = str(tmp_path / "sh.gguf")
+    assert main(["convert", "shakespeare", "--out", out]) == 2
+    assert "is not written as a GGUF file; it is written as hf" in capsys.readouterr().err
+    assert main(["convert", "shakespeare", "--to", "hf", "--out", out]) == 2
+    assert ".gguf is a GGUF file, and this is a Hugging Face folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+class OtherGRU(recurrent.MinGRU):
+    """A second network of the family."""
+
+
+def test_a_network_without_code_is_refused_whatever_its_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build(recipe: Any, vocab_size: int) -> OtherGRU:
+        config = recurrent.MinGRUConfig(vocab_size, recipe.layers, recipe.width, recipe.context)
+        return OtherGRU(config)
+
+    file = tmp_path / "mine.safetensors"
+    write(file, "recurrent", ByteTokenizer())
+    monkeypatch.setattr(recurrent, "build_min_gru", build)
+    assert main(["convert", str(file), "--out", str(tmp_path / "mine-hf")]) == 1
+    assert "its network OtherGRU has no code for transformers" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("library", ["transformers", ""])
+def test_what_does_not_read_back_as_the_model_is_removed(
+    library: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file, folder = tmp_path / "mine.safetensors", tmp_path / "mine-hf"
+    write(file, "transformer", TOKENIZERS["bpe"]())
+    if not library:
+        monkeypatch.setitem(sys.modules, "transformers", None)
+    words = ["convert", str(file), "--out", str(folder)]
+    assert main(words) == 0
+    assert f"read back by {library or 'genui'}" in capsys.readouterr().err
+    weights = (folder / "model.safetensors").read_bytes()
+
+    def write_wrong(folder: Path, tensors: dict[str, torch.Tensor], dtype: str) -> None:
+        wrong = {name: value.roll(1, -1).contiguous() for name, value in tensors.items()}
+        safetensors.torch.save_file(wrong, folder / "model.safetensors", {"format": "pt"})
+
+    monkeypatch.setattr(convert_text, "write_safetensors", write_wrong)
+    assert main([*words, "--force"]) == 1
+    error = capsys.readouterr().err
+    assert f"{folder}: is not the model, and was removed: logits differ by " in error
+    assert error.count("\n") == 1
+    assert (folder / "model.safetensors").read_bytes() == weights  # of the conversion before
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "m") == [
+        "mine-hf",
+        "mine.safetensors",
+    ]
+    monkeypatch.setattr(
+        convert_text, "serialise_tokenizer", lambda _: serialise_tokenizer(ByteTokenizer())
+    )
+    assert main([*words, "--force"]) == 1
+    assert "splits 'What is the capital of France?' into other tokens" in capsys.readouterr().err
+    assert main([*words, "--force", "--no-check"]) == 0
+    assert "; not checked" in capsys.readouterr().err
+    assert (folder / "model.safetensors").read_bytes() != weights
+
+
+def test_a_model_that_is_too_large_to_read_back_is_written_unchecked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(parameters: int, dtype: torch.dtype) -> None:
+        raise TooLargeError("its parameters take 99 GB")
+
+    monkeypatch.setattr(check, "check_memory", refuse)
+    file, folder = tmp_path / "mine.safetensors", tmp_path / "mine-hf"
+    write(file, "transformer", ByteTokenizer())
+    assert main(["convert", str(file), "--out", str(folder)]) == 0
+    assert "; not checked (its parameters take 99 GB)" in capsys.readouterr().err
+    assert (folder / "model.safetensors").is_file()

@@ -54,7 +54,8 @@ def write_image_model(model: ModelInfo, folder: Path, dtype: str) -> None:
     recipe = recipe_from_dict(described["recipe"])
     assert isinstance(recipe, DiffusionRecipe)
     own, _ = split_guide(tensors)
-    network = NETWORKS[recipe.network]
+    if (network := NETWORKS.get(recipe.network)) is None:
+        raise GenuiError(f"{model.ref}: its network {recipe.network} has no code for diffusers")
     code = Path(__file__).parent
     unet = folder / "unet"
     scheduler = folder / "scheduler"

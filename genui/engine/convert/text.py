@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from genui.base.errors import GenuiError
 from genui.engine.data.tokenizer import (
     END,
     BPETokenizer,
@@ -19,7 +21,9 @@ from genui.engine.data.tokenizer import (
     tokenizer_from_dict,
 )
 from genui.engine.kinds import limitations
-from genui.engine.models.transformer import LOGIT_CAP
+from genui.engine.load import find_and_load
+from genui.engine.models.recurrent import MinGRU
+from genui.engine.models.transformer import LOGIT_CAP, Transformer
 from genui.engine.train.checkpoint import load_weights
 from genui.protocol.registry import does
 from genui.recipes import Recipe, TextRecipe, TransformerRecipe, recipe_from_dict
@@ -30,15 +34,15 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Network:
-    """The code of a family's network for transformers, and its name there."""
+    """The code of a network for transformers, and its name there."""
 
     file: str
     model_type: str
 
 
-NETWORKS = {
-    "transformer": Network("modeling_transformer.py", "genui-transformer"),
-    "recurrent": Network("modeling_recurrent.py", "genui-mingru"),
+NETWORKS: Mapping[type, Network] = {
+    Transformer: Network("modeling_transformer.py", "genui-transformer"),
+    MinGRU: Network("modeling_recurrent.py", "genui-mingru"),
 }
 
 CODE = "modeling_genui.py"
@@ -47,13 +51,16 @@ CODE = "modeling_genui.py"
 def write_text_model(model: ModelInfo, folder: Path, dtype: str) -> None:
     """Write a text model of ours as a folder that transformers loads with trust_remote_code.
 
-    Its logits are those of genui in fp32 to rounding. Raises GenuiError if the model is damaged.
+    Its logits are those of genui in fp32 to rounding. Raises GenuiError if the model is damaged, or
+    its network has no code for transformers.
     """
     tensors, described = load_weights(model.path)
     recipe = recipe_from_dict(described["recipe"])
     assert isinstance(recipe, TextRecipe)
     tokenizer = tokenizer_from_dict(described["tokenizer"])
-    network = NETWORKS[recipe.family]
+    kind = type(find_and_load(str(model.path)).model)  # type: ignore[attr-defined]
+    if (network := NETWORKS.get(kind)) is None:
+        raise GenuiError(f"{model.ref}: its network {kind.__name__} has no code for transformers")
     shutil.copyfile(Path(__file__).with_name(network.file), folder / CODE)
     config = _config(recipe, tokenizer, network, dtype)
     write_json(folder / "config.json", config)

@@ -377,7 +377,8 @@ def tokenizer_from_file(
         types[token] = _CONTROL if special else _USER_DEFINED
     with _tokenizer_errors():
         with_begin = tokenizer.encode("a", add_special_tokens=True).ids
-    first = with_begin[0] if with_begin else -1
+    first = with_begin[0] if with_begin else -1  # "a" itself, if nothing is put before a text
+    adds_begin = added.get(first, False)
     valid = [end for end in ends if type(end) is int and 0 <= end < size]
     fields = {
         "model": _FILE,
@@ -385,8 +386,8 @@ def tokenizer_from_file(
         "tokens": pieces,
         "token_type": types,
         "byte_level": '"ByteLevel"' in json.dumps(described.get("decoder")),
-        "bos_token_id": first,
-        "add_bos_token": added.get(first, False),
+        "bos_token_id": first if adds_begin else -1,
+        "add_bos_token": adds_begin,
         "eos_token_id": valid[0] if valid else -1,
         "ends": valid,
     }

@@ -1,0 +1,253 @@
+"""What a conversion wrote, read back and compared with the model on a few inputs.
+
+The library that the format is for reads it where it is installed, else genui itself.
+"""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from genui.base.errors import GenuiError, TooLargeError
+from genui.engine.convert.image import PREFIX
+from genui.engine.device import check_memory
+from genui.engine.kinds import build_generator
+from genui.engine.load import find_and_load
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.diffusion_state import noise
+from genui.engine.sample.open_diffusion.load import quiet_libraries
+from genui.engine.sample.text import TextGenerator
+from genui.engine.sample.trace import Generator
+from genui.engine.train.checkpoint import load_weights
+from genui.protocol import ImageSettings
+from genui.recipes import recipe_from_dict
+from genui.runs.models import ModelInfo
+from genui.runs.writer import one_line
+
+TEXTS = (
+    "What is the capital of France?",
+    "  a b\tc\n\ndef f(x):\n    return x + 12345\n",
+    "é字 😀, it's ROMEO: to be",
+)
+LENGTH = 128
+"""Of a row of random tokens."""
+
+TOLERANCES = {"fp32": 0.002, "fp16": 0.02, "bf16": 0.1, "q8_0": 0.2}
+"""The largest difference by the type of the weights, a root mean square: of logits as a part of
+their own standard deviation, of pixels from 0 to 1. Other code or other weights give about 1."""
+
+SETTINGS = ImageSettings(steps=12, guidance=2.0)
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A text model as it was read back."""
+
+    title: str
+    token_ids: Callable[[str], list[int]]
+    """Of a text, without what is put before it."""
+    begin: Callable[[str], int]
+    """The first token of a text with what is put before it."""
+    logits: Callable[[Tensor], Tensor]
+    """Of token ids [B, T]: [B, T, V]."""
+
+
+def check(model: ModelInfo, written: Path, dtype: str) -> str:
+    """A sentence that says by what it was read back, or why it was not: the memory is too small.
+
+    Raises GenuiError, one line without the name of the file, if it cannot be read back or differs.
+    """
+    own = find_and_load(model.ref)
+    tolerance = TOLERANCES[dtype]
+    if own.machine.precision != "fp32":  # type: ignore[attr-defined]
+        tolerance = max(tolerance, TOLERANCES["bf16"])
+    try:
+        check_memory(model.parameters, torch.float32)
+        with quiet_libraries(), torch.inference_mode():
+            if isinstance(own, TextGenerator):
+                return _check_text(own, _reader(model, written), tolerance)
+            assert isinstance(own, DiffusionGenerator)
+            return _check_images(own, model, written, tolerance)
+    except TooLargeError as error:
+        return f"not checked ({error})"
+    except GenuiError:
+        raise
+    except Exception as error:  # whatever a library raises
+        raise GenuiError(f"cannot be read back ({one_line(error)})") from None
+
+
+def _check_text(own: TextGenerator, reader: Reader, tolerance: float) -> str:
+    tokenizer, rows = own.tokenizer, []
+    for text in TEXTS:
+        ids = tokenizer.encode(text)
+        begin = getattr(tokenizer, "begin", None)
+        first = ids[:1] if begin is None else [begin]
+        if reader.token_ids(text) != ids or (first and reader.begin(text) != first[0]):
+            raise GenuiError(f"{reader.title} splits {text!r} into other tokens")
+        rows += [ids] if ids else []
+    random = torch.Generator().manual_seed(SEED)
+    length = min(LENGTH, own.model.context)
+    rows.append(torch.randint(tokenizer.size, (length,), generator=random).tolist())
+    for row in rows:
+        ids = torch.tensor([row[: own.model.context]])
+        ours, theirs = own.model(ids.to(own.model.device)).float().cpu(), reader.logits(ids)
+        if ours.shape != theirs.shape:
+            sizes = f"{theirs.shape[-1]:,} and {ours.shape[-1]:,} tokens"
+            raise GenuiError(f"vocabularies differ by {reader.title}: {sizes}")
+        _compare(float((ours - theirs).square().mean().sqrt() / ours.std()), "logits", tolerance)
+    return f"read back by {reader.title}: the same tokens and logits"
+
+
+def _compare(difference: float, what: str, tolerance: float) -> None:
+    if not difference <= tolerance:
+        raise GenuiError(
+            f"{what} differ by {difference:.2g} from those of the model, and rounding explains "
+            f"{tolerance:g}"
+        )
+
+
+# --- Readers of text models -------------------------------------------------------------------
+
+
+def _reader(model: ModelInfo, written: Path) -> Reader:
+    if not (written / "config.json").is_file():  # a GGUF file or an adapter
+        return _by_genui(find_and_load(str(written)))
+    if importlib.util.find_spec("transformers") is not None:
+        return _by_transformers(written)
+    if model.format or "auto_map" not in _read_json(written / "config.json"):
+        return _by_genui(find_and_load(str(written)))
+    from tokenizers import Tokenizer
+
+    library = Tokenizer.from_file(str(written / "tokenizer.json"))
+    tensors = safetensors.torch.load_file(written / "model.safetensors")
+    network = _with_tensors(model, tensors).model  # type: ignore[attr-defined]
+    return Reader(
+        "genui, without transformers",
+        lambda text: library.encode(text, add_special_tokens=False).ids,
+        lambda text: library.encode(text).ids[0],
+        lambda ids: network(ids).float(),
+    )
+
+
+def _by_genui(read: Generator) -> Reader:
+    assert isinstance(read, TextGenerator)
+    encode, begin = read.tokenizer.encode, getattr(read.tokenizer, "begin", None)
+    return Reader(
+        "genui",
+        encode,
+        lambda text: encode(text)[0] if begin is None else begin,
+        lambda ids: read.model(ids.to(read.model.device)).float().cpu(),
+    )
+
+
+def _by_transformers(folder: Path) -> Reader:
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    options = {"local_files_only": True, "dtype": torch.float32}
+    named = _read_json(folder / "config.json").get("auto_map")
+    if named is None:
+        network = AutoModelForCausalLM.from_pretrained(folder, **options)
+    else:
+        with _class_in(folder, named["AutoModelForCausalLM"]) as cls:
+            network = cls.from_pretrained(folder, **options)
+    network.eval()
+    tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    return Reader(
+        f"transformers {version('transformers')}",
+        lambda text: tokenizer(text, add_special_tokens=False).input_ids,
+        lambda text: tokenizer(text).input_ids[0],
+        lambda ids: network(input_ids=ids, use_cache=False).logits.float(),
+    )
+
+
+@contextmanager
+def _class_in(folder: Path, name: str) -> Iterator[Any]:
+    """The class MODULE.CLASS of the code that was written; importing it leaves no copy in the
+    library's cache of code."""
+    module_name, _, cls = name.rpartition(".")
+    file = folder / f"{module_name}.py"
+    known = f"genui_written_{module_name}"
+    spec = importlib.util.spec_from_file_location(known, file)
+    assert spec is not None
+    assert spec.loader is not None
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.modules[known] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        yield getattr(module, cls)
+    finally:
+        sys.dont_write_bytecode = before
+        del sys.modules[known]
+
+
+def _with_tensors(model: ModelInfo, tensors: dict[str, Tensor]) -> Generator:
+    """The generator of a model of ours with other tensors."""
+    _, described = load_weights(model.path)
+    machine = find_and_load(model.ref).machine  # type: ignore[attr-defined]
+    floats = {name: value.float() for name, value in tensors.items()}
+    recipe = recipe_from_dict(described["recipe"])
+    return build_generator(recipe, floats, described, machine, torch.device("cpu"))
+
+
+# --- Images -----------------------------------------------------------------------------------
+
+
+def _check_images(own: DiffusionGenerator, model: ModelInfo, folder: Path, tolerance: float) -> str:
+    recipe = recipe_from_dict(load_weights(model.path)[1]["recipe"])
+    prompt = next(iter(recipe.prompts), "")
+    if importlib.util.find_spec("diffusers") is not None:
+        title, drawn = f"diffusers {version('diffusers')}", _draw_by_diffusers(folder, prompt)
+    else:
+        title = "genui, without diffusers"
+        file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+        tensors = safetensors.torch.load_file(file)
+        read = _with_tensors(model, {PREFIX + name: value for name, value in tensors.items()})
+        assert isinstance(read, DiffusionGenerator)
+        drawn = _to_pixels(read.denoised([prompt], [SEED], SETTINGS))
+    ours = _to_pixels(own.denoised([prompt], [SEED], SETTINGS))
+    _compare(float((ours - drawn).square().mean().sqrt()), "pixels", tolerance)
+    return f"read back by {title}: the same image"
+
+
+def _to_pixels(x: Tensor) -> Tensor:
+    """Arrays [1, C, H, W] from -1 to 1 as pixels [H, W, 3] from 0 to 1."""
+    return x[0].float().cpu().clamp(-1, 1).movedim(0, -1).expand(-1, -1, 3) / 2 + 0.5
+
+
+def _draw_by_diffusers(folder: Path, prompt: str) -> Tensor:
+    """Pixels [H, W, 3] of the image for SEED and SETTINGS."""
+    import diffusers
+
+    index = _read_json(folder / "model_index.json")
+    with _class_in(folder / "unet", ".".join(index["unet"])) as cls:
+        network = cls.from_pretrained(folder / "unet").float()
+    schedulers: Any = getattr(diffusers, index["scheduler"][1])
+    scheduler = schedulers.from_pretrained(folder / "scheduler")
+    inner = slice(network.config.border, network.config.sample_size - network.config.border)
+    side = network.config.sample_size
+    start = torch.from_numpy(noise((network.config.in_channels, side, side), SEED, 0))
+    with _class_in(folder, ".".join(index["_class_name"])) as cls:
+        pipeline = cls(network, scheduler)
+        pipeline.set_progress_bar_config(disable=True)
+        images = pipeline(
+            prompt,
+            latents=start[None, :, inner, inner],
+            num_inference_steps=SETTINGS.steps,
+            guidance_scale=SETTINGS.guidance,
+            output_type="np",
+        ).images
+    return torch.from_numpy(images[0])
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))
