@@ -31,7 +31,7 @@ _N = "[\x11\x12]"
 _VALUE = (
     r"[+-]?+(?:[0-9]{1,3}+(?:,[0-9]{3})++(?![,0-9])"
     r"|[0-9]++(?:\.(?:[0-9]++|(?![ \t]|$)))?+(?:[eE][+-]?+[0-9]++)?+"
-    r"|\.[0-9]++(?:[eE][+-]?+[0-9]++)?+|(?:nan|inf(?:inity)?+)(?!\w))"
+    r"|\.[0-9]++(?:[eE][+-]?+[0-9]++)?+|(?<!of )(?:nan|inf(?:inity)?+)(?!\w))"
 )
 _NUMBER = re.compile(rf"(?:(?<=[^ ] ) *+)?+(?<![\w.@])({_VALUE})", re.IGNORECASE)
 _IDS = re.compile(
@@ -45,17 +45,22 @@ _ESCAPES = re.compile(
 _GLYPHS = re.compile("[\u2500-\u257f\u2580-\u259f\u25a0\u25b0\u25b1#=>]{2,}+|\u2588")
 """Parts of progress bars, whose lengths would make a new template each."""
 
+_BAR_END = re.compile(r"[0-9] \[[0-9:]{2,12}<[0-9:?]{1,12},[^\[\]]{0,200}+\]")
+
 # --- words -----------------------------------------------------------------------------------
 
 _GLOBAL = frozenset(
     ("global_step", "trainer/global_step", "_step", "num_updates", "total_timesteps",
-     "time/total_timesteps", "training_iteration", "num_timesteps", "total_steps")
+     "time/total_timesteps", "training_iteration", "num_timesteps", "total_steps",
+     "current_step", "current_steps")
 )  # fmt: skip
-"""Steps that count from the beginning of the training; the last are lengths out of records."""
+"""Steps that count from the beginning of the training; those with total are lengths out of records,
+and in a record beside another."""
 _STEP_WORDS = frozenset(
-    ("step", "iter", "iteration", "it", "update", "batch", "round", "timestep", "minibatch")
-)
-_WEAK_STEPS = frozenset(("steps", "iters", "iterations", "updates", "timesteps"))
+    ("step", "iter", "iteration", "it", "update", "batch", "round", "timestep", "minibatch",
+     "trial")
+)  # fmt: skip
+_WEAK_STEPS = frozenset(("steps", "iters", "iterations", "updates", "timesteps", "episode"))
 _STEP_BEFORE = frozenset(
     ("global", "train", "training", "trainer", "current", "cur", "opt", "optim", "optimizer", "env",
      "learning", "completed", "at", "in", "after", "for", "the", "valid", "val", "eval", "test",
@@ -99,7 +104,8 @@ _WORDS_OF_INTEREST = frozenset(
         loss losses perplexity accuracy learning grad lr acc ppl nll kl elbo bpb bpc bpd mse mae f
         rmse auc iou map ap fid psnr ssim bleu rouge wer cer mfu err error reward score precision
         recall entropy r step steps global epoch epochs iter iters iteration iterations it update
-        updates batch round timesteps timestep tok tokens throughput fps tps wps xent cost dice
+        updates batch round timesteps timestep trial episode episodic tok tokens throughput fps tps
+        wps xent cost dice
         """,
     )
 )
@@ -113,7 +119,8 @@ _SPELLED = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
 _TIME_UNITS = frozenset(("ms", "us", "µs", "sec", "secs", "seconds", "s", "min", "h"))
 _FACTORS = {
     "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "sec": 1.0, "secs": 1.0, "seconds": 1.0, "s": 1.0,
-    "min": 60.0, "h": 3600.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9,
+    "GFLOPS": 1e-3, "TFLOPS": 1.0, "PFLOPS": 1e3, "min": 60.0, "h": 3600.0,
+    "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9,
 }  # fmt: skip
 
 
@@ -121,7 +128,7 @@ class Traits(NamedTuple):
     """What a name says about its number."""
 
     known: bool  # a well-known metric
-    step: int  # 3: counts from the beginning by its name, 2: a step, 1: perhaps one, 0: none
+    step: int  # 4, 3: counts from the beginning by its name, 2: a step, 1: perhaps one, 0: none
     epoch: bool
     setting: bool
     clock: bool
@@ -140,10 +147,10 @@ def traits(name: str, record: bool = False) -> Traits:
     bare = re.sub(r"^(?:train|valid|val|eval|test|dev)(?:_inner)?[_/]", "", lower)
     step = 0
     if bare in _GLOBAL and (record or not bare.startswith("total")):
-        step = 3
+        step = 3 if "total" in bare else 4
     elif words[-1] in _STEP_WORDS and _STEP_BEFORE.issuperset(words[:-1]):
         step = 2
-    elif words[-1] in _WEAK_STEPS and len(words) == 1:
+    elif words[-1] in _WEAK_STEPS and len(words) == 1 and not (record and lower == "episode"):
         step = 1
     epoch = words[-1] == "epoch" and _STEP_BEFORE.issuperset(words[:-1])
     setting = (_RECORD_SETTING if record else _SETTING).search(name) is not None
@@ -179,12 +186,22 @@ class Line:
     row: bool = False  # of a table
     title: str = ""  # what is written before a progress bar
     drawn: bool = False  # the progress bar is one of tqdm
+    redrawn: bool = False  # a state of a bar, over which the next is drawn, and no record
+    anew: bool = False  # the first row of a table that repeats an earlier header
     units: dict[str, str] = field(default_factory=dict)  # of metrics, shared by lines; not changed
 
     @property
     def held_out(self) -> bool:
         """Whether the line is about validation or test data."""
         return self.phase in ("val", "test")
+
+    def add_phase(self) -> None:
+        """Names the metrics of held-out data as such."""
+        if self.held_out:
+            self.metrics = {
+                name if _HELD_OUT.search(name) else f"val/{name}": value
+                for name, value in self.metrics.items()
+            }
 
     @property
     def placed_by_step(self) -> bool:
@@ -206,6 +223,10 @@ _FEW_NUMBERS = 6
 """A line with more is analysed only if a word of it is well known."""
 _WORDS = re.compile("[a-z]+")
 _BRACE = re.compile(r"\{\s*['\"]")
+_OF_SETTINGS = re.compile(
+    r"(?:param(?:eter)?s|arg(?:ument)?s|config|settings)['\"]?[ ]?[:=]?[ ]?$", re.I
+)
+"""The words before a dict of settings."""
 _PLANS: "dict[str, _Plan | None]" = {}
 
 
@@ -213,6 +234,14 @@ def clean(text: str) -> str:
     """The text without escape codes and control characters, cut to LONGEST."""
     text = text[:LONGEST]
     return text if text.isprintable() else _ESCAPES.sub("", text)
+
+
+def split_bar(text: str) -> tuple[str, str]:
+    """(a progress bar of tqdm, what was printed behind it); ("", text) if nothing was."""
+    match = _BAR_END.search(text[:LONGEST])
+    if match is None or not (rest := text[match.end() :]).strip() or rest[0] in " ,":
+        return "", text
+    return text[: match.end()], rest
 
 
 def read_line(text: str) -> Line | None:
@@ -232,6 +261,8 @@ def read_clean(text: str) -> Line | None:
         return None
     if "{" in text and (brace := _BRACE.search(text)):
         start, end = brace.start(), text.rfind("}") + 1
+        if end > start and _OF_SETTINGS.search(text, 0, start):
+            return _from_text(text[:start] + text[end:])
         if end > start:
             return _from_record(text[:start], text[start:end])
     return _from_text(text)
@@ -287,6 +318,8 @@ def unit_after(unit: str, factor: float) -> str:
     unit, _, rest = unit.partition("/")
     if unit in _TIME_UNITS:
         unit = "s"
+    elif unit.upper().endswith("FLOPS"):
+        unit = "TFLOPS"
     elif factor != 1.0:
         unit = ""
     return f"{unit}/{rest}" if rest else unit
@@ -324,6 +357,8 @@ def _from_record(head: str, body: str) -> Line | None:
         line.step, line.total, line.whole = before.step, before.total, before.whole
         line.epoch, line.bar, line.phase = before.epoch, before.bar, before.phase
         line.title = before.title
+        if before.step is not None:
+            line.metrics, line.units = before.metrics, before.units
     elif head.strip():
         line.phase = _phase_of(head)
     items: Any = None
@@ -341,15 +376,14 @@ def _from_record(head: str, body: str) -> Line | None:
         elif about.step and value.is_integer() and 0 <= value < 2**53:
             if about.step > level:
                 line.step, line.total, level = int(value), total, about.step
-                line.whole = about.step == 3
+                line.whole = about.step >= 3
         elif about.step:  # a part of an epoch
             continue
         elif not about.is_setting(value) and not total:
             line.metrics[name] = value
             known = known or about.known
     line.weak = not known and not line.placed
-    if line.held_out:
-        _add_phase(line)
+    line.add_phase()
     return line if line.metrics or line.placed else None
 
 
@@ -461,10 +495,14 @@ _PHASE = re.compile(
     rf"(?![_/.=-]|'s|[ \t]{{0,4}}\x12|[ \t]{{0,4}}[:=][ \t]{{0,4}}\x12)",
     re.IGNORECASE,
 )
-_PHASE_INSIDE = re.compile(rf"(?<!\w)[\[|;,] ?({_PHASE_WORDS}) ?[\]|:]", re.IGNORECASE)
+_PHASE_INSIDE = re.compile(  # but `, val: 0.5` is a pair
+    rf"(?<!\w)[\[|;,] ?({_PHASE_WORDS}) ?[\]|:](?![ ]{{0,4}}(?:n/a|none\b|[\x10-\x12]))",
+    re.IGNORECASE,
+)
 _TOTAL = re.compile(r"[ ]{0,8}+(?:/|of\b)[ ]{0,8}+(?=[\x11\x12])")
 _UNIT = re.compile(
-    r"%(?!\|)|[ \t]?(?:ms|us|µs|sec|secs|seconds|s|min|h)(?:/[a-z]{1,9}+)?+(?!\w)"
+    r"%(?! ?[|\u2588])|[ \t]?[GTP]FLOPS(?!\w)"
+    r"|[ \t]?(?:ms|us|µs|sec|secs|seconds|s|min|h)(?:/[a-z]{1,9}+)?+(?!\w)"
     r"|[kKMGB](?!\w)|[KMGT]i?+B(?!\w)"
     r"|[ \t]?[A-Za-z]{0,9}+/s(?:ec)?+(?:/(?:gpu|device|chip))?+(?![\w/])(?![ \t]{0,4}[:=])",
     re.IGNORECASE,
@@ -473,7 +511,9 @@ _RATE = re.compile(
     r"[ \t]?(?:((?:it|iter|tok|token|img|image|sample|example|word|step|frame)s?)/s(?:ec)?+"
     r"|(m?s)/(it|iter|step))(?!\w)(?![ \t]{0,4}[:=])"
 )
-_NO_NUMBER = re.compile(r"[\w\x11\x12]|\.[0-9]|[.:-][\w\x11\x12]|/[\w\x11\x12](?!\w*=)|%\|")
+_NO_NUMBER = re.compile(
+    r"[\w\x11\x12]|\.[0-9]|[.:-][\w\x11\x12]|/[\w\x11\x12](?!\w*=)|% ?[|\u2588]"
+)
 _POSTFIX = re.compile(r"(epoch|batch|iter(?:ation)?|step)\b|it(?= ?\[)")
 _WRAPPER = re.compile(
     r"(?:(?:np|numpy|torch|jnp)\.)?(?:tensor|array|Array|float[0-9]*|int[0-9]*)\($|['\"]$"
@@ -488,17 +528,17 @@ _AFTER = re.compile(
 )
 
 
+_VALUE_ALONE = re.compile(r"epoch[ ]?\x11(?:/\x11)?[ ]?[:=-][ ]?\x12%?", re.IGNORECASE)
+_WORD_SETTING = re.compile(r"\w=['\"]?[A-Za-z/][\w./'\"-]*+(?=[,;)\] ]|$)")
+_MANY_SETTINGS = 3
+_PROSE = frozenset(("from", "than"))
+_AMOUNT = re.compile(r"\b(?:number|count|amount) of\b", re.IGNORECASE)
+
+
 def _phase_of(text: str) -> str:
     """The phase in the text before a record: `| valid | {`."""
     match = re.search(rf"(?:^|[\[|( ])({_PHASE_WORDS})(?:_\w+)?[ \]|):]*$", text[-60:], re.I)
     return _PHASES[match[1].lower()] if match else ""
-
-
-def _add_phase(line: Line) -> None:
-    line.metrics = {
-        name if _HELD_OUT.search(name) else f"val/{name}": value
-        for name, value in line.metrics.items()
-    }
 
 
 class _Metric(NamedTuple):
@@ -530,6 +570,7 @@ class _Plan:
     single: bool = False
     title: str = ""
     drawn: bool = False
+    glyphs: bool = False  # a bar is drawn
     units: dict[str, str] = field(default_factory=dict)
 
     def line(self, numbers: list[str]) -> Line | None:
@@ -540,7 +581,7 @@ class _Plan:
         if self.step is not None:
             n = _whole(numbers[self.step.number])
             if n is not None:
-                line.step, line.whole = n, self.step.level == 3
+                line.step, line.whole = n, self.step.level >= 3
                 if self.step.total >= 0:
                     line.total = _whole(numbers[self.step.total]) or 0
         if self.epoch is not None:
@@ -554,6 +595,7 @@ class _Plan:
             end = 0 if total < 0 else _whole(numbers[total])
             if n is not None and end is not None and (total < 0 or 0 < end >= n):
                 line.bar = (n, end)
+                line.redrawn = self.glyphs
                 break
         if self.lead is not None and (n := _whole(numbers[self.lead[0]])) is not None:
             line.lead = (self.lead[1], n)
@@ -659,6 +701,10 @@ class _Analysis:
         if self._prefixes == {"train/"}:  # the whole line is of the training
             plan.metrics = [m._replace(name=m.name.removeprefix("train/")) for m in plan.metrics]
         placed = plan.step or plan.epoch or plan.bars
+        if plan.epoch and not plan.metrics and _VALUE_ALONE.fullmatch(text, self._start):
+            plan.metrics.append(_Metric(len(self._at) - 1, "value", 1.0, -1, traits("value")))
+        if not placed and len(_WORD_SETTING.findall(text)) >= _MANY_SETTINGS:
+            return None  # a line of arguments
         plan.single = len(plan.metrics) == 1 and not placed and self._is_single()
         if plan.single:
             plan.lead = None
@@ -669,11 +715,14 @@ class _Analysis:
     def _title(self, text: str) -> None:
         bar = re.match(r"([^\x10-\x12|\[\]]{0,60})(?:[\x11\x12 :/]{0,12}?)[\x11\x12]%\|", text)
         self._plan.drawn = "%|" in text
+        self._plan.glyphs = "%|" in text or "\u2588" in text
         if bar:
             self._plan.title = bar[1].strip(" :").lower()
 
     def _is_single(self) -> bool:
         rest = self._text[self._at[-1] + 1 :]
+        if re.search("[,;.] ", self._text[self._start : self._at[-1]]):
+            return False
         return len([i for i in self._at if self._text[i] != _JUNK]) == 1 and len(rest) < 12
 
     def _number(self, index: int, end: int) -> tuple[int, int]:
@@ -689,7 +738,7 @@ class _Analysis:
                 total, after = -1, at + 1
         following = index + 2 if total >= 0 else index + 1
         gap = text[end:at]
-        for inside in _PHASE_INSIDE.finditer(gap):
+        for inside in _PHASE_INSIDE.finditer(text, end, at + 1):
             self._prefix = _PHASES[inside[1].lower()] + "/"
             self._prefixes.add(self._prefix)
         left = _parse_left(gap[-160:])
@@ -708,6 +757,10 @@ class _Analysis:
             return following, stop
         if self._bracket(index, gap, stop):
             return following, stop
+        if left.opener == "[" and left.sep == "=" and text[stop : stop + 1] == "]":
+            left = left._replace(opener="")  # an array of one number
+        if left.sep == " " and text[stop : stop + 1] in ("", "\t"):
+            left = _whole_field(gap, left)
         if left.name:
             self._pair(index, left, unit, stop)
         else:
@@ -790,7 +843,7 @@ class _Analysis:
             if not unit and not length:
                 plan.epoch = plan.epoch or (index, -1)
             return
-        if about.step == 3 or (about.step and kind == _INT):
+        if about.step >= 3 or (about.step and kind == _INT):
             if not unit and not length:
                 self._place(_Place(about.step, index, -1))
                 self._batch = left.name.lower() == "batch" and left.sep in (":", "=")
@@ -829,7 +882,8 @@ class _Analysis:
         first = not self._pairs and plan.lead is None and plan.step is None and not plan.bars
         self._pairs += 1
         plain = kind == _INT and not unit and left.sep and not left.opener
-        if first and plain and not about.known and not about.setting:
+        amount = _AMOUNT.search(self._text, self._start, self._at[index]) is not None
+        if first and plain and not amount and not about.known and not about.setting:
             plan.lead = (index, left.name)
 
     def _is_pair(self, left: _Left, about: Traits, kind: str, unit: str) -> bool:
@@ -905,7 +959,7 @@ def _parse_left(text: str) -> _Left:
     elif opener and not sep:
         sep = ""
     of = ""
-    if sep in (":", "=") and (match := _OF.search(text)):
+    if (sep in (":", "=") or text[-1:] == ")") and (match := _OF.search(text)):
         of, text = match[1], text[: match.start()]
     text = text.rstrip("'\"")
     word = _LAST_WORD.search(text[-81:])
@@ -918,6 +972,10 @@ def _parse_left(text: str) -> _Left:
         bound = match.end()
     region = [part for part in text[bound:].split(" ") if part]
     explicit = sep in (":", "=")
+    if explicit and "with" in region[:-1]:  # finished with value: 0.5
+        region = region[region.index("with") + 1 :]
+    elif not explicit and not _PROSE.isdisjoint(region[:-1]):  # start training from score 0.5
+        return _Left("", [], sep, spaced, opener, False)
     whole = explicit or _KNOWN_END.search(text[bound:].rstrip(" ")) is not None
     if 1 < len(region) <= 5 and whole and all(_NAME.fullmatch(part) for part in region):
         words = region
@@ -937,6 +995,14 @@ def _parse_left(text: str) -> _Left:
             or bool(re.search(r"  $|[-:\],|;)\x10-\x12] $", text[:start]))
         )
     return _Left(_join(words, of), words, sep, spaced, opener, bounded)
+
+
+def _whole_field(gap: str, left: _Left) -> _Left:
+    """The name of a number between tabs, of several words: time lapse 0.5."""
+    words = gap.rpartition("\t")[2].split() if "\t" in gap else []
+    if 1 < len(words) <= 4 and all(map(_NAME.fullmatch, words)):
+        return left._replace(name=_join(words, ""), words=words, bounded=True)
+    return left
 
 
 def _join(words: list[str], of: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from genui.logs.printed_choice import COUNT, Choice
+from genui.logs.printed_dicts import OpenDict
 from genui.logs.printed_line import (
     LONGEST,
     Line,
@@ -20,9 +21,12 @@ from genui.logs.printed_line import (
     named_numbers,
     read_any,
     read_clean,
+    split_bar,
     traits,
 )
+from genui.logs.printed_places import Places
 from genui.logs.printed_tables import Tables
+from genui.logs.printed_trials import Trials
 from genui.logs.records import STEP_TIME
 
 _BREAK = re.compile(r"\r\n|\n|\r")
@@ -81,10 +85,10 @@ _MAX_NAMES = 5000  # of a step
 _MAX_RANKS = 64  # ranks whose series are kept; of others only the spread is
 _ACROSS = 64  # steps for which the ranks are compared
 _RANK = re.compile(
-    r"\s{0,8}(?:\[(?:rank|default|local|worker|node|role|trainer|gpu|proc)[ _-]?([0-9]{1,6})\]:?"
+    r"\s{0,8}(?:\[(?:rank|default|local|worker|role|trainer|gpu|proc)[ _-]?([0-9]{1,6})\]:?"
     r"|\[[0-9]{1,4},([0-9]{1,6})\]<std(?:out|err)>:"
     r"|(?:rank|worker|node|trainer|gpu|proc(?:ess)?)[ _-]?([0-9]{1,6})[ ]{0,8}[:|>](?=\s)"
-    r"|((?:host|node|pod|machine|task)[\w.-]{0,40}?[0-9]{1,6}):(?=\s)"
+    r"|\[?((?:host|node|pod|machine|task)[\w.-]{0,40}?[0-9]{1,6})(?::(?=\s)|\](?=\s))"
     r"|\(\w{1,40} (?:rank=([0-9]{1,6})[^)]{0,80}|pid=([0-9]{1,9})[^)]{0,80})\)"
     r"|([0-9]{1,6}):(?=\s))",
     re.IGNORECASE,
@@ -107,6 +111,7 @@ class PrintedLog:
         self.notes: list[str] = []
         self.units: dict[str, str] = {}  # of metrics, as printed after the numbers
         self._streams: dict[int, _Stream] = {}
+        self._trials, self._of_trials = Trials(), dict[str, _Stream]()
         self._pids: dict[str, int] = {}
         self._labels = False  # lines begin with the number of their rank, as of srun --label
         self._last_label = -1
@@ -116,6 +121,12 @@ class PrintedLog:
     def take(self, text: str, stays: bool = True) -> list[Point]:
         """The points that a line completes. Never raises."""
         rank, rest = self._split(text)
+        rest = _without_head(rest)
+        if not rank and (trial := self._trials.other(rest)):
+            if trial not in self._of_trials:
+                self._of_trials[trial] = _Stream(self._choice, self._note, self.units)
+                self._note("several trials print: the first has the plain names, others TRIAL/NAME")
+            return self._under(trial, self._of_trials[trial].take(rest, stays))
         return self._named(rank, self._stream(rank).take(rest, stays))
 
     def finish(self) -> list[Point]:
@@ -124,6 +135,10 @@ class PrintedLog:
             point
             for rank, stream in self._streams.items()
             for point in self._named(rank, stream.finish())
+        ] + [
+            point
+            for trial, stream in self._of_trials.items()
+            for point in self._under(trial, stream.finish())
         ]
 
     def _stream(self, rank: int) -> "_Stream":
@@ -186,16 +201,19 @@ class PrintedLog:
                     result.append(Point(step, named))
             return result
         if points and rank:  # the first rank to print is not 0
-            return [
-                Point(step, {f"rank{rank}/{name}": value for name, value in kept.items()})
-                for step, metrics in points
-                if (kept := self._choice.keep(metrics))
-            ]
+            return self._under(f"rank{rank}", points)
         self._recent.extend(points)
         if not self._choice.metrics:
             return points
         kept = [Point(step, self._choice.keep(metrics)) for step, metrics in points]
         return [point for point in kept if point.metrics]
+
+    def _under(self, name: str, points: list[Point]) -> list[Point]:
+        return [
+            Point(step, {f"{name}/{metric}": value for metric, value in kept.items()})
+            for step, metrics in points
+            if (kept := self._choice.keep(metrics))
+        ]
 
     def _note(self, text: str) -> None:
         if text not in self.notes and len(self.notes) < _MAX_NOTES:
@@ -235,7 +253,8 @@ class _Across:
 class _Counter:
     """A count as printed, continued if it restarts in every epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "step", part: str = "epoch") -> None:
+        self._what, self._part = what, part  # what is counted, and what it restarts in
         self.before = 0  # steps of earlier epochs
         self.total = 0
         self.first = -1
@@ -243,6 +262,7 @@ class _Counter:
         self.stride = 1
         self.epoch: float | None = None
         self.per_epoch = False  # it was seen to restart
+        self.resumed = False  # the last count was one of a resumed run
         self._moved = True  # since the last restart
 
     @property
@@ -253,16 +273,36 @@ class _Counter:
     def active(self) -> bool:
         return 0 < self.last < self.total
 
+    @property
+    def ended(self) -> bool:
+        return 0 < self.total <= self.last
+
+    @property
+    def end(self) -> int:
+        """The step at the end of this epoch."""
+        return self.before + max(self.last, self.total)
+
+    @property
+    def near_end(self) -> bool:
+        """Whether the end may come before it is drawn again."""
+        return self.last > 0 and self.last + 2 * self.stride >= self.total
+
     def begin(self, epochs: int, total: int) -> None:
         """Counts from the end of that many epochs, which were not printed."""
         self.before = epochs * total
 
-    def at(self, n: int, total: int, epoch: float | None, note: _Note) -> int:
-        """The step for a count `n`; `total` is the length of an epoch, 0 if it is unknown."""
+    def at(self, n: int, total: int, epoch: float | None, note: _Note, anew: bool = False) -> int:
+        """The step for a count `n`; `total` is the length of an epoch, 0 if it is unknown, and
+        `anew` says that a count no greater than the last is one of a new epoch."""
         later = epoch is not None and self.epoch is not None and epoch > self.epoch
+        again = epoch is not None and self.epoch is not None and epoch < self.epoch
+        later = later or (anew and n <= self.last) or (again and n == self.last)
+        self.resumed = False
         if self.first < 0:
             self.first = n
-        elif n < self.last or (later and self._moved and (n == self.last or self.per_epoch)):
+        elif n < self.last or (
+            later and (self._moved or anew) and (n == self.last or self.per_epoch)
+        ):
             self._back(n, later, epoch, note)
             self._moved = n > 0
         elif n > self.last:
@@ -288,14 +328,18 @@ class _Counter:
                 epochs = max(1, int(epoch - self.epoch))
             self.before += length * min(epochs, 1_000_000)
             if later:
-                why = "the epoch went on"
+                why = "the epoch went on" if self._what == "step" else "in a table of its own"
             elif ended:
                 why = "the count had reached its end"
-            else:
+            elif self._what == "step":
                 why = "unsure: no epoch is printed; it could be another run"
-            note(f"the step restarts at {n}: read as a new epoch, {why}")
+            else:
+                why = "unsure: it could be another run"
+            note(f"the {self._what} restarts at {n}: read as a new {self._part}, {why}")
         elif self.last - n > 2 * self.stride:
-            note(f"the step went back from {self.last} to {n}: read as resumed from a checkpoint")
+            self.resumed = True
+            note(f"the {self._what} went back from {self.last} to {n}: read as resumed from a "
+                 "checkpoint")  # fmt: skip
 
 
 _MAX_WAITING = 1000
@@ -309,7 +353,7 @@ _PLANNED = re.compile(r"(?:max|num|train)_?(?:train_)?epochs[\"']?\s?[=:]\s?([0-
 _LEARNING_RATE = re.compile(r"(?:^|[_/])(?:lr[0-9f]?|learning_?rate)$", re.IGNORECASE)
 _LOG_HEAD = re.compile(  # the time and level of a logger
     r"\[?[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ T,][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?Z?\]?"
-    r"(?: ?[-|:]? ?\[?(?:INFO|DEBUG|WARNING)\]? {0,8}[-|:]?)?(?: ?[-:](?= ))? ?",
+    r"(?: ?[-|:]? ?\[?(?:INFO|DEBUG|WARNING)\]? {0,8}[-|:]?)?(?: ?[-:](?= ))?[ \t]?",
     re.IGNORECASE,
 )
 _BLOCK_LINE = re.compile(r"[\s|>*•-]*+[A-Za-z][\w /]{0,60}+: {0,8}[-+]?[0-9]")
@@ -340,7 +384,8 @@ class _Stream:
         self._note = note
         self._units = units
         self._units_seen: dict[str, str] | None = None
-        self._tables = Tables()
+        self._tables, self._dicts = Tables(), OpenDict()
+        self._above = ""  # the phase in the line above, if that ends in a colon
         self._step = 0
         self._finer = False  # than epochs
         self._fractional = False  # epochs such as 0.01, 0.02, which are no steps
@@ -349,10 +394,15 @@ class _Stream:
         self._values: dict[str, float] = {}  # of the current step
         self._counts: dict[bool, _Counter] = {}  # of steps, and of bars
         self._outer: dict[tuple[str, int], int] = {}  # bars around others, with their n
+        self._places = Places()
+        self._headings, self._epochs = (_Counter("epoch", "training") for _ in range(2))
+        self._by_epoch = False  # records say their epoch, which is their step
         self._bar: tuple[str, int] | None = None  # the bar that is the position: title, total
         self._bar_count: _Counter | None = None
         self._credit = False  # metrics belonged to the bar
         self._since_bar = 0  # lines since a bar was drawn
+        self._says_steps = False  # in lines or in bars with metrics
+        self._of_epoch = False  # the bar began below the heading of an epoch
         self._cleared = False
         self._waiting: list[_Waiting] = []
         self._in_bar: dict[str, float] = {}  # the newest values in a bar
@@ -370,6 +420,15 @@ class _Stream:
     # --- lines ---
 
     def take(self, text: str, stays: bool) -> list[Point]:
+        bar, rest = split_bar(text) if stays and "]" in text else ("", text)
+        if bar:  # print, while a bar is drawn, begins at its end
+            return self.take(bar, False) + self.take(rest, True)
+        text = _without_head(text)
+        if not stays:
+            return self._take(text, False)
+        return [point for line in self._dicts.take(text) for point in self._take(line, True)]
+
+    def _take(self, text: str, stays: bool) -> list[Point]:
         if not text or text.isspace():
             self._cleared = self._cleared or bool(text and not stays)
             points: list[Point] = []
@@ -377,15 +436,12 @@ class _Stream:
                 self._end_block(points)
             return points
         self._since_bar += 1
-        if text[0] in "[0123456789" and (head := _LOG_HEAD.match(text)):
-            text = text[head.end() :]
-            if not text or text.isspace():
-                return []
         if "\x1b[" in text and ("\x1b[A" in text or "\x1b[K" in text or "\x1b[2K" in text):
             self._cleared = True
         text = clean(text)
         if "pochs" in text and (planned := _PLANNED.search(text)):
             self._epochs_planned = int(planned[1])
+        above, self._above = self._above, ""
         points = []
         rows = self._tables.take(text)
         if rows is not None:
@@ -393,6 +449,13 @@ class _Stream:
                 self._emit(self._row_as_chosen(line), points)
             return points
         line = read_clean(text)
+        if line is not None and line.bar is not None and not stays:
+            line.redrawn = True
+        if line is not None and text.rstrip().endswith(":"):
+            self._above = line.phase
+        if line is not None and line.record and above and not line.phase:
+            line.phase = above
+            line.add_phase()
         if line is None:
             if text.isspace():
                 self._cleared = True
@@ -406,7 +469,7 @@ class _Stream:
         return points
 
     def finish(self) -> list[Point]:
-        points: list[Point] = []
+        points = [point for text in self._dicts.finish() for point in self._take(text, True)]
         for line in self._tables.end().lines:
             self._emit(line, points)
         self._end_block(points)
@@ -455,12 +518,13 @@ class _Stream:
         if line.epoch is not None:
             metrics.setdefault("epoch", line.epoch)
         if metrics:
-            points.append(Point(self._step, _renamed(metrics)))
+            step, metrics = self._settle(line, self._step, metrics, said=True)
+            points.append(Point(step, _renamed(metrics)))
 
     def _line(self, line: Line, text: str, points: list[Point]) -> None:
         counter = self._bar_count
         if counter is not None and self._since_bar > _FAR and not (self._credit or counter.active):
-            self._bar_count = None  # it ended long ago, without a metric: of the data, perhaps
+            self._leave_bar(points)  # it ended long ago, without a metric: of the data, perhaps
         if line.bar is not None and not line.metrics and line.step is None:
             self._draw(line, points)
             return
@@ -479,7 +543,7 @@ class _Stream:
             self._emit(line, points)
             self._end_block(points)  # its step was inside
             return
-        if self._waits(line):
+        if self._waits(line, points):
             self._waiting.append(_Waiting(line, self._cleared))
             self._cleared = False
             if len(self._waiting) > _MAX_WAITING:
@@ -585,22 +649,54 @@ class _Stream:
 
     # --- progress bars without metrics ---
 
-    def _waits(self, line: Line) -> bool:
+    def _waits(self, line: Line, points: list[Point]) -> bool:
         """Whether a line without a step belongs to a bar, and waits until it is drawn again."""
         counter = self._bar_count
-        if counter is None or line.placed_by_step or self._counts or not line.metrics:
+        if self._places_itself(line):
+            self._leave_ended(points)
             return False
-        if self._is_config(line):
+        if line.placed_by_step or not line.metrics or self._is_config(line) or self._by_epoch:
+            return False
+        if self._counts:  # a bar with metrics: it was removed just before its end
+            shown = self._counts.get(True)
+            ends = len(self._counts) == 1 and shown is not None and shown.near_end
+            return ends and (self._cleared or bool(self._waiting))
+        if counter is None:
             return False
         if self._cleared:
             return True
         repeated = not self._values.keys().isdisjoint(line.metrics)
-        if not repeated and not self._waiting:
+        if counter.ended and not self._credit:
+            held = any(not item.line.metrics.keys().isdisjoint(line.metrics)
+                       for item in self._waiting)  # fmt: skip
+            if not held:
+                return True  # the bar of an epoch is drawn again, that of the data is not
+            self._leave_bar(points)
             return False
-        if counter.total and counter.last >= counter.total and not self._waiting:
-            self._bar_count = None  # it has ended, and the log goes on: no bar of the training
-            return False
-        return True
+        return bool(self._waiting) or (repeated and line.record and line.epoch is not None)
+
+    def _places_itself(self, line: Line) -> bool:
+        """Whether the step of a line is the epoch that it says, whatever bars are drawn. In a dict
+        the epoch is a value among others."""
+        return (
+            line.epoch is not None
+            and line.epoch.is_integer()
+            and not (line.record or line.placed_by_step or self._finer)
+        )
+
+    def _leave_ended(self, points: list[Point]) -> None:
+        """At a line with an epoch: a bar that has ended, and was of no epoch, is no position."""
+        counter = self._bar_count
+        if counter is not None and counter.ended and not self._credit and not self._of_epoch:
+            self._leave_bar(points)
+        self._resolve(points, None)
+
+    def _leave_bar(self, points: list[Point]) -> None:
+        """Takes the bar for that of something else; what waited for it has no step."""
+        self._bar_count = None
+        waiting, self._waiting = self._waiting, []
+        for item in waiting:
+            self._emit(item.line, points)
 
     def _draw(self, line: Line, points: list[Point]) -> None:
         assert line.bar is not None
@@ -611,6 +707,8 @@ class _Stream:
         if not line.held_out and not self._counts:
             key = (line.title, line.bar[1])
             self._draw_bar(key, *line.bar, line.epoch, line.epochs, points)
+        elif not line.held_out:
+            self._resolve(points, line.bar[0])
         self._cleared = False
 
     def _first_count(self, total: int, epoch: float | None, epochs: int) -> _Counter:
@@ -634,8 +732,10 @@ class _Stream:
         """Moves to the position of a bar, unless it is inside or around that of the training."""
         counter = self._bar_count
         if counter is None:
-            self._bar, self._credit = key, False
+            self._bar, self._credit, self._of_epoch = key, False, self._epoch is not None
             counter = self._bar_count = self._first_count(total, epoch, epochs)
+        elif key != self._bar and self._waiting and counter.ended:
+            return  # what waits says whether that one is the position
         elif key != self._bar:
             if key in self._outer:
                 if n - self._outer[key] < 2:
@@ -646,28 +746,37 @@ class _Stream:
                     self._outer[self._bar] = 0  # a loop over epochs around this one
             elif counter.active or self._credit:
                 return  # inside the other, as an evaluation is
-            self._bar, self._credit = key, False
+            self._bar, self._credit, self._of_epoch = key, False, self._epoch is not None
             counter = self._bar_count = _Counter()
         elif n <= counter.last:
             self._outer = {outer: count + 1 for outer, count in self._outer.items()}
-        if self._waiting:
-            self._resolve(points, counter.before + n if n >= counter.last else counter.step)
+        self._resolve(points, n)
         step = counter.at(n, total, epoch, self._note)
         if self._credit:
             self._move(step)
         self._finer = self._finer or self._credit
 
-    def _resolve(self, points: list[Point], at: int | None) -> None:
-        """Places what waited for the bar, which is now drawn at step `at`."""
+    def _resolve(self, points: list[Point], n: int | None) -> None:
+        """Places what waited for the bar, which is now drawn at `n`; None if nothing is drawn."""
         waiting, self._waiting = self._waiting, []
+        counter = self._counts.get(True) if self._counts else self._bar_count
+        if counter is None:
+            for item in waiting:
+                self._emit(item.line, points)
+            return
         if not waiting:
             return
-        last = self._bar_count.step if self._bar_count else self._step
         self._credit = self._finer = True
-        steps = [at if at is not None and item.cleared else last for item in waiting]
+        last = at = counter.step
+        if n is not None and n >= counter.last:
+            at = counter.before + n
+        elif n is not None or (waiting[0].cleared and counter.near_end):
+            last = at = counter.end  # it has begun again, or is gone: it had come to its end
+        steps = [at if item.cleared else last for item in waiting]
         self._spread(waiting, steps)
         for item, step in zip(waiting, steps, strict=True):
-            self._move(step)
+            if not item.line.held_out:
+                self._move(step)
             self._add(item.line, step, "", points)
 
     def _spread(self, waiting: Sequence[_Waiting], steps: list[int]) -> None:
@@ -695,7 +804,7 @@ class _Stream:
             self._epoch = line.epoch
         if self._is_config(line):
             return
-        step, prefix = self._place(line)
+        step, prefix = self._place(line, points)
         if not line.metrics:
             if step is not None:
                 self._move(step)
@@ -725,6 +834,7 @@ class _Stream:
 
     def _add(self, line: Line, step: int, prefix: str, points: list[Point]) -> None:
         metrics = self._without_collisions(line, step, prefix)
+        step, metrics = self._settle(line, step, metrics, self._says_steps)
         if line.epoch is not None and step != line.epoch and metrics:
             metrics.setdefault("epoch", line.epoch)
         if not line.held_out and not prefix:
@@ -737,6 +847,30 @@ class _Stream:
             self._add_units(line.units, metrics)
         if metrics:
             points.append(Point(step, _renamed(metrics)))
+
+    def _settle(
+        self, line: Line, step: int, metrics: dict[str, float], said: bool
+    ) -> tuple[int, dict[str, float]]:
+        """The place of a record: its own, where that of another record would be replaced. `said`
+        is whether the log says its steps, so that a record keeps its step."""
+        if line.redrawn:
+            return step, self._places.without_recorded(step, metrics)
+        if self._places.clashes(step, metrics):
+            apart = None
+            if line.held_out and line.placed_by_step:
+                self._note("an evaluation that prints its progress: its last values count")
+                apart = metrics
+            elif said or not self._places.alike(step, metrics):
+                apart = self._places.name_apart(step, metrics)
+                self._note("unsure: steps are printed again with other values, as by another "
+                           "process: these are 2nd/NAME")  # fmt: skip
+            if apart is None:
+                step = self._places.next_free(step, metrics)
+                self._note("unsure: several records are printed at one position of a bar or in one "
+                           "epoch: each has a step of its own")  # fmt: skip
+            metrics = apart or metrics
+        self._places.add(step, metrics)
+        return step, metrics
 
     def _add_units(self, units: dict[str, str], metrics: dict[str, float]) -> None:
         self._units_seen = units
@@ -787,38 +921,58 @@ class _Stream:
             return ""
         return "val/" if any(alike) else ""
 
-    def _place(self, line: Line) -> tuple[int | None, str]:
+    def _place(self, line: Line, points: list[Point]) -> tuple[int | None, str]:
         """The step of a line, None if it has none, and the prefix of its names."""
         if line.step is not None:
-            return self._at_count(line, False, line.step, line.total)
+            return self._at_count(line, False, line.step, line.total, points)
         if line.bar is not None and line.metrics:
-            return self._at_count(line, True, *line.bar)
+            return self._at_count(line, True, *line.bar, points)
+        if self._places_itself(line):
+            return self._at_epoch(line), ""
         row = line.row and not self._finer  # it has an epoch, or is of the row before
-        if self._bar_count is not None and not self._counts and line.metrics and not row:
+        shown = None if self._counts or self._by_epoch else self._bar_count
+        if shown is not None and line.metrics and not row:
             self._credit = self._finer = True
-            return (self._step if line.held_out else self._bar_count.step), ""
+            return (self._step if line.held_out else shown.step), ""
         if line.epoch is None or line.held_out:
             return None, ""
         self._fractional = self._fractional or not line.epoch.is_integer()
-        return (None if self._finer or self._fractional else int(line.epoch)), ""
+        return (None if self._finer or self._fractional else self._at_epoch(line)), ""
 
-    def _at_count(self, line: Line, bar: bool, n: int, total: int) -> tuple[int | None, str]:
+    def _at_epoch(self, line: Line) -> int:
+        """The step of a record that says its epoch, in a log with nothing finer."""
+        assert line.epoch is not None
+        self._by_epoch = self._by_epoch or bool(line.metrics)
+        counter = self._epochs if line.metrics else self._headings
+        if line.held_out:
+            return counter.before + int(line.epoch)
+        return counter.at(int(line.epoch), line.epochs, None, self._note, line.anew)
+
+    def _at_count(
+        self, line: Line, bar: bool, n: int, total: int, points: list[Point]
+    ) -> tuple[int | None, str]:
         counter = self._counts.get(bar)
         if line.held_out:
             return self._evaluation(line, bar, n, total, counter), ""
         if not line.metrics and self._bar_count is not None and not self._counts:
             return n, ""  # a heading beside bars, which are the position
-        self._finer = True
+        self._resolve(points, n if bar else None)
+        self._finer = self._says_steps = True
         if line.whole:
+            if self._places.goes_back(n):
+                self._note(f"the step went back to {n}: read as resumed from a checkpoint")
             return n, ""
         if counter is None or counter.first < 0:
             counter = self._counts[bar] = self._first_count(total, line.epoch, line.epochs)
+        elif bar and n == total and self._after_epoch(line, counter):
+            self._note(f"{n}/{total} after an epoch had ended is read as an evaluation: eval/NAME")
+            return self._step, "eval/"
         elif total and counter.total and total != counter.total:
             near = 0.8 < total / counter.total < 1.25
             later = line.epoch is not None and counter.epoch is not None
             later = later and line.epoch > counter.epoch  # type: ignore[operator]
             if not near and not later:
-                if total < counter.total:
+                if total < counter.total and (self._epoch is None or counter.epoch is not None):
                     self._note(f"counts to {total} inside those to {counter.total} are read as an "
                                "evaluation: eval/NAME")  # fmt: skip
                     return self._step, "eval/"
@@ -827,7 +981,15 @@ class _Stream:
             return self._step, "eval/"
         epoch = line.epoch if line.epoch is not None else self._epoch
         epoch = None if epoch is not None and not epoch.is_integer() else epoch
-        return counter.at(n, total, epoch, self._note), ""
+        step = counter.at(n, total, epoch, self._note, line.anew)
+        if counter.resumed:
+            self._places.forget_from(step)
+        return step, ""
+
+    def _after_epoch(self, line: Line, counter: _Counter) -> bool:
+        """Whether a count is printed at its end, once, when that of the epoch has ended already."""
+        same = self._epoch is not None and self._epoch == counter.epoch and line.epoch is None
+        return same and counter.ended and not line.redrawn
 
     def _evaluation(
         self, line: Line, bar: bool, n: int, total: int, counter: _Counter | None
@@ -873,6 +1035,12 @@ class _Stream:
         if step != self._step:
             self._step = step
             self._values = {}
+
+
+def _without_head(text: str) -> str:
+    """A line without the time and level that a logger writes before it."""
+    head = _LOG_HEAD.match(text) if text[:1] in "[0123456789" else None
+    return text[head.end() :] if head else text
 
 
 def _renamed(metrics: dict[str, float]) -> dict[str, float]:

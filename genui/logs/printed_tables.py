@@ -14,7 +14,7 @@ _SPLIT = re.compile("[|│┃║]")
 _RULER = re.compile(r"[-+=|:*#_~ \u2500-\u257f]{4,}+")
 _RULE_GROUPS = re.compile(r"[-=─━]{1,}+")
 _GAP = re.compile(r" {2,}+|\t+")
-_BAR_TAIL = re.compile(r":?\s{0,4}[0-9]{1,3}%\s{0,2}\|.*|:?\s{1,4}[━╸╺]{3,}.*")
+_BAR_TAIL = re.compile(r":?\s{0,4}[0-9]{1,3}%\s{0,2}(?:\||[━─╸╺]{3}).*|:?\s{1,4}[━╸╺]{3,}.*")
 _CELL = re.compile(
     r"([+-]?(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|[+-]?inf)"
     r"(?:/([0-9]+))?[ ]?([kKMGT]?i?B?|%|m?s)",
@@ -43,6 +43,7 @@ class _Header:
     label: str | None = None  # of the first row, if the rows begin with a word
     step: int = -1
     epoch: int = -1
+    anew: bool = False  # it was printed before, and no row is below it yet
 
 
 class Tables:
@@ -139,7 +140,7 @@ class Tables:
             tail = traits(name.rpartition("/")[2], record=True)
             step = max(about.step, tail.step)
             if step > level and value.is_integer() and 0 <= value < 2**53:
-                line.step, line.whole, level = int(value), step == 3, step
+                line.step, line.whole, level = int(value), step >= 3, step
             elif about.epoch and value >= 0:
                 line.epoch = value
                 continue
@@ -152,13 +153,17 @@ class Tables:
     # --- columns under a header ---
 
     def _columns(self, text: str, bare: str) -> Rows | None:
-        plain = _BAR_TAIL.sub("", bare) if ("%" in bare and "|" in bare) or "━" in bare else bare
+        drawn = ("%" in bare and ("|" in bare or "─" in bare)) or "━" in bare
+        plain = _BAR_TAIL.sub("", bare) if drawn else bare
         for header in self._headers:
             if header.kind == "|":
                 continue
             cells = self._cells(header, _BAR_TAIL.sub("", text) if plain != bare else text, plain)
             if len(cells) == len(header.names) and self._fits(header, cells):
-                return self._row(header, cells)
+                rows = self._row(header, cells)
+                for line in rows.lines:
+                    line.redrawn = plain != bare
+                return rows
         self._idle += 1
         if self._idle > _PATIENCE:
             self._headers.clear()
@@ -223,7 +228,7 @@ class Tables:
                 header.epoch = index
         for old in self._headers:
             if old.names == header.names:
-                header.spans = old.spans
+                header.spans, header.anew = old.spans, True
                 self._headers.remove(old)
                 break
         self._headers = [header, *self._headers[: _MAX_HEADERS - 1]]
@@ -232,7 +237,8 @@ class Tables:
 
     def _row(self, header: _Header, cells: list[str]) -> Rows:
         self._idle = 0
-        line = Line(record=True, row=True)
+        line = Line(record=True, row=True, anew=header.anew)
+        header.anew = False
         label = ""
         for index, cell in enumerate(cells):
             match = _CELL.fullmatch(cell)
@@ -243,7 +249,7 @@ class Tables:
             if index == header.step:
                 if value.is_integer() and value >= 0:
                     line.step = int(value)
-                    line.whole = _about(header.names[index]).step == 3
+                    line.whole = _about(header.names[index]).step >= 3
             elif index == header.epoch:
                 line.epoch = value if value >= 0 else None
             elif not traits(header.names[index], record=True).is_setting(value):

@@ -10,7 +10,8 @@ import msgspec
 
 STEP_KEYS = (
     *("step", "_step", "global_step", "trainer/global_step", "iter", "iteration", "steps"),
-    *("num_updates", "time/total_timesteps", "total_timesteps", "num_timesteps", "timesteps"),
+    *("current_steps", "current_step", "num_updates"),
+    *("time/total_timesteps", "total_timesteps", "num_timesteps", "timesteps"),
     *("timestep", "env_steps", "env_step", "batch", "epoch"),
 )
 """Names of the step in logs, the most certain first; case is ignored."""

@@ -157,6 +157,10 @@ def test_a_line_as_that_tool_prints_it(name: str) -> None:
         "{'loss': None, 'acc': '', 'lr': []}",
         '{"loss": ' + "9" * 5000 + "}",
         "[" * 5000,
+        "engine/trainer: amp=False, angle=1.0, box=7.5, cfg=None, cls=0.5, device=cpu, iou=0.7",
+        "val: Scanning labels... 12 images, 0 corrupt: 100% ━━━━━━━━━━━━ 12/12 994.3it/s 0.0s",
+        "[LightGBM] [Info] Start training from score -0.165792",
+        "[LightGBM] [Info] Number of positive: 139, number of negative: 127",
     ],
 )
 def test_what_is_no_metric(line: str) -> None:

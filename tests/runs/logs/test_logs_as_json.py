@@ -103,6 +103,14 @@ def test_json_tells_the_settings_and_the_value_called_val(tmp_path: Path, capsys
     assert (told["step"], told["loss"], told["val"], text["step"]) == (5, 2.5, 1.5, "5")
 
 
+def test_the_step_of_a_file_of_llama_factory_is_the_current_one(tmp_path: Path, capsys: Capture):
+    path = tmp_path / "trainer_log.jsonl"
+    record = '{{"current_steps": {}, "total_steps": 100, "loss": {}, "lr": 1e-4, "epoch": 0.1}}\n'
+    path.write_text(record.format(10, 2.5) + record.format(20, 2.0) + record.format(30, 1.5))
+    _, told = inspected(path, capsys)
+    assert (told["step"], told["loss"]) == (30, 1.5)
+
+
 def test_of_a_log_without_points_there_is_no_step(tmp_path: Path, capsys: Capture):
     path = tmp_path / "log.csv"
     path.write_text("step,loss\n")
