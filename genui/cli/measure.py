@@ -73,7 +73,7 @@ def table_of(
 
     check(models)
     if as_lines:  # started by the app
-        from genui.engine.device import give_way
+        from genui.runs.system import give_way
 
         give_way(NICE)
     progress = Progress()

@@ -27,6 +27,9 @@ EXACT_PARTS = 4
 """Micro-batches of `--exact`: as many processes may share them."""
 
 
+PATIENCE_S = 20.0
+"""How long a start waits for a measurement. The training itself then says what it takes."""
+
 MOST_MINUTES = 525_600  # a year
 
 
@@ -267,8 +270,8 @@ def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
     """Say on stderr what the training takes; returns the settings that its budget chose. Raises
     GenuiError if it cannot start.
 
-    It is measured only for a person at a terminal, since that takes some seconds, or if the `whole`
-    measurement is needed.
+    It is measured only for a person at a terminal, if that takes less than `PATIENCE_S`, or if the
+    `whole` measurement is needed.
     """
     progress = output.Progress()
     plan = None
@@ -276,7 +279,7 @@ def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
         if plan.fault:
             raise GenuiError(plan.fault)
         progress.show(plan.describe())
-        if not whole and not sys.stderr.isatty():
+        if not whole and (not sys.stderr.isatty() or (plan.measuring and plan.left > PATIENCE_S)):
             break
     progress.clear()
     if plan is None:

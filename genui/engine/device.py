@@ -6,12 +6,10 @@ AVX512-BF16, GPUs) and the network is wide enough.
 
 import contextlib
 import ctypes
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -249,17 +247,3 @@ def _peaks(device: str, threads: int) -> str:
 
     fp32, bf16 = (measure_peak(Machine(device, name, threads)) for name in ("fp32", "bf16"))
     return f"{fp32 / 1e9:,.0f} GFLOP/s in fp32, {bf16 / 1e9:,.0f} in bf16"
-
-
-def give_way(niceness: int) -> None:
-    """Lower this process's priority by `niceness` (0 to 19), if the system allows it.
-
-    Linux first divides the processor between sessions. A process with its own session, such as the
-    trainer, must lower the priority of the session's group too; `nice` alone has no effect
-    (sched(7), "The autogroup feature").
-    """
-    with contextlib.suppress(OSError):
-        os.nice(niceness)
-    with contextlib.suppress(OSError):
-        if os.getsid(0) == os.getpid():
-            Path("/proc/self/autogroup").write_text(str(niceness))

@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
@@ -34,8 +34,9 @@ from genui.recipes import (
 )
 from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS, RunDir
 from genui.runs.models import find_model
-from genui.runs.plan import Plan, Speed, fit, plan_of, read_speed, write_speed
+from genui.runs.plan import Plan, Speed, counted_start, fit, plan_of, read_speed, write_speed
 from genui.runs.ranks import QuietWriter
+from genui.runs.system import measure_share
 
 if TYPE_CHECKING:
     from genui.engine.device import Machine
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 MAX_STEPS = 20  # that are measured
 ENOUGH_S = 2.0  # seconds of measured steps
 MAX_S = 6.0  # seconds to wait for them on a busy machine
+MEASURE_S = 8.0  # processor seconds of a whole measurement, about
 
 
 def missing_bytes(recipe: Recipe) -> int:
@@ -73,12 +75,15 @@ def estimate(recipe: Recipe) -> Iterator[Plan]:
     speed = read_speed(recipe)
     if speed is not None and speed.sample < 0:
         speed = None  # only its steps were measured, to choose a size
-    yield plan_of(recipe, speed, download, measuring=speed is None)
+    known = {"download": download, "measuring": speed is None}
+    yield plan_of(recipe, speed, left=time_left(), **known)
+    busy = 1 / measure_share()
+    yield plan_of(recipe, speed, busy, left=time_left(), **known)
     if speed is not None:
         return
     try:
         with _stand_ins(recipe, download):
-            yield from _measured(recipe, begin, download)
+            yield from _measured(recipe, begin, download, busy)
     except GenuiError as error:
         yield Plan(download=download, fault=str(error))
 
@@ -92,22 +97,27 @@ def fit_budget(
     The settings `given` are kept. Of the recipe's `sizes`, the largest is chosen whose measured
     speed allows at least `Size.least` steps; with `keep_size`, the recipe's own size.
     """
-    begin = time.perf_counter()
-    yield Plan(measuring=True)
-    download = 0
+    begin, download = time.perf_counter(), 0
     try:
         recipe = override(base, given)
         download = missing_bytes(recipe)
+        sizes = () if keep_size else recipe.sizes
+        yield Plan(measuring=True, left=time_left(len(sizes)))
+        busy = 1 / measure_share()
         with _stand_ins(recipe, download):
-            sizes = () if keep_size else recipe.sizes
-            for plan in _fitted(base, given, 60 * minutes, sizes, begin):
+            for plan in _fitted(base, given, 60 * minutes, sizes, begin, busy):
                 yield msgspec.structs.replace(plan, download=download)
     except GenuiError as error:
         yield Plan(download=download, fault=str(error))
 
 
 def _fitted(
-    base: Recipe, given: Mapping[str, str], seconds: float, sizes: Sequence[Size], begin: float
+    base: Recipe,
+    given: Mapping[str, str],
+    seconds: float,
+    sizes: Sequence[Size],
+    begin: float,
+    busy: float,
 ) -> Iterator[Plan]:
     # Any number of `steps` will do: the stages of a training are fractions of it.
     options = [{"steps": "1000", **size.settings, **given} for size in sizes] or [dict(given)]
@@ -120,21 +130,22 @@ def _fitted(
         first = next(speeds)
         if not first.thorough:
             write_speed(recipe, first)
-        if best is not None and (seconds - first.start) / first.step < enough:
+        now = first.slowed(busy)
+        if best is not None and (seconds - counted_start(seconds, now.start)) / now.step < enough:
             break
         best, speed, start = (settings, recipe, speeds), first, first.start
-        yield Plan(measuring=True, memory=speed.memory)
+        yield Plan(measuring=True, memory=speed.memory, left=time_left(len(sizes)))
     assert best is not None
     settings, recipe, speeds = best
     for speed in speeds:
-        yield Plan(measuring=True, memory=speed.memory)
+        yield Plan(measuring=True, memory=speed.memory, left=time_left(len(sizes)))
     write_speed(recipe, speed)
     chosen = {key: value for key, value in settings.items() if key not in given and key != "steps"}
-    chosen |= fit(recipe, speed, seconds, given)
+    chosen |= fit(recipe, speed.slowed(busy), seconds, given)
     if sizes and speed.epoch:
         more = recipe.settings_for(int(chosen["steps"]) / speed.epoch)
         chosen |= {key: value for key, value in more.items() if key not in given}
-    plan = plan_of(override(base, {**given, **chosen}), speed)
+    plan = plan_of(override(base, {**given, **chosen}), speed, busy)
     yield msgspec.structs.replace(plan, settings=chosen)
 
 
@@ -163,13 +174,22 @@ def _is_large(recipe: Recipe) -> bool:
     return is_image and bool(recipe.data) and is_large_images(recipe.data)
 
 
-def _measured(recipe: Recipe, begin: float, download: int) -> Iterator[Plan]:
+def _measured(recipe: Recipe, begin: float, download: int, busy: float) -> Iterator[Plan]:
     """Plans as the steps, an evaluation and a sample are measured; the last speed is stored."""
     for speed in measure(recipe, begin):
         measuring = speed.sample < 0
         if not measuring:
             write_speed(recipe, speed)
-        yield plan_of(recipe, speed, download, measuring)
+        yield plan_of(recipe, speed, busy, download=download, measuring=measuring, left=time_left())
+
+
+def time_left(sizes: int = 0) -> float:
+    """About how many seconds this process takes until it has measured a training, or the steps of
+    several sizes, at the share of the processor that it got so far."""
+    process = psutil.Process()
+    used = sum(process.cpu_times()[:2])
+    per_second = used / max(used, time.time() - process.create_time())
+    return max(1.0, MEASURE_S + sizes * ENOUGH_S - used) / max(per_second, 1e-3)
 
 
 def measure(recipe: Recipe, begin: float, thorough: bool = False) -> Iterator[Speed]:
@@ -186,8 +206,8 @@ def _measure(recipe: Recipe, begin: float, thorough: bool, run: RunDir) -> Itera
     clock = time.perf_counter
     # While one thread waits for a busy processor, its processor time stands still.
     is_one_thread = (machine.device, machine.threads) == ("cpu", 1)
-    timer = time.process_time if is_one_thread else clock
-    start = timer() if is_one_thread else clock() - begin
+    timer = time.process_time if is_one_thread else unhindered_time
+    start = timer() if is_one_thread else timer() - begin
 
     def measure_seconds(part: Callable[[], object]) -> float:
         first = timer()
@@ -199,13 +219,12 @@ def _measure(recipe: Recipe, begin: float, thorough: bool, run: RunDir) -> Itera
             trainer.train_step()
 
     paces = recipe.paces
-    step, count, elapsed, used = 0.0, 0, 0.0, 0.0
+    step, count = 0.0, 0
     for pace in paces:
         trainer.go_to(pace.first)
         first = measure_seconds(train_steps)  # also allocates memory
         begin = clock()
-        is_slow = first >= 2 * ENOUGH_S / len(paces)
-        times = [first] if is_slow else []
+        times = [first] if first >= 2 * ENOUGH_S / len(paces) else []
         while (
             sum(times) < ENOUGH_S / len(paces)
             and clock() - begin < MAX_S / len(paces)
@@ -214,13 +233,11 @@ def _measure(recipe: Recipe, begin: float, thorough: bool, run: RunDir) -> Itera
             times.append(measure_seconds(train_steps))
         step += pace.share * sorted(times)[len(times) // 2] / recipe.muon_every
         count += len(times) * recipe.muon_every
-        if not is_slow:
-            elapsed, used = elapsed + clock() - begin, used + sum(times)
     speed = Speed(
         start=start,
         step=step,
         steps=count,
-        busy=max(1.0, elapsed / used) if used else 1.0,
+        gpu=machine.device != "cpu",
         epoch=task.units_per_epoch / task.units_per_step,
     )
     parts: dict[str, Callable[[], object]] = {
@@ -234,6 +251,15 @@ def _measure(recipe: Recipe, begin: float, thorough: bool, run: RunDir) -> Itera
     for name, part in parts.items():
         speed = msgspec.structs.replace(speed, **{name: measure_seconds(part)})
         yield msgspec.structs.replace(speed, memory=peak_memory(), time=time.time())
+
+
+def unhindered_time() -> float:
+    """Seconds of a clock that stands still while this process's main thread waits for a core that
+    another process has (proc_pid_schedstat(5); where that is unknown, it never does)."""
+    waited = 0
+    with suppress(OSError, ValueError, IndexError):
+        waited = int(Path("/proc/self/schedstat").read_text().split()[1])
+    return time.perf_counter() - waited / 1e9
 
 
 def trial_trainer(recipe: Recipe, run: RunDir | None = None) -> tuple["Trainer", "Task", "Machine"]:

@@ -23,7 +23,6 @@ from genui.base.numbers import quantity
 from genui.engine import device
 from genui.engine.data.dataset import watch_preparation
 from genui.engine.data.download import describe_download, watch_downloads
-from genui.engine.device import give_way
 from genui.engine.kinds import build_task
 from genui.engine.load import check_weights
 from genui.engine.train.checkpoint import newest_metadata
@@ -36,9 +35,8 @@ from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.models import start_files
 from genui.runs.processes import LOST, rank_in_job, with_remedy
 from genui.runs.ranks import QuietWriter
+from genui.runs.system import TRAINER_NICE, give_way
 from genui.runs.writer import RunWriter, one_line
-
-NICE = 10  # the app and the worker have priority
 
 
 def settle_machine(run: RunDir, recipe: Recipe, world: World | None = None) -> device.Machine:
@@ -232,7 +230,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m genui.engine.trainer RUN_FOLDER", file=sys.stderr)
         return 2
-    give_way(NICE)
+    give_way(TRAINER_NICE)
     try:
         return train_in_job(None if rank_in_job() else lambda: RunDir(Path(sys.argv[1])))
     except GenuiError as error:

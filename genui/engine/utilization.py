@@ -180,19 +180,18 @@ class Utilization:
     """The share of the peak that a training reaches.
 
     The forward and backward passes of a step are done within `counting`. They are counted in the
-    first step and in those of `changes`, from which on batches have other shapes; `finish` is
-    called after such a step.
+    first step and where batches get other shapes; `finish` is called after such a step.
     """
 
-    def __init__(self, machine: Machine, changes: Container[int] = ()) -> None:
-        self._machine, self._changes = machine, changes
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
         self._peak = 0.0
         self.counter: FlopCounter | None = FlopCounter()
         self.flops = 0  # of a step; 0 until it is counted
 
-    def begin(self, step: int) -> None:
+    def begin(self, step: int, changes: Container[int]) -> None:
         """Count the step that begins, counted from 0, if it is one of `changes`."""
-        if step in self._changes:
+        if step in changes:
             self.counter = FlopCounter()
 
     def counting(self) -> AbstractContextManager[object]:

@@ -17,7 +17,6 @@ import torch
 from genui import protocol
 from genui.base.errors import GenuiError
 from genui.engine import device
-from genui.engine.device import give_way
 from genui.engine.loading import LoadingStoppedError, reported
 from genui.engine.sample.lens import attention, read_layers, read_tokens
 from genui.engine.sample.tokens import TokenGenerator, read_ahead
@@ -44,6 +43,7 @@ from genui.protocol import (
     Warm,
     Warmed,
 )
+from genui.runs.system import give_way
 
 # --- The process ------------------------------------------------------------------------------
 # Requests come on stdin, replies go to stdout, both in the format of `genui.protocol.pipe`. A

@@ -97,6 +97,8 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     type or out of range, or fields that contradict each other.
     """
     fields = dataclasses.asdict(recipe)
+    if "steps" in settings:
+        fields["minutes"] = 0.0  # of the recipe of an earlier run
     for key, text in settings.items():
         fields[key] = find_setting(recipe, key).parse(text, f"--set {key}={text}")
     result = recipe_from_dict(fields)

@@ -64,6 +64,14 @@ class Recipe:
             "end at the first evaluation at which this holds, e.g. val_loss<1.5; else at `steps`"
         ),
     ] = ""
+    minutes: Annotated[
+        float,
+        Meta(ge=0, le=525_600),
+        about(
+            "time that the training takes: the number of steps is planned anew while it runs; 0: "
+            "as long as its `steps` take"
+        ),
+    ] = 0.0
     batch: Annotated[Positive, about("examples per step")] = 16
     micro_batches: Annotated[
         Positive,

@@ -212,11 +212,16 @@ def _take(path: Path, remove: bool = True) -> str | None:
 RESUMED = "resumed"
 """The event of a training that resumes from a checkpoint, which undoes all later steps."""
 
+PLANNED = "plan"
+"""The event of a number of steps that changed, to keep to a budget of time."""
+
+_NEW_STEPS = re.compile(r"→ (\d[\d,]*) steps")
 _NEW_VALUE = re.compile(r"→ (\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:,|$)")  # in the trainer's text
 
 
 class Event(Struct, frozen=True):
-    """One line of events.jsonl. `event` is a command of `runs.control`, "resumed" or "started"."""
+    """One line of events.jsonl. `event` is a command of `runs.control`, "resumed", "started" or
+    "plan"."""
 
     step: int
     time: float  # unix time
@@ -271,6 +276,17 @@ def changed_learning_rate(run: RunDir) -> float | None:
         if event.event == "set_lr" and (match := _NEW_VALUE.search(event.text)):
             return float(match[1])
     return None
+
+
+def planned_steps(run: RunDir) -> list[tuple[int, int]]:
+    """The changes of the number of steps, (step, new number), in order, also those after a
+    checkpoint that the run was resumed from. Raises GenuiError as `read_events` does."""
+    changes = {
+        event.step: int(match[1].replace(",", ""))
+        for event in read_events(run)
+        if event.event == PLANNED and (match := _NEW_STEPS.search(event.text))
+    }
+    return [(step, steps) for step, steps in sorted(changes.items()) if steps > step]
 
 
 def effective_events(events: Iterable[Event]) -> list[Event]:

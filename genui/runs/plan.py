@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +30,16 @@ MAX_AGE = 7 * 24 * 3600.0
 
 _IRRELEVANT_TO_SPEED = frozenset(
     {"name", "summary", "steps", "until", "seed", "warmup", "decay_from", "ema", "learning_rate"}
-    | {"muon_rate", "beta1", "beta2", "weight_decay", "grad_clip", "sample_prompt", *LOGGING_FIELDS}
+    | {
+        "minutes",
+        "muon_rate",
+        "beta1",
+        "beta2",
+        "weight_decay",
+        "grad_clip",
+        "sample_prompt",
+        *LOGGING_FIELDS,
+    }
 )
 """Settings that do not change how long a step takes."""
 
@@ -49,28 +59,49 @@ class Speed(Struct, frozen=True, kw_only=True):
     epoch: float = 0.0  # steps that read the data once; 0: not known
     memory: int = 0  # bytes, the most that the process took
     steps: int = 0  # how many were measured
-    busy: float = 1.0  # how much longer they took, because of other processes
+    gpu: bool = False  # other processes on the processor hardly matter then
     time: float = 0.0  # unix time of the measurement
 
     def seconds(self, recipe: Recipe) -> float:
         """How long the whole training takes."""
-        steps = recipe.steps
+        first = max(0.0, self.evaluation) + max(0.0, self.sample)
+        first += len(recipe.first_samples) * max(0.0, self.sample)
+        return self.start + first + recipe.steps * self.step + self.pauses(recipe)
+
+    def pauses(self, recipe: Recipe, place: float = 0.0) -> float:
+        """How long the evaluations, samples and checkpoints take after step `place` of a recipe."""
         evaluation = max(0.0, self.evaluation)
-        whole = evaluation if self.whole < 0 else self.whole
+
+        def count(every: int) -> int:
+            return recipe.steps // every - int(place // every)
+
         return (
-            self.start
-            + steps * self.step
-            + (steps // recipe.eval_every + 1) * evaluation
-            + whole
-            + (steps // recipe.sample_every + 2 + len(recipe.first_samples)) * max(0.0, self.sample)
-            + (steps // recipe.checkpoint_every + 1) * max(0.0, self.checkpoint)
+            count(recipe.eval_every) * evaluation
+            + (self.whole if self.whole >= 0 and self.reads_all(recipe) else evaluation)
+            + (count(recipe.sample_every) + 1) * max(0.0, self.sample)
+            + (count(recipe.checkpoint_every) + 1) * max(0.0, self.checkpoint)
         )
+
+    def reads_all(self, recipe: Recipe) -> bool:
+        """Whether there is time for an evaluation of all held-out data at the end: it may take a
+        quarter of a budget."""
+        return not recipe.minutes or self.whole <= 60 * recipe.minutes / 4
+
+    def slowed(self, busy: float) -> "Speed":
+        """The speed on a machine on which all takes so many times as long; a GPU's is the same."""
+        if self.gpu:
+            return self
+        parts = ("start", "step", "evaluation", "sample", "whole", "checkpoint")
+        return msgspec.structs.replace(self, **{p: busy * getattr(self, p) for p in parts})
 
     @property
     def thorough(self) -> bool:
         """Whether all was measured that `fit` counts."""
         return min(self.evaluation, self.sample, self.whole, self.checkpoint) >= 0
 
+
+BUSY = 1.5
+"""How many times as long a training takes on a machine that is called busy."""
 
 _SHOWN = ("steps", "layers", "width", "context", "batch")
 """The settings of a budget that its plan names."""
@@ -83,23 +114,28 @@ class Plan(Struct, frozen=True, kw_only=True):
     memory: int = 0  # bytes; 0: not known
     download: int = 0  # bytes that are not here yet
     source: str = ""  # of the duration
-    busy: float = 1.0  # how much longer it takes while the machine is as busy as now
+    now: float = -1.0  # seconds while the machine is as busy as now; -1: not known
     fault: str = ""  # why it cannot start
     settings: dict[str, str] = {}  # that a budget of time chose
     measuring: bool = False  # whether a better estimate follows
+    left: float = -1.0  # seconds until all is measured, about; -1: not known
 
     def describe(self) -> str:
         """`about 1 minute on this machine (20 steps measured) · 0.4 GB of memory · no download`.
 
-        While other processes need the processor, it also says how long it would take beside them.
+        While other processes need the processor, it also says how long it takes beside them.
         """
         chosen = " ".join(f"{k}={self.settings[k]}" for k in _SHOWN if k in self.settings)
         if self.seconds >= 0:
-            parts = [f"about {about(self.seconds, True)} on this machine ({self.source})"]
-            if self.busy > 1.5:
-                parts.append(f"{about(self.seconds * self.busy, True)} while it is as busy as now")
+            is_idle = 0 <= self.now <= BUSY * self.seconds
+            where = "on this machine" if is_idle else "on an idle machine"
+            parts = [f"about {about(self.seconds, True)} {where} ({self.source})"]
+            if self.now >= 0 and not is_idle:
+                parts[0] += f"; busy now: about {about(self.now, True)}"
+        elif self.measuring and self.left < 0:
+            parts = ["checking whether it can start …"]
         elif self.measuring:
-            parts = ["measuring a few steps …"]
+            parts = [f"measuring a few steps, about {about(self.left, True)} left"]
         else:
             parts = ["its duration is not measured yet"]
         if self.memory:
@@ -112,6 +148,12 @@ _LOGGED = {"eval_every": 0.08, "sample_every": 0.08, "checkpoint_every": 0.04}
 """The share of a budget that each may take."""
 _MOST = {"eval_every": 40, "sample_every": 40, "checkpoint_every": 5}
 """How often each is done at most."""
+
+
+def counted_start(seconds: float, start: float) -> float:
+    """How much of a budget of so many seconds the start of the training takes: at most a quarter,
+    since nothing makes it shorter on a busy machine."""
+    return min(start, seconds / 4)
 
 
 def fit(recipe: Recipe, speed: Speed, seconds: float, fixed: Collection[str]) -> dict[str, str]:
@@ -127,7 +169,8 @@ def fit(recipe: Recipe, speed: Speed, seconds: float, fixed: Collection[str]) ->
         "checkpoint_every": max(0.0, speed.checkpoint),
     }
     # At the start, and at the end: the last evaluation is of all held-out data.
-    rest = seconds - speed.start - sum(costs.values()) - max(0, speed.whole)
+    last = speed.whole if 0 <= speed.whole <= seconds / 4 else costs["eval_every"]
+    rest = seconds - counted_start(seconds, speed.start) - sum(costs.values()) - last
     rest -= (1 + len(recipe.first_samples)) * costs["sample_every"]
     step, counts = speed.step, {}
     for name, cost in costs.items():
@@ -146,19 +189,20 @@ def fit(recipe: Recipe, speed: Speed, seconds: float, fixed: Collection[str]) ->
             f"--minutes: the shortest training takes about {about(least, True)} on this machine; "
             f"give at least {math.ceil(10 * least / 60) / 10:g}"
         )
-    settings = {"steps": str(steps)}
+    settings = {"steps": str(steps), "minutes": f"{seconds / 60:g}"}
     settings |= {name: str(max(1, math.ceil(steps / count))) for name, count in counts.items()}
     if recipe.warmup > steps // 10:
         settings["warmup"] = str(steps // 10)
     return {key: value for key, value in settings.items() if key not in fixed}
 
 
-def plan_of(
-    recipe: Recipe, speed: Speed | None, download: int = 0, measuring: bool = False
-) -> Plan:
-    """The plan of a recipe with a measured speed, or without one yet."""
+def plan_of(recipe: Recipe, speed: Speed | None, busy: float = 0.0, **known: Any) -> Plan:
+    """The plan of a recipe with a measured speed, or without one yet, and what else is known.
+    While the machine is as `busy` as now, all takes so many times as long; 0: not known."""
     if speed is None:
-        return Plan(download=download, measuring=measuring)
+        return Plan(**known)
+    if busy:
+        known["now"] = speed.slowed(busy).seconds(recipe)
     is_new = time.time() - speed.time < 60
     source = f"{speed.steps} steps measured"
     if not is_new:
@@ -166,10 +210,8 @@ def plan_of(
     return Plan(
         seconds=speed.seconds(recipe),
         memory=speed.memory,
-        download=download,
         source=source,
-        busy=speed.busy if is_new else 1.0,
-        measuring=measuring,
+        **known,
     )
 
 

@@ -311,22 +311,26 @@ def test_what_cannot_start_leaves_no_run(
 
 
 def test_a_dry_run_says_how_long_it_takes(
-    detached: list[RunDir], capsys: pytest.CaptureFixture[str]
+    detached: list[RunDir], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(estimate, "measure_share", lambda: 0.05)
     speed = Speed(start=1, step=2, evaluation=0, sample=0, steps=20, memory=10**9, time=time.time())
     write_speed(find_recipe("shakespeare"), speed)
     assert main(["train", "shakespeare", "--steps", "300", "--dry-run"]) == 0
-    said = "about 10 minutes on this machine (20 steps measured) · 1.0 GB of memory · no download"
-    assert capsys.readouterr().out == f"shakespeare: {said}\n"
+    said = "about 10 minutes on an idle machine (20 steps measured)"
+    rest = "1.0 GB of memory · no download"
+    now = "; busy now: about 3.5 hours"
+    assert capsys.readouterr().out == f"shakespeare: {said}{now} · {rest}\n"
     assert not detached
-    assert main(["train", "shakespeare", "--steps", "300"]) == 0
-    assert f"takes: {said}\n" in capsys.readouterr().err
+    assert main(["train", "shakespeare", "--steps", "300"]) == 0  # a script does not wait for it
+    assert f"takes: {said} · {rest}\n" in capsys.readouterr().err
     assert detached
 
 
 def test_a_budget_of_minutes_is_recorded_as_settings(
-    detached: list[RunDir], capsys: pytest.CaptureFixture[str]
+    detached: list[RunDir], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(estimate, "measure_share", lambda: 1.0)
     recipe = find_recipe("icons")
     speed = Speed(
         start=2, step=0.1, evaluation=1, sample=1, whole=2, checkpoint=0, time=time.time()
@@ -336,7 +340,7 @@ def test_a_budget_of_minutes_is_recorded_as_settings(
     assert "about 2 minutes on this machine" in capsys.readouterr().out
     assert main(["train", "icons", "--minutes", "2", "--set", "grad_clip=1"]) == 0
     chosen = read_info(detached[0]).overrides
-    assert chosen["grad_clip"] == "1"
+    assert (chosen["grad_clip"], chosen["minutes"]) == ("1", "2")
     trained = override(recipe, chosen)
     assert 100 < speed.seconds(trained) <= 120
     assert read_status(detached[0]).steps == trained.steps < recipe.steps

@@ -10,17 +10,20 @@ from genui.recipes import RECIPES, Recipe, TransformerRecipe, find_recipe, overr
 from genui.runs.plan import Speed
 
 
-def test_a_training_is_measured_and_the_result_kept() -> None:
+def test_a_training_is_measured_and_the_result_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = override(
         next(iter(RECIPES.values())),
         {"layers": "1", "width": "16", "batch": "2", "eval_batches": "1", "sample_tokens": "8"},
     )
     first, *better = estimate(recipe)
     assert (first.measuring, first.seconds, first.download) == (True, -1.0, 0)
-    assert [plan.measuring for plan in better] == [True, True, False]
-    assert all(plan.seconds > 0 and plan.memory > 0 for plan in better)
-    (kept,) = estimate(recipe)
-    assert kept.seconds == better[-1].seconds
+    assert [plan.measuring for plan in better] == [True, True, True, False]
+    assert all(plan.left > 0 for plan in (first, *better))
+    assert all(plan.now >= plan.seconds > 0 and plan.memory > 0 for plan in better[1:])
+    monkeypatch.setattr(module, "measure_share", lambda: 0.05)
+    at_once, kept = estimate(recipe)
+    assert at_once.seconds == kept.seconds == better[-1].seconds
+    assert (at_once.now, kept.now) == (-1, pytest.approx(20 * kept.seconds))
 
 
 @pytest.mark.parametrize(("factor", "layers"), [(0.001, "6"), (0.02, "2"), (1.0, "1")])
@@ -39,6 +42,7 @@ def test_a_budget_takes_the_largest_size_that_makes_enough_steps(
         )  # fmt: skip
 
     monkeypatch.setattr(module, "measure", measure)
+    monkeypatch.setattr(module, "measure_share", lambda: 1.0)
     base = find_recipe("shakespeare")
     *_, plan = fit_budget(base, {"seed": "2"}, 1)
     assert (plan.fault, plan.settings["layers"]) == ("", layers)
@@ -49,9 +53,14 @@ def test_a_budget_takes_the_largest_size_that_makes_enough_steps(
     assert measured[0] == 1  # the smallest first, and none above the first that is too slow
     *_, given = fit_budget(base, {"layers": "3", "eval_every": "7"}, 1)
     assert given.settings.keys().isdisjoint({"layers", "eval_every"})
+    monkeypatch.setattr(module, "measure_share", lambda: 0.1)
+    *_, busy = fit_budget(base, {"seed": "2"}, 1)
+    assert int(busy.settings["steps"]) * int(busy.settings["layers"]) * factor * 10 < 60
+    assert busy.now == pytest.approx(60, rel=0.2)
+    assert busy.seconds < busy.now / 5
     *_, kept = fit_budget(base, {}, 1, keep_size=True)
     assert kept.settings.keys() <= {
-        "steps", "warmup", "eval_every", "sample_every", "checkpoint_every"
+        "steps", "minutes", "warmup", "eval_every", "sample_every", "checkpoint_every"
     }  # fmt: skip
 
 
@@ -64,7 +73,7 @@ def test_a_budget_without_a_table_of_sizes_sets_the_steps_alone(
     assert plan.fault == ""
     assert int(plan.settings["steps"]) > 10
     assert plan.settings.keys() <= {
-        "steps", "warmup", "eval_every", "sample_every", "checkpoint_every"
+        "steps", "minutes", "warmup", "eval_every", "sample_every", "checkpoint_every"
     }  # fmt: skip
 
 

@@ -243,3 +243,15 @@ def test_a_folder_that_is_gone_costs_nothing(monkeypatch: pytest.MonkeyPatch):
     run.path.rename(run.path.with_name("elsewhere"))
     log.beat()
     assert not run.path.exists()
+
+
+def test_the_share_is_that_of_a_process_like_a_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its own session and a lower priority: others get another share of a busy machine."""
+    assert 0 < system.measure_share() <= 1
+    tell = "import os, sys; sys.stdin.read(); "
+    tell += "print(os.getpriority(0, 0) / 100 if os.getsid(0) == os.getpid() else 9)"
+    monkeypatch.setattr(system, "_COMPUTE", tell)
+    nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + system.TRAINER_NICE)
+    assert system.measure_share() == nice / 100
+    monkeypatch.setattr(system, "_COMPUTE", "print('nothing')")
+    assert system.measure_share() == 1

@@ -55,6 +55,7 @@ from genui.engine.models.transformer import ChoraleTransformer, chorale_config
 from genui.engine.sample.music import MusicGenerator
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.batches import examples_of, permute
+from genui.engine.train.schedule import Schedule
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
 from genui.formats import score
 from genui.formats.midi import encode_midi
@@ -268,6 +269,7 @@ class TextTask:
             "licence": data.licence,
             **data.reading,
         }
+        self.schedule = Schedule(recipe)
         self._batch = PerStep(self._draw)
         torch.manual_seed(recipe.seed)
         self.model = build_network(recipe, tokenizer.size).to(device)
@@ -287,10 +289,11 @@ class TextTask:
         """The windows of a step, int64 [B, context + 1], and the weights of their targets,
         fp32 [B, context], if they differ."""
         recipe = self._recipe
-        first, context, count = next(s for s in reversed(recipe.stages) if s.first <= step)
+        begins = ((self.schedule.step_at(stage.first), stage) for stage in reversed(recipe.stages))
+        begin, (first, context, count) = next(each for each in begins if each[0] <= step)
         seed = (recipe.seed, first) if first else (recipe.seed,)
         listed = not isinstance(self._train, TokenFile)
-        starts = windows(step - first, count, len(self._train), context, *seed, listed=listed)
+        starts = windows(step - begin, count, len(self._train), context, *seed, listed=listed)
         rows = read_windows(self._train, starts, context + 1)
         weights = None
         if recipe.fim_rate:

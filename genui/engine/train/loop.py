@@ -23,11 +23,13 @@ from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grow_vocabulary
 from genui.engine.train.optimizer import EMA, Optimizers
+from genui.engine.train.schedule import Budget, Schedule, Timing
 from genui.engine.train.shard import Replicas, Shards
 from genui.engine.train.task import (
     Player,
     Published,
     Share,
+    Staged,
     Task,
     check_one_player,
     check_shares,
@@ -43,7 +45,6 @@ from genui.runs.ranks import QuietWriter, RankFile
 from genui.runs.writer import RunWriter
 
 PAUSE_POLL_S = 0.1
-TIME_DECAY = 0.95  # of the moving average of seconds per step
 
 RANKS_EVERY = 1.0
 """Seconds between two records of the ranks."""
@@ -96,7 +97,11 @@ class Trainer:
         self._record_ranks = False  # whether the ranks write a record of this step
         self._ranks_due = 0.0  # the next such step, by the monotonic clock of rank 0
         self._inbox: list[control.Control] = []  # commands that the ranks have not agreed on
-        self._optimizers = Optimizers(self._players, recipe, self._weights.share_out)
+        self._schedule = task.schedule if isinstance(task, Staged) else Schedule(recipe)
+        self._timing = Timing(recipe)
+        self._budget: Budget | None = None  # only on rank 0
+        share_out = self._weights.share_out
+        self._optimizers = Optimizers(self._players, recipe, share_out, self._schedule)
         decay = recipe.ema if self._weights.takes_part else 0.0
         self._ema = EMA(task.model, decay, self._weights.average)
         self._start_from = start_from
@@ -109,9 +114,7 @@ class Trainer:
         self._reached = ""  # the condition with the value that met it; only on rank 0
         self._done = False  # all ranks know that it is met
         self._paused = False
-        self._seconds = 0.0  # per step, averaged
-        stages = getattr(recipe, "stages", ())
-        self.utilization = Utilization(machine, {stage.first for stage in stages})
+        self.utilization = Utilization(machine)
         self._own_loss = math.nan  # of this rank's part of the last batch
 
     def train(self) -> str:
@@ -124,15 +127,19 @@ class Trainer:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self._load_weights()
+        self._resume_plan()
         if self._step == 0:
             self.evaluate()
             self.sample()
-        while self._step < self._recipe.steps and not self._stop:
+        while self._step < self._schedule.steps and not self._stop:
+            begin = time.monotonic()
             self._apply_controls()
             if self._stop or self._done:
                 break
             if self._paused:
                 time.sleep(PAUSE_POLL_S)
+                if self._budget is not None:
+                    self._budget.end += time.monotonic() - begin
                 continue
             self.train_step()
             self._run_scheduled()
@@ -143,14 +150,14 @@ class Trainer:
             if why:
                 self._mark("until", self._reached)
                 self.sample()
-            self.evaluate(whole=True)
+            self.evaluate(whole=self._timing.speed.reads_all(self._recipe))
         if self._saved != self._step:
             self._checkpoint()
         state = "stopped" if self._stop else "finished"
         if self._stop:
             self._mark("stop", "stopped")
         self._writer.update(state=state, step=self._step, eta=0.0)
-        self._writer.say(f"{state} at step {self._step:,} of {self._recipe.steps:,}{why}")
+        self._writer.say(f"{state} at step {self._step:,} of {self._schedule.steps:,}{why}")
         return state
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -186,6 +193,32 @@ class Trainer:
             self._writer.say(text)
             self._mark("started", text)
 
+    def _resume_plan(self) -> None:
+        """Plan the number of steps as the run did before, and begin to count its time."""
+        recipe, schedule = self._recipe, self._schedule
+        if not recipe.minutes:
+            return
+        for step, steps in self._world.broadcast(lambda: control.planned_steps(self._run)):
+            schedule.change(step, steps)
+        self._writer.update(steps=schedule.steps)
+        if self._world.rank == 0:
+            self._budget = Budget(recipe, schedule, self._step)
+
+    def _new_steps(self) -> int:
+        """The number of steps that keeps to the budget of time, if it changes now; else 0. The plan
+        stays up to the last change that a killed trainer recorded."""
+        if self._budget is None or self._step <= self._schedule.changed:
+            return 0
+        return self._budget.plan(self._recipe, self._schedule, self._step, self._timing.speed)
+
+    def _change_steps(self, steps: int) -> None:
+        """Spread the rest of the schedule over another number of steps."""
+        text = f"{self._schedule.steps:,} → {steps:,} steps, to keep to the budget of time"
+        self._schedule.change(self._step, steps)
+        self._writer.update(steps=steps)
+        self._writer.say(f"step {self._step:,} {text}")
+        self._mark(control.PLANNED, text)
+
     def _rewind(self, step: int) -> None:
         """Let readers of the metrics drop what was logged after `step`."""
         self._writer.truncate_after(step)
@@ -203,8 +236,9 @@ class Trainer:
     def _agree(self) -> list[control.Control]:
         """The commands that all ranks carry out now: those that rank 0 has read.
 
-        Also agrees whether to stop, since a signal may reach any rank, and whether the ranks write
-        a record of the next step. Raises GenuiError if the run's folder was removed.
+        Also changes the number of steps, if a budget of time asks for it, and agrees whether to
+        stop, since a signal may reach any rank, and whether the ranks write a record of the next
+        step. Raises GenuiError if the run's folder was removed.
         """
         world = self._world
         if world.rank == 0:
@@ -216,15 +250,20 @@ class Trainer:
         if world.size == 1:
             self._stop, commands, self._inbox = self._signalled, self._inbox, []
             self._done = bool(self._reached)
+            if steps := self._new_steps():
+                self._change_steps(steps)
             return commands
         commands, self._inbox = self._inbox[:_MOST_COMMANDS], self._inbox[_MOST_COMMANDS:]
         due = world.rank == 0 and time.monotonic() >= self._ranks_due
         numbers = [float(self._signalled), float(due), float(bool(self._reached))]
+        numbers.append(float(self._new_steps()))
         for request in commands:
             numbers += [1 + _COMMANDS.index(request.command), request.value or 0.0]
-        numbers += [0.0] * (3 + 2 * _MOST_COMMANDS - len(numbers))
-        stop, record, reached, *agreed = world.all_reduce(numbers)
+        numbers += [0.0] * (4 + 2 * _MOST_COMMANDS - len(numbers))
+        stop, record, reached, steps, *agreed = world.all_reduce(numbers)
         self._stop, self._record_ranks, self._done = stop > 0, record > 0, reached > 0
+        if steps:
+            self._change_steps(int(steps))
         if due:
             self._ranks_due = time.monotonic() + RANKS_EVERY
         return [
@@ -287,7 +326,8 @@ class Trainer:
         # has the same random numbers as an uninterrupted one.
         torch.manual_seed((self._recipe.seed << 32) + step)
         task.model.train()
-        self.utilization.begin(step)
+        stages = getattr(self._recipe, "stages", ())
+        self.utilization.begin(step, [self._schedule.step_at(stage.first) for stage in stages[1:]])
         metrics: dict[str, float] = {}
         for player in self._players:
             metrics |= self._optimize(player)
@@ -295,19 +335,20 @@ class Trainer:
         self._ema.update(task.model, step + self._age)
         self._step = step + 1
         seconds = time.perf_counter() - begin
-        decay = TIME_DECAY if self._seconds else 0.0
-        self._seconds = decay * self._seconds + (1 - decay) * seconds
+        self._timing.add_step(seconds)
+        times, schedule = self._timing.speed, self._schedule
         if self.utilization.counter is not None:
             self._writer.say(self.utilization.finish())
-        speed = task.units_per_step / self._seconds
+        speed = task.units_per_step / times.step
         self._writer.log(self._step, **metrics, lr=rate, rate=speed, step_seconds=seconds)
         self._writer.update(
             step=self._step,
             loss=metrics[self._players[0].metric("loss")],
-            steps_per_s=1 / self._seconds,
+            steps_per_s=1 / times.step,
             units_per_s=speed,
-            mfu=self.utilization.share(self._seconds),
-            eta=(self._recipe.steps - self._step) * self._seconds,
+            mfu=self.utilization.share(times.step),
+            eta=(schedule.steps - self._step) * times.step
+            + times.pauses(self._recipe, schedule.place(self._step)),
         )
         if self._rank_file and self._record_ranks:
             waited = self._world.waited - waited
@@ -394,13 +435,25 @@ class Trainer:
 
     def _run_scheduled(self) -> None:
         """Evaluate, sample and write a checkpoint at the steps of the recipe."""
-        step, recipe = self._step, self._recipe
-        if step % recipe.eval_every == 0 and step < recipe.steps:
+        step, recipe, steps = self._step, self._recipe, self._schedule.steps
+        if self._is_due(recipe.eval_every, "evaluation") and step < steps:
             self.evaluate()
-        if step % recipe.sample_every == 0 or step in (*recipe.first_samples, recipe.steps):
+        if (
+            step == steps
+            or step in recipe.first_samples
+            or self._is_due(recipe.sample_every, "sample")
+        ):
             self.sample()
-        if step % recipe.checkpoint_every == 0:
+        if self._is_due(recipe.checkpoint_every, "checkpoint"):
             self._checkpoint()
+
+    def _is_due(self, every: int, part: str) -> bool:
+        """Whether a part of the schedule comes with this step. Short of time, it is left out."""
+        if not self._schedule.passes(self._step, every):
+            return False
+        if self._budget is None or self._world.size > 1:  # others would wait for rank 0
+            return True
+        return self._budget.has_time_for(getattr(self._timing.speed, part))
 
     def evaluate(self, whole: bool = False) -> str:
         """Evaluate on held-out data, log the metrics, and return them as text. Rank 0 does it; the
@@ -409,7 +462,8 @@ class Trainer:
         with self._weights.whole(self._ema.model) as model:
             if model is None:
                 return ""
-            metrics = self._task.evaluate(model.eval(), self._machine, whole)
+            with self._timing.measuring("whole" if whole else "evaluation"):
+                metrics = self._task.evaluate(model.eval(), self._machine, whole)
         self._writer.log(self._step, **metrics)
         if "val_loss" in metrics:
             self._writer.update(val=metrics["val_loss"])
@@ -434,8 +488,9 @@ class Trainer:
         with self._weights.whole(self._ema.model) as model:
             if model is None:
                 return
-            for sample in self._task.sample(model, self._machine):
-                self._writer.save_sample(self._step, sample.suffix, sample.content)
+            with self._timing.measuring("sample"):
+                for sample in self._task.sample(model, self._machine):
+                    self._writer.save_sample(self._step, sample.suffix, sample.content)
 
     def _checkpoint(self) -> None:
         if self._weights.takes_part:
@@ -448,16 +503,17 @@ class Trainer:
 
     def write_checkpoint(self) -> None:
         """Write a checkpoint of this step into the run's folder."""
-        path = checkpoint.save(
-            self._run,
-            self._step,
-            self._recipe,
-            self._ema.model,
-            self._task.model,
-            self._optimizers.state(),
-            self._task.extra,
-            self._weights,
-        )
+        with self._timing.measuring("checkpoint"):
+            path = checkpoint.save(
+                self._run,
+                self._step,
+                self._recipe,
+                self._ema.model,
+                self._task.model,
+                self._optimizers.state(),
+                self._task.extra,
+                self._weights,
+            )
         if not self._weights.writes:
             return
         if isinstance(self._task, Published):

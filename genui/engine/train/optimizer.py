@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.profiler import record_function
 
+from genui.engine.train.schedule import Schedule
 from genui.engine.train.task import Player
 from genui.engine.utilization import OPTIMIZER_STEP
 from genui.recipes import Recipe
@@ -20,8 +21,9 @@ RATE = "learning_rate"
 """The key of the base learning rate in checkpoints; old ones do not have it."""
 
 
-def rate_factor(step: int, recipe: Recipe) -> float:
-    """The factor of the learning rate at `step`: linear warm-up, constant, then linear to zero."""
+def rate_factor(step: float, recipe: Recipe) -> float:
+    """The factor of the learning rate at a place of the schedule: linear warm-up, constant, then
+    linear to zero."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
     start = recipe.decay_from * recipe.steps
@@ -324,10 +326,15 @@ class Optimizers:
     """
 
     def __init__(
-        self, players: Sequence[Player], recipe: Recipe, share_out: Map = compute_here
+        self,
+        players: Sequence[Player],
+        recipe: Recipe,
+        share_out: Map = compute_here,
+        schedule: Schedule | None = None,
     ) -> None:
-        """`share_out` as in Muon."""
+        """`share_out` as in Muon; without a `schedule` it is that of the recipe."""
         self._recipe, self._share_out = recipe, share_out
+        self._schedule = schedule or Schedule(recipe)
         self.learning_rate = recipe.learning_rate
         self._of = {player.name: self._build(player) for player in players}
         self._all = {name: each for of in self._of.values() for name, each in of.items()}
@@ -361,11 +368,11 @@ class Optimizers:
 
     def due(self, step: int) -> float:
         """AdamW's learning rate at `step`, by the schedule."""
-        return self.learning_rate * rate_factor(step, self._recipe)
+        return self.learning_rate * rate_factor(self._schedule.place(step), self._recipe)
 
     def step(self, step: int, player: Player) -> None:
         """Apply a player's gradients with the learning rates of `step`, and clear them."""
-        factor = rate_factor(step, self._recipe)
+        factor = rate_factor(self._schedule.place(step), self._recipe)
         factor *= self.learning_rate / self._recipe.learning_rate
         with record_function(OPTIMIZER_STEP):  # for `genui bench --profile`
             for optimizer in self._of[player.name].values():

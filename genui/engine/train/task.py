@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine
+from genui.engine.train.schedule import Schedule
 from genui.recipes.base import SEVERAL_NETWORKS
 from genui.runs.layout import RunDir
 
@@ -145,6 +146,13 @@ class SeveralLosses(Task, Protocol):
     def players(self) -> tuple[Player, ...]:
         """The players in the order of their steps, with different names."""
         ...
+
+
+@runtime_checkable
+class Staged(Task, Protocol):
+    """A task whose batches depend on how far along its schedule the training is."""
+
+    schedule: Schedule
 
 
 @runtime_checkable

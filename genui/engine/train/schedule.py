@@ -1,0 +1,127 @@
+"""How far along its schedule a training is, how long its parts take now, and how many steps fit
+into a budget of time (`Recipe.minutes`).
+
+A recipe's schedules (learning rate, contexts, evaluations, samples, checkpoints) are written for
+its number of steps. If the number changes while it runs, what is left of the schedule is spread
+evenly over the steps that are left. What a step computes so depends on the step and on the changes
+before it, which are recorded in the run's events.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import psutil
+
+from genui.recipes import Recipe
+from genui.runs.plan import Speed, counted_start, read_speed
+
+SMALLEST_CHANGE = 0.05  # of the steps that are left
+PLAN_AFTER = 0.25  # of the time, or of the steps, that are left
+
+
+class Schedule:
+    """Where in the schedule of its recipe each step of a training is."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.steps = recipe.steps
+        self._whole = recipe.steps
+        self._parts = [(0, 0.0, 1.0)]  # from this step on: its place, and how far a step goes
+
+    @property
+    def changed(self) -> int:
+        """The step of the last change; 0 if there was none."""
+        return self._parts[-1][0]
+
+    def change(self, step: int, steps: int) -> None:
+        """From `step` on, spread what is left over the steps up to `steps`."""
+        place = self.place(step)
+        self._parts.append((step, place, (self._whole - place) / (steps - step)))
+        self.steps = steps
+
+    def place(self, step: int) -> float:
+        """The place of a step, from 0 to the steps of the recipe."""
+        first, place, pace = next(part for part in reversed(self._parts) if part[0] <= step)
+        return place + (step - first) * pace
+
+    def step_at(self, place: float) -> int:
+        """The first step at a place or beyond."""
+        step = 0
+        for first, begin, pace in self._parts:
+            if begin <= place:
+                step = first + math.ceil((place - begin) / pace)
+        return step
+
+    def passes(self, step: int, every: int) -> bool:
+        """Whether a multiple of `every` comes with this step."""
+        return self.place(step) // every > self.place(step - 1) // every
+
+
+class Timing:
+    """How long the parts of a training take now."""
+
+    WINDOW_S = 10.0
+    """Seconds over which the time of a step is averaged."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        kept = read_speed(recipe)
+        self._whole = 1.0  # how many times as long an evaluation of all held-out data takes
+        if kept is not None and kept.thorough and kept.evaluation > 0:
+            self._whole = kept.whole / kept.evaluation
+        self._count, self._steps, self._seconds = 0, 0.0, 0.0
+        self.speed = Speed(start=0.0, step=0.0)
+
+    def add_step(self, seconds: float) -> None:
+        """Count a step, the first one only until there are others: it also allocates memory."""
+        self._count += 1
+        fading = 0.0 if self._count == 2 else math.exp(-seconds / self.WINDOW_S)
+        self._steps = fading * self._steps + 1
+        self._seconds = fading * self._seconds + seconds
+        self.speed = msgspec.structs.replace(self.speed, step=self._seconds / self._steps)
+
+    @contextmanager
+    def measuring(self, part: str) -> Iterator[None]:
+        """Measure the block: an evaluation, a sample or a checkpoint, by its name in Speed."""
+        begin = time.perf_counter()
+        yield
+        taken = {part: time.perf_counter() - begin}
+        if part == "evaluation":
+            taken["whole"] = self._whole * taken[part]
+        self.speed = msgspec.structs.replace(self.speed, **taken)
+
+
+class Budget:
+    """The time of a training with `Recipe.minutes`. Times are those of the monotonic clock."""
+
+    def __init__(self, recipe: Recipe, schedule: Schedule, step: int) -> None:
+        """The time from now on, at `step`: of a resumed run as much as of its schedule is left."""
+        seconds = 60 * recipe.minutes * (1 - schedule.place(step) / recipe.steps)
+        age = max(0.0, time.time() - psutil.Process().create_time())
+        self.end = time.monotonic() + seconds - counted_start(seconds, age)
+        self._due = time.monotonic() + PLAN_AFTER * self.left
+        self._due_step = step + PLAN_AFTER * (schedule.steps - step)
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return max(0.0, self.end - time.monotonic())
+
+    def has_time_for(self, seconds: float) -> bool:
+        """Whether something beside the steps may take so long: a tenth of the time left."""
+        return seconds <= self.left / 10
+
+    def plan(self, recipe: Recipe, schedule: Schedule, step: int, speed: Speed) -> int:
+        """The number of steps with which the training ends in time, if it is time to plan and the
+        number changes; else 0."""
+        left, now = self.left, time.monotonic()
+        if (now < self._due and step < self._due_step) or not speed.step:
+            return 0
+        self._due = now + max(1.0, PLAN_AFTER * left)
+        free = max(left / 2, left - speed.pauses(recipe, schedule.place(step)))
+        steps = step + max(1, int(free / speed.step))
+        rest = schedule.steps - step
+        steps = steps if abs(steps - schedule.steps) > SMALLEST_CHANGE * rest else 0
+        self._due_step = step + PLAN_AFTER * ((steps or schedule.steps) - step)
+        return steps
