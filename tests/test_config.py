@@ -108,3 +108,10 @@ def test_a_process_generates_with_as_many_threads_as_at_first(
     before = for_generation()
     monkeypatch.setenv("GENUI_THREADS", str(before.threads + 1))
     assert for_generation() == before
+
+
+def test_only_the_user_can_read_the_settings() -> None:
+    path = write("fps = 30\n")
+    path.chmod(0o644)
+    save_setting("alert_url", "https://ntfy.sh/secret")
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genui.base.errors import did_you_mean, install
+from genui.base.errors import GenuiError, MisuseError, did_you_mean, install
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,3 +53,10 @@ def test_no_text_tells_to_install_this_package_by_name_from_an_index() -> None:
     files = [ROOT / "README.md", *(ROOT / "genui").rglob("*.py"), *(ROOT / "genui").rglob("*.md")]
     wrong = re.compile(r"genui\[|pip install ['\"]?genui\b")
     assert [str(file) for file in files if wrong.search(file.read_text())] == []
+
+
+@pytest.mark.parametrize("kind", [GenuiError, MisuseError])
+def test_a_message_is_one_line_that_no_terminal_executes(kind: type[GenuiError]) -> None:
+    error = kind("a\x1b]0;title\x07b: \u202ename\r\nis \x9b31mred")
+    assert str(error) == "ab: name is red"
+    assert str(kind("two  spaces “stay” 漢")) == "two  spaces “stay” 漢"

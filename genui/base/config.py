@@ -131,7 +131,7 @@ def save_setting(name: str, text: str) -> Path:
         after = f"{before.rstrip()}\n\n{_comment(known[name])}\n{line}\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, after.encode(), durable=False)
+        atomic_write(path, after.encode(), durable=False, mode=0o600)  # alert_url is a secret
     except OSError as error:
         raise GenuiError(f"{path}: cannot be written ({error.strerror})") from None
     return path

@@ -11,6 +11,8 @@ import shlex
 import sys
 from collections.abc import Iterable
 
+from genui.base.text import clean_line
+
 _MOST_NAMES, _SOME_NAMES = 14, 10  # of a list; of one that is longer
 _NEAR = 0.7  # ratio of difflib: equal letters, twice, of all letters
 
@@ -20,9 +22,15 @@ INTERRUPTED = 130
 
 
 class GenuiError(Exception):
-    """A failure (exit code 1)."""
+    """A failure (exit code 1). What its message quotes of a file or a server is made safe for a
+    terminal, on one line."""
 
     exit_code = 1
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(
+            *(clean_line(a) if isinstance(a, str) and not a.isprintable() else a for a in args)
+        )
 
 
 class MisuseError(GenuiError):

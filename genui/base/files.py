@@ -83,10 +83,10 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
             aside.unlink()
 
 
-def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
+def atomic_write(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o644) -> None:
     """Replaces the file by `data`, whole or not at all. Raises GenuiError naming `path`."""
     with atomic_path(path, durable=durable) as aside:
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             write_all(fd, data)
         finally:

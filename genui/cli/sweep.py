@@ -99,7 +99,10 @@ def run_sweep(args: argparse.Namespace) -> int:
         raise MisuseError("sweep: RECIPE is missing; see genui sweep --help")
     sweep = _plan(args, base, sweeps.parse_axes(base, _pairs(args)))
     _check(base, origin, sweep)
-    folder = sweeps.create(sweep, origin)
+    if args.name:
+        folder = sweeps.create(sweep, origin)
+    else:
+        folder = sweeps.create_unnamed(sweep, base.name, origin)
     try:
         sweeps.start(folder)
     except GenuiError:

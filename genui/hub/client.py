@@ -73,11 +73,13 @@ class Client:
         return self._ask("POST", path, msgspec.json.encode(body))
 
     def find(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
-        """The body of a reply, or b"" if the server refuses the request."""
+        """The body of a reply, or b"" if the server refuses the request for another reason than a
+        missing key or another address."""
         try:
             return self.get(path) if body is None else self.post(path, body)
         except StatusError as error:
-            if error.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+            redirected = error.status < http.client.BAD_REQUEST
+            if redirected or error.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
                 raise
             return b""
 

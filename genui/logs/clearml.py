@@ -6,7 +6,6 @@ A line of the last two is a list of events, such as {"type": "training_stats_sca
 unpacked it is the same.
 """
 
-import math
 from collections import deque
 from collections.abc import Iterator, Set
 from pathlib import Path
@@ -26,11 +25,11 @@ from genui.logs.base import (
     Log,
     Reader,
 )
+from genui.logs.records import number
 
 _TASK, _METRICS, _LOG = "task.json", "metrics.jsonl", "log.jsonl"
 _LARGEST = 16 * 1024 * 1024  # bytes of task.json, which holds the script and its packages
 _MAX_LINES = 20_000  # of the console
-_BEYOND = 2**53
 
 
 class ClearMl(Format):
@@ -116,6 +115,8 @@ class ClearMlTail(Reader):
 
     def _add(self, name: str, lines: bytes) -> None:
         """Adds the events in whole lines."""
+        from genui.logs.text import parse_step, unix_time  # imports numpy
+
         points: dict[str, list[tuple[int, float, float]]] = {}
         for line in lines.split(b"\n"):
             if not line.strip():
@@ -126,20 +127,19 @@ class ClearMlTail(Reader):
                 self._damaged += 1
                 continue
             for event in events:
-                time = event.get("timestamp")
-                when = time / 1000 if isinstance(time, int | float) else math.nan
+                when = unix_time(event.get("timestamp"))
                 if name == _LOG:
                     text = event.get("msg")
                     if isinstance(text, str):
                         self._console.extend((when, one) for one in text.splitlines())
                 elif event.get("type") == "training_stats_scalar":
-                    step, value = event.get("iter"), event.get("value")
-                    if type(step) is not int or not 0 <= step < _BEYOND or type(value) is bool:
+                    step, value = parse_step(event.get("iter")), number(event.get("value"))
+                    if step is None or value is None:
                         self._damaged += 1
-                    elif isinstance(value, int | float):
+                    else:
                         series, variant = event.get("metric", ""), event.get("variant", "")
                         title = f"{series}/{variant}" if variant != series else f"{series}"
-                        points.setdefault(title, []).append((step, float(value), when))
+                        points.setdefault(title, []).append((step, value, when))
         if points:
             self._add_points(points)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_write, write_all
+from genui.base.secret import mask_command
 from genui.logs.printed import CHUNK, Recorder
 from genui.logs.printed_choice import key_of_run, recall
 from genui.runs import control
@@ -36,7 +37,8 @@ def create(command: Sequence[str], name: str = "", project: str = "") -> RunDir:
     folder = os.environ.get("PWD", "")
     with suppress(OSError):  # removed
         folder = os.getcwd()
-    config = plain_data({"command": list(command), "folder": folder})  # names may be no UTF-8
+    # Names may be no UTF-8.
+    config = plain_data({"command": mask_command(command), "folder": folder})
     return create_script_run(name or Path(script).stem, project, config)
 
 

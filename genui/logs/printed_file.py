@@ -17,6 +17,7 @@ import numpy as np
 from genui.logs.base import CHUNK, PIECE, SETTLED, Extras, GrowingFile, Reader
 from genui.logs.printed_choice import Choice, key_of_file, recall, stamp
 from genui.logs.printed_log import Lines, Point, Printed, PrintedLog
+from genui.logs.text import parse_step
 
 _MAX_LINES = 5000  # of the console
 _MAX_PROBED = 20_000  # lines of a new file in which its first step is looked for
@@ -159,6 +160,9 @@ class TextTail(Reader):
             self._first = points[0][0].step
         cells: dict[str, tuple[list[int], list[float], list[float]]] = {}
         for (step, metrics), when in points:
+            if parse_step(step) is None:  # beyond int64
+                self._damaged += 1
+                continue
             for name, value in metrics.items():
                 steps, values, times = cells.setdefault(name, ([], [], []))
                 steps.append(step)

@@ -23,7 +23,7 @@ import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, install
-from genui.base.files import atomic_write, cannot_write
+from genui.base.files import atomic_write, cannot_write, read_regular
 from genui.base.text import clean_line
 from genui.logs.base import CHUNK, About, Extras, Format, LineFile, Log, Reader
 from genui.logs.records import decode_lines, flatten, number_or_text
@@ -35,6 +35,7 @@ _POLL, _POLL_ENDED = 10.0, 60.0  # seconds between two looks at a run; at one th
 _PUBLIC_HOSTS = {"wandb.ai", "www.wandb.ai", "api.wandb.ai"}
 _PUBLIC_API = "https://api.wandb.ai"
 _ENDS = {"finished": "finished", "failed": "failed", "crashed": "failed", "killed": "stopped"}
+_LARGEST = 16 << 20  # bytes of what else is known
 _LINES = 1000  # of the history, written at once
 _LONGEST_REASON = 200  # characters
 
@@ -251,25 +252,34 @@ def _last_step(path: Path) -> tuple[int, int]:
 # --- The format -------------------------------------------------------------------------------
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
-    with suppress(OSError, msgspec.DecodeError):
-        about = msgspec.json.decode((folder / ABOUT).read_bytes())
-        if isinstance(about, dict):
-            return about
-    return {}
+class _Known(msgspec.Struct):
+    """The content of about.json."""
+
+    id: str = ""
+    name: str = ""
+    project: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    created: str = ""  # an ISO date
+    state: str = ""
+    config: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
 
 
-def _about(about: Mapping[str, Any]) -> About:
+def _read_about(folder: Path) -> _Known:
+    """What is known beside the history; nothing if the file is damaged."""
+    with suppress(GenuiError, msgspec.DecodeError, UnicodeError, RecursionError):
+        return msgspec.json.decode(read_regular(folder / ABOUT, _LARGEST, "remove it"), type=_Known)
+    return _Known()
+
+
+def _about(known: _Known) -> About:
     created = 0.0
-    with suppress(ValueError):
-        created = datetime.fromisoformat(
-            about.get("created", "").replace("Z", "+00:00")
-        ).timestamp()
+    with suppress(ValueError, OverflowError):
+        created = datetime.fromisoformat(known.created.replace("Z", "+00:00")).timestamp()
     return About(
-        about.get("name", ""), about.get("id", ""), about.get("project", ""),
-        tuple(about.get("tags", ())), about.get("note", ""), created,
-        summary=about.get("summary", {}),
-    )  # fmt: skip
+        known.name, known.id, known.project, known.tags, known.note, created, summary=known.summary
+    )
 
 
 class WandbUrl(Format):
@@ -283,7 +293,7 @@ class WandbUrl(Format):
             replace(
                 log, name=about.name or log.name, project=about.project, key=about.id,
                 tags=about.tags, note=about.note, created=about.created,
-                ended=_ENDS.get(known.get("state", ""), ""),
+                ended=_ENDS.get(known.state, ""),
             )
         ]  # fmt: skip
 
@@ -345,6 +355,6 @@ class WandbUrlTail(Reader):
         self._known = stamp
         known = _read_about(self.path.parent)
         before = (self._about, self.config, self.ended)
-        self._about, self.config = _about(known), known.get("config", {})
-        self.ended = _ENDS.get(known.get("state", ""), "")
+        self._about, self.config = _about(known), known.config
+        self.ended = _ENDS.get(known.state, "")
         return (self._about, self.config, self.ended) != before

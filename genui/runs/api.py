@@ -19,6 +19,7 @@ import msgspec
 
 from genui.base.errors import GenuiError
 from genui.base.files import SMALL, atomic_write, sanitize
+from genui.base.secret import mask_settings
 from genui.base.text import clean_line
 from genui.runs import control, labels, layout
 from genui.runs.compat import ANSWERED, KEYWORDS, NAMES, RUN_VALUES, Ignored, stand_in
@@ -126,11 +127,11 @@ def fields_of(values: Any) -> dict[str, Any]:
 
 
 def small_data(values: Mapping[str, Any], say: Callable[[str, str], None]) -> dict[str, Any]:
-    """The values as JSON data; empty if the file would be too large for a reader.
+    """The values as JSON data without secrets; empty if the file would be too large for a reader.
 
     `say` is then called with (about, line). Never raises.
     """
-    data = plain_data(dict(values))
+    data = mask_settings(plain_data(dict(values)))
     if len(msgspec.json.encode(data)) < SMALL // 2:
         return data
     say("size", f"a config or summary over {SMALL // 2048} KiB is left out")

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.base.secret import is_secret_variable
 from genui.base.text import clean_line
 
 HERE = "localhost"
@@ -26,9 +27,8 @@ SSH = "GENUI_SSH"
 _PASSED = ("GENUI_", "GLIBC_TUNABLES", "OMP_", "MKL_", "NCCL_", "GLOO_", "CUDA_", "HF_", "PYTHON")
 """Prefixes of the names of the variables that a trainer on another host gets too."""
 
-_SECRETS = ("TOKEN", "KEY", "SECRET", "PASSWORD")
-"""Parts of the names of variables that it does not get: they would be in its command line, which
-every user of either machine can read."""
+_KEPT = (SSH, "GENUI_ALERT_URL")
+"""Variables that it does not get: rank 0, on this machine, sends the alerts."""
 
 MOST_PROCESSES = 4096  # of a run: a typing error must not fill the memory
 
@@ -144,11 +144,12 @@ def remote_command(host: str, command: Sequence[str], env: Mapping[str, str]) ->
 
 
 def passed_on(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables of this machine that a trainer on another host gets; no keys or tokens."""
+    """The variables of this machine that a trainer on another host gets; no secrets, for they would
+    be in the command line of ssh, which every user of either machine can read."""
     return {
         name: value
         for name, value in env.items()
-        if name.startswith(_PASSED) and not any(part in name for part in _SECRETS)
+        if name.startswith(_PASSED) and name not in _KEPT and not is_secret_variable(name, value)
     }
 
 

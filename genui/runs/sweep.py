@@ -304,11 +304,17 @@ def choose_name(name: str, recipe: str) -> str:
     stem = f"{recipe}-sweep"[: _LONGEST - 5]
     names = (f"{stem}-{number}" if number > 1 else stem for number in itertools.count(1))
     taken = runs | earlier
-    return next(one for one in names if one not in taken and find_sweep(one) is None)
+    folder = paths.sweeps_dir()
+    return next(one for one in names if one not in taken and not (folder / one).exists())
+
+
+class NameTakenError(MisuseError):
+    """Another sweep has the name, perhaps since a moment ago."""
 
 
 def create(sweep: Sweep, origin: models.Origin | None = None) -> RunDir:
-    """Make the folder of a sweep; nothing is started. Raises GenuiError if it cannot.
+    """Make the folder of a sweep; nothing is started. Raises NameTakenError if there is a sweep of
+    that name, and GenuiError if it cannot be made.
 
     It keeps the weights of `origin`, from which all trials start: by then a run may have pruned
     that checkpoint, and "last" is another run.
@@ -331,7 +337,7 @@ def create(sweep: Sweep, origin: models.Origin | None = None) -> RunDir:
         status = Status(state="starting", steps=sweep.total, host=host, heartbeat=now)
         write_status(folder, status)
     except FileExistsError:
-        raise MisuseError(
+        raise NameTakenError(
             f"there is a sweep '{sweep.name}' already: choose another --name"
         ) from None
     except OSError as error:
@@ -341,6 +347,15 @@ def create(sweep: Sweep, origin: models.Origin | None = None) -> RunDir:
         shutil.rmtree(folder.path, ignore_errors=True)  # half a sweep is a broken one
         raise
     return folder
+
+
+def create_unnamed(sweep: Sweep, recipe: str, origin: models.Origin | None = None) -> RunDir:
+    """As `create`; if another sweep has taken the name since it was chosen, with the next one from
+    the recipe."""
+    while True:
+        with suppress(NameTakenError):
+            return create(sweep, origin)
+        sweep = msgspec.structs.replace(sweep, name=choose_name("", recipe))
 
 
 def origin_of(folder: RunDir, sweep: Sweep) -> models.Origin | None:

@@ -38,10 +38,13 @@ def format_text(template: str, values: dict[str, str]) -> str:
 
 
 def post(config: Config, text: str) -> None:
-    """Sends a text. Raises GenuiError, one line, without the path of the address, a secret."""
+    """Sends a text; no redirect is followed. Raises GenuiError, one line, without the path of the
+    address, a secret."""
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
-    from urllib.request import Request, urlopen
+    from urllib.request import Request
+
+    from genui.runs.http_once import open_once
 
     try:
         parts = urlsplit(config.alert_url)
@@ -59,10 +62,13 @@ def post(config: Config, text: str) -> None:
         data, kind = msgspec.json.encode({field: text}), "application/json"
     headers = {"Content-Type": kind, "User-Agent": "genui"}
     try:
-        with urlopen(Request(config.alert_url, data, headers), timeout=_TIMEOUT) as reply:
-            reply.read(1)
+        open_once(Request(config.alert_url, data, headers), _TIMEOUT)
     except HTTPError as error:
-        raise GenuiError(f"{where}: the server answers {error.code} {error.reason}") from None
+        answer = f"{error.code} {clean_line(str(error.reason), 60)}".rstrip()
+        moved = "; it sends on, where genui does not follow" if 300 <= error.code < 400 else ""
+        raise GenuiError(f"{where}: the server answers {answer}{moved}") from None
+    except TimeoutError:
+        raise GenuiError(f"{where}: no answer within {_TIMEOUT:g} s") from None
     except URLError as error:
         raise GenuiError(f"{where}: {clean_line(str(error.reason), 200)}") from None
     except (OSError, ValueError) as error:

@@ -81,3 +81,11 @@ def test_the_summary_has_the_newest_values_and_the_scripts_own():
     run.finish()
     found = msgspec.json.decode(folder(run).summary.read_bytes())
     assert {"loss": 0.5, "acc": 0.5, "best": 0.5, "step": 2}.items() <= found.items()
+
+
+def test_secrets_of_the_config_are_kept_in_memory_alone():
+    run = genui.init("config", config={"api_key": "k1", "hub": {"token": "t1"}, "lr": 1e-3})
+    run.config["password"] = "p1"
+    assert (run.config.api_key, run.config["password"]) == ("k1", "p1")
+    masked = {"api_key": "***", "hub": {"token": "***"}, "lr": 1e-3, "password": "***"}
+    assert read_info(folder(run)).config == masked

@@ -36,6 +36,20 @@ def losses(run: RunDir) -> list[float]:
     return tail.series["loss"].points[1].tolist()
 
 
+def test_secrets_of_the_command_are_not_written() -> None:
+    words = [
+        sys.executable,
+        "-c",
+        "import sys; assert sys.argv[2] == 'hf_' + '1'",
+        "--token",
+        "hf_1",
+    ]
+    assert main(["run", "--foreground", "--", *words]) == 0
+    (summary,) = list_runs()
+    assert read_info(summary.run).config["command"] == [*words[:-1], "***"]
+    assert b"hf_1" not in summary.run.run_json.read_bytes()
+
+
 def test_a_command_is_recorded_with_its_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
     script = f"{STEPS}\nimport sys; print('bad data', file=sys.stderr); sys.exit(3)"
     words = [sys.executable, "-c", script]

@@ -536,6 +536,14 @@ def test_adding_the_same_again_is_fine_and_another_under_its_name_is_not(
     assert set(list_records()) == {"llama", "tiny"}
 
 
+def test_a_server_that_sends_on_is_refused_with_where_it_leads(serving: Serve, run: Run) -> None:
+    server = serving(add=False)
+    server.fault = lambda path: (302, b"", {"Location": "http://elsewhere.example/"})
+    code, _, err = run("models", "add", server.url)
+    assert code == 1
+    assert "sends on to http://elsewhere.example/" in err
+
+
 @pytest.mark.parametrize("dialect", ["ollama", "openai"])
 def test_of_several_models_one_is_chosen(dialect: str, serving: Serve, run: Run) -> None:
     server = serving(dialect, add=False, models=["tiny", "large"])

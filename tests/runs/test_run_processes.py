@@ -169,8 +169,23 @@ def test_a_rank_on_another_host_is_started_by_ssh_and_watched(
 
 
 def test_keys_do_not_stand_in_the_command_line_of_another_host() -> None:
-    env = {"HF_HOME": "/hf", "HF_TOKEN": "hf_1", "GENUI_API_KEY": "k", "HOME": "/home"}
-    assert passed_on(env) == {"HF_HOME": "/hf"}
+    kept = {
+        "HF_HOME": "/hf",
+        "PYTHONPATH": "/lib",
+        "GENUI_PLUGINS": "a.py",
+        "HF_ENDPOINT": "https://hub.example",
+    }
+    secrets = {
+        "GENUI_ALERT_URL": "https://ntfy.sh/topic",
+        "GENUI_SSH": "sshpass -p x ssh",
+        **dict.fromkeys(
+            ("HF_TOKEN", "HF_hub_token", "GENUI_API_KEY", "HF_PAT", "HF_Auth", "NCCL_CRED",
+             "CUDA_PASSPHRASE", "OMP_secret"),
+            "x",
+        ),
+        "HF_HUB_URL": "https://me:password@hub.example",
+    }  # fmt: skip
+    assert passed_on({**kept, **secrets, "HOME": "/home"}) == kept
 
 
 def test_processes_that_cannot_be_started_fail_the_run_with_the_reason(

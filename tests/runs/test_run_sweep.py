@@ -133,6 +133,16 @@ def test_a_grid_has_all_combinations_in_order_and_a_point_for_each_setting() -> 
         combinations({"seed": [str(seed) for seed in range(1001)]})
 
 
+def test_of_two_sweeps_at_once_the_second_takes_another_name(world: World) -> None:
+    name = sweep.choose_name("", "shakespeare")
+    plan = sweep.read_sweep(a_sweep(WIDTHS))
+    plan = msgspec.structs.replace(plan, name=name)
+    folders = [sweep.create_unnamed(plan, "shakespeare") for _ in range(3)]
+    assert [folder.id for folder in folders] == [name, f"{name}-2", f"{name}-3"]
+    with pytest.raises(sweep.NameTakenError, match="choose another --name"):
+        sweep.create(plan)
+
+
 def test_a_name_is_free_and_a_sweep_is_found_by_it(world: World) -> None:
     assert sweep.choose_name("", "shakespeare") == "shakespeare-sweep"
     folder = a_sweep(WIDTHS)

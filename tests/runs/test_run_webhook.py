@@ -1,7 +1,10 @@
 """Alerts over HTTP, to a server of the test's own."""
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -59,6 +62,54 @@ def test_a_server_that_refuses_is_one_line_without_the_secret(server: str) -> No
     with pytest.raises(GenuiError, match="InvalidURL") as refused:
         webhook.post(Config(alert_url=f"{server}/a secret"), "x")
     assert "secret" not in str(refused.value)
+
+
+@contextmanager
+def answering(reply: bytes, pause: float = 0.0) -> Iterator[str]:
+    """The address of a server that sends these bytes, one each `pause` seconds if given."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(65536)
+                        for at in range(len(reply)) if pause else [0]:
+                            connection.sendall(reply[at : at + 1] if pause else reply)
+                            time.sleep(pause)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/secret"
+
+
+def refusal(reply: bytes, pause: float = 0.0) -> str:
+    """What is said of a server that sends this."""
+    with answering(reply, pause) as address, pytest.raises(GenuiError) as refused:
+        webhook.post(Config(alert_url=address), "x")
+    assert "secret" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_a_redirect_is_refused_and_the_other_host_is_not_asked(server: str) -> None:
+    for status in (b"301 Moved", b"302 Found", b"307 Again"):
+        reply = b"HTTP/1.1 %s\r\nLocation: %s/other\r\n\r\n" % (status, server.encode())
+        line = refusal(reply)
+        assert status.decode() in line
+        assert "does not follow" in line
+    assert received == []
+
+
+def test_a_server_that_drips_has_one_deadline_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "_TIMEOUT", 0.5)
+    head = b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000
+    assert refusal(head, pause=0.05) == "alert_url at 127.0.0.1: no answer within 0.5 s"
+
+
+def test_what_a_server_says_is_one_clean_line() -> None:
+    line = refusal(b"HTTP/1.1 500 \x1b[31mbad\x07\r\n\r\n")
+    assert line == "alert_url at 127.0.0.1: the server answers 500 bad"
+    assert "no HTTP server" in refusal(b"garbage\r\n\r\n")
 
 
 def test_an_alert_is_sent_where_no_thread_can_be_started(

@@ -82,3 +82,17 @@ def test_an_odd_task_is_no_obstacle(task: str, tmp_path: Path):
     read_all(tail)
     assert tail.config == {}
     assert len(find_logs(tmp_path)) == 1
+
+
+def test_numbers_beyond_all_floats_cost_only_themselves(tmp_path: Path):
+    huge = int("9" * 400)
+    folder = session(
+        tmp_path / "a",
+        [scalar(0, "train", 2.0, timestamp=huge)],
+        [scalar(1, "train", huge), scalar(2**63, "train", 1.0), scalar(2, "train", 1.0)],
+    )
+    (one,) = find_logs(folder)
+    tail = open_tail(one)
+    read_all(tail)
+    assert seen(tail) == {"loss/train": [(0, "2.0"), (2, "1.0")]}
+    assert tail.bad_lines == 2

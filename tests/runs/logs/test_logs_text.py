@@ -159,3 +159,14 @@ def test_a_choice_holds_for_the_logs_of_a_job_array(
     assert seen(tail) == {"loss": [(5, "0.5"), (9, "0.4")]}
     remember(key_of_file(path), Choice())
     assert recall(key_of_file(path)) == Choice()
+
+
+def test_a_step_beyond_all_steps_costs_only_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "over.log"
+    rows = ("epoch | loss", "---|---", "1 | 0.5", f"{2**64 - 1} | 3.5", "2 | 0.25")
+    path.write_text("".join(f"| {row} |\n" for row in rows))
+    tail = TextTail(path)
+    while tail.read():
+        pass
+    steps, values, _ = tail.series["loss"].points
+    assert (steps.tolist(), values.tolist()) == ([1, 2], [0.5, 0.25])

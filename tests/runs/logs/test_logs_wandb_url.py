@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -166,3 +167,17 @@ def test_without_the_library_its_install_line_is_said(
 def test_an_unknown_run_is_one_line(server: Server, capsys: Capture):
     assert main(["watch", URL.replace("abc", "gone")]) == 1
     assert capsys.readouterr().err.strip().endswith("team/owls/gone: no run team/owls/gone")
+
+
+@pytest.mark.parametrize(
+    "about",
+    ['{"tags":5}', '{"name":5}', '{"created":1.5}', '{"config":[1]}', '{"summary":7}',
+     '{"created":"9999999-01-01"}', "[" * 100_000, "\xff"],
+)  # fmt: skip
+def test_a_damaged_copy_is_read_without_what_is_known(about: str, tmp_path: Path, capsys: Capture):
+    (tmp_path / "history.wandb-url").write_text(
+        '{"wandb_step":1,"time":1700000000,"metrics":{"loss":2.5}}\n'
+    )
+    (tmp_path / "about.json").write_bytes(about.encode("latin-1"))
+    assert main(["inspect", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["loss"] == 2.5
