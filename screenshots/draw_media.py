@@ -24,7 +24,7 @@ async def draw() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(2.0)
         for model, name, step, keys in SCENES:
-            await pilot.press("slash", *model, "enter", "enter")
+            await pilot.press("slash", *model, "enter", "space")
             await until(pilot, lambda model=model: trace_of(app, model) is not None)
             if not trace_of(app, model).playing:
                 await pilot.press("space")

@@ -10,29 +10,17 @@ import functools
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from itertools import chain
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.manual import Passage, find_passages, list_passages, read_page, topics
 from genui.cli import output
 from genui.cli.parser import HelpFormatter
 
-PAGES = Path(__file__).parent.parent / "help"
-GENERATED = ("keys", "commands")
 WIDEST = 100  # columns of text
 
-_TOPIC = re.compile(r"^- \[([\w-]+)\]\(\1\.md\): (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\[\]]*\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
 _MARKS = re.compile(r"\*\*|`")
-
-
-class Passage(NamedTuple):
-    """A paragraph, an item of a list, a row of a table or an example."""
-
-    topic: str
-    headings: str  # above it, separated by ›
-    text: str
 
 
 def configure_help(parser: argparse.ArgumentParser) -> None:
@@ -57,18 +45,18 @@ def run_help(args: argparse.Namespace) -> int:
     if args.search and args.topic:
         raise MisuseError("help: give a TOPIC or --search WORDS, not both")
     if args.search:
-        _print_passages(find_passages(" ".join(args.search)))
+        words = " ".join(args.search)
+        passages = chain.from_iterable(list_passages(topic, page(topic)) for topic in topics())
+        found = find_passages(passages, words)
+        if not found:
+            raise GenuiError(f"help: no passage has all of '{words}'; genui help lists the topics")
+        _print_passages(found)
     elif args.topic:
         _print_page(page(args.topic))
     else:
         output.table(("TOPIC", ""), topics().items())
         output.note("genui help TOPIC prints a page; genui help --search WORDS finds passages")
     return 0
-
-
-def topics() -> dict[str, str]:
-    """The topics in reading order, each with its summary."""
-    return dict(_TOPIC.findall(_read("index")))
 
 
 def page(topic: str) -> str:
@@ -87,9 +75,9 @@ def page(topic: str) -> str:
     if topic == "settings":
         from genui.protocol.settings import add_settings_tables
 
-        return add_settings_tables(_read(topic))
+        return add_settings_tables(read_page(topic))
     if topic in topics():
-        return _read(topic)
+        return read_page(topic)
     if topic in COMMANDS:
         return command_markdown(topic)
     known = {*topics(), *COMMANDS}
@@ -100,7 +88,7 @@ def commands_markdown() -> str:
     """Every command with its options and examples, read from the parsers."""
     from genui.cli.main import COMMANDS
 
-    return "\n".join([_read("commands"), *(command_markdown(name) for name in COMMANDS)])
+    return "\n".join([read_page("commands"), *(command_markdown(name) for name in COMMANDS)])
 
 
 def command_markdown(name: str) -> str:
@@ -113,56 +101,6 @@ def command_markdown(name: str) -> str:
     parser.formatter_class = functools.partial(HelpFormatter, width=min(WIDEST, _columns()) - 4)
     body = parser.format_help().strip()
     return "\n".join([f"## genui {name}", "", description or "", "", "```text", body, "```", ""])
-
-
-def find_passages(words: str) -> list[Passage]:
-    """The passages with all words, ignoring case, in their text or headings.
-
-    Those with more of the words in their text come first. Raises GenuiError if there is none.
-    """
-    terms = words.casefold().split()
-    ranked = []
-    for topic in topics():
-        for passage in _passages(topic, page(topic)):
-            text = passage.text.casefold()
-            within = sum(word in text for word in terms)
-            around = f"{topic} {passage.headings} {text}".casefold()
-            if within and all(word in around for word in terms):
-                ranked.append((-within, passage))
-    if not ranked:
-        raise GenuiError(f"help: no passage has all of '{words}'; genui help lists the topics")
-    return [passage for _, passage in sorted(ranked, key=lambda pair: pair[0])]
-
-
-def _passages(topic: str, text: str) -> Iterator[Passage]:
-    headings: list[str] = []
-    for block in re.findall(r"```.*?^```$|(?:(?!```)[^\n]+\n?)+", text, re.DOTALL | re.MULTILINE):
-        if heading := re.match(r"(#+) (.+)", block):
-            del headings[len(heading[1]) - 1 :]
-            headings.append(heading[2])
-            block = block[heading.end() :]
-        if block.startswith("```"):
-            parts = ["\n".join(block.splitlines()[1:-1])]
-            if topic in GENERATED:  # a key or an option each
-                parts = re.split(r"\n(?= {0,2}\S)", parts[0])
-        elif block.startswith("|"):
-            rows = [line for line in block.splitlines() if not re.match(r"\|[-|]+\|$", line)]
-            parts = [
-                "  ".join(cell.strip() for cell in _cells(row) if cell.strip()) for row in rows
-            ]
-        else:
-            parts = re.split(r"\n(?=- |\d+\. )", block)
-        for part in parts:
-            if part.strip():
-                yield Passage(topic, " › ".join(headings), part.strip())
-
-
-def _cells(row: str) -> list[str]:
-    return [cell.replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)]
-
-
-def _read(topic: str) -> str:
-    return (PAGES / f"{topic}.md").read_text("utf-8")
 
 
 def _columns() -> int:

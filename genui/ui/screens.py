@@ -237,7 +237,7 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
 
     def action_manual(self, medium: str = "") -> None:
         """Open the manual at the page of the focused pane or the medium."""
-        from genui.ui.windows import ManualScreen
+        from genui.ui.manual import ManualScreen
 
         self.app.push_screen(ManualScreen(self.scope, medium, self.user_keys))
 

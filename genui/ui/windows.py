@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath
-from types import MappingProxyType
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import msgspec
@@ -21,10 +19,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.geometry import Size
-from textual.widgets import Markdown, MarkdownViewer, Static
-from textual.widgets.markdown import MarkdownTableOfContents
+from textual.widgets import Static
 
-import genui
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write
 from genui.base.text import clean, clean_line
@@ -32,191 +28,16 @@ from genui.formats.recipe import TraceRecipe
 from genui.formats.trees import ListedTrace, drop_favourite, list_favourites
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
 from genui.protocol.registry import kind_of_trace
-from genui.protocol.settings import add_settings_tables
 from genui.render.prose import Flow
 from genui.render.table import HEADS, format_row
 from genui.ui import messages
-from genui.ui.keys import Scope, keys_markdown
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import LifecycleGuard, Row, RowList, set_border
-from genui.ui.widgets.dialogs import ChooseScreen, Window
+from genui.ui.widgets.base import Row, RowList, set_border
+from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.image import ImageView, MaskPainter
 
 if TYPE_CHECKING:
     import numpy as np
-
-PAGES = Path(genui.__file__).with_name("help")
-
-_PANE_TOPICS: Mapping[Scope, str] = MappingProxyType(
-    {
-        "app": "start",
-        "models": "models",
-        "training": "training",
-        "text": "text",
-        "canvas": "images",
-        "roll": "music",
-        "walk": "walk",
-        "speech": "open-models",
-        "board": "watching",
-        "runs": "watching",
-        "lab": "lab",
-        "points": "lab",
-        "settings": "settings",
-    }
-)
-
-
-def topics() -> dict[str, str]:
-    """The topics of the manual in reading order, with their lines in the index."""
-    index = (PAGES / "index.md").read_text("utf-8")
-    return dict(re.findall(r"^- \[([\w-]+)\]\(\1\.md\): (.+)$", index, re.MULTILINE))
-
-
-def topic_of(pane: Scope, medium: str = "") -> str:
-    """The page of a medium, if it has one (video, audio, code), else that of the pane."""
-    return medium if medium in topics() else _PANE_TOPICS[pane]
-
-
-class ManualScreen(Window[None]):
-    """A page of the manual, with links to other pages and a history."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,f1", "leave", "Close", show=False),
-        Binding("i", "topics", "Topics", show=False),
-        Binding("t", "contents", "Contents of the page", show=False),
-        Binding("left,backspace", "back", "Back", show=False),
-        Binding("right", "forward", "Forward", show=False),
-        Binding("j,down", "scroll(1)", "Down", show=False),
-        Binding("k,up", "scroll(-1)", "Up", show=False),
-        Binding("pagedown,space", "scroll_page(1)", "Page down", show=False),
-        Binding("pageup", "scroll_page(-1)", "Page up", show=False),
-        Binding("home", "end(-1)", "Beginning", show=False),
-        Binding("end", "end(1)", "End", show=False),
-    ]
-
-    def __init__(
-        self, pane: Scope, medium: str = "", keymap: Mapping[str, str] = MappingProxyType({})
-    ) -> None:
-        super().__init__()
-        self._first = topic_of(pane, medium)
-        self._keymap = keymap
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="window manual"):
-            yield _Viewer(self._keymap)
-
-    async def on_mount(self) -> None:
-        window = self.query_one(".window")
-        window.border_subtitle = "esc close · i topics · t contents · ← → pages"
-        await self._viewer.go(PAGES / f"{self._first}.md")
-
-    @property
-    def _viewer(self) -> _Viewer:
-        return self.query_one(_Viewer)
-
-    @on(MarkdownViewer.NavigatorUpdated)
-    def _page_opened(self) -> None:
-        viewer = self._viewer
-        topic = Path(str(viewer.navigator.location).partition("#")[0]).stem
-        self.query_one(".window").border_title = f"Manual: {topic}"
-        if "#" not in str(viewer.navigator.location):
-            viewer.scroll_home(animate=False)
-        viewer.document.focus(scroll_visible=False)
-
-    def action_topics(self) -> None:
-        rows = [Row(name, name, line) for name, line in topics().items()]
-        self.app.push_screen(ChooseScreen("Manual", rows, "open", "no pages"), self._open)
-
-    async def _open(self, topic: str | None) -> None:
-        if topic is not None and self.usable:
-            await self._viewer.go(PAGES / f"{topic}.md")
-
-    def action_contents(self) -> None:
-        viewer = self._viewer
-        viewer.show_table_of_contents = not viewer.show_table_of_contents
-        if viewer.show_table_of_contents:
-            viewer.query_one(MarkdownTableOfContents).query_one("Tree").focus()
-        else:
-            viewer.document.focus(scroll_visible=False)
-
-    async def action_back(self) -> None:
-        await self._viewer.back()
-
-    async def action_forward(self) -> None:
-        await self._viewer.forward()
-
-    def action_scroll(self, lines: int) -> None:
-        self._viewer.scroll_relative(y=lines, animate=False)
-
-    def action_scroll_page(self, pages: int) -> None:
-        viewer = self._viewer
-        viewer.scroll_relative(y=pages * max(1, viewer.size.height - 2), animate=False)
-
-    def action_end(self, towards: int) -> None:
-        viewer = self._viewer
-        viewer.scroll_to(y=0 if towards < 0 else viewer.max_scroll_y, animate=False)
-
-
-class _Viewer(LifecycleGuard, MarkdownViewer, inherit_bindings=False):
-    """Textual's viewer without animation."""
-
-    def __init__(self, keymap: Mapping[str, str]) -> None:
-        super().__init__(show_table_of_contents=False, open_links=False)
-        self._keymap = keymap
-
-    def compose(self) -> ComposeResult:
-        document = _Document(self._keymap)
-        document.can_focus = True
-        yield document
-        yield MarkdownTableOfContents(document)
-
-    async def go(self, location: str | PurePath) -> None:
-        """Open a page, unless the window is closing."""
-        if self.usable:
-            await super().go(location)
-
-    async def _on_markdown_link_clicked(self, message: Markdown.LinkClicked) -> None:
-        if "://" in message.href:  # for which Textual would look for a file
-            message.stop()
-            message.prevent_default()
-            self.app.open_url(message.href)
-
-    def _on_markdown_table_of_contents_updated(
-        self, message: Markdown.TableOfContentsUpdated
-    ) -> None:
-        """Stop the message if the window is closing: Textual's handler, which is called after
-        this one, would look for a table that is removed."""
-        if not self.query("MarkdownTableOfContents Tree"):
-            message.stop()
-            message.prevent_default()
-
-
-class _Document(Markdown):
-    def __init__(self, keymap: Mapping[str, str]) -> None:
-        super().__init__(open_links=False)
-        self._keymap = keymap
-
-    async def load(self, path: Path) -> None:
-        """Load a page; those of keys, commands and settings are generated."""
-        topic = Path(str(path).partition("#")[0]).stem
-        if topic == "keys":
-            await self.update(keys_markdown(self._keymap))
-        elif topic == "commands":
-            await self.update("Reading every command's options …")
-            await self.update(await _run_help(topic))
-        elif topic == "settings":
-            await self.update(add_settings_tables(path.read_text("utf-8")))
-        else:
-            await super().load(path)
-
-
-async def _run_help(topic: str) -> str:
-    """The output of `genui help`, in a process: the ui may not import the shell."""
-    command = (sys.executable, "-m", "genui", "help", topic)
-    child = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE)
-    out, err = await child.communicate()
-    return (out or err).decode("utf-8", "replace")
-
 
 # --- Favourites -------------------------------------------------------------------------------
 

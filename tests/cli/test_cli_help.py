@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.markdown import Markdown
 
-from genui.cli import help
+from genui.base import manual
 from genui.cli.main import COMMANDS, command_parser, main
 from genui.protocol.settings import add_settings_tables
 from genui.ui.keys import TABLE
@@ -18,15 +18,15 @@ Capture = pytest.CaptureFixture[str]
 
 
 def test_the_topics_are_the_pages_there_are(capsys: Capture) -> None:
-    written = {path.stem for path in help.PAGES.glob("*.md")}
-    assert {*help.topics()} == written - {"index"} | {"keys"}
+    written = {path.stem for path in manual.PAGES.glob("*.md")}
+    assert {*manual.topics()} == written - {"index"} | {"keys"}
     assert main(["help"]) == 0
     rows = capsys.readouterr().out.splitlines()[1:]
-    assert [row.split()[0] for row in rows] == list(help.topics())
+    assert [row.split()[0] for row in rows] == list(manual.topics())
     assert all(len(row) <= 80 for row in rows)
 
 
-@pytest.mark.parametrize("topic", help.topics())
+@pytest.mark.parametrize("topic", manual.topics())
 def test_every_topic_is_printed_and_can_be_drawn(topic: str, capsys: Capture) -> None:
     assert main(["help", topic]) == 0
     text = capsys.readouterr().out
@@ -107,11 +107,11 @@ def test_links_between_pages_are_commands_in_the_shell(capsys: Capture) -> None:
     assert "`]` `[` take the next direction from the same point" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("topic", sorted({*help.topics()} - {*help.GENERATED}))
+@pytest.mark.parametrize("topic", sorted({*manual.topics()} - {*manual.GENERATED}))
 def test_a_page_is_printed_whole(topic: str, capsys: Capture) -> None:
     assert main(["help", topic]) == 0
     out = capsys.readouterr().out
-    source = add_settings_tables((help.PAGES / f"{topic}.md").read_text("utf-8"))
+    source = add_settings_tables((manual.PAGES / f"{topic}.md").read_text("utf-8"))
     plain = re.sub(r"\[[\w-]+\]\(([\w-]+)\.md\)", r"`genui help \1`", source)
     assert out == plain
 

@@ -20,10 +20,10 @@ from genui.protocol import TextSettings
 from genui.ui import keys
 from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
+from genui.ui.manual import topic_of
 from genui.ui.screens import Palette, PaletteScreen
 from genui.ui.widgets.base import FooterLine, LifecycleGuard, RowList, fit_keys
 from genui.ui.widgets.dialogs import help_text
-from genui.ui.windows import topic_of
 
 
 def test_no_pane_has_a_key_twice() -> None:

@@ -306,7 +306,7 @@ class HelpScreen(Window[None]):
 
     def action_manual(self) -> None:
         """Show the manual instead of the keys."""
-        from genui.ui.windows import ManualScreen
+        from genui.ui.manual import ManualScreen
 
         self.app.switch_screen(ManualScreen(self._pane, keymap=self._keymap))
 
