@@ -76,15 +76,20 @@ def run_models(args: argparse.Namespace) -> int:
 
 # --- Names for other people's models -----------------------------------------------------------
 
+_PATIENCE = 3.0  # seconds until a wait for a server is said
+
 
 def _add(what: str, name: str, model: str, key_env: str) -> int:
     """Writes the record of a model after it was described. Raises MisuseError or GenuiError."""
-    from genui.hub import formats, records, server
+    from genui.hub import client, formats, records, server
 
     if re.fullmatch(r"[A-Za-z0-9.-]+:\d+(/\S*)?", what) and not os.path.exists(what):
         what = f"http://{what}"  # HOST:PORT
     if "://" in what or ("@" in what and not os.path.exists(what)):
-        record = server.add_address(what, model, key_env)
+        call = client.Call(lambda: server.add_address(what, model, key_env))
+        if not call.wait(_PATIENCE):
+            output.note(f"{sanitize(what, 80)}: waiting for a token; it may be loading its model")
+        record = call.result()
         stem = record.model.removesuffix(":latest").removesuffix(".gguf")
     else:
         for option, value in (("--model", model), ("--key-env", key_env)):

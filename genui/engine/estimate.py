@@ -308,9 +308,12 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
             f"--set batch={max(1, recipe.batch // 2)}",
             f"--set context={max(8, recipe.context // 2)}",
         ]
+        remedy = f"take less with {' or '.join(remedies)}, or close other programs"
+        if PROCESS + 2 * parameters > free:  # the weights alone, in bf16
+            remedy = "no setting makes it fit: train a smaller model"
         fault = (
             f"training {recipe.base} takes about {size(memory)} of memory and {size(free)} are "
-            f"free; take less with {' or '.join(remedies)}, or close other programs"
+            f"free; {remedy}"
         )
     written = _written(recipe, parameters) if full else 0
     free_disk = free_space(paths.data_dir())

@@ -183,6 +183,7 @@ def _load_cached(
     generator = load_open(path, format, machine) if format else load(path, machine)
     if fast:
         getattr(generator, "decode_fast", lambda: None)()  # a server computes elsewhere
+    device.return_memory()  # of what was read on the way
     return generator
 
 

@@ -18,7 +18,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize
 
 ADD_S = 5.0
-"""Seconds for which a server that is added may be silent; a model may have to be loaded first."""
+"""Seconds for which a server that is added may be silent about what it is."""
 
 ANSWER_S = 300.0
 """Seconds for which a server may take for a token; it may load a model and read a long prompt."""
@@ -74,12 +74,15 @@ class Client:
 
     def find(self, path: str, body: Mapping[str, Any] | None = None) -> bytes:
         """The body of a reply, or b"" if the server refuses the request for another reason than a
-        missing key or another address."""
+        missing key, another address, or a model that it is loading."""
         try:
             return self.get(path) if body is None else self.post(path, body)
         except StatusError as error:
-            redirected = error.status < http.client.BAD_REQUEST
-            if redirected or error.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+            if error.status < http.client.BAD_REQUEST or error.status in (
+                http.client.UNAUTHORIZED,
+                http.client.FORBIDDEN,
+                http.client.SERVICE_UNAVAILABLE,
+            ):
                 raise
             return b""
 
@@ -155,6 +158,8 @@ class Client:
         remedy = "see what the server has printed"
         if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
             remedy = "name the environment variable that holds its key with --key-env"
+        if status == http.client.SERVICE_UNAVAILABLE:
+            remedy = "it may still be loading its model: try again in a minute"
         raise StatusError(
             f"{self.url}: answers {status} ({sanitize(reason, 160)}); {remedy}", status
         )

@@ -46,7 +46,7 @@ def describe(path: Path) -> OpenModel:
     """The model of a folder.
 
     Raises MisuseError, one line that names the file, if it is no language model, needs code of its
-    own, has a part missing or truncated, or has its weights as pickles only.
+    own, is quantised, has a part missing or truncated, or has its weights as pickles only.
     """
     config = read_json(path / CONFIG)
     kind = str(config.get("model_type", ""))
@@ -61,6 +61,12 @@ def describe(path: Path) -> OpenModel:
         raise MisuseError(
             f"{show(path)}: it needs code of its own, which genui does not run; choose a model "
             "whose architecture transformers has"
+        )
+    quantised = config.get("quantization_config") or config.get("compression_config")
+    if isinstance(quantised, dict):
+        method = sanitize(str(quantised.get("quant_method", "another program")), 40)
+        raise MisuseError(
+            f"{show(path)}: is quantised by {method}; take the GGUF or the unquantised folder"
         )
     text = config.get("text_config") if isinstance(config.get("text_config"), dict) else config
     assert isinstance(text, dict)

@@ -80,7 +80,7 @@ def add_address(address: str, model: str = "", key_env: str = "") -> Record:
         record = dialect.find(client, model)
         if record is not None:
             record = replace(record, url=url, dialect=name, key_env=key_env)
-            return _probe(client, record)
+            return _probe(Client(url, key_env), record)
     raise GenuiError(
         f"{url}: answers, but not as llama-server, Ollama or an OpenAI-compatible server; give the "
         "address under which it has /v1/completions"

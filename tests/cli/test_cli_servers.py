@@ -634,6 +634,29 @@ def test_a_server_that_is_none_of_ours(serving: Serve, run: Run) -> None:
     )
 
 
+def test_a_server_that_loads_its_model_for_the_first_token_is_waited_for(
+    serving: Serve, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was given up after the 5 s in which it has to say what it is."""
+    server = serving("openai", add=False)
+    monkeypatch.setattr("genui.hub.server.ADD_S", 0.3)
+    monkeypatch.setattr("genui.cli.models._PATIENCE", 0.0)
+    server.fault = lambda path: time.sleep(0.6) if path == "/v1/completions" else None
+    code, _, err = run("models", "add", server.url)
+    assert (code, list(list_records())) == (0, ["tiny"])
+    assert "waiting for a token; it may be loading its model" in err
+
+
+def test_a_server_that_is_still_loading_is_named_as_such(serving: Serve, run: Run) -> None:
+    server = serving("llama-server", add=False)
+    loading = b'{"error":{"message":"Loading model","type":"unavailable_error","code":503}}'
+    server.fault = lambda path: (503, loading, {})
+    code, _, err = run("models", "add", server.url)
+    assert code == 1
+    assert "503 (Loading model); it may still be loading its model: try again in a minute" in err
+    assert list_records() == {}
+
+
 def test_an_old_ollama_says_what_to_install(serving: Serve, run: Run) -> None:
     server = serving("ollama", add=False)
     old = (200, b'{"version":"0.11.4"}', {})

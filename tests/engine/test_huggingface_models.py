@@ -1,6 +1,7 @@
 """Folders that transformers wrote, with random weights, as models of genui."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,60 @@ def _gpt2(vocab_size: int) -> Any:
 
 def _is_gpt2(folder: Path) -> bool:
     return json.loads((folder / "config.json").read_text())["model_type"] == "gpt2"
+
+
+def _saved(network: Any, path: Path) -> Path:
+    """A folder with the network and a tokenizer, as transformers writes it."""
+    network.save_pretrained(path)
+    _byte_level().save(str(path / "tokenizer.json"))
+    return path
+
+
+SMALL = {"vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 2}
+RECURRENT = {"conv_kernel": 4, "state_size": 16, "bos_token_id": 0, "eos_token_id": 1}
+OTHERS: dict[str, Callable[[], Any]] = {
+    "mamba": lambda: transformers.MambaForCausalLM(transformers.MambaConfig(**SMALL)),
+    "mamba2": lambda: transformers.Mamba2ForCausalLM(
+        transformers.Mamba2Config(**SMALL, **RECURRENT, num_heads=8, head_dim=8, n_groups=1)
+    ),
+    "bloom": lambda: transformers.BloomForCausalLM(
+        transformers.BloomConfig(vocab_size=300, hidden_size=32, n_layer=2, n_head=2)
+    ),
+    "gpt_oss": lambda: transformers.GptOssForCausalLM(
+        transformers.GptOssConfig(
+            **SMALL, intermediate_size=32, num_local_experts=4, num_attention_heads=4,
+            num_key_value_heads=2, head_dim=8, sliding_window=8, num_experts_per_tok=2,
+        )
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@torch.inference_mode()
+def test_an_architecture_without_sdpa_loads_and_reads_token_by_token(
+    name: str, tmp_path: Path
+) -> None:
+    """The attention of transformers was always asked to be that of torch."""
+    torch.manual_seed(0)
+    theirs = OTHERS[name]().eval()
+    for parameter in theirs.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.1)
+    network, _ = load_folder(_saved(theirs, tmp_path / name))
+    token_ids = torch.randint(300, (1, 40), generator=torch.Generator().manual_seed(1))
+    expected = theirs(token_ids).logits[0]
+    state: Any = network.eval().new_state(1)
+    rows = [network.prefill(token_ids[:, :10], state)]
+    rows += [network.decode(token_ids[:, at], state) for at in range(10, 40)]
+    torch.testing.assert_close(torch.cat(rows), expected[9:], atol=1e-4, rtol=1e-4)
+
+
+def test_an_architecture_that_keeps_no_cache_is_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = transformers.RwkvConfig(**SMALL, attention_hidden_size=32, context_length=64)
+    folder = _saved(transformers.RwkvForCausalLM(config), tmp_path / "rwkv")
+    with pytest.raises(MisuseError, match="'rwkv' keeps no cache that genui can go back in"):
+        load_folder(folder)
 
 
 @pytest.fixture(scope="module", params=[_llama, _gpt2], ids=["ours", "transformers"])

@@ -36,6 +36,15 @@ def test_a_folder_is_described_by_its_headers(folder: Path) -> None:
     assert (model.stored, model.context, model.licence, model.chat) == ("f16", 128, "mit", False)
 
 
+@pytest.mark.parametrize("method", ["fp8", "awq", "gptq"])
+def test_a_quantised_folder_says_what_to_take(method: str, folder: Path) -> None:
+    """Only its tensors were refused, when it was used, with the advice to fetch it again."""
+    config = CONFIG | {"quantization_config": {"quant_method": method, "bits": 4}}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(MisuseError, match=f"is quantised by {method}; take the GGUF or the unq"):
+        huggingface.describe(folder)
+
+
 def test_shards_are_counted_together(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     names = {}

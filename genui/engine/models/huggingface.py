@@ -86,8 +86,10 @@ def _by_transformers(path: Path, dtype: torch.dtype, architecture: str) -> Trans
             f"the architecture {architecture!r} is computed by transformers: {install('hf')}"
         )
     try:
-        return TransformersModel(load_network(path, dtype))
-    except loading.LoadingStoppedError:
+        model = TransformersModel(load_network(path, dtype))
+        model.check_cache()
+        return model
+    except (loading.LoadingStoppedError, GenuiError):
         raise
     except Exception as error:  # whatever it raises for files that it did not write
         first = next(iter(str(error).strip().splitlines()), "")

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from genui.base.errors import UnsupportedError
 from genui.engine import loading
 from genui.engine.models.language_model import LayerParts, rows_of, token_loss
 
@@ -170,6 +171,22 @@ class TransformersModel:
     def __call__(self, token_ids: Tensor) -> Tensor:
         return self.network(input_ids=token_ids, use_cache=False).logits.float()
 
+    @torch.inference_mode()
+    def check_cache(self) -> None:
+        """Read a few tokens at once and one by one. Raises UnsupportedError if the logits differ:
+        the network keeps what it has read elsewhere than in the cache, as RWKV does."""
+        token_ids = torch.arange(1, 7, device=self.device)[None] % self.vocab_size
+        once, state = self(token_ids)[:, -1], self.new_state(1)
+        self.prefill(token_ids[:, :-2], state)
+        self.decode(token_ids[:, -2], state)
+        difference = (self.decode(token_ids[:, -1], state) - once).square().mean().sqrt()
+        rounding = 0.02 if self.network.dtype == torch.float32 else 0.2
+        if not difference <= rounding * once.std():
+            raise UnsupportedError(
+                f"the architecture {self.network.config.model_type!r} keeps no cache that genui "
+                "can go back in; use another model"
+            )
+
     def loss(self, token_ids: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         return token_loss(self(token_ids), targets, weights)
 
@@ -263,7 +280,6 @@ def load_network(path: Path, dtype: torch.dtype = torch.float32) -> Any:
             trust_remote_code=False,
             use_safetensors=True,
             dtype=dtype,
-            attn_implementation="sdpa",
         )
 
 
