@@ -342,10 +342,12 @@ class MeteredDriver(LinuxDriver):
         self._is_suspended = self._writer_thread is not None
         if self._is_suspended:
             super().suspend_application_mode()
+            self.watchdog.forget()
 
     def resume_application_mode(self) -> None:
         if self._is_suspended:
             self._is_suspended = False
+            self.watchdog.forget()
             super().resume_application_mode()
 
     def close(self) -> None:

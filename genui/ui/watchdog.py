@@ -79,6 +79,13 @@ class Watchdog:
         self._beat_at = now
         faulthandler.dump_traceback_later(PATIENCE, file=self._file)
 
+    def forget(self) -> None:
+        """Forget for how long the loop and keys have waited: another program has the terminal."""
+        faulthandler.cancel_dump_traceback_later()
+        self._beat_at = 0.0
+        with self._lock:
+            self._waiting_since = time.monotonic()
+
     # --- keys -----------------------------------------------------------------------------
 
     def receive(self) -> None:

@@ -16,7 +16,9 @@ from textual.widgets import Label, Static
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line, split_words
 from genui.runs.models import ModelInfo, read_header
-from genui.ui.widgets.base import LineInput
+from genui.ui.editor import edit_text
+from genui.ui.messages import Say
+from genui.ui.widgets.base import LineInput, escape_newlines, unescape_newlines
 from genui.ui.widgets.dialogs import Window
 
 MAX_LISTED = 80  # words; a wider terminal has no room for more
@@ -123,15 +125,20 @@ def _beginning(start: str, vocabulary: Vocabulary) -> list[str]:
 
 
 class RecallLine(LineInput):
-    """↑ and ↓ recall what was typed in it before."""
+    """↑ and ↓ recall what was typed in it before, and Ctrl+O opens the text in $EDITOR.
+
+    With `joins` the lines of the editor become one; else a new line is written as \\n.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+o", "edit", "In $EDITOR", show=False),
         Binding("up", "recall(-1)", "The line before", show=False),
         Binding("down", "recall(1)", "The next line", show=False),
     ]
 
-    def __init__(self, placeholder: str) -> None:
+    def __init__(self, placeholder: str, joins: bool = False) -> None:
         super().__init__(placeholder=placeholder, compact=True)
+        self._joins = joins
         self._lines: list[str] = []
         self._draft = ""  # what was being typed when ↑ was pressed
         self._at = 0  # the line that is shown; the number of lines for the draft
@@ -161,6 +168,16 @@ class RecallLine(LineInput):
         self.value = self._lines[at] if at < len(self._lines) else self._draft
         self.cursor_position = len(self.value)
 
+    def action_edit(self) -> None:
+        """Edit the text in $EDITOR; what is saved takes its place."""
+        try:
+            text = edit_text(self.app, unescape_newlines(self.value))
+        except GenuiError as error:
+            self.post_message(Say(str(error)))
+            return
+        self.value = escape_newlines(" ".join(text.split()) if self._joins else text)
+        self.cursor_position = len(self.value)
+
 
 class PromptLine(Vertical):
     """A labelled line for a prompt or caption. Hidden unless its pane has the class `-editing`."""
@@ -174,7 +191,7 @@ class PromptLine(Vertical):
     def compose(self) -> ComposeResult:
         with Horizontal(classes="prompt-row"):
             yield Label(f"{self._label} ", markup=False)
-            yield RecallLine(self._placeholder)
+            yield RecallLine(self._placeholder, joins=self._label == "caption")
         yield Static(classes="prompt-words", markup=False)
 
     @property
@@ -192,7 +209,8 @@ class PromptLine(Vertical):
         line.restart(value)
         completes = (("→", "complete"),) if has_words else ()
         recalls = (("↑", "recall"),) if line.has_lines else ()
-        line.hints = (("⏎", "generate"), *completes, *recalls, ("esc", "cancel"))
+        editor = ("^o", "$EDITOR")
+        line.hints = (("⏎", "generate"), *completes, *recalls, ("esc", "cancel"), editor)
         self._describe(value)
         self.screen.set_focus(line)
 
@@ -232,7 +250,7 @@ class CaptionScreen(Window[str | None]):
             yield Static(self._hint, classes="hint", markup=False)
 
     def on_mount(self) -> None:
-        self.set_titles(self._title, "→ completes · ⏎ generate · esc cancel")
+        self.set_titles(self._title, "ctrl+o editor · → completes · ⏎ generate · esc cancel")
         self.query_one(PromptLine).open(self._value, self._model)
         self.begin_typing()
 
