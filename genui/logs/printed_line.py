@@ -57,10 +57,11 @@ _GLOBAL = frozenset(
 """Steps that count from the beginning of the training; those with total are lengths out of records,
 and in a record beside another."""
 _STEP_WORDS = frozenset(
-    ("step", "iter", "iteration", "it", "update", "batch", "round", "timestep", "minibatch",
-     "trial")
-)  # fmt: skip
-_WEAK_STEPS = frozenset(("steps", "iters", "iterations", "updates", "timesteps", "episode"))
+    ("step", "iter", "iteration", "it", "update", "batch", "round", "timestep", "minibatch")
+)
+_WEAK_STEPS = frozenset(("steps", "iters", "iterations", "updates", "timesteps"))
+_STEPS_OF_LINES = frozenset(("episode", "trial"))
+"""Steps at the beginning of a line; in a record they are values."""
 _STEP_BEFORE = frozenset(
     ("global", "train", "training", "trainer", "current", "cur", "opt", "optim", "optimizer", "env",
      "learning", "completed", "at", "in", "after", "for", "the", "valid", "val", "eval", "test",
@@ -150,7 +151,7 @@ def traits(name: str, record: bool = False) -> Traits:
         step = 3 if "total" in bare else 4
     elif words[-1] in _STEP_WORDS and _STEP_BEFORE.issuperset(words[:-1]):
         step = 2
-    elif words[-1] in _WEAK_STEPS and len(words) == 1 and not (record and lower == "episode"):
+    elif lower in _WEAK_STEPS or (lower in _STEPS_OF_LINES and not record):
         step = 1
     epoch = words[-1] == "epoch" and _STEP_BEFORE.issuperset(words[:-1])
     setting = (_RECORD_SETTING if record else _SETTING).search(name) is not None
@@ -495,13 +496,13 @@ _PHASE = re.compile(
     rf"(?![_/.=-]|'s|[ \t]{{0,4}}\x12|[ \t]{{0,4}}[:=][ \t]{{0,4}}\x12)",
     re.IGNORECASE,
 )
-_PHASE_INSIDE = re.compile(  # but `, val: 0.5` is a pair
-    rf"(?<!\w)[\[|;,] ?({_PHASE_WORDS}) ?[\]|:](?![ ]{{0,4}}(?:n/a|none\b|[\x10-\x12]))",
+_PHASE_INSIDE = re.compile(
+    rf"(?<!\w)[\[|;,] ?({_PHASE_WORDS}) ?[\]|:](?![ ]{{0,4}}(?:n/a|none\b))",
     re.IGNORECASE,
 )
 _TOTAL = re.compile(r"[ ]{0,8}+(?:/|of\b)[ ]{0,8}+(?=[\x11\x12])")
 _UNIT = re.compile(
-    r"%(?! ?[|\u2588])|[ \t]?[GTP]FLOPS(?!\w)"
+    r"%(?!\|| ?\u2588)|[ \t]?[GTP]FLOPS(?!\w)"
     r"|[ \t]?(?:ms|us|µs|sec|secs|seconds|s|min|h)(?:/[a-z]{1,9}+)?+(?!\w)"
     r"|[kKMGB](?!\w)|[KMGT]i?+B(?!\w)"
     r"|[ \t]?[A-Za-z]{0,9}+/s(?:ec)?+(?:/(?:gpu|device|chip))?+(?![\w/])(?![ \t]{0,4}[:=])",
@@ -512,7 +513,7 @@ _RATE = re.compile(
     r"|(m?s)/(it|iter|step))(?!\w)(?![ \t]{0,4}[:=])"
 )
 _NO_NUMBER = re.compile(
-    r"[\w\x11\x12]|\.[0-9]|[.:-][\w\x11\x12]|/[\w\x11\x12](?!\w*=)|% ?[|\u2588]"
+    r"[\w\x11\x12]|\.[0-9]|[.:-][\w\x11\x12]|/[\w\x11\x12](?!\w*=)|%\||% ?\u2588"
 )
 _POSTFIX = re.compile(r"(epoch|batch|iter(?:ation)?|step)\b|it(?= ?\[)")
 _WRAPPER = re.compile(
@@ -763,6 +764,8 @@ class _Analysis:
             left = _whole_field(gap, left)
         if left.name:
             self._pair(index, left, unit, stop)
+            if left.name.lower() in _PHASES:  # val: 0.5, which says nothing about the next
+                self._prefix = ""
         else:
             self._unnamed(index, gap, unit, stop)
         return following, stop
@@ -843,6 +846,8 @@ class _Analysis:
             if not unit and not length:
                 plan.epoch = plan.epoch or (index, -1)
             return
+        if left.name.lower() in _STEPS_OF_LINES and not self._begins(index):
+            about = about._replace(step=0)
         if about.step >= 3 or (about.step and kind == _INT):
             if not unit and not length:
                 self._place(_Place(about.step, index, -1))
@@ -865,6 +870,11 @@ class _Analysis:
                 plan.units[name] = shown
         if unit and (rate := _RATE.match(self._text, self._at[index] + 1)):
             self._rate(index, rate)
+
+    def _begins(self, index: int) -> bool:
+        """Whether a line begins with that number, as of an episode or a trial."""
+        before = self._text[self._start : self._at[index]].strip(" \t:=#")
+        return before.lower() in _STEPS_OF_LINES
 
     def _distinct(self, name: str, left: _Left) -> str:
         """The name, with the phase of the name before if the line has it already: of `train loss 1
@@ -940,7 +950,8 @@ class _Analysis:
             plan.step = None  # epochs=2, batch=16, lr=0.01
         if plan.step is not None and plan.step.level == 1:
             first = min((m.number for m in plan.metrics), default=-1) > plan.step.number
-            if not first or not (plan.epoch or any(m.traits.known for m in plan.metrics)):
+            sure = plan.epoch or self._begins(plan.step.number)
+            if not first or not (sure or any(m.traits.known for m in plan.metrics)):
                 plan.step = None
 
 
@@ -974,7 +985,9 @@ def _parse_left(text: str) -> _Left:
     explicit = sep in (":", "=")
     if explicit and "with" in region[:-1]:  # finished with value: 0.5
         region = region[region.index("with") + 1 :]
-    elif not explicit and not _PROSE.isdisjoint(region[:-1]):  # start training from score 0.5
+    elif not (
+        explicit or traits(word[0]).step or _PROSE.isdisjoint(region[:-1])
+    ):  # start training from score 0.5
         return _Left("", [], sep, spaced, opener, False)
     whole = explicit or _KNOWN_END.search(text[bound:].rstrip(" ")) is not None
     if 1 < len(region) <= 5 and whole and all(_NAME.fullmatch(part) for part in region):

@@ -988,8 +988,9 @@ class _Stream:
 
     def _after_epoch(self, line: Line, counter: _Counter) -> bool:
         """Whether a count is printed at its end, once, when that of the epoch has ended already."""
-        same = self._epoch is not None and self._epoch == counter.epoch and line.epoch is None
-        return same and counter.ended and not line.redrawn
+        other = line.bar is not None and line.bar[1] != counter.total
+        same = other if self._epoch is None else self._epoch == counter.epoch
+        return same and line.epoch is None and counter.ended and not line.redrawn
 
     def _evaluation(
         self, line: Line, bar: bool, n: int, total: int, counter: _Counter | None
