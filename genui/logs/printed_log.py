@@ -303,7 +303,7 @@ class _Counter:
         elif n < self.last or (
             later and (self._moved or anew) and (n == self.last or self.per_epoch)
         ):
-            self._back(n, later, epoch, note)
+            self._back(n, later, anew, epoch, note)
             self._moved = n > 0
         elif n > self.last:
             self.stride = n - self.last
@@ -313,7 +313,7 @@ class _Counter:
         self.epoch = epoch if epoch is not None else self.epoch
         return self.before + n
 
-    def _back(self, n: int, later: bool, epoch: float | None, note: _Note) -> None:
+    def _back(self, n: int, later: bool, anew: bool, epoch: float | None, note: _Note) -> None:
         """The count went back: in a new epoch, after a restart, or lines are out of order."""
         ended = self.total > 0 and self.last + self.stride > self.total
         same = epoch is not None and epoch == self.epoch and not ended
@@ -327,10 +327,12 @@ class _Counter:
             if later and self.total and epoch is not None and self.epoch is not None:
                 epochs = max(1, int(epoch - self.epoch))
             self.before += length * min(epochs, 1_000_000)
-            if later:
-                why = "the epoch went on" if self._what == "step" else "in a table of its own"
+            if later and not anew:
+                why = "the epoch went on"
             elif ended:
                 why = "the count had reached its end"
+            elif anew:
+                why = "in a table of its own"
             elif self._what == "step":
                 why = "unsure: no epoch is printed; it could be another run"
             else:
@@ -964,8 +966,9 @@ class _Stream:
             return n, ""
         if counter is None or counter.first < 0:
             counter = self._counts[bar] = self._first_count(total, line.epoch, line.epochs)
-        elif bar and n == total and self._after_epoch(line, counter):
-            self._note(f"{n}/{total} after an epoch had ended is read as an evaluation: eval/NAME")
+        elif bar and total and self._after_epoch(line, counter):
+            self._note(f"counts to {total} after an epoch had ended are read as an evaluation: "
+                       "eval/NAME")  # fmt: skip
             return self._step, "eval/"
         elif total and counter.total and total != counter.total:
             near = 0.8 < total / counter.total < 1.25
@@ -981,16 +984,21 @@ class _Stream:
             return self._step, "eval/"
         epoch = line.epoch if line.epoch is not None else self._epoch
         epoch = None if epoch is not None and not epoch.is_integer() else epoch
-        step = counter.at(n, total, epoch, self._note, line.anew)
+        once = bar and n == total == counter.last and not line.redrawn  # a line for each epoch
+        step = counter.at(n, total, epoch, self._note, line.anew or once)
         if counter.resumed:
             self._places.forget_from(step)
         return step, ""
 
     def _after_epoch(self, line: Line, counter: _Counter) -> bool:
-        """Whether a count is printed at its end, once, when that of the epoch has ended already."""
-        other = line.bar is not None and line.bar[1] != counter.total
-        same = other if self._epoch is None else self._epoch == counter.epoch
-        return same and line.epoch is None and counter.ended and not line.redrawn
+        """Whether a bar is another than that of the epoch, which has ended: of other length, or
+        printed once more at its end."""
+        if line.bar is None or line.epoch is not None or not counter.ended:
+            return False
+        other, once = line.bar[1] != counter.total, line.bar[0] == line.bar[1] and not line.redrawn
+        if self._epoch is None:
+            return other and once
+        return self._epoch == counter.epoch and (other or once)
 
     def _evaluation(
         self, line: Line, bar: bool, n: int, total: int, counter: _Counter | None
