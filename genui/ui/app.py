@@ -366,8 +366,7 @@ class Shell(LifecycleGuard, App[None]):
             self._await_answer(event.key)
             return self.focused.take(event)
         if self.focused is None and isinstance(self.screen, Window) and self.screen.typing:
-            self.screen.take_early(event)
-            return True
+            return self.screen.take_early(event)
         return False
 
     @property

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import re
 import sys
+import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import ClassVar, NamedTuple
@@ -21,6 +22,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.suggester import Suggester
+from textual.widget import Widget
 from textual.widgets import Label, Static
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
@@ -44,7 +46,7 @@ PATIENCE_S = 15.0
 """How long a start waits for the answer whether it can start."""
 
 BUDGET_S = 120.0
-"""How long a start waits for the settings that a budget of time chooses."""
+"""How long a start waits for the size that suits a budget of time."""
 
 POLL_S = 0.05
 
@@ -179,12 +181,24 @@ def describe_setting(value: str, recipe: Recipe) -> str:
 # --- The form -----------------------------------------------------------------------------------
 
 
+class FormLine(LineInput):
+    """A line of the form. It starts the run itself, after what was typed before `Ctrl+S`; what is
+    typed behind that, while the line is disabled, has no effect."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "screen.start", "Start", show=False)]
+
+    async def on_key(self, event: events.Key) -> None:
+        if self.disabled:
+            event.stop()
+            event.prevent_default()
+
+
 class FormField(Vertical):
     """A labelled line, with its error or its help below it."""
 
     def __init__(self, key: str, label: str, placeholder: str, suggester: Suggester | None) -> None:
         super().__init__(classes="form-field")
-        self._line = LineInput(
+        self._line = FormLine(
             placeholder=placeholder, id=f"field-{key}", compact=True, suggester=suggester
         )
         self._label = label
@@ -235,7 +249,12 @@ class NewRunScreen(Window[RunDir | None]):
         self._first = recipe
         self._source = source
         self._starting = False
+        self._waits = False  # for an answer, before the run is made; no field takes text then
+        self._left_field: Widget | None = None  # that had the focus before it waited
+        self._at_once = False  # Ctrl+S was pressed again
+        self._shown: tuple[Plan, float] = (Plan(), 0.0)  # and when it came
         self._plans: dict[tuple[str, ...], Plan] = {}  # the newest for each command
+        self._measured: tuple[str, ...] = ()  # the command that is measured now
 
     def compose(self) -> ComposeResult:
         source = self._source
@@ -256,8 +275,8 @@ class NewRunScreen(Window[RunDir | None]):
 
     def on_mount(self) -> None:
         source = self._source
-        title = f"New run from {source.name}" if source else "New run"
-        self.set_titles(title, "⏎ next, then start · → completes · ^s start now · esc cancel")
+        self._show_keys()
+        self.set_interval(1.0, self._count_down)
         rows = self.query_one(RowList)
         if source is not None:
             rows.chosen = source.chosen
@@ -265,6 +284,13 @@ class NewRunScreen(Window[RunDir | None]):
             rows.chosen = self._first
         self._list("")
         self.begin_typing()
+
+    def _show_keys(self) -> None:
+        title = f"New run from {self._source.name}" if self._source else "New run"
+        keys = "⏎ next, then start · → completes · ^s start now · esc cancel"
+        if self._waits:
+            keys = "^s start unmeasured · esc do not start" if self._minutes else "esc do not start"
+        self.set_titles(title, keys)
 
     # --- the list ---------------------------------------------------------------------
 
@@ -419,22 +445,34 @@ class NewRunScreen(Window[RunDir | None]):
         known = self._plans.get(command)
         if known is not None and not known.measuring:
             return
+        self._measured = command
         await asyncio.sleep(PAUSE_S)
         plan = Plan()
         async for plan in estimates(command):
             self._plans[command] = plan
             self._show_plan(plan)
-        self._show_plan(msgspec.structs.replace(plan, measuring=False))
+        plan = self._plans[command] = msgspec.structs.replace(plan, measuring=False)
+        self._show_plan(plan)
 
     def _show_plan(self, plan: Plan | None) -> None:
         if not self.usable:
             return
+        self._shown = plan or Plan(), time.monotonic()
         text = "" if plan is None else plan.describe()
         if plan is not None and plan.fault:
             text = f"cannot start: {plan.fault}"
+        elif self._waits:
+            text = f"starts after this: {text}"
         line = self.query_one("#plan", Static)
         line.update(clean_line(text, 400))
         line.set_class(plan is not None and bool(plan.fault), "-fault")
+
+    def _count_down(self) -> None:
+        """Show how long a measurement still takes, by what its process said last."""
+        plan, came = self._shown
+        if plan.measuring and plan.left > 0:
+            left = max(1.0, plan.left - (time.monotonic() - came))
+            self._show_plan(msgspec.structs.replace(plan, left=left))
 
     # --- keys -------------------------------------------------------------------------
 
@@ -462,8 +500,30 @@ class NewRunScreen(Window[RunDir | None]):
         self._list("")
         self.query_one(RowList).action_move(by)
 
+    def action_leave(self) -> None:
+        """Close the form; while a start waits for an answer, give the start and the measurement up
+        and go on with the form."""
+        if not self._waits:
+            self.leave()
+            return
+        for group in ("launch", "plan"):
+            self.workers.cancel_group(self, group)
+
+    def _wait(self, waits: bool) -> None:
+        """Wait for an answer before the start, or no longer: meanwhile no field takes keys."""
+        if waits == self._waits or not self.usable:
+            return
+        self._waits = waits
+        if waits:
+            self._left_field = self.focused
+        for line in self.query(LineInput):
+            line.disabled = waits
+        self.set_focus(None if waits else self._left_field)
+        self._show_keys()
+
     def action_start(self) -> None:
         if self._starting:
+            self._at_once = self._waits
             return
         faults = self._faults()
         for key in FIELDS:
@@ -471,7 +531,11 @@ class NewRunScreen(Window[RunDir | None]):
         if faults:
             self.set_focus(self._line(next(iter(faults))))
             return
-        self._starting = True
+        self._starting, self._at_once = True, False
+        command = self._command()
+        if not self._is_answered(command):  # now, so that the next key reaches no field
+            self._wait(True)
+            self._show_plan(self._plans.get(command, Plan(measuring=True)))
         start_from = ""
         if self._source is not None:
             start_from = self._source.origins[self.query_one(RowList).chosen]
@@ -482,22 +546,21 @@ class NewRunScreen(Window[RunDir | None]):
         if self.usable:
             self._field(key).show_fault(str(error).replace("--set ", ""))
 
-    @work(exit_on_error=False)
+    @work(group="launch", exit_on_error=False)
     async def _launch(
         self, recipe: Recipe, settings: dict[str, str], name: str, start_from: str
     ) -> None:
-        command = self._command()
-        if command not in self._plans and not self._minutes:
-            self._show_plan(Plan(measuring=True))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE_S):
-                    async for plan in estimates(command):
-                        self._plans[command] = plan
-                        break
-        plan = self._plans.get(command, Plan())
-        if self._minutes:
-            plan = await self._budget(command)
-            settings = {**settings, **plan.settings}
+        command, minutes = self._command(), self._minutes
+        try:
+            plan = await self._answer(command)
+        except asyncio.CancelledError:
+            self._starting, self._measured = False, ()
+            self._wait(False)
+            self._show_plan(Plan())
+            raise
+        self._wait(False)
+        if minutes:
+            settings = {**settings, "minutes": f"{minutes:g}", **plan.settings}
         if plan.fault:
             self._starting = False
             self._show_plan(plan)
@@ -511,16 +574,21 @@ class NewRunScreen(Window[RunDir | None]):
         else:
             self.leave(run)
 
-    async def _budget(self, command: tuple[str, ...]) -> Plan:
-        """The plan of a budget when it has chosen its settings, or one with a fault."""
-        if command not in self._plans:
+    def _is_answered(self, command: tuple[str, ...]) -> bool:
+        """Whether it is known if the training can start and, for a budget of time, which size suits
+        it."""
+        plan = self._plans.get(command)
+        return plan is not None and (bool(plan.fault) or not (plan.measuring and self._minutes))
+
+    async def _answer(self, command: tuple[str, ...]) -> Plan:
+        """The plan once it is answered; or what is known of it after a while, or when a start at
+        once was asked for."""
+        if not self._is_answered(command) and self._measured != command:
             self._measure(command)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(BUDGET_S):
-                while not (plan := self._plans.get(command, Plan())).settings and not plan.fault:
-                    await asyncio.sleep(POLL_S)
-                return plan
-        return Plan(fault="its steps could not be measured; give a number of steps")
+        end = time.monotonic() + (BUDGET_S if self._minutes else PATIENCE_S)
+        while not (self._is_answered(command) or self._at_once) and time.monotonic() < end:
+            await asyncio.sleep(POLL_S)
+        return self._plans.get(command, Plan())
 
 
 class _RowSuggester(Suggester):

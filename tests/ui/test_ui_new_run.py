@@ -125,10 +125,60 @@ async def test_a_recipe_is_found_by_a_part_of_its_name(shipped, open_app: Opener
 async def test_the_form_says_what_the_training_takes(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plans(monkeypatch, Plan(measuring=True), Plan(seconds=60, source="20 steps measured"))
+    plans(monkeypatch, Plan(measuring=True), Plan(seconds=60, now=60, source="20 steps measured"))
     async with open_app(size=(80, 24)) as pilot:
         await pilot.press("n")
         await until_seen(pilot, "about 1 minute on this machine (20 steps measured)")
+
+
+async def test_a_measurement_says_how_long_it_still_takes(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans(monkeypatch)  # a process that has not answered yet
+    monkeypatch.setattr(new_run, "PLANNER", ("sh", "-c", "exec sleep 60"))
+    async with open_app(size=(80, 24)) as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, "checking whether it can start …")
+        form(pilot)._show_plan(Plan(measuring=True, left=60))
+        await until_seen(pilot, "measuring a few steps, about 1 minute left")
+        await until_seen(pilot, "about 55 seconds left")  # it counts down by itself
+
+
+@pytest.mark.parametrize("steps", ["", "1 min"])
+async def test_a_start_that_waits_says_so_takes_no_text_and_can_be_given_up(
+    steps: str, shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans(monkeypatch)
+    monkeypatch.setattr(new_run, "PLANNER", ("sh", "-c", "exec sleep 60"))  # it never answers
+    monkeypatch.setattr(new_run, "PATIENCE_S", 600.0)
+    started: list[dict[str, str]] = []
+
+    def start(recipe: Recipe, settings: dict[str, str], *_: str) -> RunDir:
+        started.append(settings)
+        raise GenuiError("enough")
+
+    monkeypatch.setattr(new_run, "launch", start)
+    async with open_app() as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, "New run")
+        await pilot.press("tab", "tab", *steps)
+        burst(pilot, "ctrl+s", "o", "x", "0", "backspace")
+        await until_seen(pilot, "starts after this: checking whether it can start …")
+        await until_seen(pilot, "esc do not start")
+        await pilot.press("y", "tab", "z")
+        assert values(pilot)["field-steps"] == steps
+        assert set(values(pilot).values()) == {"", steps}
+        await pilot.press("escape")
+        await until_seen(pilot, "its duration is not measured yet")
+        await pilot.press("end", "7")  # in the field that was left
+        await until(pilot, lambda: values(pilot)["field-steps"] == f"{steps}7")
+        assert not started
+        if steps:  # a second Ctrl+S does not wait: the steps are planned while it trains
+            await pilot.press("backspace", "ctrl+s")
+            await until_seen(pilot, "^s start unmeasured")
+            await pilot.press("ctrl+s")
+            await until_seen(pilot, "enough")
+            assert started == [{"minutes": "1"}]
 
 
 async def test_a_time_in_place_of_steps_starts_what_it_chose(
@@ -149,7 +199,7 @@ async def test_a_time_in_place_of_steps_starts_what_it_chose(
         await pilot.press("tab", "tab", *"3 min", "tab", "tab", *"width=64")
         await pilot.press("ctrl+s")
         await until_seen(pilot, "enough")
-        assert started == [(QUICK, {"width": "64", **chosen})]
+        assert started == [(QUICK, {"width": "64", "minutes": "3", **chosen})]
         await until_seen(pilot, "steps=70 layers=2 · about 3 minutes")
 
 

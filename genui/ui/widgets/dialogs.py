@@ -40,7 +40,7 @@ class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._typed_ahead: list[events.Key] = []
+        self._typed_ahead: list[events.Key] | None = []  # None: the input has taken them
 
     def set_titles(self, title: str, keys: str) -> None:
         """Show `title` in the upper border, and `keys` in the lower one."""
@@ -59,16 +59,21 @@ class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
     def _cancelled(self) -> None:
         self.action_leave()
 
-    def take_early(self, event: events.Key) -> None:
-        """Keep a key that was typed before the input was mounted, as happens over a slow link."""
+    def take_early(self, event: events.Key) -> bool:
+        """Keep a key that was typed before the input was mounted, as happens over a slow link.
+        Returns whether it was kept."""
+        if self._typed_ahead is None:
+            return False
         self._typed_ahead.append(event)
+        return True
 
     def begin_typing(self) -> None:
         """Focus the first input, and pass it the keys that were typed already."""
         line = self.query(LineInput).first()
         self.set_focus(line)
-        for event in self._typed_ahead:
+        for event in self._typed_ahead or ():
             line.take(event)
+        self._typed_ahead = None
 
     def show_fault(self, line: str) -> None:
         """Show why the input is invalid, below it, while the window is open; "" removes it."""
