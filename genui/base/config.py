@@ -36,7 +36,7 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = AUTO
     quiet: Annotated[
         Literal["auto", "on", "off"],
-        about("on: no demo on Home; off: a demo, even while the machine is busy"),
+        about("on: Home stands still; off: its models compute, even while the machine is busy"),
     ] = AUTO
     bell: Annotated[bool, about("alerts ring the bell and notify the desktop")] = True
     notify: Annotated[

@@ -274,7 +274,7 @@ def write_output(args: argparse.Namespace, generations: Sequence[Generation], ki
         count = _write_frames(args.frames, generations, scale)
         output.note(f"wrote {count} frames to {args.frames}")
     if args.trace is not None:
-        save_tree(_tree(args.trace.stem[:200], generations[0]), args.trace)
+        save_tree(saved_tree(args.trace.stem[:200], generations[0]), args.trace)
         output.note(f"wrote {args.trace}")
 
 
@@ -362,7 +362,7 @@ def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -
     return len(names)
 
 
-def _tree(name: str, generation: Generation) -> SavedTree:
+def saved_tree(name: str, generation: Generation) -> SavedTree:
     """The trace as the app opens it: one branch per edit, each forked from the one before."""
     from genui.engine.replay import machine
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write, cannot_write
+from genui.formats.frames import MAX_PACKED
 from genui.formats.recipe import (
     FORMAT,
     Machine,
@@ -62,6 +63,7 @@ class SavedTree(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     current: int = 0  # the branch shown
     playhead: Annotated[int, Meta(ge=0)] = 0  # the step shown
     result: Result | None = None  # of the current branch, as far as it was computed
+    frames: Annotated[bytes, Meta(max_length=MAX_PACKED)] = b""  # of it too, if they are kept
     digest: str = ""  # of all other fields
 
     @property

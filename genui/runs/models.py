@@ -233,7 +233,7 @@ def _word_for(value: float, good: float, fair: float) -> str:
     return QUALITIES[(value > good) + (value > fair)]
 
 
-FIRST = ("icons", "shakespeare")
+FIRST = ("video", "icons", "shakespeare")
 """Shipped models that are listed before the others of their kind, for new users."""
 
 

@@ -558,7 +558,14 @@ class GenuiApp(Shell):
 
     def start_background(self) -> None:
         super().start_background()
-        self.session.open()
+        self.run_worker(self._begin_home(), group="files", exit_on_error=False)
+
+    async def _begin_home(self) -> None:
+        """Show what can be read from files, then start the worker, which takes the processor."""
+        try:
+            await self.home.demo.show_files()
+        finally:
+            self.session.open()
 
     def show_hint(self) -> None:
         self.home.show_hint()
@@ -595,7 +602,10 @@ class GenuiApp(Shell):
 
     def _warm(self) -> None:
         """Load the models of the panes in advance."""
-        if self.session.ready is not None and not self._warmed and self.home.models:
+        from genui.ui.demo import is_busy  # late: `genui watch` has no Home
+
+        known = self.session.ready is not None and self.home.models
+        if known and not self._warmed and not is_busy():  # a busy machine is left to others
             self._warmed = True
             for ref in self.home.offered_models():
                 self.session.warm(ref)

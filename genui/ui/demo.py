@@ -1,16 +1,21 @@
-"""The demo on Home: shipped models at work until a key is pressed.
+"""The demo on Home: models at work until a key is pressed.
 
-The Canvas denoises captions that `icons` draws well, Text writes plays, and the Training pane
-shows a small training of the Lab. They are ordinary traces, computed while they are shown. Any
-key or click ends the demo; its traces stay. It also ends after a few rounds or if the terminal is
-slow, and does not start if other programs need the processor.
+At first each pane plays frames that were read from a file: what the user generated there last or,
+without it, a record of the package. Then, for a new user and on a machine that is not busy, shipped
+models compute: the Canvas denoises captions that `icons` draws well, Text writes plays, and the
+Training pane shows a small training of the Lab. On a busy machine the records play again. Any key
+or click ends the demo, and so do two minutes or a slow terminal; the last frames stay.
 """
 
+import asyncio
 import os
 import random
+import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -18,15 +23,17 @@ from textual.containers import Vertical
 from textual.timer import Timer
 
 from genui.base.config import AUTO, load_config
-from genui.base.errors import MisuseError
+from genui.base.errors import GenuiError, MisuseError
 from genui.protocol import LabSettings
 from genui.ui import messages
-from genui.ui.generate.image import NOISE_SIDE, CanvasView
-from genui.ui.generate.pane import TracePane
-from genui.ui.home_panes import TrainingPane
+from genui.ui.generate.pane import ORIGINS, TracePane
+from genui.ui.home_panes import SLOT, TrainingPane
+from genui.ui.keys import PaneName
 from genui.ui.session import Session
 from genui.ui.terminal import get_metered_driver, may_animate
 from genui.ui.traces.compare import Part
+from genui.ui.traces.controller import TraceController
+from genui.ui.traces.trees import Source, Trace
 from genui.ui.widgets.base import LifecycleGuard
 from genui.ui.widgets.curve import Curve
 
@@ -46,36 +53,58 @@ CAPTIONS = (
 """Captions that the model has not seen and draws well."""
 
 SPEAKERS = ("ROMEO:\n", "JULIET:\n", "KING RICHARD III:\n", "GLOUCESTER:\n")
+PROMPTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "canvas": ("icons", CAPTIONS),
+    "text": ("shakespeare", SPEAKERS),
+}
+"""The pane to the shipped model that computes there, and to its prompts."""
+READ: tuple[PaneName, ...] = ("text", "canvas", "training")
+"""The panes that begin with what was read from a file; images need numpy, and come later."""
 LAB = LabSettings(steps=600)
-ROUNDS = 2  # through the captions
-TICK = 0.125  # seconds
+LONGEST = 120.0  # seconds
+TICK = 0.1  # seconds
+BUSY_TICKS = 4  # between two panes that are drawn on a busy machine: at most a tenth of a core
+PACE = {"text": 0.12, "training": 0.1}  # seconds for which a step of a record is shown
+USUAL_PACE = 0.6
+REST = 6.0  # seconds for which the last step of a record stays
 END_TICKS = 20  # for which a finished trace stays
-NOISE_TICKS = 2  # between two images of noise
+BUSY_CHECK = 10  # ticks between two looks at the load
 MAX_BUSY = 12  # ticks in a row in which the terminal may be busy
 
-HINT = "space pauses · ←→ step · e caption · 1 models · n trains · ? keys · F2 tour"
+LEARNS = "a small network learns two moons"
+HINT = "space plays live · ←→ step · e caption · 1 models · n trains · ? keys · F2 tour"
+BUSY = "this machine is busy, so these are records · space plays live, at once"
 
 
-def may_play() -> bool:
-    """Whether the demo may play: the setting `quiet`; on auto, unless all processors are in use."""
-    quiet = AUTO
+def read_quiet() -> str:
+    """The setting `quiet`."""
     with suppress(MisuseError):  # the app has said what is wrong with the settings
-        quiet = load_config().quiet
-    if quiet != AUTO:
-        return quiet == "off"
-    return os.getloadavg()[0] <= (os.cpu_count() or 1)
+        return load_config().quiet
+    return AUTO
+
+
+def may_compute() -> bool:
+    """Whether the demo may compute: the setting `quiet`; on auto, unless all processors are in
+    use."""
+    quiet = read_quiet()
+    return quiet == "off" if quiet != AUTO else not is_busy()
+
+
+def is_busy() -> bool:
+    """Whether more programs want to compute than there are processors."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 class LabPreview(LifecycleGuard, Vertical):
     """A training of the Lab in the Training pane, whose curve shows its loss."""
 
-    def __init__(self, session: Session, curve: Curve) -> None:
+    def __init__(self, session: Session, pane: TrainingPane) -> None:
         super().__init__(classes="preview")
         # Late: they import numpy.
         from genui.ui.lab import Curves, LabController, PlaneCache
         from genui.ui.widgets.plane import PlaneView
 
-        self._curve = curve
+        self._pane = pane
         self._curves = Curves()
         self._planes = PlaneCache()
         self._view = PlaneView()
@@ -85,19 +114,19 @@ class LabPreview(LifecycleGuard, Vertical):
     def compose(self) -> ComposeResult:
         yield self._view
 
-    def play(self, seed: int) -> None:
-        self.controller.seed = seed
-        self.controller.start_over(play=True)
-
     def tick(self) -> None:
         trace = self.controller.trace
         if trace is not None and trace.tick(4.0, 1 / TICK) and may_animate(self.app, 0.0):
-            self._paint()
+            self.paint()
 
-    def _paint(self) -> None:
+    def paint(self) -> None:
         from genui.formats.points import scene_of
 
         trace = self.controller.trace
+        is_read = trace is not None and trace.is_read
+        origin = [(f" · {ORIGINS['record']}", "$warning")] if is_read else []
+        self._pane.set_title((LEARNS, "bold"), *origin)
+        self._pane.set_subtitle("5 the Lab · n new run")
         if trace is None or not trace.frames:
             return
         if (plane := self._planes.latest(trace, 0.0)) is not None:
@@ -105,13 +134,13 @@ class LabPreview(LifecycleGuard, Vertical):
         self._curves.take(trace)
         losses = self._curves.losses
         if losses:
-            self._curve.set_series(losses, dict.fromkeys(losses, "smoothed"))
+            self._pane.query_one(Curve).set_series(losses, dict.fromkeys(losses, "smoothed"))
 
     # --- the Listener of the controller ---------------------------------------------------
 
     def repaint(self) -> None:
         if self.usable:
-            self._paint()
+            self.paint()
 
     def repaint_soon(self) -> None:
         """New frames are painted at the next tick."""
@@ -130,6 +159,57 @@ class LabPreview(LifecycleGuard, Vertical):
         self.controller.handle(event.reply)
 
 
+class Read(NamedTuple):
+    """A trace that was read from a file, with its model and the pane that shows it."""
+
+    pane: PaneName
+    trace: Trace[Any]
+    model: "ModelInfo"
+
+
+def find_read(pane: PaneName) -> Read | None:
+    """What the user generated last in a pane, or its record; for "canvas" also what was generated
+    last in a pane in its place. None without either. Call it on a thread."""
+    from genui.ui.traces.records import last_path, read_trace, record_path  # late: after a paint
+
+    names = [pane, *(SLOT if pane == "canvas" else ())]
+    last = [last_path(name) for name in names if last_path(name).is_file()]
+    newest = max(last, key=lambda path: path.stat().st_mtime, default=None)
+    choices: tuple[tuple[Path | None, Source], ...]
+    choices = (newest, "last"), (record_path(pane), "record")
+    for path, source in choices:
+        with suppress(GenuiError):  # damaged, or its model is gone
+            if path is not None:
+                return Read(cast("PaneName", path.stem), *read_trace(path, source))
+    return None
+
+
+class Player:
+    """Moves the playhead of a trace that was read, as time goes by."""
+
+    def __init__(self, read: Read) -> None:
+        self.read = read
+        self._pace = PACE.get(read.pane, USUAL_PACE)  # seconds a step
+        self.begin()
+
+    def begin(self) -> None:
+        """Play from the first step."""
+        self._begun = time.monotonic()
+        self.read.trace.seek(0)
+
+    def tick(self) -> bool:
+        """Go to the step that is due now. Returns whether it is another one."""
+        trace = self.read.trace
+        before = trace.position
+        trace.seek(int((time.monotonic() - self._begun) / self._pace))
+        return trace.position != before
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its last step was shown long enough."""
+        return time.monotonic() - self._begun > self._pace * self.read.trace.total + REST
+
+
 class Demo:
     """Plays the demo on Home until the user acts."""
 
@@ -138,55 +218,102 @@ class Demo:
         self._session = session
         self._timer: Timer | None = None
         self._preview: LabPreview | None = None
+        self._players: dict[str, Player] = {}  # by pane
+        self._models: dict[str, ModelInfo] = {}  # shipped, to compute with; for a new user only
         self._part: Part = "denoised"  # what the Canvas showed of a step before the demo
         self._count = 0  # of captions played
         self._ticks = 0
+        self._is_busy = False
         self._end_ticks: Counter[str] = Counter()  # since the trace of a pane has finished
         self._busy_ticks = 0  # in a row
+        self._began = 0.0  # in monotonic seconds
         self.over = False
 
     @property
     def playing(self) -> bool:
         return self._timer is not None
 
+    @property
+    def refs(self) -> list[str]:
+        """The models that it computes with."""
+        return [self._models[name].ref for name, _ in PROMPTS.values() if self._models]
+
+    # --- beginning and ending ---------------------------------------------------------------
+
+    async def show_files(self) -> None:
+        """Show in each pane what was read for it, and play it. With the setting `quiet`, and once
+        the user has acted, it stands still."""
+        for name in READ:
+            read = await asyncio.to_thread(find_read, name)
+            if read is None or not await self._show(read):
+                continue
+            if not self.over and read_quiet() != "on":
+                self._players[read.pane] = Player(read)
+                self._go()
+        self._greet()
+
+    async def _show(self, read: Read) -> bool:
+        """Show what was read, unless the pane shows something already."""
+        home = self._home
+        if read.pane == "training":
+            if home.watched is not None or home.runs:
+                return False
+            await self._show_preview()
+        else:
+            await home.mount_pane(read.pane)
+        place = self._place(read.pane)
+        if place.controller.trace is not None:
+            return False
+        place.controller.show_read(read.trace, read.model)
+        place.paint()
+        return True
+
     def start(self, models: "tuple[ModelInfo, ...]") -> None:
-        """Start playing, unless the demo is over or one of the models is missing."""
-        if self.over or self.playing or not may_play():
+        """Let shipped models compute for a new user, unless the demo is over or one is missing."""
+        if self.over or self._models or read_quiet() == "on":
             return
         by_name = {model.name: model for model in models if model.source == "shipped"}
-        if not {"icons", "shakespeare"} <= by_name.keys():
+        if not {name for name, _ in PROMPTS.values()} <= by_name.keys():
             return
+        self._models = by_name
+        if may_compute():
+            self._go()
+        self._greet()
+
+    def _greet(self) -> None:
+        """Show a new user the Canvas, if there is room for one pane only, and a hint."""
         home = self._home
+        if not (self.playing and self._models):
+            return
         if home.alone:
             home.action_show_pane("canvas")
-            if home.is_hint_shown:
-                home.say(HINT, "hint")
-        self._timer = home.set_interval(TICK, self._tick)
-        self._pane("text").controller.use_model(by_name["shakespeare"])
-        canvas = self._pane("canvas")
-        canvas.controller.use_model(by_name["icons"])
-        self._part, canvas.view.part = canvas.view.part, "x"  # show noise that becomes an image
-        self._draw_noise()
-        self._next_image()
-        if home.shows("text"):
-            self._next_text()
-        if home.shows("training"):
-            self._next_training()
+        if home.is_hint_shown:
+            home.say(HINT if may_compute() else BUSY, "hint")
 
-    def stop(self) -> None:
-        """Stop for good; the traces stay as they are."""
+    def _go(self) -> None:
+        if self._timer is None:
+            self._began = time.monotonic()
+            self._timer = self._home.set_interval(TICK, self._tick)
+            view = self._place("canvas").view
+            self._part, view.part = view.part, "x"  # show noise that becomes an image
+
+    def stop(self, still: bool = False) -> None:
+        """Stop for good at the last frames. A clip goes on for a while, unless `still`."""
         self.over = True
         if self._timer is None:
             return
         self._timer.stop()
         self._timer = None
-        canvas = self._canvas_view
-        canvas.part, canvas.noise = self._part, b""
-        for pane in self._home.query(TracePane):
-            pane.controller.pause()
-            pane.controller.refresh()
-        if self._preview is not None:
-            self._preview.controller.pause()
+        self._place("canvas").view.part = self._part
+        for place in (*self._home.query(TracePane), *self._home.query(LabPreview)):
+            trace = place.controller.trace
+            place.controller.pause()
+            if trace is not None and trace.is_read:
+                trace.seek(trace.total)
+            if still:
+                place.paint()
+            else:
+                place.repaint()
 
     def clear_training(self) -> None:
         """Remove the training from the pane, which is needed for a run."""
@@ -196,74 +323,116 @@ class Demo:
             self._preview = None
             self._home.query_one(TrainingPane).remove_class("-preview")
 
-    def _pane(self, name: str) -> TracePane:
-        return self._home.query_one(f"#{name}", TracePane)
-
-    @property
-    def _canvas_view(self) -> CanvasView:
-        return cast("CanvasView", self._pane("canvas").view)
-
-    def _draw_noise(self) -> None:
-        """Make other noise, which the Canvas shows until the model has loaded."""
-        values = (int(random.gauss(128, 85)) for _ in range(3 * NOISE_SIDE**2))
-        self._canvas_view.noise = bytes(min(max(value, 0), 255) for value in values)
+    def _place(self, name: str) -> Any:
+        """The pane, or the training in the Training pane."""
+        return self._preview if name == "training" else self._home.query_one(f"#{name}", TracePane)
 
     # --- rounds -----------------------------------------------------------------------------
 
     def _tick(self) -> None:
         driver = get_metered_driver(self._home.app)
         self._busy_ticks = self._busy_ticks + 1 if driver is not None and driver.busy else 0
+        if self._ticks % BUSY_CHECK == 0:
+            self._is_busy = not may_compute()
         self._ticks += 1
-        trace = self._pane("canvas").trace
-        if trace is None or trace.frames:
-            self._canvas_view.noise = b""
-        elif self._ticks % NOISE_TICKS == 0:
-            self._draw_noise()
-        canvas_done = self._is_done("canvas", self._pane("canvas").controller)
-        if self._busy_ticks > MAX_BUSY or (canvas_done and self._count >= ROUNDS * len(CAPTIONS)):
-            self.stop()
+        if self._busy_ticks > MAX_BUSY or time.monotonic() - self._began > LONGEST:
+            self.stop(still=True)
             return
-        if canvas_done:
-            self._next_image()
-        if self._preview is not None:
-            self._preview.tick()
-            if self._is_done("training", self._preview.controller):
-                self._next_training()
-        if self._is_done("text", self._pane("text").controller):
-            self._next_text()
+        home = self._home
+        names: list[PaneName] = [name for name in (home.slot, "text") if home.shows(name)]
+        if home.shows("training") and home.watched is None:
+            names.append("training")
+        for number, name in enumerate(names):
+            turn = self._ticks % (BUSY_TICKS * len(names)) == BUSY_TICKS * number
+            self._tick_pane(name, turn or not self._is_busy)
 
-    def _is_done(self, name: str, controller: Any) -> bool:
+    def _tick_pane(self, name: PaneName, draw: bool) -> None:
+        place, player = self._place(name), self._players.get(name)
+        trace = place.controller.trace if place is not None else None
+        if player is not None and trace is player.read.trace:
+            if draw:
+                self._paint_read(place, player.tick())
+            done = player.is_over
+        else:
+            done = trace is None or self._is_done(name, trace)
+            if name == "training" and place is not None:
+                place.tick()
+        if done:
+            self._next(name)
+
+    def _paint_read(self, place: Any, moved: bool) -> None:
+        """Draw the step of a trace that was read or, of a clip, the next frame."""
+        if not may_animate(self._home.app, 0.0):
+            return
+        clip = place.view if isinstance(place, TracePane) else None
+        animated = clip is not None and clip.animate_step()
+        if moved:
+            place.paint()
+        elif clip is not None and animated:
+            clip.paint_animated()
+
+    def _is_done(self, name: str, trace: Trace[Any]) -> bool:
         """Whether the finished trace of a pane has been shown long enough."""
-        trace = controller.trace
-        if trace is None or not trace.finished:
+        if not trace.finished:
             self._end_ticks[name] = 0
             return False
         self._end_ticks[name] += 1
         return self._end_ticks[name] > END_TICKS
 
-    def _next_image(self) -> None:
-        self._play(self._pane("canvas"), CAPTIONS[self._count % len(CAPTIONS)])
-        self._count += 1
+    def _next(self, name: PaneName) -> None:
+        """Compute in a pane or, on a busy machine, play its record; what is the user's stays."""
+        player = self._players.get(name)
+        if player is not None and player.read.trace.source == "last":
+            return
+        if self._models and self._session.ready is not None and not self._is_busy:
+            if name == "training":
+                self._home.run_worker(self._compute_training(), exit_on_error=False)
+            elif name in PROMPTS:
+                self._compute(name)
+        elif player is not None:
+            player.begin()
+            controller = self._place(name).controller
+            if controller.trace is not player.read.trace:
+                _replace(controller, lambda: controller.show_read(*player.read[1:]))
 
-    def _next_text(self) -> None:
-        self._play(self._pane("text"), SPEAKERS[self._count % len(SPEAKERS)])
+    def _compute(self, name: PaneName) -> None:
+        """Generate with the next prompt, in place of what the pane shows."""
+        model, prompts = PROMPTS[name]
+        controller = self._place(name).controller
+        if controller.model is not self._models[model]:
+            controller.use_model(self._models[model])
+        prompt = prompts[self._count % len(prompts)]
+        self._count += name == "canvas"
+        self._play(controller, prompt)
 
-    def _play(self, pane: TracePane, prompt: str) -> None:
-        """Start a trace in place of the last one."""
-        controller = pane.controller
-        old = [branch.number for branch in controller.tree.branches]
+    async def _compute_training(self) -> None:
+        await self._show_preview()
+        if self._preview is not None and not self.over:
+            controller = self._preview.controller
+            controller.settings = LAB
+            self._play(controller, controller.prompt)
+
+    def _play(self, controller: TraceController[Any, Any], prompt: str) -> None:
         controller.prompt, controller.seed = prompt, random.randrange(1, 10_000)
-        controller.start_over(play=True)
-        for number in old:
-            controller.drop(number)
+        _replace(controller, lambda: controller.start_over(play=True))
+        if controller.trace is not None:
+            controller.trace.source = "demo"
         controller.refresh()
 
-    def _next_training(self) -> None:
+    async def _show_preview(self) -> None:
+        """Make room for a training in the Training pane, if there is none."""
         pane = self._home.query_one(TrainingPane)
         if self._preview is None:
             pane.add_class("-preview")
-            pane.set_title(("a small network learns two moons", "bold"))
-            pane.set_subtitle("5 the Lab · n new run")
-            self._preview = LabPreview(self._session, pane.query_one(Curve))
-            pane.query_one(".body").mount(self._preview)
-        self._preview.play(random.randrange(1, 10_000))
+            pane.query_one(Curve).clear("")
+            self._preview = LabPreview(self._session, pane)
+            await pane.query_one(".body").mount(self._preview)
+            self._preview.paint()
+
+
+def _replace(controller: TraceController[Any, Any], begin: Callable[[], object]) -> None:
+    """Begin another trace in place of the earlier ones."""
+    old = [branch.number for branch in controller.tree.branches]
+    begin()
+    for number in old:
+        controller.drop(number)

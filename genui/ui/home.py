@@ -130,11 +130,17 @@ class HomeScreen(AppScreen[None]):
 
     @work(group="slot", exclusive=True, exit_on_error=False)
     async def _make_pane(self, name: PaneName, use: Use) -> None:
-        pane = make_pane(name, self._session)
-        pane.add_class("-hidden")
-        await self.query_one("#lower").mount(pane)
-        self._update_models(pane)
+        await self.mount_pane(name)
         self._focus_pane(name, use)
+
+    async def mount_pane(self, name: PaneName) -> None:
+        """Make a pane if it does not exist, and give it its place, without the focus."""
+        if not self.query(f"#{name}"):
+            pane = make_pane(name, self._session)
+            pane.add_class("-hidden")
+            await self.query_one("#lower").mount(pane)
+            self._update_models(pane)
+        self._give_place(name)
 
     def _update_models(self, pane: TracePane) -> None:
         """Give a pane its models and the classifiers."""
@@ -142,13 +148,16 @@ class HomeScreen(AppScreen[None]):
         pane.controller.set_catalogue(models)
         pane.labels.set_classifiers(list_classifiers(self.models))
 
-    def _focus_pane(self, name: PaneName, use: Use) -> None:
+    def _give_place(self, name: PaneName) -> None:
+        """Show a pane in the place that it shares with others."""
         if name in SLOT and name != self.slot:
-            self.slot = name
-            if self.view in SLOT:
-                self.view = name
-            self.current = name
+            before, self.slot = self.slot, name
+            self.view = name if self.view == before else self.view
+            self.current = name if self.current == before else self.current
             self._show()
+
+    def _focus_pane(self, name: PaneName, use: Use) -> None:
+        self._give_place(name)
         self.action_show_pane(name)
         use(self.query_one(f"#{name}", TracePane))
 
@@ -460,7 +469,8 @@ class HomeScreen(AppScreen[None]):
         """The refs of the panes' models, those of genui. One that others made may have gigabytes:
         it is loaded when the user opens it, and not before."""
         models = (pane.controller.model for pane in self.query(TracePane))
-        return [model.ref for model in models if model is not None and not model.format]
+        refs = [model.ref for model in models if model is not None and not model.format]
+        return [*refs, *self.demo.refs]
 
     def show_run(self, view: RunView) -> None:
         """Show a new view of the watched run; ignore late views of others."""

@@ -795,7 +795,9 @@ def _build(pane: TracePane) -> Parts:
     return Parts(controller, view, LabInspector(pane, controller, view), actions)
 
 
-LAB_PANE = PaneKind("lab", "Lab", "lab-pane", _build, "learning_rate", catch_up=0.5, compares=False)
+LAB_PANE = PaneKind(
+    "lab", "Lab", "lab-pane", _build, "learning_rate", catch_up=0.5, compares=False, kept=False
+)
 
 
 # --- The Lab's screen -------------------------------------------------------------------------

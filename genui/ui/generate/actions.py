@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show as shown_path
 from genui.base.schema import Setting, ordered
 from genui.base.text import clean_line
-from genui.protocol import Failed, Labels, Neighbours
+from genui.protocol import Failed, Idle, Labels, Neighbours
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import KINDS
 from genui.protocol.settings import SEED
@@ -218,8 +219,29 @@ class SettingActions(Actions):
 # --- Files: saved trees and exports -----------------------------------------------------------
 
 
+KEEP_DELAY = 0.3  # seconds without a new step until the shown trace is kept
+
+
 class FileActions(Actions):
-    """Saves branches, opens saved ones and exports the shown branch."""
+    """Saves branches, opens saved ones and exports the shown branch; keeps the last trace for the
+    next start."""
+
+    def handle(self, reply: TraceReply) -> None:
+        trace = self.pane.controller.trace
+        if not isinstance(reply, Idle) or trace is None or trace.id != reply.trace:
+            return
+        if trace.source == "user" and trace.frames and self.pane.kind.kept:
+            self.pane.run_worker(
+                self._keep(trace), group="keep", exclusive=True, exit_on_error=False
+            )
+
+    async def _keep(self, trace: Trace[Any]) -> None:
+        from genui.ui.traces import export
+
+        await asyncio.sleep(KEEP_DELAY)
+        machine = export.machine_of(self.pane.session.ready)
+        with suppress(GenuiError):  # a full disk: the next start shows a record
+            await asyncio.to_thread(export.keep_last, self.pane.pane, trace, machine)
 
     def action_save(self) -> None:
         """Save the tree of the shown branch."""

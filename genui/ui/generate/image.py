@@ -22,7 +22,7 @@ from genui.protocol.edits import inputs_at
 from genui.protocol.settings import AXIS_NAMES, format_axis, format_grid, parse_axes
 from genui.ui import keys
 from genui.ui.generate.actions import Actions, SoundActions
-from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
+from genui.ui.generate.pane import PLAYS_LIVE, Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.generate.prompt import CaptionScreen, PromptLine
 from genui.ui.settings import describe_model, format_step, varied_along
 from genui.ui.terminal import get_metered_driver
@@ -46,14 +46,12 @@ if TYPE_CHECKING:
 
 SHARPEN_DELAY = 0.5  # seconds without a change until an image is drawn finer
 WORTH_SAYING = 5.0  # seconds that are left of a slow image or grid
-NOISE_SIDE = 32  # pixels
 WIDE = 60  # cells of a border with room for whole sentences
 
 
 class TraceImageView(View):
     """A view of images. `paint` ends with `sharpen_later`: an image at rest is drawn finer."""
 
-    noise = b""  # pixels shown before the first step of a trace, in place of a text
     _sharpen_timer: Timer | None = None
 
     @on(ImageView.Resized)
@@ -102,9 +100,6 @@ class TraceImageView(View):
         else:
             prompt = clean_line(self.pane.controller.prompt)
             caption = f"“{prompt}”" if prompt else ""
-            if self.noise and trace is not None and trace.loading:
-                waited = f"loading … {self.pane.controller.waited_s:.0f} s"
-                end = Content.assemble((waited, "$text-muted"))
         caption = clean_line(caption, max(4, width - end.cell_length - 1))
         gap = max(1, width - cell_len(caption) - end.cell_length)
         line.show(Content.assemble((caption, "bold"), " " * gap, end))
@@ -123,7 +118,8 @@ class TraceImageView(View):
             pane.set_subtitle(self.branch_text(clean_line(grid, 30)) or usual)
             return
         scale = f" · {image.scale_text}" if image.scale_text else ""
-        title = Content.assemble(name, f"{format_step(model)}{details}{scale}")
+        origin = f" · {pane.origin}: {PLAYS_LIVE}" if pane.origin else ""
+        title = Content.assemble(name, f"{format_step(model)}{details}{scale}{origin}")
         set_border(self, title=title, subtitle=Content(self.branch_text(grid) or usual))
 
     def branch_text(self, grid: str = "") -> str:
@@ -302,9 +298,7 @@ class CanvasView(TraceImageView):
         self.pane.set_class(bool(grid), "-grid")
         for part, image in self._images():
             image.label(*(axis.values for axis in grid))
-            if frame is None and self.noise and trace is not None:
-                image.show(self.noise, NOISE_SIDE, NOISE_SIDE)
-            elif frame is None:
+            if frame is None:
                 image.clear(self.pane.empty_text() if part == self.part else " ")
             else:
                 self._show_in(image, frame, part)

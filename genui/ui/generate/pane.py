@@ -36,7 +36,7 @@ from genui.ui.session import Session
 from genui.ui.terminal import may_animate
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import TraceController
-from genui.ui.traces.trees import Trace
+from genui.ui.traces.trees import Source, Trace
 from genui.ui.widgets.base import (
     LineInput,
     Pane,
@@ -49,6 +49,9 @@ from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.settings import Option, SettingsPanel
 
 T = TypeVar("T")
+
+ORIGINS: dict[Source, str] = {"record": "recorded", "last": "last time"}
+PLAYS_LIVE = "space plays it live"
 
 
 class View(Vertical):
@@ -120,6 +123,7 @@ class PaneKind(NamedTuple):
     fps: float = 10  # most repaints a second
     catch_up: float = 4.0  # seconds within which the playhead reaches the newest frame
     compares: bool = True  # whether two of its traces can be shown side by side
+    kept: bool = True  # whether the next start of the app shows its last trace again
 
 
 class TracePane(Pane):
@@ -210,6 +214,17 @@ class TracePane(Pane):
     def trace(self) -> Trace[Any] | None:
         """The shown trace."""
         return self.controller.trace
+
+    def set_title(self, *parts: str | tuple[str, str]) -> None:
+        super().set_title(*parts, *((f" · {self.origin}", "$warning") for _ in self.origin[:1]))
+
+    def set_subtitle(self, *parts: str | tuple[str, str]) -> None:
+        super().set_subtitle(*((PLAYS_LIVE,) if self.origin else parts))
+
+    @property
+    def origin(self) -> str:
+        """Where the frames of the shown trace were read from; "" if they were computed now."""
+        return ORIGINS.get(self.trace.source, "") if self.trace is not None else ""
 
     # --- as the controller's listener -----------------------------------------------------
 

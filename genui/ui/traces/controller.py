@@ -197,6 +197,12 @@ class TraceController(Generic[F, S]):
         recipe = RECIPES.get(model.name) or RECIPES.get(model.dataset)
         return next(iter(recipe.prompts if recipe is not None else ()), self._blank)
 
+    def show_read(self, trace: Trace[F], model: ModelInfo) -> None:
+        """Show a trace whose frames were read from a file, and use its inputs; paint nothing."""
+        self.add_models([model])
+        self.tree.add(trace, f"seed {trace.request.seed}")
+        self._use_inputs_of_shown()
+
     # --- beginning and forking ----------------------------------------------------------
 
     def request(self) -> protocol.Start:
@@ -259,6 +265,8 @@ class TraceController(Generic[F, S]):
         self.remember_shown()
         self.pause()
         self.tree.add(self._new_trace(self.request(), self.total_steps), label)
+        for branch in [one for one in self.tree.branches if one.trace.source == "record"]:
+            self.tree.drop(branch.number)  # the user did not make it
         self._go(play)
 
     def fork(

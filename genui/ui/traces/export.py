@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from genui import protocol
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, sanitize, show
+from genui.base.files import atomic_write, cannot_write, sanitize, show
 from genui.base.text import clean, clean_line
 from genui.formats.codec import Sample, codecs_for, encode
+from genui.formats.frames import pack_frames
 from genui.formats.image import encode_sheet, film_steps
 from genui.formats.points import last_plane_step
 from genui.formats.recipe import Machine, Result, Shows, TraceRecipe, View, recipe_of, result_of
@@ -28,10 +29,11 @@ from genui.formats.trees import (
 )
 from genui.protocol.edits import inputs_at
 from genui.protocol.registry import kind_of_trace, resolve
-from genui.runs.models import ModelInfo, find_model
+from genui.runs.models import ModelInfo
 from genui.ui.traces import trees
 from genui.ui.traces.compare import Column, Part
 from genui.ui.traces.controller import Trace
+from genui.ui.traces.records import find_model_of, last_path
 
 _PROCESSOR_CHARACTERS = 200
 
@@ -53,18 +55,25 @@ def recipe_for(
     trace: Trace[Any], machine: Machine, result: Result | None = None, view: View | None = None
 ) -> TraceRecipe:
     """The recipe of one branch; parts that the worker has not reported yet are empty."""
-    started = protocol.Started(
+    record = record_of([recorded(trace)], trace.request.record)
+    begun = started_of(trace)
+    return recipe_of(trace.request, begun, machine, result, view=view, record=record)
+
+
+def started_of(trace: Trace[Any]) -> protocol.Started:
+    """What the worker reported when the trace began, as far as it has."""
+    return protocol.Started(
         trace=0,
         model=trace.request.model,
         family="",
-        medium="",
+        medium=trace.medium,
         prompt=trace.model_prompt,
+        suffix=trace.model_suffix,
         total_steps=trace.total,
         fingerprint=trace.fingerprint,
         precision=trace.precision,
+        pieces=trace.pieces,
     )
-    record = record_of([recorded(trace)], trace.request.record)
-    return recipe_of(trace.request, started, machine, result, view=view, record=record)
 
 
 def recorded(trace: Trace[Any]) -> RecordedText:
@@ -184,11 +193,7 @@ def open_tree(path: Path) -> tuple[SavedTree, ModelInfo]:
     """
     saved = load_tree(path)
     try:
-        if saved.recipe.model.startswith(protocol.LAB):
-            from genui.ui.lab import family_named
-
-            return saved, family_named(saved.recipe.model)
-        return saved, find_model(saved.recipe.model)
+        return saved, find_model_of(saved)
     except GenuiError as error:
         raise GenuiError(f"{sanitize(path.name)}: its model is missing ({error})") from None
 
@@ -219,6 +224,23 @@ def add_saved(saved: SavedTree, tree: trees.Tree[Any]) -> None:
     tree.show(numbers[saved.current])
     if tree.trace is not None:
         tree.trace.seek(saved.playhead)
+
+
+# --- What each pane showed last, for the next start of the app ---------------------------------
+
+
+def keep_last(pane: str, trace: Trace[Any], machine: Machine) -> None:
+    """Keep a trace as the last one of its pane, with its frames unless they are too large.
+
+    Call it on a thread. Raises GenuiError if it cannot be written.
+    """
+    frames, path = tuple(trace.frames), last_path(pane)
+    saved = with_result(tree_of(trace, machine), frames)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path.parent, error) from None
+    save_tree(replace(saved, frames=pack_frames(started_of(trace), frames)), path)
 
 
 # --- The file formats of exports, and writing them on a thread --------------------------------

@@ -39,6 +39,10 @@ Ask = Literal["start", "fork", "cancel"] | tuple[int, int]
 """A request to the worker: start the trace, by itself or as a fork of its parent, stop advancing,
 or advance by (start, steps)."""
 
+Source = Literal["user", "demo", "record", "last"]
+"""Who wanted a trace: the user, the demo of Home, which plays by itself, or nobody in this session:
+its frames were read from a record of the package or from what the pane showed last."""
+
 RATE_WINDOW = 2.0  # seconds over which steps a second are measured
 
 
@@ -49,6 +53,7 @@ class Trace(Generic[F]):
     request: protocol.Start  # with the edits of this branch; its trace number is ignored
     first: int  # the step of the first frame: 0 for images, 1 for text
     parent: "Trace[F] | None" = None  # the trace that it was forked from
+    source: Source = "user"
     forked_at: int = 0
     fork_edits: int = 1  # how many of the request's last edits made the fork
     id: int = 0  # the number in the worker; 0 before a start is requested
@@ -157,8 +162,17 @@ class Trace(Generic[F]):
 
     # --- what the user does -----------------------------------------------------------
 
+    @property
+    def is_read(self) -> bool:
+        """Whether its frames were read from a file."""
+        return self.source in ("record", "last")
+
     def play(self) -> None:
-        """Play to the end; from the end, play again from the fork."""
+        """Play to the end; from the end, play again from the fork. Frames that were read from a
+        file are computed again."""
+        if self.is_read:
+            self.frames, self.position = [], 0
+        self.source = "user"
         if self.finished:
             self.position = self.forked_at
         if not self.playing:

@@ -46,6 +46,7 @@ REST = 0.8  # seconds without a change after which an image stands still
 STILL_FACTOR = 4  # an image that stands still may take this multiple of the budget
 FINE = 8  # levels of a colour that can be told apart only just
 NO_NOISE = "No noise is left at σ 0"
+NOT_READ = "This was read from a file, which keeps no predicted noise. Space computes it"
 LABELLED_SHARE = 0.85  # of the size that an image has without labels, at least
 
 
@@ -177,8 +178,8 @@ class ImageView(LineWidget):
 
         At σ 0 there is no noise to predict: that is said in place of a flat image.
         """
-        if part == "noise" and frame.sigma == 0:
-            self.clear(NO_NOISE)
+        if part == "noise" and not (frame.sigma and frame.noise):
+            self.clear(NOT_READ if frame.sigma else NO_NOISE)
             return True
         rgb = {"denoised": frame.denoised, "x": frame.x, "noise": frame.noise}[part]
         if rgb:

@@ -1,0 +1,62 @@
+"""Frames kept in a saved trace, so that they can be shown without the model.
+
+They are packed with what the worker said when the trace began. The noise that an image model
+predicts is left out.
+"""
+
+import lzma
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from genui.base.errors import GenuiError
+from genui.formats.recipe import Result, result_of
+from genui.protocol import Frame, ImageFrame, Started
+
+MAX_PACKED = 2 << 20
+"""Bytes of packed frames that a file may hold."""
+MAX_BYTES = 32 << 20
+"""Bytes of frames, unpacked."""
+
+_Kept = tuple[Started, list[Frame]]
+
+
+def pack_frames(started: Started, frames: Sequence[Frame], effort: int = 0) -> bytes:
+    """The frames of a trace that began as `started`; empty if they are too large to be kept.
+
+    `effort` is the preset of LZMA, 0 to 9: a higher one takes longer and packs smaller.
+    """
+    kept = [replace(one, noise=b"") if isinstance(one, ImageFrame) else one for one in frames]
+    data = msgspec.msgpack.encode((started, kept))
+    packed = lzma.compress(data, preset=effort) if len(data) <= MAX_BYTES else b""
+    return packed if len(packed) <= MAX_PACKED else b""
+
+
+def unpack_frames(packed: bytes, result: Result | None, name: str) -> _Kept:
+    """What `pack_frames` packed: how the trace began, and its frames.
+
+    Raises GenuiError, one line that begins with `name`, if there are none or they are damaged, too
+    large, or not those of that result.
+    """
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=4 * MAX_BYTES)
+    try:
+        data = unpacker.decompress(packed, MAX_BYTES)
+        started, frames = msgspec.msgpack.decode(data, type=_Kept)
+    except (lzma.LZMAError, EOFError, msgspec.DecodeError, UnicodeError):
+        raise _not_kept(name) from None
+    if not all(map(_is_whole, frames)) or result_of(frames) != result:
+        raise _not_kept(name)
+    return started, frames
+
+
+def _is_whole(frame: Frame) -> bool:
+    """Whether the images of a frame are as large as it says."""
+    if not isinstance(frame, ImageFrame):
+        return True
+    size = frame.width * frame.height * frame.images * 3
+    return size > 0 and len(frame.x) == len(frame.denoised) == size
+
+
+def _not_kept(name: str) -> GenuiError:
+    return GenuiError(f"{name}: keeps no frames, or they are damaged; play it again")
