@@ -40,6 +40,7 @@ def record(
     """
     info = read_info(folder)
     with Run(folder, info.name, info.project) as run:
+        run.measure(None)  # which process writes into the pipe is not known
         recorder = Recorder(run, choice)
         while data := os.read(source, CHUNK):
             if echo is not None:

@@ -419,8 +419,8 @@ class Run:
         """Begins a new console log if it has more than `limit` bytes; one older is kept."""
         self._safely("console", lambda writer: writer.rotate_console(limit))
 
-    def measure(self, pid: int) -> None:
-        """Measures the load of another process and its children from now on."""
+    def measure(self, pid: int | None) -> None:
+        """Measures the load of another process and its children from now on, or of no process."""
         self._safely("system", lambda writer: writer.measure(pid))
 
     def finish(self, exit_code: int | None = None, **ignored: Any) -> None:

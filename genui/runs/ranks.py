@@ -188,7 +188,7 @@ class RankWriter:
     def update(self, **fields: Any) -> None:
         """The status is that of rank 0."""
 
-    def measure(self, pid: int) -> None:
+    def measure(self, pid: int | None) -> None:
         """The load is that of rank 0."""
 
     def abandon(self) -> None:

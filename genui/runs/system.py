@@ -39,10 +39,10 @@ class SystemLog:
     written is left out."""
 
     def __init__(
-        self, run: RunDir, say: Callable[[str], None] = lambda line: None, pid: int = 0
+        self, run: RunDir, say: Callable[[str], None] = lambda line: None, pid: int | None = 0
     ) -> None:
         """`say` is called with what to install if there are GPUs that cannot be measured. The load
-        is that of this process, or with `pid` of that one and its children."""
+        is that of this process, with `pid` of that one and its children, with None of no process."""
         self._run, self._say, self._pid = run, say, pid
         self._sampler: SystemSampler | None = None
         self._due = 0.0  # on the monotonic clock
@@ -77,12 +77,13 @@ class SystemSampler:
     """Measures a process and the machine it runs on. Rates are averages since the last sample,
     or since the sampler was made. Never raises."""
 
-    def __init__(self, folder: Path, pid: int = 0) -> None:
-        """`folder` is on the disk whose free space is measured. The process is this one, or with
-        `pid` that one and its children."""
+    def __init__(self, folder: Path, pid: int | None = 0) -> None:
+        """`folder` is on the disk whose free space is measured. The process is this one, with `pid`
+        that one and its children, with None it is none."""
         self._folder = folder
         self._parts: list[Callable[[float], dict[str, float]]] = [self._free]
-        for part in (lambda: ProcessTree(pid), _Machine, _Gpus):
+        trees = [] if pid is None else [lambda: ProcessTree(pid)]
+        for part in (*trees, _Machine, _Gpus):
             with suppress(Exception):  # not installed, no GPU, no /proc
                 self._parts.append(part().sample)
         self._last = time.monotonic()

@@ -139,8 +139,9 @@ class RunWriter:
         """
         append_whole(self._metrics, line)
 
-    def measure(self, pid: int) -> None:
-        """Measures the load of that process and its children, and no longer of this one."""
+    def measure(self, pid: int | None) -> None:
+        """Measures the load of that process and its children, and no longer of this one; with None
+        that of the machine alone."""
         self._system = SystemLog(self.run, self.say, pid)
 
     def abandon(self) -> None:

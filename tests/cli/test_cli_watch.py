@@ -18,6 +18,7 @@ from waiting import wait_for
 from genui.cli import watch
 from genui.cli.main import main
 from genui.logs import open_tail, printed
+from genui.runs import system, writer
 from genui.runs.layout import RunDir, read_info
 from genui.runs.listing import RunSummary, list_runs, summarise
 
@@ -45,6 +46,26 @@ def recorded(data: bytes, name: str) -> RunDir:
     thread.join()
     os.close(source)
     return run
+
+
+def test_of_a_pipe_the_machine_is_measured_and_not_the_recorder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(system, "EVERY", 0.0)
+    monkeypatch.setattr(writer, "HEARTBEAT", 0.02)
+    run = printed.create("piped")
+    source, pipe = os.pipe()
+    thread = threading.Thread(target=printed.record, args=(run, source))
+    thread.start()
+    try:
+        wait_for(lambda: run.system.exists() and run.system.read_bytes().count(b"\n") > 2)
+    finally:
+        os.close(pipe)
+        thread.join()
+        os.close(source)
+    records = [json.loads(line) for line in run.system.read_bytes().splitlines()]
+    assert all("machine memory GB" in record for record in records)
+    assert not [record for record in records if {"cpu cores", "memory GB"} & record.keys()]
 
 
 def values(run: RunSummary, name: str) -> list[tuple[int, float]]:
