@@ -308,9 +308,10 @@ def _report_end(look: "Look", until: "Until | None", say: Callable[[str], None])
 
 def _warn(until: "Until", look: "Look") -> bool:
     """Notes that no metric of that name was logged; returns whether it did."""
-    if not until.metric or not look.metrics or until.metric in look.metrics:
+    known = {"step", *look.metrics}
+    if not until.metric or not look.metrics or until.metric in known:
         return False
-    output.note(f"no metric '{until.metric}' so far: {did_you_mean(until.metric, look.metrics)}")
+    output.note(f"no metric '{until.metric}' so far: {did_you_mean(until.metric, known)}")
     return True
 
 

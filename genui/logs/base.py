@@ -66,6 +66,10 @@ class Format:
         """The same for a file given by path: its content counts, or its name while it is empty."""
         return self.begins(head) if head else self.file.fullmatch(name) is not None
 
+    def repeats(self, file: Path) -> bool:
+        """Whether a file that fits says what a log of another format in its folder says too."""
+        return False
+
     def owns(self, folder: Path, names: Set[str]) -> bool:
         """Whether a folder with these names is one log, with everything below it."""
         return False

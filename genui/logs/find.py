@@ -227,7 +227,7 @@ class _Walk:
             except OSError:
                 self._refused += 1
                 continue
-            rows = formats_of(entry.name, head)
+            rows = [row for row in formats_of(entry.name, head) if not row.repeats(Path(entry))]
             if rows:
                 files.append((Path(entry.path), rows))
         return files

@@ -15,6 +15,7 @@ from typing import Any
 from genui.base.plugins import Table, index_by_name
 from genui.logs.base import Format, Log, Tail
 from genui.logs.clearml import ClearMl
+from genui.logs.dvclive import DvcLive
 from genui.logs.mlflow import Mlflow, MlflowDatabase
 from genui.logs.records import STEP_KEYS, is_number, is_row_of_numbers
 from genui.logs.sqlite import MAGIC
@@ -85,7 +86,11 @@ class HuggingFace(Format):
 
 class Text(Format):
     """What a command printed, as text. In a folder logs are told by their names; the logs that W&B
-    keeps of itself, and its copy of the console, are left out."""
+    keeps of itself, and its copy of the console, are left out, and mmengine's beside its
+    vis_data/scalars.json."""
+
+    def repeats(self, file: Path) -> bool:
+        return (file.parent / "vis_data" / "scalars.json").is_file()
 
     def fits_named(self, name: str, head: bytes) -> bool:
         if not head:
@@ -207,6 +212,7 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
     ClearMl(
         "clearml", "ClearML's offline sessions", "genui.logs.clearml:ClearMlTail",
     ),
+    DvcLive("dvclive", "DVCLive's folders", "genui.logs.dvclive:DvcLiveTail"),
     Format(
         "jsonl", "JSON lines (*.jsonl)", "genui.logs.text:JsonlTail",
         # The others: Detectron2, mmengine, stable-baselines3, mmcv, DeiT and those after it.

@@ -205,6 +205,7 @@ class RankWriter:
         self.abandon()
         if self._waiting:
             raise GenuiError(
-                f"what rank {self._place.rank} logged is lost, because rank 0 has no run: "
-                "call genui.init in all ranks, or only in rank 0"
+                f"what rank {self._place.rank} logged is lost, because no run of rank 0 was found "
+                f"that began less than {_SLACK:g} s before this rank's: call genui.init at the "
+                "same place in all ranks, or only in rank 0"
             )

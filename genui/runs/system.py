@@ -42,7 +42,7 @@ class SystemLog:
         self, run: RunDir, say: Callable[[str], None] = lambda line: None, pid: int | None = 0
     ) -> None:
         """`say` is called with what to install if there are GPUs that cannot be measured. The load
-        is that of this process, with `pid` of that one and its children, with None of no process."""
+        is that of this process, with `pid` of that one and its children, with None of none."""
         self._run, self._say, self._pid = run, say, pid
         self._sampler: SystemSampler | None = None
         self._due = 0.0  # on the monotonic clock

@@ -54,6 +54,22 @@ def test_ranks_find_a_run_that_another_job_continues(monkeypatch: pytest.MonkeyP
     assert "MASTER_PORT=2" in read_info(folder(run)).job
 
 
+def test_rank_0_may_have_ended_before_another_rank_begins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    monkeypatch.setenv("RANK", "0")
+    run = genui.init("first")
+    run.log({"loss": 2.0})
+    run.finish()
+    rank = join(monkeypatch)
+    rank.log({"loss": 1.0})
+    rank.finish()
+    assert losses(run) == [1.0]
+    assert said(capsys) == []
+
+
 def test_a_rank_without_a_run_says_what_is_lost(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
@@ -61,7 +77,7 @@ def test_a_rank_without_a_run_says_what_is_lost(
     rank.log({"loss": 1.0, "seen": genui.Image(np.zeros((2, 2)))})
     rank.finish()
     (line,) = said(capsys)
-    assert line.startswith("genui: what rank 1 logged is lost, because rank 0 has no run")
+    assert line.startswith("genui: what rank 1 logged is lost, because no run of rank 0 was found")
 
 
 def test_the_ranks_are_compared_at_the_steps_that_all_have(monkeypatch: pytest.MonkeyPatch):

@@ -241,6 +241,22 @@ def test_a_step_is_waited_for(make_run: Callable[..., RunDir], capsys: Capture) 
     assert err == "step 5 reached\n"
 
 
+def test_a_step_may_be_named_in_a_condition(
+    make_run: Callable[..., RunDir], capsys: Capture
+) -> None:
+    run = make_run("stopped", step=0)
+
+    def act(writer: RunWriter) -> None:
+        for step in range(0, 10, 3):
+            writer.log(step, loss=1.0)
+
+    with written(run, act):
+        assert main(["inspect", "last", "--until", "step>4"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == "step is 6.000 at step 6"
+    assert err == ""
+
+
 def test_a_nan_is_told_while_one_waits(make_run: Callable[..., RunDir], capsys: Capture) -> None:
     run = make_run("stopped", step=0)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from genui.base.errors import GenuiError
 from genui.logs.base import Tail
+from genui.logs.dvclive import DvcLiveTail
 from genui.logs.huggingface import TrainerStateTail
 from genui.logs.mlflow import MlflowTail
 from genui.logs.native import MetricsTail
@@ -34,6 +35,7 @@ READERS = {
     "jsonl": JsonlTail,
     "trainer-state": TrainerStateTail,
     "mlflow": MlflowTail,
+    "dvclive": DvcLiveTail,
     "text": TextTail,
 }
 """Readers of a path in which one file, `growing_file`, is written."""
@@ -53,6 +55,10 @@ def event_files() -> list[Path]:
 
 def growing_file(format: str, path: Path) -> Path:
     """The file that is written in a log at that path; what it needs beside it is made."""
+    if format == "dvclive":
+        (path / "plots" / "metrics" / "train").mkdir(parents=True, exist_ok=True)
+        (path / "metrics.json").write_text("{}")
+        return path / "plots" / "metrics" / "train" / "loss.tsv"
     if format != "mlflow":
         return path
     (path / "metrics").mkdir(parents=True, exist_ok=True)
@@ -109,6 +115,8 @@ def whole_log(format: str) -> bytes:
             )
         case "mlflow":
             return (mlflow_run() / "metrics" / "loss").read_bytes()
+        case "dvclive":
+            return b"step\tloss\n" + b"".join(b"%d\t%d.5\n" % (n, n) for n in range(30))
         case "wandb-url":
             return b"".join(
                 b'{"wandb_step":%d,"time":%d,"metrics":{"loss":%d.5}}\n' % (n, 1000 + n, n)

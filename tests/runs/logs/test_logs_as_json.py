@@ -15,6 +15,7 @@ from log_makers import (
     trackio_database,
     trackio_run,
     whole_log,
+    write_log,
 )
 
 from genui.cli.main import main
@@ -35,6 +36,9 @@ def log_of(format: str, folder: Path) -> Path:
         return FIXTURES / "tensorboard-hparams"
     if format == "mlflow":
         return mlflow_run()
+    if format == "dvclive":
+        write_log(format, folder / "run")
+        return folder / "run"
     suffix = {"wandb": ".wandb", "wandb-url": ".wandb-url", "csv": ".csv", "jsonl": ".jsonl"}.get(
         format, ""
     )

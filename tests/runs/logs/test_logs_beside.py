@@ -40,7 +40,7 @@ def bad_log(folder: Path, format: str) -> Path:
         run = create_run(find_recipe("shakespeare"), {})
         run.path.rename(folder / "bad")
         return folder / "bad"
-    if format == "mlflow":
+    if format in ("mlflow", "dvclive"):
         write_log(format, folder / "bad")
         return folder / "bad"
     name = {

@@ -29,7 +29,7 @@ from genui.recipes import find_recipe
 from genui.runs.layout import create_run
 
 Capture = pytest.CaptureFixture[str]
-FOLDERS = ("genui", "mlflow", "clearml")
+FOLDERS = ("genui", "mlflow", "clearml", "dvclive")
 """Formats whose log is a folder of its own."""
 
 DATABASES = ("trackio", "mlflow-db")

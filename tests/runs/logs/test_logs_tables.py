@@ -202,3 +202,40 @@ def test_what_is_no_setting_is_left_out():
     text = "a: 1\n\n# b: 2\nno colon\n- 3\nc: !!python/name:x\nd:\n  - e\n  f: .5\n'g': \"x\\ty\"\n"
     assert decode_settings(text) == {"a": 1, "c": "!!python/name:x", "d": ["e"], "d.f": 0.5,
                                      "g": "x\ty"}  # fmt: skip
+
+
+def test_a_folder_of_dvclive_is_one_run_with_whole_names(tmp_path: Path):
+    metrics = tmp_path / "run" / "plots" / "metrics"
+    (metrics / "train").mkdir(parents=True)
+    (metrics / "train" / "loss.tsv").write_text("step\tloss\n0\t1.0\n1\t0.5\n")
+    (metrics / "val").mkdir()
+    (metrics / "val" / "loss.tsv").write_text("timestamp\tstep\tloss\n1700000000000\t1\t0.75\n")
+    (metrics / "acc.tsv").write_text("step\tacc\n0\t0.25\n")
+    (tmp_path / "run" / "params.yaml").write_text("lr: 0.1\nmodel:\n  width: 8\n")
+    (tmp_path / "run" / "metrics.json").write_text("{}")
+    (one,) = find_logs(tmp_path)
+    assert (one.format, one.info.name) == ("dvclive", "run")
+    tail = open_tail(one)
+    while tail.read():
+        pass
+    assert points(tail) == {
+        "train/loss": {0: 1.0, 1: 0.5}, "val/loss": {1: 0.75}, "acc": {0: 0.25},
+    }  # fmt: skip
+    assert tail.config == {"lr": 0.1, "model.width": 8}
+    (metrics / "acc.tsv").write_text("a\tb\nx\ty\n")
+    with (metrics / "train" / "loss.tsv").open("a") as file:
+        file.write("2\t0.25\n")
+    while tail.read():
+        pass
+    assert points(tail)["train/loss"] == {0: 1.0, 1: 0.5, 2: 0.25}
+    assert tail.bad_lines == 1
+
+
+def test_the_printed_log_beside_the_scalars_of_mmengine_is_not_another_run(tmp_path: Path):
+    work = tmp_path / "20260101_120000"
+    (work / "vis_data").mkdir(parents=True)
+    (work / "20260101_120000.log").write_text("Epoch(train) [1][20/100] loss: 1.5\n")
+    assert [one.format for one in find_logs(tmp_path)] == ["text"]
+    (work / "vis_data" / "scalars.json").write_text('{"loss": 1.5, "iter": 20, "step": 20}\n')
+    assert [one.format for one in find_logs(tmp_path)] == ["jsonl"]
+    assert [one.format for one in find_logs(work / "20260101_120000.log")] == ["text"]
