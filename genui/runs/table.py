@@ -477,7 +477,7 @@ def main_metric(rows: Sequence[TableRow]) -> str:
 
 
 _MOST_CONFIG, _MOST_OTHERS = 8, 8  # columns
-_DULL = re.compile(r"(^|[._/])(dir|path|file|output|url|command)", re.IGNORECASE)
+_DULL = re.compile(r"(^|[._/])(dir|path|file|output|url|command)|^printed units\b", re.IGNORECASE)
 
 
 class Survey(NamedTuple):
@@ -520,11 +520,14 @@ def varied(rows: Sequence[TableRow]) -> list[str]:
             values.setdefault(name, set()).add(value)
             counts[name] += 1
     total = len(rows)
-    return [
-        f"config.{name}" if name in _ALWAYS else name
+    names = [
+        name
         for name, known in values.items()
         if (len(known) > 1 or 0 < counts[name] < total) and not _DULL.search(name)
     ]
+    # Last those that are also columns of the run, which says much of the same.
+    own = [f"config.{name}" for name in names if name in _ALWAYS]
+    return [name for name in names if name not in _ALWAYS] + own
 
 
 def starts_descending(key: str) -> bool:
@@ -540,7 +543,7 @@ def title(key: str) -> str:
     part, _, name = key.partition(".")
     if name and part == "best":
         return f"{'max' if better(name) > 0 else 'min'} {clean_line(name)}"
-    if name and part == "last":  # the config has the same name
+    if part == "last" or (part == "config" and name in _ALWAYS):  # there is another of the name
         return clean_line(key.replace(".", " ", 1))
     return clean_line(name if name and part in _PARTS else key)
 

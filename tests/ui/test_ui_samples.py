@@ -11,7 +11,7 @@ from PIL import Image
 
 from genui.runs.layout import RunDir, RunLock
 from genui.ui.training import samples
-from genui.ui.training.samples import MAX_FRAMES, SamplesPanel, film_steps
+from genui.ui.training.samples import MAX_FRAMES, SamplesPanel, film_steps, mark_changes
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.watcher import load_sample
 from genui.ui.widgets.image import ImageView
@@ -39,6 +39,24 @@ async def test_marked_words_are_explained_in_the_title() -> None:
             app_of(pilot).show(look(writer("plays", 100, 200)), cursor=200)
             await until_seen(pilot, "as plays was at 200")
             await until(pilot, lambda marks=marks: ("changed words" in seen(pilot)) == marks)
+
+
+def test_words_are_marked_only_where_most_are_the_same() -> None:
+    before = "ROMEO:\nI am here, my lord\nand gone"
+    marked = mark_changes("ROMEO:\nI am there, my lord\nand gone", before)
+    assert [marked.plain[span.start : span.end] for span in marked.spans] == ["there,"]
+    assert "underline" in str(marked.spans[0].style)  # not by colour alone
+    other = "MARCIUS:\nAy, and from thy seem\nto instruct"  # only spaces are the same
+    assert not mark_changes(other, before).spans
+
+
+async def test_a_sample_of_other_words_says_that_most_have_changed() -> None:
+    run = writer("plays", 100, 200)
+    run.sample(300, ".txt").write_text("GLOUCESTER: quite other words, from here to there")
+    async with opened(SamplesPanel(marks=True)) as pilot:
+        app_of(pilot).show(look(run))
+        await until_seen(pilot, "most words changed")
+        assert "changed words" not in seen(pilot).replace("most words changed", "")
 
 
 async def test_on_a_narrow_panel_the_steps_beside_are_whole_and_can_be_clicked() -> None:

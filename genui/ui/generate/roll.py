@@ -48,7 +48,8 @@ class RollView(TextView):
             roll.clear(self.pane.empty_text())
             return
         frames = trace.frames if self.has_cursor else trace.frames[: trace.position]
-        if roll.show_frames(trace.request.init, trace.model_prompt, frames, trace.position):
+        source = trace.request.init, trace.model_prompt
+        if roll.show_frames(*source, frames, trace.position, ended=trace.finished):
             caption.update(self._caption(roll))
 
     def _caption(self, roll: Roll) -> str:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 CELL = 32  # pixels; a sample of images is a grid of cells of 32×32
 NO_SAMPLE = "The first sample shows here"
 NO_SAMPLES = "No samples"
-MIN_SAME = 0.3  # share of unchanged words from which the others are marked
+MIN_SAME = 0.5  # share of unchanged words from which the others are marked
+MARKED, MOST_CHANGED = "changed words", "most words changed"
 _WORD = re.compile(r"\s+|[^\s]+")
 
 
@@ -98,25 +99,24 @@ class SampleBody(LifecycleGuard, Vertical):
 
 
 def mark_changes(text: str, before: str) -> Content:
-    """Mark the words of `text` that differ from `before`; none if most of them do."""
+    """Mark the words of `text` that differ from `before`; none unless most words are the same."""
     words, words_before = _WORD.findall(text), _WORD.findall(before)
     blocks = SequenceMatcher(None, words_before, words, autojunk=False).get_matching_blocks()
-    if sum(block.size for block in blocks) < MIN_SAME * len(words):
+    same = [word for _, at, size in blocks for word in words[at : at + size] if word.strip()]
+    if len(same) < MIN_SAME * len(text.split()):
         return Content(text)
     parts: list[str | tuple[str, str]] = []
     at = 0
     for _, start, size in blocks:
         if start > at:
-            parts.append(("".join(words[at:start]), "bold $accent"))
+            parts.append(("".join(words[at:start]), "bold underline $accent"))
         parts.append("".join(words[start : start + size]))
         at = start + size
     return Content.assemble(*parts)
 
 
-def _is_marked(text: Sample | None, before: Sample | None) -> bool:
+def _is_marked(text: Sample, before: Sample) -> bool:
     """Whether words of the text are marked."""
-    if text is None or before is None or not before.text:
-        return False
     return bool(mark_changes(clean(text.text), before.text).spans)
 
 
@@ -183,7 +183,7 @@ class SamplesPanel(SidePanel):
         self._steps: list[int] = []  # that have a sample
         self._requested: object = None  # the samples that are shown or being loaded
         self._loading = False
-        self._marked = False  # whether words that changed are marked
+        self._note = ""  # on what differs from the sample before
         self._cache: OrderedDict[tuple[object, int], Sample | None] = OrderedDict()
         self._film: list[int] = []  # the steps that are still to be played
         self._timer: Timer | None = None
@@ -267,8 +267,9 @@ class SamplesPanel(SidePanel):
         subtitle = ", . earlier, later" if len(self._steps) > 1 else ""
         if self.playing:
             subtitle = f"▶ {numbers.count(len(self._film))} left · any key stops"
-        note = ("  changed words", "bold $accent") if self._marked else ""
-        set_border(self, title=Content.assemble(title, note), subtitle=subtitle)
+        style = "bold underline $accent" if self._note == MARKED else "$text-muted"
+        note = ("  ", (self._note, style)) if self._note else ()
+        set_border(self, title=Content.assemble(title, *note), subtitle=subtitle)
 
     @work(group="samples", exit_on_error=False)
     async def _load(self) -> None:
@@ -290,9 +291,14 @@ class SamplesPanel(SidePanel):
             step = at_or_before(steps, cursor)
             before = neighbours(steps, step)[0] if step is not None and self._marks else None
             samples.append((view, await self._sample(view, step), await self._sample(view, before)))
-        marked = any(_is_marked(sample, before) for _, sample, before in samples)
-        if marked != self._marked:
-            self._marked = marked
+        pairs = [(now, old) for _, now, old in samples if now and old and now.text and old.text]
+        note = ""
+        if any(_is_marked(now, old) for now, old in pairs):
+            note = MARKED
+        elif any(now.text != old.text for now, old in pairs):
+            note = MOST_CHANGED
+        if note != self._note:
+            self._note = note
             self._write_border()
         await self._set_body_count(len(samples))
         self.set_class(len(self._views) < 2, "-one")

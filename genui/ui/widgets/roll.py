@@ -53,6 +53,7 @@ class Roll(LineWidget):
         self._head = -1  # the sixteenth of the playhead
         self.first = 0  # the sixteenth at the left edge
         self._scrolled = False  # by the user, so it does not follow the playhead
+        self._ended = False  # the playhead is at the end of the piece
         self.grid: score.Grid | None = None  # of `show_frames`
         self.opening = chorale.Opening()
         self._source: tuple[object, str] | None = None  # the init and prompt of the grid
@@ -67,14 +68,21 @@ class Roll(LineWidget):
         """Show a trace up to one of its steps."""
         if trace.started or trace.frames:
             frames = trace.frames[: moment.step]
-            self.show_frames(trace.request.init, trace.model_prompt, frames, moment.step)
+            source = trace.request.init, trace.model_prompt
+            self.show_frames(*source, frames, moment.step, ended=trace.finished)
         else:
             self.clear(moment.empty)
 
     def show_frames(
-        self, init: object, prompt: str, frames: Sequence[TextFrame], step: int
+        self,
+        init: object,
+        prompt: str,
+        frames: Sequence[TextFrame],
+        step: int,
+        *,
+        ended: bool = False,
     ) -> bool:
-        """Show the notes of `frames`, with the playhead after `step`.
+        """Show the notes of `frames`, with the playhead after `step`, or at the end of the piece.
 
         `init` and `prompt` are those of `Start`. Only frames that are new are added to the grid.
         Returns False if the prompt or melody cannot be read.
@@ -95,17 +103,29 @@ class Roll(LineWidget):
             self.grid.write(frame.token)
         self._frames = list(frames)
         head = self.grid.head(step)
-        self.show(self.grid.columns, self.opening.bar, self.opening.begins, step, head)
+        opening = self.opening
+        self.show(self.grid.columns, opening.bar, opening.begins, step, head, ended=ended)
         return True
 
-    def show(self, columns: Sequence[Column], bar: int, begins: int, step: int, head: int) -> None:
-        """Show these sixteenths, with the playhead at sixteenth `head`, after `step`."""
+    def show(
+        self,
+        columns: Sequence[Column],
+        bar: int,
+        begins: int,
+        step: int,
+        head: int,
+        *,
+        ended: bool = False,
+    ) -> None:
+        """Show these sixteenths, with the playhead at sixteenth `head`, after `step`; at the end
+        of the piece the last page is full."""
         self._columns, self._bar, self._begins = columns, bar, begins
         if head != self._head:
             self._scrolled = False
-        self._step, self._head = step, head
+        self._step, self._head, self._ended = step, head, ended
         if not self._scrolled:
             self._follow()
+        self._fill_last_page()
         self.redraw()
 
     def scroll_text(self, by: int) -> None:
@@ -142,11 +162,18 @@ class Roll(LineWidget):
         back = len(systems[-1]) if passed_two else self._room() // 2
         self.first = self._start_of_bar(max(0, self._head - back if self._head >= back else 0))
 
+    def _fill_last_page(self) -> None:
+        """At the end of the piece, scroll back until its last bar is the last on the page."""
+        room = sum(map(len, self._systems()))
+        if self._ended and not self._scrolled and self.first + room > len(self._columns):
+            self.first = self._start_of_bar(max(0, len(self._columns) - room + self._bar - 1))
+
     # --- drawing ------------------------------------------------------------------------
 
     def on_resize(self) -> None:
         super().on_resize()
         self._follow()
+        self._fill_last_page()
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if not self._columns:

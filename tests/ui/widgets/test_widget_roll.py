@@ -49,3 +49,17 @@ async def test_a_roll_uses_all_of_its_lines() -> None:
     async with Stage(roll).run_test(size=(74, 30)):
         roll.show(PIECE, BAR, BEGINS, 0, 0)  # 38 semitones in 29 lines
         assert all("│" in line or "S" in line for line in lines_of(roll)[1:])
+
+
+async def test_the_last_page_of_a_piece_is_full_also_after_a_resize() -> None:
+    roll = Roll()
+    async with Stage(roll).run_test(size=(74, TALL - 1)) as pilot:
+        roll.show(PIECE, BAR, BEGINS, 4 * LENGTH, LENGTH - 1, ended=True)
+        assert lines_of(roll)[0][4:].split()[0] == "22"  # of 25, four to a line
+        await pilot.resize_terminal(74, TALL)
+        await pilot.pause()
+        lines = lines_of(roll)
+        assert lines[0][4:].split() == ["18", "19", "20", "21"]
+        assert lines[TALL // 2][4:].split()[:3] == ["22", "23", "24"]
+        roll.show(PIECE, BAR, BEGINS, 0, 0)  # back at the start
+        assert lines_of(roll)[0][4:].split()[:2] == ["▾", "1"]
