@@ -67,10 +67,6 @@ class DvcLiveTail(Reader):
     def bad_lines(self) -> int:
         return sum(tail.bad_lines for tail in self._tails.values()) + len(self._refused)
 
-    @property
-    def overlaps(self) -> tuple[tuple[int, int], ...]:
-        return tuple(sorted({span for tail in self._tails.values() for span in tail.overlaps}))
-
     def read(self, limit_bytes: int = CHUNK) -> bool:
         from genui.logs.tables import CsvTail  # numpy
 

@@ -39,12 +39,26 @@ def format_text(template: str, values: dict[str, str]) -> str:
 
 def post(config: Config, text: str) -> None:
     """Sends a text; no redirect is followed. Raises GenuiError, one line, without the path of the
-    address, a secret."""
+    address, a secret, also if the server has not answered in time, and RuntimeError where no thread
+    can be started to wait for it."""
+    from genui.hub.client import Call
+
+    call = Call(lambda: _post(config, text))
+    if not call.wait(_TIMEOUT):
+        host = urlsplit(config.alert_url).hostname
+        raise GenuiError(f"alert_url at {host}: no answer within {_TIMEOUT:g} s")
+    call.result()
+
+
+def _post(config: Config, text: str) -> None:
+    """As `post`; each read of the reply may take the time anew."""
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
-    from urllib.request import Request
+    from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-    from genui.runs.http_once import open_once
+    class Stay(HTTPRedirectHandler):
+        def redirect_request(self, *args: object) -> None:
+            return None  # the redirect is the answer, an HTTPError
 
     try:
         parts = urlsplit(config.alert_url)
@@ -62,13 +76,12 @@ def post(config: Config, text: str) -> None:
         data, kind = msgspec.json.encode({field: text}), "application/json"
     headers = {"Content-Type": kind, "User-Agent": "genui"}
     try:
-        open_once(Request(config.alert_url, data, headers), _TIMEOUT)
+        request = Request(config.alert_url, data, headers)
+        build_opener(Stay).open(request, timeout=_TIMEOUT).close()
     except HTTPError as error:
         answer = f"{error.code} {clean_line(str(error.reason), 60)}".rstrip()
         moved = "; it sends on, where genui does not follow" if 300 <= error.code < 400 else ""
         raise GenuiError(f"{where}: the server answers {answer}{moved}") from None
-    except TimeoutError:
-        raise GenuiError(f"{where}: no answer within {_TIMEOUT:g} s") from None
     except URLError as error:
         raise GenuiError(f"{where}: {clean_line(str(error.reason), 200)}") from None
     except (OSError, ValueError) as error:
@@ -99,7 +112,7 @@ def send(values: dict[str, str], wait: bool = False) -> None:
         try:
             thread.start()
         except RuntimeError:  # Python 3.12 starts no thread while a script ends
-            _post_quietly(config, text)
+            _post(config, text)
             return
         if wait:
             thread.join(_TIMEOUT + 1)
@@ -107,4 +120,4 @@ def send(values: dict[str, str], wait: bool = False) -> None:
 
 def _post_quietly(config: Config, text: str) -> None:
     with suppress(Exception):
-        post(config, text)
+        _post(config, text)

@@ -512,7 +512,7 @@ def test_without_optuna_one_line_says_how_to_install_it(monkeypatch: pytest.Monk
     from genui.runs.search import load_optuna
 
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(GenuiError, match=r"pip install 'genui\[sweep\]'"):
+    with pytest.raises(GenuiError, match=r"pip install 'optuna"):
         load_optuna()
 
 
