@@ -9,7 +9,7 @@ A run that ends says so itself, also when no app is open. The app sends the othe
 import re
 import threading
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -57,7 +57,7 @@ def _post(config: Config, text: str) -> None:
     from urllib.request import HTTPRedirectHandler, Request, build_opener
 
     class Stay(HTTPRedirectHandler):
-        def redirect_request(self, *args: object) -> None:
+        def redirect_request(self, *args: Any, **kwargs: Any) -> None:
             return None  # the redirect is the answer, an HTTPError
 
     try:
