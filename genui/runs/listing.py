@@ -146,7 +146,8 @@ def find_run(ref: str, what: str = "run") -> RunDir:
             f"no {what} '{word}': there are no runs in {show(paths.runs_dir())}; "
             "start one with genui train RECIPE"
         )
-    near = did_you_mean(ref, names_of(runs), lists="genui runs")
+    names = did_you_mean(ref, {s.info.name for s in runs}, lists="genui runs")
+    near = did_you_mean(ref, names_of(runs), otherwise=names)
     raise MisuseError(f"no {what} '{word}': {sanitize(near, 1000)}")
 
 

@@ -293,8 +293,10 @@ def find_model(ref: str) -> ModelInfo:
     local = list_recent() if load_config().find_models else []
     if (model := find_local(ref, local)) is not None:
         return _of_program(model, describe(model.path))
-    known = {*_shipped_names(), *names_of(runs), *records, *(model.name for model in local)}
-    near = did_you_mean(ref, known, lists="genui models")
+    known = {*_shipped_names(), *records, *(model.name for model in local)}
+    known |= {run.info.name for run in runs}
+    listed = did_you_mean(ref, known, lists="genui models")
+    near = did_you_mean(ref, known | names_of(runs), otherwise=listed)
     raise MisuseError(f"no model '{sanitize(ref, 80)}': {sanitize(near, 1000)}")
 
 

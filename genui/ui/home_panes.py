@@ -490,3 +490,6 @@ class TrainingPane(Pane):
             training_keys = (key.id for key in keys.of_pane("training"))
             return frozenset(key for key in training_keys if key not in KEYS_WITHOUT_RUN)
         return frozenset(self.steering.refused_keys("training"))
+
+    def names_of_keys(self) -> dict[str, str]:
+        return self.steering.names_of_keys("training")

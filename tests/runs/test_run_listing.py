@@ -99,3 +99,14 @@ def test_a_strange_reference_is_one_printable_line(ref: str):
 def test_where_there_are_no_runs_the_line_says_how_to_start_one():
     with pytest.raises(MisuseError, match="genui train"):
         find_run("last")
+
+
+def test_a_run_that_is_not_there_is_answered_with_names_and_not_with_ids_too() -> None:
+    runs = [a_run(f"exp-{number}") for number in range(60)]
+    with pytest.raises(MisuseError) as raised:
+        find_run("zebra")
+    told = str(raised.value)
+    assert told.endswith("and 50 more: genui runs lists them")
+    assert not any(run.id in told for run in runs)
+    with pytest.raises(MisuseError, match="did you mean 'exp-59'"):
+        find_run("exp-5x9")

@@ -276,6 +276,17 @@ def test_a_script_cannot_be_resumed_nor_branched_nor_generated_from() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("state", "checkpoint", "does"),
+    [("failed", False, "start again"), ("failed", True, "resume"), ("finished", True, None)],
+)
+def test_the_footer_says_what_space_does_to_the_run(
+    state: str, checkpoint: bool, does: str | None
+) -> None:
+    _, one = steered(stage.make_run(name="over", state=state, step=5, checkpoint=checkpoint))
+    assert one.names_of_keys("board") == ({"board.pause": does} if does else {})
+
+
 async def test_without_a_checkpoint_it_says_how_to_get_one(run: RunDir) -> None:
     for path in Path(run.checkpoints).iterdir():
         path.unlink()

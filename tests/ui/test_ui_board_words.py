@@ -41,7 +41,7 @@ async def test_the_footer_offers_what_the_run_obeys(open_watch: Opener) -> None:
     with RunLock(run):
         stage.set_state(run, "running", 100, 400)
         async with open_watch(size=(80, 24)) as pilot:
-            await until_seen(pilot, "space pause/resume  ^x stop")
+            await until_seen(pilot, "space pause  ^x stop")
             stage.set_state(run, "finished", 400, 400)
             await until_seen(pilot, "✓ finished")
             footer = seen(pilot).splitlines()[-1]

@@ -379,6 +379,21 @@ async def test_keys_typed_at_once_reach_what_has_the_focus_after_a_line(
         await until(pilot, lambda: rows.chosen == rows.rows[-1].key)
 
 
+async def test_the_list_of_settings_goes_round(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "s")
+        rows = home_of(pilot).query_one("#text SettingsPanel RowList", RowList)
+        await until(pilot, lambda: bool(rows.rows) and rows.has_focus)
+        first, last = rows.rows[0].key, rows.rows[-1].key
+        rows.chosen = first
+        await pilot.press("up")
+        assert rows.chosen == last
+        await pilot.press("down")
+        assert rows.chosen == first
+        await pilot.press("pageup")
+        assert rows.chosen == first
+
+
 async def test_the_settings_panel_explains_changes_and_takes_what_is_typed(
     shipped, open_app: Opener
 ) -> None:

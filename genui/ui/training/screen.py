@@ -399,12 +399,14 @@ class TrainingScreen(AppScreen[Exit]):
         header = self.query_one(HeaderLine)
         header.set("training", live, self.machine, self.traffic, alone=not self._home)
         self._last_footer_state = self._footer_state()
-        self.query_one(FooterLine).set(self.scope, False, self.user_keys, self.refused_keys())
+        names = self.steering.names_of_keys("board")
+        refused = self.refused_keys()
+        self.query_one(FooterLine).set(self.scope, False, self.user_keys, refused, names)
 
     def _footer_state(self) -> tuple[object, ...]:
         """What the keys in the footer depend on."""
         view = self.board.first
-        return () if view is None else (view.summary.run, view.summary.state)
+        return () if view is None else (view.summary.run, view.summary.state, view.has_checkpoint)
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
         """Show a line above the footer, or keep it until the screen is mounted."""

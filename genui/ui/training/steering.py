@@ -217,6 +217,16 @@ class Steering:
         self._toggle = _Toggle()
         bind_actions(host, self)
 
+    def names_of_keys(self, pane: str) -> dict[str, str]:
+        """What Space does to the run now, by the id of its key."""
+        view = self._run()
+        hints = key_hints(view) if view is not None else []
+        return {
+            f"{pane}.pause": hint.removeprefix("space ")
+            for hint in hints
+            if hint.startswith("space ")
+        }
+
     def refused_keys(self, pane: str) -> set[str]:
         """The ids of the pane's keys that the run cannot obey now."""
         view = self._run()

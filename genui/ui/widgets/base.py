@@ -595,8 +595,10 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     class Opened(Message):
         """The chosen row was clicked again."""
 
-    def __init__(self, *, id: str | None = None, empty: str = "") -> None:
+    def __init__(self, *, id: str | None = None, empty: str = "", wraps: bool = False) -> None:
+        """With `wraps` the first row comes after the last."""
         super().__init__(id=id)
+        self._wraps = wraps
         self.rows: tuple[Row, ...] = ()
         self._empty = empty
         self._middle_at = 0  # cells from the left
@@ -653,8 +655,10 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     def action_move(self, by: int) -> None:
         keys = self._keys()
         if keys:
-            at = keys.index(self.chosen) if self.chosen in keys else 0
-            self.chosen = keys[max(0, min(len(keys) - 1, at + by))]
+            at = (keys.index(self.chosen) if self.chosen in keys else 0) + by
+            if self._wraps and abs(by) == 1:
+                at %= len(keys)
+            self.chosen = keys[max(0, min(len(keys) - 1, at))]
 
     def action_page(self, direction: int) -> None:
         self.action_move(direction * max(1, self.size.height - 2))

@@ -43,7 +43,7 @@ class SettingsPanel(LifecycleGuard, Vertical):
         super().__init__(classes="box settings")
         self._options: dict[str, Option] = {}
         self._returns = False  # whether the focus leaves once a value is set
-        self._rows = RowList(empty="nothing to set")
+        self._rows = RowList(empty="nothing to set", wraps=True)
         self._rows.set_reactive(RowList.chosen, chosen)
 
     def compose(self) -> ComposeResult:
