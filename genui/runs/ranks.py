@@ -27,7 +27,9 @@ from genui.runs.writer import json_number
 _FILE = re.compile(r"metrics-rank(\d{1,6})\.jsonl")
 _MAX_WAITING = 10_000  # records that wait for rank 0 to make the run
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0  # seconds between two searches: twice as many each time
-_SLACK = 120.0  # seconds that rank 0 may have started before this process
+_SLACK = 120.0  # seconds that a run which is still written may have begun before this one's init
+_SKEW = 5.0  # seconds that the process of rank 0 may have started before this process
+_LAST_WAIT = 20.0  # seconds that a rank which has ended waits for rank 0 to begin
 
 
 class Place(NamedTuple):
@@ -142,8 +144,11 @@ class RankWriter:
     """
 
     def __init__(self, place: Place) -> None:
+        import psutil  # late: only ranks other than 0 need it
+
         self._place = place
-        self._since = time.time() - _SLACK
+        self._launched = psutil.Process().create_time() - _SKEW
+        self._since = min(time.time() - _SLACK, self._launched)
         self._waiting: deque[bytes] = deque(maxlen=_MAX_WAITING)
         self._fd = -1
         self._wait = _FIRST_WAIT
@@ -162,17 +167,19 @@ class RankWriter:
         """Opens this rank's file in the folder of the run, if that is there.
 
         The job before may have had the same key: torchrun's is the same each time. So the run must
-        be alive, unless `ended`, when this process ends too and rank 0 may have ended first.
+        be alive, unless `ended`, when this process ends too and rank 0 may have ended first; it has
+        begun since the job was launched then.
         """
+        since = self._launched if ended else self._since
         starts: dict[float, RunDir] = {}
-        for run, info in script_runs(self._since):
+        for run, info in script_runs(since):
             if info.job == self._place.job:
                 with suppress(GenuiError):
                     status = read_status(run)
                     if ended or observe_state(run, status) in LIVE:
                         starts[status.started] = run
         newest = max(starts, default=0.0)
-        if newest >= self._since:
+        if newest >= since:
             path = rank_file(starts[newest], self._place.rank)
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             self._fd = os.open(path, flags, 0o644)
@@ -199,13 +206,17 @@ class RankWriter:
 
     def __exit__(self, *error: object) -> None:
         """Writes what still waits. Raises OSError, and GenuiError if there is no run for it."""
-        if self._fd < 0 and self._waiting:
+        deadline = time.monotonic() + _LAST_WAIT
+        while self._fd < 0 and self._waiting:
             self._find(ended=True)
+            if self._fd >= 0 or time.monotonic() > deadline:
+                break
+            time.sleep(0.2)  # a short script: rank 0 may begin after this rank has ended
         self._flush()
         self.abandon()
         if self._waiting:
             raise GenuiError(
-                f"what rank {self._place.rank} logged is lost, because no run of rank 0 was found "
-                f"that began less than {_SLACK:g} s before this rank's: call genui.init at the "
-                "same place in all ranks, or only in rank 0"
+                f"what rank {self._place.rank} logged is lost, because rank 0 has made no run "
+                f"since the job began, nor {_LAST_WAIT:g} s after this rank has ended: call "
+                "genui.init in all ranks, or only in rank 0"
             )

@@ -2,14 +2,17 @@
 
 import json
 import os
+import time
 from itertools import count
 
 import numpy as np
+import psutil
 import pytest
 from api_runs import folder, said
 
 import genui
 from genui.logs.native import MetricsTail
+from genui.runs import ranks
 from genui.runs.api import Run
 from genui.runs.layout import read_info
 from genui.runs.ranks import find_place
@@ -70,14 +73,49 @@ def test_rank_0_may_have_ended_before_another_rank_begins(
     assert said(capsys) == []
 
 
+def test_rank_0_may_begin_after_another_rank_has_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    rank = join(monkeypatch)
+    rank.log({"loss": 1.0})
+    begun: list[Run] = []
+    sleep = time.sleep
+
+    def begin(seconds: float) -> None:
+        if not begun:
+            begun.append(genui.init("late"))
+        sleep(seconds)
+
+    monkeypatch.setattr(ranks.time, "sleep", begin)
+    rank.finish()
+    assert losses(begun[0]) == [1.0]
+    assert said(capsys) == []
+
+
+def test_a_run_of_the_job_before_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(ranks, "_LAST_WAIT", 0.0)
+    join(monkeypatch)
+    earlier = genui.init("earlier")
+    earlier.finish()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: time.time() + 60)
+    rank = join(monkeypatch)
+    rank.log({"loss": 1.0})
+    rank.finish()
+    assert "what rank 1 logged is lost" in said(capsys)[0]
+    assert "metrics-rank1.jsonl" not in os.listdir(earlier.dir)
+
+
 def test_a_rank_without_a_run_says_what_is_lost(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
+    monkeypatch.setattr(ranks, "_LAST_WAIT", 0.0)
     rank = join(monkeypatch)
     rank.log({"loss": 1.0, "seen": genui.Image(np.zeros((2, 2)))})
     rank.finish()
     (line,) = said(capsys)
-    assert line.startswith("genui: what rank 1 logged is lost, because no run of rank 0 was found")
+    assert line.startswith("genui: what rank 1 logged is lost, because rank 0 has made no run")
 
 
 def test_the_ranks_are_compared_at_the_steps_that_all_have(monkeypatch: pytest.MonkeyPatch):
