@@ -34,9 +34,9 @@ from genui.recipes import (
 )
 from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS, RunDir
 from genui.runs.models import find_model
-from genui.runs.plan import Plan, Speed, counted_start, fit, plan_of, read_speed, write_speed
+from genui.runs.plan import Load, Plan, Speed, counted_start, fit, plan_of, read_speed, write_speed
 from genui.runs.ranks import QuietWriter
-from genui.runs.system import measure_share
+from genui.runs.system import measure_share, own_share
 
 if TYPE_CHECKING:
     from genui.engine.device import Machine
@@ -77,13 +77,13 @@ def estimate(recipe: Recipe) -> Iterator[Plan]:
         speed = None  # only its steps were measured, to choose a size
     known = {"download": download, "measuring": speed is None}
     yield plan_of(recipe, speed, left=time_left(), **known)
-    busy = 1 / measure_share()
-    yield plan_of(recipe, speed, busy, left=time_left(), **known)
+    load = measure_load()
+    yield plan_of(recipe, speed, load, left=time_left(), **known)
     if speed is not None:
         return
     try:
         with _stand_ins(recipe, download):
-            yield from _measured(recipe, begin, download, busy)
+            yield from _measured(recipe, begin, download, load)
     except GenuiError as error:
         yield Plan(download=download, fault=str(error))
 
@@ -103,9 +103,9 @@ def fit_budget(
         download = missing_bytes(recipe)
         sizes = () if keep_size else recipe.sizes
         yield Plan(measuring=True, left=time_left(len(sizes)))
-        busy = 1 / measure_share()
+        load = measure_load()
         with _stand_ins(recipe, download):
-            for plan in _fitted(base, given, 60 * minutes, sizes, begin, busy):
+            for plan in _fitted(base, given, 60 * minutes, sizes, begin, load):
                 yield msgspec.structs.replace(plan, download=download)
     except GenuiError as error:
         yield Plan(download=download, fault=str(error))
@@ -117,7 +117,7 @@ def _fitted(
     seconds: float,
     sizes: Sequence[Size],
     begin: float,
-    busy: float,
+    load: Load,
 ) -> Iterator[Plan]:
     # Any number of `steps` will do: the stages of a training are fractions of it.
     options = [{"steps": "1000", **size.settings, **given} for size in sizes] or [dict(given)]
@@ -130,7 +130,7 @@ def _fitted(
         first = next(speeds)
         if not first.thorough:
             write_speed(recipe, first)
-        now = first.slowed(busy)
+        now = first.slowed(load)
         if best is not None and (seconds - counted_start(seconds, now.start)) / now.step < enough:
             break
         best, speed, start = (settings, recipe, speeds), first, first.start
@@ -141,11 +141,11 @@ def _fitted(
         yield Plan(measuring=True, memory=speed.memory, left=time_left(len(sizes)))
     write_speed(recipe, speed)
     chosen = {key: value for key, value in settings.items() if key not in given and key != "steps"}
-    chosen |= fit(recipe, speed.slowed(busy), seconds, given)
+    chosen |= fit(recipe, speed.slowed(load), seconds, given)
     if sizes and speed.epoch:
         more = recipe.settings_for(int(chosen["steps"]) / speed.epoch)
         chosen |= {key: value for key, value in more.items() if key not in given}
-    plan = plan_of(override(base, {**given, **chosen}), speed, busy)
+    plan = plan_of(override(base, {**given, **chosen}), speed, load)
     yield msgspec.structs.replace(plan, settings=chosen)
 
 
@@ -174,22 +174,26 @@ def _is_large(recipe: Recipe) -> bool:
     return is_image and bool(recipe.data) and is_large_images(recipe.data)
 
 
-def _measured(recipe: Recipe, begin: float, download: int, busy: float) -> Iterator[Plan]:
+def _measured(recipe: Recipe, begin: float, download: int, load: Load) -> Iterator[Plan]:
     """Plans as the steps, an evaluation and a sample are measured; the last speed is stored."""
     for speed in measure(recipe, begin):
         measuring = speed.sample < 0
         if not measuring:
             write_speed(recipe, speed)
-        yield plan_of(recipe, speed, busy, download=download, measuring=measuring, left=time_left())
+        yield plan_of(recipe, speed, load, download=download, measuring=measuring, left=time_left())
+
+
+def measure_load() -> Load:
+    """How busy the machine is now. A training starts at the share of a core that this process got
+    so far."""
+    return Load(1 / own_share(), 1 / measure_share())
 
 
 def time_left(sizes: int = 0) -> float:
     """About how many seconds this process takes until it has measured a training, or the steps of
     several sizes, at the share of the processor that it got so far."""
-    process = psutil.Process()
-    used = sum(process.cpu_times()[:2])
-    per_second = used / max(used, time.time() - process.create_time())
-    return max(1.0, MEASURE_S + sizes * ENOUGH_S - used) / max(per_second, 1e-3)
+    used = sum(psutil.Process().cpu_times()[:2])
+    return max(1.0, MEASURE_S + sizes * ENOUGH_S - used) / own_share()
 
 
 def measure(recipe: Recipe, begin: float, thorough: bool = False) -> Iterator[Speed]:
@@ -294,23 +298,34 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
         longest = min(recipe.context, load_rows(recipe.dataset, recipe.data).longest() // 3)
     except GenuiError as error:
         return Plan(fault=str(error))
+
+    def memory_of(settings: Mapping[str, str]) -> int:
+        changed = override(recipe, settings)
+        assert isinstance(changed, FineTuneRecipe)
+        half = changed.precision == "bf16"
+        weights = parameters * (16 if changed.mode == "full" else 2 if half else 4)
+        tokens = changed.batch * min(longest, changed.context)
+        return PROCESS + weights + round(tokens * 100 * (30 * parameters / 12) ** 0.5)
+
     full = recipe.mode == "full"
-    half = recipe.precision == "bf16"
-    weights = parameters * (16 if full else 2 if half else 4)
-    activations = round(recipe.batch * longest * 100 * (30 * parameters / 12) ** 0.5)
-    memory = PROCESS + weights + activations
-    free = psutil.virtual_memory().available
+    memory, free = memory_of({}), psutil.virtual_memory().available
     fault = ""
     if memory > free:
-        remedies = [
-            *(["--set mode=lora"] if full else []),
-            *(["--set precision=bf16"] if not full and not half else []),
-            f"--set batch={max(1, recipe.batch // 2)}",
-            f"--set context={max(8, recipe.context // 2)}",
+        changes = [
+            *([{"mode": "lora"}] if full else []),
+            {"precision": "bf16"},
+            *({"batch": str(recipe.batch >> n)} for n in range(1, recipe.batch.bit_length())),
+            *({"context": str(longest >> n)} for n in range(1, longest.bit_length() - 3)),
         ]
-        remedy = f"take less with {' or '.join(remedies)}, or close other programs"
-        if PROCESS + 2 * parameters > free:  # the weights alone, in bf16
-            remedy = "no setting makes it fit: train a smaller model"
+        fit = {next(iter(one)): one for one in reversed(changes) if memory_of(one) <= free}
+        together = {"mode": "lora", "precision": "bf16", "batch": "1"}
+        together["context"] = str(min(longest, 128))
+        if not fit and memory_of(together) <= free:
+            fit = {"": together}
+        remedy = "no setting makes it fit: train a smaller model, or close other programs"
+        if fit:
+            ways = [" ".join(f"--set {k}={v}" for k, v in one.items()) for one in fit.values()]
+            remedy = f"take less with {' or '.join(reversed(ways))}, or close other programs"
         fault = (
             f"training {recipe.base} takes about {size(memory)} of memory and {size(free)} are "
             f"free; {remedy}"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -44,6 +44,14 @@ _IRRELEVANT_TO_SPEED = frozenset(
 """Settings that do not change how long a step takes."""
 
 
+class Load(NamedTuple):
+    """How many times as long a training takes on a machine as busy as now: its start, most of which
+    has normal priority, and what follows."""
+
+    start: float = 1.0
+    training: float = 1.0
+
+
 class Speed(Struct, frozen=True, kw_only=True):
     """The measured speed of a training, in seconds; -1 is not measured yet.
 
@@ -73,7 +81,7 @@ class Speed(Struct, frozen=True, kw_only=True):
         evaluation = max(0.0, self.evaluation)
 
         def count(every: int) -> int:
-            return recipe.steps // every - int(place // every)
+            return (recipe.steps - 1) // every - int(place // every)  # before the last step
 
         return (
             count(recipe.eval_every) * evaluation
@@ -87,12 +95,13 @@ class Speed(Struct, frozen=True, kw_only=True):
         quarter of a budget."""
         return not recipe.minutes or self.whole <= 60 * recipe.minutes / 4
 
-    def slowed(self, busy: float) -> "Speed":
-        """The speed on a machine on which all takes so many times as long; a GPU's is the same."""
+    def slowed(self, load: Load) -> "Speed":
+        """The speed on a machine as busy as this; a GPU's is the same."""
         if self.gpu:
             return self
-        parts = ("start", "step", "evaluation", "sample", "whole", "checkpoint")
-        return msgspec.structs.replace(self, **{p: busy * getattr(self, p) for p in parts})
+        parts = ("step", "evaluation", "sample", "whole", "checkpoint")
+        slowed = {part: load.training * getattr(self, part) for part in parts}
+        return msgspec.structs.replace(self, start=load.start * self.start, **slowed)
 
     @property
     def thorough(self) -> bool:
@@ -156,6 +165,12 @@ def counted_start(seconds: float, start: float) -> float:
     return min(start, seconds / 4)
 
 
+def has_time_for(cost: float, left: float) -> bool:
+    """Whether a training with a budget of time may do something beside its steps that takes so
+    many seconds: a tenth of those that are left."""
+    return cost <= left / 10
+
+
 def fit(recipe: Recipe, speed: Speed, seconds: float, fixed: Collection[str]) -> dict[str, str]:
     """The number of steps with which a training takes so many seconds, and the settings that depend
     on it. Settings that are `fixed` stay as they are in the recipe.
@@ -168,10 +183,13 @@ def fit(recipe: Recipe, speed: Speed, seconds: float, fixed: Collection[str]) ->
         "sample_every": max(0.0, speed.sample),
         "checkpoint_every": max(0.0, speed.checkpoint),
     }
-    # At the start, and at the end: the last evaluation is of all held-out data.
+    # At the start what takes little of the time; at the end the last evaluation of all held-out
+    # data, if there is time, a sample and a checkpoint.
+    samples = [costs["sample_every"]] * (1 + len(recipe.first_samples))
+    first = sum(cost for cost in (costs["eval_every"], *samples) if has_time_for(cost, seconds))
     last = speed.whole if 0 <= speed.whole <= seconds / 4 else costs["eval_every"]
-    rest = seconds - counted_start(seconds, speed.start) - sum(costs.values()) - last
-    rest -= (1 + len(recipe.first_samples)) * costs["sample_every"]
+    rest = seconds - counted_start(seconds, speed.start) - first - last
+    rest -= costs["sample_every"] + costs["checkpoint_every"]
     step, counts = speed.step, {}
     for name, cost in costs.items():
         if name in fixed:
@@ -180,14 +198,14 @@ def fit(recipe: Recipe, speed: Speed, seconds: float, fixed: Collection[str]) ->
         counts[name] = _MOST[name]
         if cost > 0:
             counts[name] = max(1, min(_MOST[name], int(_LOGGED[name] * rest / cost)))
-        rest -= counts[name] * cost
+        rest -= (counts[name] - 1) * cost  # one is at the end
     steps = int(rest / step)
     steps -= steps % 10 if steps >= 100 else 0
     if steps < 1:
         least = seconds - rest + step
         raise MisuseError(
-            f"--minutes: the shortest training takes about {about(least, True)} on this machine; "
-            f"give at least {math.ceil(10 * least / 60) / 10:g}"
+            f"--minutes: the shortest training takes about {about(least, True)} on this machine "
+            f"now; give at least {math.ceil(10 * least / 60) / 10:g}"
         )
     settings = {"steps": str(steps), "minutes": f"{seconds / 60:g}"}
     settings |= {name: str(max(1, math.ceil(steps / count))) for name, count in counts.items()}
@@ -196,13 +214,12 @@ def fit(recipe: Recipe, speed: Speed, seconds: float, fixed: Collection[str]) ->
     return {key: value for key, value in settings.items() if key not in fixed}
 
 
-def plan_of(recipe: Recipe, speed: Speed | None, busy: float = 0.0, **known: Any) -> Plan:
-    """The plan of a recipe with a measured speed, or without one yet, and what else is known.
-    While the machine is as `busy` as now, all takes so many times as long; 0: not known."""
+def plan_of(recipe: Recipe, speed: Speed | None, load: Load | None = None, **known: Any) -> Plan:
+    """The plan of a recipe with a measured speed, or without one yet, and what else is known."""
     if speed is None:
         return Plan(**known)
-    if busy:
-        known["now"] = speed.slowed(busy).seconds(recipe)
+    if load is not None:
+        known["now"] = speed.slowed(load).seconds(recipe)
     is_new = time.time() - speed.time < 60
     source = f"{speed.steps} steps measured"
     if not is_new:

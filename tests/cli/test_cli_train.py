@@ -20,7 +20,7 @@ from genui.engine.estimate import missing_bytes
 from genui.recipes import find_recipe, override
 from genui.runs import launch
 from genui.runs.layout import RunDir, Status, create_run, read_info, read_status
-from genui.runs.plan import Speed, write_speed
+from genui.runs.plan import Load, Speed, write_speed
 
 TRAINER = textwrap.dedent(
     """
@@ -313,7 +313,7 @@ def test_what_cannot_start_leaves_no_run(
 def test_a_dry_run_says_how_long_it_takes(
     detached: list[RunDir], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(estimate, "measure_share", lambda: 0.05)
+    monkeypatch.setattr(estimate, "measure_load", lambda: Load(20, 20))
     speed = Speed(start=1, step=2, evaluation=0, sample=0, steps=20, memory=10**9, time=time.time())
     write_speed(find_recipe("shakespeare"), speed)
     assert main(["train", "shakespeare", "--steps", "300", "--dry-run"]) == 0
@@ -330,7 +330,7 @@ def test_a_dry_run_says_how_long_it_takes(
 def test_a_budget_of_minutes_is_recorded_as_settings(
     detached: list[RunDir], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(estimate, "measure_share", lambda: 1.0)
+    monkeypatch.setattr(estimate, "measure_load", Load)
     recipe = find_recipe("icons")
     speed = Speed(
         start=2, step=0.1, evaluation=1, sample=1, whole=2, checkpoint=0, time=time.time()

@@ -7,7 +7,7 @@ import pytest
 from genui.engine import estimate as module
 from genui.engine.estimate import estimate, fit_budget
 from genui.recipes import RECIPES, Recipe, TransformerRecipe, find_recipe, override
-from genui.runs.plan import Speed
+from genui.runs.plan import Load, Speed
 
 
 def test_a_training_is_measured_and_the_result_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +20,7 @@ def test_a_training_is_measured_and_the_result_kept(monkeypatch: pytest.MonkeyPa
     assert [plan.measuring for plan in better] == [True, True, True, False]
     assert all(plan.left > 0 for plan in (first, *better))
     assert all(plan.now >= plan.seconds > 0 and plan.memory > 0 for plan in better[1:])
-    monkeypatch.setattr(module, "measure_share", lambda: 0.05)
+    monkeypatch.setattr(module, "measure_load", lambda: Load(20, 20))
     at_once, kept = estimate(recipe)
     assert at_once.seconds == kept.seconds == better[-1].seconds
     assert (at_once.now, kept.now) == (-1, pytest.approx(20 * kept.seconds))
@@ -42,7 +42,7 @@ def test_a_budget_takes_the_largest_size_that_makes_enough_steps(
         )  # fmt: skip
 
     monkeypatch.setattr(module, "measure", measure)
-    monkeypatch.setattr(module, "measure_share", lambda: 1.0)
+    monkeypatch.setattr(module, "measure_load", Load)
     base = find_recipe("shakespeare")
     *_, plan = fit_budget(base, {"seed": "2"}, 1)
     assert (plan.fault, plan.settings["layers"]) == ("", layers)
@@ -53,7 +53,7 @@ def test_a_budget_takes_the_largest_size_that_makes_enough_steps(
     assert measured[0] == 1  # the smallest first, and none above the first that is too slow
     *_, given = fit_budget(base, {"layers": "3", "eval_every": "7"}, 1)
     assert given.settings.keys().isdisjoint({"layers", "eval_every"})
-    monkeypatch.setattr(module, "measure_share", lambda: 0.1)
+    monkeypatch.setattr(module, "measure_load", lambda: Load(1, 10))
     *_, busy = fit_budget(base, {"seed": "2"}, 1)
     assert int(busy.settings["steps"]) * int(busy.settings["layers"]) * factor * 10 < 60
     assert busy.now == pytest.approx(60, rel=0.2)

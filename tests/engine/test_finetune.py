@@ -1,6 +1,7 @@
 """Fine-tuning: the real trainer on a tiny random Llama."""
 
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from tiny_llama import write_tiny_llama
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import trainer
-from genui.engine.estimate import estimate
+from genui.engine.estimate import PROCESS, estimate
 from genui.engine.kinds import build_task
 from genui.engine.load import find_and_load
 from genui.engine.models.fast_decoding import COMPUTED_BY
@@ -238,6 +239,16 @@ def test_what_does_not_fit_into_memory_is_refused_with_a_remedy(
         (refused,) = estimate(recipe)
         assert says in refused.fault
         assert "\n" not in refused.fault
+    for share in (0.9, 0.5, 0.2, 0.05, 0.01):  # of what the training takes beside the process
+        available = PROCESS + round(share * (plan.memory - PROCESS))
+        free = memory._replace(available=available)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda free=free: free)
+        (refused,) = estimate(recipe)
+        ways = re.findall(r"(?:--set \S+=\w+ ?)+", refused.fault)
+        assert ways or "no setting makes it fit" in refused.fault
+        for way in ways:  # each that is named helps
+            changed = override(recipe, dict(re.findall(r"(\w+)=(\w+)", way)))
+            assert [fitting.fault for fitting in estimate(changed)] == [""], way
     monkeypatch.undo()
     usage = shutil.disk_usage(base)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)

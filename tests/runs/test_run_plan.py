@@ -7,7 +7,7 @@ import pytest
 
 from genui.base.errors import MisuseError
 from genui.recipes import find_recipe, override
-from genui.runs.plan import Plan, Speed, fit, plan_of, read_speed, write_speed
+from genui.runs.plan import Load, Plan, Speed, fit, plan_of, read_speed, write_speed
 
 RECIPE = override(find_recipe("shakespeare"), {"steps": "100", "eval_every": "50"})
 
@@ -33,24 +33,24 @@ def test_a_plan_is_one_line() -> None:
 
 def test_steps_evaluations_and_samples_are_added_up() -> None:
     speed = Speed(start=2, step=1, evaluation=3, sample=5, steps=20, time=time.time())
-    samples = RECIPE.steps // RECIPE.sample_every + 2
-    assert speed.seconds(RECIPE) == 2 + 100 + 4 * 3 + samples * 5
+    # Evaluations at the steps 0, 50 and 100, samples at 0 and 100.
+    assert speed.seconds(RECIPE) == 2 + 100 + 3 * 3 + 2 * 5
     assert plan_of(RECIPE, speed).seconds == speed.seconds(RECIPE)
-    assert plan_of(RECIPE, speed, 4.0).now == 4 * speed.seconds(RECIPE)
+    assert plan_of(RECIPE, speed, Load(4, 4)).now == 4 * speed.seconds(RECIPE)
     on_gpu = msgspec.structs.replace(speed, gpu=True)
-    assert plan_of(RECIPE, on_gpu, 4.0).now == speed.seconds(RECIPE)
+    assert plan_of(RECIPE, on_gpu, Load(4, 4)).now == speed.seconds(RECIPE)
     assert speed.pauses(RECIPE) - speed.pauses(RECIPE, 50) == 3  # the evaluation at step 50
 
 
 def test_a_budget_holds_on_a_busy_machine() -> None:
     speed = Speed(start=4, step=0.01, evaluation=0.1, sample=0.1, whole=3, checkpoint=0.1)
     idle = override(RECIPE, fit(RECIPE, speed, 60, ()))
-    busy = override(RECIPE, fit(RECIPE, speed.slowed(20), 60, ()))
+    busy = override(RECIPE, fit(RECIPE, speed.slowed(Load(5, 20)), 60, ()))
     assert busy.steps < idle.steps / 10
     assert (idle.minutes, busy.minutes) == (1, 1)
-    plan = plan_of(busy, speed, 20)
-    # The start takes 80 seconds, of which 15 count; the last evaluation would take a minute.
-    assert 40 < plan.now - 80 < 60
+    plan = plan_of(busy, speed, Load(5, 20))
+    # The start takes 20 seconds, of which 15 count; the last evaluation would take a minute.
+    assert 55 < plan.now < 66
     assert plan.seconds < 30
     assert override(busy, {"steps": "7"}).minutes == 0  # what is given counts
 

@@ -14,7 +14,7 @@ from genui.ui.app import WatchApp
 from genui.ui.training.config import ConfigPanel
 from genui.ui.training.console import ConsolePanel, LoggedConsole
 from genui.ui.training.samples import SamplesPanel
-from genui.ui.training.system import SystemPanel, make_groups
+from genui.ui.training.system import SystemPanel, curve_points, make_groups
 from genui.ui.watcher import RunReader, RunView, load_sample, watch_target
 
 LOG = Path(__file__).parents[1] / "runs/logs/fixtures/wandb/run-whole.wandb"
@@ -68,6 +68,21 @@ def test_measures_of_cores_and_of_unknown_units_have_a_group() -> None:
         ("gpu clock", "MHz", "gpu0"),
         ("tpu.0.duty", "", ""),
     }
+
+
+def test_a_curve_shows_no_smaller_change_than_the_number_beside_it() -> None:
+    times = np.array([5.0, 7.0, 9.0])
+    for values, shown in (
+        ([59.9784, 59.9812, 59.9823], [60.0, 60.0, 60.0]),  # some megabytes of a disk
+        ([0.3124, 0.4448, np.nan], [0.312, 0.445, np.nan]),
+        ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0]),
+        ([1234.0, 99.4, np.inf], [1230.0, 100.0, np.inf]),
+    ):
+        points = np.arange(3), np.array(values), times
+        x, found = curve_points(points, None)
+        assert x.tolist() == [0, 2, 4]
+        np.testing.assert_allclose(found, shown)
+        np.testing.assert_allclose(curve_points(points, times)[1], shown)
 
 
 @pytest.mark.parametrize(

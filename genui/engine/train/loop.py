@@ -41,6 +41,7 @@ from genui.recipes import Recipe
 from genui.runs import control, models
 from genui.runs.launch import check_processes
 from genui.runs.layout import RunDir
+from genui.runs.plan import has_time_for
 from genui.runs.ranks import QuietWriter, RankFile
 from genui.runs.writer import RunWriter
 
@@ -129,8 +130,10 @@ class Trainer:
         self._load_weights()
         self._resume_plan()
         if self._step == 0:
-            self.evaluate()
-            self.sample()
+            if self._has_time_for("evaluation"):
+                self.evaluate()
+            if self._has_time_for("sample"):
+                self.sample()
         while self._step < self._schedule.steps and not self._stop:
             begin = time.monotonic()
             self._apply_controls()
@@ -435,25 +438,21 @@ class Trainer:
 
     def _run_scheduled(self) -> None:
         """Evaluate, sample and write a checkpoint at the steps of the recipe."""
-        step, recipe, steps = self._step, self._recipe, self._schedule.steps
-        if self._is_due(recipe.eval_every, "evaluation") and step < steps:
+        step, recipe, passes = self._step, self._recipe, self._schedule.passes
+        is_last = step == self._schedule.steps
+        if passes(step, recipe.eval_every) and not is_last and self._has_time_for("evaluation"):
             self.evaluate()
-        if (
-            step == steps
-            or step in recipe.first_samples
-            or self._is_due(recipe.sample_every, "sample")
-        ):
+        is_due = passes(step, recipe.sample_every) or step in recipe.first_samples
+        if is_last or (is_due and self._has_time_for("sample")):
             self.sample()
-        if self._is_due(recipe.checkpoint_every, "checkpoint"):
+        if passes(step, recipe.checkpoint_every) and self._has_time_for("checkpoint"):
             self._checkpoint()
 
-    def _is_due(self, every: int, part: str) -> bool:
-        """Whether a part of the schedule comes with this step. Short of time, it is left out."""
-        if not self._schedule.passes(self._step, every):
-            return False
+    def _has_time_for(self, part: str) -> bool:
+        """Whether a budget of time allows a part of the training beside its steps."""
         if self._budget is None or self._world.size > 1:  # others would wait for rank 0
             return True
-        return self._budget.has_time_for(getattr(self._timing.speed, part))
+        return has_time_for(getattr(self._timing.speed, part), self._budget.left)
 
     def evaluate(self, whole: bool = False) -> str:
         """Evaluate on held-out data, log the metrics, and return them as text. Rank 0 does it; the

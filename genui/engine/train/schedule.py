@@ -16,7 +16,8 @@ import msgspec
 import psutil
 
 from genui.recipes import Recipe
-from genui.runs.plan import Speed, counted_start, read_speed
+from genui.runs.plan import Load, Speed, counted_start, read_speed
+from genui.runs.system import own_share
 
 SMALLEST_CHANGE = 0.05  # of the steps that are left
 PLAN_AFTER = 0.25  # of the time, or of the steps, that are left
@@ -66,12 +67,14 @@ class Timing:
     """Seconds over which the time of a step is averaged."""
 
     def __init__(self, recipe: Recipe) -> None:
-        kept = read_speed(recipe)
         self._whole = 1.0  # how many times as long an evaluation of all held-out data takes
-        if kept is not None and kept.thorough and kept.evaluation > 0:
-            self._whole = kept.whole / kept.evaluation
         self._count, self._steps, self._seconds = 0, 0.0, 0.0
         self.speed = Speed(start=0.0, step=0.0)
+        kept = read_speed(recipe)
+        if kept is not None:  # at the share of a core that this process got while it started
+            self.speed = kept.slowed(Load(training=1 / own_share()))
+            if kept.thorough and kept.evaluation > 0:
+                self._whole = kept.whole / kept.evaluation
 
     def add_step(self, seconds: float) -> None:
         """Count a step, the first one only until there are others: it also allocates memory."""
@@ -107,10 +110,6 @@ class Budget:
     def left(self) -> float:
         """Seconds that are left."""
         return max(0.0, self.end - time.monotonic())
-
-    def has_time_for(self, seconds: float) -> bool:
-        """Whether something beside the steps may take so long: a tenth of the time left."""
-        return seconds <= self.left / 10
 
     def plan(self, recipe: Recipe, schedule: Schedule, step: int, speed: Speed) -> int:
         """The number of steps with which the training ends in time, if it is time to plan and the

@@ -145,13 +145,18 @@ class Clock:
 
 
 def curve_points(points: Points, x: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The x and values of a measurement for a Curve; without `x`, over its own time in seconds."""
-    if x is None:
-        times = points[2]
-        known = np.isfinite(times)
-        return times[known] - (times[known][0] if known.any() else 0.0), points[1][known]
-    known = np.isfinite(x)
-    return x[known], points[1][known]
+    """The x and values of a measurement for a Curve; without `x`, over its own time in seconds.
+
+    Values have three digits, as beside the curve: some megabytes less on a disk are no cliff.
+    """
+    known = np.isfinite(points[2] if x is None else x)
+    values = points[1][known]
+    largest = float(np.abs(values[np.isfinite(values)]).max(initial=1e-9))
+    values = np.round(values, 2 - int(np.floor(np.log10(largest))))
+    if x is not None:
+        return x[known], values
+    times = points[2][known]
+    return times - times[:1].sum(), values
 
 
 # --- The panel --------------------------------------------------------------------------------
