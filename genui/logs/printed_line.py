@@ -177,6 +177,7 @@ class Line:
     whole: bool = False  # the step counts from the beginning of the training, by its name
     epoch: float | None = None
     epochs: int = 0  # how many, if it is printed: epoch 3/10
+    says_epoch: bool = False  # in its text; in a dict or a table the epoch is a value among others
     bar: tuple[int, int] | None = None  # n of total in a progress bar; total 0 is unknown
     phase: str = ""  # "train", "val" or "test", if the line begins with it
     summary: bool = False  # it begins with a star, as summaries of an evaluation do
@@ -357,7 +358,7 @@ def _from_record(head: str, body: str) -> Line | None:
     if head.strip() and (before := _from_text(head)):
         line.step, line.total, line.whole = before.step, before.total, before.whole
         line.epoch, line.bar, line.phase = before.epoch, before.bar, before.phase
-        line.title = before.title
+        line.title, line.says_epoch = before.title, before.says_epoch
         if before.step is not None:
             line.metrics, line.units = before.metrics, before.units
     elif head.strip():
@@ -588,7 +589,7 @@ class _Plan:
         if self.epoch is not None:
             epoch = number_of(numbers[self.epoch[0]])
             if epoch is not None and 0 <= epoch < 2**53:
-                line.epoch = epoch
+                line.epoch, line.says_epoch = epoch, True
                 if self.epoch[1] >= 0:
                     line.epochs = _whole(numbers[self.epoch[1]]) or 0
         for index, total in self.bars:

@@ -338,7 +338,7 @@ class _Counter:
             else:
                 why = "unsure: it could be another run"
             note(f"the {self._what} restarts at {n}: read as a new {self._part}, {why}")
-        elif self.last - n > 2 * self.stride:
+        elif self.last - n > 2 * self.stride or self._what == "epoch":
             self.resumed = True
             note(f"the {self._what} went back from {self.last} to {n}: read as resumed from a "
                  "checkpoint")  # fmt: skip
@@ -482,7 +482,7 @@ class _Stream:
                 lead.decided = True
             if lead.decided or not any(line.weak for line in lead.waiting):
                 self._release(lead, points)  # undecided if more lines follow after all
-        self._resolve(points, None)
+        self._leave_ended(points)
         return points
 
     def _words(self, text: str, points: list[Point]) -> None:
@@ -678,16 +678,13 @@ class _Stream:
         return bool(self._waiting) or (repeated and line.record and line.epoch is not None)
 
     def _places_itself(self, line: Line) -> bool:
-        """Whether the step of a line is the epoch that it says, whatever bars are drawn. In a dict
-        the epoch is a value among others."""
-        return (
-            line.epoch is not None
-            and line.epoch.is_integer()
-            and not (line.record or line.placed_by_step or self._finer)
-        )
+        """Whether the step of a line is the epoch that it says, whatever bars are drawn."""
+        whole = line.says_epoch and line.epoch is not None and line.epoch.is_integer()
+        return whole and not (line.placed_by_step or self._finer)
 
     def _leave_ended(self, points: list[Point]) -> None:
-        """At a line with an epoch: a bar that has ended, and was of no epoch, is no position."""
+        """At a line with an epoch, and at the end of the log: a bar that has ended, and was of no
+        epoch, is no position."""
         counter = self._bar_count
         if counter is not None and counter.ended and not self._credit and not self._of_epoch:
             self._leave_bar(points)
@@ -946,9 +943,14 @@ class _Stream:
         assert line.epoch is not None
         self._by_epoch = self._by_epoch or bool(line.metrics)
         counter = self._epochs if line.metrics else self._headings
-        if line.held_out:
-            return counter.before + int(line.epoch)
-        return counter.at(int(line.epoch), line.epochs, None, self._note, line.anew)
+        late = counter.before + int(line.epoch)
+        passed = not line.metrics or self._places.passed(late, line.metrics)
+        if line.held_out or (late < counter.step and not passed):
+            return late
+        step = counter.at(int(line.epoch), line.epochs, None, self._note, line.anew)
+        if counter.resumed:
+            self._places.forget_from(step)
+        return step
 
     def _at_count(
         self, line: Line, bar: bool, n: int, total: int, points: list[Point]

@@ -47,6 +47,10 @@ class Places:
             return metrics
         return {name: value for name, value in metrics.items() if name not in record}
 
+    def passed(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Whether one of the names is recorded at that step or a later one."""
+        return any(self._newest.get(name, -1) >= step for name in metrics)
+
     def next_free(self, step: int, metrics: Mapping[str, float]) -> int:
         """The step after all that have one of the names."""
         return max(step, *(1 + self._newest.get(name, -1) for name in metrics))
@@ -83,6 +87,7 @@ class Places:
     def forget_from(self, step: int) -> None:
         for later in [s for s in self._recent if s >= step]:
             del self._recent[later]
+        self._newest = {name: min(last, step) for name, last in self._newest.items()}
 
 
 def _same(first: float, second: float) -> bool:
