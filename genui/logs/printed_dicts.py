@@ -16,11 +16,15 @@ class OpenDict:
         self._lines: list[str] = []
         self._depth = self._length = 0
 
+    def may_hold(self, text: str) -> bool:
+        """Whether a line must be taken; it is read as it is otherwise."""
+        return bool(self._lines) or "{" in text
+
     def take(self, text: str) -> list[str]:
         """The lines to read now: none while a dict is open, the joined one that closes it, or, if
         that was no dict, all that were held."""
         if not self._lines:
-            if "{" not in text or not _OPENS.search(text[-500:]):
+            if not _OPENS.search(text[-500:]):
                 return [text]
         elif not _GOES_ON.match(text) or self._length > LONGEST or len(self._lines) >= _MOST:
             return [*self.finish(), text]

@@ -45,7 +45,7 @@ _ESCAPES = re.compile(
 _GLYPHS = re.compile("[\u2500-\u257f\u2580-\u259f\u25a0\u25b0\u25b1#=>]{2,}+|\u2588")
 """Parts of progress bars, whose lengths would make a new template each."""
 
-_BAR_END = re.compile(r"[0-9] \[[0-9:]{2,12}<[0-9:?]{1,12},[^\[\]]{0,200}+\]")
+_BAR_END = re.compile(r"[0-9][a-z]{0,9}+ \[[0-9:]{2,12}+(?:<[0-9:?]{1,12}+)?+,[^\[\]]{0,200}+\]")
 
 # --- words -----------------------------------------------------------------------------------
 
@@ -534,6 +534,7 @@ _VALUE_ALONE = re.compile(r"epoch[ ]?\x11(?:/\x11)?[ ]?[:=-][ ]?\x12%?", re.IGNO
 _WORD_SETTING = re.compile(r"\w=['\"]?[A-Za-z/][\w./'\"-]*+(?=[,;)\] ]|$)")
 _MANY_SETTINGS = 3
 _PROSE = frozenset(("from", "than"))
+_GROUP = re.compile(r"([A-Za-z][\w-]{0,40}+)[:=] ?\(\w{1,40}=$")
 _AMOUNT = re.compile(r"\b(?:number|count|amount) of\b", re.IGNORECASE)
 
 
@@ -670,6 +671,7 @@ class _Analysis:
         self._named_bar: tuple[int, int, _Metric] | None = None
         self._prefix = ""  # of a phase inside the line
         self._prefixes: set[str] = set()
+        self._group = ""  # the name before parentheses: accuracy: (train=0.5, test=0.4)
         self._settings = 0  # pairs that are settings by their names
         self._batch = False  # the step is called batch
         self._named = ""  # the phase in the newest name
@@ -743,6 +745,10 @@ class _Analysis:
         for inside in _PHASE_INSIDE.finditer(text, end, at + 1):
             self._prefix = _PHASES[inside[1].lower()] + "/"
             self._prefixes.add(self._prefix)
+        if group := _GROUP.search(gap[-60:]):
+            self._group = f"{group[1]}/"
+        elif ")" in gap:
+            self._group = ""
         left = _parse_left(gap[-160:])
         if postfix := _POSTFIX.match(text, after):  # 1epoch, 100batch, 120it [
             self._postfix(postfix, index)
@@ -858,7 +864,7 @@ class _Analysis:
         if not self._is_pair(left, about, kind, unit):
             self._lead(index, left, about, kind, unit)
             return
-        name = self._prefix + left.name
+        name = self._prefix + self._group + left.name
         self._lead(index, left, about, kind, unit)
         last = traits(left.words[-1]).setting and left.words[-1].lower() not in ("gpu", "device")
         if not last and not (about.setting and len(left.words) == 1):

@@ -259,7 +259,7 @@ class _Counter:
         self.total = 0
         self.first = -1
         self.last = -1
-        self.stride = 1
+        self.stride = self.widest = 1
         self.epoch: float | None = None
         self.per_epoch = False  # it was seen to restart
         self.resumed = False  # the last count was one of a resumed run
@@ -285,7 +285,7 @@ class _Counter:
     @property
     def near_end(self) -> bool:
         """Whether the end may come before it is drawn again."""
-        return self.last > 0 and self.last + 2 * self.stride >= self.total
+        return self.last > 0 and self.last + 2 * self.widest >= self.total
 
     def begin(self, epochs: int, total: int) -> None:
         """Counts from the end of that many epochs, which were not printed."""
@@ -307,6 +307,7 @@ class _Counter:
             self._moved = n > 0
         elif n > self.last:
             self.stride = n - self.last
+            self.widest = max(self.stride, self.widest)
             self._moved = True
         self.last, self.total = n, total or self.total
         self.first = min(self.first, n)
@@ -424,10 +425,9 @@ class _Stream:
     def take(self, text: str, stays: bool) -> list[Point]:
         bar, rest = split_bar(text) if stays and "]" in text else ("", text)
         if bar:  # print, while a bar is drawn, begins at its end
-            return self.take(bar, False) + self.take(rest, True)
-        text = _without_head(text)
-        if not stays:
-            return self._take(text, False)
+            return self.take(bar, False) + self.take(_without_head(rest), True)
+        if not stays or not self._dicts.may_hold(text):
+            return self._take(text, stays)
         return [point for line in self._dicts.take(text) for point in self._take(line, True)]
 
     def _take(self, text: str, stays: bool) -> list[Point]:
@@ -659,10 +659,8 @@ class _Stream:
             return False
         if line.placed_by_step or not line.metrics or self._is_config(line) or self._by_epoch:
             return False
-        if self._counts:  # a bar with metrics: it was removed just before its end
-            shown = self._counts.get(True)
-            ends = len(self._counts) == 1 and shown is not None and shown.near_end
-            return ends and (self._cleared or bool(self._waiting))
+        if self._counts:  # of bars with metrics
+            return self._counts.keys() == {True} and (self._cleared or bool(self._waiting))
         if counter is None:
             return False
         if self._cleared:
@@ -757,13 +755,13 @@ class _Stream:
 
     def _resolve(self, points: list[Point], n: int | None) -> None:
         """Places what waited for the bar, which is now drawn at `n`; None if nothing is drawn."""
+        if not self._waiting:
+            return
         waiting, self._waiting = self._waiting, []
         counter = self._counts.get(True) if self._counts else self._bar_count
         if counter is None:
             for item in waiting:
                 self._emit(item.line, points)
-            return
-        if not waiting:
             return
         self._credit = self._finer = True
         last = at = counter.step

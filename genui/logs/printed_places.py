@@ -24,14 +24,17 @@ class Places:
         self._stride = 1
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
-        record = self._recent.setdefault(step, {})
-        if len(self._recent) > _RECENT:
-            self._recent.popitem(last=False)
-        for name, value in metrics.items():
-            if len(record) < _MAX_NAMES:
-                record[name] = value
-            if name in self._newest or len(self._newest) < _MAX_NAMES:
-                self._newest[name] = max(step, self._newest.get(name, step))
+        record = self._recent.get(step)
+        if record is None:
+            self._recent[step] = dict(metrics)
+            if len(self._recent) > _RECENT:
+                self._recent.popitem(last=False)
+        elif len(record) < _MAX_NAMES:
+            record.update(metrics)
+        newest = self._newest
+        for name in metrics if len(newest) < _MAX_NAMES else ():
+            if newest.get(name, -1) < step:
+                newest[name] = step
 
     def clashes(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Whether another value of one of the names is recorded at that step."""

@@ -19,6 +19,8 @@ class Trials:
 
     def other(self, text: str) -> str:
         """The name of the trial that a line is of; "" for the first trial and all other lines."""
+        if not self._known and text[:1] not in "TR│|":
+            return ""
         match = _OF_TRIAL.match(text)
         if match is not None:
             name = match[1] or match[2]
