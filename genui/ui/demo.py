@@ -136,6 +136,8 @@ class LabPreview(LifecycleGuard, Vertical):
         if losses:
             self._pane.query_one(Curve).set_series(losses, dict.fromkeys(losses, "smoothed"))
 
+    hold = paint
+
     # --- the Listener of the controller ---------------------------------------------------
 
     def repaint(self) -> None:
@@ -265,7 +267,7 @@ class Demo:
         if place.controller.trace is not None:
             return False
         place.controller.show_read(read.trace, read.model)
-        place.paint()
+        place.hold()
         return True
 
     def start(self, models: "tuple[ModelInfo, ...]") -> None:
@@ -311,7 +313,7 @@ class Demo:
             if trace is not None and trace.is_read:
                 trace.seek(trace.total)
             if still:
-                place.paint()
+                place.hold()
             else:
                 place.repaint()
 

@@ -194,7 +194,8 @@ async def test_the_demo_is_not_kept(
     busy(monkeypatch, 0.0)
     shutil.rmtree(recorded / "records")
     async with open_app() as pilot:
-        await until(pilot, lambda: trace(pilot, "canvas").finished, 20)
+        await until(pilot, lambda: pane(pilot, "canvas").trace is not None)
+        await until(pilot, lambda: trace(pilot, "canvas").finished)
         await pilot.press("down")
         await pilot.pause(0.6)
     assert not last_path("canvas").exists()

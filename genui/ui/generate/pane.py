@@ -235,6 +235,11 @@ class TracePane(Pane):
         self.paint()
         self._start_clock()
 
+    def hold(self) -> None:
+        """Paint now, and let nothing move by itself."""
+        self._stop_clock()
+        self.paint()
+
     def repaint_soon(self) -> None:
         self._stale = True
         self._start_clock()
