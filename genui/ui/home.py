@@ -93,7 +93,7 @@ class HomeScreen(AppScreen[None]):
         self.arrangement: Arrangement = "grid"
         self.watched: RunDir | None = None
         self._new_run: RunDir | None = None  # just started and not listed yet
-        self._live: frozenset[RunDir] = frozenset()  # the runs that trained when last listed
+        self._asked: RunDir | None = None  # the run that the user opened last
         self._organiser = RunOrganiser(self, watcher, self._leave_run)
         self.is_hint_shown = False
         self._saved: tuple[ListedTrace, ...] = ()  # saved traces, for the palette
@@ -163,6 +163,7 @@ class HomeScreen(AppScreen[None]):
 
     # --- the Training screen --------------------------------------------------------------
 
+    @on(messages.ListRuns)
     def action_runs(self) -> None:
         """Open the Training screen with the table of runs."""
         self.open_board(listing=True)
@@ -232,6 +233,7 @@ class HomeScreen(AppScreen[None]):
         if self.lab is not None:
             self.lab.machine, self.lab.traffic = self.machine, self.traffic
             self.lab.user_keys = self.user_keys
+            self.lab.live = sum(run.alive for run in self.runs)
             self.lab.update_bars()
 
     def _lab_closed(self, view: ViewName | None) -> None:
@@ -463,6 +465,7 @@ class HomeScreen(AppScreen[None]):
             self._choose_watched(runs)
         if not runs:
             self.demo.start(models)
+        self.update_lab()
         self.update_bars()
 
     def offered_models(self) -> list[str]:
@@ -489,12 +492,12 @@ class HomeScreen(AppScreen[None]):
         self.watcher.watch(run)
 
     def _choose_watched(self, runs: tuple[RunSummary, ...]) -> None:
-        """Watch a run that has begun to train, unless one that trains is watched; without a run to
-        watch, the newest one that trains or, if none does, the newest."""
-        live, self._live = self._live, frozenset(run.run for run in runs if run.alive)
+        """Watch the run that the user opened; until then one that trains: the watched one, or the
+        newest. If none does, the watched one stays, or else it is the newest."""
+        live = [run.run for run in runs if run.alive]
         if any(run.run == self.watched for run in runs):
-            if self.watched not in self._live and (begun := self._live - live):
-                self.look_at(next(run.run for run in runs if run.run in begun))
+            if live and self.watched not in (self._asked, *live):
+                self.look_at(live[0])
         elif self._new_run is None:
             if self.watched is not None:
                 self._leave_run(self.watched)
@@ -543,6 +546,7 @@ class HomeScreen(AppScreen[None]):
     def open_run(self, run: RunDir) -> None:
         """Show the curves of a run."""
         self.clear_line()
+        self._asked = run
         self.query_one(ModelsPane).choose_run(run)
         self.look_at(run)
         self.action_show_pane("training")

@@ -14,7 +14,9 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import Static
 
+from genui.base import numbers
 from genui.base.text import clean_line
+from genui.hub.catalogue import CATALOGUE
 from genui.protocol.registry import KINDS, resolve
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
@@ -26,7 +28,15 @@ from genui.ui.matching import match_name
 from genui.ui.organise import run_copyables
 from genui.ui.screens import Copyable
 from genui.ui.session import Session
-from genui.ui.settings import model_card, model_row, pane_of, read_thumbnail, run_card, run_row
+from genui.ui.settings import (
+    model_card,
+    model_row,
+    pane_of,
+    pull_card,
+    read_thumbnail,
+    run_card,
+    run_row,
+)
 from genui.ui.terminal import get_metered_driver
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.snapshot import Snapshot
@@ -48,7 +58,13 @@ from genui.ui.widgets.curve import Curve
 if TYPE_CHECKING:
     from genui.render.series import Kind
 
-RUN, MODEL = "run:", "model:"
+RUN, MODEL, PULL = "run:", "model:", "pull:"  # how the keys of rows begin
+MORE = "more"
+"""The key of the row that stands for the runs that are not listed."""
+NEWEST = 5  # finished runs that are listed
+MOST_LIVE = 8  # runs that train and are listed
+CHAT = "smollm2"
+"""A model of the catalogue that is listed before it is there: it chats."""
 REST = 0.15  # seconds: reading an image and giving it a place would delay the next arrow key
 
 
@@ -69,6 +85,7 @@ class ModelsPane(Pane, can_focus=False):
         self._pattern: re.Pattern[str] | None = None
         self._chosen_before = ""  # the chosen row when the filter was opened
         self._has_lists = False  # from the disk
+        self._revealed = ""  # the id of a run that is listed although it is an older one
         self._show_details = False  # on the card
 
     def compose(self) -> ComposeResult:
@@ -109,6 +126,9 @@ class ModelsPane(Pane, can_focus=False):
     def choose_run(self, run: RunDir) -> None:
         """Move the cursor to a run, unless the filter hides it."""
         rows = self.query_one(RowList)
+        self._revealed = run.id
+        if self._has_lists:
+            self._fill()
         if any(row.key == RUN + run.id for row in rows.rows):
             rows.chosen = RUN + run.id
 
@@ -122,23 +142,50 @@ class ModelsPane(Pane, can_focus=False):
     # --- the list ---------------------------------------------------------------------
 
     def _fill(self) -> None:
-        runs = [run_row(key, summary) for key, summary in self._runs.items()]
-        rows = [row for row in runs if self._matches("runs", row.left, row.right)]
-        rows = [Row("", "RUNS"), *rows] if rows else []
+        rows = self._run_rows()
+        count = sum(row.key.startswith(RUN) for row in rows)
         for name, group in group_models(self._models.values()).items():
             matches = [
                 model_row(MODEL + model.ref, model)
                 for model in group
                 if self._matches(name, model.medium, model.family, model.name, model.summary)
             ]
+            count += len(matches)
+            if name == "text":
+                matches += self._chat_rows()
             rows += [Row("", clean_line(name, 20).upper()), *matches] if matches else []
         if self._has_lists:
             total = len(self._runs) + len(self._models)
-            count = sum(not row.is_heading for row in rows)
             empty = "nothing matches; esc clears" if total else "nothing yet: press n to train"
             self.query_one(RowList).set_rows(rows, empty)
             self.set_title(*([f"{count} of {total}"] if self._pattern else []))
         self.show_card()
+
+    def _run_rows(self) -> list[Row]:
+        """The heading and rows of the runs: those that train, the newest others, and one row for
+        the rest. A filter looks at all of them."""
+        if self._pattern is not None:
+            runs = [run_row(key, summary) for key, summary in self._runs.items()]
+            rows = [row for row in runs if self._matches("runs", row.left, row.right)]
+            return [Row("", "RUNS"), *rows] if rows else []
+        live = [key for key, summary in self._runs.items() if summary.alive][:MOST_LIVE]
+        others = [key for key, summary in self._runs.items() if not summary.alive]
+        keys = [*live, *others[:NEWEST]]
+        if (revealed := RUN + self._revealed) in self._runs and revealed not in keys:
+            keys.append(revealed)
+        rows = [run_row(key, self._runs[key]) for key in keys]
+        if more := len(self._runs) - len(rows):
+            rows.append(Row(MORE, f"{more} more", "o all runs", "…"))
+        return [Row("", "RUNS"), *rows] if rows else []
+
+    def _chat_rows(self) -> list[Row]:
+        """The row of the model that chats, as long as it is not on this machine."""
+        entry = CATALOGUE[CHAT]
+        if any(model.name == CHAT for model in self._models.values()):
+            return []
+        right = f"chat, {numbers.size(entry.size)}"
+        row = Row(PULL + CHAT, CHAT, right, "↓")
+        return [row] if self._matches("text", "pull", row.left, row.right) else []
 
     def _matches(self, *words: str) -> bool:
         return self._pattern is None or self._pattern.search(" ".join(words)) is not None
@@ -155,6 +202,10 @@ class ModelsPane(Pane, can_focus=False):
         elif chosen in self._runs:
             run = self._runs[chosen]
             text.update(run_card(run, run.run.id in self._saved, run.run != self._beside()))
+        elif chosen == MORE:
+            text.update("older runs\n⏎ or o: the table of all runs\n/ finds one by its name")
+        elif chosen.startswith(PULL):
+            text.update(pull_card(CATALOGUE[CHAT]))
         else:
             text.update("")
         of_run = chosen in self._runs
@@ -199,6 +250,12 @@ class ModelsPane(Pane, can_focus=False):
             self.post_message(messages.OpenModel(self._models[chosen]))
         elif chosen in self._runs:
             self.post_message(messages.OpenRun(self._runs[chosen].run))
+        elif chosen == MORE:
+            self.post_message(messages.ListRuns())
+        elif chosen.startswith(PULL):
+            self.post_message(
+                messages.Say(f"in a shell: genui pull {CHAT}; then it is here", "note")
+            )
 
     def action_edit_run(self) -> None:
         """Edit the name, tags and note of the chosen run."""
@@ -223,6 +280,8 @@ class ModelsPane(Pane, can_focus=False):
         chosen = self.query_one(RowList).chosen
         if chosen in self._runs:
             return run_copyables(self._runs[chosen])
+        if chosen.startswith(PULL):
+            return [Copyable("command that fetches it", f"genui pull {CHAT}")]
         if chosen not in self._models:
             return []
         from genui.formats.command import quote  # late: only when it is copied

@@ -113,6 +113,10 @@ class OpenRun(Message):
     run: "RunDir"
 
 
+class ListRuns(Message):
+    """Show the table of all runs."""
+
+
 @dataclass(eq=False)
 class Generate(Message):
     """Generate from the newest checkpoint of this run."""

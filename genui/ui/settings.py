@@ -11,6 +11,7 @@ from genui.base import numbers
 from genui.base.schema import settings_of
 from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
+from genui.hub.catalogue import Entry
 from genui.protocol import SAMPLERS, Axis, ImageSettings
 from genui.protocol.registry import KINDS
 from genui.runs.layout import RunDir
@@ -209,6 +210,22 @@ def model_row(key: str, model: ModelInfo) -> Row:
     middle = f"“{clean_line(line)}”" if line else clean_line(_text(model.card.get("summary")))
     right = model.quality or _facts(model).get("size", "" if model.is_usable else "unusable")
     return Row(key, model.name, right, middle=middle)
+
+
+def pull_card(entry: Entry) -> Content:
+    """Return what a model of the catalogue does, before it is fetched."""
+    return _lines(
+        [
+            [
+                (entry.name, "bold"),
+                (" · a chat with every word coloured by how surprising it is, and", ""),
+                (" what each word attends to", ""),
+            ],
+            [("licence ", "$text-muted"), entry.licence],
+            [("in a shell ", "$text-muted"), (f"genui pull {entry.name}", "bold $primary")],
+            [("fetches ", "$text-muted"), numbers.size(entry.size)],
+        ]
+    )
 
 
 def model_card(model: ModelInfo, details: bool = False) -> Content:

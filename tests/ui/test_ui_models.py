@@ -9,6 +9,7 @@ from acting import Opener, home_of, seen, until, until_seen
 from PIL import Image
 from textual.widgets import Static
 
+from genui.runs.layout import RunLock
 from genui.runs.models import ModelInfo
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import ModelsPane
@@ -223,3 +224,78 @@ def test_a_quality_too_long_for_its_row_loses_its_last_words_and_not_its_number(
     assert shorten(told, 13) == "94.8%"
     assert shorten("training 31 %", 13) == "training 31 %"
     assert shorten("wordwithoutany", 6) == "wordw…"
+
+
+# --- many runs ----------------------------------------------------------------------------------
+
+
+async def test_many_runs_leave_room_for_the_models(shipped, open_app: Opener) -> None:
+    live = stage.make_run(name="live", state="running", step=3)
+    for number in range(28):
+        stage.make_run(name=f"old-{number}", state="finished", step=2, checkpoint=False)
+    with RunLock(live):
+        async with open_app() as pilot:
+            await until_seen(pilot, "live")
+            rows = home_of(pilot).query_one(RowList)
+            names = [row.left for row in rows.rows]
+            assert names[:2] == ["RUNS", "live"]
+            assert names.index("23 more") == 7  # after the five newest
+            assert "icons" in seen(pilot)
+            rows.chosen = "more"
+            await pilot.press("enter")
+            await until(pilot, lambda: home_of(pilot).board is not None)
+            await until_seen(pilot, "old-0")
+
+
+async def test_the_filter_looks_at_runs_that_are_folded(shipped, open_app: Opener) -> None:
+    for number in range(8):
+        stage.make_run(name=f"old-{number}", state="finished", step=2, checkpoint=False)
+    async with open_app() as pilot:
+        await until_seen(pilot, "3 more")
+        await pilot.press("slash", *"old-0")
+        rows = home_of(pilot).query_one(RowList)
+        await until(pilot, lambda: [row.left for row in rows.rows] == ["RUNS", "old-0"])
+        await pilot.press("enter")
+        await until(pilot, lambda: any(row.left == "old-0" for row in rows.rows))
+        assert len(rows.rows) > 2
+
+
+async def test_the_training_pane_shows_one_that_trains_until_enter_is_pressed(
+    shipped, open_app: Opener
+) -> None:
+    first, second = (stage.make_run(name=name, state="running", step=3) for name in "ab")
+    with RunLock(second):
+        held = RunLock(first)
+        held.__enter__()
+        async with open_app() as pilot:
+            home = home_of(pilot)
+            await until(pilot, lambda: home.watched is not None)
+            home.look_at(first)
+            held.__exit__(None, None, None)
+            stage.set_state(first, "finished", 10, 10)
+            home.watcher.refresh()
+            await until(pilot, lambda: home.watched == second)
+            home.open_run(first)
+            home.watcher.refresh()
+            await pilot.pause(0.5)
+            assert home.watched == first
+
+
+async def test_the_lab_says_how_many_runs_train(shipped, open_app: Opener) -> None:
+    run = stage.make_run(name="live", state="running", step=3)
+    with RunLock(run):
+        async with open_app() as pilot:
+            await until_seen(pilot, "● 1 training")
+            await pilot.press("5")
+            await until(pilot, lambda: home_of(pilot).visible_lab is not None)
+            await until_seen(pilot, "● 1 training")
+
+
+async def test_the_chat_model_is_listed_before_it_is_there(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        rows = home_of(pilot).query_one(RowList)
+        rows.chosen = "pull:smollm2"
+        await until_seen(pilot, "genui pull smollm2")
+        assert "chat" in seen(pilot)
+        await pilot.press("enter")
+        await until_seen(pilot, "in a shell: genui pull smollm2")
