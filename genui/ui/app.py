@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -36,7 +37,7 @@ from genui.runs import labels
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs
 from genui.ui import keys, messages, themes, watchdog
-from genui.ui.screens import AppScreen, PaletteScreen
+from genui.ui.screens import AppScreen, PaletteScreen, Said
 from genui.ui.session import Launch, Session, launch_worker
 from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.terminal import NoColour, choose_driver, get_metered_driver
@@ -104,6 +105,7 @@ def remember(memory: Memory) -> None:
 
 STYLE_SHEET = Path(__file__).with_name("app.tcss")  # absolute: also for subclasses elsewhere
 MAX_RECENT = 6  # commands at the top of the palette
+MAX_SAID = 10  # messages that can be read again
 # What a search for a widget raises once its screen has gone.
 _REMOVED = (NoMatches, NoScreen, ScreenStackError, MountError)
 KEY_POLL = 0.02  # seconds between checks whether queued keys can be handled
@@ -144,6 +146,7 @@ class Shell(LifecycleGuard, App[None]):
         self._queued_keys: list[events.Key] = []  # until their target is ready
         self._queued_since: float | None = None
         self._answering_line: LineInput | None = None  # has been sent Enter or Esc
+        self.said: deque[Said] = deque(maxlen=MAX_SAID)
         self._memory = recall()
         self._saving = threading.Lock()
         self._config_error = ""
@@ -260,6 +263,8 @@ class Shell(LifecycleGuard, App[None]):
             return
         if not event.is_forwarded:
             self._await_answer(event.key)
+            if isinstance(self.screen, AppScreen):
+                self.screen.heed_key()
         await super().on_event(event)
         if not event.is_forwarded and (driver := get_metered_driver(self)) is not None:
             driver.watchdog.handled()

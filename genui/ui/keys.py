@@ -96,7 +96,8 @@ GRAMMAR: Mapping[str, str] = MappingProxyType({
     "r": "reseed", "f": "fork here", "b": "branches", "v": "variations", "c": "compare",
     "enter,z": "open", "escape": "back", "slash": "search or filter",
     "y": "copy", "x": "export", "s": "settings", "n": "new run", "o": "the table of runs",
-    "u,ctrl+z": "undo", "ctrl+s": "save", "question_mark": "the keys of this pane",
+    "u,ctrl+z": "undo", "ctrl+s": "save", "m": "the messages",
+    "question_mark": "the keys of this pane",
     "f1": "the manual", "ctrl+p": "every action by name", "q": "quit",
 })  # fmt: skip
 """Keys that mean the same everywhere. A pane may leave one out, but has no other use for it; an
@@ -172,6 +173,9 @@ def _settings(pane: PaneName, settings: type, without: str = "", unit: str = "to
         if one.adjustable and one.name != without
     ]
 
+
+MESSAGES = Key("app.messages", "app", "m", "m", "messages", "messages",
+    "The last messages, each in full", False)  # fmt: skip
 
 TRACE_KEYS: tuple[Key, ...] = (
     # text
@@ -706,6 +710,7 @@ TABLE: tuple[Key, ...] = (
         "Undo what was done last", False),
     Key("app.favourites", "app", "F", "F", "favourites", "favourites",
         "The favourites, to open again", False),
+    MESSAGES,
     Key("app.help", "app", "question_mark", "?", "help", "help",
         "The keys of this pane"),
     Key("app.manual", "app", "f1", "f1", "manual", "manual",
@@ -765,7 +770,7 @@ _ALWAYS_SHOWN = ("app.help", "app.quit")
 _MAX_IN_FOOTER = 7  # keys besides those
 _ON_OTHER_SCREENS = (
     *("app.home", "app.text", "app.canvas", "app.training", "app.lab", "app.back"),
-    *("app.copy", "app.undo", "app.palette", "app.help", "app.manual", "app.quit"),
+    *("app.copy", "app.undo", "app.palette", "app.messages", "app.help", "app.manual", "app.quit"),
 )
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
@@ -59,10 +61,20 @@ class Command(NamedTuple):
     note: str = ""
 
 
+class Said(NamedTuple):
+    """A message that was shown."""
+
+    at: float  # seconds since 1970
+    line: str
+    kind: Literal["error", "note"]
+
+
 class HasRecent(Protocol):
-    """The app, which knows the titles of the commands done last, the newest first."""
+    """The app, which knows the titles of the commands done last and the messages shown last, the
+    newest first."""
 
     recent: tuple[str, ...]
+    said: deque[Said]
 
 
 class PaletteScreen(LifecycleGuard, CommandPalette):
@@ -197,8 +209,15 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         """Show a new view of a watched run, if the screen shows runs."""
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
-        """Show one line above the footer."""
+        """Show one line above the footer, and keep it for the list of messages."""
         self.query_one(StatusLine).say(line, kind)
+        if kind != "hint":
+            cast("HasRecent", self.app).said.appendleft(Said(time.time(), line, kind))
+
+    def heed_key(self) -> None:
+        """Hide an error, which has been there until a key was pressed."""
+        if self.usable and (status := self.query_one(StatusLine)).kind == "error":
+            status.clear_line()
 
     @on(messages.Say)
     def _show_message(self, event: messages.Say) -> None:
@@ -268,6 +287,12 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         self.app.copy_to_clipboard(text)
         size = f", {len(text):,} characters" if len(text) > 80 else f": {clean_line(text)}"
         self.say(f"copied the {one.name}{size}", "note")
+
+    def action_messages(self) -> None:
+        """Show the messages of the last minutes in full."""
+        from genui.ui.widgets.dialogs import MessagesScreen
+
+        self.app.push_screen(MessagesScreen(cast("HasRecent", self.app).said))
 
     async def action_undo(self) -> None:
         """Undo what was done last, on any screen."""

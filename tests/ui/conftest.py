@@ -23,6 +23,7 @@ from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.session import Launch
 from genui.ui.traces.trees import Trace
 from genui.ui.watcher import WatchTarget
+from genui.ui.widgets import base
 
 TICK = Trace.tick
 
@@ -36,6 +37,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "nothing")
     monkeypatch.setenv("PYTHONPATH", str(HERE.parent.parent))
     monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setattr(base, "FADE", 600.0)  # a message lasts as long as a busy machine takes
     monkeypatch.setattr(new_run, "PLANNER", ("true",))  # a form measures no training
 
 

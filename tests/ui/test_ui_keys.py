@@ -67,6 +67,7 @@ MEANINGS = {
     "q": {"quit"},
     "i": {"details", "into"},
     "d": {"delete_run"},
+    "m": {"messages"},
     "F": {"favourites"},
     "G": {"generate", "generate_row"},
 }

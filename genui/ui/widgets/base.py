@@ -33,6 +33,7 @@ from textual.screen import Screen
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.style import Style
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
 from textual.worker import Worker
@@ -222,8 +223,6 @@ def clickable(text: str, style: str, action: str) -> tuple[str, Style]:
 class Line(Static):
     """One line that repaints only when its content changes."""
 
-    WRAPS = False  # whether its height, and so the layout, can change
-
     async def on_click(self, event: events.Click) -> None:
         action = event.style.meta.get("action")
         if action:
@@ -233,7 +232,7 @@ class Line(Static):
         """Show `content`."""
         before = self.content
         if not (isinstance(before, Content) and before.is_same(content)):
-            self.update(content, layout=self.WRAPS)
+            self.update(content, layout=False)
 
 
 class HeaderLine(Line):
@@ -290,17 +289,19 @@ class HeaderLine(Line):
         self.show(line)
 
 
-MOST_LINES = 2  # of the status, as in the style sheet
+FADE = 6.0
+"""Seconds for which a note is shown. An error stays until a key, a hint until the user acts."""
 
 
 class StatusLine(Line):
     """One line: an error with its remedy, or a note on what just happened. Of a longer one than
-    there is room for the middle is left out."""
-
-    WRAPS = True
+    there is room for the middle is left out, and the key that shows all of it is named."""
 
     def __init__(self) -> None:
         super().__init__(id="status")
+        self._line = ""
+        self.kind: Literal["error", "note", "hint"] = "note"
+        self._fading: Timer | None = None
 
     @property
     def text(self) -> str:
@@ -308,19 +309,29 @@ class StatusLine(Line):
         return str(self.content) if self.has_class("-shown") else ""
 
     def say(self, line: str, kind: Literal["error", "note", "hint"]) -> None:
-        """Show `line` until the next one, or until it is cleared."""
-        mark = {"error": ("✗ ", "bold $text-error"), "note": ("· ", "$primary")}.get(
-            kind, ("▸ ", "bold $accent")
-        )
-        style = "$text-error" if kind == "error" else "$foreground"
-        width = self.app.size.width - 2  # without the padding
-        length = cell_len(line := clean_line(line))
-        content = Content.assemble(mark, (line, style))
-        while length > width and content.get_height({}, width) > MOST_LINES:
-            length -= 4
-            content = Content.assemble(mark, (shorten_middle(line, length), style))
-        self.show(content)
+        """Show `line` until it fades, the next one comes, or it is cleared."""
+        self._line, self.kind = clean_line(line), kind
+        self._draw()
         self.add_class("-shown")
+        if self._fading is not None:
+            self._fading.stop()
+        self._fading = self.set_timer(FADE, self.clear_line) if kind == "note" else None
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        mark = {"error": ("✗ ", "bold $text-error"), "note": ("· ", "$primary")}.get(
+            self.kind, ("▸ ", "bold $accent")
+        )
+        style = "$text-error" if self.kind == "error" else "$foreground"
+        room = self.app.size.width - 2 - cell_len(mark[0])  # without the padding
+        line, rest = self._line, ""
+        if cell_len(line) > room:
+            key = keys.display(keys.MESSAGES, getattr(self.screen, "user_keys", {}))
+            rest = f"  {key} shows all"
+            line = shorten_middle(line, room - cell_len(rest))
+        self.show(Content.assemble(mark, (line, style), (rest, "$text-muted")))
 
     def clear_line(self) -> None:
         """Hide the line."""

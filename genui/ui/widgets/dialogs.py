@@ -1,8 +1,9 @@
 """The base of windows, and the small ones: question, list, value, form and help."""
 
 import textwrap
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Generic, NamedTuple, TypeVar
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
 
 from rich.cells import cell_len
 from textual import events, on
@@ -16,9 +17,13 @@ from textual.widget import Widget
 from textual.widgets import Label, Static
 
 from genui.base.errors import MisuseError
+from genui.base.text import clean
 from genui.ui import keys
 from genui.ui.keys import Scope
 from genui.ui.widgets.base import LifecycleGuard, LineInput, Row, RowList, set_border
+
+if TYPE_CHECKING:
+    from genui.ui.screens import Said
 
 T = TypeVar("T")
 
@@ -285,14 +290,53 @@ class FormScreen(Window[T | None], Generic[T]):
 # --- Help -------------------------------------------------------------------------------------
 
 
-class HelpScreen(Window[None]):
+class ReadScreen(Window[None]):
+    """A text to read and scroll."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter,space", "leave", "Back", show=False),
+        Binding("j,down", "scroll_by(1)", "Down", show=False),
+        Binding("k,up", "scroll_by(-1)", "Up", show=False),
+    ]
+
+    def on_mount(self) -> None:
+        self.query_one(".window").focus()
+
+    def action_scroll_by(self, lines: int) -> None:
+        self.query_one(".window").scroll_relative(y=lines, animate=False)
+
+
+class MessagesScreen(ReadScreen):
+    """The messages that were shown last, each in full, the newest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(keys.MESSAGES.keys, "leave", "Back", show=False)
+    ]
+
+    def __init__(self, said: "Iterable[Said]") -> None:
+        super().__init__()
+        self._said = list(said)
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="window help"):
+            if not self._said:
+                yield Static("no message yet", classes="hint")
+            for one in self._said:
+                when = time.strftime("%H:%M:%S", time.localtime(one.at))
+                with Horizontal(classes="said"):
+                    yield Static(when, classes="when")
+                    yield Static(clean(one.line), classes=f"what -{one.kind}", markup=False)
+
+    def on_mount(self) -> None:
+        self.set_titles("Messages, the newest first", "esc close")
+
+
+class HelpScreen(ReadScreen):
     """The keys of a pane, then those that work everywhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter,space", "leave", "Back", show=False),
+        Binding("question_mark", "leave", "Back", show=False),
         Binding("f1", "manual", "Manual", show=False),
-        Binding("j,down", "scroll_by(1)", "Down", show=False),
-        Binding("k,up", "scroll_by(-1)", "Up", show=False),
     ]
 
     def __init__(self, pane: Scope, keymap: dict[str, str]) -> None:
@@ -307,16 +351,12 @@ class HelpScreen(Window[None]):
     def on_mount(self) -> None:
         title = f"Keys of {keys.TITLES[self._pane]}"
         self.set_titles(title, "esc close · f1 manual · ctrl+p every action by name")
-        self.query_one(".window").focus()
 
     def action_manual(self) -> None:
         """Show the manual instead of the keys."""
         from genui.ui.manual import ManualScreen
 
         self.app.switch_screen(ManualScreen(self._pane, keymap=self._keymap))
-
-    def action_scroll_by(self, lines: int) -> None:
-        self.query_one(".window").scroll_relative(y=lines, animate=False)
 
 
 class KeyTable(Widget):

@@ -1,0 +1,80 @@
+"""The messages above the footer: how long they stay, and where they can be read again."""
+
+import time
+
+import pytest
+import stage
+from acting import Opener, home_of, seen, until, until_seen
+from textual.geometry import Region
+
+from genui.ui import messages
+from genui.ui.lab import LabScreen
+from genui.ui.screens import AppScreen
+from genui.ui.training.screen import TrainingScreen
+from genui.ui.widgets import base
+from genui.ui.widgets.base import StatusLine
+from genui.ui.widgets.dialogs import MessagesScreen
+
+LONG = "nothing could be read of " + "a long folder, " * 30 + "so try another one"
+
+
+@pytest.mark.parametrize("key", ["1", "4", "5"])
+async def test_a_note_fades_on_every_screen_and_moves_nothing(
+    key: str, shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.make_run(name="plays", step=300, steps=300, state="finished")
+    monkeypatch.setattr(base, "FADE", 0.3)
+    async with open_app() as pilot:
+        kind = {"4": TrainingScreen, "5": LabScreen}.get(key, AppScreen)
+        await pilot.press(key)
+        await until(
+            pilot, lambda: isinstance(pilot.app.screen, kind) and pilot.app.screen.is_mounted
+        )
+        screen = pilot.app.screen
+        assert isinstance(screen, AppScreen)
+        status = screen.query_one(StatusLine)
+        await pilot.pause()
+
+        def places() -> dict[int, Region]:
+            return {id(w): w.region for w in screen.query("*") if w is not status}
+
+        before = places()
+        screen.say(LONG, "note")
+        await pilot.pause()
+        assert status.region.height == 1
+        assert status.region.bottom == screen.size.height - 1  # above the footer
+        assert places() == before
+        await until(pilot, lambda: not status.text)
+        assert places() == before
+
+
+async def test_an_error_stays_until_a_key(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "FADE", 0.05)
+    async with open_app() as pilot:
+        status = pilot.app.screen.query_one(StatusLine)
+        pilot.app.post_message(messages.Say("no such thing: try another"))
+        await until_seen(pilot, "no such thing")
+        time.sleep(0.1)
+        await pilot.pause(0.1)
+        assert "no such thing" in status.text
+        await pilot.press("down")
+        assert not status.text
+
+
+async def test_the_last_messages_can_be_read_in_full(shipped, open_app: Opener) -> None:
+    async with open_app(size=(80, 24)) as pilot:
+        for n in range(12):
+            home_of(pilot).say(f"message {n}.", "note")
+        home_of(pilot).say(LONG)
+        await pilot.press("app.messages")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MessagesScreen))
+        text = "".join(seen(pilot).split())
+        assert "message11." in text
+        assert text.count("message") <= 10
+        assert text.count("folder,") == 30  # of which the line left out the middle
+        await pilot.press("m")
+        await until(pilot, lambda: pilot.app.screen is home_of(pilot))
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MessagesScreen))
