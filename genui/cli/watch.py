@@ -189,8 +189,8 @@ def _farewell(run: "RunDir") -> None:
 
     if summarise(run).alive:
         output.note(
-            f"still recording as run {run.id}, until the command ends: "
-            f"`genui watch {run.id}` shows it again"
+            f"still recording as run {run.id}: this shell waits until the command ends; "
+            f"`genui watch {run.id}` in another one shows it again"
         )
     else:
         output.note(f"recorded as run {run.id}")

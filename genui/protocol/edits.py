@@ -228,7 +228,7 @@ def _renoise(start: Start, step: int, share: float, seed: int) -> Variation:
         raise MisuseError("this is still pure noise: go some steps forward first")
     to = max(0, min(round(position * (1 - share)), position - 1, steps - 1))
     return Variation(
-        step, (SetSeed(seed), AddNoise(to=to)), f"re-noised to step {to}, seed {seed}", seed
+        step, (SetSeed(seed), AddNoise(to=to)), f"new noise at step {to}, seed {seed}", seed
     )
 
 

@@ -315,7 +315,8 @@ def test_a_grid_of_clips_shows_all_of_them_in_each_image(generator: DiffusionGen
     ("prompt", "said"),
     [
         ("red heart moving up on black", ""),
-        ("red heart on black", "no motion is named, so it stands still: moving up"),
+        ("red heart on black", "so it stands still: moving up"),
+        ("red heart shaking on black", "so it moves as it may: moving up"),
         ("red zebra moving up on black", "not in this model's vocabulary: zebra"),
         ("red zebra moving up on black", "no icon is named that this model knows"),
         ("", ""),

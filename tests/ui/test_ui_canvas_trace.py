@@ -34,6 +34,16 @@ async def test_o_goes_round_the_three_images(shipped, open_app: Opener) -> None:
         assert large._rgb.tobytes() == frame.denoised
 
 
+async def test_home_shows_what_was_made_whatever_was_looked_at(shipped, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await drawn_to(pilot)
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: view_of(pilot).part == "noise")
+        await pilot.press("escape")
+        await until(pilot, lambda: not pane_of(pilot).zoomed)
+        await until(pilot, lambda: view_of(pilot).part == "denoised")
+
+
 async def test_back_on_home_the_caption_fits_the_smaller_pane(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await drawn_to(pilot)
@@ -123,7 +133,7 @@ async def test_noise_is_added_back_to_a_step_and_denoised_again(shipped, open_ap
         await pilot.press("enter")
         await until_seen(pilot, "30/30")
         assert edits(pilot) == [(20, AddNoise(to=10))]
-        assert "branch 2 of 2 · re-noised to step 10" in seen(pilot)
+        assert "branch 2 of 2 · new noise at step 10" in seen(pilot)
 
 
 async def test_a_step_that_cannot_be_gone_back_to_is_refused_in_place(
@@ -222,7 +232,7 @@ async def test_a_painted_mask_is_drawn_again(shipped, open_app: Opener) -> None:
         await until_seen(pilot, "30/30")
         assert edits(pilot) == [(20, AddNoise(to=10, mask=mask))]
         assert (len(mask), sum(mask)) == (1024, 15)
-        assert "mask, re-noised to step 10" in seen(pilot)
+        assert "mask, new noise at step 10" in seen(pilot)
 
 
 async def test_esc_leaves_the_mask_and_nothing_is_forked(shipped, open_app: Opener) -> None:

@@ -305,7 +305,7 @@ def test_a_sampler_that_draws_none_forks_with_noise_added_back_and_says_so(image
     images.play()
     assert images.edits == [(6, SetSeed(images.controller.seed)), (6, AddNoise(to=3))]
     assert images.trace.total == 23
-    assert "this sampler adds no noise" in images.listener.lines[-1]
+    assert "so the fork got new noise, as of step" in images.listener.lines[-1]
 
 
 def test_a_finished_image_forks_with_noise_added_back(images: Stage) -> None:
@@ -496,12 +496,12 @@ def test_undo_goes_back_through_what_was_shown_and_removed(grown: Stage) -> None
     controller = grown.controller
     controller.show_branch(0)
     controller.drop(1)
-    assert controller.undo() == "seed 7 from step 12 and 1 more: brought back"
+    assert controller.undo() == "“seed 7”, forked at step 12 and 1 more: brought back"
     assert grown.labels == ["seed 1", "seed 7", "seed 9"]
     grown.go(20)
-    assert controller.undo() == "back to seed 9 from step 15"
-    assert controller.undo() == "back to seed 7 from step 12"
-    assert controller.undo() == "back to seed 1"
+    assert controller.undo() == "back to “seed 9”, forked at step 15"
+    assert controller.undo() == "back to “seed 7”, forked at step 12"
+    assert controller.undo() == "back to “seed 1”"
     assert controller.undo() == ""
     controller.reseed()
     controller.undo()

@@ -160,7 +160,7 @@ async def test_a_favourite_is_kept_listed_opened_and_let_go(
         screen = await varied(pilot)
         await pilot.press("right", "asterisk")
         await until_seen(pilot, "added to favourites")
-        await until_seen(pilot, "★ 2 re-noised")
+        await until_seen(pilot, "★ 2 new noise")
         request = screen.columns[1].trace.request
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is home_of(pilot))

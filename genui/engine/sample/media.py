@@ -288,6 +288,7 @@ def _rgb_to_tensor(rgb: bytes) -> Tensor:
 
 # --- Clips: 16 frames of 32×32 RGB, time folded into the channels -----------------------------
 
+_STILL_WORDS = {*FIGURES, *COLOURS, "on"}  # of the captions of clips in which nothing moves
 _MOTION_WORDS = tuple(words for words, _ in MOTIONS.values())[1:]  # all but standing still
 
 
@@ -312,7 +313,8 @@ class VideoMedium:
             return "no icon is named that this model knows (as in: red heart moving up on black)"
         if _find_motion(caption):
             return ""
-        return f"no motion is named, so it stands still: {', '.join(_MOTION_WORDS)}"
+        then = "so it stands still" if set(words) <= _STILL_WORDS else "so it moves as it may"
+        return f"no motion is named that this model knows, {then}: {', '.join(_MOTION_WORDS)}"
 
     def frame(self, state: DiffusionState, sigma_data: float) -> ImageFrame:
         """The clips side by side; each of the frame's images shows all of them at one time."""

@@ -223,6 +223,7 @@ class CanvasView(TraceImageView):
         super().__init__(pane)
         self._controller = controller
         self.part: Part = "denoised"
+        self._was_zoomed = False
         self.clip = ClipHead()
 
     def compose(self) -> ComposeResult:
@@ -294,6 +295,9 @@ class CanvasView(TraceImageView):
 
     def paint(self) -> None:
         trace, frame = self._controller.trace, self._controller.frame
+        if self._was_zoomed and not self.pane.zoomed:
+            self.part = "denoised"  # on Home, what was made; the other images are a look inside
+        self._was_zoomed = self.pane.zoomed
         grid = trace.request.grid if trace is not None else ()
         self.pane.set_class(bool(grid), "-grid")
         for part, image in self._images():

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePath
-from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from msgspec.structs import replace
 from rich.cells import cell_len
@@ -445,11 +445,11 @@ class TraceController(Generic[F, S]):
                 self.tree.restore(last)
                 self.refresh()
                 more = f" and {len(last) - 1} more" if len(last) > 1 else ""
-                return f"{self.branch_label(last[0])}{more}: brought back"
+                return f"{_quote(last[0])}{more}: brought back"
             branch = self.tree.find(last)
             if branch is not None and branch is not self.tree.shown:
                 self._show_branch(last)
-                return f"back to {self.branch_label(branch)}"
+                return f"back to {_quote(branch)}"
         return ""
 
     def tree_changed(self) -> None:
@@ -591,3 +591,9 @@ def parse_number(text: str, least: int, most: int) -> int:
     if text.strip().isdecimal() and least <= int(text) <= most:
         return int(text)
     raise MisuseError(f"{clean_line(text, 20)!r}: expected a number from {least} to {most}")
+
+
+def _quote(branch: Branch[Any]) -> str:
+    """The label of a branch in quotes, and where it was forked."""
+    where = f", forked at step {branch.trace.forked_at}" if branch.parent >= 0 else ""
+    return f"“{clean_line(branch.title, 60).strip('“”')}”{where}"

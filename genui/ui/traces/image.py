@@ -138,11 +138,11 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         to = halfway(trace)
         noise = AddNoise(to=to)
         first = noise if seeds else protocol.SetSeed(self.seed)
-        self.fork(first, f"re-noised to step {to}, seed {self.seed}", then=None if seeds else noise)
-        why = "it is finished" if trace.finished else "this sampler adds no noise"
-        self.listener.say(
-            f"{why}: noise was added back to the level of step {to}, and denoised again"
-        )
+        label = f"new noise at step {to}, seed {self.seed}"
+        self.fork(first, label, then=None if seeds else noise)
+        name = SAMPLERS[self.settings.sampler].title
+        why = "the image was finished" if trace.finished else f"{name} draws no noise on the way"
+        self.listener.say(f"{why}, so the fork got new noise, as of step {to}, and goes on from it")
 
     def varies(self, setting: str) -> bool:
         """Whether that setting varies along the grid."""
@@ -172,7 +172,7 @@ class ImageController(TraceController[ImageFrame, ImageSettings]):
         `mask` has a byte a pixel, 1 where the image may change; empty means everywhere.
         """
         if self.trace is trace:
-            label = f"mask, re-noised to step {to}" if mask else f"re-noised to step {to}"
+            label = f"mask, new noise at step {to}" if mask else f"new noise at step {to}"
             self.fork(AddNoise(to=to, mask=mask), label, step=step)
 
     def noise_steps(self, trace: Trace[ImageFrame]) -> "NoiseSteps":
