@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas, merge_runs
+from genui.render.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas
 from genui.render.colours import ColourMode
 
 # --- Palettes of terminals --------------------------------------------------------------------
@@ -239,8 +239,10 @@ def draw(rgb: np.ndarray, room: Fit, mode: ColourMode, budget: int | None = BUDG
     as well, the resolution is reduced. `budget=None` draws the image unchanged.
     """
     pixels = _resample(rgb, room)
-    if mode in ("16", "ascii"):
-        return _draw_ramp(pixels, mode)
+    if mode == "ascii":
+        return _draw_ramp(pixels)
+    if mode == "16":
+        return Drawing(_build_runs(quantize_16(pixels)), room.cols, palette=True)
     if mode == "truecolor":
         for rounding in _ROUNDINGS:
             packed = _pack(_round_colours(pixels, rounding))
@@ -374,16 +376,11 @@ def _build_runs(colours: np.ndarray) -> list[list[Run]]:
     return rows
 
 
-def _draw_ramp(pixels: np.ndarray, mode: ColourMode) -> Drawing:
-    """Draw luminance as characters, one per cell; in 16 colours each has the nearest colour."""
+def _draw_ramp(pixels: np.ndarray) -> Drawing:
+    """Draw luminance as characters, one per cell, without colour."""
     cells = pixels.reshape(pixels.shape[0] // 2, 2, pixels.shape[1], 3).mean(axis=1)
     shade = (compute_luminance(cells) / 255 * (len(RAMP) - 1)).round().astype(np.int32)
-    hues = quantize_16(cells) if mode == "16" else np.full(shade.shape, -1)
-    rows = []
-    for levels, colours in zip(shade.tolist(), hues.tolist(), strict=True):
-        row = zip(levels, colours, strict=True)
-        cells = [(RAMP[level], hue if hue > 0 and level else None) for level, hue in row]
-        rows.append([Run(text, fg, None) for text, fg in merge_runs(cells)])
+    rows = [[Run("".join(RAMP[level] for level in levels), None, None)] for levels in shade]
     return Drawing(rows, pixels.shape[1], palette=True)
 
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
+from rich.console import Console
 from textual import events, on
 from textual.app import App, ScreenStackError
 from textual.binding import BindingType
 from textual.color import Color
 from textual.css.query import NoMatches
-from textual.dom import NoScreen
+from textual.dom import DOMNode, NoScreen
 from textual.errors import NoWidget
 from textual.filter import LineFilter
 from textual.theme import Theme
@@ -32,18 +33,24 @@ from genui.base.config import AUTO, Config, load_config, save_setting
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
-from genui.render.colours import detect_colours
+from genui.render.colours import ColourMode, detect_colours
 from genui.runs import labels
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs
-from genui.ui import keys, messages, themes, watchdog
+from genui.ui import facts, keys, messages, themes, watchdog
 from genui.ui.screens import AppScreen, PaletteScreen, Said
 from genui.ui.session import Launch, Session, launch_worker
 from genui.ui.stylesheet import CachedStylesheet
-from genui.ui.terminal import NoColour, choose_driver, get_metered_driver
+from genui.ui.terminal import NoColour, ThinBlack, choose_driver, get_metered_driver
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
-from genui.ui.widgets.base import CLOSING_KEYS, LifecycleGuard, LineInput, colour_mode
+from genui.ui.widgets.base import (
+    CLOSING_KEYS,
+    KeyAnswered,
+    LifecycleGuard,
+    LineInput,
+    colour_mode,
+)
 from genui.ui.widgets.dialogs import HelpScreen, ThemeScreen, Window
 
 if TYPE_CHECKING:
@@ -110,6 +117,7 @@ MAX_SAID = 10  # messages that can be read again
 _REMOVED = (NoMatches, NoScreen, ScreenStackError, MountError)
 KEY_POLL = 0.02  # seconds between checks whether queued keys can be handled
 MAX_KEY_DELAY = 1.0  # seconds
+MAX_ANSWER_DELAY = 5.0  # seconds that a key waits for the one before
 ANIMATION_PAUSE = 0.25  # seconds after a key in which animations wait
 MAX_RUN_DELAY = 0.5  # seconds for which keys may delay the curves of watched runs
 # Garbage collection. With these thresholds only generation 0 is collected automatically.
@@ -145,6 +153,9 @@ class Shell(LifecycleGuard, App[None]):
         self.last_key_at = 0.0
         self._queued_keys: list[events.Key] = []  # until their target is ready
         self._queued_since: float | None = None
+        self._queue_timer: Timer | None = None
+        self._asked: DOMNode | None = None  # has been sent the key before, and not answered it
+        self._asked_at = 0.0
         self._answering_line: LineInput | None = None  # has been sent Enter or Esc
         self.said: deque[Said] = deque(maxlen=MAX_SAID)
         self._memory = recall()
@@ -155,6 +166,8 @@ class Shell(LifecycleGuard, App[None]):
         except MisuseError as error:
             config, self._config_error = Config(), f"{error}; all settings are at their defaults"
         self._images_setting = config.images
+        self._follows_terminal = config.theme == AUTO
+        self._followed = ""  # the theme by the terminal's background
         self.desk = AlertDesk(self, lambda: self.watcher.watched, not config.bell)
         self._bytes = 0
         self._full_gc_at = time.monotonic()
@@ -200,6 +213,8 @@ class Shell(LifecycleGuard, App[None]):
             driver.forget()  # terminals differ in which cells they keep on a resize
 
     def get_line_filters(self) -> Sequence[LineFilter]:
+        if colour_mode(self) == "16":
+            return [*super().get_line_filters(), ThinBlack()]
         if not self.no_color:
             return super().get_line_filters()
         return [NoColour(Color.parse(self.theme_variables["background"]))]
@@ -232,7 +247,7 @@ class Shell(LifecycleGuard, App[None]):
         if (driver := get_metered_driver(self)) is not None:
             driver.watchdog.start()
             self.set_interval(watchdog.BEAT, driver.watchdog.beat)
-        self.run_worker(self._choose_images(), group="images")
+        self.run_worker(self._meet_terminal(), group="images")
         self.set_interval(TRAFFIC_PERIOD, self._count_traffic)
         self.set_interval(GC_INTERVAL, self._collect_garbage)
 
@@ -259,15 +274,26 @@ class Shell(LifecycleGuard, App[None]):
         await super().on_event(event)
 
     async def _handle_key(self, event: events.Key) -> None:
-        if event.is_forwarded and self._send_late(event):
+        """Handle a key that was typed, or one that has come back from the widget it was sent to."""
+        if event.is_forwarded:
+            if not self._send_late(event):
+                await super().on_event(event)
             return
-        if not event.is_forwarded:
-            self._await_answer(event.key)
-            if isinstance(self.screen, AppScreen):
-                self.screen.heed_key()
+        self._await_answer(event.key)
+        if isinstance(self.screen, AppScreen):
+            self.screen.heed_key()
+        target = self.focused or self.screen  # as Textual chooses it
         await super().on_event(event)
-        if not event.is_forwarded and (driver := get_metered_driver(self)) is not None:
+        if target.post_message(KeyAnswered()):
+            self._asked, self._asked_at = target, time.monotonic()
+        if (driver := get_metered_driver(self)) is not None:
             driver.watchdog.handled()
+
+    @on(KeyAnswered)
+    def _key_answered(self) -> None:
+        self._asked = None
+        if self._queued_keys:
+            self.call_next(self._handle_queued_keys)
 
     def _handle_exception(self, error: Exception) -> None:
         """As in Textual. Once the app ends, a handler or callback that waited meanwhile looks in
@@ -284,6 +310,15 @@ class Shell(LifecycleGuard, App[None]):
         return False
 
     # --- keys that are typed before their target is ready -------------------------------
+
+    @property
+    def _answering_key(self) -> bool:
+        """Whether the key before is still handled by the widget that it was sent to. It may move
+        the focus, open a window or close one: the next key is for what there is then."""
+        asked = self._asked
+        if asked is None or not asked.is_attached:
+            return False
+        return time.monotonic() - self._asked_at < MAX_ANSWER_DELAY
 
     def _must_wait(self, key: str) -> bool:
         """Whether the target of a key is not ready yet."""
@@ -314,16 +349,16 @@ class Shell(LifecycleGuard, App[None]):
     def _queue(self, event: events.Key) -> bool:
         """Queue a key that must wait, and all keys after it to keep their order. Returns whether
         the key is queued."""
-        if not self._queued_keys:
+        if event.is_forwarded or not (self._queued_keys or self._answering_key):
             if not self._must_wait(event.key):
                 self._queued_since = None
                 return False
             if self._waited_long:
                 return False
+        if not self._queued_keys:
             self._wait_for_target()
-        # One that has come back from the widget it was sent to is older than those that wait.
-        at = sum(key.is_forwarded for key in self._queued_keys)
-        self._queued_keys.insert(at if event.is_forwarded else len(self._queued_keys), event)
+        # One that has come back from the widget it was sent to is the oldest.
+        self._queued_keys.insert(0 if event.is_forwarded else len(self._queued_keys), event)
         return True
 
     @property
@@ -337,19 +372,25 @@ class Shell(LifecycleGuard, App[None]):
         That is done where keys are handled, between two messages, and not by the timer: a key
         that comes meanwhile would be handled before those that are queued.
         """
-        if self._queued_since is None:
+        if self._answering_key:
+            self._queued_since = None
+        elif self._queued_since is None:
             self._queued_since = time.monotonic()
-        self.set_timer(KEY_POLL, partial(self.call_next, self._handle_queued_keys))
+        if self._queue_timer is not None:
+            self._queue_timer.stop()
+        look = partial(self.call_next, self._handle_queued_keys)
+        self._queue_timer = self.set_timer(KEY_POLL, look)
 
     async def _handle_queued_keys(self) -> None:
-        """Handle the queued keys in their order, each once its target is ready, or after
-        MAX_KEY_DELAY."""
+        """Handle the queued keys in their order, each once the one before is answered and its
+        target is ready, or after MAX_KEY_DELAY."""
         while self._queued_keys and self.screen_stack and not self._exit:
-            if not self._must_wait(self._queued_keys[0].key):
-                self._queued_since = None
-            elif not self._waited_long:
+            must_wait = self._answering_key or self._must_wait(self._queued_keys[0].key)
+            if must_wait and (self._answering_key or not self._waited_long):
                 self._wait_for_target()
                 return
+            if not must_wait:
+                self._queued_since = None
             key = self._queued_keys.pop(0)
             await self._handle_key(events.Key(key.key, key.character))
 
@@ -405,13 +446,39 @@ class Shell(LifecycleGuard, App[None]):
 
     # --- images in pixels -------------------------------------------------------------
 
-    async def _choose_images(self) -> None:
-        """Ask the terminal how it shows images, and draw them again if it does."""
+    async def _meet_terminal(self) -> None:
+        """Ask the terminal for its colours and how it shows images; draw what changes again."""
         driver = get_metered_driver(self)
         if driver is not None:
-            await driver.choose_images(self._images_setting, colour_mode(self.app))
+            colours, follows = colour_mode(self), self._follows_terminal
+            await driver.choose_images(self._images_setting, colours, follows, self._learn_colours)
             if driver.images.protocol:
                 self._redraw_images()
+
+    def _learn_colours(self, replies: str) -> ColourMode:
+        """Use as many colours as the terminal says it has, and a theme that is light or dark as
+        its background. Returns the colours."""
+        before = colour_mode(self)
+        colours = facts.read_colours(replies, before)
+        if self._follows_terminal:
+            self._followed = themes.choose_theme(colours, facts.is_light(replies) or False)
+            self.theme = self._followed
+        if colours != before:
+            self.console = Console(  # as Textual makes it
+                color_system="truecolor" if colours == "truecolor" else "256",
+                file=self.console.file,
+                highlight=False,
+                emoji=False,
+                legacy_windows=False,
+                force_terminal=True,
+                safe_box=False,
+            )
+            for screen in self.screen_stack:
+                for widget in (screen, *screen.query("*")):
+                    widget.notify_style_update()  # what is kept of it was drawn for fewer colours
+                    widget.refresh()
+            self._redraw_images()
+        return colours
 
     def _redraw_images(self) -> None:
         from genui.ui.widgets.image import ImageView  # late: `genui watch` may show none
@@ -462,7 +529,8 @@ class Shell(LifecycleGuard, App[None]):
     def _theme_changed(self, theme: Theme) -> None:
         """Write the header and footer again: they keep the colours they were written with."""
         self.front.update_bars()
-        if not isinstance(self.screen, ThemeScreen):  # there it is only tried
+        # There it is only tried, and that of the terminal is none of the user's choice.
+        if not isinstance(self.screen, ThemeScreen) and theme.name != self._followed:
             self._save("theme", theme.name)
 
     @on(messages.ThemeChosen)

@@ -25,7 +25,10 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.events import AppFocus, Key
 from textual.message import Message
 
+from genui.render.colours import ColourMode
+from genui.ui.facts import list_queries
 from genui.ui.graphics import (
+    DEVICE,
     SIXEL,
     Images,
     Replies,
@@ -43,6 +46,7 @@ MAX_PENDING = 64 * 1024
 BUSY = 8 * 1024
 """With more pending bytes no new frame is drawn."""
 
+FACTS_WAIT = 0.2  # seconds in which a terminal may tell its colours
 _CHUNK = 2048
 _OSC = "\x1b]"  # begins a command to the terminal, such as copying to its clipboard
 _MIN_REPAINT = 256  # characters; shorter writes set terminal modes
@@ -235,12 +239,30 @@ class MeteredDriver(LinuxDriver):
         if isinstance(self._writer_thread, MeteredWriter):
             self._writer_thread.paint()
 
-    async def choose_images(self, setting: str, colours: str) -> None:
-        """Choose the protocol of `images` by the setting, and by what the terminal answers."""
+    async def choose_images(
+        self,
+        setting: str,
+        colours: ColourMode,
+        background: bool,
+        learn: Callable[[str], ColourMode],
+    ) -> None:
+        """Ask the terminal what it has, in one round, and choose the protocol of `images`.
+
+        `learn` gets the replies, with those on the background if asked for, and returns the
+        colours; replies that come later than FACTS_WAIT are not used for that.
+        """
+        choice = choose_protocol(os.environ, setting, "truecolor")
+        queries = list_queries(os.environ, colours, background)
+        answer = None
+        if queries or choice.query:
+            answer = asyncio.ensure_future(self.ask(queries + (choice.query or DEVICE)))
+            await asyncio.wait({answer}, timeout=FACTS_WAIT)
+            if answer.done():
+                colours = learn(answer.result())
         choice = choose_protocol(os.environ, setting, colours)
         self.images.in_tmux = bool(os.environ.get("TMUX"))
-        if choice.query:
-            choice = settle(choice, await self.ask(choice.query))
+        if choice.query and answer is not None:
+            choice = settle(choice, await answer)
         elif choice.ask_tmux:
             choice = await asyncio.to_thread(choose_in_tmux)
         cell = self._measure_cell()

@@ -91,6 +91,13 @@ def choose_protocol(env: Mapping[str, str], setting: str, colours: str) -> Choic
     return Choice(None, "not known", DEVICE)
 
 
+def is_asked(env: Mapping[str, str]) -> bool:
+    """Whether the terminal can be asked something: it answers, or at least ignores it."""
+    if env.get("STY") and not env.get("TMUX"):
+        return False
+    return env.get("TERM", "") not in _NEVER_ASKED
+
+
 def settle(choice: Choice, replies: str) -> Choice:
     """Return the choice after the replies to its query, which end with that to DA1."""
     if choice.protocol == "kitty" and "\x1b_Gi=31;OK" in replies:
@@ -183,11 +190,17 @@ def _ask_terminal(query: str) -> str:
 
 _REPLY = re.compile(
     r"\x1b_G[^\x1b]*\x1b\\"  # kitty
+    r"|\x1b\]11;[^\x07\x1b]*(?:\x07|\x1b\\)"  # the background
+    r"|\x1bP[01]\$r[^\x1b]*\x1b\\"  # DECRQSS
     r"|\x1b\[\?[\d;]*[cS]"  # DA1, XTSMGRAPHICS
+    r"|\x1b\[>[\d;]*c"  # DA2
     r"|\x1b\[6;\d+;\d+t"  # the size of a cell
 )
 _BEGINNING = re.compile(
-    r"\x1b(?:_(?:G(?:[^\x1b]*\x1b?)?)?|\[(?:\?[\d;]*|6(?:;\d*){0,2})?)?\Z",
+    r"\x1b(?:_(?:G(?:[^\x1b]*\x1b?)?)?"
+    r"|\](?:1(?:1(?:;[^\x07\x1b]*\x1b?)?)?)?"
+    r"|P(?:[01](?:\$(?:r[^\x1b]*\x1b?)?)?)?"
+    r"|\[(?:[?>][\d;]*|6(?:;\d*){0,2})?)?\Z",
 )
 _KEY_WAIT = 0.1  # seconds for which Esc may be the start of a reply; as long as Textual's own
 _REPLY_WAIT = 2.0  # seconds for which the start of a reply waits for its end
@@ -219,13 +232,13 @@ class Replies:
         """Return the rest of `typed`, and all replies once the last has come, "" before."""
         if not self._asked:
             return typed, ""
-        if typed:
+        if typed and not self._held:
             self._held_at = now
         text, self._held = self._held + typed, ""
         done = ""
         for reply in _REPLY.findall(text):
             self._text += reply
-            if reply.endswith("c") and self._waiting:
+            if reply.startswith("\x1b[?") and reply.endswith("c") and self._waiting:
                 done, self._waiting = self._text, False
         text = _REPLY.sub("", text)
         beginning = _BEGINNING.search(text)  # of a reply

@@ -351,6 +351,22 @@ def _remove_colour(style: Style, ground: float) -> Style:
     )
 
 
+class ThinBlack(LineFilter):
+    """Writes black text without bold, which terminals of sixteen colours draw in grey."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [
+            Segment(text, style and _thin_black(style), control)
+            for text, style, control in segments
+        ]
+
+
+@lru_cache(maxsize=1024)
+def _thin_black(style: Style) -> Style:
+    black = style.bold and style.color is not None and not _measure_brightness(style.color, 1)
+    return style + Style(bold=False) if black else style
+
+
 def _measure_brightness(colour: RichColor, default: float) -> float:
     """Return the brightness, 0 to 1; `default` for the terminal's default colour."""
     return default if colour.is_default else Color.from_rich_color(colour).brightness

@@ -115,6 +115,9 @@ def list_themes() -> list[str]:
     return sorted({*BUILTIN_THEMES, *(theme.name for theme in OWN)})
 
 
-def choose_theme(mode: ColourMode) -> str:
-    """Return the name of the default theme for a terminal with these colours."""
-    return SIXTEEN.name if mode == "16" else DARK.name
+def choose_theme(mode: ColourMode, light: bool = False) -> str:
+    """Return the name of the default theme for a terminal with these colours, and a light or dark
+    background."""
+    if mode == "16":
+        return SIXTEEN.name
+    return LIGHT.name if light else DARK.name

@@ -28,8 +28,10 @@ def test_every_line_ends_without_colour(mode) -> None:
 
 
 def test_sixteen_colours_use_the_short_codes() -> None:
-    text = draw_ansi(np.full((2, 2, 3), (255, 0, 0), np.uint8), "16", 2)
-    assert screen_of(text).buffer[0][0].fg == "brightred"
+    rows = np.array([[(255, 0, 0)] * 2, [(0, 0, 0)] * 2], np.uint8)
+    cell = screen_of(draw_ansi(rows, "16", 2)).buffer[0][0]
+    assert (cell.data, cell.fg, cell.bg) == ("▀", "brightred", "black")
+    assert "38;5" not in draw_ansi(rows, "16", 2)
 
 
 def test_without_colour_there_is_no_escape_code() -> None:

@@ -117,7 +117,10 @@ def test_sixel_facts_are_read_from_the_replies() -> None:
 
 # --- replies ----------------------------------------------------------------------------------
 
-ALL_REPLIES = "\x1b_Gi=31;OK\x1b\\\x1b[?1;0;256S\x1b[6;18;9t\x1b[?62;1;2;4;6;9;15;16;22;28c"
+COLOURS = "\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1bP1$r0;48:2::1:2:3m\x1b\\\x1b[>41;390;0c"
+ALL_REPLIES = (
+    COLOURS + "\x1b_Gi=31;OK\x1b\\\x1b[?1;0;256S\x1b[6;18;9t\x1b[?62;1;2;4;6;9;15;16;22;28c"
+)
 
 
 def test_no_piece_of_a_reply_is_taken_for_keys() -> None:
@@ -135,6 +138,14 @@ def test_no_piece_of_a_reply_is_taken_for_keys() -> None:
             assert answers == [ALL_REPLIES]
 
 
+def test_what_only_begins_like_a_reply_keeps_no_key_for_long() -> None:
+    replies, keys = Replies(), ""
+    replies.expect(now=0.0)
+    for n, typed in enumerate(("\x1b_G", *"abcdefgh")):
+        keys += replies.take(typed, now=0.5 * n)[0]
+    assert keys.endswith("fgh")
+
+
 def test_a_late_reply_is_no_key_either() -> None:
     replies = Replies()
     replies.expect(now=0.0)
@@ -143,7 +154,7 @@ def test_a_late_reply_is_no_key_either() -> None:
     assert replies.take("4cy", now=60.5) == ("y", "")
 
 
-@pytest.mark.parametrize("key", ["\x1b", "\x1b[", "\x1b_"])
+@pytest.mark.parametrize("key", ["\x1b", "\x1b[", "\x1b_", "\x1b]", "\x1bP"])
 def test_a_key_that_may_begin_a_reply_waits_only_for_a_moment(key: str) -> None:
     replies = Replies()
     replies.expect(now=0.0)

@@ -23,7 +23,7 @@ from genui.ui.generate.pane import TracePane
 from genui.ui.manual import topic_of
 from genui.ui.screens import Palette, PaletteScreen
 from genui.ui.widgets.base import FooterLine, LifecycleGuard, RowList, fit_keys
-from genui.ui.widgets.dialogs import help_text
+from genui.ui.widgets.dialogs import HelpScreen, help_text
 
 
 def test_no_pane_has_a_key_twice() -> None:
@@ -359,6 +359,22 @@ async def test_keys_are_handled_as_they_were_typed_while_the_app_is_busy(open_ap
         app.post_message(key_event(typed[-1]))
         await until(pilot, lambda: len(handled) == len(typed))
         assert handled == typed
+
+
+async def test_keys_typed_ahead_are_for_what_the_keys_before_have_opened_or_closed(
+    shipped, open_app: Opener
+) -> None:
+    """In one burst, as they wait on a busy machine: the help opens, and no line takes its key."""
+    async with open_app() as pilot:
+        app = pilot.app
+        assert isinstance(app, GenuiApp)
+        for closing in ("escape", "escape|f2|f3"):
+            for key in f"ctrl+p|J|space|5|{closing}|question_mark".split("|"):
+                app.post_message(key_event(key))
+            await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen is home_of(pilot))
+            assert app.tour is None
 
 
 async def test_keys_typed_at_once_reach_what_has_the_focus_after_a_line(

@@ -52,9 +52,14 @@ if TYPE_CHECKING:
 else:
     _Node = MessagePump  # Textual takes its styles from the first base that is a DOMNode
 
+
+class KeyAnswered(Message):
+    """Follows a key from the widget that it was sent to up to the app: all have handled it."""
+
+
 _ALWAYS_HANDLED = (
     events.Unmount, events.Callback, events.ScreenSuspend, messages.CloseMessages,
-    messages.ExitApp, messages.Prune,
+    messages.ExitApp, messages.Prune, KeyAnswered,
 )  # fmt: skip
 
 
@@ -1000,7 +1005,7 @@ _MODES: dict[str | None, ColourMode] = {
 }
 
 
-def colour_mode(app: App[object]) -> ColourMode:
+def colour_mode(app: App[Any]) -> ColourMode:
     """Return the colours of the terminal: `ascii` with NO_COLOR, or if it has none."""
     if app.no_color:
         return "ascii"
@@ -1021,7 +1026,8 @@ def _colour(colour: int | None, palette: bool) -> Color | None:
     plain = Color.from_ansi(colour)
     # Without a triplet, Textual's ANSI filter would turn it into truecolour, which takes more
     # bytes in the terminal.
-    return Color(plain.name, ColorType.EIGHT_BIT, colour, plain.get_truecolor())
+    kind = ColorType.STANDARD if colour < 16 else ColorType.EIGHT_BIT
+    return Color(plain.name, kind, colour, plain.get_truecolor())
 
 
 # --- The base of widgets that draw all lines at once and repaint the cells that changed -------
