@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from waiting import wait_for
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
+from genui.logs import wandb_url
 from genui.logs.find import find_logs
 from genui.logs.wandb_url import RunFollower, RunUrl, WandbUrlTail, fetch_once, parse_run_url
 
@@ -152,6 +154,26 @@ def test_a_run_is_followed_and_a_fault_is_said(server: Server):
         wait_for(lambda: not follower.line)
     finally:
         follower.stop()
+
+
+def test_inspect_follows_a_run_by_url_to_its_end(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+):
+    """The run goes on each time that it is asked for, and is finished then."""
+    monkeypatch.setattr(wandb_url, "RunFollower", partial(RunFollower, poll_s=0.01))
+    scan = server.scan
+
+    def scan_and_go_on(min_step: int) -> Iterator[dict[str, Any]]:
+        if len(server.rows) < 5:
+            server.log(len(server.rows), loss=1.0)
+        else:
+            server.state = "finished"
+        return scan(min_step)
+
+    monkeypatch.setattr(server, "scan", scan_and_go_on)
+    assert main(["inspect", URL, "--follow", "--json"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["step"] for line in out] == [0, 1, 2, 3, 4]
 
 
 def test_without_the_library_its_install_line_is_said(
