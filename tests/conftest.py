@@ -5,9 +5,11 @@ that compute, so that no processor is idle.
 """
 
 import os
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+import leftovers
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -15,8 +17,13 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
-WAITING = "tests/tty/", "tests/net/test_net_app.py", "tests/net/test_net_runs.py"
-"""Files whose tests wait for a terminal or for a trainer most of their time."""
+WAITING = (
+    "tests/tty/",
+    "tests/net/test_net_app.py",
+    "tests/net/test_net_runs.py",
+    "tests/runs/test_run_slurm.py",
+)
+"""Files whose tests wait for a terminal, a trainer or Slurm most of their time."""
 
 
 # A thread of torch that waits for the others of its process sleeps, for there are more of them than
@@ -55,3 +62,11 @@ def genui_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GENUI_FIND_MODELS", "no")  # of other programs
     monkeypatch.setenv("GENUI_QUIET", "1")  # Home stays still unless a test wants its demo
     return home
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Ends what the tests of a file have left running, and fails with its list."""
+    yield
+    left = leftovers.end(tmp_path_factory.getbasetemp())
+    assert not left, "left running:\n" + "\n".join(left)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-PATIENCE = 30.0  # seconds: much more than anything takes on a loaded machine
+PATIENCE = 240.0  # seconds: much more than anything takes on a loaded machine
 
 
 def wait_for(happened: Callable[[], object]) -> None:

@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 
 GENUI = (sys.executable, "-m", "genui")
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 """Seconds that something may take on a machine that is busy with others."""
 
 _OURS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "LINES", "TMUX", "SSH_CONNECTION")
@@ -43,6 +43,36 @@ def environment(changes: Mapping[str, str]) -> dict[str, str]:
     return kept | {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | dict(changes)
 
 
+def start_in_terminal(
+    argv: Sequence[str],
+    size: tuple[int, int],
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    pixels: tuple[int, int] = (0, 0),
+) -> tuple["subprocess.Popen[bytes]", int]:
+    """Start a process with a new terminal as its controlling one: the process, and the descriptor
+    of the terminal's other end. `size` is in columns and lines, `pixels` the width and height."""
+    fd, child = pty.openpty()
+    columns, lines = size
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, *pixels))
+    # A shell opens the terminal, which makes it the controlling one of the new session. With
+    # `preexec_fn` Python would run in a fork of this process, which may have threads.
+    script = 'exec "$@" 0<>"$0" 1>&0 2>&0'
+    try:
+        process = subprocess.Popen(
+            ["sh", "-c", script, os.ttyname(child), *argv],
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
+    finally:
+        os.close(child)
+    return process, fd
+
+
 class PseudoTerminal:
     """Starts `argv` in a terminal of `size` columns and lines; a context manager that ends it.
 
@@ -59,27 +89,12 @@ class PseudoTerminal:
         cwd: Path | None = None,
         bytes_a_second: float = 0,  # 0: as fast as they come
     ) -> None:
-        columns, lines = size
         self._chunks: list[Chunk] = []
         self._ended = False  # no more will come
         self._news = threading.Condition()
         self._rate = bytes_a_second
-        self._fd, child = pty.openpty()
-        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.started = time.perf_counter()
-        try:
-            self.process = subprocess.Popen(
-                list(argv),
-                stdin=child,
-                stdout=child,
-                stderr=child,
-                cwd=cwd,
-                env=environment(env or {}),
-                start_new_session=True,
-                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            )
-        finally:
-            os.close(child)
+        self.process, self._fd = start_in_terminal(argv, size, environment(env or {}), cwd)
         self._stop, self._stopper = os.pipe()
         self._reader = threading.Thread(target=self._read, name="terminal", daemon=True)
         self._reader.start()

@@ -30,7 +30,7 @@ def start_script(code: str) -> "subprocess.Popen[str]":
 def script(code: str) -> tuple[str, str]:
     """(stdout, stderr) of a script that runs to its end, whatever that is."""
     with start_script(code) as process:
-        return process.communicate(timeout=60)
+        return process.communicate(timeout=300)
 
 
 def folder(run: Run) -> RunDir:

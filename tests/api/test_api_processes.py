@@ -160,7 +160,7 @@ if __name__ == "__main__":
     (tmp_path / "sweep.py").write_text(code)
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(tmp_path / "sweep.py"), method]
-    subprocess.run(command, check=True, capture_output=True, env=env, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, env=env, timeout=300)
     ends = {summary.info.name: (summary.state, summary.status.error) for summary in list_runs()}
     assert ends == {
         "sweep": ("finished", ""),
@@ -206,7 +206,7 @@ run.finish()
         assert processes[-1].stdout is not None
         assert bool(processes[-1].stdout.readline().strip()) == (rank == 0)
     for process in processes:
-        _, err = process.communicate("\n", timeout=60)
+        _, err = process.communicate("\n", timeout=300)
         assert (process.returncode, err) == (0, "")
     (summary,) = list_runs()
     tail = MetricsTail(summary.run.metrics)

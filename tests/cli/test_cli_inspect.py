@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -429,10 +430,12 @@ def test_a_log_that_is_rotated_goes_on(name: str, line: str, tmp_path: Path) -> 
 def test_a_folder_is_waited_for_until_a_log_is_in_it(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "WAIT_SECONDS", 0.01)
     text = "step 1 loss 0.5\nstep 2 loss 0.4\nstep 3 loss 0.3\n"
-    thread = threading.Timer(0.05, lambda: (tmp_path / "slurm-1.out").write_text(text))
-    thread.start()
+
+    def appear(seconds: float) -> None:
+        (tmp_path / "slurm-1.out").write_text(text)
+
+    monkeypatch.setattr(runs, "time", SimpleNamespace(sleep=appear))
     assert main(["inspect", str(tmp_path), "--until", "2"]) == 0
     assert "no logs yet" in capsys.readouterr().err
 

@@ -106,7 +106,7 @@ def test_a_fresh_process_says_identical(tmp_path: Path) -> None:
         [sys.executable, "-c", script, *map(str, files)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=True,
     )
     assert (done.stdout, done.stderr) == ("identical\n" * 3, "")

@@ -108,7 +108,7 @@ def test_what_ignores_a_stop_is_killed_with_its_children(
         code = pool.submit(command.record, run, words)
         wait_for(lambda: printed(run).count("ready") == 2)  # parent and child
         control.send(run, "stop")
-        assert code.result(timeout=60) == 137
+        assert code.result(timeout=300) == 137
     assert summarise(run).state == "stopped"
 
 

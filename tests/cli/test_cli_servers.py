@@ -86,7 +86,7 @@ def hanging(server: ModelServer) -> Callable[[str], None]:
     """A fault: nothing is answered before the test lets it."""
 
     def hang(path: str) -> None:
-        server.release.wait(30)
+        server.release.wait()
 
     return hang
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cli_fakes import write_checkpoint
+from waiting import wait_for
 
 from genui.base import paths
 from genui.cli.foreground import progress
@@ -285,11 +286,9 @@ sys.exit(main(["train", "shakespeare", "--steps", "1000", "--foreground"]))
     )
     assert child.stdout is not None
     run = RunDir(genui_home / "data" / "runs" / child.stdout.readline().strip())
-    until = time.monotonic() + 20
-    while read_status(run).state != "running" and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_for(lambda: read_status(run).state == "running")
     os.kill(child.pid, signal.SIGINT)
-    _, err = child.communicate(timeout=20)
+    _, err = child.communicate()
     assert child.returncode == 130
     assert read_status(run).state == "stopped"
     assert f"`genui resume {run.id}` continues it" in err

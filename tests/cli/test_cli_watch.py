@@ -28,7 +28,7 @@ WATCH = (sys.executable, "-m", "genui", "watch", "-")
 
 
 def piped(data: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*WATCH, *words], input=data, capture_output=True, cwd=ROOT, timeout=60)
+    return subprocess.run([*WATCH, *words], input=data, capture_output=True, cwd=ROOT, timeout=300)
 
 
 def recorded(data: bytes, name: str) -> RunDir:
@@ -303,7 +303,7 @@ def test_nowhere_to_keep_it_is_one_line(genui_home: Path) -> None:
 
 def test_nothing_piped_in_is_misuse() -> None:
     done = subprocess.run(
-        ["sh", "-c", f"{' '.join(WATCH)} <&-"], capture_output=True, cwd=ROOT, timeout=60
+        ["sh", "-c", f"{' '.join(WATCH)} <&-"], capture_output=True, cwd=ROOT, timeout=300
     )
     assert done.returncode == 2
     assert b"nothing is piped in" in done.stderr

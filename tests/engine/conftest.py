@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import forks
 import pytest
 import torch
 from networks import NETWORKS, random_network
@@ -34,6 +35,19 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn_once(drawings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Icons and emoji are drawn by the first test that needs them: it takes a second each time."""
     monkeypatch.setattr(icons, "_path", lambda key: drawings / f"{key}.npz")
+
+
+@pytest.fixture(autouse=True)
+def no_forks_left() -> Iterator[None]:
+    yield
+    assert not forks.end_left(), "a test has left processes that train"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> Iterator[None]:
+    """Ends the process that trains in forks, if a test has started it."""
+    yield
+    forks.end()
 
 
 @pytest.fixture(autouse=True)

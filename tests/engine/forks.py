@@ -1,71 +1,150 @@
-"""The real trainer in a fork of the test, which may be killed: no second start of torch."""
+"""The real trainer in forks of one process that has imported torch: a second start takes seconds.
+
+That process, this module as a program, has no threads, so that a fork of it is whole; pytest's own
+has some. What a fork is to do beside the training is a function of a test module, with its
+arguments by `functools.partial`: it is pickled.
+"""
 
 import os
+import pickle
 import signal
 import socket
+import subprocess
+import sys
+import traceback
 from collections.abc import Callable
+from functools import cache, partial
 from itertools import count
+from typing import Any
 
-from genui.engine import trainer
+import leftovers
+import psutil
+
+from genui.engine import trainer, utilization
 from genui.engine.train.world import join_world
 from genui.runs import control
 from genui.runs.control import Control
 from genui.runs.layout import RunDir
 from genui.runs.processes import LISTENER
 
+BeforePoll = Callable[[int], None]
+"""Called before each poll for commands, which a trainer does once a step, with its number."""
 
-def before_polls(act: Callable[[int], None]) -> Callable[..., list[Control]]:
-    """`control.poll`, with `act` called before each with its number; a trainer polls once a step.
-
-    >>> control.poll = before_polls(lambda number: None)
-    """
-    poll, numbers = control.poll, count()
-
-    def polled(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control]:
-        act(next(numbers))
-        return poll(run, note)
-
-    return polled
+Act = Callable[[int], BeforePoll | None]
+"""Called in each rank with its number, before the training."""
 
 
-def start(run: RunDir, act: Callable[[int], None] | None = None) -> int:
-    """Train the run in a fork; its process id. `act` is called there before each poll."""
-    pid = os.fork()
-    if not pid:
-        try:
-            if act is not None:
-                control.poll = before_polls(act)
-            os._exit(trainer.train(run))
-        finally:
-            os._exit(1)
+def start(run: RunDir, act: Act | None = None) -> int:
+    """Train the run in a process; its process id."""
+    (pid,) = start_ranks(run, 1, act)
     return pid
 
 
+def start_ranks(run: RunDir, size: int, act: Act | None = None) -> list[int]:
+    """Train the run in `size` processes; their process ids. They print to `output_of(run)`."""
+    return _server().ask("fork_ranks", run, size, act, dict(os.environ))
+
+
 def wait(pid: int) -> int:
-    """The exit code of a fork, once it has ended; of one that was killed, minus the signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    """The exit code of a process, once it has ended; of one that was killed, minus the signal."""
+    return _server().ask("wait", pid)
 
 
-def train_until_killed(
-    run: RunDir, kill_at: int, act: Callable[[int], None] = lambda number: None
-) -> None:
-    """Train in a fork that kills itself, as `kill -9` does, before poll number `kill_at`."""
+def train_ranks(run: RunDir, size: int, act: Act | None = None) -> None:
+    """Train the run in `size` processes to its end."""
+    pids = start_ranks(run, size, act)
+    assert [wait(pid) for pid in pids] == [0] * size, run.console.read_text() + output_of(run)
 
-    def dies(number: int) -> None:
-        act(number)
+
+def train_until_killed(run: RunDir, kill_at: int, before: BeforePoll | None = None) -> None:
+    """Train in a process that kills itself, as `kill -9` does, before poll number `kill_at`."""
+    assert wait(start(run, partial(_dies, kill_at, before))) == -signal.SIGKILL
+
+
+def output_of(run: RunDir) -> str:
+    """What the processes of a run have printed."""
+    return (run.path / "printed").read_text()
+
+
+def end_left() -> list[int]:
+    """Kill the processes that still train; their process ids."""
+    if not _server.cache_info().currsize:
+        return []
+    left = psutil.Process(_server().process.pid).children(recursive=True)
+    if left:
+        end()
+    return [each.pid for each in left]
+
+
+def end() -> None:
+    """End the process that forks, with all of its forks."""
+    if _server.cache_info().currsize:
+        process = _server().process
+        for each in (*psutil.Process(process.pid).children(recursive=True), process):
+            each.kill()
+        process.wait()
+        _server.cache_clear()
+
+
+def _dies(kill_at: int, before: BeforePoll | None, rank: int) -> BeforePoll:
+    def before_poll(number: int) -> None:
+        if before is not None:
+            before(number)
         if number == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    assert wait(start(run, dies)) == -signal.SIGKILL
+    return before_poll
 
 
-def start_ranks(
-    run: RunDir, size: int, act: Callable[[int], Callable[[int], None] | None] = lambda rank: None
-) -> list[int]:
-    """Train the run in `size` forks; their process ids.
+class _Server:
+    """The process that forks."""
 
-    `act` is called in each with its rank, and what it returns on rank 0 before each poll there.
-    """
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ
+            | {"PYTHONPATH": os.pathsep.join(sys.path), leftovers.SHARED: "1"}
+            | {"OPENBLAS_NUM_THREADS": "1"},  # NumPy starts threads as it is imported
+        )
+
+    def ask(self, *request: Any) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        pickle.dump(request, self.process.stdin)
+        self.process.stdin.flush()
+        return pickle.load(self.process.stdout)
+
+
+@cache
+def _server() -> _Server:
+    return _Server()
+
+
+# --- In the process that forks ----------------------------------------------------------------
+
+
+def _serve() -> None:
+    utilization.MEASURE_S = 0.0  # as in pytest's process
+    actions = {"fork_ranks": _fork_ranks, "wait": _wait}
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)
+        while True:
+            try:
+                name, *values = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            pickle.dump(actions[name](*values), answers)
+            answers.flush()
+
+
+def _wait(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _fork_ranks(run: RunDir, size: int, act: Act | None, env: dict[str, str]) -> list[int]:
+    assert psutil.Process().num_threads() == 1, "a process that forks must have no threads"
     pids = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         for rank in range(size):
@@ -73,24 +152,40 @@ def start_ranks(
             if not pid:
                 code = 1
                 try:
-                    os.environ |= {
-                        "RANK": str(rank),
-                        "WORLD_SIZE": str(size),
-                        "MASTER_ADDR": "127.0.0.1",
-                        "MASTER_PORT": str(listener.getsockname()[1]),
-                        LISTENER: str(listener.fileno()),
-                        "GLOO_SOCKET_IFNAME": "lo",
-                    }
-                    before = act(rank)
-                    if before is not None:
-                        control.poll = before_polls(before)
-                    code = trainer.train(run, join_world())
+                    os.environ |= env
+                    if size > 1:
+                        os.environ |= {
+                            "RANK": str(rank),
+                            "WORLD_SIZE": str(size),
+                            "MASTER_ADDR": "127.0.0.1",
+                            "MASTER_PORT": str(listener.getsockname()[1]),
+                            LISTENER: str(listener.fileno()),
+                            "GLOO_SOCKET_IFNAME": "lo",
+                        }
+                    code = _train(run, rank, act)
+                except BaseException:
+                    traceback.print_exc()
                 finally:
                     os._exit(code)
             pids.append(pid)
     return pids
 
 
-def train_ranks(run: RunDir, size: int) -> None:
-    """Train the run in `size` forks to its end."""
-    assert [wait(pid) for pid in start_ranks(run, size)] == [0] * size, run.console.read_text()
+def _train(run: RunDir, rank: int, act: Act | None) -> int:
+    output = os.open(run.path / "printed", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    for number in (1, 2):
+        os.dup2(output, number)
+    before = act(rank) if act else None
+    if before is not None:
+        poll, numbers = control.poll, count()
+
+        def polls(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control]:
+            before(next(numbers))
+            return poll(run, note)
+
+        control.poll = polls
+    return trainer.train(run, join_world())
+
+
+if __name__ == "__main__":
+    _serve()

@@ -17,6 +17,7 @@ from genui.engine import trainer
 from genui.engine.device import Machine
 from genui.engine.load import stream
 from genui.engine.metrics.distance import SampleSet, collapse, coverage, sample_caption_pairs
+from genui.engine.train import gan
 from genui.engine.train.gan import WIDTH, GanTask, score_text
 from genui.engine.train.loop import Trainer
 from genui.engine.train.optimizer import Optimizers
@@ -56,6 +57,10 @@ def tiny_gan(tmp_path: Path) -> MakeRun:
 def few_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genui.engine.train.gan.CHECKED", 8)
     monkeypatch.setattr("genui.engine.train.gan.SCORED", 8)
+
+
+def check_few(rank: int) -> None:
+    gan.CHECKED = gan.SCORED = 8
 
 
 def series(run: RunDir) -> dict[str, dict[int, float]]:
@@ -170,7 +175,7 @@ def test_the_same_step_sees_the_same_images_and_latents(tiny_gan: MakeRun) -> No
 def test_two_processes_play_the_same_game(tiny_gan: MakeRun) -> None:
     one, two = (tiny_gan(precision="fp32") for _ in range(2))
     assert trainer.train(one) == 0
-    train_ranks(two, 2)
+    train_ranks(two, 2, check_few)
     expected, found = series(one), series(two)
     for name in ("generator_loss", "discriminator_loss", "real_score", "real_penalty", "coverage"):
         assert found[name] == pytest.approx(expected[name], rel=1e-4, abs=1e-6), name

@@ -1,8 +1,8 @@
-"""One run trained by several processes that share out its weights: forks that speak by gloo."""
+"""One run trained by several processes that share out its weights and speak by gloo."""
 
 import os
 import signal
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import torch
 from PIL import Image
-from test_world import MakeRun, series
+from test_world import MakeRun, series, stop_at, stop_in_evaluation
 from torch import Tensor
 
 from genui.engine import trainer
@@ -20,7 +20,6 @@ from genui.engine.train.language import TextTask
 from genui.engine.train.optimizer import is_shared, local
 from genui.engine.train.shard import Shards
 from genui.recipes import find_recipe, override
-from genui.runs import control
 from genui.runs.layout import RunDir, create_run, read_info, read_status, write_info
 
 pytestmark = [
@@ -32,13 +31,6 @@ TEXT = {
     "dropout": "0", "layers": "2", "batch": "5", "steps": "8", "eval_every": "3",
     "ngrams": "2", "ngram_rows": "512",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def imported() -> None:
-    """What FSDP imports, once and not in each fork."""
-    for name in ("torch.distributed.fsdp", "torch._dynamo"):
-        import_module(name)
 
 
 def shared(run: RunDir) -> RunDir:
@@ -87,33 +79,21 @@ def check_same(one: RunDir, other: RunDir, evaluated: str) -> None:
                 assert difference.norm() <= 0.05 * value.float().norm() + 1e-7, name
 
 
+def stop_with_only_rows(run: RunDir, rank: int) -> None:
+    only_rows()
+    stop_in_evaluation(run, rank)
+
+
 def test_ranks_with_a_share_of_the_weights_train_and_resume_as_one_process(
     tiny_run: MakeRun,
 ) -> None:
     whole, parts = tiny_run(**TEXT), shared(tiny_run(**TEXT))
     assert trainer.train(whole) == 0
-    evaluate = TextTask.evaluate
-
-    def stop_in_evaluation(rank: int) -> None:
-        only_rows()
-
-        def stops(*args: Any) -> dict[str, float]:
-            if parts.metrics.read_bytes().count(b"grad"):
-                os.kill(os.getpid(), signal.SIGTERM)
-            return evaluate(*args)
-
-        TextTask.evaluate = stops  # type: ignore[method-assign]
-
-    pids = forks.start_ranks(parts, 2, stop_in_evaluation)
+    pids = forks.start_ranks(parts, 2, partial(stop_with_only_rows, parts))
     assert [forks.wait(pid) for pid in pids] == [0, 0], parts.console.read_text()
     assert (read_status(parts).state, read_status(parts).step) == ("stopped", 3)
     assert read_info(parts).machine["shard"] is True
-
-    def stop(number: int) -> None:
-        if number == 2:
-            control.send(parts, "stop")
-
-    (pid,) = forks.start_ranks(parts, 1, lambda rank: stop)  # a process alone has all weights
+    pid = forks.start(parts, partial(stop_at, parts, 2))  # a process alone has all weights
     assert (forks.wait(pid), read_status(parts).step) == (0, 5)
     forks.train_ranks(parts, 2)
     check_same(whole, parts, "val_loss")
@@ -129,20 +109,20 @@ def test_images_are_trained_with_a_share_of_the_weights(tmp_path: Path, genui_ho
     assert all(torch.equal(averaged[name], value) for name, value in raw.items())
 
 
+def die_at_step_5(rank: int) -> None:
+    loss = TextTask.loss
+
+    def dies(task: TextTask, step: int, *share: Any) -> Tensor:
+        if step == 5 and rank:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return loss(task, step, *share)
+
+    TextTask.loss = dies  # type: ignore[method-assign]
+
+
 def test_a_rank_that_dies_while_weights_are_exchanged_ends_the_run(tiny_run: MakeRun) -> None:
     run = shared(tiny_run(checkpoint_every="100000"))
-
-    def act(rank: int) -> None:
-        loss = TextTask.loss
-
-        def dies(task: TextTask, step: int, *share: Any) -> Tensor:
-            if step == 5 and rank:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return loss(task, step, *share)
-
-        TextTask.loss = dies  # type: ignore[method-assign]
-
-    pids = forks.start_ranks(run, 2, act)
+    pids = forks.start_ranks(run, 2, die_at_step_5)
     assert [forks.wait(pid) for pid in pids] == [1, -signal.SIGKILL]
     error = read_status(run).error
     assert error.startswith("rank 0 lost contact: ")

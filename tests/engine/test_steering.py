@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import safetensors.torch
@@ -62,17 +63,19 @@ def test_a_new_rate_scales_the_schedule_from_its_step_on(tiny_run: MakeRun, stee
     assert "learning rate 0.003 → 0.0006, Muon's 0.02 → 0.004" in run.console.read_text()
 
 
+def steer_at_5(run: RunDir, poll: int) -> None:
+    if poll == 5:
+        control.send(run, "set_lr", 1e-3)
+
+
 @pytest.mark.parametrize("kill_at", [6, 11])
 def test_a_new_rate_survives_kill_9_with_the_losses_of_a_run_never_interrupted(
     kill_at: int, tiny_run: MakeRun, steered
 ) -> None:
     run = tiny_run(dropout="0.1")
-
-    def steer(number: int) -> None:
-        if number == 5:
-            control.send(run, "set_lr", 1e-3)
-
-    train_until_killed(run, kill_at, steer)  # the next checkpoint of its own would be at step 8
+    train_until_killed(
+        run, kill_at, partial(steer_at_5, run)
+    )  # the next checkpoint of its own would be at step 8
     assert trainer.train(run) == 0
     whole = tiny_run(dropout="0.1")
     steered({5: [Control("set_lr", 1e-3)]})

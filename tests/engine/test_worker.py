@@ -97,7 +97,7 @@ class Worker:
         assert self.process.stdin is not None
         self.process.stdin.close()
         try:
-            return self.process.wait(10)
+            return self.process.wait()
         finally:
             self.process.kill()
             with self.process:  # closes its pipes and waits for it

@@ -3,8 +3,9 @@
 import os
 import re
 import signal
-import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import forks
@@ -12,7 +13,9 @@ import psutil
 import pytest
 import torch
 from torch import nn
+from waiting import wait_for
 
+import genui
 from genui.engine import trainer
 from genui.engine.train import world
 from genui.engine.train.language import TextTask
@@ -39,13 +42,6 @@ def series(run: RunDir, name: str) -> dict[int, float]:
     while tail.read():
         pass
     return dict(zip(*(part.tolist() for part in tail.series[name].points[:2]), strict=True))
-
-
-def wait(run: RunDir, seconds: float, until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < deadline, run.console.read_text()
-        time.sleep(0.02)
 
 
 # --- without processes ------------------------------------------------------------------------
@@ -123,16 +119,18 @@ def test_two_processes_give_the_losses_of_one_and_each_its_own(tiny_run: MakeRun
     assert len(read_info(two).machine["hosts"]) == 2
 
 
+def stop_at(run: RunDir, poll: int, rank: int) -> forks.BeforePoll:
+    """Stop the run before that poll."""
+    return lambda number: control.send(run, "stop") if number == poll else None
+
+
 def test_parts_give_the_same_bits_on_one_process_two_or_one_again(tiny_run: MakeRun) -> None:
     exact = {"dropout": "0.1", "micro_batches": "4", "batch": "6"}
     whole, parts = tiny_run(**exact), tiny_run(**exact)
     assert trainer.train(whole) == 0
 
-    def stop_at(poll: int) -> Callable[[int], None]:
-        return lambda number: control.send(parts, "stop") if number == poll else None
-
     for size, steps in ((2, 3), (1, 4)):
-        pids = forks.start_ranks(parts, size, lambda rank, at=steps: stop_at(at))
+        pids = forks.start_ranks(parts, size, partial(stop_at, parts, steps))
         assert [forks.wait(pid) for pid in pids] == [0] * size
         assert read_status(parts).state == "stopped"
     forks.train_ranks(parts, 3)
@@ -143,23 +141,24 @@ def test_parts_give_the_same_bits_on_one_process_two_or_one_again(tiny_run: Make
     assert parts.checkpoint(12).read_bytes() == whole.checkpoint(12).read_bytes()
 
 
-def test_all_ranks_carry_out_commands_at_the_same_step(tiny_run: MakeRun) -> None:
-    run = tiny_run(steps="100000", checkpoint_every="100000", eval_every="100000")
+def send_commands(run: RunDir, rank: int) -> forks.BeforePoll:
     commands: dict[int, list[tuple[control.Command, float | None]]] = {
         2: [("set_lr", 1e-3), ("evaluate", None)],
         4: [("pause", None)],
         6: [("checkpoint", None), ("resume", None)],
     }
 
-    def act(rank: int) -> Callable[[int], None]:
-        def send(number: int) -> None:
-            for command in commands.get(number, ()):
-                control.send(run, *command)
+    def send(number: int) -> None:
+        for command in commands.get(number, ()):
+            control.send(run, *command)
 
-        return send
+    return send
 
-    pids = forks.start_ranks(run, 2, act)
-    wait(run, 60, lambda: read_status(run).step >= 8)
+
+def test_all_ranks_carry_out_commands_at_the_same_step(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="100000", checkpoint_every="100000", eval_every="100000")
+    pids = forks.start_ranks(run, 2, partial(send_commands, run))
+    wait_for(lambda: read_status(run).step >= 8)
     os.kill(pids[1], signal.SIGTERM)  # a signal at any rank stops all
     assert [forks.wait(pid) for pid in pids] == [0, 0], run.console.read_text()
     status = read_status(run)
@@ -167,7 +166,7 @@ def test_all_ranks_carry_out_commands_at_the_same_step(tiny_run: MakeRun) -> Non
     events = [(event.event, event.step) for event in control.read_events(run)]
     assert events == [
         ("set_lr", 2), ("evaluate", 2), ("pause", 4), ("checkpoint", 4), ("resume", 4),
-        ("stop", status.step),
+        ("signalled", status.step),
     ]  # fmt: skip
     assert set(series(run, "val_loss")) == {0, 2}
     assert series(run, "lr")[3] < 1.1e-3  # also on the rank that does not write it
@@ -180,36 +179,39 @@ def test_all_ranks_end_at_the_evaluation_that_meets_the_condition(tiny_run: Make
     assert (status.state, run.checkpoint(status.step).exists()) == ("finished", True)
 
 
-def test_a_stop_during_an_evaluation_ends_all(tiny_run: MakeRun) -> None:
-    run = tiny_run(steps="100000", eval_every="3", checkpoint_every="100000")
+def stop_in_evaluation(run: RunDir, rank: int) -> None:
+    """Let the first evaluation after a step stop the training by a signal."""
     evaluate = TextTask.evaluate
 
-    def act(rank: int) -> None:
-        def stops(*args: Any) -> dict[str, float]:
-            if read_status(run).state == "running" and run.metrics.read_bytes().count(b"grad"):
-                os.kill(os.getpid(), signal.SIGTERM)
-            return evaluate(*args)
+    def stops(*args: Any) -> dict[str, float]:
+        if read_status(run).state == "running" and run.metrics.read_bytes().count(b"grad"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*args)
 
-        TextTask.evaluate = stops  # type: ignore[method-assign]
+    TextTask.evaluate = stops  # type: ignore[method-assign]
 
-    pids = forks.start_ranks(run, 2, act)
+
+def test_a_stop_during_an_evaluation_ends_all(tiny_run: MakeRun) -> None:
+    run = tiny_run(steps="100000", eval_every="3", checkpoint_every="100000")
+    pids = forks.start_ranks(run, 2, partial(stop_in_evaluation, run))
     assert [forks.wait(pid) for pid in pids] == [0, 0], run.console.read_text()
     status = read_status(run)
     assert (status.state, status.step) == ("stopped", 3)
     assert run.checkpoint(3).exists()
 
 
-def test_a_loss_that_is_no_number_on_one_rank_ends_all_at_that_step(tiny_run: MakeRun) -> None:
-    run = tiny_run()
+def break_loss(rank: int) -> None:
     loss = TextTask.loss
 
-    def act(rank: int) -> None:
-        def breaks(task: TextTask, step: int, *share: Any) -> torch.Tensor:
-            return loss(task, step, *share) * (float("nan") if step == 5 and rank else 1.0)
+    def breaks(task: TextTask, step: int, *share: Any) -> torch.Tensor:
+        return loss(task, step, *share) * (float("nan") if step == 5 and rank else 1.0)
 
-        TextTask.loss = breaks  # type: ignore[method-assign]
+    TextTask.loss = breaks  # type: ignore[method-assign]
 
-    pids = forks.start_ranks(run, 2, act)
+
+def test_a_loss_that_is_no_number_on_one_rank_ends_all_at_that_step(tiny_run: MakeRun) -> None:
+    run = tiny_run()
+    pids = forks.start_ranks(run, 2, break_loss)
     assert [forks.wait(pid) for pid in pids] == [1, LOST]
     status = read_status(run)
     assert status.state == "failed"
@@ -218,21 +220,19 @@ def test_a_loss_that_is_no_number_on_one_rank_ends_all_at_that_step(tiny_run: Ma
     assert status.error.endswith("from the checkpoint at step 4")
 
 
-def test_ranks_that_differ_are_refused(tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def change_version(rank: int) -> None:
+    if rank:
+        genui.__version__ = "0.0.1"
+
+
+def test_ranks_that_differ_are_refused(tiny_run: MakeRun) -> None:
     run = tiny_run()
-
-    def act(rank: int) -> None:
-        if rank:
-            monkeypatch.setattr("genui.__version__", "0.0.1")
-
-    pids = forks.start_ranks(run, 2, act)
+    pids = forks.start_ranks(run, 2, change_version)
     assert [forks.wait(pid) for pid in pids] == [1, LOST]
     assert "rank 1 has genui 0.0.1 with torch" in read_status(run).error
 
 
-def test_a_rank_that_cannot_write_says_so(
-    tiny_run: MakeRun, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_rank_that_cannot_write_says_so(tiny_run: MakeRun) -> None:
     run = tiny_run()
     rank_file(run, 1).mkdir()
     pids = forks.start_ranks(run, 2)  # without a parent, as torchrun starts them
@@ -242,38 +242,38 @@ def test_a_rank_that_cannot_write_says_so(
     error = read_status(run).error
     assert error.startswith(f"rank 1 on {host} failed: {what}")
     assert error.endswith(f"; there is no checkpoint yet: genui resume {run.id} starts again")
-    assert f"genui: {what}" in capfd.readouterr().err
+    assert f"genui: {what}" in forks.output_of(run)
 
 
-def test_a_rank_that_no_longer_answers_ends_the_run(
-    tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def lose_patience(rank: int) -> None:
+    world.HEARTBEAT_S, world.MAX_MISSED = 0.05, 160
+
+
+def test_a_rank_that_no_longer_answers_ends_the_run(tiny_run: MakeRun) -> None:
     """As when its host vanishes: its connections stay open."""
-    monkeypatch.setattr(world, "HEARTBEAT_S", 0.05)
-    monkeypatch.setattr(world, "MAX_MISSED", 60)
     run = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
-    pids = forks.start_ranks(run, 2)
-    wait(run, 60, lambda: read_status(run).step > 2)
+    pids = forks.start_ranks(run, 2, lose_patience)
+    wait_for(lambda: read_status(run).step > 2)
     os.kill(pids[1], signal.SIGSTOP)
     assert forks.wait(pids[0]) == 1
     os.kill(pids[1], signal.SIGKILL)
     forks.wait(pids[1])
     host = read_info(run).host
-    lost = f"rank 1 on {host} has not been heard from for 3 s; there is no checkpoint yet: "
+    lost = f"rank 1 on {host} has not been heard from for 8 s; there is no checkpoint yet: "
     assert read_status(run).error.startswith(lost)
 
 
-def test_ranks_end_with_their_parent(tiny_run: MakeRun) -> None:
+def watch_pipe(pipe: Path, rank: int) -> None:
+    os.environ[WATCHED] = str(os.open(pipe, os.O_RDONLY))
+
+
+def test_ranks_end_with_their_parent(tiny_run: MakeRun, tmp_path: Path) -> None:
     run = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
-    read_end, write_end = os.pipe()
-
-    def act(rank: int) -> None:
-        os.close(write_end)
-        os.environ[WATCHED] = str(read_end)
-
-    pids = forks.start_ranks(run, 2, act)
-    os.close(read_end)
-    wait(run, 60, lambda: read_status(run).step > 2)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pids = forks.start_ranks(run, 2, partial(watch_pipe, pipe))
+    write_end = os.open(pipe, os.O_WRONLY)
+    wait_for(lambda: read_status(run).step > 2)
     os.close(write_end)
     assert [forks.wait(pid) for pid in pids] == [LOST, LOST]
 
@@ -286,13 +286,13 @@ def test_a_killed_rank_ends_the_run_with_one_line(
     monkeypatch.setenv("WORLD_SIZE", "9")
     info = read_info(tiny_run(steps="100000", eval_every="100000", checkpoint_every="2"))
     run = launch.launch(recipe_from_dict(info.recipe), {}, "long", where=Placement(2))
-    wait(run, 90, lambda: read_status(run).step > 2)
+    wait_for(lambda: read_status(run).step > 2)
     trainer_pid = read_status(run).pid
     parent = psutil.Process(trainer_pid).parent()
     assert parent is not None
     (other,) = (each for each in parent.children() if each.pid != trainer_pid)
     other.kill()
-    wait(run, 30, lambda: not summarise(run).alive)
+    wait_for(lambda: not summarise(run).alive)
     status = read_status(run)
     assert status.state == "failed"
     assert re.fullmatch(

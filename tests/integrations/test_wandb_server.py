@@ -68,7 +68,7 @@ def test_a_run_is_read_by_its_url(server: str, tmp_path: Path) -> None:
            "WANDB_API_KEY": "a" * 40, "PYTHONPATH": str(ROOT)}  # fmt: skip
     url = f"{server}/team/owls/runs/abc"
     argv = [sys.executable, "-m", "genui", "inspect", url, "--json"]
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["info"]["name"], told["tags"], told["note"]) == ("wide owl", ["night"], "a note")

@@ -34,7 +34,7 @@ GENUI = (sys.executable, "-m", "genui")
 OLD_PLACE = "/old"
 """Where the old files were made: their recipes name data in this folder."""
 
-TIMEOUT = 120.0  # seconds, for one command on a busy machine
+TIMEOUT = 240.0  # seconds, for one command on a busy machine
 _DROPPED = (
     *("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "LINES", "TMUX", "SSH_CONNECTION"),
     "PYTHONDONTWRITEBYTECODE",  # with which every command would compile genui again
@@ -114,7 +114,8 @@ class Warm:
             stdout=subprocess.PIPE,
             text=True,
             cwd=home,
-            env=environment(home, root),
+            # NumPy starts threads as it is imported, and a process with threads must not fork.
+            env=environment(home, root) | {"OPENBLAS_NUM_THREADS": "1", "SHARED_BY_TESTS": "1"},
         )
 
     def __call__(self, *argv: str, cwd: Path | None = None, home: Path | None = None) -> Done:
@@ -151,14 +152,13 @@ class Terminal:
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         try:
             self.process = subprocess.Popen(
-                list(argv),
+                ["sh", "-c", 'exec "$@" 0<>"$0"', os.ttyname(child), *argv],
                 stdin=child,
                 stdout=child,
                 stderr=child,
                 cwd=env["GENUI_HOME"],
                 env={**env, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
-                start_new_session=True,
-                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+                start_new_session=True,  # and what the shell opens is its controlling terminal
             )
         finally:
             os.close(child)
@@ -190,7 +190,7 @@ class Terminal:
         """Types `keys`."""
         os.write(self._fd, keys.encode())
 
-    def until(self, true: Callable[[str], bool], what: str, seconds: float = 60.0) -> str:
+    def until(self, true: Callable[[str], bool], what: str, seconds: float = TIMEOUT) -> str:
         """Draws until the screen's text makes `true` true, and returns it.
 
         Raises AssertionError, with the screen, where it does not.
@@ -208,7 +208,7 @@ class Terminal:
             pass
         return self.text
 
-    def wait(self, seconds: float = 60.0) -> int:
+    def wait(self, seconds: float = TIMEOUT) -> int:
         """Draws until the process ends; returns its exit code."""
         end = time.monotonic() + seconds
         while self.process.poll() is None:

@@ -226,7 +226,7 @@ def test_a_detached_run_is_steered(mine: Path, old: Path) -> None:
         argv += ["--set", pair]
     run = genui(mine, *argv, cwd=old).ok().out.strip()
     folder = mine / "data" / "runs" / run
-    wait = ("--wait", "60")
+    wait = ("--wait", "240")
     try:
         genui(mine, "inspect", run, "--until", "5").ok()
         genui(mine, "pause", run, *wait).ok()
@@ -238,7 +238,7 @@ def test_a_detached_run_is_steered(mine: Path, old: Path) -> None:
         genui(mine, "inspect", run, "--until", str(step + 2)).ok()
     finally:
         genui(mine, "stop", run, *wait)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 240
     while status(folder)["state"] != "stopped" and time.monotonic() < end:
         time.sleep(0.05)
     assert status(folder)["state"] == "stopped"

@@ -22,6 +22,7 @@ import msgspec  # noqa: F401
 import numpy  # noqa: F401
 import PIL.Image
 import PIL.PngImagePlugin  # noqa: F401
+import psutil
 import safetensors.torch  # noqa: F401
 import tokenizers  # noqa: F401
 import torch  # noqa: F401
@@ -36,6 +37,7 @@ def serve() -> None:
     gc.freeze()  # so that a fork need not copy what it never changes
     for line in sys.stdin:
         request = json.loads(line)
+        assert psutil.Process().num_threads() == 1, "a process that forks must have no threads"
         pid = os.fork()
         if not pid:
             become(request)

@@ -3,13 +3,12 @@
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from run_makers import a_run, held
+from waiting import wait_for
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.recipes import FineTuneRecipe, find_recipe
@@ -46,13 +45,6 @@ with RunWriter(run) as writer:
 """
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
@@ -62,7 +54,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stop(run: RunDir) -> None:
     control.send(run, "stop")
-    until(lambda: not is_locked(run))
+    wait_for(lambda: not is_locked(run))
 
 
 def test_a_launched_run_is_alive_from_the_first_moment_to_the_last():
@@ -70,7 +62,7 @@ def test_a_launched_run_is_alive_from_the_first_moment_to_the_last():
     try:
         assert is_locked(run)
         assert summarise(run).alive
-        until(lambda: read_status(run).state == "running")
+        wait_for(lambda: read_status(run).state == "running")
         assert read_status(run).pid != os.getpid()
         assert read_info(run).name == "mine"
         with pytest.raises(GenuiError, match="already running"):
@@ -86,7 +78,7 @@ def test_the_trainer_is_detached_and_does_not_depend_on_where_it_was_started(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENUI_HOME", "relative")
     run = launch.launch(find_recipe("icons"), {})
-    until(lambda: read_status(run).state == "running")
+    wait_for(lambda: read_status(run).state == "running")
     pid = read_status(run).pid
     assert os.getsid(pid) == pid
     stop(run)
@@ -97,10 +89,10 @@ def test_how_threads_wait_is_what_the_user_says(monkeypatch: pytest.MonkeyPatch)
     for name in ("OMP_WAIT_POLICY", "KMP_BLOCKTIME", "GOMP_SPINCOUNT"):
         monkeypatch.delenv(name, raising=False)
     first = launch.launch(find_recipe("shakespeare"), {})
-    until(lambda: read_status(first).state == "running")
+    wait_for(lambda: read_status(first).state == "running")
     monkeypatch.setenv("GOMP_SPINCOUNT", "5")
     second = launch.launch(find_recipe("shakespeare"), {})
-    until(lambda: read_status(second).state == "running")
+    wait_for(lambda: read_status(second).state == "running")
     for run in (first, second):
         stop(run)
     said = "its threads wait {{'OMP_WAIT_POLICY': {}, 'GOMP_SPINCOUNT': {}}}"
@@ -110,12 +102,12 @@ def test_how_threads_wait_is_what_the_user_says(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_trainer_killed_is_dead_and_can_be_resumed():
     run = launch.launch(find_recipe("shakespeare"), {})
-    until(lambda: read_status(run).state == "running")
+    wait_for(lambda: read_status(run).state == "running")
     os.kill(read_status(run).pid, signal.SIGKILL)
-    until(lambda: summarise(run).state == "dead")
+    wait_for(lambda: summarise(run).state == "dead")
     control.send(run, "stop")  # too late: not meant for the next trainer
     launch.resume(run)
-    until(lambda: read_status(run).state == "running")
+    wait_for(lambda: read_status(run).state == "running")
     assert summarise(run).state == "running"
     stop(run)
 
@@ -123,8 +115,8 @@ def test_a_trainer_killed_is_dead_and_can_be_resumed():
 def test_a_trainer_that_dies_before_it_can_speak_is_dead(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(launch, "foreground", lambda run: [sys.executable, "-c", "1/0"])
     run = launch.launch(find_recipe("shakespeare"), {})
-    until(lambda: summarise(run).state == "dead")
-    until(lambda: "ZeroDivisionError" in run.console.read_text())
+    wait_for(lambda: summarise(run).state == "dead")
+    wait_for(lambda: "ZeroDivisionError" in run.console.read_text())
 
 
 def test_a_run_is_resumed_at_another_learning_rate():
@@ -133,7 +125,7 @@ def test_a_run_is_resumed_at_another_learning_rate():
     with pytest.raises(MisuseError, match="learning rate 11"):
         launch.resume(run, 11.0)
     launch.resume(run, 1e-4)
-    until(lambda: read_status(run).state == "running")
+    wait_for(lambda: read_status(run).state == "running")
     stop(run)
     assert "obeyed set_lr 0.0001\n" in run.console.read_text()
 

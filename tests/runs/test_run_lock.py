@@ -9,6 +9,7 @@ import time
 import msgspec
 import pytest
 from run_makers import a_run, held
+from waiting import wait_for
 
 from genui.base.errors import GenuiError
 from genui.runs.layout import HANDED_OVER, RunLock, Status, is_locked, read_status, write_status
@@ -33,10 +34,7 @@ def test_a_killed_trainer_is_seen_as_dead():
     with held(run) as trainer:
         assert summarise(run).state == "running"
         os.kill(trainer.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 2
-        while summarise(run).state != "dead" and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert summarise(run).state == "dead"
+        wait_for(lambda: summarise(run).state == "dead")
     with RunWriter(run):  # and the run can be taken up again
         assert read_status(run).pid == os.getpid()
 

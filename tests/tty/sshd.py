@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 _CONFIG = """\
 ListenAddress 127.0.0.1
@@ -145,7 +146,7 @@ def serving(folder: Path) -> Iterator[Sshd]:
 
 
 def _await(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while True:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return

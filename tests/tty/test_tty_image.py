@@ -3,7 +3,6 @@
 import time
 from pathlib import Path
 
-import pytest
 from terminal import Terminal
 
 from genui.protocol.registry import KINDS
@@ -15,7 +14,6 @@ RIGHT, HOME = "\x1b[C", "\x1b[H"
 QUIET = 0.3  # seconds without output after which a step is wholly drawn
 TRICKLE = 256  # bytes; the header's figures change every second
 
-pytestmark = pytest.mark.timeout(300)  # the tiny run is trained first
 
 Colours = dict[tuple[int, int], str]
 

@@ -11,8 +11,6 @@ from terminal import PATIENCE, Terminal
 from genui.runs.layout import RunDir, read_status
 from genui.runs.listing import summarise
 
-pytestmark = pytest.mark.timeout(300)  # a trainer gives way to all others when it starts
-
 FULL_SCREEN = {1000, 1002, 1003, 1004, 1006, 1015, 1049, 2004, 2026}
 
 

@@ -42,7 +42,7 @@ def test_in_a_pipe_it_prints_plain_text() -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stdout

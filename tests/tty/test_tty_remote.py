@@ -24,7 +24,7 @@ from genui.runs.api import Run
 from genui.runs.hosts import SSH
 from genui.runs.layout import create_script_run
 
-PATIENCE = 30.0
+PATIENCE = 240.0
 
 
 @pytest.fixture(scope="module")

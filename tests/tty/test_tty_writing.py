@@ -2,13 +2,10 @@
 
 import re
 
-import pytest
 from terminal import Terminal
 
 BUDGET = 1024  # bytes a token, with its odds and the counts: 15 KiB a second at 15 a second
 TOKENS = 40
-
-pytestmark = pytest.mark.timeout(300)
 
 
 def written(text: str) -> int:

@@ -18,6 +18,7 @@ from textual.cache import LRUCache
 from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
 from textual.widgets import Static
+from waiting import PATIENCE
 
 from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.home import HomeScreen
@@ -153,7 +154,7 @@ def seen(pilot: Pilot[None]) -> str:
     return "\n".join(strip.text for strip in pilot.app.screen._compositor.render_strips())
 
 
-async def until(pilot: Pilot[None], true: Callable[[], bool], seconds: float = 20) -> None:
+async def until(pilot: Pilot[None], true: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Waits for something to become true; fails, with the screen, where it does not."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

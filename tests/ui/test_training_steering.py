@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import stage
+from waiting import PATIENCE
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.runs import control
@@ -55,11 +57,10 @@ class Host:
 
 
 async def until(true: Callable[[], bool], found: Callable[[], str] = str) -> None:
-    for _ in range(1000):
-        if true():
-            return
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, found()
         await asyncio.sleep(0.01)
-    pytest.fail(found())
 
 
 @pytest.fixture(autouse=True)

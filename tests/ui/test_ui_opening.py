@@ -166,5 +166,5 @@ def test_the_farewell_names_what_goes_on() -> None:
 
 def test_watching_is_imported_without_what_only_a_chart_or_a_model_needs() -> None:
     code = "import sys, genui.ui.app as _; print({'numpy', 'genui.recipes'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr) == ("set()\n", "")

@@ -113,7 +113,7 @@ async def test_a_run_whose_list_is_closed_while_it_is_deleted_can_be_brought_bac
     run, closed = stage.make_run(name="plays", state="failed"), threading.Event()
 
     def look(run: RunDir) -> RunSummary:
-        closed.wait(20)
+        closed.wait()
         return summarise(run)
 
     async with open_app() as pilot:

@@ -1,14 +1,10 @@
 """An image in a terminal that shows pixels: a pseudo-terminal that answers as kitty does."""
 
 import base64
-import fcntl
 import os
-import pty
 import re
 import select
-import struct
 import sys
-import termios
 import time
 from io import BytesIO
 from types import SimpleNamespace
@@ -19,7 +15,9 @@ import pytest
 from PIL import Image
 from textual.app import App, ComposeResult
 from textual.screen import ModalScreen
+from waiting import PATIENCE
 
+from genui.base.pseudo_terminal import environment, start_in_terminal
 from genui.ui.app import Shell
 from genui.ui.graphics import Images
 from genui.ui.screens import AppScreen
@@ -59,7 +57,6 @@ app = Viewer()
 app.run()
 print("KEYS", repr(app.keys))
 """
-PATIENCE = 60.0  # seconds
 UPLOAD = re.compile(rb"\x1b_G(a=T[^;]*);([^\x1b]*)\x1b\\")
 
 
@@ -67,13 +64,11 @@ class Pty:
     """The app in a terminal of 100 × 40 cells of 9 × 20 pixels."""
 
     def __init__(self, env: dict[str, str]) -> None:
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            for name in ("TMUX", "STY", "NO_COLOR", "FORCE_COLOR", "KITTY_WINDOW_ID"):
-                os.environ.pop(name, None)
-            os.environ |= {"COLORTERM": "truecolor"} | env
-            os.execv(sys.executable, [sys.executable, "-c", APP])
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 900, 800))
+        plain = environment(env)
+        for name in ("STY", "KITTY_WINDOW_ID"):
+            plain.pop(name, None)
+        argv = [sys.executable, "-c", APP]
+        self.process, self.fd = start_in_terminal(argv, (100, 40), plain, pixels=(900, 800))
         self.output = b""
 
     def until(self, pattern: bytes) -> None:
@@ -86,7 +81,7 @@ class Pty:
         while self._read():
             pass
         os.close(self.fd)
-        return os.waitpid(self.pid, 0)[1]
+        return self.process.wait()
 
     def _read(self) -> bool:
         try:

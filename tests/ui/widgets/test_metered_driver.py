@@ -14,7 +14,9 @@ from types import SimpleNamespace
 
 import pyte
 import pytest
+from waiting import PATIENCE
 
+from genui.base.pseudo_terminal import environment, start_in_terminal
 from genui.ui.driver import MAX_PENDING, MeteredWriter
 from genui.ui.terminal import choose_driver, get_metered_driver
 
@@ -63,22 +65,26 @@ def terminal() -> Iterator[tuple[int, int]]:
     os.close(theirs)
 
 
-def take(fd: int, seconds: float, until: bytes | None = None) -> bytes:
-    """What arrives within `seconds`, or up to and with `until`."""
+def take(fd: int, until: bytes) -> bytes:
+    """What arrives, up to and with `until`."""
     data = b""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not (until and until in data):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and until not in data:
         if select.select([fd], [], [], 0.02)[0]:
             data += os.read(fd, 65536)
     return data
 
 
+def fill(writer: MeteredWriter) -> None:
+    """Wait until the kernel's buffer is full, which nobody reads."""
+    written = -1
+    while written != writer.written or not written:
+        written = writer.written
+        time.sleep(0.2)
+
+
 def test_quitting_leaves_a_slow_terminal_at_once_and_as_it_was() -> None:
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        os.execv(sys.executable, [sys.executable, "-c", APP])
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    process, fd = start_in_terminal([sys.executable, "-c", APP], (100, 40), environment({}))
     data = b""
     asked: int | None = None
     while True:
@@ -93,8 +99,7 @@ def test_quitting_leaves_a_slow_terminal_at_once_and_as_it_was() -> None:
                 os.write(fd, b"q")
                 asked = len(data)
     os.close(fd)
-    _, status = os.waitpid(pid, 0)
-    assert status == 0, data[-2000:].decode(errors="replace")
+    assert process.wait() == 0, data[-2000:].decode(errors="replace")
     assert asked is not None
     # What was queued is dropped: at most the frames drawn until the key was seen, where
     # Textual's own driver would send the thirty it keeps.
@@ -116,7 +121,7 @@ def test_it_counts_what_is_taken_and_what_waits(terminal: tuple[int, int]) -> No
         writer.write("é" * 1000)
         assert (writer.pending, writer.written) == (2000, 0)
         writer.start()
-        assert take(ours, 2, until=b"\xa9" * 1) != b""
+        assert take(ours, until=b"\xa9" * 1) != b""
         writer.stop()
         assert (writer.pending, writer.written) == (0, 2000)
 
@@ -135,7 +140,7 @@ def test_it_tells_for_how_long_it_has_been_behind(
         writer.write("b")
         assert writer.behind == 3.0
         writer.start()
-        take(ours, 5, until=b"b")
+        take(ours, until=b"b")
         writer.stop()
         assert writer.behind == 0.0
 
@@ -152,8 +157,8 @@ def test_repaints_are_skipped_behind_a_full_queue_and_asked_for_again(
         writer.write("\x1b[?25l")
         assert writer.pending == MAX_PENDING + 1 + 6
         writer.start()
-        data = take(ours, 5, until=b"\x1b[?25l")
-        assert drained.wait(2)
+        data = take(ours, until=b"\x1b[?25l")
+        assert drained.wait(PATIENCE)
         writer.stop()
     assert data.count(b"a") == MAX_PENDING + 1
     assert b"b" not in data
@@ -167,10 +172,10 @@ def test_dropping_forgets_what_waits_and_leaves_no_style_behind(
         writer = MeteredWriter(file, lambda: None)
         writer.start()
         writer.write("\x1b[31m" + "x" * 200_000)
-        time.sleep(0.1)  # the kernel's buffer fills: nobody reads
+        fill(writer)
         writer.drop()
         writer.write("done")
-        data = take(ours, 2, until=b"done")
+        data = take(ours, until=b"done")
         writer.stop()
     assert len(data) < 10_000
     screen = pyte.Screen(100, 40)
@@ -187,13 +192,10 @@ def test_after_dropping_nothing_begins_within_a_sequence(terminal: tuple[int, in
         writer = MeteredWriter(file, lambda: None)
         writer.start()
         writer.write(sequence.decode() * 9000)
-        written = -1
-        while written != writer.written or not written:  # until the kernel takes no more
-            written = writer.written
-            time.sleep(0.2)
+        fill(writer)
         writer.drop()
         writer.write("done")
-        data = take(ours, 2, until=b"done")
+        data = take(ours, until=b"done")
         writer.stop()
     before, cancel, after = data.partition(b"\x18")
     assert (cancel + after).endswith(b"\x18\x1b\\\x1b[0m\x1b[?2026ldone")
@@ -211,11 +213,11 @@ def test_stopping_does_not_wait_for_a_terminal_that_takes_nothing(
         writer.write("x" * 200_000)
         stopper = threading.Thread(target=writer.stop)
         stopper.start()
-        stopper.join(5)
+        stopper.join(PATIENCE)
         assert not stopper.is_alive()
         writer.drop()
-        take(ours, 2, until=b"\x1b[?2026l")
-        writer.join(2)
+        take(ours, until=b"\x1b[?2026l")
+        writer.join(PATIENCE)
         assert not writer.is_alive()
 
 

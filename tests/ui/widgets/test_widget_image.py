@@ -3,7 +3,7 @@ import asyncio
 import msgspec
 import numpy as np
 import pytest
-from widget_stage import CountingDriver, Stage, lines_of, styles_of
+from widget_stage import CountingDriver, Stage, lines_of, settle, styles_of
 
 from genui.protocol import ImageFrame
 from genui.ui.widgets.image import ImageView
@@ -54,10 +54,10 @@ async def test_frames_choose_the_guess_or_the_noisy_image() -> None:
 async def octets_of(image: ImageView, frame: np.ndarray) -> int:
     driver = image.app._driver
     assert isinstance(driver, CountingDriver)
-    await asyncio.sleep(0.05)
+    await settle(0.05)
     before = driver.octets
     image.show(frame)
-    await asyncio.sleep(0.1)
+    await settle(0.1)
     return driver.octets - before
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from widget_stage import CountingDriver, Stage, lines_of, styles_of
+from widget_stage import CountingDriver, Stage, lines_of, settle, styles_of
 
 from genui.protocol import (
     EditAt,
@@ -146,10 +146,10 @@ async def test_a_token_costs_its_line_and_a_new_line_costs_no_more() -> None:
     prose.writing = True
     costs = []
     for number in range(20):
-        await asyncio.sleep(0.05)
+        await settle(0.05)
         before = driver.octets
         prose.append(f" word{number}" if number % 2 else f" word{number}\n", 1.0)
-        await asyncio.sleep(0.1)
+        await settle(0.1)
         costs.append(driver.octets - before)
     app.exit()
     await running

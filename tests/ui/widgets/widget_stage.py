@@ -1,5 +1,8 @@
 """An app of one widget, and what it looks like."""
 
+import asyncio
+
+from acting import idle
 from textual.app import App, ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.widget import Widget
@@ -27,6 +30,12 @@ class Stage(App[None]):
 
     def compose(self) -> ComposeResult:
         yield self.widget
+
+
+async def settle(seconds: float) -> None:
+    """Wait so long, and until what was due meanwhile is drawn."""
+    await asyncio.sleep(seconds)
+    await idle()
 
 
 def lines_of(widget: Widget) -> list[str]:
