@@ -4,6 +4,8 @@ import runpy
 import sys
 from pathlib import Path
 
+from genui.base.errors import GenuiError
+
 HERE = Path(__file__).parent
 
 if __name__ == "__main__":
@@ -12,6 +14,9 @@ if __name__ == "__main__":
         script = str(HERE / f"bench_{sys.argv.pop(1)}.py")
         sys.argv[0] = script
         sys.path[0] = str(HERE)
-        runpy.run_path(script, run_name="__main__")
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except GenuiError as error:
+            sys.exit(f"{script}: {error}")
     else:
         sys.exit("\n".join(["usage: python -m tests.bench NAME …; the names:", *names]))

@@ -30,6 +30,7 @@ from genui.cli.benchmarks import BRAILLE, first_chart, lines, write_run
 QUIET = 2.5  # seconds without a change after which all has been drawn
 STEPS = 100_000
 GENUI = (sys.executable, "-m", "genui")
+PEERS = ["wandb", "torch", "tensorboard", "terminalboard"]
 
 
 def opening(
@@ -235,6 +236,8 @@ def main() -> None:
         help="also logs of 2 GB, and of 1,000,000 steps × 50 metrics; times SCALE to try it",
     )
     args = parser.parse_args()
+    if args.peers and (missing := peers.missing_modules(args.peers, PEERS)):
+        parser.exit(2, f"--peers: {args.peers} has no {' and no '.join(missing)}\n")
     before = machine()
     figures: list[Figure] = []
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from harness import ROOT, Terminal, home
 
-sys.path[:0] = [str(ROOT / "tests" / "ui")]
+sys.path[:0] = [str(ROOT / "tests" / "ui"), str(ROOT / "tests")]
 
 import stage  # noqa: E402 - the tests' stage of the app, once it can be found
 from acting import idle, key_event  # noqa: E402

@@ -169,6 +169,20 @@ def test_what_computes_is_measured_once_a_round_in_its_own_process(
 ECHO = "import sys, os\nprint('Models', flush=True)\nfor line in sys.stdin: print('got', line)"
 
 
+def test_a_bench_says_in_one_line_what_the_interpreter_of_its_peers_lacks(tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    for path, error in ((bare, "no torch"), (tmp_path / "none", "No such file")):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench", "watch", "--peers", str(path)],
+            cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode
+        assert done.stderr.count("\n") == 1
+        assert error in done.stderr
+
+
 def test_a_pseudo_terminal_times_an_answer() -> None:
     with PseudoTerminal([sys.executable, "-c", ECHO]) as terminal:
         assert terminal.until_sent(b"Models") > terminal.started
