@@ -12,6 +12,7 @@ from genui.base.text import from_text
 
 _REMARK = re.compile(r"(\s*\S.*?\S {2,})(\S.*)")  # an example or a name, and what it does
 _MISSING = "the following arguments are required: "  # argparse
+_NO_VALUE = ": expected one argument"  # argparse
 _NUMBERS = {int: "a whole number", float: "a number"}
 
 
@@ -62,6 +63,9 @@ class Parser(argparse.ArgumentParser):
         if fault.startswith(_MISSING):
             names = fault.removeprefix(_MISSING)
             fault = f"{names} {'are' if ', ' in names else 'is'} missing"
+        if fault.endswith(_NO_VALUE):
+            option = fault.removesuffix(_NO_VALUE)
+            fault = f"{option}: expected a value; write {option}='…' if it begins with a dash"
         raise MisuseError(f"{fault}; see {self.prog} --help")
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:

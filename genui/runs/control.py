@@ -215,13 +215,16 @@ RESUMED = "resumed"
 PLANNED = "plan"
 """The event of a number of steps that changed, to keep to a budget of time."""
 
+SIGNALLED = "signalled"
+"""The event of a training that a signal has stopped."""
+
 _NEW_STEPS = re.compile(r"→ (\d[\d,]*) steps")
 _NEW_VALUE = re.compile(r"→ (\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:,|$)")  # in the trainer's text
 
 
 class Event(Struct, frozen=True):
-    """One line of events.jsonl. `event` is a command of `runs.control`, "resumed", "started" or
-    "plan"."""
+    """One line of events.jsonl. `event` is a command of `runs.control`, "resumed", "started",
+    "plan" or "signalled"."""
 
     step: int
     time: float  # unix time

@@ -130,15 +130,15 @@ def resume(
             f"run {run.id} is already {summary.state} (process {summary.status.pid} "
             f"on {summary.status.host}): stop it first (genui stop {run.id})"
         )
-    if summary.state == "queued" and slurm.is_queued(run):
-        raise GenuiError(
-            f"run {run.id} {summary.status.doing}: stop it first (genui stop {run.id})"
-        )
     if summary.state == "finished":
         raise GenuiError(
             f"run {run.id} is finished after {summary.status.step} steps: continue from it with "
             f"genui train --from {run.id} --steps N"
         )
+    by_slurm = (where or placement_of(info)).slurm is not None
+    if (by_slurm or summary.state == "queued") and slurm.is_queued(run):
+        doing = read_status(run).doing
+        raise GenuiError(f"run {run.id} {doing}: stop it first (genui stop {run.id})")
     with RunLock(run) as lock:
         control.clear(run)  # a stop meant for the trainer that died must not stop this one
         if set_lr is not None:

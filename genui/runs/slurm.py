@@ -1,8 +1,9 @@
-"""Runs that wait in Slurm's queue: the script of the job, its submission, and its end.
+"""Runs that wait in Slurm's queue: the script of the job, and its submission.
 
 The job trains the run in as many processes as the options of `sbatch` give it tasks. Two minutes
-before its time is over the trainers write a checkpoint and stop, and the job is queued again; so it
-is after a preemption. It then resumes from its newest checkpoint.
+before its time is over, or when it is preempted, Slurm sends the trainers SIGTERM: they write a
+checkpoint and stop, and `genui.runs.requeue` has the job queued again. It then resumes from its
+newest checkpoint.
 """
 
 import os
@@ -11,7 +12,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -26,7 +26,7 @@ _SCRIPT = """\
 #SBATCH --output={log}
 #SBATCH --open-mode=append
 #SBATCH --requeue
-#SBATCH --signal=B:USR1@120
+#SBATCH --signal=TERM@120
 #SBATCH {options}
 # Written by genui, which submits it again on `genui resume`.
 
@@ -34,8 +34,7 @@ MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 40000))
 export MASTER_ADDR MASTER_PORT
 
-over=
-trap 'over=1; kill -TERM "$trainers"' USR1  # the time of the job is nearly over
+trap : TERM  # scancel and preemption send it to the trainers, too: wait for their checkpoint
 srun --kill-on-bad-exit=1 sh -c '
     export RANK="$SLURM_PROCID" WORLD_SIZE="$SLURM_NTASKS" LOCAL_RANK="$SLURM_LOCALID"
     export LOCAL_WORLD_SIZE=$(((SLURM_NTASKS + SLURM_JOB_NUM_NODES - 1) / SLURM_JOB_NUM_NODES))
@@ -47,9 +46,8 @@ while kill -0 "$trainers" 2>/dev/null; do  # a signal has interrupted the wait
     wait "$trainers"
     code=$?
 done
-if [ -n "$over" ] && [ "$code" -eq 0 ]; then
-    {python} -m genui.runs.slurm {run} && exec scontrol requeue "$SLURM_JOB_ID"
-fi
+trap '' TERM  # queued again, a job is sent it
+{python} -m genui.runs.requeue {run}
 exit "$code"
 """
 
@@ -82,7 +80,7 @@ def submit(run: RunDir, env: Mapping[str, str]) -> str:
         run=shlex.quote(str(run.path)),
     )
     atomic_write(script, text.replace("#SBATCH \n", "").encode())
-    job = _slurm(["sbatch", "--parsable", str(script)], env).partition(";")[0].strip()
+    job = call_slurm(["sbatch", "--parsable", str(script)], env).partition(";")[0].strip()
     write_info(run, msgspec.structs.replace(info, slurm={**info.slurm, "job": job}))
     mark_queued(run)
     return job
@@ -106,24 +104,35 @@ def mark_queued(run: RunDir) -> None:
 
 
 def is_queued(run: RunDir) -> bool:
-    """Whether the job of a queued run is still in Slurm's queue. Raises GenuiError if Slurm does
-    not say: submitted again, a run would be trained twice."""
+    """Whether the job of a run waits in Slurm's queue, or has started and has no trainer yet.
+
+    A job that Slurm has queued again without its script's knowledge, say after a node failed, is
+    recorded in the run's status. Raises GenuiError if Slurm does not say: submitted again, a run
+    would be trained twice.
+    """
     job = read_info(run).slurm.get("job", "")
+    if not job:
+        return False
+    # A run that has just ended leaves its job running for a moment.
+    states = [] if read_status(run).state == "queued" else ["--states=PENDING"]
     try:
-        return bool(_slurm(["squeue", "--noheader", "--jobs", job]).strip())
+        found = call_slurm(["squeue", "--noheader", *states, "--jobs", job]).strip()
     except GenuiError as error:
         if "Invalid job id" in str(error):  # Slurm does not know the job any more
             return False
         raise
+    if found:
+        mark_queued(run)
+    return bool(found)
 
 
 def cancel(run: RunDir) -> None:
     """Take the job of a queued run out of the queue. Raises GenuiError if that fails."""
-    _slurm(["scancel", read_info(run).slurm.get("job", "")])
+    call_slurm(["scancel", read_info(run).slurm.get("job", "")])
     write_status(run, msgspec.structs.replace(read_status(run), state="stopped", doing=""))
 
 
-def _slurm(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+def call_slurm(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """The output of a command of Slurm. Raises GenuiError with its last line if it fails."""
     try:
         done = subprocess.run(
@@ -144,25 +153,6 @@ def _slurm(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
         raise GenuiError(f"{command[0]}: {error}") from None
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["it failed"]
-        raise GenuiError(f"{command[0]}: {clean_line(lines[-1], 300)}")
+        last = lines[-1].removeprefix(f"{command[0]}: ")
+        raise GenuiError(f"{command[0]}: {clean_line(last, 300)}")
     return done.stdout
-
-
-def main() -> int:
-    """Mark a run as queued: `python -m genui.runs.slurm RUN_FOLDER`, called by its job script."""
-    if len(sys.argv) != 2:
-        print("usage: python -m genui.runs.slurm RUN_FOLDER", file=sys.stderr)
-        return 2
-    run = RunDir(Path(sys.argv[1]))
-    try:
-        if read_status(run).state == "finished":  # just before the time of its job was over
-            return 1  # so that it is not queued again
-        mark_queued(run)
-    except GenuiError as error:
-        print(f"genui: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

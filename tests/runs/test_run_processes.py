@@ -1,29 +1,22 @@
 """The parent of several trainers, here and on other hosts, and jobs of Slurm; small programs stand
 in for them."""
 
-import os
-import shlex
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from msgspec import structs
-from waiting import wait_for
 
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import MisuseError
 from genui.recipes import find_recipe
-from genui.runs import control, processes, slurm
+from genui.runs import processes
 from genui.runs.hosts import HERE, Placement, parse_hosts, passed_on
-from genui.runs.launch import create, launch, resume
-from genui.runs.layout import RunDir, is_locked, read_status, write_status
-from genui.runs.listing import list_runs, summarise
+from genui.runs.launch import create
+from genui.runs.layout import RunDir, is_locked, read_status
 from genui.runs.processes import LOST, rank_in_job, watch
-from genui.runs.slurm import check_options
 
 TRAINER = """
 import os, socket, sys, time
@@ -232,136 +225,3 @@ def test_a_list_of_hosts_names_the_host_of_each_rank() -> None:
     ):
         with pytest.raises(MisuseError, match="--hosts"):
             parse_hosts(text)
-
-
-# --- Slurm ------------------------------------------------------------------------------------
-
-SLURM = {
-    "sbatch": """case "$2" in */job.sh) ;; *) exit 1 ;; esac
-test -e "$STATE/full" && { echo "sbatch: error: Invalid account" >&2; exit 1; }
-cp "$2" "$STATE/script"; touch "$STATE/waits"; echo "77;main" """,
-    "squeue": """test -e "$STATE/away" && {
-echo "squeue: error: Unable to contact slurm controller" >&2; exit 1; }
-test -e "$STATE/waits" && echo 77; exit 0""",
-    "scancel": """rm "$STATE/waits" """,
-    "scontrol": """case "$1" in show) echo node1; echo node2 ;;
-requeue) echo "requeued $2" > "$STATE/requeued" ;; esac""",
-    "srun": """shift
-trap 'touch "$STATE/over"' TERM
-for rank in 0 1; do
-    SLURM_PROCID=$rank SLURM_LOCALID=0 SLURM_NTASKS=2 SLURM_JOB_NUM_NODES=2 "$@" &
-done
-wait; wait; exit 0""",
-}
-
-
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder in which commands that take the place of Slurm's leave what they did."""
-    folder, tools = tmp_path / "state", tmp_path / "bin"
-    for each in (folder, tools):
-        each.mkdir()
-    for name, text in SLURM.items():
-        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    monkeypatch.setenv("STATE", str(folder))
-    yield folder
-    (folder / "over").touch()  # whatever a test that failed has left
-
-
-PYTHON = """#!/bin/sh
-# Takes the place of python: a trainer says where it is, and ends when there is a file `over`.
-case "$*" in
-*genui.engine.trainer*)
-    echo "$RANK of $WORLD_SIZE, $LOCAL_RANK of $LOCAL_WORLD_SIZE at $MASTER_ADDR:$MASTER_PORT" \
-        > "$STATE/rank$RANK"
-    while test "$STATE" && ! test -e "$STATE/over"; do sleep 0.02; done ;;
-*) exec REAL "$@" ;;
-esac
-"""
-
-
-def submitted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunDir:
-    python = tmp_path / "python"
-    python.write_text(PYTHON.replace("REAL", sys.executable))
-    python.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(python))
-    where = Placement(slurm="--nodes=2 --time=1:00")
-    monkeypatch.setenv("GENUI_HOME", str(tmp_path / "a 'home' of 100%"))
-    return launch(find_recipe("shakespeare"), {}, "mine", where=where)
-
-
-def start_job(state: Path) -> "subprocess.Popen[bytes]":
-    (state / "waits").unlink()
-    env = os.environ | {"SLURM_JOB_ID": "77", "SLURM_JOB_NODELIST": "node[1-2]"}
-    job = subprocess.Popen(["sh", str(state / "script")], env=env)
-    wait_for(lambda: (state / "rank0").exists() and (state / "rank1").exists())
-    return job
-
-
-def test_a_job_of_slurm_waits_trains_and_is_queued_again_when_its_time_is_over(
-    state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    run = submitted(monkeypatch, tmp_path)
-    assert summarise(run).state == "queued"
-    assert read_status(run).doing == "waits in Slurm's queue as job 77"
-    assert "#SBATCH --nodes=2 --time=1:00\n" in (state / "script").read_text()
-    log = (state / "script").read_text().partition("--output=")[2].partition("\n")[0]
-    assert shlex.split(log) == [str(run.path / "slurm.log").replace("%", "%%")]
-    with pytest.raises(GenuiError, match="waits in Slurm's queue as job 77: stop it first"):
-        resume(run)
-    (state / "away").touch()
-    with pytest.raises(GenuiError, match="squeue: error: Unable to contact slurm controller"):
-        resume(run)
-    (state / "away").unlink()
-    job = start_job(state)
-    places = [(state / f"rank{rank}").read_text() for rank in (0, 1)]
-    assert places == [f"{rank} of 2, 0 of 1 at node1:20077\n" for rank in (0, 1)]
-    write_status(run, structs.replace(read_status(run), state="stopped"))  # as the trainer does
-    job.send_signal(signal.SIGUSR1)
-    assert job.wait(20) == 0
-    assert (state / "requeued").read_text() == "requeued 77\n"
-    assert summarise(run).state == "queued"
-
-
-def test_a_run_that_waits_for_slurm_can_be_stopped_and_submitted_again(
-    state: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    run = submitted(monkeypatch, tmp_path)
-    control.send_live(run, "stop")
-    assert not (state / "waits").exists()
-    assert summarise(run).state == "stopped"
-    resume(run)
-    assert (state / "waits").exists()
-    assert summarise(run).state == "queued"
-    job = start_job(state)
-    (state / "over").touch()
-    assert job.wait(20) == 0
-    assert not (state / "requeued").exists()
-
-
-def test_a_run_that_finished_as_its_time_was_over_is_not_queued_again(
-    run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for argv, code in ((["slurm"], 2), (["slurm", str(run.path)], 1)):
-        write_status(run, structs.replace(read_status(run), state="finished"))
-        monkeypatch.setattr(sys, "argv", argv)
-        assert slurm.main() == code
-        assert read_status(run).state == "finished"
-    assert "usage: python -m genui.runs.slurm RUN_FOLDER" in capsys.readouterr().err
-
-
-def test_what_slurm_does_not_take_leaves_no_run(
-    state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (state / "full").touch()
-    with pytest.raises(GenuiError, match=r"sbatch: .*Invalid account"):
-        launch(find_recipe("shakespeare"), {}, where=Placement(slurm=""))
-    monkeypatch.setenv("PATH", str(state))
-    with pytest.raises(GenuiError, match="sbatch: not found"):
-        launch(find_recipe("shakespeare"), {}, where=Placement(slurm=""))
-    assert list_runs() == []
-    for options in ("--nodes '2", "--a\n--b", "nodes=2"):
-        with pytest.raises(MisuseError, match="--slurm"):
-            check_options(options)

@@ -111,6 +111,7 @@ class Trainer:
         self._saved = -1  # step of the newest checkpoint
         self._signalled = False  # this process, to stop
         self._stop = False
+        self._commanded = False  # to stop; else signalled
         self._until = parse_condition(recipe.until) if recipe.until else None
         self._reached = ""  # the condition with the value that met it; only on rank 0
         self._done = False  # all ranks know that it is met
@@ -158,7 +159,7 @@ class Trainer:
             self._checkpoint()
         state = "stopped" if self._stop else "finished"
         if self._stop:
-            self._mark("stop", "stopped")
+            self._mark("stop" if self._commanded else control.SIGNALLED, "stopped")
         self._writer.update(state=state, step=self._step, eta=0.0)
         self._writer.say(f"{state} at step {self._step:,} of {self._schedule.steps:,}{why}")
         return state
@@ -280,7 +281,7 @@ class Trainer:
         for request in self._agree():
             match request.command:
                 case "stop":
-                    self._stop = True
+                    self._stop = self._commanded = True
                 case "checkpoint":
                     self._checkpoint()
                     self._mark("checkpoint", "checkpoint written")

@@ -1,0 +1,219 @@
+"""Runs that Slurm starts, by a real one on this machine."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from slurm_cluster import start_slurm, why_no_slurm
+from waiting import wait_for
+
+from genui.base.errors import GenuiError, MisuseError
+from genui.recipes import find_recipe
+from genui.runs import control, requeue
+from genui.runs.hosts import Placement
+from genui.runs.launch import launch, resume
+from genui.runs.layout import RunDir, checkpoint_steps, read_info, read_status
+from genui.runs.listing import list_runs, summarise
+from genui.runs.slurm import check_options
+
+pytestmark = pytest.mark.skipif(bool(why_no_slurm()), reason=why_no_slurm())
+
+TINY = {
+    "layers": "1", "width": "32", "heads": "2", "context": "32", "batch": "4", "eval_batches": "1",
+    "sample_tokens": "8", "sample_prompt": "to", "threads": "1", "eval_every": "1000000",
+    "sample_every": "1000000", "checkpoint_every": "1000000",
+}  # fmt: skip
+ENDLESS = "1000000"
+
+Start = Callable[..., RunDir]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with start_slurm(tmp_path_factory.mktemp("slurm")) as env:
+        yield env
+
+
+@pytest.fixture
+def start(
+    cluster: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Start]:
+    """Submits a run to Slurm, and takes its job away at the end."""
+    for name, value in cluster.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GENUI_HOME", str(tmp_path / "a 'home' of 100%"))
+    runs: list[RunDir] = []
+
+    def submit(options: str, steps: str = ENDLESS) -> RunDir:
+        settings = TINY | {"steps": steps}
+        runs.append(
+            launch(find_recipe("shakespeare"), settings, "mine", where=Placement(slurm=options))
+        )
+        return runs[-1]
+
+    yield submit
+    for run in runs:
+        slurm("scancel", job_of(run))
+    wait_for(lambda: not any(queue(job_of(run)) for run in runs))
+
+
+def slurm(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def job_of(run: RunDir) -> str:
+    return read_info(run).slurm["job"]
+
+
+def queue(job: str) -> str:
+    """The state of a job, "" if it is not in Slurm's queue."""
+    return slurm("squeue", "--noheader", "--format=%T", "--jobs", job)
+
+
+def wait_for_state(run: RunDir, state: str) -> None:
+    wait_for(lambda: summarise(run).state == state)
+
+
+def wait_for_steps(run: RunDir, after: int = 0) -> None:
+    wait_for(lambda: summarise(run).state == "running" and read_status(run).step > after)
+
+
+def wait_for_end(run: RunDir, state: str) -> None:
+    """Wait until the job has ended and the run is in this state."""
+    wait_for(lambda: not queue(job_of(run)))
+    assert summarise(run).state == state, (run.path / "slurm.log").read_text()
+
+
+def check_that_it_goes_on(run: RunDir) -> None:
+    """A job that was queued again, which has written a checkpoint, resumes from it."""
+    wait_for_state(run, "queued")
+    saved = checkpoint_steps(run)[-1]
+    assert saved > 0
+    assert read_status(run).doing == f"waits in Slurm's queue as job {job_of(run)}"
+    with pytest.raises(GenuiError, match=r"waits in Slurm's queue as job .*: stop it first"):
+        resume(run)
+    wait_for_steps(run, saved)
+    assert f"resumed from the checkpoint at step {saved:,}" in run.console.read_text()
+    control.send_live(run, "stop")
+    wait_for_end(run, "stopped")
+
+
+def test_a_job_trains_in_as_many_processes_as_it_has_tasks(start: Start) -> None:
+    run = start("--ntasks=2", steps="4")
+    wait_for_end(run, "finished")
+    assert read_status(run).step == 4
+    assert read_info(run).machine["processes"] == 2
+    log = (run.path / "job.sh").read_text().partition("--output=")[2].partition("\n")[0]
+    assert shlex.split(log) == [str(run.path / "slurm.log").replace("%", "%%")]
+
+
+def test_a_run_that_waits_can_be_stopped_and_submitted_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start("--hold", steps="2")
+    first = job_of(run)
+    assert summarise(run).state == "queued"
+    with pytest.raises(GenuiError, match=f"waits in Slurm's queue as job {first}: stop it first"):
+        resume(run)
+    with monkeypatch.context() as context:
+        context.setenv("SLURM_CONF", "/no/such/slurm.conf")
+        with pytest.raises(GenuiError, match=r"^squeue: .*configuration"):
+            resume(run)
+    control.send_live(run, "stop")
+    assert not queue(first)
+    assert summarise(run).state == "stopped"
+    resume(run, where=Placement(slurm=""))
+    assert job_of(run) != first
+    wait_for_end(run, "finished")
+
+
+def test_a_job_that_is_cancelled_writes_a_checkpoint_and_can_be_resumed(start: Start) -> None:
+    run = start("--ntasks=2")
+    wait_for_steps(run)
+    slurm("scancel", job_of(run))
+    wait_for_end(run, "stopped")
+    saved = checkpoint_steps(run)[-1]
+    assert saved == read_status(run).step > 0
+    resume(run, where=Placement(slurm="--ntasks=1"))
+    wait_for_steps(run, saved)
+    control.send_live(run, "stop")
+    wait_for_end(run, "stopped")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "command"),
+    [
+        (2, ("scontrol", "requeue")),
+        (1, ("scancel", "--signal=TERM")),  # the same as at the end of its time
+    ],
+)
+def test_a_job_that_is_preempted_is_queued_again_and_goes_on(
+    start: Start, tasks: int, command: tuple[str, ...]
+) -> None:
+    run = start(f"--ntasks={tasks}")
+    wait_for_steps(run)
+    slurm(*command, job_of(run))
+    check_that_it_goes_on(run)
+
+
+def test_a_job_that_gives_way_to_another_is_queued_again_and_goes_on(start: Start) -> None:
+    run = start("--partition=low")
+    wait_for_steps(run)
+    slurm("sbatch", "--partition=high", "--exclusive", "--wrap=true", "--output=/dev/null")
+    check_that_it_goes_on(run)
+
+
+@pytest.mark.skipif("LONG_TESTS" not in os.environ, reason="takes two minutes: LONG_TESTS=1")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("tasks", [1, 2])
+def test_a_job_whose_time_is_over_is_queued_again_and_goes_on(start: Start, tasks: int) -> None:
+    run = start(f"--ntasks={tasks} --time=00:04:00")
+    wait_for_steps(run)
+    wait_for(lambda: summarise(run).state != "running")
+    check_that_it_goes_on(run)
+
+
+def test_a_job_that_ends_before_its_training_begins_has_failed(start: Start) -> None:
+    run = start("")
+    step = f"{job_of(run)}.0"
+    wait_for(lambda: step in slurm("squeue", "--noheader", "--steps", step))
+    slurm("scancel", job_of(run))
+    wait_for_end(run, "failed")
+    assert "before the training began" in read_status(run).error
+
+
+def test_a_job_that_slurm_alone_has_queued_again_is_not_submitted_twice(start: Start) -> None:
+    run = start("--hold")
+    control.send_live(run, "stop")
+    slurm("scontrol", "requeuehold", job_of(run))  # as after a node has failed
+    with pytest.raises(GenuiError, match="waits in Slurm's queue"):
+        resume(run)
+    assert summarise(run).state == "queued"
+
+
+def test_what_slurm_does_not_take_leaves_no_run(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(GenuiError, match=r"sbatch: error: .*Invalid partition"):
+        start("--partition=none")
+    monkeypatch.setenv("PATH", str(Path(shutil.which("true") or "").with_name("none")))
+    with pytest.raises(GenuiError, match="sbatch: not found"):
+        start("")
+    assert list_runs() == []
+    for options in ("--nodes '2", "--a\n--b", "nodes=2"):
+        with pytest.raises(MisuseError, match="--slurm"):
+            check_options(options)
+
+
+def test_the_end_of_a_job_needs_a_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr(sys, "argv", ["requeue", "/run"])
+    assert requeue.main() == 2
+    assert "python -m genui.runs.requeue RUN_FOLDER" in capsys.readouterr().err
