@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import atomic_write
+from genui.base.files import atomic_write, read_toml
 from genui.base.schema import Setting, about, settings_of
 
 FILE = "config.toml"
@@ -169,18 +169,8 @@ def _parse(one: Setting, text: str, label: str) -> Any:
 
 def _read(path: Path) -> dict[str, Any]:
     """The table of the file; without a file, what an earlier version stored in app.json."""
-    try:
-        text = path.read_text("utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return _read_earlier()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MisuseError(f"{path}: cannot be read ({error}); correct or remove it") from None
-    import tomllib  # late: the app paints sooner for those without a file
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise MisuseError(f"{path}: not TOML ({error}); correct or remove it") from None
+    table = read_toml(path, "correct or remove it")
+    return _read_earlier() if table is None else table
 
 
 def _read_earlier() -> dict[str, Any]:

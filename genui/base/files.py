@@ -9,9 +9,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from genui.base.errors import GenuiError
+from genui.base.errors import GenuiError, MisuseError
 
 SMALL = 1024 * 1024
 """Bytes; the largest run.json, status.json or card.json that is read."""
@@ -159,6 +159,31 @@ def read_regular(path: Path, most: int, remedy: str, fault: type[GenuiError] = G
     except (OSError, ValueError) as error:  # ValueError: an impossible file name
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise fault(f"{name}: cannot be read ({reason}); {remedy}") from None
+
+
+_LARGEST_TOML = 1 << 20  # bytes
+_MOST_DOTS = 50  # in a line of TOML: each dot of a key is a table in a table
+
+
+def read_toml(path: Path, remedy: str) -> dict[str, Any] | None:
+    """The table of a TOML file; None if there is none.
+
+    Raises MisuseError, one line that names the file and ends with the `remedy`.
+    """
+    if not os.path.exists(path):
+        return None
+    data = read_regular(path, _LARGEST_TOML, remedy, MisuseError)
+    import tomllib  # late: the app paints sooner for those without a file
+
+    try:
+        text = data.decode("utf-8")
+        if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+            raise RecursionError
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MisuseError(f"{path}: not TOML ({error}); {remedy}") from None
+    except RecursionError:
+        raise MisuseError(f"{path}: its tables are nested too deep; {remedy}") from None
 
 
 def read_small(path: Path) -> bytes:

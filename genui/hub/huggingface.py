@@ -4,6 +4,7 @@ Read from the JSON files and the headers of the weights alone. Code in a folder 
 pickles are never opened.
 """
 
+import os
 import re
 from collections import Counter
 from contextlib import suppress
@@ -122,7 +123,7 @@ def weight_files(path: Path) -> list[Path]:
         named = read_json(path / INDEX).get("weight_map")
         names = sorted({str(name) for name in named.values()}) if isinstance(named, dict) else []
         for name in names:
-            if Path(name).name != name or not (path / name).is_file():
+            if Path(name).name != name or not os.path.isfile(path / name):  # of any length
                 raise MisuseError(f"{show(path)}: {sanitize(name, 80)} is missing; {REMEDY}")
         if names:
             return [path / name for name in names]

@@ -251,7 +251,7 @@ def fetch(listing: Listing, progress: Progress) -> Pulled:
     def report(bytes_here: int) -> None:
         progress(min(done + bytes_here, listing.size), listing.size)
 
-    with _hub_errors(listing.repository), _quiet(hub):
+    with _hub_errors(listing.repository), _guarded(hub):
         for name, size, digest in listing.files:
             report(0)
             cached = hub.try_to_load_from_cache(
@@ -367,8 +367,12 @@ def _check_space(size: int, folder: Path) -> None:
 
 
 @contextmanager
-def _quiet(hub: Any) -> Iterator[None]:
-    """Without the library's own progress bars and warnings: a failure is one line of ours."""
+def _guarded(hub: Any) -> Iterator[None]:
+    """The library's requests with `_check_names`, and without its own progress bars and warnings: a
+    failure is one line of ours."""
+    session = hub.get_session()
+    hooks = session.event_hooks
+    session.event_hooks = {**hooks, "response": [*hooks["response"], _check_names]}
     disabled = hub.utils.are_progress_bars_disabled()
     level = hub.logging.get_verbosity()
     hub.utils.disable_progress_bars()
@@ -376,6 +380,7 @@ def _quiet(hub: Any) -> Iterator[None]:
     try:
         yield
     finally:
+        session.event_hooks = hooks
         hub.logging.set_verbosity(level)
         if not disabled:
             hub.utils.enable_progress_bars()
@@ -430,7 +435,24 @@ def _raise_for(repository: str, error: Exception) -> NoReturn:
         raise UnreachableError(f"the download broke off ({sanitize(str(error), 120)})") from None
     if isinstance(error, OSError):
         raise cannot_write(hub_cache(), error) from None
+    if isinstance(error, ValueError | LookupError | TypeError):  # such as a name with ".."
+        reason = sanitize(" ".join(str(error).split()), 160)
+        raise GenuiError(
+            f"{repository}: the hub's answer is refused ({reason}); see {page}"
+        ) from None
     raise error
+
+
+_PLAIN = re.compile(r'(W/)?"?[\w=+:.-]{1,200}"?', re.ASCII)
+
+
+def _check_names(response: Any) -> None:
+    """Raises GenuiError if a header of a reply that becomes the name of a file is no plain one: the
+    library joins it to a path of its cache."""
+    for header in ("etag", "x-linked-etag", "x-repo-commit"):
+        value = response.headers.get(header, "x")
+        if not _PLAIN.fullmatch(value) or ".." in value:
+            raise GenuiError(f"the hub's {header} {sanitize(value, 60)!r} is no name; refused")
 
 
 # --- The package index ------------------------------------------------------------------------

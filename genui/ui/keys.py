@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from genui.base import paths
 from genui.base.errors import MisuseError, did_you_mean
+from genui.base.files import read_toml
 from genui.base.schema import ordered
 from genui.protocol.settings import (
     ImageSettings,
@@ -837,18 +838,7 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
     Raises MisuseError, one line, if the file cannot be read or names an unknown id.
     """
     path = path or paths.state_dir() / KEYMAP_FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise MisuseError(f"{path}: cannot be read ({error}); keys stay as they are") from None
-    import tomllib  # late: the app paints sooner for those without a file
-
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise MisuseError(f"{path}: not TOML ({error}); keys stay as they are") from None
+    table = read_toml(path, "keys stay as they are") or {}
     known = {key.id for key in TABLE}
     keymap = dict(_flatten(table))
     for name, value in keymap.items():

@@ -280,3 +280,17 @@ def test_a_pattern_that_takes_for_ever_is_one_line(capfd: pytest.CaptureFixture[
     tokenizer = tokenizer_from_file(json.dumps(_described() | {"pre_tokenizer": splitter}), "")
     with pytest.raises(GenuiError, match="its tokenizer is damaged"):
         tokenizer.encode("a" * 28 + "b")
+
+
+def test_a_tokenizer_that_makes_the_library_panic_is_one_line(capfd: Any) -> None:
+    """It printed a backtrace of Rust of 40 lines on stderr."""
+    described = json.loads(_byte_level().to_str())
+    described["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+    with pytest.raises(GenuiError, match="its tokenizer is damaged"):
+        tokenizer_from_file(json.dumps(described), "")
+    assert capfd.readouterr().err == ""
+
+
+def test_half_a_character_in_a_text_is_a_question_mark() -> None:
+    tokenizer = tokenizer_from_file(_byte_level().to_str(), "")
+    assert tokenizer.encode("a\ud800b") == tokenizer.encode("a?b")

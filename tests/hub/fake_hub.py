@@ -25,6 +25,7 @@ class FakeHub:
         self.sent: list[str] = []  # files that were sent, whole or in part
         self.tokens: list[str] = []
         self.status = 200
+        self.headers: dict[str, str] = {}  # in place of those of every file
 
     @contextmanager
     def serve(self) -> Iterator[None]:
@@ -71,6 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(401, b"", {"X-Error-Code": "GatedRepo"}, with_body)
         body = hub.repositories[match[1]][match[3]]
         headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{_digest(body)}"', "Accept-Ranges": "bytes"}
+        headers |= hub.headers
         if match[3] in hub.damaged:
             body = bytes(len(body))
         status = 200

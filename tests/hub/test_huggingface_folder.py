@@ -62,6 +62,14 @@ def test_shards_are_counted_together(folder: Path) -> None:
         huggingface.describe(folder)
 
 
+def test_an_index_that_names_an_impossible_file_is_one_line(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "x" * 3000}}))
+    with pytest.raises(MisuseError, match=r"xxx… is missing; fetch") as error:
+        huggingface.describe(folder)
+    assert len(str(error.value)) < 500
+
+
 @pytest.mark.parametrize("where", ["file", "configuration", "list"])
 def test_a_chat_template_is_found(folder: Path, where: str) -> None:
     template = "{{ messages[0].content }}"

@@ -7,6 +7,7 @@ chat templates are put between texts by `genui.engine.sample.chat`.
 import heapq
 import json
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -178,6 +179,7 @@ def library_encoder(tokenizer: Any) -> Encoder:
     """The encoder of a tokenizer of the `tokenizers` library."""
 
     def encode(text: str) -> list[int]:
+        text = text.encode("utf-8", "replace").decode()  # a lone surrogate is a question mark
         tokenizer.encode_special_tokens = True  # as text
         with _tokenizer_errors():
             return tokenizer.encode(text, add_special_tokens=False).ids
@@ -197,6 +199,19 @@ def _tokenizer_errors() -> Iterator[None]:
         raise GenuiError(f"its tokenizer is damaged ({reason}); fetch it again") from None
 
 
+@contextmanager
+def _without_backtraces() -> Iterator[None]:
+    """Nothing is written to stderr in the block: the library prints a page there for a panic."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 _MOST_GROWTH = 64
 
 
@@ -207,7 +222,7 @@ def open_tokenizer(text: str) -> Any:
     """
     from tokenizers import Tokenizer as HFTokenizer
 
-    with _tokenizer_errors():
+    with _without_backtraces(), _tokenizer_errors():
         tokenizer = HFTokenizer.from_str(text)
         tokenizer.no_truncation()
         tokenizer.no_padding()
@@ -375,7 +390,7 @@ def tokenizer_from_file(
         if token >= size:
             raise GenuiError(f"its tokenizer has {size:,} tokens and names one {token:,}")
         types[token] = _CONTROL if special else _USER_DEFINED
-    with _tokenizer_errors():
+    with _without_backtraces(), _tokenizer_errors():
         with_begin = tokenizer.encode("a", add_special_tokens=True).ids
     first = with_begin[0] if with_begin else -1  # "a" itself, if nothing is put before a text
     adds_begin = added.get(first, False)
