@@ -440,7 +440,7 @@ def show_layers(start: Start, text: str, as_json: bool, over: LogitBase = "other
             del facts[name]
         output.emit(facts)
         return
-    output.note(f"layers of {layers.token!r}, token {step}; settled from layer {layers.settled}")
+    output.note(f"layers of {layers.token!r}, token {step}; decided at layer {layers.settled}")
     rows = [
         (
             str(at) if at else "input",
@@ -460,7 +460,7 @@ def show_layers(start: Start, text: str, as_json: bool, over: LogitBase = "other
         f"layer {part.layer} " + ("feed-forward" if part.head is None else mixer.format(part.head))
         for part in parts
     ]
-    rest = ("input, and edits", "", f"{layers.rest:+.2f}")
+    rest = ("input and edits", "", f"{layers.rest:+.2f}")
     added = [
         (name, part.address, f"{part.value:+.2f}") for name, part in zip(names, parts, strict=True)
     ]

@@ -180,7 +180,7 @@ def listing() -> None:
                 model.ref,
                 short(model.parameters) if model.parameters else "",
                 count(model.step) if model.source != "added" else "",
-                model.source,
+                "genui" if model.source == "shipped" else model.source,
                 model.dataset,
                 ": ".join(filter(None, (model.quality, model.summary))),
             )

@@ -189,7 +189,7 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         str,
         Meta(max_length=2000),
         about(
-            "negative prompt: guidance leads away from it, instead of from no caption; "
+            "negative prompt: guidance steers away from it, instead of from no caption; "
             "it has no effect with guidance 1",
             "negative prompt",
             off="",

@@ -336,8 +336,8 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
             return f"identical {'to the end' if ended else 'so far'}, {common} steps"
         tokens = describe_tokens([column.frame_at(step) for column in self.columns])
         if step == self.timeline.position:
-            return f"they differ from this step on, {step}{tokens}"
-        return f"they differ from step {step} on{tokens} (= jumps there)"
+            return f"they differ from here on, step {step}{tokens}"
+        return f"they differ from step {step} on{tokens}; press = to go there"
 
     def _gap_line(self) -> str:
         step, part = self.timeline.position, self.traces.part

@@ -138,16 +138,17 @@ _SHARED: dict[str, tuple[str, str, str, str, str, bool]] = {
     "attention": ("", "", "attention", "attention",
         "Which tokens the one at the cursor attended to, or back to its candidates", False),
     "layers": ("", "", "layers", "layers",
-        "What each layer makes of the token at the cursor: its likeliest tokens, and from which "
-        "layer on the answer is settled", False),
+        "What each layer makes of the token at the cursor: its likeliest tokens, and the layer "
+        "from which on they lead with the final one", False),
     "parts": ("", "", "parts", "added to the logit",
         "What each attention head and feed-forward added to the logit of the token at the cursor",
         False),
     "head": ("right_square_bracket", "]", "inside(1)", "look inside",
-        "Look inside at the token at the cursor: attention, layers, what added to its logit, then "
-        "its candidates again", False),
+        "Look inside at the token at the cursor: attention, layers, what contributed to its logit, "
+        "then its candidates again", False),
     "head_before": ("left_square_bracket", "[", "inside(-1)", "look inside, back",
-        "The view before: what added to the logit, layers, attention, or the candidates", False),
+        "The view before: what contributed to the logit, layers, attention, or the candidates",
+        False),
     "ablate": ("", "", "ablate", "ablate",
         "Take away an attention head or a feed-forward: the token at the cursor is written again, "
         "as a branch", False),
@@ -337,7 +338,7 @@ TRACE_KEYS: tuple[Key, ...] = (
     _unbound("canvas.drown", "forward_process", "forward process",
         "The forward process: watch noise being added; then f denoises from there"),
     _unbound("canvas.negative", "negative", "negative prompt",
-        "What guidance leads away from, from this step on"),
+        "What guidance steers the image away from, from this step on"),
     _unbound("canvas.grid", "grid", "grid",
         "A grid of seeds, or of one setting along x and another along y"),
     *_shared("canvas", "variations", "nearest", "labels", "favourite", "compare", "save"),

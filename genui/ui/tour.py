@@ -135,9 +135,9 @@ class Place(NamedTuple):
 PLACES: Mapping[str, Place] = MappingProxyType({
     "": Place("", lambda _: True),
     "home": Place("{app.home} first: ", lambda now: now.pane not in ("board", "lab")),
-    "models": Place("{app.home} for the list: ", lambda now: now.pane == "models"),
+    "models": Place("{app.home} goes to the list. ", lambda now: now.pane == "models"),
     "text": Place("{app.text} for Text: ", lambda now: now.pane == "text" and now.full),
-    "canvas": Place("{app.canvas} for the Canvas: ", lambda now: now.pane == "canvas"),
+    "canvas": Place("{app.canvas} goes to the Canvas. ", lambda now: now.pane == "canvas"),
     "training": Place(
         "{app.training} for Training: ", lambda now: now.pane in ("training", "board")
     ),
@@ -157,7 +157,7 @@ STEPS: tuple[Step, ...] = (
         applies=lambda now: now.demo,
     ),
     Step(
-        "These are the models, by what they make. Go to shakespeare with ↑↓, "
+        "The models are listed by what they make. Go to shakespeare with ↑↓, "
         "then {models.play}: it writes a play.",
         lambda now, start: _began(now.text, start.text),
         place="models",
@@ -181,7 +181,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "{text.settings} goes to the settings: ↑↓ choose one, {settings.more} raises it. "
-        "More temperature, bolder words.",
+        "At a higher temperature it takes less likely words.",
         lambda now, start: now.text.settings != start.text.settings,
         place="text",
     ),

@@ -99,7 +99,7 @@ def test_layers_are_told_of_one_token(capsys: pytest.CaptureFixture[str]) -> Non
     parts = sum(facts["heads"][0]) + facts["feed_forward"][0] + facts["rest"]
     assert parts == pytest.approx(facts["difference"], abs=1e-4)
     table = told(["generate", *TEXT, "--layers", "4"], capsys)
-    for heading in ("layer", "entropy", "layer 1 head 2", "1.ff", "input, and edits"):
+    for heading in ("layer", "entropy", "layer 1 head 2", "1.ff", "input and edits"):
         assert heading in table
     without = ["--fork", "2:ablate=1.ff"]
     facts = json.loads(told(["generate", *TEXT, *without, "--layers", "4", "--json"], capsys))

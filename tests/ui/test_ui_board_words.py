@@ -69,7 +69,7 @@ async def test_the_share_of_the_peak_is_beside_the_speed(open_watch: Opener) -> 
     with RunLock(run):
         stage.set_state(run, "running", 300, 400)
         async with open_watch(size=(120, 24)) as pilot:
-            await until_seen(pilot, "5.8k tok/s  41 % of peak  updated")
+            await until_seen(pilot, "5.8k tok/s  41 % of peak FLOP/s  updated")
 
 
 async def test_a_line_above_the_footer_takes_no_curve_away(open_watch: Opener) -> None:

@@ -200,14 +200,14 @@ async def test_two_branches_say_where_they_part_and_how_far_apart_they_are(
         await forked(pilot)
         screen = await compare_first(pilot)
         async for _ in each_size(pilot):
-            await until_seen(pilot, "they differ from step 12 on (= jumps there)")
+            await until_seen(pilot, "they differ from step 12 on; press = to go there")
             await until_seen(pilot, "of pixels differ, mean difference")
             shown = seen(pilot)
             assert "▸ seed 8 from step 12" in shown
             assert "seed 1" in shown
             assert "esc close" in shown
         await pilot.press("equals_sign")
-        await until_seen(pilot, "they differ from this step on, 12")
+        await until_seen(pilot, "they differ from here on, step 12")
         await pilot.press("left")
         await until_seen(pilot, "no pixel differs")
         assert screen.timeline.position == 11

@@ -40,7 +40,7 @@ async def test_the_cursor_moves_the_layers_to_the_nearest_checkpoint() -> None:
         app.show(look(run))
         await until(pilot, lambda: bool(started()))
         await shown("400")
-        assert "settled from layer 2" in seen(pilot)
+        assert "decided at layer 2" in seen(pilot)
         app.show(look(run), cursor=120.0)
         await until(pilot, lambda: len(started()) == 2)
         app.show(look(run), cursor=390.0)  # while that one is under way

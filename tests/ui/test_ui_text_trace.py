@@ -87,7 +87,7 @@ async def test_while_it_plays_and_in_home_there_is_no_cursor(shipped, open_app: 
 
 
 async def test_the_odds_are_told_in_full(shipped, open_app: Opener) -> None:
-    told = ("model logit drawn", "kept 7", "entropy", "is in 0.00–0.", "surprise")
+    told = ("model logit drawn", "kept 7", "entropy", "falls in 0.00–0.", "surprise")
     settings = ("temperature", "top-k", "top-p", "min-p", "repetition", "tokens", "seed")
     async with open_app() as pilot:
         await write(pilot)
@@ -323,9 +323,9 @@ async def test_the_layers_of_a_token_are_walked(shipped, open_app: Opener) -> No
         pane = await write(pilot)
         await pilot.press("right_square_bracket", "right_square_bracket")
         async for _ in each_size(pilot):
-            await until_seen(pilot, "settled from")
+            await until_seen(pilot, "decided at")
             await until_seen(pilot, "Layers of")
-        await until_seen(pilot, "settled from layer 2")
+        await until_seen(pilot, "decided at layer 2")
         assert "0.50 bits" in seen(pilot)  # of the last layer
         await pilot.press("up")
         await until_seen(pilot, "0.75 bits")
@@ -350,8 +350,8 @@ async def test_the_parts_of_a_logit_lead_to_the_attention_of_a_head(
         pane = await write(pilot)
         await pilot.press("left_square_bracket")
         async for _ in each_size(pilot):
-            await until_seen(pilot, "in all +3.00")
-            await until_seen(pilot, "input, and edits +0.25")
+            await until_seen(pilot, "sum +3.00")
+            await until_seen(pilot, "input and edits +0.25")
         rows = [line.text[:24].split() for line in pane.query_one(PartList)._strips[1:7]]
         assert [" ".join(row) for row in rows] == [
             "layer 2 head 1 +4.00",
@@ -379,7 +379,7 @@ async def test_layers_are_edited_from_the_palette(shipped, open_app: Opener) -> 
     async with open_app(worker=SLOW) as pilot:
         pane = await write(pilot)
         await pilot.press("text.parts")
-        await until_seen(pilot, "in all +3.00")
+        await until_seen(pilot, "sum +3.00")
         await pilot.press("text.ablate")
         await until_seen(pilot, "LAYER.HEAD")
         await pilot.press("enter")  # the selected part

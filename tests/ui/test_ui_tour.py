@@ -132,7 +132,7 @@ async def test_the_whole_tour_by_its_own_keys(
 ) -> None:
     async with open_app(size=(80, 24)) as pilot:
         await pilot.press("f2")
-        await at(pilot, 1, "These are the models")
+        await at(pilot, 1, "The models are listed")
         home_of(pilot).query_one(ModelsPane).query_one(RowList).chosen = "model:shakespeare"
         await pilot.press("space")
         await at(pilot, 2, "2 fills the screen")
@@ -187,12 +187,12 @@ async def test_the_demo_is_the_first_step(
         await until_seen(pilot, f"1/{len(STEPS)}")
         assert app.home.demo.playing
         await pilot.press("1")
-        await at(pilot, 2, "These are the models")
+        await at(pilot, 2, "The models are listed")
 
 
 async def test_genui_tour_without_a_demo_begins_with_the_models(shipped: Path) -> None:
     async with running(GenuiApp(FAST, tour=True), (80, 24)) as pilot:
-        await at(pilot, 1, "These are the models")
+        await at(pilot, 1, "The models are listed")
         await until_seen(pilot, f"1/{COUNT}")
         assert "Enter opens it" not in seen(pilot)  # the hint for those who take no tour
 

@@ -486,7 +486,7 @@ class CanvasInspector(ImageInspector):
 
 _VIEW = "The image of the step that is large: the predicted x₀, the noisy one or the noise"
 _FROM = "Pure noise, an image of yours or a training image, with a strength"
-_AWAY = "What guidance leads away from; it has no effect with guidance 1"
+_AWAY = "What guidance steers the image away from. It has no effect at guidance 1"
 GRID_HELP = "Several images at once: seeds or captions, or one setting along x and another along y"
 
 
@@ -574,7 +574,7 @@ class CanvasActions(Actions):
                 label = f"not “{text}”" if text else "no negative prompt"
                 controller.apply(clean_line(label, LABEL_CELLS))
 
-        hint = f"{_AWAY}. Empty: from no caption, as usual."
+        hint = f"{_AWAY}. If it is empty, guidance compares with no caption, as usual."
         now = controller.settings.negative
         self.pane.ask(ValueScreen("Negative prompt", now, hint, str.strip, "generate"), use)
 

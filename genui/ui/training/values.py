@@ -31,7 +31,7 @@ def waiting_text(view: RunView) -> str:
 
 
 def stats_line(view: RunView, now: float, width: int, *before_age: Part) -> Content:
-    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  41 % of peak  updated 0.2 s ago`.
+    """`val 1.712 ▾0.08  train 1.604  lr 3.0e-04  5.8k tok/s  41 % of peak FLOP/s  updated 1 s ago`.
 
     If that is wider than `width` cells, whole parts are left out, the share of the peak first. A
     width of 0 is not known yet. The error of a run that has failed is shown instead, unless it is
@@ -73,7 +73,7 @@ def _values_parts(view: RunView) -> list[list[Part]]:
     if status.units_per_s > 0 and view.summary.state == "running":
         speed += _stat("", numbers.short(status.units_per_s), "$foreground", f" {status.unit}")
         if status.mfu:
-            share += _stat("", f"{100 * status.mfu:.0f} %", "$foreground", " of peak")
+            share += _stat("", f"{100 * status.mfu:.0f} %", "$foreground", " of peak FLOP/s")
     return [held_out, train, learning_rate, speed, share]
 
 

@@ -252,7 +252,7 @@ class Candidates(LineWidget):
                 [
                     ("random number " if width >= _WIDE else "random ", number),
                     (f"{frame.u:.3f}", base),
-                    (" is in ", number),
+                    (" falls in ", number),
                     (f"{frame.low:.2f}–{frame.high:.2f}", base),
                 ]
             )

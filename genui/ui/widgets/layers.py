@@ -118,7 +118,7 @@ class LayerList(LayersWidget):
         wide = width >= _WIDE
         settled = f"{'layer ' if wide else ''}{layers.settled}" if layers.settled else "input"
         notes = [("entropy " if wide else "", number), (f"{one.entropy:.2f}", base)]
-        notes += [(" bits · settled from ", number), (settled, base)]
+        notes += [(" bits · decided at ", number), (settled, base)]
         last = strip_of(notes).crop(0, width)
         if room < _MOST_TOKENS + 3:
             tokens = ""
@@ -158,8 +158,8 @@ class PartList(LayersWidget):
             return self.message(self._empty, width, height)
         number = self.style("layers--number")
         notes = [
-            f"input, and edits {format_signed(layers.rest)}",
-            f"in all {format_signed(layers.difference)}, before any cap",
+            f"input and edits {format_signed(layers.rest)}",
+            f"sum {format_signed(layers.difference)}, before soft-capping",
         ]
         room = max(min(height - 1 - len(notes), len(self._parts)), 1)
         first = _first_visible(self._selected, room, len(self._parts))

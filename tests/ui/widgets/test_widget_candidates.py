@@ -79,7 +79,7 @@ async def test_the_table_has_logits_filters_and_how_the_choice_fell() -> None:
         assert lines[5:8] == [
             "surprise 2.56 bits · kept 24 tokens",
             "entropy 1.50 → 0.94 bits",
-            "random number 0.613 is in 0.58–0.71",
+            "random number 0.613 falls in 0.58–0.71",
         ]
         ruler = lines[8]
         assert (ruler[0], ruler[-1]) == ("0", "1")
