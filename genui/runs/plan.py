@@ -29,19 +29,11 @@ MAX_AGE = 7 * 24 * 3600.0
 """Seconds for which a measurement is used."""
 
 _IRRELEVANT_TO_SPEED = frozenset(
-    {"name", "summary", "steps", "until", "seed", "warmup", "decay_from", "ema", "learning_rate"}
-    | {
-        "minutes",
-        "muon_rate",
-        "beta1",
-        "beta2",
-        "weight_decay",
-        "grad_clip",
-        "sample_prompt",
-        *LOGGING_FIELDS,
-    }
+    {"name", "summary", "steps", "until", "minutes", "seed", "warmup", "decay_from", "ema"}
+    | {"learning_rate", "muon_rate", "beta1", "beta2", "weight_decay", "grad_clip", "dropout"}
+    | {"ngram_dropout", "sample_prompt", *LOGGING_FIELDS}
 )
-"""Settings that do not change how long a step takes."""
+"""Settings that hardly change how long a step takes."""
 
 
 class Load(NamedTuple):

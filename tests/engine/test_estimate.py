@@ -1,5 +1,6 @@
 """The measured estimate of a training."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from genui.engine import estimate as module
 from genui.engine.estimate import estimate, fit_budget
 from genui.recipes import RECIPES, Recipe, TransformerRecipe, find_recipe, override
-from genui.runs.plan import Load, Speed
+from genui.runs.plan import Load, Speed, read_speed
 
 
 def test_a_training_is_measured_and_the_result_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +39,7 @@ def test_a_budget_takes_the_largest_size_that_makes_enough_steps(
         yield Speed(start=1, step=factor * recipe.layers, epoch=1000)
         yield Speed(
             start=1, step=factor * recipe.layers, epoch=1000,
-            evaluation=0.1, sample=0.1, whole=1, checkpoint=0.1,
+            evaluation=0.1, sample=0.1, whole=1, checkpoint=0.1, time=time.time(),
         )  # fmt: skip
 
     monkeypatch.setattr(module, "measure", measure)
@@ -48,6 +49,7 @@ def test_a_budget_takes_the_largest_size_that_makes_enough_steps(
     assert (plan.fault, plan.settings["layers"]) == ("", layers)
     assert plan.seconds == pytest.approx(60, rel=0.1)
     recipe = override(base, {"seed": "2", **plan.settings})
+    assert read_speed(recipe) is not None  # for the trainer
     assert isinstance(recipe, TransformerRecipe)
     assert (recipe.ngram_dropout > 0) == (recipe.steps > 1000)  # it reads the text again
     assert measured[0] == 1  # the smallest first, and none above the first that is too slow

@@ -63,10 +63,11 @@ class Schedule:
 class Timing:
     """How long the parts of a training take now."""
 
-    WINDOW_S = 10.0
-    """Seconds over which the time of a step is averaged."""
+    WINDOW_S = 60.0
+    """Seconds over which the time of a step is averaged; with a budget a sixth of it at most."""
 
     def __init__(self, recipe: Recipe) -> None:
+        self._window = min(self.WINDOW_S, 60 * recipe.minutes / 6 or self.WINDOW_S)
         self._whole = 1.0  # how many times as long an evaluation of all held-out data takes
         self._count, self._steps, self._seconds = 0, 0.0, 0.0
         self.speed = Speed(start=0.0, step=0.0)
@@ -79,7 +80,7 @@ class Timing:
     def add_step(self, seconds: float) -> None:
         """Count a step, the first one only until there are others: it also allocates memory."""
         self._count += 1
-        fading = 0.0 if self._count == 2 else math.exp(-seconds / self.WINDOW_S)
+        fading = 0.0 if self._count == 2 else math.exp(-seconds / self._window)
         self._steps = fading * self._steps + 1
         self._seconds = fading * self._seconds + seconds
         self.speed = msgspec.structs.replace(self.speed, step=self._seconds / self._steps)
