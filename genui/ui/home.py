@@ -26,6 +26,7 @@ from genui.runs.listing import RunSummary, summarise
 from genui.runs.models import ModelInfo
 from genui.ui import keys, messages
 from genui.ui.demo import Demo
+from genui.ui.generate.actions import can_label
 from genui.ui.generate.pane import TracePane
 from genui.ui.generate.text import TEXT
 from genui.ui.home_panes import SLOT, ModelsPane, TrainingPane, make_pane, tab_of
@@ -527,10 +528,39 @@ class HomeScreen(AppScreen[None]):
         """Generate with a model in the pane of its medium."""
         self.clear_line()
         name = pane_of(model)
-        if name is None:
+        if name is not None:
+            self._with_pane(name, lambda pane: pane.controller.open_model(model))
+        elif model in list_classifiers(self.models):
+            self._open_classifier(model)
+        else:
             self.say(f"{model.name} {does(model.family, model.medium)}")
+
+    def _open_classifier(self, classifier: ModelInfo) -> None:
+        """Label with a classifier what the user generates now or, if it cannot read that, what a
+        model generates, of the same data if there is one."""
+
+        def label(pane: TracePane) -> None:
+            pane.labels.use(classifier)
+            name = clean_line(classifier.name, 24)
+            pane.say(f"{name} labels each step in {pane.heading} · s labels: none ends it")
+
+        for pane in self.query(TracePane):
+            trace, model = pane.trace, pane.controller.model
+            own = trace is not None and trace.source == "user" and self.shows(pane.pane)
+            if own and model is not None and can_label(classifier, model):
+                self._with_pane(pane.pane, label)
+                return
+        readable = [m for m in self.models if pane_of(m) and can_label(classifier, m)]
+        if not readable:
+            self.say(f"{classifier.name}: no model here generates what it labels")
             return
-        self._with_pane(name, lambda pane: pane.controller.open_model(model))
+        model = min(readable, key=lambda one: one.dataset != classifier.dataset)
+
+        def play(pane: TracePane) -> None:
+            pane.controller.open_model(model)
+            label(pane)
+
+        self._with_pane(cast("PaneName", pane_of(model)), play)
 
     def open_saved(self, path: Path, pane: PaneName) -> None:
         self.clear_line()

@@ -436,7 +436,7 @@ class TrainingPane(Pane):
             with Vertical(classes="curves"), Vertical(classes="box loss"):
                 yield Curve(NO_TRAINING)
             with Vertical(classes="side"):
-                yield SamplesPanel(marks=False)  # there is no title
+                yield SamplesPanel(marks=False, console=True)  # there is no title
 
     def on_mount(self) -> None:
         self.set_title()

@@ -271,6 +271,8 @@ def model_card(model: ModelInfo, details: bool = False) -> Content:
     hints: list[Part] = []
     if pane_of(model) is not None and model.is_usable:
         hints += [("⏎", "bold $primary"), (" open  ", "$text-muted")]
+    elif kind is not None and not kind.generates:
+        hints += [("⏎", "bold $primary"), (" label  ", "$text-muted")]
     if model.trains:
         hints += [("n", "bold $primary"), (" train  ", "$text-muted")]
     hints += [("i", "bold $primary"), (" less" if details else " details", "$text-muted")]

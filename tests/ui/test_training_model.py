@@ -616,10 +616,10 @@ def test_the_side_goes_round_its_panels_and_on_a_narrow_screen_back_to_the_curve
     wide = []
     for _ in SIDE_TABS:
         board.next_side(wide=True)
-        wide.append(board.state.side)
+        wide.append(board.side)
     assert wide == [*SIDE_TABS[1:], SIDE_TABS[0]]
     narrow = []
     for _ in range(len(SIDE_TABS) + 1):
         board.next_side(wide=False)
-        narrow.append(board.state.side if board.state.side_shown else "curves")
+        narrow.append(board.side if board.state.side_shown else "curves")
     assert narrow == [*SIDE_TABS, "curves"]

@@ -11,6 +11,7 @@ from genui import protocol
 from genui.ui.generate.pane import TracePane
 from genui.ui.messages import Reply
 from genui.ui.traces.trees import Lost
+from genui.ui.widgets.base import RowList
 from genui.ui.widgets.candidates import LabelBars
 
 
@@ -130,3 +131,37 @@ async def test_a_worker_that_dies_is_asked_again(judged, open_app: Opener) -> No
 def test_the_answer_travels_as_it_is() -> None:
     told = protocol.Labels(trace=1, step=2, model="speakers", labels=(("ROMEO", 0.5),))
     assert list(protocol.replies().feed(protocol.encode(told))) == [told]
+
+
+# --- opening a classifier from the list ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("classifier", "pane"), [("speakers", "text"), ("fashion-labels", "canvas")]
+)
+async def test_opening_a_classifier_labels_what_a_model_generates(
+    classifier: str, pane: str, judged: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        rows = home_of(pilot).query_one(RowList)
+        rows.chosen = f"model:{classifier}"
+        await pilot.press("enter")
+        await until_seen(pilot, f"{classifier} labels each step")
+        shown = home_of(pilot).query_one(f"#{pane}", TracePane)
+        await until(pilot, lambda: shown.trace is not None)
+        await until(pilot, lambda: bars(pilot, pane).display)
+
+
+async def test_opening_a_classifier_keeps_what_the_user_writes(
+    judged: Path, open_app: Opener
+) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "right", "right", "right")
+        trace = home_of(pilot).query_one("#text", TracePane).trace
+        await pilot.press("0")
+        home_of(pilot).query_one(RowList).chosen = "model:speakers"
+        home_of(pilot).open_model(
+            next(model for model in home_of(pilot).models if model.name == "speakers")
+        )
+        await until_seen(pilot, "speakers · step 3")
+        assert home_of(pilot).query_one("#text", TracePane).trace is trace

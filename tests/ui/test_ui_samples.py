@@ -11,6 +11,7 @@ from PIL import Image
 
 from genui.runs.layout import RunDir, RunLock
 from genui.ui.training import samples
+from genui.ui.training.model import Board, ViewState
 from genui.ui.training.samples import MAX_FRAMES, SamplesPanel, film_steps, mark_changes
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.watcher import load_sample
@@ -183,6 +184,24 @@ async def test_without_samples_it_says_what_makes_them(
     async with opened(SamplesPanel()) as pilot:
         app_of(pilot).show(view)
         await until(pilot, lambda: line in " ".join(seen(pilot).replace("│", " ").split()))
+
+
+@pytest.mark.parametrize("kind", ["script", "recipe"])
+async def test_the_last_lines_stand_in_for_samples_of_a_script(kind: str) -> None:
+    """Beside a run of a recipe, which makes samples, they do not."""
+    run = writer()
+    for path in run.samples.iterdir():
+        path.unlink()
+    run.console.write_text("first line\nloss 3.14\n")
+    view = with_info(look(run), "genui", kind=kind)
+    async with opened(SamplesPanel(console=True)) as pilot:
+        app_of(pilot).show(view)
+        await until_seen(pilot, "loss 3.14" if kind == "script" else "No sample")
+    board = Board([view.summary], ViewState())
+    board.receive(view)
+    assert board.side == ("console" if kind == "script" else "sample")
+    board.change(side="config")
+    assert board.side == "config"
 
 
 async def test_an_image_of_any_size_is_drawn_and_text_is_never_markup() -> None:

@@ -571,6 +571,12 @@ class VariationActions(Actions):
 LABEL_INTERVAL = 0.25  # least seconds between requests, so that they do not slow generation
 
 
+def can_label(classifier: ModelInfo, model: ModelInfo) -> bool:
+    """Whether a classifier can read what a model generates."""
+    kind = KINDS.get((model.family, model.medium))
+    return classifier.medium == ((kind and kind.classifier_medium) or model.medium)
+
+
 class LabelActions(Actions):
     """The chosen classifier and its last reply.
 
@@ -595,9 +601,7 @@ class LabelActions(Actions):
         model = self.pane.controller.model
         if model is None:
             return []
-        kind = KINDS.get((model.family, model.medium))
-        medium = (kind and kind.classifier_medium) or model.medium
-        suitable = [each for each in self._classifiers if each.medium == medium]
+        suitable = [each for each in self._classifiers if can_label(each, model)]
         return sorted(suitable, key=lambda each: each.dataset != model.dataset)
 
     def options(self) -> list[Option]:
@@ -618,8 +622,11 @@ class LabelActions(Actions):
             return
         choices = [None, *suitable]
         at = next((n for n, each in enumerate(suitable, 1) if each.ref == ref), 0)
-        self.classifier = choices[(at + by) % len(choices)]
-        self._labelled = None
+        self.use(choices[(at + by) % len(choices)])
+
+    def use(self, classifier: ModelInfo | None) -> None:
+        """Label what the pane shows with this classifier, or not at all."""
+        self.classifier, self._labelled = classifier, None
         if self.classifier is not None:
             self._show("classifying …")
         self.pane.set_class(self.classifier is not None, "-labelled")

@@ -28,7 +28,14 @@ from genui.render.series import Look, View, pan, zoom
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.table import RunFilter, TableState
-from genui.ui.training.snapshot import Snapshot, XAxis, neighbours, pattern, sample_steps
+from genui.ui.training.snapshot import (
+    Snapshot,
+    XAxis,
+    all_without_samples,
+    neighbours,
+    pattern,
+    sample_steps,
+)
 from genui.ui.watcher import RunView
 
 if TYPE_CHECKING:
@@ -297,7 +304,7 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     cursor: float | None = None
     chosen: str = ""  # the key of a plot
     alone: bool = False  # only the chosen plot is shown
-    side: SideTab = "sample"
+    side: SideTab | None = None  # None until one is chosen: see `Board.side`
     side_shown: bool = False  # in place of the curves, if there is no room for both
     side_share: int = 0  # per cent of the width, one of SIDE_SHARES; 0 is the usual width
     table: TableState = TableState()
@@ -976,6 +983,12 @@ class Board:
     def snapshot(self) -> Snapshot:
         return Snapshot(self.shown, self.cursor_step, self.state.axis, self.state.view)
 
+    @property
+    def side(self) -> SideTab:
+        """The panel beside the curves: the chosen one or, until one is chosen, the samples; of runs
+        that make none, the console."""
+        return self.state.side or ("console" if all_without_samples(self.shown) else "sample")
+
     def resize_side(self, share: float) -> None:
         """Give the panel this share of the width, 0 to 1, as far as it and the curves have room."""
         self.change(side_share=min(max(round(100 * share), SIDE_SHARES[0]), SIDE_SHARES[-1]))
@@ -988,11 +1001,11 @@ class Board:
     def next_side(self, wide: bool, by: int = 1) -> None:
         """Show the next panel, or the one before; if the screen is not wide, in place of the
         curves, which come between the last panel and the first."""
-        state, tabs = self.state, self.tabs
-        ends, at = (tabs[0], tabs[-1]), tabs.index(state.side) if state.side in tabs else 0
+        state, tabs, side = self.state, self.tabs, self.side
+        ends, at = (tabs[0], tabs[-1]), tabs.index(side) if side in tabs else 0
         if not wide and not state.side_shown:
             self.change(side_shown=True, side=ends[0] if by > 0 else ends[1])
-        elif not wide and state.side == (ends[1] if by > 0 else ends[0]):
+        elif not wide and side == (ends[1] if by > 0 else ends[0]):
             self.change(side_shown=False)
         else:
             self.change(side=tabs[(at + by) % len(tabs)])

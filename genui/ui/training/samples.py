@@ -22,7 +22,13 @@ from genui.base.text import clean, clean_line
 from genui.ui.messages import Pointed
 from genui.ui.terminal import may_animate
 from genui.ui.training.rows import SidePanel
-from genui.ui.training.snapshot import Snapshot, at_or_before, neighbours, sample_steps
+from genui.ui.training.snapshot import (
+    Snapshot,
+    all_without_samples,
+    at_or_before,
+    neighbours,
+    sample_steps,
+)
 from genui.ui.watcher import RunView, Sample, load_sample
 from genui.ui.widgets.base import LifecycleGuard, Line, clickable, set_border
 from genui.ui.widgets.image import ImageView
@@ -174,10 +180,12 @@ class SamplesPanel(SidePanel):
     }
     """
 
-    def __init__(self, marks: bool = True) -> None:
-        """With `marks`, words that changed are marked, and the title explains it."""
+    def __init__(self, marks: bool = True, console: bool = False) -> None:
+        """With `marks`, words that changed are marked, and the title explains it; with `console`
+        the last lines of a run stand in for samples that it does not make."""
         super().__init__()
         self._marks = marks
+        self._stands_in = console
         self._views: Sequence[RunView] = ()
         self._cursor: float | None = None
         self._steps: list[int] = []  # that have a sample
@@ -217,7 +225,11 @@ class SamplesPanel(SidePanel):
         self.query_one(".samples-place", Line).show(self._place())
         self._write_border()
         if not self._steps:
-            self.query_one(".samples-none", Line).show(Content(_why_no_samples(self._views)))
+            text = _why_no_samples(self._views)
+            if self._stands_in and all_without_samples(self._views):
+                lines = self._views[0].console[-max(1, self.size.height) :]
+                text = "\n".join(clean_line(line, max(1, self.size.width)) for line in lines)
+            self.query_one(".samples-none", Line).show(Content(text))
         requested = tuple(
             (view.summary.run, at_or_before(list(view.sample_files), self._cursor))
             for view in self._list_fitting_runs()

@@ -336,7 +336,7 @@ class TrainingScreen(AppScreen[Exit]):
         caption = self.grid.caption(len(plots), chosen, state)
         self.query_one(BoardHead).show(board, caption, self.grid.series_style)
         if side_shown and self._curves_painted:
-            self.query_one(SideColumn).show(state.side, board.snapshot)
+            self.query_one(SideColumn).show(board.side, board.snapshot)
         self._show_options()
 
     def _set_side_share(self, share: int) -> None:
@@ -635,7 +635,7 @@ class TrainingScreen(AppScreen[Exit]):
                 *(
                     "side",
                     "panel",
-                    state.side,
+                    self.board.side,
                     "Beside the curves: sample, console, …",
                 ),
                 self.action_next_side,
@@ -722,7 +722,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def action_into(self) -> None:
         """Focus the panel; if it takes no keys, the console instead."""
-        tab = self.board.state.side
+        tab = self.board.side
         self.change(side=tab if tab in _WITH_KEYS else "console", side_shown=True)
         self.query_one(SideColumn).enter()
 

@@ -40,6 +40,16 @@ def sample_steps(views: Sequence[RunView]) -> list[int]:
     return sorted(set().union(*(view.sample_files for view in views)))
 
 
+def all_without_samples(views: Sequence[RunView]) -> bool:
+    """Whether the runs print lines and make no samples, as those of scripts and other tools."""
+    return bool(views) and all(
+        view.console
+        and not view.sample_files
+        and (view.summary.info.kind == "script" or not view.summary.native)
+        for view in views
+    )
+
+
 def at_or_before(steps: Sequence[int], cursor: float | None) -> int | None:
     """The last of the ascending steps up to the cursor, or of all without one; None if none."""
     if not steps:
