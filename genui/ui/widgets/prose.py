@@ -92,8 +92,11 @@ def get_level(mark: int) -> int:
     return (mark & _LEVEL_MASK) >> _LEVEL_SHIFT
 
 
-def surprise_styles(base: Style, ends: Sequence[Color], mode: ColourMode) -> list[Style]:
-    """Return a style for each class of surprise; `ends`: expected, unsure, surprising."""
+def surprise_styles(base: Style, ends: Sequence[Color]) -> list[Style]:
+    """Return a style for each class of surprise; `ends`: expected, unsure, surprising.
+
+    The more surprising classes differ by more than colour.
+    """
     expected, unsure, surprising = ends
     shades = [
         expected,
@@ -103,10 +106,8 @@ def surprise_styles(base: Style, ends: Sequence[Color], mode: ColourMode) -> lis
         surprising,
     ]
     looks = [base + Style(color=shade.rich_color) for shade in shades]
-    looks[-1] += Style(underline=True)
-    if mode == "ascii":
-        looks[-2] += Style(underline=True)
-        looks[-1] += Style(bold=True)
+    looks[-2] += Style(underline=True)
+    looks[-1] += Style(underline=True, bold=True)
     return looks
 
 
@@ -120,7 +121,8 @@ def attention_style(
     text = shade.get_contrast_text(1.0)
     if not level:
         text = shade.blend(text, 0.55)
-    return base + Style(color=text.rich_color, bgcolor=shade.rich_color)
+    marks = _WITHOUT_COLOUR[level] if level else Style()  # also with colours
+    return base + marks + Style(color=text.rich_color, bgcolor=shade.rich_color)
 
 
 # --- Syntax highlighting of Python that is still being generated ------------------------------
@@ -793,7 +795,7 @@ class Prose(ScrollView, can_focus=True):
         label = self.get_component_rich_style("prose--label")
         if mode == "ascii":
             label += Style(dim=True)
-        classes = [*surprise_styles(base, ends, mode), base, prompt, label]
+        classes = [*surprise_styles(base, ends), base, prompt, label]
         ahead = self.get_component_rich_style("prose--ahead")
         if mode == "ascii":
             ahead += Style(dim=True)
