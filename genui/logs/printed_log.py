@@ -482,7 +482,8 @@ class _Stream:
                 lead.decided = True
             if lead.decided or not any(line.weak for line in lead.waiting):
                 self._release(lead, points)  # undecided if more lines follow after all
-        self._leave_ended(points)
+        if self._waiting:
+            self._leave_ended(points)
         return points
 
     def _words(self, text: str, points: list[Point]) -> None:
@@ -512,6 +513,7 @@ class _Stream:
             value = numbers.get(self._choice.step)
             if value is not None and value >= 0 and value.is_integer():
                 self._step, self._finer = int(value), True
+                self._say_if_resumed(self._step)
                 metrics.pop(self._choice.step, None)
             elif line.weak:
                 return
@@ -592,6 +594,7 @@ class _Stream:
                 seen = self._weak[name] = []
             if seen and seen[-1].step == self._step:
                 seen[-1] = Point(self._step, {name: value})
+                self._note(f"'{name}' is printed several times at one step: its last value counts")
                 if len(seen) < _ENOUGH:
                     continue
             elif len(seen) < _ENOUGH:
@@ -961,8 +964,7 @@ class _Stream:
         self._resolve(points, n if bar else None)
         self._finer = self._says_steps = True
         if line.whole:
-            if self._places.goes_back(n):
-                self._note(f"the step went back to {n}: read as resumed from a checkpoint")
+            self._say_if_resumed(n)
             return n, ""
         if counter is None or counter.first < 0:
             counter = self._counts[bar] = self._first_count(total, line.epoch, line.epochs)
@@ -989,6 +991,11 @@ class _Stream:
         if counter.resumed:
             self._places.forget_from(step)
         return step, ""
+
+    def _say_if_resumed(self, step: int) -> None:
+        """Of a step that counts from the beginning of the training."""
+        if self._places.goes_back(step):
+            self._note(f"the step went back to {step}: read as resumed from a checkpoint")
 
     def _after_epoch(self, line: Line, counter: _Counter) -> bool:
         """Whether a bar is another than that of the epoch, which has ended: of other length, or

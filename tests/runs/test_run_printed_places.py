@@ -167,3 +167,14 @@ def test_an_evaluation_after_an_epoch_is_no_epoch_however_many_batches_it_has() 
         printed = "".join(f"Epoch {n}/2\n8/8 - 0s - loss: {n}.5\n" for n in (1, 2))
         series, _ = read(f"{printed}{batches}/{batches} - 0s - loss: 9.5\n")
         assert series == {"loss": {8: 1.5, 16: 2.5}, "eval/loss": {16: 9.5}}
+
+
+def test_a_pause_while_a_bar_stands_at_its_end_changes_nothing() -> None:
+    log = PrintedLog()
+    points = []
+    for n in (1, 2, 3):
+        for line in Lines().take((bar("", 0, 20) + bar("", 20, 20, redrawn=False)).encode()):
+            points += log.take(line.text, line.stays)
+        assert log.finish() == []  # nothing was written for a while
+        points += log.take(f"loss {n}.5")
+    assert [step for step, _ in points] == [20, 40, 60]
