@@ -1,6 +1,7 @@
 """What real tools print, read through `genui watch -`, against what the tools themselves keep.
 
     pip install transformers accelerate trl datasets lightning keras stable-baselines3 torch
+    pip install lightgbm fastai optuna pytorch-ignite
     python -m tests.bench printed --peers PYTHON_WITH_THE_TOOLS
 
 Each tool trains something tiny with its own progress bar or table, stdout and stderr piped as
@@ -143,6 +144,103 @@ json.dump({"log_history": [{"step": row["time/total_timesteps"], **row} for row 
 """
 
 
+# Info lines about the data before, a warning for each tree between the records.
+LIGHTGBM = """
+import json, sys
+import lightgbm, numpy as np
+rng = np.random.default_rng(0)
+x = rng.normal(size=(300, 6))
+data = lightgbm.Dataset(x, (x[:, 0] + rng.normal(size=300) > 0).astype(int))
+options = {"objective": "binary", "metric": ["binary_logloss", "auc"], "min_data_in_leaf": 40}
+kept = lightgbm.cv(options, data, 10, nfold=3, callbacks=[lightgbm.log_evaluation(1)])
+rows = [{"step": i + 1, **{name.removesuffix("-mean").replace(" ", "/"): kept[name][i]
+         for name in kept if name.endswith("-mean")}} for i in range(10)]
+json.dump({"log_history": rows}, open("truth.json", "w"))
+"""
+
+# `evaluate` prints as many batches as an epoch has and more, in the same form.
+KERAS_LINES = """
+import os
+os.environ["KERAS_BACKEND"] = "torch"
+import json, keras, numpy as np
+keras.utils.set_random_seed(0)
+x = np.linspace(0, 1, 80)[:, None]
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile("sgd", "mse", metrics=["mae"])
+rows, step = [], 0
+for batch in (4, 8):
+    kept = model.fit(x, 2 * x, batch_size=8, epochs=2, verbose=2).history
+    for epoch in range(2):
+        step += 10
+        rows.append({"step": step, **{name: kept[name][epoch] for name in kept}})
+    loss, mae = model.evaluate(x, 2 * x, batch_size=batch, verbose=2)
+    rows.append({"step": step, "eval/loss": loss, "eval/mae": mae})
+json.dump({"log_history": rows}, open("truth.json", "w"))
+"""
+
+# Two tables whose epochs begin at 0, and bars between their rows.
+FASTAI = """
+import json, torch
+from fastai.data.all import DataLoaders
+from fastai.learner import Learner
+from fastai.callback.all import *
+from fastai.metrics import accuracy
+torch.manual_seed(0)
+x = torch.randn(240, 4)
+pairs = list(zip(x, (x[:, 0] > 0).long()))
+net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+learner = Learner(DataLoaders.from_dsets(pairs[:180], pairs[180:], bs=30), net,
+                  loss_func=torch.nn.CrossEntropyLoss(), metrics=accuracy)
+rows = []
+for epochs in (1, 3):
+    learner.fit(epochs)
+    for values in learner.recorder.values:
+        rows.append({"step": len(rows), **dict(zip(("train_loss", "valid_loss", "accuracy"),
+                    map(float, values)))})
+json.dump({"log_history": rows}, open("truth.json", "w"))
+"""
+
+OPTUNA = """
+import json, optuna
+study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+study.optimize(lambda trial: trial.suggest_float("x", -5, 5) ** 2, n_trials=6)
+rows = [{"step": trial.number, "value": trial.value} for trial in study.trials]
+json.dump({"log_history": rows}, open("truth.json", "w"))
+"""
+
+# The bar of an epoch is removed before its last state is drawn.
+IGNITE = """
+import json, time
+from ignite.engine import Engine, Events
+from ignite.handlers import ProgressBar
+trainer = Engine(lambda engine, batch: time.sleep(0.02) or {"loss": 1.0})
+bar = ProgressBar()
+bar.attach(trainer, output_transform=lambda output: output)
+rows = []
+@trainer.on(Events.EPOCH_COMPLETED)
+def print_scores(engine):
+    loss = 3.5 - engine.state.epoch
+    bar.log_message(f"Results - Epoch: {engine.state.epoch} Avg loss: {loss:.2f}")
+    rows.append({"step": engine.state.iteration, "Avg_loss": loss})
+trainer.run(list(range(20)), 3)
+json.dump({"log_history": rows}, open("truth.json", "w"))
+"""
+
+# Records that are printed while a bar is drawn ten times a second at most, after one of the data.
+TQDM = """
+import json, time
+from tqdm import tqdm
+for _ in tqdm(range(1000), desc="Map"):
+    pass
+rows = []
+for step in tqdm(range(60), mininterval=1):
+    time.sleep(0.01)
+    tqdm.write(f"train_loss {3 - step / 100:.3f}")
+    rows.append({"step": step, "train_loss": 3 - step / 100})
+json.dump({"log_history": rows}, open("truth.json", "w"))
+"""
+
+
 def read_history(folder: Path) -> Truth:
     """What truth.json keeps, as trainer_state.json does."""
     truth: Truth = {}
@@ -181,6 +279,12 @@ TOOLS = {
     ),
     "Keras": Tool(KERAS),
     "Stable-Baselines3 PPO": Tool(SB3),
+    "LightGBM": Tool(LIGHTGBM),
+    "Keras, a line an epoch": Tool(KERAS_LINES),
+    "fastai": Tool(FASTAI),
+    "Optuna": Tool(OPTUNA),
+    "ignite": Tool(IGNITE),
+    "tqdm": Tool(TQDM),
 }
 
 
