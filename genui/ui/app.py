@@ -191,13 +191,18 @@ class Shell(LifecycleGuard, App[None]):
         self.set_classes([f"-theme-{theme}", "-dark-mode" if dark else "-light-mode"])
 
     def get_css_variables(self) -> dict[str, str]:
-        """As in Textual; muted colours are mixed here, since in text `auto 60%` would be white."""
+        """As in Textual; muted colours are mixed here, since in text `auto 60%` would be white, and
+        what a theme draws too close to its background is mixed with the foreground."""
         variables = super().get_css_variables()
+        colours = (Color.parse(variables[each]) for each in ("background", "foreground"))
+        background, foreground = colours
         for name, share in MUTED.items():
             if variables[name].startswith("auto"):
-                colours = (Color.parse(variables[each]) for each in ("background", "foreground"))
-                background, foreground = colours
                 variables[name] = background.blend(foreground, share).hex
+        for name, least in themes.CONTRAST.items():
+            if not variables[name].startswith("auto"):
+                colour = Color.parse(variables[name])
+                variables[name] = themes.contrast(colour, background, foreground, least).hex
         return variables
 
     @property

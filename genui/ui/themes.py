@@ -1,5 +1,6 @@
 """The themes of genui: dark, light, and one with the sixteen standard terminal colours."""
 
+from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
 from genui.render.colours import ColourMode
@@ -108,6 +109,43 @@ SIXTEEN = Theme(
 )
 
 OWN = (DARK, LIGHT, SIXTEEN)
+
+# --- Contrast of other people's themes ----------------------------------------------------------
+
+_TEXT = ("text-primary", "text-accent", "text-success", "text-warning", "text-error")
+CONTRAST = {
+    "border-blurred": 1.4,
+    "text-disabled": 2.4,
+    **dict.fromkeys(("success", "warning", "error", "accent"), 3.0),
+    **dict.fromkeys(("text-muted", *_TEXT), 4.0),
+}
+"""The least contrast of a colour with the background."""
+_SHARES = 10  # steps on the way to the foreground
+
+
+def contrast(colour: Color, background: Color, foreground: Color, least: float) -> Color:
+    """Mix a colour with as little of the foreground as gives it that contrast, at most all."""
+    mixed = background.blend(colour, colour.a, 1.0)
+    for step in range(_SHARES + 1):
+        found = mixed.blend(foreground, step / _SHARES)
+        if ratio(found, background) >= least:
+            return found
+    return foreground
+
+
+def ratio(one: Color, other: Color) -> float:
+    """The contrast of two colours, 1 to 21 (WCAG 2.2)."""
+    low, high = sorted(map(_luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: Color) -> float:
+    """The relative luminance of an sRGB colour, 0 to 1."""
+    linear = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in colour.normalized
+    )
+    return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def list_themes() -> list[str]:
