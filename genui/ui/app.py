@@ -27,6 +27,7 @@ from textual.filter import LineFilter
 from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import MountError
+from textual.widgets import Input
 
 from genui.base import numbers, paths
 from genui.base.config import AUTO, Config, load_config, save_setting
@@ -117,6 +118,9 @@ MAX_SAID = 10  # messages that can be read again
 _REMOVED = (NoMatches, NoScreen, ScreenStackError, MountError)
 KEY_POLL = 0.02  # seconds between checks whether queued keys can be handled
 MAX_KEY_DELAY = 1.0  # seconds
+_EDITS = frozenset({"left", "right", "home", "end", "backspace", "delete"})
+_ARROWS = "up", "down", "left", "right"
+_MOVES = frozenset({*_ARROWS, "pageup", "pagedown", "home", "end", *"hjklHJKL"})
 MAX_ANSWER_DELAY = 5.0  # seconds that a key waits for the one before
 ANIMATION_PAUSE = 0.25  # seconds after a key in which animations wait
 MAX_RUN_DELAY = 0.5  # seconds for which keys may delay the curves of watched runs
@@ -130,6 +134,14 @@ MUTED = {"text-muted": 0.65, "text-disabled": 0.4}
 MIN_TRAFFIC = 50  # KB/s; less is not shown
 TRAFFIC_PERIOD = 1.0  # seconds over which the bytes to the terminal are counted
 MAX_BEHIND = 1.0  # seconds; a terminal that is written to for longer gets half-blocks
+
+
+def _keeps_target(event: events.Key, target: DOMNode) -> bool:
+    """Whether the next key is for `target` too, whatever this one does: it types, or it moves what
+    is chosen. Many of them in a row, as of a key held down, are painted once."""
+    if isinstance(target, Input):
+        return event.is_printable or event.key in _EDITS
+    return event.key.rpartition("+")[2] in _MOVES
 
 
 class Shell(LifecycleGuard, App[None]):
@@ -288,8 +300,9 @@ class Shell(LifecycleGuard, App[None]):
         if isinstance(self.screen, AppScreen):
             self.screen.heed_key()
         target = self.focused or self.screen  # as Textual chooses it
+        steady = _keeps_target(event, target)
         await super().on_event(event)
-        if target.post_message(KeyAnswered()):
+        if not steady and target.post_message(KeyAnswered()):
             self._asked, self._asked_at = target, time.monotonic()
         if (driver := get_metered_driver(self)) is not None:
             driver.watchdog.handled()
