@@ -515,6 +515,7 @@ _RATE = re.compile(
 )
 _NO_NUMBER = re.compile(
     r"[\w\x11\x12]|\.[0-9]|[.:-][\w\x11\x12]|/[\w\x11\x12](?!\w*=)|%\||% ?\u2588"
+    r"| (?:day|hour|minute)s?\b"
 )
 _POSTFIX = re.compile(r"(epoch|batch|iter(?:ation)?|step)\b|it(?= ?\[)")
 _WRAPPER = re.compile(

@@ -159,6 +159,7 @@ def test_a_line_as_that_tool_prints_it(name: str) -> None:
         "[" * 5000,
         "engine/trainer: amp=False, angle=1.0, box=7.5, cfg=None, cls=0.5, device=cpu, iou=0.7",
         "val: Scanning labels... 12 images, 0 corrupt: 100% ━━━━━━━━━━━━ 12/12 994.3it/s 0.0s",
+        "step 3 took time=1 minute and 2.3 seconds",
         "[LightGBM] [Info] Start training from score -0.165792",
         "[LightGBM] [Info] Number of positive: 139, number of negative: 127",
     ],
