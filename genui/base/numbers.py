@@ -27,6 +27,11 @@ def short(value: float) -> str:
     return f"{value:.1f}" if size >= 9.995 else f"{value:.2f}"
 
 
+def parameters(count: int) -> str:
+    """A number of parameters, as models are named: `135M`, `70.6B`."""
+    return short(count).replace("G", "B")
+
+
 def value(number: float) -> str:
     """A measurement with four significant digits: `1.712`, `3.000e-04`; `NaN` and `∞` by name."""
     if math.isnan(number):

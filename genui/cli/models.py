@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from genui.base.errors import MisuseError
 from genui.base.files import sanitize
-from genui.base.numbers import count, short, size
+from genui.base.numbers import count, parameters, size
 from genui.cli import output
 from genui.cli.parser import Parser, add_json
 from genui.runs.models import Origin, find_origin
@@ -178,7 +178,7 @@ def listing() -> None:
             (
                 *named,
                 model.ref,
-                short(model.parameters) if model.parameters else "",
+                parameters(model.parameters) if model.parameters else "",
                 count(model.step) if model.source != "added" else "",
                 "genui" if model.source == "shipped" else model.source,
                 model.dataset,
@@ -200,8 +200,10 @@ def _list_local(models: "list[ModelInfo]") -> None:
         facts = model.card["facts"]
         about = [facts.get(key, "") for key in ("size", "kept by")]
         remark = facts.get("licence", "") if model.is_usable else f"cannot be used: {model.summary}"
+        if "needs" in facts:
+            remark = ", ".join(filter(None, (remark, model.summary.partition(";")[0])))
         rows.append(
-            (model.ref, short(model.parameters) if model.parameters else "", *about, remark)
+            (model.ref, parameters(model.parameters) if model.parameters else "", *about, remark)
         )
     output.table(("MODEL", "PARAMETERS", "SIZE", "KEPT BY", "LICENCE"), rows, right=(1, 2))
 

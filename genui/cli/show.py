@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.numbers import count, short
+from genui.base.numbers import count, parameters
 from genui.base.schema import settings_of
 from genui.base.text import clean
 from genui.cli import output
@@ -94,7 +94,7 @@ def _show_model(ref: str) -> None:
         [
             ("model", model.ref),
             ("kind", f"{model.family}, {model.medium}"),
-            ("parameters", short(model.parameters) if model.parameters else ""),
+            ("parameters", parameters(model.parameters) if model.parameters else ""),
             ("step", count(model.step) if recipe else ""),
             ("base", recipe.get("base", "")),
             *((key, _flatten(value)) for key, value in model.card.items() if key not in _APART),

@@ -38,6 +38,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes to download."""
     sha256: str = ""
     """Of the file, if it is pinned: the hub's own is checked in any case."""
+    format: str = "gguf"
+    """A row of `genui.hub.formats.FORMATS`."""
     licence: str
     gated: bool = False
     """Whether the hub wants its terms accepted first."""
@@ -90,6 +92,7 @@ _ENTRIES = (
         name="gpt2",
         repository="openai-community/gpt2",
         size=551_000_000,
+        format="huggingface",
         licence="MIT",
         summary="GPT-2 of 2019, 124M, safetensors: continues English text, 1,024 tokens",
     ),
@@ -106,6 +109,7 @@ _ENTRIES = (
         repository="rhasspy/piper-voices",
         file="en/en_US/joe/medium/en_US-joe-medium.onnx",
         size=63_201_294,
+        format="onnx",
         sha256="58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
         licence="CC0-1.0",
         summary="a piper voice, US English, 22 kHz; text needs piper-tts (espeak-ng)",

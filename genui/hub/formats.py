@@ -3,13 +3,14 @@
 import hashlib
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import show
 from genui.base.plugins import resolve
 
@@ -65,6 +66,8 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     """What to do instead if a model cannot be trained on."""
     converts: bool = False
     """Whether its weights are converted to the setting `precision` when they are loaded."""
+    needs: tuple[str, str] = ("", "")
+    """A module that must be installed, and the extra that brings it; not for what `trains`."""
     files: str = ""
     """`files(path)` lists the files that a model is made of; "" if they are the file itself, or
     those directly in the folder."""
@@ -86,6 +89,7 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             describe="genui.hub.huggingface:describe",
             load="genui.engine.sample.pretrained:load_hugging_face_model",
             tokenizer="genui.engine.models.huggingface:load_tokenizer",
+            needs=("transformers", "hf"),
             converts=True,
         ),
         "peft": ModelFormat(
@@ -110,6 +114,7 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             recognise="genui.hub.diffusers:recognise",
             describe="genui.hub.diffusers:describe",
             load="genui.engine.sample.open_diffusion.load:load",
+            needs=("diffusers", "diffusers"),
             files="genui.hub.diffusers:files",
             converts=True,
         ),
@@ -118,11 +123,20 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             recognise="genui.hub.onnx:recognise",
             describe="genui.hub.onnx:describe",
             load="genui.engine.sample.onnx_voice:load",
+            needs=("onnxruntime", "onnx"),
             files="genui.hub.onnx:files",
         ),
     }
 )
 """The format's name to its row, in the order in which a path is tried."""
+
+
+def missing_package(format: str, trains: bool = False) -> str:
+    """`needs diffusers: COMMAND` for a format whose package is not installed; "" if it is."""
+    package, extra = FORMATS[format].needs if format in FORMATS and not trains else ("", "")
+    if not package or find_spec(package) is not None:
+        return ""
+    return f"needs {package}: {install(extra)}"
 
 
 def format_of(path: Path) -> str:

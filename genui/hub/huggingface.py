@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
+from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, sanitize, show
-from genui.base.numbers import short
 from genui.hub.formats import OpenModel
 from genui.hub.safetensors import TensorEntry, read_tensors
 
@@ -99,7 +99,7 @@ def describe(path: Path) -> OpenModel:
         licence=read_licence(path),
         chat=bool(read_template(path)),
         trains=kind in MODEL_TYPES,
-        summary=f"{kind}, {short(parameters)} parameters, {stored}",
+        summary=f"{kind}, {numbers.parameters(parameters)} parameters, {stored}",
     )
 
 

@@ -21,8 +21,16 @@ from genui.base import numbers, paths
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_write, read_small, sanitize, show
+from genui.hub.catalogue import CATALOGUE
 from genui.hub.find import FRESH_FOR, LocalModel, find_local, list_recent
-from genui.hub.formats import FORMATS, OpenModel, describe, fingerprint, format_of
+from genui.hub.formats import (
+    FORMATS,
+    OpenModel,
+    describe,
+    fingerprint,
+    format_of,
+    missing_package,
+)
 from genui.hub.memory import describe_all
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
@@ -447,7 +455,14 @@ def _open(
     program: str = "",
 ) -> ModelInfo:
     """Somebody else's model in a list."""
+    entry = CATALOGUE.get(ref)
+    known_file = entry is not None and Path(entry.file).name == model.path.name
+    summary = entry.summary if entry is not None and known_file else model.summary
+    missing = missing_package(model.format, model.trains)
+    if missing:
+        summary = f"{missing.partition(':')[0]}; {summary}"
     facts = {
+        "needs": missing.removeprefix("needs "),
         "architecture": model.architecture,
         "stored as": model.stored,
         "size": numbers.size(model.size) if model.size else "",
@@ -466,13 +481,13 @@ def _open(
         dataset="",
         parameters=model.parameters,
         step=0,
-        summary=sanitize(model.summary),
+        summary=sanitize(summary),
         path=model.path,
         source=source,
         format=model.format,
         chat=model.chat,
         trains=model.trains,
-        card={"summary": sanitize(model.summary, 400), "facts": known},
+        card={"summary": sanitize(summary, 400), "facts": known},
         settings=dict(model.settings),
     )
 

@@ -63,7 +63,7 @@ def format_step(model: ModelInfo) -> str:
 
 def describe_model(model: ModelInfo) -> str:
     """Format the step and, if it is known, the number of parameters: ` @1,240 · 4.8M`."""
-    size = f" · {numbers.short(model.parameters)}" if model.parameters else ""
+    size = f" · {numbers.parameters(model.parameters)}" if model.parameters else ""
     return format_step(model) + size
 
 
@@ -148,7 +148,7 @@ def describe_change(old: S, new: S, joint: str = "-") -> str:
 
 SAMPLE, SAMPLE_LINES, FEW_LINES = 400, 12, 3  # characters and lines of a card's sample
 THUMBNAIL = "sample.png"
-BRIEF_FACTS = ("size", "memory", "context", "licence", "kept by")
+BRIEF_FACTS = ("needs", "size", "memory", "context", "licence", "kept by")
 """Facts about other people's models that are shown without details."""
 
 
@@ -249,7 +249,7 @@ def model_card(model: ModelInfo, details: bool = False) -> Content:
         word: list[Part] = [(f"{model.quality}: ", "bold")] if model.quality else []
         lines.append([("quality ", "$text-muted"), *word, _text(quality[0][1])])
     if model.parameters:
-        network = f"{numbers.short(model.parameters)} parameters"
+        network = f"{numbers.parameters(model.parameters)} parameters"
         lines.append([(f"{model.family} ", "$text-muted"), network])
     data = card.get("data")
     known = data if isinstance(data, dict) else {"name": model.dataset}

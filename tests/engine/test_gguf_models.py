@@ -214,14 +214,6 @@ def test_freed_memory_is_given_back_before_a_model_is_refused(
     load_gguf(model_file)
 
 
-def test_without_the_gguf_package_the_remedy_is_named(
-    model_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loader.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MisuseError, match="pip install"):
-        load_gguf(model_file)
-
-
 # --- Generation -------------------------------------------------------------------------------
 
 

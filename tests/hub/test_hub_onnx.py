@@ -17,6 +17,8 @@ from genui.hub.formats import describe, format_of
 from genui.hub.onnx import config_file
 from genui.hub.records import Record, write_record
 from genui.protocol import EditAt, ImageFrame, SetPrompt, SetSeed, SetSettings, Start, VoiceSettings
+from genui.runs.models import find_model
+from genui.ui.settings import model_card
 
 TEXT = "[[one]] [[two]] [[three]]"  # three parts, which are one sentence each
 
@@ -165,3 +167,19 @@ def test_a_sound_is_written_and_replays(
     capsys.readouterr()
     assert main(["replay", str(out)]) == 0
     assert "identical" in capsys.readouterr().out
+
+
+def test_a_model_that_needs_a_package_says_so_in_lists_and_on_its_card(
+    voice: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first word of it came when the model was used, after the download."""
+    write_record("tiny", Record(path=str(voice)))
+    assert main(["models"]) == 0
+    assert "needs onnxruntime" not in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert main(["models"]) == 0
+    assert "needs onnxruntime; " in capsys.readouterr().out
+    assert main(["show", "tiny"]) == 0
+    assert "-m pip install 'onnxruntime>=" in capsys.readouterr().out
+    card = model_card(find_model("tiny")).plain
+    assert "needs onnxruntime: " in card

@@ -376,3 +376,22 @@ def test_what_the_library_refuses_of_the_hub_is_one_line(
     error = capsys.readouterr().err
     assert "defect" not in error
     assert error.splitlines()[-1].startswith("genui: e/nested: ")
+
+
+def test_a_package_that_a_model_needs_is_said_before_the_download(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for package in ("onnxruntime", "diffusers", "transformers"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert main(["pull"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed if "needs transformers; " in line] == ["gpt2"]
+    assert [line.split()[0] for line in listed if "needs onnxruntime; " in line] == ["joe"]
+    hub.repositories["maker/voice"] = {"v.onnx": BODY, "v.onnx.json": b"{}"}
+    hub.repositories["maker/sd"] = {"model_index.json": b"{}", "unet/model.safetensors": BODY}
+    for name, package in (("maker/voice/v.onnx", "onnxruntime"), ("maker/sd", "diffusers")):
+        main(["pull", name])
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[0].startswith(f"it needs {package}: ")
+        assert "-m pip install" in lines[0]
+        assert any("16 KB of 16 KB" in line for line in lines[1:])
