@@ -19,7 +19,7 @@ from genui.recipes import Recipe
 from genui.runs.plan import Load, Speed, counted_start, read_speed
 from genui.runs.system import own_share
 
-SMALLEST_CHANGE = 0.05  # of the steps that are left
+SMALLEST_CHANGE = 0.05, 0.01  # of the time that is left, and of the whole budget
 PLAN_AFTER = 0.25  # of the time, or of the steps, that are left
 
 
@@ -121,7 +121,8 @@ class Budget:
         self._due = now + max(1.0, PLAN_AFTER * left)
         free = max(left / 2, left - speed.pauses(recipe, schedule.place(step)))
         steps = step + max(1, int(free / speed.step))
-        rest = schedule.steps - step
-        steps = steps if abs(steps - schedule.steps) > SMALLEST_CHANGE * rest else 0
+        times = (schedule.steps - step) * speed.step, 60 * recipe.minutes
+        least = max(share * part for share, part in zip(SMALLEST_CHANGE, times, strict=True))
+        steps = steps if abs(steps - schedule.steps) * speed.step > least else 0
         self._due_step = step + PLAN_AFTER * ((steps or schedule.steps) - step)
         return steps
