@@ -23,7 +23,6 @@ async def test_a_note_fades_on_every_screen_and_moves_nothing(
     key: str, shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.make_run(name="plays", step=300, steps=300, state="finished")
-    monkeypatch.setattr(base, "FADE", 0.3)
     async with open_app() as pilot:
         kind = {"4": TrainingScreen, "5": LabScreen}.get(key, AppScreen)
         await pilot.press(key)
@@ -33,17 +32,18 @@ async def test_a_note_fades_on_every_screen_and_moves_nothing(
         screen = pilot.app.screen
         assert isinstance(screen, AppScreen)
         status = screen.query_one(StatusLine)
-        await pilot.pause()
+        await until(pilot, lambda: all(part.size for part in screen.query("#header, #footer")))
 
-        def places() -> dict[int, Region]:
-            return {id(w): w.region for w in screen.query("*") if w is not status}
+        def places() -> list[Region]:
+            return [part.region for part in screen.children if part is not status]
 
         before = places()
         screen.say(LONG, "note")
-        await pilot.pause()
-        assert status.region.height == 1
+        await until(pilot, lambda: status.region.height == 1)
         assert status.region.bottom == screen.size.height - 1  # above the footer
         assert places() == before
+        monkeypatch.setattr(base, "FADE", 0.05)
+        screen.say(LONG, "note")
         await until(pilot, lambda: not status.text)
         assert places() == before
 
