@@ -25,10 +25,11 @@ async def test_words_are_found_in_all_pages_and_enter_opens_the_place(
 ) -> None:
     async with open_app(size) as pilot:
         rows = await searched(pilot, "flush_secs")
-        assert {row.left for row in rows.rows} == {"watching"}
+        assert "watching" in {row.left for row in rows.rows}
         assert all("flush_secs" in row.middle for row in rows.rows)
+        first = rows.rows[0].left
         await pilot.press("enter")
-        await until_seen(pilot, "Manual: watching")
+        await until_seen(pilot, f"Manual: {first}")
         await until_seen(pilot, "flush_secs")
         assert "match 1 of" in seen(pilot)
 
