@@ -14,7 +14,7 @@ import msgspec
 
 from genui.base.errors import GenuiError
 from genui.runs import control
-from genui.runs.layout import RunDir, read_status, write_status
+from genui.runs.layout import RunDir, read_info, read_status, write_status
 from genui.runs.slurm import call_slurm, mark_queued
 
 
@@ -33,7 +33,8 @@ def main() -> int:
 def requeue(run: RunDir, job: str) -> None:
     """Queue the job of a run again if Slurm has stopped the training. Raises GenuiError."""
     status = read_status(run)
-    if status.state in ("finished", "failed"):
+    is_former = read_info(run).slurm.get("job") != job  # the run was submitted again already
+    if is_former or status.state in ("finished", "failed"):
         return
     events = [each.event for each in control.read_events(run)]
     is_signalled = status.state == "stopped" and events[-1:] == [control.SIGNALLED]

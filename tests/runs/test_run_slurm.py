@@ -129,6 +129,8 @@ def test_a_run_that_waits_can_be_stopped_and_submitted_again(
     assert summarise(run).state == "stopped"
     resume(run, where=Placement(slurm=""))
     assert job_of(run) != first
+    requeue.requeue(run, first)  # the end of the job before
+    assert summarise(run).state != "failed"
     wait_for_end(run, "finished")
 
 
