@@ -155,6 +155,8 @@ def describe(path: Path) -> OpenModel:
         settings = dict(_DISTILLED)
     if folder.pipeline == "FluxPipeline" and not config.get("guidance_embeds"):
         settings = dict(_DISTILLED)
+    if scheduler.get("_class_name") == "LCMScheduler":
+        settings = {**_DISTILLED, "sampler": "lcm"}
     if "vae" in kind.others:
         settings["decoder"] = "last"
     if kind.any_size:

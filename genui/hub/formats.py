@@ -146,12 +146,20 @@ def format_of(path: Path) -> str:
     return next((name for name, row in FORMATS.items() if resolve(row.recognise)(path)), "")
 
 
+SINGLE_FILE = (
+    "a single file of Stable Diffusion becomes a folder by diffusers: "
+    "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)"
+)
+
+
 def describe(path: Path) -> OpenModel:
     """The model of a file or folder. Raises MisuseError if it is none, or damaged."""
     name = format_of(path)
     if not name and not os.path.lexists(path):
         raise MisuseError(f"{show(path)}: no such file or folder; check the path")
     if not name:
+        if path.suffix in (".safetensors", ".ckpt") and path.is_file():
+            raise MisuseError(f"{show(path)}: is not a model of genui; {SINGLE_FILE}")
         titles = ", ".join(row.title for row in FORMATS.values())
         raise MisuseError(f"{show(path)}: no model that genui reads; it reads {titles}")
     return resolve(FORMATS[name].describe)(path)

@@ -52,6 +52,7 @@ SAMPLERS: Mapping[str, Sampler] = Table(
             title="DPM-Solver++ 3M", function=f"{_FUNCTIONS}:dpmpp_3m", history=2, noise="eta"
         ),
         "unipc": Sampler(title="UniPC", function=f"{_FUNCTIONS}:unipc", history=2, corrects=True),
+        "lcm": Sampler(title="LCM", function=f"{_FUNCTIONS}:lcm", noise="full"),
         "deis": Sampler(title="DEIS", function=f"{_FUNCTIONS}:deis", history=2),
     },
 )

@@ -131,8 +131,8 @@ def draw_theirs(
     noises = (torch.from_numpy(noise(shape, SEED, i))[None] for i in itertools.count(1))
     for module in (pipelines.ddpm.pipeline_ddpm, pipelines.dit.pipeline_dit):
         monkeypatch.setattr(module, "randn_tensor", lambda *_, **__: first)
-    drawn = schedulers.scheduling_ddpm
-    monkeypatch.setattr(drawn, "randn_tensor", lambda *_, **__: next(noises))
+    for drawn in (schedulers.scheduling_ddpm, schedulers.scheduling_lcm):
+        monkeypatch.setattr(drawn, "randn_tensor", lambda *_, **__: next(noises))
     options = {"num_inference_steps": STEPS, "output_type": "np", **CALL.get(kind, {})}
     if kind == "dit":
         options["class_labels"] = [3]
@@ -174,18 +174,30 @@ def test_every_step_is_that_of_diffusers(
     assert (ours - image).abs().max() < 1 / 127  # the rounding to bytes
 
 
+@pytest.mark.parametrize(
+    ("name", "sampler", "options"),
+    [
+        ("DPMSolverMultistepScheduler", "dpmpp-2m", {"solver_type": "midpoint"}),
+        ("LCMScheduler", "lcm", {}),
+    ],
+)
 def test_the_solver_of_another_scheduler_is_our_sampler(
-    folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    sampler: str,
+    options: dict[str, Any],
+    folders: Folders,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = shutil.copytree(folders("sd")[0], tmp_path / "sd")
     pipeline = pipelines.StableDiffusionPipeline.from_pretrained(path, safety_checker=None)
     pipeline.set_progress_bar_config(disable=True)
-    solver = schedulers.DPMSolverMultistepScheduler
-    pipeline.scheduler = solver.from_config(pipeline.scheduler.config, solver_type="midpoint")
+    solver = getattr(schedulers, name)
+    pipeline.scheduler = solver.from_config(pipeline.scheduler.config, **options)
     pipeline.scheduler.save_pretrained(path / "scheduler")
     index = path / "model_index.json"
     index.write_text(index.read_text().replace("DDIMScheduler", solver.__name__))
-    settings = settings_of("sd", sampler="dpmpp-2m")
+    settings = settings_of("sd", sampler=sampler)
     states, _ = draw_ours(start_of("sd", path, settings=settings))
     C, H, W = states[0].x.shape[1:]
     theirs, _ = draw_theirs("sd", pipeline, (C, H, W), monkeypatch)
@@ -398,6 +410,11 @@ def test_distilled_models_recommend_few_steps_without_guidance(
     turbo = find_model(str(tmp_path / "sdxl-fast")).defaults
     assert {name: getattr(turbo, name) for name in few} == few
     assert turbo.size == 32
+    change("sd", "model_index.json", "DDIMScheduler", "LCMScheduler")
+    file = tmp_path / "sd-fast" / "scheduler" / "scheduler_config.json"
+    file.write_text(file.read_text().replace("DDIMScheduler", "LCMScheduler"))
+    lcm = find_model(str(tmp_path / "sd-fast")).defaults
+    assert (lcm.steps, lcm.guidance, lcm.sampler) == (4, 1.0, "lcm")
     schnell = change("flux", "transformer/config.json", ": true,", ": false,")
     assert {name: getattr(schnell, name) for name in few} == few
 
@@ -505,6 +522,27 @@ def test_weights_that_do_not_fit_are_one_line(folders: Folders, tmp_path: Path) 
     with pytest.raises(GenuiError, match="text_encoder: its weights lack") as error:
         find_and_load(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_clipping_that_a_sampler_does_otherwise_is_said(folders: Folders, tmp_path: Path) -> None:
+    path = shutil.copytree(folders("sd")[0], tmp_path / "sd")
+    file = path / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"clip_sample": True}))
+    for sampler, said in (("ddim", True), ("ddpm", False)):
+        start = start_of("sd", path, settings=settings_of("sd", sampler=sampler))
+        assert ("only ddpm draws exactly" in open_trace(start).started.note) == said
+
+
+def test_a_wrong_shape_is_said_without_the_advice_of_the_library(
+    folders: Folders, tmp_path: Path
+) -> None:
+    path = shutil.copytree(folders("sd")[0], tmp_path / "sd")
+    config = path / "unet" / "config.json"
+    fields = json.loads(config.read_text())
+    config.write_text(json.dumps(fields | {"in_channels": fields["in_channels"] + 1}))
+    with pytest.raises(GenuiError, match=r"unet: does not load \(.*\); copy the folder") as error:
+        find_and_load(str(path))
+    assert "If you want" not in str(error.value)
 
 
 def test_a_model_that_does_not_fit_into_memory_is_refused(folders: Folders) -> None:

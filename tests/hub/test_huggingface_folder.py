@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from genui.base.errors import MisuseError
+from genui.cli.main import main
 from genui.hub import huggingface
 
 CONFIG = {
@@ -144,3 +145,10 @@ def test_the_licence_is_that_of_the_front_matter(folder: Path) -> None:
     assert huggingface.describe(folder).licence == "mine"
     (folder / "README.md").write_text("---\nlanguage: en\n---\nlicense: bsd\n")
     assert huggingface.describe(folder).licence == ""
+
+
+def test_a_single_file_of_stable_diffusion_is_told_how_it_becomes_a_folder(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "add", str(folder / "model.safetensors")]) == 2
+    assert "from_single_file(FILE).save_pretrained(FOLDER)" in capsys.readouterr().err

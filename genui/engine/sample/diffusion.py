@@ -171,6 +171,8 @@ class DiffusionGenerator:
         notes = self._reader.remarks(state.rows)
         requested = dict.fromkeys(row.caption for row in state.grid.rows())
         notes += dict.fromkeys(filter(None, map(self.medium.note, requested)))
+        samplers = dict.fromkeys(row.settings.sampler for row in state.rows)
+        notes += dict.fromkeys(filter(None, map(self._schedule.remark, samplers)))
         return "; ".join(notes)
 
     def finished(self, state: DiffusionState) -> bool:

@@ -215,6 +215,10 @@ class Schedule(Protocol):
         """The standard deviation of pure noise at the first level `sigma`."""
         ...
 
+    def remark(self, sampler: str) -> str:
+        """What a user of a sampler should know; "" for nothing."""
+        ...
+
 
 class KarrasSchedule:
     """The levels of our own models: those of EDM (Karras et al. 2022), by the settings."""
@@ -229,6 +233,9 @@ class KarrasSchedule:
 
     def noise_scale(self, sigma: float) -> float:
         return sigma
+
+    def remark(self, sampler: str) -> str:
+        return ""
 
 
 def initial_sigmas(

@@ -248,6 +248,12 @@ def ddim(step: Step, denoise: Denoise) -> Tensor:
     return x + up * step.noise if up else x
 
 
+def lcm(step: Step, denoise: Denoise) -> Tensor:
+    """Noise up to the next level from the prediction alone: sampling of consistency models (Song et
+    al. 2023, algorithm 1; Luo et al. 2023)."""
+    return step.denoised + step.sigma_next * step.noise
+
+
 def ddpm(step: Step, denoise: Denoise) -> Tensor:
     """DDPM: the posterior with variance β̃ (Ho et al. 2020, eqs. 6 and 7), or DDIM at η = 1."""
     return ddim(replace(step, eta=1.0), denoise)

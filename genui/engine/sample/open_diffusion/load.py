@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -112,8 +113,11 @@ def _load_one(component: Component, dtype: torch.dtype, device: str) -> Any:
     try:
         loaded = cls.from_pretrained(component.path, **options)
     except Exception as error:  # whatever the libraries raise for files that they did not write
-        reason = " ".join(str(error).split())[:200]
-        raise GenuiError(f"{component.path.name}: does not load ({reason})") from None
+        # The first sentence: what follows is advice to programmers.
+        reason = re.split(r"(?<=[\w\])][.!])\s", " ".join(str(error).split()))[0][:200]
+        raise GenuiError(
+            f"{component.path.name}: does not load ({reason}); copy the folder again"
+        ) from None
     if not component.weights:
         return loaded
     module, info = loaded

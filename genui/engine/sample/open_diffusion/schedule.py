@@ -82,6 +82,12 @@ class FolderSchedule:
         scale = float(self._scheduler.init_noise_sigma)
         return math.hypot(1, sigma) if scale == 1 else scale
 
+    def remark(self, sampler: str) -> str:
+        """As in `Schedule`: diffusers' DDIM goes on from the noise before it is clipped."""
+        if not self.clip or sampler == "ddpm":
+            return ""
+        return "the model's scheduler clips predictions: only ddpm draws exactly as diffusers does"
+
     def timestep(self, sigma: float) -> float:
         """The time that the network is given at a level."""
         return self._known[sigma] if sigma in self._known else self._time(sigma)
