@@ -136,10 +136,10 @@ IMAGE_RECIPES: tuple[Recipe, ...] = (
         one_word=0.3,
         fused=True,
         sample_captions=(
+            "white rocket on blue",
             "red heart on black",
             "blue heart on yellow",
             "green cat on white",
-            "white rocket on blue",
             "orange umbrella on purple",
             "yellow star on black",
             "pink guitar on green",

@@ -151,7 +151,7 @@ def _began(now: Shown, start: Shown) -> bool:
 
 STEPS: tuple[Step, ...] = (
     Step(
-        "Nothing here is recorded: small models are at work, on this machine. "
+        "Shipped models at work: recorded, then live if this machine is idle. "
         "Any key takes over: try {app.home}.",
         lambda now, start: not now.demo,
         applies=lambda now: now.demo,
@@ -248,8 +248,8 @@ STEPS: tuple[Step, ...] = (
 )
 
 END = (
-    "That was the tour. Read on with {app.manual}, or genui help start in the shell. "
-    "{app.lab} is the Lab, {app.quit} quits."
+    "That was the tour. In the shell genui pull smollm2 fetches a model to chat with. "
+    "{app.manual} manual, {app.quit} quits."
 )
 
 

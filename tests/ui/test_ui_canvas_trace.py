@@ -52,7 +52,7 @@ async def test_back_on_home_the_caption_fits_the_smaller_pane(shipped, open_app:
         await until_seen(pilot, "Models")
 
         def caption() -> str:
-            return next((x for x in seen(pilot).splitlines() if "“red heart on black”" in x), "")
+            return next((x for x in seen(pilot).splitlines() if "“white rocket on blue”" in x), "")
 
         # Without room for both, the caption is whole and the name of the image is left out.
         await until(pilot, lambda: "20/20 │" in caption() and "predicted" not in caption())

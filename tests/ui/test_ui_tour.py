@@ -183,7 +183,7 @@ async def test_the_demo_is_the_first_step(
     monkeypatch.setenv("GENUI_QUIET", "0")
     app = GenuiApp(FAST, tour=True)
     async with running(app, (120, 40)) as pilot:
-        await at(pilot, 1, "Nothing here is recorded")
+        await at(pilot, 1, "Shipped models at work")
         await until_seen(pilot, f"1/{len(STEPS)}")
         assert app.home.demo.playing
         await pilot.press("1")

@@ -227,7 +227,7 @@ class CanvasView(TraceImageView):
         self.clip = ClipHead()
 
     def compose(self) -> ComposeResult:
-        yield PromptLine("caption", "e.g. red heart on black")
+        yield PromptLine("caption", "e.g. white rocket on blue")
         yield Line(classes="caption")
         yield ImageView(classes="large")
         with Horizontal(classes="three"):

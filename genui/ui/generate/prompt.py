@@ -246,7 +246,7 @@ class CaptionScreen(Window[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="window"):
-            yield PromptLine("caption", "e.g. red heart on black")
+            yield PromptLine("caption", "e.g. white rocket on blue")
             yield Static(self._hint, classes="hint", markup=False)
 
     def on_mount(self) -> None:
