@@ -308,7 +308,7 @@ class Shell(LifecycleGuard, App[None]):
             driver.watchdog.handled()
 
     @on(KeyAnswered)
-    def _key_answered(self) -> None:
+    def _handle_answer(self) -> None:
         self._asked = None
         if self._queued_keys:
             self.call_next(self._handle_queued_keys)
