@@ -652,7 +652,12 @@ class GenuiApp(Shell):
         self.run_worker(self._begin_home(), group="files", exit_on_error=False)
 
     async def _begin_home(self) -> None:
-        """Show what can be read from files, then start the worker, which takes the processor."""
+        """Show what can be read from files, and start the worker: on a busy machine afterwards,
+        since it takes the processor."""
+        from genui.ui.demo import is_busy  # late: `genui watch` has no Home
+
+        if not is_busy():
+            self.session.open()
         try:
             await self.home.demo.show_files()
         finally:
