@@ -1,11 +1,9 @@
-"""The settings of the program: file, environment, what an earlier version stored."""
+"""The settings of the program: its file and the environment."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from genui.base import paths
 from genui.base.config import Config, config_file, load_config, render_config, save_setting
 from genui.base.errors import MisuseError
 from genui.base.schema import settings_of
@@ -82,17 +80,6 @@ def test_nothing_invalid_is_written(name: str, value: str) -> None:
     with pytest.raises(MisuseError):
         save_setting(name, value)
     assert not config_file().exists()
-
-
-def test_theme_and_bell_of_an_earlier_version_are_kept() -> None:
-    state = paths.state_dir() / "app.json"
-    state.parent.mkdir(parents=True)
-    state.write_text(json.dumps({"theme": "nord", "quiet": True, "hint_seen": True}))
-    assert load_config({}) == Config(theme="nord", bell=False)
-    save_setting("fps", "60")
-    assert load_config({}) == Config(theme="nord", bell=False, fps=60)
-    save_setting("bell", "on")
-    assert load_config({}).bell
 
 
 def test_threads_are_those_of_the_setting() -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -168,20 +167,8 @@ def _parse(one: Setting, text: str, label: str) -> Any:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The table of the file; without a file, what an earlier version stored in app.json."""
-    table = read_toml(path, "correct or remove it")
-    return _read_earlier() if table is None else table
-
-
-def _read_earlier() -> dict[str, Any]:
-    stored: Any = None
-    with suppress(OSError, msgspec.DecodeError):
-        stored = msgspec.json.decode((paths.state_dir() / "app.json").read_bytes())
-    if not isinstance(stored, dict):
-        return {}
-    theme, quiet = stored.get("theme"), stored.get("quiet")
-    values: dict[str, Any] = {"theme": theme} if theme and isinstance(theme, str) else {}
-    return values | ({"bell": False} if quiet is True else {})
+    """The table of the file, empty if there is none."""
+    return read_toml(path, "correct or remove it") or {}
 
 
 def _check(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:

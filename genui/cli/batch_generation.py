@@ -21,7 +21,7 @@ from genui.cli.generation import Generation, file_bytes
 from genui.cli.options import MAX_IN_FOLDER
 from genui.cli.output import Progress
 from genui.cli.request import is_given, parse_request
-from genui.formats.recipe import METADATA, PLAN, Plan, count_lines, read_plan, used_critic
+from genui.formats.recipe import METADATA, PLAN, Plan, count_lines, read_plan
 from genui.protocol import ImageSettings, Settings, Start, Started
 from genui.protocol.registry import Kind
 from genui.protocol.settings import FOR_DATA
@@ -167,11 +167,6 @@ def write(args: argparse.Namespace) -> int:
         settings=_settings(args, start, request.kind),
         batch=BATCH_SIZE if batched else 1,
     )
-    if before is not None and used_critic(folder):
-        raise MisuseError(
-            f"--out {folder}: was started with a critic, which genui no longer has; "
-            "name an empty or a new folder"
-        )
     if before is not None and before != plan:
         raise MisuseError(
             f"--out {folder}: was started {describe_difference(before, plan)}; "

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import open_regular, read_regular, show
-from genui.base.migrate import upgrade
 from genui.formats import score
 from genui.protocol import Axis, EditAt, Frame, RgbImage, Seed, Settings, Start, Started, TextFrame
 from genui.runs.layout import read_record
@@ -276,7 +275,7 @@ def decode_versioned(text: str | bytes, kind: type[T], name: str) -> tuple[T, di
                 "install a newer genui"
             )
         fields = msgspec.json.decode(text)
-        return msgspec.convert(upgrade(fields), kind), fields
+        return msgspec.convert(fields, kind), fields
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         reason = str(error).replace("`", "'").splitlines()[0][:160]
         raise GenuiError(
@@ -335,15 +334,6 @@ class Plan(Struct, frozen=True, kw_only=True):
 def read_plan(folder: Path) -> Plan:
     """The plan of a folder. Raises GenuiError naming its file if it has none or it is damaged."""
     return read_record(folder / PLAN, Plan, _NEW_FOLDER)
-
-
-def used_critic(folder: Path) -> bool:
-    """Whether an earlier version generated it with a critic, which rejected samples.
-
-    Raises GenuiError as `read_plan` does.
-    """
-    fields = read_record(folder / PLAN, dict[str, Any], _NEW_FOLDER)
-    return bool(fields["settings"].get("rejection"))
 
 
 def count_lines(path: Path, batch: int = 1) -> tuple[int, int]:

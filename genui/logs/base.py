@@ -335,10 +335,6 @@ class SafeTail:
             self._defect = report_defect(self._path, error)
             raise self._defect from None
 
-    @property
-    def extras(self) -> Extras:
-        return getattr(self._tail, "extras", NO_EXTRAS)  # plug-ins of earlier versions have none
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tail, name)
 

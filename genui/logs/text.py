@@ -61,9 +61,6 @@ def parse_step(cell: object) -> int | None:
     return None
 
 
-whole = parse_step  # the name that plug-ins of earlier versions import
-
-
 def unix_time(cell: object) -> float:
     """Seconds since 1970 from seconds, milli-, micro- or nanoseconds, or an ISO date; else NaN."""
     if isinstance(cell, bool) or cell is None:

@@ -29,7 +29,6 @@ from genui.base.files import (
     show,
     write_all,
 )
-from genui.base.migrate import COMMAND_WORDS, COMMANDS
 from genui.runs import slurm
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
@@ -70,8 +69,7 @@ class Control:
 
     def encode(self) -> bytes:
         """The content of its file, from which the same float is read."""
-        word, *value = str(self).split()
-        return " ".join((COMMAND_WORDS.get(word, word), *value)).encode()
+        return str(self).encode()
 
 
 def parse_learning_rate(text: str) -> Control:
@@ -160,9 +158,7 @@ def is_waiting(run: RunDir, command: Command) -> bool:
         texts = [_take(run.control / name, remove=False) for name in names]
     except (OSError, GenuiError):
         return False
-    return any(
-        (text or "").partition(" ")[0] in (command, COMMAND_WORDS.get(command)) for text in texts
-    )
+    return any((text or "").partition(" ")[0] == command for text in texts)
 
 
 def clear(run: RunDir) -> None:
@@ -173,7 +169,6 @@ def clear(run: RunDir) -> None:
 def _read(text: str) -> Control:
     """The command in the text of a file. Raises MisuseError, one line."""
     word, _, number = text.partition(" ")
-    word = COMMANDS.get(word, word)
     if word not in _COMMANDS:
         known = ", ".join(_COMMANDS)
         raise MisuseError(f"an unknown command {sanitize(text, 20)!r} (known: {known})")
@@ -262,11 +257,8 @@ def read_events(run: RunDir) -> list[Event]:
         lines = file.read(SMALL).split(b"\n")
     events = []
     for line in lines:
-        try:
-            event = msgspec.json.decode(line, type=Event)
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
-            continue
-        events.append(msgspec.structs.replace(event, event=COMMANDS.get(event.event, event.event)))
+        with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
+            events.append(msgspec.json.decode(line, type=Event))
     return events
 
 

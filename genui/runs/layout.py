@@ -35,7 +35,6 @@ from genui.base.files import (
     show,
     write_all,
 )
-from genui.base.migrate import STATUS_KEYS
 
 if TYPE_CHECKING:
     from genui.recipes import Recipe
@@ -50,6 +49,9 @@ _WEIGHTS = re.compile(r"step-(\d{8,18})\.safetensors")
 
 LONGEST_NAME = 48
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
+
+_STATUS_KEYS = {"steps_per_s": "rate", "units_per_s": "unit_rate"}
+"""Fields of Status to their keys in status.json, and in the JSON of `genui runs` and `inspect`."""
 
 T = TypeVar("T")
 
@@ -142,7 +144,7 @@ def format_origin(start_from: Mapping[str, Any]) -> str:
     return str(start_from.get("ref", ""))
 
 
-class Status(Struct, frozen=True, kw_only=True, rename=STATUS_KEYS):
+class Status(Struct, frozen=True, kw_only=True, rename=_STATUS_KEYS):
     """How a run goes, as its trainer last wrote."""
 
     state: State

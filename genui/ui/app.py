@@ -85,9 +85,7 @@ PATIENCE = 0.2
 class Memory(msgspec.Struct, frozen=True):
     """The state in app.json; a missing or damaged file counts as a first start."""
 
-    theme: str = ""  # of an earlier version; genui.base.config reads these two
     hint_seen: bool = False
-    quiet: bool = False
     recent: tuple[str, ...] = ()  # the titles of the palette's commands done last, newest first
 
 

@@ -127,27 +127,6 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
     assert "has 6 samples already" in told(capsys)
 
 
-@pytest.mark.parametrize("rejection", [0.0, 2.0])
-def test_a_folder_begun_with_a_critic_that_is_gone_is_not_gone_on_with(
-    rejection: float, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "made"
-    assert main([*SHAPES, "-n", "32", "--out", str(out)]) == 0
-    plan = json.loads((out / "genui.json").read_text())
-    plan["settings"]["rejection"] = rejection
-    (out / "genui.json").write_text(json.dumps(plan))
-    told(capsys)
-    code = main([*SHAPES, "-n", "64", "--out", str(out)])
-    if rejection:
-        assert told(capsys) == (
-            f"genui: --out {out}: was started with a critic, which genui no longer has; "
-            "name an empty or a new folder\n"
-        )
-        assert (code, len(lines(out))) == (2, 32)
-    else:
-        assert (code, len(lines(out))) == (0, 64)
-
-
 @pytest.mark.parametrize(
     ("name", "spoil", "fault"),
     [

@@ -182,14 +182,6 @@ def test_a_model_whose_weights_are_others_now(drawn: Path, tmp_path: Path) -> No
         check_images(recipe_of(tmp_path, drawn))
 
 
-def test_a_folder_that_an_earlier_version_drew_with_a_critic(drawn: Path, tmp_path: Path) -> None:
-    plan = json.loads((drawn / "genui.json").read_text())
-    plan["settings"]["rejection"] = 2.0
-    (drawn / "genui.json").write_text(json.dumps(plan))
-    with pytest.raises(MisuseError, match="was generated with a critic, which genui no longer has"):
-        check_images(recipe_of(tmp_path, drawn))
-
-
 def test_a_model_of_another_family(drawn: Path, tmp_path: Path) -> None:
     gan = {"model": "fashion-gan", "fingerprint": fingerprint_of("fashion-gan")}
     plan = json.loads((drawn / "genui.json").read_text())

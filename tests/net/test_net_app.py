@@ -68,7 +68,7 @@ def test_every_screen_opens_by_its_digit_and_has_a_page_of_keys(mine: Path) -> N
 def test_old_keys_are_honoured_and_what_was_remembered_is_kept(mine: Path) -> None:
     """`app.help = "f5"`, and `board.smooth = "f7"` in a table."""
     state = mine / "state" / "app.json"
-    assert json.loads(state.read_text())["quiet"] is True
+    assert json.loads(state.read_text())["hint_seen"] is True
     with app(mine) as terminal:
         at_home(terminal)
         terminal.press("?")
@@ -81,7 +81,7 @@ def test_old_keys_are_honoured_and_what_was_remembered_is_kept(mine: Path) -> No
         terminal.until(lambda text: changed(before, text) >= 3, "curves smoothed otherwise by F7")
         terminal.press("q")
         assert terminal.wait() == 0
-    assert json.loads(state.read_text())["quiet"] is True
+    assert json.loads(state.read_text())["hint_seen"] is True
 
 
 def test_a_key_that_is_unknown_is_told_and_the_app_opens(mine: Path) -> None:

@@ -32,8 +32,8 @@ def test_garbage_is_removed_and_noted_in_one_line(tmp_path: Path):
     os.mkfifo(run.control / "4-pipe")
     (run.control / "5-link").symlink_to(secret)
     (run.control / "6-rate").write_text("set_lr")
-    (run.control / "7-rate").write_text("rate fast")
-    (run.control / "8-rate").write_text("rate nan")
+    (run.control / "7-rate").write_text("set_lr fast")
+    (run.control / "8-rate").write_text("set_lr nan")
     (run.control / "9-value").write_text("stop 3")
     control.send(run, "pause")
     notes: list[str] = []

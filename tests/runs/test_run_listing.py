@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -6,7 +7,8 @@ import pytest
 from run_makers import a_run, held
 
 from genui.base.errors import MisuseError
-from genui.runs.layout import RunDir, read_info, write_info
+from genui.cli.main import main
+from genui.runs.layout import RunDir, Status, read_info, write_info, write_status
 from genui.runs.listing import find_run, list_runs, summarise
 
 
@@ -110,3 +112,15 @@ def test_a_run_that_is_not_there_is_answered_with_names_and_not_with_ids_too() -
     assert not any(run.id in told for run in runs)
     with pytest.raises(MisuseError, match="did you mean 'exp-59'"):
         find_run("exp-5x9")
+
+
+def test_speeds_have_the_same_keys_in_status_json_and_in_the_list(
+    capsys: pytest.CaptureFixture[str],
+):
+    run = a_run()
+    write_status(run, Status(state="stopped", steps_per_s=1.5, units_per_s=10.0))
+    written = json.loads(run.status.read_bytes())
+    assert (written["rate"], written["unit_rate"]) == (1.5, 10.0)
+    assert main(["runs", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["rate"], listed["unit_rate"], listed["state"]) == (1.5, 10.0, "stopped")

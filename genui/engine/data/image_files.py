@@ -26,7 +26,7 @@ from genui.engine.data.images import (
     hold_out_images,
 )
 from genui.formats.image import FORMATS, TooLargeError, open_image, strips
-from genui.formats.recipe import METADATA, read_plan, used_critic
+from genui.formats.recipe import METADATA, read_plan
 from genui.recipes import DiffusionRecipe
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
 
@@ -358,7 +358,7 @@ def find_reference(recipe: DiffusionRecipe) -> ModelInfo:
     """
     folder = Path(recipe.against)
     try:
-        plan, critic = read_plan(folder), used_critic(folder)
+        plan = read_plan(folder)
     except GenuiError:
         raise MisuseError(
             f"against={show(folder)}: is not a folder of generated images; {COMMAND}"
@@ -367,11 +367,6 @@ def find_reference(recipe: DiffusionRecipe) -> ModelInfo:
     if weights_fingerprint(model.path) != plan.fingerprint:
         raise MisuseError(
             f"against={show(folder)}: was generated with other weights of {plan.model}; "
-            f"name a new folder: {COMMAND}"
-        )
-    if critic:
-        raise MisuseError(
-            f"against={show(folder)}: was generated with a critic, which genui no longer has; "
             f"name a new folder: {COMMAND}"
         )
     reference = read_header(model.path).recipe
