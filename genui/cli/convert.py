@@ -18,7 +18,7 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
         "its network as one file. The logits are the same. A diffusion model of images becomes a\n"
         "folder for diffusers. Of models that others trained, and those fine-tuned from them, see\n"
         "genui help open-models. What is written is read back, by the library that it is for\n"
-        "where that is installed, and compared with the model.\n\n"
+        "if that is installed, and compared with the model.\n\n"
         "examples:\n"
         "  genui convert shakespeare --out shakespeare-hf\n"
         "  genui convert last --to hf --dtype bf16 --out mine\n"

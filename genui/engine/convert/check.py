@@ -1,6 +1,6 @@
 """What a conversion wrote, read back and compared with the model on a few inputs.
 
-The library that the format is for reads it where it is installed, else genui itself.
+The library that the format is for reads it where it is installed, else genui itself if it can.
 """
 
 import importlib.util
@@ -13,14 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from genui.base.errors import GenuiError, TooLargeError
-from genui.engine.convert.image import PREFIX
 from genui.engine.device import check_memory
-from genui.engine.kinds import build_generator
 from genui.engine.load import find_and_load
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import noise
@@ -63,10 +60,14 @@ class Reader:
 
 
 def check(model: ModelInfo, written: Path, dtype: str) -> str:
-    """A sentence that says by what it was read back, or why it was not: the memory is too small.
+    """A sentence that says by what it was read back, or why it was not: the memory is too small, or
+    the library for whose code it is is not installed.
 
     Raises GenuiError, one line without the name of the file, if it cannot be read back or differs.
     """
+    needed = _needed_library(written)
+    if needed and importlib.util.find_spec(needed) is None:
+        return f"not checked ({needed} is not installed)"
     own = find_and_load(model.ref)
     tolerance = TOLERANCES[dtype]
     if own.machine.precision != "fp32":  # type: ignore[attr-defined]
@@ -75,7 +76,7 @@ def check(model: ModelInfo, written: Path, dtype: str) -> str:
         check_memory(model.parameters, torch.float32)
         with quiet_libraries(), torch.inference_mode():
             if isinstance(own, TextGenerator):
-                return _check_text(own, _reader(model, written), tolerance)
+                return _check_text(own, _reader(written), tolerance)
             assert isinstance(own, DiffusionGenerator)
             return _check_images(own, model, written, tolerance)
     except TooLargeError as error:
@@ -84,6 +85,14 @@ def check(model: ModelInfo, written: Path, dtype: str) -> str:
         raise
     except Exception as error:  # whatever a library raises
         raise GenuiError(f"cannot be read back ({one_line(error)})") from None
+
+
+def _needed_library(written: Path) -> str:
+    """The library for which a folder has code of a network of ours; "" if it has none."""
+    if (written / "model_index.json").is_file():
+        return "diffusers"
+    config = written / "config.json"
+    return "transformers" if config.is_file() and "auto_map" in _read_json(config) else ""
 
 
 def _check_text(own: TextGenerator, reader: Reader, tolerance: float) -> str:
@@ -119,24 +128,11 @@ def _compare(difference: float, what: str, tolerance: float) -> None:
 # --- Readers of text models -------------------------------------------------------------------
 
 
-def _reader(model: ModelInfo, written: Path) -> Reader:
-    if not (written / "config.json").is_file():  # a GGUF file or an adapter
-        return _by_genui(find_and_load(str(written)))
-    if importlib.util.find_spec("transformers") is not None:
+def _reader(written: Path) -> Reader:
+    is_folder = (written / "config.json").is_file()  # else a GGUF file or an adapter
+    if is_folder and importlib.util.find_spec("transformers") is not None:
         return _by_transformers(written)
-    if model.format or "auto_map" not in _read_json(written / "config.json"):
-        return _by_genui(find_and_load(str(written)))
-    from tokenizers import Tokenizer
-
-    library = Tokenizer.from_file(str(written / "tokenizer.json"))
-    tensors = safetensors.torch.load_file(written / "model.safetensors")
-    network = _with_tensors(model, tensors).model  # type: ignore[attr-defined]
-    return Reader(
-        "genui, without transformers",
-        lambda text: library.encode(text, add_special_tokens=False).ids,
-        lambda text: library.encode(text).ids[0],
-        lambda ids: network(ids).float(),
-    )
+    return _by_genui(find_and_load(str(written)))
 
 
 def _by_genui(read: Generator) -> Reader:
@@ -190,33 +186,16 @@ def _class_in(folder: Path, name: str) -> Iterator[Any]:
         del sys.modules[known]
 
 
-def _with_tensors(model: ModelInfo, tensors: dict[str, Tensor]) -> Generator:
-    """The generator of a model of ours with other tensors."""
-    _, described = load_weights(model.path)
-    machine = find_and_load(model.ref).machine  # type: ignore[attr-defined]
-    floats = {name: value.float() for name, value in tensors.items()}
-    recipe = recipe_from_dict(described["recipe"])
-    return build_generator(recipe, floats, described, machine, torch.device("cpu"))
-
-
 # --- Images -----------------------------------------------------------------------------------
 
 
 def _check_images(own: DiffusionGenerator, model: ModelInfo, folder: Path, tolerance: float) -> str:
     recipe = recipe_from_dict(load_weights(model.path)[1]["recipe"])
     prompt = next(iter(recipe.prompts), "")
-    if importlib.util.find_spec("diffusers") is not None:
-        title, drawn = f"diffusers {version('diffusers')}", _draw_by_diffusers(folder, prompt)
-    else:
-        title = "genui, without diffusers"
-        file = folder / "unet" / "diffusion_pytorch_model.safetensors"
-        tensors = safetensors.torch.load_file(file)
-        read = _with_tensors(model, {PREFIX + name: value for name, value in tensors.items()})
-        assert isinstance(read, DiffusionGenerator)
-        drawn = _to_pixels(read.denoised([prompt], [SEED], SETTINGS))
+    drawn = _draw_by_diffusers(folder, prompt)
     ours = _to_pixels(own.denoised([prompt], [SEED], SETTINGS))
     _compare(float((ours - drawn).square().mean().sqrt()), "pixels", tolerance)
-    return f"read back by {title}: the same image"
+    return f"read back by diffusers {version('diffusers')}: the same image"
 
 
 def _to_pixels(x: Tensor) -> Tensor:
