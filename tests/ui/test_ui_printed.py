@@ -25,7 +25,7 @@ async def test_the_steps_of_a_log_are_chosen_in_a_form_and_read_again(tmp_path: 
         board = board_of(pilot)
         await until(pilot, lambda: steps(board) == [0, 1])
         await until_seen(pilot, "unsure of the steps: s, steps")
-        await pilot.press("s", *["down"] * 20, "enter")  # the last row
+        await pilot.press("s", "up", "enter")  # the last row
         await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
         await pilot.press(*"a,b", "enter", "enter")
         await until_seen(pilot, "a,b is not one name")
