@@ -210,7 +210,7 @@ class Shell(LifecycleGuard, App[None]):
             if variables[name].startswith("auto"):
                 variables[name] = background.blend(foreground, share).hex
         for name, least in themes.CONTRAST.items():
-            if not variables[name].startswith("auto"):
+            if not variables[name].startswith(("auto", "ansi_")):  # those are the terminal's own
                 colour = Color.parse(variables[name])
                 variables[name] = themes.contrast(colour, background, foreground, least).hex
         return variables

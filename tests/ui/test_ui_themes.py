@@ -8,7 +8,8 @@ from genui.ui.app import WatchApp
 from genui.ui.themes import CONTRAST, OWN, list_themes, ratio
 from genui.ui.watcher import WatchTarget
 
-NAMED = [name for name in list_themes() if not name.startswith(("ansi", "textual-ansi"))]
+OF_THE_TERMINAL = [name for name in list_themes() if name.startswith(("ansi", "textual-ansi"))]
+NAMED = [name for name in list_themes() if name not in OF_THE_TERMINAL]
 
 
 def watching() -> WatchApp:
@@ -24,6 +25,13 @@ def test_text_and_borders_stand_out(name: str) -> None:
     for one, least in CONTRAST.items():
         shown = ratio(Color.parse(variables[one]), background)
         assert shown >= min(least, ratio(foreground, background)) - 0.05, one
+
+
+@pytest.mark.parametrize("name", OF_THE_TERMINAL)
+def test_colours_of_the_terminal_are_left_to_it(name: str) -> None:
+    app = watching()
+    app._set_first_theme(name)
+    assert app.get_css_variables()["text-muted"].startswith("ansi_")
 
 
 @pytest.mark.parametrize("theme", OWN, ids=lambda theme: theme.name)
