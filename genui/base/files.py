@@ -161,7 +161,6 @@ def read_regular(path: Path, most: int, remedy: str, fault: type[GenuiError] = G
         raise fault(f"{name}: cannot be read ({reason}); {remedy}") from None
 
 
-_LARGEST_TOML = 1 << 20  # bytes
 _MOST_DOTS = 50  # in a line of TOML: each dot of a key is a table in a table
 
 
@@ -172,7 +171,7 @@ def read_toml(path: Path, remedy: str) -> dict[str, Any] | None:
     """
     if not os.path.exists(path):
         return None
-    data = read_regular(path, _LARGEST_TOML, remedy, MisuseError)
+    data = read_regular(path, SMALL, remedy, MisuseError)
     import tomllib  # late: the app paints sooner for those without a file
 
     try:

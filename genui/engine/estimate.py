@@ -192,8 +192,8 @@ def measure_load() -> Load:
 def time_left(sizes: int = 0) -> float:
     """About how many seconds this process takes until it has measured a training, or the steps of
     several sizes, at the share of the processor that it got so far."""
-    used = sum(psutil.Process().cpu_times()[:2])
-    return max(1.0, MEASURE_S + sizes * ENOUGH_S - used) / own_share()
+    needed = MEASURE_S + sizes * ENOUGH_S - time.process_time()
+    return max(1.0, needed) / own_share()
 
 
 def measure(recipe: Recipe, begin: float, thorough: bool = False) -> Iterator[Speed]:
@@ -307,30 +307,30 @@ def plan_fine_tuning(recipe: FineTuneRecipe) -> Plan:
         tokens = changed.batch * min(longest, changed.context)
         return PROCESS + weights + round(tokens * 100 * (30 * parameters / 12) ** 0.5)
 
-    full = recipe.mode == "full"
     memory, free = memory_of({}), psutil.virtual_memory().available
     fault = ""
     if memory > free:
-        changes = [
-            *([{"mode": "lora"}] if full else []),
-            {"precision": "bf16"},
-            *({"batch": str(recipe.batch >> n)} for n in range(1, recipe.batch.bit_length())),
-            *({"context": str(longest >> n)} for n in range(1, longest.bit_length() - 3)),
-        ]
-        fit = {next(iter(one)): one for one in reversed(changes) if memory_of(one) <= free}
+        changes: tuple[list[dict[str, str]], ...] = (  # of a setting each, the smallest first
+            [{"mode": "lora"}],
+            [{"precision": "bf16"}],
+            [{"batch": str(recipe.batch >> n)} for n in range(1, recipe.batch.bit_length())],
+            [{"context": str(longest >> n)} for n in range(1, longest.bit_length() - 3)],
+        )
+        fitting = [[each for each in of if memory_of(each) <= free] for of in changes]
+        ways = [of[0] for of in fitting if of]
         together = {"mode": "lora", "precision": "bf16", "batch": "1"}
         together["context"] = str(min(longest, 128))
-        if not fit and memory_of(together) <= free:
-            fit = {"": together}
+        if not ways and memory_of(together) <= free:
+            ways = [together]
         remedy = "no setting makes it fit: train a smaller model, or close other programs"
-        if fit:
-            ways = [" ".join(f"--set {k}={v}" for k, v in one.items()) for one in fit.values()]
-            remedy = f"take less with {' or '.join(reversed(ways))}, or close other programs"
+        if ways:
+            texts = (" ".join(f"--set {k}={v}" for k, v in each.items()) for each in ways)
+            remedy = f"take less with {' or '.join(texts)}, or close other programs"
         fault = (
             f"training {recipe.base} takes about {size(memory)} of memory and {size(free)} are "
             f"free; {remedy}"
         )
-    written = _written(recipe, parameters) if full else 0
+    written = _written(recipe, parameters) if recipe.mode == "full" else 0
     free_disk = free_space(paths.data_dir())
     if not fault and written > free_disk:
         fault = (

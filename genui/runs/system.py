@@ -250,9 +250,8 @@ def own_share() -> float:
     """The share of a core, up to 1, that this process got since it began."""
     import psutil
 
-    process = psutil.Process()
-    used = max(1e-3, sum(process.cpu_times()[:2]))
-    return used / max(used, time.time() - process.create_time())
+    used = max(1e-3, time.process_time())
+    return used / max(used, time.time() - psutil.Process().create_time())
 
 
 _COMPUTE = """
