@@ -99,8 +99,7 @@ def _check_text(own: TextGenerator, reader: Reader, tolerance: float) -> str:
     tokenizer, rows = own.tokenizer, []
     for text in TEXTS:
         ids = tokenizer.encode(text)
-        begin = getattr(tokenizer, "begin", None)
-        first = ids[:1] if begin is None else [begin]
+        first = ids[:1] if tokenizer.begin is None else [tokenizer.begin]
         if reader.token_ids(text) != ids or (first and reader.begin(text) != first[0]):
             raise GenuiError(f"{reader.title} splits {text!r} into other tokens")
         rows += [ids] if ids else []
@@ -137,7 +136,7 @@ def _reader(written: Path) -> Reader:
 
 def _by_genui(read: Generator) -> Reader:
     assert isinstance(read, TextGenerator)
-    encode, begin = read.tokenizer.encode, getattr(read.tokenizer, "begin", None)
+    encode, begin = read.tokenizer.encode, read.tokenizer.begin
     return Reader(
         "genui",
         encode,

@@ -53,13 +53,12 @@ class Piece(NamedTuple):
     ends: bool = True
 
 
-def find_source(path: Path, only_text: bool = False) -> Source:
-    """The files that a file or folder stands for; with `only_text` the other formats are ignored.
+def find_source(path: Path) -> Source:
+    """The files that a file or folder stands for.
 
     What has no known suffix is taken for text. A path that is missing has one file of size 0.
     """
-    plain = tuple(each for each in FORMATS if each.group == TEXT)
-    return find_files(path, plain if only_text else FORMATS, FORMATS[0])
+    return find_files(path, FORMATS, FORMATS[0])
 
 
 def is_held_out(document: str) -> bool:

@@ -3,10 +3,10 @@
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,9 +66,6 @@ class CaptionedImages:
     test_set: bool = False  # whether `held_out` is the dataset's own test set
     label_of: str | Callable[[str], str] = ""  # as in ImageDataset
     notes: tuple[str, ...] = ()  # what was left out while reading, one line each
-    on_disk: bool = (
-        False  # whether `rgba` is a file in the cache, since it does not fit into memory
-    )
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -317,18 +314,6 @@ IMAGE_DATASETS = dataset_table(
         ),
     ),
 )
-
-
-EVERY_IMAGE = "every_image"
-"""Metadata of a checkpoint that was trained on more images than are read into memory."""
-
-
-def takes_every_image(extra: Mapping[str, Any] | None) -> bool:
-    """Whether a task loads images past the limit of memory; `extra` is a checkpoint's metadata.
-
-    A resumed run does as it began: earlier versions took the first images only.
-    """
-    return extra is None or not extra.get("resumed") or EVERY_IMAGE in extra
 
 
 def load_images(dataset: str, data: str = "", every: bool = False) -> CaptionedImages:

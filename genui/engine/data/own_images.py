@@ -83,7 +83,8 @@ def load_own(path: str | os.PathLike[str], every: bool = False) -> CaptionedImag
     rgba = np.memmap(pixels, np.uint8, "r", shape=shape)
     is_whole = decoded.done and count == len(decoded.captions)
     notes = decoded.notes if is_whole else [*decoded.notes, f"only the first {count:,} taken"]
-    return _captioned(name, rgba[:count], decoded.captions[:count], notes, decoded.digest, is_whole)
+    digest = decoded.digest if is_whole else ""
+    return _captioned(name, rgba[:count], decoded.captions[:count], notes, digest)
 
 
 def _captioned(
@@ -92,20 +93,18 @@ def _captioned(
     captions: list[str],
     notes: list[str],
     digest: str = "",
-    on_disk: bool = False,
 ) -> CaptionedImages:
     trained, held_out = hold_out_images(len(captions))
     return CaptionedImages(
         name=name,
         licence=OWN_LICENCE,
-        fingerprint=digest[:16] if on_disk else fingerprint(rgba, captions),
+        fingerprint=digest[:16] or fingerprint(rgba, captions),
         rgba=rgba,
         captions=tuple(captions),
         scheme="plain",
         train=trained,
         held_out=held_out,
         notes=shorten_notes(notes),
-        on_disk=on_disk,
     )
 
 

@@ -56,9 +56,6 @@ BPE_SAMPLE = 32 * 1024 * 1024
 ORDER = "data_order"
 """Metadata of a checkpoint that was trained on large data: how its windows are shuffled."""
 
-FORMAT = "data_format"
-"""Metadata of a checkpoint: the format of the data, if it is not plain text."""
-
 PARTS = ("train.bin", "held-out.bin")
 MANIFEST = "manifest.json"
 MAX_TOKENIZER = 64 * 1024 * 1024  # bytes of its file
@@ -462,5 +459,5 @@ def _open(
         line=f"{manifest.name}: {len(parts[0]):,} tokens to train on, {len(parts[1]):,} held out, "
         f"{size((trained + held) * dtype.itemsize)} on disk",
         notes=tuple(note for note, holds in notes.items() if holds),
-        reading={ORDER: "feistel", FORMAT: source.group},
+        reading={ORDER: "feistel"},
     )

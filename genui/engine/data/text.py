@@ -75,7 +75,6 @@ class TextData:
     validation: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
-    format: str = ""  # that of the files, if they are not text files
     is_sample: bool = False  # whether it is a sample of data that do not fit into memory
 
     def describe(self) -> str:
@@ -277,30 +276,19 @@ def _load_user_text(path: Path, source: Source) -> TextData:
         raise MisuseError(
             f"{path}: {total} characters are too few to train on; give at least {MIN_CHARACTERS:,}"
         )
-    return TextData(
-        path.name,
-        "yours",
-        train,
-        validation,
-        _fingerprint(train, validation),
-        notes,
-        "" if source.group == TEXT else source.group,
-    )
+    return TextData(path.name, "yours", train, validation, _fingerprint(train, validation), notes)
 
 
-def load_text(
-    dataset: str, data: str = "", *, sample: int = 0, only_text: bool = False
-) -> TextData:
+def load_text(dataset: str, data: str = "", *, sample: int = 0) -> TextData:
     """Load the dataset of that name, or the user's file or folder `data`.
 
-    Of data that do not fit into memory, a sample of so many bytes; with `only_text` other formats
-    than text files are ignored. Raises MisuseError for an unknown name or an unusable file, or
-    data that are too large if no sample will do.
+    Of data that do not fit into memory, a sample of so many bytes. Raises MisuseError for an
+    unknown name or an unusable file, or data that are too large if no sample will do.
     """
     if data:
         path = Path(data).expanduser()
-        source = find_source(path, only_text)
-        if not is_large(source) or only_text:
+        source = find_source(path)
+        if not is_large(source):
             return _load_user_text(path, source)
         if not sample:
             raise MisuseError(

@@ -18,10 +18,8 @@ from genui.engine.data.captions import Vocabulary, use_one_word
 from genui.engine.data.clips import FPS, Clips, describe, load_clips, vocabulary_captions
 from genui.engine.data.image_files import find_reference, load_folder
 from genui.engine.data.images import (
-    EVERY_IMAGE,
     CaptionedImages,
     load_images,
-    takes_every_image,
 )
 from genui.engine.data.speech import SAMPLE_RATE, Speech, load_speech
 from genui.engine.device import Machine, autocast, to_device
@@ -116,7 +114,6 @@ def image_corpus(
         ),
         examples=len(images.train),
         notes=images.notes + (_unknown_words(vocabulary, captions) if extra else ()),
-        extra={EVERY_IMAGE: True} if images.on_disk else {},
     )
 
 
@@ -389,7 +386,7 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
     def __init__(
         self, recipe: DiffusionRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
-        self._images = load_images(recipe.dataset, recipe.data, takes_every_image(extra))
+        self._images = load_images(recipe.dataset, recipe.data, every=True)
         corpus = image_corpus(recipe, self._images, extra)
         super().__init__(recipe, device, corpus, ImageMedium(recipe))
         if recipe.border and recipe.data:

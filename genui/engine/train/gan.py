@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genui.engine.data.images import Batch, load_images, takes_every_image
+from genui.engine.data.images import Batch, load_images
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.metrics.distance import SampleSet, collapse, sample_caption_pairs
 from genui.engine.models.gan import GAN, gan_config
@@ -75,7 +75,7 @@ class GanTask(CaptionedTask[GanRecipe]):
     def __init__(
         self, recipe: GanRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
-        self._images = load_images(recipe.dataset, recipe.data, takes_every_image(extra))
+        self._images = load_images(recipe.dataset, recipe.data, every=True)
         super().__init__(recipe, device, image_corpus(recipe, self._images, extra))
         self._real = PerStep(self._draw)
         self._metrics: dict[str, float] = {}

@@ -28,7 +28,6 @@ from genui.engine.data.chorales import (
 from genui.engine.data.dataset import uses_stand_ins
 from genui.engine.data.documents import find_source
 from genui.engine.data.shards import (
-    FORMAT,
     ORDER,
     Corpus,
     TokenFile,
@@ -170,9 +169,8 @@ def load_corpus(recipe: TextRecipe, extra: dict[str, Any] | None) -> Corpus:
         source = find_source(Path(recipe.data).expanduser())
         if is_large(source) if resumed is None else ORDER in resumed:
             return _load_large(recipe, source, given)
-    only_text = resumed is not None and FORMAT not in resumed
     sample = MEASURE_SAMPLE if uses_stand_ins() else 0
-    data = load_text(recipe.dataset, recipe.data, sample=sample, only_text=only_text)
+    data = load_text(recipe.dataset, recipe.data, sample=sample)
     tokenizer = _with_gaps(recipe, given or build_tokenizer(recipe, data.train))
     held = encode_documents(tokenizer, data.validation)
     times = 1.0
@@ -188,7 +186,7 @@ def load_corpus(recipe: TextRecipe, extra: dict[str, Any] | None) -> Corpus:
         fingerprint=data.fingerprint,
         line=data.describe(),
         notes=data.notes + (_unknown_characters(tokenizer, data.train) if extra else ()),
-        reading={FORMAT: data.format} if data.format else {},
+        reading={},
         times=times,
     )
 

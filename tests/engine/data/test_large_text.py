@@ -282,16 +282,6 @@ def test_a_resumed_run_reads_the_tokens_that_are_there(
     assert again.data_line == task.data_line
 
 
-def test_a_run_of_an_earlier_version_goes_on_in_memory(tmp_path: Path, small_memory: None) -> None:
-    as_folder(tmp_path / "folder")
-    as_parquet(tmp_path / "folder" / "tables")
-    recipe = recipe_of(tmp_path / "folder", tokenizer="bytes")
-    extra = {"tokenizer": {"kind": "bytes"}, "resumed": True}
-    old = load_corpus(recipe, extra)
-    assert not isinstance(old.train, TokenFile)
-    assert b"0: " in bytes(old.train.tolist())
-
-
 def test_every_window_of_an_epoch_comes_once(tmp_path: Path, small_memory: None) -> None:
     write_words(tmp_path / "words.txt", 600)
     recipe = recipe_of(tmp_path / "words.txt", tokenizer="chars")
@@ -403,12 +393,12 @@ def test_a_table_without_texts_names_its_columns(tmp_path: Path) -> None:
         load_text("", str(tmp_path / "t.parquet"))
 
 
-def test_without_pyarrow_its_extra_is_named(
+def test_without_pyarrow_its_installation_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     (tmp_path / "t.arrow").write_bytes(b"x")
-    with pytest.raises(MisuseError, match=r"pip install 'genui\[data\]'"):
+    with pytest.raises(MisuseError, match=r"needs pyarrow: .* -m pip install 'pyarrow"):
         load_text("", str(tmp_path / "t.arrow"))
 
 
