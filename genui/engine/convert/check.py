@@ -96,19 +96,18 @@ def _needed_library(written: Path) -> str:
 
 
 def _check_text(own: TextGenerator, reader: Reader, tolerance: float) -> str:
-    tokenizer, rows = own.tokenizer, []
+    model, rows = _by_genui(own), []
     for text in TEXTS:
-        ids = tokenizer.encode(text)
-        first = ids[:1] if tokenizer.begin is None else [tokenizer.begin]
-        if reader.token_ids(text) != ids or (first and reader.begin(text) != first[0]):
+        ids = model.token_ids(text)
+        if reader.token_ids(text) != ids or (ids and reader.begin(text) != model.begin(text)):
             raise GenuiError(f"{reader.title} splits {text!r} into other tokens")
         rows += [ids] if ids else []
     random = torch.Generator().manual_seed(SEED)
     length = min(LENGTH, own.model.context)
-    rows.append(torch.randint(tokenizer.size, (length,), generator=random).tolist())
+    rows.append(torch.randint(own.tokenizer.size, (length,), generator=random).tolist())
     for row in rows:
         ids = torch.tensor([row[: own.model.context]])
-        ours, theirs = own.model(ids.to(own.model.device)).float().cpu(), reader.logits(ids)
+        ours, theirs = model.logits(ids), reader.logits(ids)
         if ours.shape != theirs.shape:
             sizes = f"{theirs.shape[-1]:,} and {ours.shape[-1]:,} tokens"
             raise GenuiError(f"vocabularies differ by {reader.title}: {sizes}")
