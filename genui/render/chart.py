@@ -162,7 +162,7 @@ def build_legend(
     for values in (readings, None):
         parts = _build_parts(traces, names, faults, rewritten, values, brief=True)
         room = sum(sizes) - (_measure_width(parts) - width)
-        if room >= sum(min(size, _NARROWEST_NAME) for size in sizes):
+        if room >= sum(sizes):
             break
     widest = _fit_names(sizes, room)
     names = [shorten_middle(name, widest) for name in names]

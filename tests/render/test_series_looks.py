@@ -72,6 +72,9 @@ def test_values_are_left_out_before_names_are() -> None:
     readings = dict.fromkeys("abcdefgh", 1.0)
     assert "1.000" in text(build_legend(runs(*"abcdefgh"), readings=readings, width=86))
     assert "1.000" not in text(build_legend(runs(*"abcdefgh"), readings=readings, width=42))
+    names = ["generator", "discriminator"]
+    drawn = text(build_legend(runs(*names), readings=dict.fromkeys(names, 0.7), width=36))
+    assert drawn == "━ generator  ◆ discriminator"
 
 
 @pytest.mark.parametrize(
