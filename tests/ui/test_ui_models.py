@@ -96,7 +96,7 @@ async def test_enter_opens_a_model_in_the_pane_of_its_medium(shipped, open_app: 
         rows.chosen = "model:icons"
         await pilot.press("enter")
         assert home.current == "canvas"
-        await until_seen(pilot, "“red heart on")
+        await until_seen(pilot, "“white rocket")
         await pilot.press("shift+tab", "shift+tab", "shift+tab")
         assert home.current == "models"
         rows.chosen = "model:python"
