@@ -45,13 +45,7 @@ from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.terminal import NoColour, ThinBlack, choose_driver, get_metered_driver
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
-from genui.ui.widgets.base import (
-    CLOSING_KEYS,
-    KeyAnswered,
-    LifecycleGuard,
-    LineInput,
-    colour_mode,
-)
+from genui.ui.widgets.base import KeyAnswered, LifecycleGuard, colour_mode
 from genui.ui.widgets.dialogs import HelpScreen, ThemeScreen, Window
 
 if TYPE_CHECKING:
@@ -166,7 +160,6 @@ class Shell(LifecycleGuard, App[None]):
         self._queue_timer: Timer | None = None
         self._asked: DOMNode | None = None  # has been sent the key before, and not answered it
         self._asked_at = 0.0
-        self._answering_line: LineInput | None = None  # has been sent Enter or Esc
         self.said: deque[Said] = deque(maxlen=MAX_SAID)
         self._memory = recall()
         self._saving = threading.Lock()
@@ -291,10 +284,8 @@ class Shell(LifecycleGuard, App[None]):
     async def _handle_key(self, event: events.Key) -> None:
         """Handle a key that was typed, or one that has come back from the widget it was sent to."""
         if event.is_forwarded:
-            if not self._send_late(event):
-                await super().on_event(event)
+            await super().on_event(event)
             return
-        self._await_answer(event.key)
         if isinstance(self.screen, AppScreen):
             self.screen.heed_key()
         target = self.focused or self.screen  # as Textual chooses it
@@ -338,29 +329,9 @@ class Shell(LifecycleGuard, App[None]):
 
     def _must_wait(self, key: str) -> bool:
         """Whether the target of a key is not ready yet."""
-        if self._answering_line is not None:
-            if self._answering_line in self.screen.walk_children(LineInput):
-                return True
-            self._answering_line = None
         if isinstance(self.screen, PaletteScreen):
             return not self.screen.ready_for(key)
         return isinstance(self.screen, LifecycleGuard) and not self.screen.is_mounted
-
-    def _await_answer(self, key: str) -> None:
-        """Let keys wait if this one closes a line: they are for what gets the focus then."""
-        if key in CLOSING_KEYS and isinstance(self.focused, LineInput):
-            self._answering_line = self.focused
-
-    @on(LineInput.Answered)
-    def _line_answered(self) -> None:
-        self._answering_line = None
-
-    async def _check_bindings(self, key: str, priority: bool = False) -> bool:
-        """As in Textual; a key that a priority binding takes, as in forms, misses the line."""
-        taken = await super()._check_bindings(key, priority)
-        if taken and priority:
-            self._answering_line = None
-        return taken
 
     def _queue(self, event: events.Key) -> bool:
         """Queue a key that must wait, and all keys after it to keep their order. Returns whether
@@ -420,16 +391,6 @@ class Shell(LifecycleGuard, App[None]):
         # Also not if it is behind a screen that opened late.
         if not any(isinstance(screen, PaletteScreen) for screen in self.screen_stack):
             self.push_screen(PaletteScreen(id="--command-palette"))
-
-    def _send_late(self, event: events.Key) -> bool:
-        """Send an unhandled key to the line that has opened since it was typed. Returns whether
-        there is one."""
-        if isinstance(self.focused, LineInput):
-            self._await_answer(event.key)
-            return self.focused.take(event)
-        if self.focused is None and isinstance(self.screen, Window) and self.screen.typing:
-            return self.screen.take_early(event)
-        return False
 
     @property
     def answering(self) -> bool:

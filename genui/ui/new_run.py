@@ -234,7 +234,6 @@ class NewRunScreen(Window[RunDir | None]):
     list, and ↑↓ move in it.
     """
 
-    typing = True
     BINDINGS: ClassVar[list[BindingType]] = [
         *FIELD_KEYS,
         Binding("escape", "leave", "Cancel", show=False),

@@ -235,8 +235,6 @@ class PromptLine(Vertical):
 class CaptionScreen(Window[str | None]):
     """Asks for another caption. Dismissed with it, or None by Esc."""
 
-    typing = True
-
     def __init__(self, title: str, value: str, hint: str, model: ModelInfo | None) -> None:
         super().__init__()
         self._title = title

@@ -839,25 +839,13 @@ class LineInput(Input):
     class Cancelled(Message):
         """Esc was pressed."""
 
-    class Answered(Message):
-        """Enter or Esc was pressed, and every widget around the line has handled that."""
+    _closing_key = False  # whether the last key was Enter or Esc
 
     def on_focus(self) -> None:
         self.post_message(KeysChanged())
 
     def on_blur(self) -> None:
         self.post_message(KeysChanged())
-
-    def take(self, event: events.Key) -> bool:
-        """Handle a key that was sent to another widget; return False if it has no effect here.
-
-        Keys typed right after the one that opens the line still go to the widget that had the
-        focus. They are handled in the order of typing.
-        """
-        if not event.is_printable and event.key not in self._bindings.key_to_bindings:
-            return False
-        self.post_message(event.copy())
-        return True
 
     async def on_key(self, event: events.Key) -> None:
         """Run the bindings of the line at once.
@@ -870,8 +858,15 @@ class LineInput(Input):
             event.prevent_default()
             for binding in self._bindings.get_bindings_for_key(event.key):
                 await self.run_action(binding.action)
-            if event.key in CLOSING_KEYS:
-                self.post_message(self.Answered())
+            self._closing_key = event.key in CLOSING_KEYS
+
+    @on(KeyAnswered)
+    def _follow_answer(self, event: KeyAnswered) -> None:
+        """After Enter or Esc, let the widgets around the line handle first what was posted."""
+        if self._closing_key:
+            self._closing_key = False
+            event.stop()
+            self.post_message(KeyAnswered())
 
     def action_cancel(self) -> None:
         self.post_message(self.Cancelled())

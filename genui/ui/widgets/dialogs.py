@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
 
 from rich.cells import cell_len
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -39,13 +39,7 @@ them reach the next field."""
 
 
 class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
-    """A modal screen that closes once. With `typing` its first input has the focus at the start."""
-
-    typing: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._typed_ahead: list[events.Key] | None = []  # None: the input has taken them
+    """A modal screen that closes once."""
 
     def set_titles(self, title: str, keys: str) -> None:
         """Show `title` in the upper border, and `keys` in the lower one."""
@@ -64,21 +58,9 @@ class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
     def _cancelled(self) -> None:
         self.action_leave()
 
-    def take_early(self, event: events.Key) -> bool:
-        """Keep a key that was typed before the input was mounted, as happens over a slow link.
-        Returns whether it was kept."""
-        if self._typed_ahead is None:
-            return False
-        self._typed_ahead.append(event)
-        return True
-
     def begin_typing(self) -> None:
-        """Focus the first input, and pass it the keys that were typed already."""
-        line = self.query(LineInput).first()
-        self.set_focus(line)
-        for event in self._typed_ahead or ():
-            line.take(event)
-        self._typed_ahead = None
+        """Focus the first input."""
+        self.set_focus(self.query(LineInput).first())
 
     def show_fault(self, line: str) -> None:
         """Show why the input is invalid, below it, while the window is open; "" removes it."""
@@ -182,8 +164,6 @@ class ValueScreen(Window[T | None], Generic[T]):
     `parse` raises MisuseError for invalid text; its message is shown and the window stays.
     """
 
-    typing = True
-
     def __init__(
         self, title: str, value: str, hint: str, parse: Callable[[str], T], verb: str = "set"
     ) -> None:
@@ -229,7 +209,6 @@ class FormScreen(Window[T | None], Generic[T]):
     `parse` raises MisuseError for invalid lines; its message is shown and the window stays.
     """
 
-    typing = True
     BINDINGS: ClassVar[list[BindingType]] = [*FIELD_KEYS]
 
     def __init__(
