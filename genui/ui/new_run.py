@@ -181,24 +181,12 @@ def describe_setting(value: str, recipe: Recipe) -> str:
 # --- The form -----------------------------------------------------------------------------------
 
 
-class FormLine(LineInput):
-    """A line of the form. It starts the run itself, after what was typed before `Ctrl+S`; what is
-    typed behind that, while the line is disabled, has no effect."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "screen.start", "Start", show=False)]
-
-    async def on_key(self, event: events.Key) -> None:
-        if self.disabled:
-            event.stop()
-            event.prevent_default()
-
-
 class FormField(Vertical):
     """A labelled line, with its error or its help below it."""
 
     def __init__(self, key: str, label: str, placeholder: str, suggester: Suggester | None) -> None:
         super().__init__(classes="form-field")
-        self._line = FormLine(
+        self._line = LineInput(
             placeholder=placeholder, id=f"field-{key}", compact=True, suggester=suggester
         )
         self._label = label
