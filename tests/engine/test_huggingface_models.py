@@ -1,7 +1,9 @@
 """Folders that transformers wrote, with random weights, as models of genui."""
 
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from tokenizers import Tokenizer as HFTokenizer  # noqa: E402
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
 
 from genui.base.errors import GenuiError, MisuseError  # noqa: E402
-from genui.engine.data.pretrained_tokenizer import tokenizer_from_file  # noqa: E402
+from genui.engine.data.pretrained_tokenizer import open_tokenizer, tokenizer_from_file  # noqa: E402
 from genui.engine.device import Machine  # noqa: E402
 from genui.engine.load import load_open, open_trace  # noqa: E402
 from genui.engine.models.huggingface import load_folder, load_tokenizer  # noqa: E402
@@ -280,6 +282,15 @@ def test_a_pattern_that_takes_for_ever_is_one_line(capfd: pytest.CaptureFixture[
     tokenizer = tokenizer_from_file(json.dumps(_described() | {"pre_tokenizer": splitter}), "")
     with pytest.raises(GenuiError, match="its tokenizer is damaged"):
         tokenizer.encode("a" * 28 + "b")
+
+
+def test_tokenizers_opened_by_several_threads_leave_stderr_as_it_was() -> None:
+    text = HFTokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a")).to_str()
+    before = os.fstat(2)
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(open_tokenizer, [text] * 4000))
+    after = os.fstat(2)
+    assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)
 
 
 def test_a_tokenizer_that_makes_the_library_panic_is_one_line(capfd: Any) -> None:

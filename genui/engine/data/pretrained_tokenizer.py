@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -199,17 +200,21 @@ def _tokenizer_errors() -> Iterator[None]:
         raise GenuiError(f"its tokenizer is damaged ({reason}); fetch it again") from None
 
 
+_silencing = threading.Lock()  # of stderr, which all threads share
+
+
 @contextmanager
 def _without_backtraces() -> Iterator[None]:
     """Nothing is written to stderr in the block: the library prints a page there for a panic."""
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    with _silencing:
+        kept = os.dup(2)
+        try:
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 _MOST_GROWTH = 64
