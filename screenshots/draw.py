@@ -1,7 +1,7 @@
 """Draw the images in this folder from the app itself: `python screenshots/draw.py`.
 
-Everything on them is real: the shipped models write and draw, and two small `prose` runs are
-trained for them, on the spot and in a folder that is removed again. Takes about four
+Everything on them is real: the shipped models write and draw, and two small `shakespeare` runs
+are trained for them, on the spot and in a folder that is removed again. Takes about four
 minutes on two cores; needs the `dev` extra (resvg) and a monospace font.
 """
 
@@ -56,8 +56,8 @@ async def draw() -> None:
     from genui.ui.app import GenuiApp
 
     await live_home()
-    hot = launch(find_recipe("prose"), SMALL | {"learning_rate": "0.02"}, "manual-hot")
-    run = launch(find_recipe("prose"), SMALL, "manual")
+    hot = launch(find_recipe("shakespeare"), SMALL | {"learning_rate": "0.02"}, "plays-hot")
+    run = launch(find_recipe("shakespeare"), SMALL, "plays")
     app = GenuiApp()
     async with app.run_test(size=(120, 40)) as pilot:
         for one in (hot, run):

@@ -166,6 +166,11 @@ class TransformerRecipe(TextRecipe):
         }
 
     @property
+    def ngram_parameters(self) -> int:
+        """The most parameters that the tables of n-grams have; a small vocabulary needs fewer."""
+        return (self.ngrams - 1) * self.ngram_rows * min(self.ngram_width or self.width, self.width)
+
+    @property
     def widest(self) -> int:
         # With attention in products bf16 pays from a width of 64 on: no fused kernel casts.
         wide = self.attention == "products" and self.width >= 64

@@ -301,6 +301,10 @@ def find_model(ref: str) -> ModelInfo:
     local = list_recent() if load_config().find_models else []
     if (model := find_local(ref, local)) is not None:
         return _of_program(model, describe(model.path))
+    from genui.recipes import RECIPES
+
+    if ref in RECIPES:
+        raise MisuseError(f"no model '{ref}' yet: genui train {ref} trains it")
     known = {*_shipped_names(), *records, *(model.name for model in local)}
     known |= {run.info.name for run in runs}
     listed = did_you_mean(ref, known, lists="genui models")

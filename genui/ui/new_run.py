@@ -26,9 +26,10 @@ from textual.widget import Widget
 from textual.widgets import Label, Static
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.numbers import parameters
 from genui.base.schema import Setting, settings_of
 from genui.base.text import clean_line
-from genui.recipes import FIXED, RECIPES, Recipe, override, parse_settings
+from genui.recipes import FIXED, RECIPES, Recipe, TransformerRecipe, override, parse_settings
 from genui.runs.launch import launch
 from genui.runs.layout import RunDir, check_name
 from genui.runs.models import find_origin
@@ -56,7 +57,7 @@ CHATS_HINT = "chats or prompts with completions (.jsonl), or text"
 SETTINGS_HINT = "other settings, e.g. width=384 layers=8"
 SETTINGS_FROM_HINT = "e.g. learning_rate=3e-4 batch=32"
 
-_SIZES = frozenset({"layers", "width", "heads", "context", "batch", "tokenizer", "patch"})
+_SIZES = frozenset({"layers", "width", "context", "batch", "tokenizer", "patch"})
 """Settings that the description of a recipe shows."""
 
 
@@ -318,6 +319,8 @@ class NewRunScreen(Window[RunDir | None]):
         else:
             values = dataclasses.asdict(recipe).items()
             sizes = [f"{name} {value}" for name, value in values if name in _SIZES]
+            if isinstance(recipe, TransformerRecipe) and recipe.ngrams > 1:
+                sizes.append(f"up to {parameters(recipe.ngram_parameters)} in n-grams")
             about = f"{recipe.family} on {recipe.dataset} · {' · '.join(sizes)}"
         self.query_one("#about", Static).update(about)
         self._ask_plan()

@@ -144,7 +144,7 @@ def _options(parser: argparse.ArgumentParser) -> set[str]:
 
 
 TINY = {
-    "plays": ("shakespeare", "prose"),
+    "plays": ("shakespeare",),
     "shapes": ("icons", "emoji", "fashion"),
     "coder": ("python",),
     "tunes": ("chorales",),

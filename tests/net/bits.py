@@ -83,8 +83,6 @@ def generations() -> Iterator[Job]:
     ):
         yield job(name, "shakespeare", "txt", *TEXT, *settings.split())
     for seed in (1, 2):
-        yield job(f"seed {seed}", "prose", "txt", "--prompt", "The", "--tokens", "16", seed=seed)
-    for seed in (1, 2):
         yield job(f"seed {seed}", "python", "txt", "--prompt", AREA, "--tokens", "24", seed=seed)
     yield job("free", "python", "txt", "--prompt", AREA, "--tokens", "24", "--grammar", "none")
     yield job("held", "python", "txt", "--prompt", AREA, "--tokens", "24", "--grammar", "python")

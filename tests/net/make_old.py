@@ -53,7 +53,7 @@ FILES = (
     ("plays.txt", "shakespeare --prompt ROMEO: --tokens 8 --seed 3 -n 3 --top-k 20"),
     ("forked.txt", "shakespeare --prompt ROMEO: --tokens 16 --seed 3 --fork 6:seed=9 "
      "--fork 9:temperature=0.4 --fork 12:token=a"),
-    ("penalties.txt", "prose --prompt This --tokens 12 --seed 2 --min-p 0.05 --top-p 1 "
+    ("penalties.txt", "shakespeare --prompt This --tokens 12 --seed 2 --min-p 0.05 --top-p 1 "
      "--repetition-penalty 1.2 --dry 0.8 --dry-length 2"),
     ("code.txt", "python --tokens 16 --seed 2 --grammar python --prompt"),  # and a prompt
     ("gap.txt", "python --tokens 8 --seed 2 --prompt"),

@@ -116,7 +116,7 @@ def test_old_favourites_make_a_sheet(home: Path, tmp_path: Path) -> None:
     genui(home, "show", str(sheet)).ok()
     told = recipes_beside(sheet)
     assert "red heart on black" in told
-    assert '"prose"' in told
+    assert '"shakespeare"' in told
 
 
 def test_an_old_sheet_has_the_recipes_of_all(old: Path, home: Path) -> None:

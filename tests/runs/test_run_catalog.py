@@ -105,6 +105,7 @@ def test_a_shipped_name_comes_before_a_run_of_that_name():
     ("ref", "said"),
     [
         ("play", "did you mean 'plays'"),
+        ("prose", "no model 'prose' yet: genui train prose trains it"),
         ("", "no model"),
         ("\x1b[31m", "no model"),
         ("none/here.safetensors", "no model file"),
@@ -178,7 +179,7 @@ def test_models_are_grouped_by_medium_the_best_first_and_classifiers_last():
     groups = group_models(
         [
             model("says", "classifier", "text", "99%"),
-            model("prose", "transformer", "text"),
+            model("plain", "transformer", "text"),
             model("better", "transformer", "text", "1.2 bits/char"),
             model("shakespeare", "transformer", "text", "1.9 bits/char"),
             model("chorales", "transformer", "music", "0.3 nats a token"),
@@ -188,7 +189,7 @@ def test_models_are_grouped_by_medium_the_best_first_and_classifiers_last():
     )
     assert {name: [model.name for model in group] for name, group in groups.items()} == {
         "image": ["icons", "emoji"],
-        "text": ["shakespeare", "better", "prose"],
+        "text": ["shakespeare", "better", "plain"],
         "music": ["chorales"],
         "classifiers": ["says"],
     }

@@ -24,7 +24,7 @@ CARDS = {
         "honesty": "Invents words now and then.",
         "sample": "ROMEO:\nI am here, my lord\nand gone",
     },
-    "prose": {"summary": "Python's manual and docstrings"},
+    "shakespeare-gru": {"summary": "plays of pythons, by a recurrent network"},
     "speakers": {"summary": "who speaks", "quality": {"accuracy": "45 %"}},
     "python-or-prose": {"summary": "Python, or English", "quality": {"accuracy": "95 %"}},
     "fashion-labels": {"summary": "which garment", "quality": {"accuracy": "92 %"}},

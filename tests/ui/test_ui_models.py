@@ -143,13 +143,13 @@ async def test_enter_in_the_filter_opens_what_is_highlighted_and_the_filter_is_g
 async def test_of_several_that_match_the_best_name_is_chosen(
     shipped: Path, open_app: Opener
 ) -> None:
-    stage.ship(shipped, "prose")
+    stage.ship(shipped, "shakespeare-gru")
     async with open_app() as pilot:
         rows = home_of(pilot).query_one(RowList)
-        await pilot.press("slash", *"pyth")  # prose is Python's manual, and stands above
+        await pilot.press("slash", *"pyth")  # pythons are in a summary above it
         await until(pilot, lambda: rows.chosen == "model:python")
-        await pilot.press(*["backspace"] * 4, *"manual")
-        await until(pilot, lambda: rows.chosen == "model:prose")
+        await pilot.press(*["backspace"] * 4, *"recurr")
+        await until(pilot, lambda: rows.chosen == "model:shakespeare-gru")
 
 
 async def test_a_bad_regular_expression_is_named_and_changes_nothing(

@@ -122,6 +122,20 @@ async def test_a_recipe_is_found_by_a_part_of_its_name(shipped, open_app: Opener
         await until(pilot, lambda: "did you mean 'chorales'?" in fault(pilot))
 
 
+async def test_the_form_counts_the_tables_of_n_grams(
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans(monkeypatch)
+    async with open_app(size=(80, 24)) as pilot:
+        await pilot.press("n")
+        await until_seen(pilot, "layers 1")
+        assert "up to 8.4M in n-grams" in seen(pilot)
+        burst(pilot, *"shakespeare")
+        await until(pilot, lambda: form(pilot).recipe.name == "shakespeare")
+        await until_seen(pilot, "layers 6")
+        assert "n-grams" not in seen(pilot)
+
+
 async def test_the_form_says_what_the_training_takes(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
