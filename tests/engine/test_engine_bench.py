@@ -2,10 +2,8 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from small_recipes import HERE
 
@@ -50,15 +48,6 @@ def test_a_token_and_a_denoising_step_are_measured(capsys: pytest.CaptureFixture
     assert {"layers", "width", "heads", "vocab_size"} <= written.keys()
     drawn = measure("denoising", capsys, model="icons", prompt="cat", steps=5)
     assert drawn["seconds"] > 0
-
-
-def test_a_text_is_written_as_nanogpt_reads_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    size = measure("text", capsys, dataset="shakespeare", folder=str(tmp_path))["vocabulary"]
-    train, held = (np.fromfile(tmp_path / f"{part}.bin", np.uint16) for part in ("train", "val"))
-    assert len(train) > len(held) > 0
-    assert max(train.max(), held.max()) + 1 == size
 
 
 def test_an_unknown_recipe_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

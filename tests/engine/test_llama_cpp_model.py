@@ -54,5 +54,5 @@ def test_without_the_package_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     from genui.hub.formats import OpenModel
 
     model = OpenModel(path=tmp_path / "a.gguf", format="gguf", name="a")
-    with pytest.raises(GenuiError, match=r"pip install 'genui\[llama\]'"):
+    with pytest.raises(GenuiError, match=r"pip install .*llama-cpp-python"):
         load_gguf_model(model, Machine("cpu", "fp32", torch.get_num_threads()))

@@ -100,6 +100,7 @@ def test_an_old_favourite_is_listed_and_opened(mine: Path) -> None:
         at_home(terminal)
         terminal.press("F")
         terminal.until(lambda text: "heart-20260105" in text, "the favourite")
+        terminal.press("\x1b[B")  # down: the newer one is of text
         terminal.press("\r")
         terminal.until(lambda text: "red heart on black" in text, "its caption")
         terminal.until(lambda text: "guidance=5" in text, "its branch")
