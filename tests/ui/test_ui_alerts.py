@@ -70,7 +70,7 @@ async def test_a_nan_is_told_once_and_the_list_leads_to_its_step(
         await until(pilot, lambda: screen.board.first is not first)
         await pilot.press("exclamation_mark")
         await until_seen(pilot, "Alerts (B: silent)")
-        assert seen(pilot).count("✗ plays: loss is NaN at step 101") == 1 + 1  # list, line below
+        assert seen(pilot).count("✗ plays: loss is NaN at step 101") == 1  # the key ended the line
         await pilot.press("enter")
         await until(pilot, lambda: screen.board.state.cursor == 101)
         assert rung == [("genui", "plays: loss is NaN at step 101")]
