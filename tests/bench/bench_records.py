@@ -12,7 +12,7 @@ from genui.base import paths
 from genui.cli.generation import generate, saved_tree
 from genui.formats.frames import pack_frames
 from genui.formats.trees import save_tree
-from genui.protocol import ImageSettings, LabSettings, Start, TextSettings
+from genui.protocol import KINDS, LabSettings, Start, TextSettings
 
 RECORDS = {
     "canvas": Start(
@@ -20,11 +20,9 @@ RECORDS = {
         model="video",
         prompt="white cat bouncing on purple",
         seed=1,
-        settings=ImageSettings(steps=6),
+        settings=KINDS["diffusion", "video"].defaults,
     ),
-    "text": Start(
-        trace=0, model="shakespeare", prompt="ROMEO:\n", seed=2, settings=TextSettings(tokens=240)
-    ),
+    "text": Start(trace=0, model="shakespeare", prompt="ROMEO:\n", seed=2, settings=TextSettings()),
     "training": Start(
         trace=0,
         model="lab:flow",
@@ -33,7 +31,8 @@ RECORDS = {
         settings=LabSettings(steps=240, every=12),
     ),
 }
-"""The pane to what it shows. Few steps, so that the files stay small."""
+"""The pane to what it shows. Canvas and Text have the usual settings, since what is generated next
+begins with them."""
 
 
 def main() -> None:

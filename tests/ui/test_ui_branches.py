@@ -215,6 +215,8 @@ async def test_a_saved_tree_is_beside_its_model_and_says_so(
         # Without its model it is not opened.
         (shipped / "icons" / "model.safetensors").unlink()
         home_of(pilot).open_saved(path, "canvas")
+        await until_seen(pilot, "m shows all")
+        await pilot.press("m")
         await until_seen(pilot, "its model is missing")
         assert len(pane.controller.tree.branches) == 6
 
@@ -269,7 +271,7 @@ async def test_a_fresh_app_opens_it_from_the_palette_where_it_was_left(
         texts = [frame.text for frame in pane.trace.frames]
         await saved(pilot)
     async with open_app() as pilot:
-        await pilot.press("ctrl+p", *"opensaved")
+        await pilot.press("ctrl+p", *"open", "space", *"saved")
         await until_seen(pilot, "Open saved trace ROMEO: · seed 1")
         await pilot.press("down", "enter")
         pane = home_of(pilot).query_one("#text", TracePane)

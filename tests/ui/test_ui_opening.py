@@ -133,7 +133,10 @@ async def test_only_much_traffic_to_the_terminal_is_shown(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = SimpleNamespace(protocol=None)
-    driver = SimpleNamespace(bytes_written=0, busy=False, images=images, forget=lambda: None)
+    watchdog = SimpleNamespace(beat=lambda: None, handled=lambda: None, stop=lambda: None)
+    driver = SimpleNamespace(
+        bytes_written=0, busy=False, images=images, forget=lambda: None, watchdog=watchdog
+    )
     async with open_app() as pilot:
         monkeypatch.setattr("genui.ui.app.get_metered_driver", lambda _: driver)
         driver.bytes_written = 120 * 1024

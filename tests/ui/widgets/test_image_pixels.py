@@ -45,7 +45,8 @@ class Viewer(App):
         self.run_worker(self.choose())
 
     async def choose(self):
-        await get_metered_driver(self).choose_images("auto", "truecolor")
+        driver = get_metered_driver(self)
+        await driver.choose_images("auto", "truecolor", False, lambda replies: "truecolor")
         self.query_one(ImageView).change_protocol()
 
     def on_key(self, event):
