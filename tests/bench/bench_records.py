@@ -12,7 +12,8 @@ from genui.base import paths
 from genui.cli.generation import generate, saved_tree
 from genui.formats.frames import pack_frames
 from genui.formats.trees import save_tree
-from genui.protocol import KINDS, LabSettings, Start, TextSettings
+from genui.protocol import LabSettings, Start, TextSettings
+from genui.protocol.registry import KINDS
 
 RECORDS = {
     "canvas": Start(
