@@ -180,8 +180,8 @@ def test_a_metric_that_the_config_names_too_has_a_column_of_its_own() -> None:
 
 def test_what_the_config_has_beside_the_run_is_named_so_and_units_are_no_column() -> None:
     configs = ({"name": "quick", "lr": 1.0}, {"printed units": "loss", "lr": 2.0})
-    rows = [row(f"run-{n}", flatten(config), loss=1.0) for n, config in enumerate(configs)]
-    rows.append(row("piped", flatten({"printed units": {"acc": "%"}}), loss=1.0))
+    rows = [row(f"run-{n}", {**flatten(config)}, loss=1.0) for n, config in enumerate(configs)]
+    rows.append(row("piped", {**flatten({"printed units": {"acc": "%"}})}, loss=1.0))
     heads = [title(column) for column in survey(rows).columns]
     assert [head for head in heads if head in ("name", "config name")] == ["config name"]
     assert heads.index("lr") < heads.index("config name")
