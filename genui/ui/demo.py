@@ -161,7 +161,7 @@ class LabPreview(LifecycleGuard, Vertical):
         self.controller.handle(event.reply)
 
 
-class Read(NamedTuple):
+class SavedTrace(NamedTuple):
     """A trace that was read from a file, with its model and the pane that shows it."""
 
     pane: PaneName
@@ -169,7 +169,7 @@ class Read(NamedTuple):
     model: "ModelInfo"
 
 
-def find_read(pane: PaneName) -> Read | None:
+def find_saved(pane: PaneName) -> SavedTrace | None:
     """What the user generated last in a pane, or its record; for "canvas" also what was generated
     last in a pane in its place. None without either. Call it on a thread."""
     from genui.ui.traces.records import last_path, read_trace, record_path  # late: after a paint
@@ -182,26 +182,26 @@ def find_read(pane: PaneName) -> Read | None:
     for path, source in choices:
         with suppress(GenuiError):  # damaged, or its model is gone
             if path is not None:
-                return Read(cast("PaneName", path.stem), *read_trace(path, source))
+                return SavedTrace(cast("PaneName", path.stem), *read_trace(path, source))
     return None
 
 
 class Player:
     """Moves the playhead of a trace that was read, as time goes by."""
 
-    def __init__(self, read: Read) -> None:
-        self.read = read
-        self._pace = PACE.get(read.pane, USUAL_PACE)  # seconds a step
+    def __init__(self, saved: SavedTrace) -> None:
+        self.saved = saved
+        self._pace = PACE.get(saved.pane, USUAL_PACE)  # seconds a step
         self.begin()
 
     def begin(self) -> None:
         """Play from the first step."""
         self._begun = time.monotonic()
-        self.read.trace.seek(0)
+        self.saved.trace.seek(0)
 
     def tick(self) -> bool:
         """Go to the step that is due now. Returns whether it is another one."""
-        trace = self.read.trace
+        trace = self.saved.trace
         before = trace.position
         trace.seek(int((time.monotonic() - self._begun) / self._pace))
         return trace.position != before
@@ -209,7 +209,7 @@ class Player:
     @property
     def is_over(self) -> bool:
         """Whether its last step was shown long enough."""
-        return time.monotonic() - self._begun > self._pace * self.read.trace.total + REST
+        return time.monotonic() - self._begun > self._pace * self.saved.trace.total + REST
 
 
 class Demo:
@@ -246,27 +246,27 @@ class Demo:
         """Show in each pane what was read for it, and play it. With the setting `quiet`, and once
         the user has acted, it stands still."""
         for name in READ:
-            read = await asyncio.to_thread(find_read, name)
-            if read is None or not await self._show(read):
+            saved = await asyncio.to_thread(find_saved, name)
+            if saved is None or not await self._show(saved):
                 continue
             if not self.over and read_quiet() != "on":
-                self._players[read.pane] = Player(read)
+                self._players[saved.pane] = Player(saved)
                 self._go()
         self._greet()
 
-    async def _show(self, read: Read) -> bool:
+    async def _show(self, saved: SavedTrace) -> bool:
         """Show what was read, unless the pane shows something already."""
         home = self._home
-        if read.pane == "training":
+        if saved.pane == "training":
             if home.watched is not None or home.runs:
                 return False
             await self._show_preview()
         else:
-            await home.mount_pane(read.pane)
-        place = self._place(read.pane)
+            await home.mount_pane(saved.pane)
+        place = self._place(saved.pane)
         if place.controller.trace is not None:
             return False
-        place.controller.show_read(read.trace, read.model)
+        place.controller.show_saved(saved.trace, saved.model)
         place.hold()
         return True
 
@@ -351,7 +351,7 @@ class Demo:
     def _tick_pane(self, name: PaneName, draw: bool) -> None:
         place, player = self._place(name), self._players.get(name)
         trace = place.controller.trace if place is not None else None
-        if player is not None and trace is player.read.trace:
+        if player is not None and trace is player.saved.trace:
             if draw:
                 self._paint_read(place, player.tick())
             done = player.is_over
@@ -384,7 +384,7 @@ class Demo:
     def _next(self, name: PaneName) -> None:
         """Compute in a pane or, on a busy machine, play its record; what is the user's stays."""
         player = self._players.get(name)
-        if player is not None and player.read.trace.source == "last":
+        if player is not None and player.saved.trace.source == "last":
             return
         if self._models and self._session.ready is not None and not self._is_busy:
             if name == "training":
@@ -394,8 +394,8 @@ class Demo:
         elif player is not None:
             player.begin()
             controller = self._place(name).controller
-            if controller.trace is not player.read.trace:
-                _replace(controller, lambda: controller.show_read(*player.read[1:]))
+            if controller.trace is not player.saved.trace:
+                _replace(controller, lambda: controller.show_saved(*player.saved[1:]))
 
     def _compute(self, name: PaneName) -> None:
         """Generate with the next prompt, in place of what the pane shows."""

@@ -117,7 +117,7 @@ for step in range(40):
 json.dump(history, open(f"truth{rank}.json", "w"))
 """
 
-KERAS = """
+_KERAS_MODEL = """
 import os
 os.environ["KERAS_BACKEND"] = "torch"
 import json, keras, numpy as np
@@ -125,6 +125,9 @@ keras.utils.set_random_seed(0)
 x = np.linspace(0, 1, 80)[:, None]
 model = keras.Sequential([keras.layers.Dense(1)])
 model.compile("sgd", "mse", metrics=["mae"])
+"""
+
+KERAS = _KERAS_MODEL + """
 history = model.fit(x, 2 * x, batch_size=8, epochs=4, validation_split=0.2, verbose=1).history
 rows = [{"step": 8 * (epoch + 1), **{name: float(history[name][epoch]) for name in history}}
         for epoch in range(4)]
@@ -159,14 +162,7 @@ json.dump({"log_history": rows}, open("truth.json", "w"))
 """
 
 # `evaluate` prints as many batches as an epoch has and more, in the same form.
-KERAS_LINES = """
-import os
-os.environ["KERAS_BACKEND"] = "torch"
-import json, keras, numpy as np
-keras.utils.set_random_seed(0)
-x = np.linspace(0, 1, 80)[:, None]
-model = keras.Sequential([keras.layers.Dense(1)])
-model.compile("sgd", "mse", metrics=["mae"])
+KERAS_LINES = _KERAS_MODEL + """
 rows, step = [], 0
 for batch in (4, 8):
     kept = model.fit(x, 2 * x, batch_size=8, epochs=2, verbose=2).history

@@ -278,7 +278,7 @@ async def test_a_fresh_app_opens_it_from_the_palette_where_it_was_left(
         await until(pilot, lambda: pane.trace is not None and pane.trace.computed == 4)
         assert pane.trace is not None
         assert [frame.text for frame in pane.trace.frames] == texts
-        assert pane.trace.position == 4
+        await until(pilot, lambda: pane.trace is not None and pane.trace.position == 4)
         assert pane.controller.seed == 5
         assert labels(pane) == ["seed 1", "seed 5"]
         await until_seen(pilot, "2 branches, b lists them")

@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 import stage
 from acting import Opener, home_of, seen, until, until_seen
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 import genui
 from genui.base import paths
+from genui.formats.trees import load_tree, save_tree
+from genui.protocol import ImageSettings, SetSeed
 from genui.ui import demo
 from genui.ui.demo import LabPreview
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
-from genui.ui.traces.records import last_path
+from genui.ui.traces.records import last_path, record_path
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.image import ImageView
 
@@ -186,6 +189,32 @@ async def test_the_next_start_shows_what_was_generated_last(
         await pilot.press("2" if name == "text" else "3", "space")
         await until(pilot, lambda: trace(pilot, name).started)
         assert trace(pilot, name).request.seed == 77
+
+
+async def test_the_last_step_of_a_fork_is_shown(shipped: Path, open_app: Opener) -> None:
+    async with open_app() as pilot:
+        await pilot.press("2", "right", "right", "right")
+        await until(pilot, lambda: trace(pilot, "text").computed == 3)
+        pane(pilot, "text").controller.fork(SetSeed(5), "seed 5", play=False)
+        await pilot.press("right")
+        await until(pilot, lambda: trace(pilot, "text").computed == 4)
+        total = trace(pilot, "text").total
+        await until(pilot, lambda: last_path("text").is_file())
+    async with open_app() as pilot:
+        await until_seen(pilot, "· last time")
+        assert (trace(pilot, "text").position, trace(pilot, "text").total) == (4, total)
+
+
+async def test_a_record_leaves_the_usual_settings(recorded: Path, open_app: Opener) -> None:
+    name = "canvas"
+    file = record_path(name)
+    saved = load_tree(file)
+    few = replace(saved.recipe, settings=replace(saved.recipe.settings, steps=6))
+    save_tree(replace(saved, recipe=few), file)
+    async with open_app() as pilot:
+        await all_shown(pilot)
+        assert trace(pilot, name).request.settings.steps == 6
+        assert pane(pilot, name).controller.settings == ImageSettings()
 
 
 async def test_the_demo_is_not_kept(

@@ -197,11 +197,14 @@ class TraceController(Generic[F, S]):
         recipe = RECIPES.get(model.name) or RECIPES.get(model.dataset)
         return next(iter(recipe.prompts if recipe is not None else ()), self._blank)
 
-    def show_read(self, trace: Trace[F], model: ModelInfo) -> None:
-        """Show a trace whose frames were read from a file, and use its inputs; paint nothing."""
+    def show_saved(self, trace: Trace[F], model: ModelInfo) -> None:
+        """Show a trace whose frames were read from a file, and use its inputs; paint nothing. The
+        settings of a record are its own: the pane keeps those that are usual for the model."""
         self.add_models([model])
         self.tree.add(trace, f"seed {trace.request.seed}")
         self._use_inputs_of_shown()
+        if trace.source == "record":
+            self.settings = self._default_settings(model)
 
     # --- beginning and forking ----------------------------------------------------------
 

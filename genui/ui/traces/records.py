@@ -40,6 +40,7 @@ def read_trace(path: Path, source: Source) -> tuple[Trace[Any], ModelInfo]:
             raise GenuiError(f"{show(path)}: lacks a step; play it again")
         trace.frames = list(frames)
         trace.begin(started)
+        trace.total = saved.total
         trace.lose()  # no worker has it
         trace.seek(trace.computed)
     trace.source = source
