@@ -127,12 +127,15 @@ model = keras.Sequential([keras.layers.Dense(1)])
 model.compile("sgd", "mse", metrics=["mae"])
 """
 
-KERAS = _KERAS_MODEL + """
+KERAS = (
+    _KERAS_MODEL
+    + """
 history = model.fit(x, 2 * x, batch_size=8, epochs=4, validation_split=0.2, verbose=1).history
 rows = [{"step": 8 * (epoch + 1), **{name: float(history[name][epoch]) for name in history}}
         for epoch in range(4)]
 json.dump({"log_history": rows}, open("truth.json", "w"))
 """
+)
 
 SB3 = """
 import json, sys
@@ -162,7 +165,9 @@ json.dump({"log_history": rows}, open("truth.json", "w"))
 """
 
 # `evaluate` prints as many batches as an epoch has and more, in the same form.
-KERAS_LINES = _KERAS_MODEL + """
+KERAS_LINES = (
+    _KERAS_MODEL
+    + """
 rows, step = [], 0
 for batch in (4, 8):
     kept = model.fit(x, 2 * x, batch_size=8, epochs=2, verbose=2).history
@@ -173,6 +178,7 @@ for batch in (4, 8):
     rows.append({"step": step, "eval/loss": loss, "eval/mae": mae})
 json.dump({"log_history": rows}, open("truth.json", "w"))
 """
+)
 
 # Two tables whose epochs begin at 0, and bars between their rows.
 FASTAI = """
