@@ -77,10 +77,6 @@ class Config(Struct, frozen=True, kw_only=True):
     find_models: Annotated[
         bool, about("list the models that Hugging Face, Ollama, LM Studio and llama.cpp keep here")
     ] = True
-    gguf: Annotated[
-        Literal["auto", "genui", "llama.cpp"],
-        about("what computes GGUF files; auto: llama.cpp for those that genui cannot hold or read"),
-    ] = AUTO
     emoji_font: Annotated[str, about("path of NotoColorEmoji.ttf, to train emoji")] = ""
     soundfont: Annotated[str, about("path of the .sf2 soundfont for --gm")] = ""
 

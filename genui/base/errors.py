@@ -44,7 +44,7 @@ class TooLargeError(MisuseError):
 
 
 class UnsupportedError(MisuseError):
-    """What genui's own network does not compute; llama.cpp may."""
+    """What genui's own network does not compute; another program may."""
 
 
 def install(extra: str) -> str:

@@ -32,7 +32,7 @@ class Machine:
     """What a run or a trace is computed on. It is recorded, since it determines the bits."""
 
     device: str  # "cpu", "cuda" or "mps"
-    precision: str  # "fp32", "bf16", or how a file that llama.cpp computes is stored
+    precision: str  # "fp32" or "bf16"
     threads: int
 
     def to_dict(self) -> dict[str, str | int]:
@@ -109,8 +109,6 @@ def choose(device: str, precision: str, threads: int, width: int) -> Machine:
     return Machine(device, choose_precision(precision, device, width), threads)
 
 
-LLAMA_CPP = "llama.cpp"
-
 _replayed = ""  # how a saved generation was computed whose model is loaded now
 
 
@@ -148,11 +146,6 @@ def threads_for_generation() -> int:
 def for_generation() -> Machine:
     """The machine for single samples."""
     return choose("auto", precision_for_generation(), threads_for_generation(), 0)
-
-
-def engine_for_gguf() -> str:
-    """The setting `gguf`, or llama.cpp for a saved generation that it computed."""
-    return LLAMA_CPP if LLAMA_CPP in _replayed else load_config().gguf
 
 
 def for_batches() -> Machine:

@@ -9,13 +9,11 @@ import os
 import struct
 from contextlib import suppress
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from genui.base.config import load_config
 from genui.base.errors import MisuseError, UnsupportedError
 from genui.base.files import open_regular, sanitize, show
 from genui.hub.formats import OpenModel
@@ -25,6 +23,12 @@ VERSIONS = (2, 3)
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3")
 """The architectures that `genui.engine.models.llama` computes. Mistral and SmolLM2 are "llama"."""
+
+SERVE = (
+    "or serve it (llama-server -m FILE, or Ollama) and add the server: "
+    "genui models add http://localhost:8080"
+)
+"""The remedy for a file that genui cannot compute."""
 
 LARGEST_HEADER = 256 << 20  # bytes; that of a vocabulary of 262,144 tokens takes 8 MB
 _PORTION = 1 << 20
@@ -118,16 +122,15 @@ def describe(path: Path) -> OpenModel:
     try:
         status = path.stat()
     except OSError:
-        return _describe(path, 0, 0, False)  # raises the reason
-    return _describe(path, status.st_mtime_ns, status.st_size, has_llama_cpp())
+        return _describe(path, 0, 0)  # raises the reason
+    return _describe(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=64)
-def _describe(path: Path, changed: int, size: int, has_llama_cpp: bool) -> OpenModel:
+def _describe(path: Path, changed: int, size: int) -> OpenModel:
     """`describe` of one state of the file: lists of models describe each file each time."""
     file = read_gguf(path)
-    if not has_llama_cpp:
-        check_architecture(file)
+    check_architecture(file)
     meta, name = file.metadata, file.architecture
     elements: dict[str, int] = {}
     for tensor in file.tensors.values():
@@ -162,11 +165,6 @@ def _stored(metadata: dict[str, Any]) -> str:
     return ""
 
 
-def has_llama_cpp() -> bool:
-    """Whether llama.cpp is installed and may compute what genui does not."""
-    return load_config().gguf != "genui" and find_spec("llama_cpp") is not None
-
-
 def check_architecture(file: Gguf) -> None:
     """Raises MisuseError if this is not a whole model, UnsupportedError if it is of an architecture
     that genui does not compute."""
@@ -179,9 +177,10 @@ def check_architecture(file: Gguf) -> None:
         kind = meta.get("general.type", "model")
         what = f"its architecture is {sanitize(name, 40)!r}" if name else f"it is a {kind!r}"
         known = ", ".join(ARCHITECTURES)
-        raise UnsupportedError(f"{show(file.path)}: {what}; genui reads {known}")
+        raise UnsupportedError(f"{show(file.path)}: {what}; genui reads {known}; {SERVE}")
     if meta.get(f"{name}.expert_count", 0):
-        raise UnsupportedError(f"{show(file.path)}: it is a mixture of experts; use a dense model")
+        fault = "it is a mixture of experts; use a dense model"
+        raise UnsupportedError(f"{show(file.path)}: {fault}; {SERVE}")
     if not file.tensors:
         raise _unfit(file.path, "it has no tensors", "use a file with a model's weights")
 

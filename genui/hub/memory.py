@@ -15,7 +15,6 @@ from genui.base.files import atomic_write, read_regular, report_defect, show
 from genui.base.paths import cache_dir
 from genui.hub import formats
 from genui.hub.formats import OpenModel
-from genui.hub.gguf import has_llama_cpp
 
 
 class _Known(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,8 +83,8 @@ def _memory_file() -> Path:
 
 
 def _version() -> str:
-    """What a description depends on besides its file: this room's code, and llama.cpp."""
-    return f"{formats.state_of(Path(__file__).parent)} {has_llama_cpp()}"
+    """What a description depends on besides its file: this room's code."""
+    return str(formats.state_of(Path(__file__).parent))
 
 
 def _load_memory() -> _Memory:

@@ -505,8 +505,6 @@ def _memory(model: OpenModel) -> str:
         config = load_config()
     except GenuiError:  # said where the settings are used
         return ""
-    if model.format == "gguf" and config.gguf == "llama.cpp":  # it maps the file as it is
-        return ""
     needed = model.parameters * (2 if config.precision == "bf16" else 4)
     return f"{numbers.size(needed)} in {config.precision}"
 

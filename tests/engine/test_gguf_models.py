@@ -1,6 +1,7 @@
 """GGUF files as models: their numbers, tokenizer and generation."""
 
 import gc
+import re
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,12 +24,10 @@ from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tok
 from genui.engine.models import gguf as loader
 from genui.engine.models.gguf import load_gguf
 from genui.engine.replay import prepare
-from genui.engine.sample import pretrained
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
 from genui.formats.recipe import Machine, TraceRecipe, to_start
-from genui.hub.formats import OpenModel
-from genui.hub.gguf import read_gguf
+from genui.hub.gguf import SERVE, read_gguf
 from genui.protocol import SetSeed, Start, TextSettings, WriteToken
 from genui.runs.models import find_model
 
@@ -201,8 +200,9 @@ def test_a_model_that_does_not_fit_into_memory_is_refused(
     model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
-    with pytest.raises(MisuseError, match=r"parameters take .* are free; .*smaller model"):
-        load_gguf(model_file)
+    fault = r"parameters take .* are free; .*smaller model"
+    with pytest.raises(MisuseError, match=f"{fault}; {re.escape(SERVE)}"):
+        load_open(model_file, "gguf")
 
 
 def test_freed_memory_is_given_back_before_a_model_is_refused(
@@ -327,53 +327,42 @@ def test_a_generator_is_freed_at_once(model_file: Path) -> None:
     assert gone() is None
 
 
-@pytest.fixture
-def by_llama_cpp(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that are given to llama.cpp, which is installed as it seems."""
-    files: list[Path] = []
-
-    def load(model: OpenModel, machine: object) -> None:
-        files.append(model.path)
-        raise GenuiError("no llama.cpp in tests")
-
-    monkeypatch.setattr(pretrained, "find_spec", lambda name: True)
-    monkeypatch.setattr(pretrained, "_load_by_llama_cpp", load)
-    return files
-
-
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"architecture": "mamba"}, True),
+        ({"fields": {"expert_count": 8}}, True),
         ({"fields": {"rope.scaling.type": "longrope"}}, True),
         ({"pre": "alien"}, True),
         ({"tensors": {"blk.0.ssm_a.weight": np.zeros(8, np.float32)}}, True),
         ({"fields": {"attention.head_count": 0}}, False),
         ({"tensors": {"blk.1.ffn_up.weight": ABSENT}}, False),
     ],
-    ids=["rope", "tokenizer", "tensor", "damaged numbers", "damaged tensors"],
+    ids=[
+        "architecture",
+        "experts",
+        "rope",
+        "tokenizer",
+        "tensor",
+        "damaged numbers",
+        "damaged tensors",
+    ],
 )
-def test_only_what_genui_does_not_compute_is_for_llama_cpp(
-    changes: dict[str, Any],
-    expected: bool,
-    by_llama_cpp: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_what_genui_does_not_compute_may_be_served(
+    changes: dict[str, Any], expected: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / "file.gguf"
     write_gguf(path, **changes)
-    with pytest.raises(GenuiError):
-        load_open(path, "gguf")
-    assert bool(by_llama_cpp) == expected
-    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
     with pytest.raises(GenuiError) as caught:
         load_open(path, "gguf")
-    assert ("or use llama.cpp" in str(caught.value)) == expected
+    assert (SERVE in str(caught.value)) == expected
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_models_that_are_not_used_make_room(
-    model_file: Path, by_llama_cpp: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before a file is refused, or given to llama.cpp."""
+    """Before a file is refused."""
     other = tmp_path / "other.gguf"
     other.write_bytes(model_file.read_bytes())
     unused = weakref.ref(generator_of(model_file))
@@ -384,4 +373,3 @@ def test_models_that_are_not_used_make_room(
 
     monkeypatch.setattr(psutil, "virtual_memory", memory)
     assert isinstance(generator_of(other), TextGenerator)
-    assert not by_llama_cpp

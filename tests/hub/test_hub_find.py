@@ -230,9 +230,6 @@ def test_a_header_is_read_once(
     monkeypatch.setattr(memory, "_memory", None)  # as in another process
     assert describe_all([file])[file] == first
     assert read == [file]
-    monkeypatch.setattr(memory, "has_llama_cpp", lambda: True)  # it was installed meanwhile
-    assert describe_all([file])[file] == first
-    assert read == [file, file]
     write_gguf(file, name="Another")
     os.utime(file, ns=(1, 1))
     assert describe_all([file])[file].summary != first.summary

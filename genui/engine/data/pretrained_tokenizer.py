@@ -357,10 +357,8 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def tokenizer_from_gguf(
-    metadata: Mapping[str, Any], encoder: Encoder | None = None
-) -> PretrainedTokenizer:
-    """The tokenizer in the metadata of a GGUF file; by the `encoder` if it is given.
+def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> PretrainedTokenizer:
+    """The tokenizer in the metadata of a GGUF file.
 
     Raises GenuiError, without the file's name, if it is missing, damaged or of an unknown kind.
     """
@@ -368,7 +366,7 @@ def tokenizer_from_gguf(
         name: metadata[key] for name in _FIELDS if (key := f"tokenizer.ggml.{name}") in metadata
     }
     template = metadata.get("tokenizer.chat_template")
-    return _build(fields, template if isinstance(template, str) else "", encoder)
+    return _build(fields, template if isinstance(template, str) else "")
 
 
 def tokenizer_from_file(
@@ -530,9 +528,7 @@ def _kinds(types: list[int]) -> tuple[list[int], list[int]]:
     return special, [t for t, kind in enumerate(types) if kind == _USER_DEFINED]
 
 
-def _build(
-    fields: dict[str, Any], template: str, encoder: Encoder | None = None
-) -> PretrainedTokenizer:
+def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
     model, pieces = fields.get("model"), fields.get("tokens")
     if not _is_list(pieces, str) or len(pieces) == 0:
         raise GenuiError("it has no tokenizer; use a file with its vocabulary")
@@ -545,9 +541,7 @@ def _build(
         value = fields.get(f"{name}_token_id")
         return value if isinstance(value, int) and 0 <= value < len(pieces) else None
 
-    if encoder is not None:
-        pass
-    elif model == "gpt2":
+    if model == "gpt2":
         encoder = library_encoder(_bpe(fields, pieces, special, verbatim))
     elif model == _FILE:
         encoder = library_encoder(open_tokenizer(fields["file"]))

@@ -23,7 +23,7 @@ from genui.engine.data.conversations import (
     windows_of,
 )
 from genui.engine.data.tokenizer import Tokenizer
-from genui.engine.device import LLAMA_CPP, Machine, autocast, engine_for_gguf, to_device
+from genui.engine.device import Machine, autocast, to_device
 from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
 from genui.engine.models.language_model import TokenNetwork, nats_in_pieces
 from genui.engine.models.llama import hugging_face_name
@@ -64,8 +64,7 @@ def _writer(generator: object, name: str) -> TextGenerator:
             "FOLDER) and train from that folder"
         )
     if not isinstance(generator, TextGenerator) or not isinstance(generator.model, TokenNetwork):
-        remedy = "genui config set gguf genui" if engine_for_gguf() == LLAMA_CPP else ""
-        remedy = remedy or "use a model of the Llama family as GGUF or as a folder of safetensors"
+        remedy = "use a model of the Llama family as GGUF or as a folder of safetensors"
         raise GenuiError(f"{name}: genui does not compute this network itself: {remedy}")
     return generator
 
