@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import mmap
 import time
 from pathlib import Path
 from typing import Any
@@ -126,12 +125,9 @@ def _last_frame(file: Path) -> image.Pixels:
 
     try:
         with image.open_image(file) as opened:
-            with (
-                file.open("rb") as raw,
-                mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data,
-            ):
-                image.check_gif(data)
-            return image.decode_frame(opened, getattr(opened, "n_frames", 1) - 1)
+            for _ in image.seek_frames(opened):
+                pass
+            return image.decode_frame(opened)
     except image.TooLargeError as error:
         raise MisuseError(f"{file}: {error}; make it smaller") from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:

@@ -5,7 +5,6 @@ Images are uint8 [H, W, 3]. The text is the recipe: in PNG and APNG a text chunk
 """
 
 import io
-import mmap
 import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -137,23 +136,19 @@ def read(data: bytes) -> Film:
     """All frames of a PNG, APNG or GIF, and the text inside.
 
     Raises ValueError, a reason without the file's name, if `data` is truncated, another format or
-    too large: over MAX_PIXELS in all frames, or over MAX_FRAMES. They are counted before any
-    frame is decoded.
+    too large: over MAX_PIXELS in all frames, or over MAX_FRAMES.
     """
     from PIL import UnidentifiedImageError
 
-    check_gif(data)
+    frames, durations, pixels = [], [], 0
     try:
         image = open_image(io.BytesIO(data), ("PNG", "GIF"))
-        count = getattr(image, "n_frames", 1)
-        if count > MAX_FRAMES:
-            raise TooLargeError(f"over {MAX_FRAMES:,} frames")
-        if image.width * image.height * count > MAX_PIXELS:
-            raise TooLargeError(f"over {MAX_PIXELS:,} pixels")
         text = _text(image)
-        frames, durations = [], []
-        for number in range(count):
-            frames.append(decode_frame(image, number))
+        for _ in seek_frames(image):
+            pixels += image.width * image.height
+            if pixels > MAX_PIXELS:
+                raise TooLargeError(f"over {MAX_PIXELS:,} pixels")
+            frames.append(decode_frame(image))
             durations.append(int(image.info.get("duration", 0)))
     except TooLargeError:
         raise
@@ -177,14 +172,27 @@ def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = FORMATS) -> 
     return image
 
 
-def decode_frame(image: "PilImage", number: int = 0) -> Pixels:
-    """A frame of an opened image, uint8 [H, W, 3].
+def seek_frames(image: "PilImage") -> Iterator[int]:
+    """Goes from frame to frame of an opened image, and yields the number of each; it stays at the
+    last.
 
-    Raises TooLargeError, since a later frame of a GIF may be larger than its header says.
+    Raises TooLargeError for more than MAX_FRAMES, and for a frame of a GIF that is larger than the
+    header says.
     """
-    with _own_limits():
-        image.seek(number)
-        _check_size(image)
+    for number in range(MAX_FRAMES + 1):
+        try:
+            with _own_limits():
+                image.seek(number)
+                _check_size(image)
+        except EOFError:
+            return
+        if number == MAX_FRAMES:
+            raise TooLargeError(f"over {MAX_FRAMES:,} frames")
+        yield number
+
+
+def decode_frame(image: "PilImage") -> Pixels:
+    """The frame at which an opened image is, uint8 [H, W, 3]."""
     rgb = np.empty((image.height, image.width, 3), np.uint8)
     for top, strip in strips(image):
         rgb[top : top + strip.height] = np.asarray(strip.convert("RGB"))
@@ -220,39 +228,6 @@ def _check_size(image: "PilImage") -> None:
         raise TooLargeError(f"over {MAX_PIXELS:,} pixels")
     if max(image.size) > LONGEST_SIDE:
         raise TooLargeError(f"over {LONGEST_SIDE:,} pixels on one side")
-
-
-def check_gif(data: bytes | mmap.mmap) -> None:
-    """Raises TooLargeError if `data` is a GIF of more than MAX_FRAMES frames.
-
-    Pillow decodes every frame to reach the next, so they are counted here, block by block (GIF89a,
-    1990).
-    """
-    if data[:4] != b"GIF8" or len(data) < 13:
-        return
-    at, frames = 13 + _table(data[10]), 0
-    while at + 9 < len(data) and data[at : at + 1] != b";":
-        if data[at : at + 1] == b"!":
-            at = _after_blocks(data, at + 2)
-        elif data[at : at + 1] == b",":
-            frames += 1
-            if frames > MAX_FRAMES:
-                raise TooLargeError(f"over {MAX_FRAMES:,} frames")
-            at = _after_blocks(data, at + 11 + _table(data[at + 9]))
-        else:
-            at += 1  # skipped, as by Pillow
-
-
-def _table(flags: int) -> int:
-    """The bytes of the colour table, by the flags of the screen or the frame."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-def _after_blocks(data: bytes | mmap.mmap, at: int) -> int:
-    """The end of the sub-blocks that begin at `at`."""
-    while at < len(data) and data[at]:
-        at += 1 + data[at]
-    return at + 1
 
 
 def _text(image: Any) -> str:

@@ -8,7 +8,6 @@ is a Protocol Buffers message; of it only names, shapes and lengths are read.
 import math
 import mmap
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import open_regular, read_regular, sanitize, show
+from genui.base.protobuf import BYTES, VARINT, fields, messages, varint
 from genui.hub.formats import OpenModel
 
 SUFFIX = ".onnx"
@@ -23,7 +23,6 @@ INPUTS = {"input", "input_lengths", "scales"}
 LARGEST_CONFIG = 4 << 20  # bytes
 
 _MODEL_GRAPH, _GRAPH_INITIALIZER, _GRAPH_INPUT = 7, 5, 11  # field numbers of onnx.proto
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class _Audio(msgspec.Struct, frozen=True):
@@ -126,18 +125,21 @@ def _count_parameters(path: Path) -> int:
     irregular = _unfit(path, "it is not a regular file", "give the path of a voice")
     damaged = _unfit(path, "it is damaged or cut", "copy it again")
     try:
-        with open_regular(path, irregular) as file, _mapped(file.fileno()) as data:
+        with (
+            open_regular(path, irregular) as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
             names: set[str] = set()
             count = 0
-            for field, begin, end in _fields(data, 0, len(data)):
-                if field != _MODEL_GRAPH:
-                    continue
-                for inner, start, stop in _fields(data, begin, end):
-                    if inner == _GRAPH_INITIALIZER:
-                        count += _elements(data, start, stop)
-                    elif inner == _GRAPH_INPUT:
-                        names.add(_name(data, start, stop))
-    except (ValueError, IndexError, UnicodeError):
+            for graph in messages(data, 0, len(data), _MODEL_GRAPH):
+                for number, _, start, stop in fields(data, *graph):
+                    if number == _GRAPH_INITIALIZER:
+                        count += _count_elements(data, start, stop)
+                    elif number == _GRAPH_INPUT:
+                        names.update(
+                            data[at:end].decode() for at, end in messages(data, start, stop, 1)
+                        )
+    except (ValueError, IndexError):  # of `mmap`, of the fields, and of a name that is no text
         raise damaged from None
     if not names:
         raise damaged
@@ -147,77 +149,14 @@ def _count_parameters(path: Path) -> int:
     return count
 
 
-def _mapped(descriptor: int) -> mmap.mmap:
-    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-
-
-def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(field, begin, end) of each field that has bytes; others are passed over.
-
-    Raises ValueError if a field reaches beyond the end.
-    """
-    while at < end:
-        tag, at = _varint(data, at, end)
-        match tag & 7:
-            case 0:
-                _, at = _varint(data, at, end)
-            case 1:
-                at += 8
-            case 5:
-                at += 4
-            case 2:
-                size, at = _varint(data, at, end)
-                if size > end - at:
-                    raise ValueError("beyond the end")
-                yield tag >> 3, at, at + size
-                at += size
-            case _:
-                raise ValueError("no such type")
-    if at != end:
-        raise ValueError("beyond the end")
-
-
-def _varint(data: mmap.mmap, at: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < end and shift < 64:
-        byte = data[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at
-    raise ValueError("no number")
-
-
-def _elements(data: mmap.mmap, at: int, end: int) -> int:
+def _count_elements(data: mmap.mmap, start: int, end: int) -> int:
     """The number of elements of a TensorProto, whose field 1 has its dimensions."""
     shape: list[int] = []
-    while at < end:
-        tag, at = _varint(data, at, end)
-        if tag >> 3 == 1 and tag & 7 == _VARINT:
-            size, at = _varint(data, at, end)
-            shape.append(size)
-            continue
-        if tag & 7 == _BYTES:
-            size, at = _varint(data, at, end)
-            if tag >> 3 == 1:  # packed
-                stop = at + size
-                while at < stop:
-                    each, at = _varint(data, at, min(stop, end))
-                    shape.append(each)
-                continue
-            at += size
-        elif tag & 7 == _VARINT:
-            _, at = _varint(data, at, end)
-        else:
-            at += {_FIXED64: 8, _FIXED32: 4}[tag & 7] if tag & 7 in (_FIXED64, _FIXED32) else end
-    if at != end:
-        raise ValueError("beyond the end")
+    for number, kind, at, stop in fields(data, start, end):
+        if number == 1 and kind == VARINT:
+            shape.append(at)
+        elif number == 1 and kind == BYTES:  # packed
+            while at < stop:
+                size, at = varint(data, at)
+                shape.append(size)
     return math.prod(shape)
-
-
-def _name(data: mmap.mmap, at: int, end: int) -> str:
-    """The name of a ValueInfoProto, its field 1."""
-    for field, begin, stop in _fields(data, at, end):
-        if field == 1:
-            return data[begin:stop].decode()
-    return ""

@@ -12,11 +12,7 @@ from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, show
-from genui.logs.base import CHUNK, Extras, GrowingFile, Media, MediaKind, MediaStore, Reader
-from genui.logs.formats import HPARAMS_FOLDER
-from genui.logs.media import HistogramStore
-from genui.logs.native import Row
-from genui.logs.protobuf import (
+from genui.base.protobuf import (
     BYTES,
     FIXED32,
     FIXED64,
@@ -29,6 +25,10 @@ from genui.logs.protobuf import (
     text,
     varint,
 )
+from genui.logs.base import CHUNK, Extras, GrowingFile, Media, MediaKind, MediaStore, Reader
+from genui.logs.formats import HPARAMS_FOLDER
+from genui.logs.media import HistogramStore
+from genui.logs.native import Row
 
 # --- TFRecord framing: length, its checksum, data, its checksum, repeated ----------------------
 # Source: tensorflow/core/lib/io/record_writer.h; the checksum is CRC-32C, rotated and shifted.

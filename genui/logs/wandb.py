@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from genui.base import protobuf
 from genui.base.errors import GenuiError
 from genui.base.files import show
-from genui.logs import protobuf
+from genui.base.protobuf import BYTES, VARINT, WireError
 from genui.logs.base import (
     CHUNK,
     PIECE,
@@ -24,7 +25,6 @@ from genui.logs.base import (
     MediaStore,
     Reader,
 )
-from genui.logs.protobuf import BYTES, VARINT, WireError
 from genui.logs.wandb_file import (
     EXIT,
     FILE_HEADER,

@@ -18,9 +18,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from genui.logs import protobuf
+from genui.base import protobuf
+from genui.base.protobuf import BYTES, VARINT, WireError
 from genui.logs.base import About, Format, Log
-from genui.logs.protobuf import BYTES, VARINT, WireError
 
 MAGIC = b":W&B"
 FILE_HEADER = 7  # bytes of the file: magic, two bytes, version

@@ -89,20 +89,18 @@ LAST = b"\xff\xff\xff\x7f"  # the largest number of ticks that four bytes can sa
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (_file(b"\xff" * 5 + b"\x7f\x90\x40\x40"), "has a number of over four bytes"),
-        (_file(b"\0\xff\x01\x80\x80\x80\x80\0"), "has a number of over four bytes"),
-        (_file(b"\0\xff\x01\0" * 400_001), "has over 400,000 events"),
+        (_file(b"\xff" * (MAX_BYTES // 2) + b"\x7f\x90\x40\x40"), "a number without an end"),
         (_file(b"\0\x90\x40\x40", LAST + b"\x80\x40\0"), "is over 100,000 quarter notes long"),
-        (_file(b"\0\xf0\x8f\xff\x7f"), "goes on past the end of its track"),
+        (_file(b"\0\xf0\x8f\xff\x7f"), "is truncated"),
     ],
-    ids=["delta", "length", "events", "long", "past its end"],
+    ids=["number", "long", "past its end"],
 )
 def test_what_would_take_too_long_to_read_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         decode_midi(data)
 
 
-def test_as_many_events_as_are_read_are_read_whole() -> None:
+def test_many_events_are_read_whole() -> None:
     """Running status, system exclusive events and texts among them."""
     strike, text, system = b"\0\x90\x40\x40\1\x40\0", b"\0\xff\x01\1a", b"\0\xf0\2\1\xf7"
     music = decode_midi(_file(system, text * 20_000, strike * 5))

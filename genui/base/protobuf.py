@@ -1,10 +1,11 @@
-"""The part of protobuf's wire format that TensorBoard and W&B logs use, without numpy.
+"""The part of protobuf's wire format that TensorBoard's and W&B's logs and ONNX files use.
 
 A message is a sequence of fields: a varint of number and wire type, then a varint (type 0), eight
 bytes (1), a length and that many bytes (2), or four bytes (5).
 Source: protobuf.dev/programming-guides/encoding.
 """
 
+import mmap
 import struct
 from collections.abc import Iterator
 
@@ -20,7 +21,7 @@ class WireError(ValueError):
     """The bytes are not a protobuf message."""
 
 
-def varint(data: bytes, at: int) -> tuple[int, int]:
+def varint(data: bytes | mmap.mmap, at: int) -> tuple[int, int]:
     """(value, end); only the low 64 bits count, as in protobuf. Raises WireError."""
     value = shift = 0
     for position in range(at, min(at + _LONGEST_VARINT, len(data))):
@@ -32,7 +33,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
     raise WireError("a number without an end")
 
 
-def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def fields(data: bytes | mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """The fields of the message in data[start:end]: (number, wire type, value, end).
 
     The value of a varint is the number; of the other types it is the start of the contents. Raises
@@ -59,7 +60,9 @@ def fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, int, i
         at = stop
 
 
-def messages(data: bytes, start: int, end: int, number: int) -> Iterator[tuple[int, int]]:
+def messages(
+    data: bytes | mmap.mmap, start: int, end: int, number: int
+) -> Iterator[tuple[int, int]]:
     """(start, end) of the fields of bytes with that number. Raises WireError."""
     for field_number, kind, value, stop in fields(data, start, end):
         if field_number == number and kind == BYTES:
