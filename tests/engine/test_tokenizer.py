@@ -1,16 +1,10 @@
-import itertools
-from types import SimpleNamespace
-from typing import Any
 from unittest import mock
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import pre_tokenizers
 
 from genui.base.errors import GenuiError
-from genui.engine.data import words
 from genui.engine.data.tokenizer import (
     END,
     BPETokenizer,
@@ -37,7 +31,6 @@ def test_bytes_and_bpe_say_any_text(text: str) -> None:
 
 
 SPACED = st.text(st.sampled_from("'abdelmrstv1é_.-²  \n\t\r\x00\x1c\x85\xa0\u2028\u3000☕😀"))
-SPLITTER = pre_tokenizers.ByteLevel(add_prefix_space=False)
 
 
 @given(SPACED | st.text())
@@ -49,50 +42,15 @@ def test_a_long_text_is_encoded_to_the_same_tokens(text: str) -> None:
         assert array.itemsize == (2 if tokenizer is BPE else 1)
 
 
-def split(word: str) -> list[str]:
-    """The words of the `tokenizers` library, in the alphabet of byte-level BPE."""
-    return [part for part, _ in SPLITTER.pre_tokenize_str(word)]
-
-
-@given(SPACED, st.lists(SPACED, max_size=4))
-def test_words_begin_where_the_expression_of_gpt_2_splits(text: str, others: list[str]) -> None:
-    texts = [text, *others]
-    data = b"".join(each.encode() + bytes((words.END,)) for each in texts)
-    starts = words.find_words(np.frombuffer(data, np.uint8)).tolist()
-    parts = [data[a:b] for a, b in itertools.pairwise([*starts, len(data)])]
-    assert b"".join(parts) == data
-    expected = [part for each in texts for part in [*split(each), "end"]]
-    assert [
-        part
-        for word in parts
-        for part in (["end"] if word == bytes((words.END,)) else split(word.decode()))
-    ] == expected
-
-
-@given(st.sampled_from([6, 9, 40]), st.lists(st.tuples(SPACED, st.booleans()), max_size=6))
-def test_blocks_and_borders_do_not_change_the_tokens(
-    size: int, texts: list[tuple[str, bool]]
-) -> None:
+@given(st.lists(st.tuples(SPACED, st.booleans()), max_size=6))
+def test_words_that_are_forgotten_do_not_change_the_tokens(texts: list[tuple[str, bool]]) -> None:
     assert BPE.end is not None
     expected = [
         token for text, ends in texts for token in [*BPE.encode(text), *([BPE.end] if ends else [])]
     ]
-    with mock.patch.multiple(words, BLOCK=size, MOST_WORDS=3, LONG_WORD=4):
-        assert FORGETFUL.encode_pieces(texts).tolist() == expected
-    other: Any = SimpleNamespace(size=BPE.size, end=BPE.end, encode_array=BPE.encode_array)
-    for tokenizer in (BPE, other):
-        assert encode_pieces(tokenizer, texts).tolist() == expected
-
-
-def test_words_with_the_same_place_in_the_table_are_told_apart(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(words, "_BITS", 1)
-    monkeypatch.setattr(words, "_SHIFT", np.uint64(63))
-    tokenizer = BPETokenizer(BPE.to_dict()["tokenizer"])
-    text = " ".join(f"{i} {'x' * (i % 20)}" for i in range(200))
-    for _ in range(2):
-        assert tokenizer.encode_array(text).tolist() == BPE.encode(text)
+    with mock.patch.multiple("genui.engine.data.tokenizer", MOST_WORDS=3, LONG_WORD=4):
+        assert encode_pieces(FORGETFUL, texts).tolist() == expected
+    assert encode_pieces(BPE, texts).tolist() == expected
 
 
 def test_bpe_is_shorter_than_bytes_and_knows_the_end() -> None:
