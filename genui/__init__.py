@@ -17,8 +17,8 @@ TYPE_CHECKING = False  # as in typing, whose import would cost more than this wh
 if TYPE_CHECKING:
     from typing import Any
 
-    from genui.runs.api import Config, Run, finish, init, log
-    from genui.runs.compat import CommError, Error, UsageError
+    from genui.runs.api import Config, Run, alert, define_metric, finish, init, log
+    from genui.runs.compat import AlertLevel, Error
     from genui.runs.media import Audio, Histogram, Image, Table, Text, Video
 
     run: Run | None
@@ -28,24 +28,25 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlertLevel",
     "Audio",
-    "CommError",
     "Error",
     "Histogram",
     "Image",
     "Run",
     "Table",
     "Text",
-    "UsageError",
     "Video",
+    "alert",
+    "define_metric",
     "finish",
     "init",
     "log",
 ]
 
 _PUBLIC = {
-    "api": ("Config", "Run", "finish", "init", "log"),
-    "compat": ("CommError", "Error", "UsageError"),
+    "api": ("Config", "Run", "alert", "define_metric", "finish", "init", "log"),
+    "compat": ("AlertLevel", "Error"),
     "media": ("Audio", "Histogram", "Image", "Table", "Text", "Video"),
 }
 _HOMES = {name: module for module, names in _PUBLIC.items() for name in names}

@@ -38,6 +38,7 @@ from genui.logs.wandb_file import (
     texts_of,
     timestamp,
 )
+from genui.runs.definitions import MetricDefinition, find_axes
 
 if TYPE_CHECKING:
     from genui.logs.media import HistogramStore
@@ -86,7 +87,7 @@ class WandbTail(Reader):
         self._system = SeriesStore()
         self._stats: list[tuple[float, str, float]] = []  # not yet added: time, name, value
         self._started = math.nan  # the time of the first stats
-        self._axes: dict[str, str] = {}  # names, or beginnings that end with a star
+        self._defined: dict[str, MetricDefinition] = {}  # by name
         self._aggregates = False  # whether a summary has more than last values
         self._newest_summary = b""  # of a row of the history
         self._summary: dict[str, Any] = {}  # that a script has set
@@ -120,7 +121,7 @@ class WandbTail(Reader):
             self._about._replace(summary=self._results()),
             self._system.series,
             self._console.lines(),
-            self._known_axes(),
+            find_axes(tuple(self._defined.values()), self._collected.series),
             self._media.by_step,
         )
 
@@ -292,22 +293,8 @@ class WandbTail(Reader):
         texts = texts_of(data, start, end)
         name = next((texts[number][-1] for number in (1, 2) if number in texts), "")
         if name and 4 in texts:
-            self._axes[name] = texts[4][-1]
+            self._defined[name] = MetricDefinition(name, texts[4][-1])
         self._aggregates = self._aggregates or 7 in texts
-
-    def _known_axes(self) -> Mapping[str, str]:
-        """The x axis of each metric that has one."""
-        if not self._axes:
-            return {}
-        series = self._collected.series
-        globs = [(key[:-1], x) for key, x in self._axes.items() if key.endswith("*")]
-        axes: dict[str, str] = {}
-        for name in series:
-            by_glob = (x for prefix, x in globs if name.startswith(prefix))
-            x = self._axes.get(name) or next(by_glob, "")
-            if x in series and x != name:
-                axes[name] = x
-        return axes
 
     def _results(self) -> dict[str, Any]:
         """What the summary has beside the last values of metrics."""

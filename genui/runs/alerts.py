@@ -1,4 +1,5 @@
-"""Alerts of a training: not-a-number values, divergence, collapse, stall, crash and finish.
+"""Alerts of a training: not-a-number values, divergence, collapse, stall, crash and finish, and
+what a script reports itself (`run.alert`).
 
 Divergence is a training loss that rose from its level and does not return. The rule uses blocks of
 8 successive values. A block is represented by its median, so single spikes are ignored. The level
@@ -24,7 +25,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from genui.base.errors import GenuiError
 from genui.base.files import sanitize
+from genui.runs.control import ALERTS, Event, read_events
 from genui.runs.listing import RunSummary
 from genui.runs.series import Floats, Steps
 
@@ -207,9 +210,11 @@ class Falling:
 
 
 # --- All alerts of a run, each once -------------------------------------------------------------
-# The cost is proportional to the new points; nothing is read from disk here.
+# The cost is proportional to the new points; only the events of a script's run are read from disk.
 
-Kind = Literal["nan", "divergence", "collapse", "stall", "crash", "finish"]
+Kind = Literal["nan", "divergence", "collapse", "stall", "crash", "finish", "info", "warn", "error"]
+"""The last three are the levels of a script's own alerts."""
+
 Points = tuple[Steps, Floats, Floats]
 """(steps int64 [N], values float64 [N], unix times float64 [N]) of a metric, as `Series.points`."""
 
@@ -236,6 +241,12 @@ class Alert:
     time: float  # unix time when it happened, which may be long ago in a log just opened
     line: str  # one line, printable, without the run's name
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from the other alerts of its run."""
+        own = (self.line, f"{self.time}") if self.kind in ALERTS else ()
+        return (self.kind, f"{self.step}", *own)
+
 
 class Alerts:
     """The alerts of one run or log; `look` is called repeatedly.
@@ -250,6 +261,7 @@ class Alerts:
         self._metrics: dict[str, _Metric] = {}
         self._stall = _Stall(clock, ticks)
         self._ended = ""  # the state whose end was reported
+        self._events: frozenset[Event] = frozenset()  # of a script, that were reported
 
     def look(
         self, summary: RunSummary, series: Mapping[str, Points], whole: bool = False
@@ -287,6 +299,7 @@ class Alerts:
             rest = f", and {len(broken) - _NAMED} more metrics" if len(broken) > _NAMED else ""
             line = ", ".join(line for *_, line in broken[:_NAMED]) + rest
             alerts.append(Alert("nan", step, when, line))
+        alerts += self._read_own(summary)
         alerts.sort(key=lambda alert: alert.step)
 
         step = max((int(m.newest) for m in self._metrics.values()), default=summary.status.step)
@@ -296,6 +309,23 @@ class Alerts:
         if (end := self._end(summary, step)) is not None:
             alerts.append(end)
         return alerts
+
+    def _read_own(self, summary: RunSummary) -> list[Alert]:
+        """The new alerts of a script's own."""
+        if summary.info.kind != "script" or not summary.native:
+            return []
+        kinds: dict[str, Kind] = {ALERTS["info"]: "info", ALERTS["warn"]: "warn",
+                                  ALERTS["error"]: "error"}  # fmt: skip
+        try:
+            events = [event for event in read_events(summary.run) if event.event in kinds]
+        except GenuiError:  # of a damaged file no alert is known
+            return []
+        earlier, self._events = self._events, frozenset(events)
+        return [
+            Alert(kinds[event.event], event.step, event.time, sanitize(event.text, 500))
+            for event in events
+            if event not in earlier
+        ]
 
     def _end(self, summary: RunSummary, step: int) -> Alert | None:
         state, status = summary.state, summary.status

@@ -22,15 +22,22 @@ from genui.base.files import SMALL, atomic_write, sanitize
 from genui.base.secret import mask_settings
 from genui.base.text import clean_line
 from genui.runs import control, labels, layout
-from genui.runs.compat import ANSWERED, KEYWORDS, NAMES, RUN_VALUES, Ignored, stand_in
+from genui.runs.compat import KEYWORDS, RUN_NAMES, AlertLevel, Ignored
+from genui.runs.definitions import (
+    Aggregate,
+    MetricDefinition,
+    find_definition,
+    parse_definition,
+)
 from genui.runs.layout import create_script_run, read_info
 from genui.runs.media import BEYOND, Names, Notes, Samples, as_step, flatten, json_value, media_in
 from genui.runs.ranks import Place, RankWriter, find_place, find_script_run
-from genui.runs.writer import RunWriter, json_number, one_line
+from genui.runs.writer import RESERVED, RunWriter, json_number, one_line
 
 _ALONE = Place(0, "")
 _DEEPEST = 16
 _LONGEST_TEXT = 10_000
+_LONGEST_ALERT = 500
 _MISSING: Any = object()
 
 
@@ -260,12 +267,17 @@ class Run:
         self._takes_lr = False  # the script asks for a learning rate
         self._learning_rate: float | None = None  # set from outside, not taken yet
         self._status_fields = StatusFields()
+        self._latest: dict[str, Any] = {}  # of every metric
+        self._definitions: tuple[MetricDefinition, ...] = ()
+        self._defined: dict[str, tuple[MetricDefinition, Aggregate] | None] = {}  # by metric
+        self._alerted: dict[str, float] = {}  # by title, on the monotonic clock
         self._sources: list[Source] = []
         self._writer: RunWriter | RankWriter | None = None
         if place.rank:
             self._writer = RankWriter(place)
         elif folder is not None:
             self._info = layout.read_info(folder)
+            self._definitions = self._info.metrics
             self._samples = Samples(folder, self._notes.say)
             self._writer = RunWriter(folder, self._beat).__enter__()
             if (last := _last_step(folder)) is not None:  # an earlier process wrote it
@@ -423,6 +435,84 @@ class Run:
         """Measures the load of another process and its children from now on, or of no process."""
         self._safely("system", lambda writer: writer.measure(pid))
 
+    def define_metric(
+        self,
+        name: str,
+        step_metric: Any = None,
+        step_sync: bool | None = None,
+        hidden: bool | None = None,
+        summary: str | None = None,
+        goal: str | None = None,
+        overwrite: bool | None = None,
+        **ignored: Any,
+    ) -> MetricDefinition | None:
+        """Says how a metric is shown and summed up, as in wandb.
+
+        Args:
+            name: of the metric; "val/*" is every one that begins so.
+            step_metric: the metric that is the x axis of its curve.
+            step_sync: whether a record without the step metric gets its last value; so it is.
+            hidden: True draws its curve only for a filter that has its name.
+            summary: "min,max,mean,last,first,best,none": what `summary` has of it.
+            goal: "minimize" or "maximize": which value is the best.
+            overwrite: True forgets what earlier calls said of this name.
+
+        Never raises; None if the arguments are wrong.
+        """
+        try:
+            fields = parse_definition(
+                name=name, step_metric=step_metric, step_sync=step_sync, hidden=hidden,
+                summary=summary, goal=goal,
+            )  # fmt: skip
+        except Exception as error:
+            self._notes.say(f"define {_text(name)}", one_line(error))
+            return None
+        with self._guard:
+            definition = MetricDefinition(**fields)
+            earlier = next((one for one in self._definitions if one.name == definition.name), None)
+            if earlier is not None and overwrite is not True:
+                words = dict.fromkeys((*earlier.summary, *definition.summary))
+                fields["summary"] = tuple(words)
+                definition = msgspec.structs.replace(earlier, **fields)
+            others = (one for one in self._definitions if one.name != definition.name)
+            self._definitions = (*others, definition)
+            self._defined = {}
+        self._save_config()
+        return definition
+
+    def alert(
+        self,
+        title: str,
+        text: str = "",
+        level: AlertLevel | str | None = None,
+        wait_duration: Any = None,
+        **ignored: Any,
+    ) -> None:
+        """Reports something of the run: in the app's list of alerts, by the bell, and to the
+        user's `alert_url`.
+
+        `level` is INFO, WARN or ERROR. The next alert of that title comes after `wait_duration`,
+        seconds or a timedelta; a minute. Never raises.
+        """
+        if self._folder is not None and not self._ended:  # the alerts of a job are those of rank 0
+            self._safely("alert", lambda w: self._alert(w, title, text, level, wait_duration))
+
+    def _alert(
+        self, writer: RunWriter, title: object, text: object, level: object, wait: Any
+    ) -> None:
+        name, now = _text(title), time.monotonic()
+        wait = json_value(wait.total_seconds() if hasattr(wait, "total_seconds") else wait)
+        if now - self._alerted.get(name, -math.inf) < (60.0 if wait is None else float(wait)):
+            return
+        self._alerted[name] = now
+        known = control.ALERTS.get(_text(level).lower(), control.ALERTS["info"])
+        line = clean_line(": ".join(filter(None, (name, _text(text)))), _LONGEST_ALERT)
+        control.record(writer.run, self._newest, known, line)
+        from genui.runs import webhook  # late: few runs send alerts
+
+        values = {"name": self._info.name, "alert": line, "step": str(self._newest)}
+        webhook.send(values | {"host": self._info.host, "project": self._info.project})
+
     def finish(self, exit_code: int | None = None, **ignored: Any) -> None:
         """Ends the run: "failed" for an exit code other than 0, "stopped" after a stop request,
         else "finished". A second call does nothing."""
@@ -489,12 +579,10 @@ class Run:
             self.fail(error)
 
     def __getattr__(self, name: str) -> Any:
-        if name in RUN_VALUES:
-            return RUN_VALUES[name]
-        if name not in NAMES:
+        if name not in RUN_NAMES:
             raise AttributeError(f"a run has no '{name}'")
         self._notes.say(name, f"run.{name} does nothing here")
-        return stand_in(name)
+        return Ignored()
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
@@ -522,6 +610,8 @@ class Run:
                 rest[key] = value
         shown = bool(rest) and self._sort(rest, record)
         self._next = at + 1 if commit or (commit is None and step is None) else at
+        if self._definitions:
+            self._add_step_metrics(record)
         if len(record) > 2:
             self._write(writer, record)
         if shown and self._samples is not None:
@@ -563,7 +653,35 @@ class Run:
         writer.append(line)
         self._newest = record["step"]
         self._logs += 1
+        self._latest.update(record)
         dict.update(self.summary, record)
+        if self._definitions:
+            self._sum_up(record)
+
+    def _definition(self, metric: str) -> tuple[MetricDefinition, Aggregate] | None:
+        if metric not in self._defined:
+            found = None if metric in RESERVED else find_definition(self._definitions, metric)
+            before = self.summary.get(metric)
+            self._defined[metric] = found and (found, Aggregate(found, before))
+        return self._defined[metric]
+
+    def _add_step_metrics(self, record: dict[str, Any]) -> None:
+        """Adds the last value of each step metric that the record lacks."""
+        for metric in list(record):
+            found = self._definition(metric)
+            if found and found[0].step_sync and found[0].step_metric in self._latest:
+                record.setdefault(found[0].step_metric, self._latest[found[0].step_metric])
+
+    def _sum_up(self, record: Mapping[str, Any]) -> None:
+        """Replaces last values in the summary by what was asked for."""
+        for metric, value in record.items():
+            found = self._definition(metric)
+            if found is None or not (words := found[0].summary):
+                continue
+            if "none" in words:
+                dict.pop(self.summary, metric, None)
+            else:
+                dict.__setitem__(self.summary, metric, found[1].add(value))
 
     def _beat(self) -> None:
         """On the heartbeat's thread, once a second."""
@@ -590,7 +708,7 @@ class Run:
 
     def _update_status(self, writer: RunWriter) -> None:
         """Brings status.json up to date, at the next heartbeat."""
-        writer.update(**self._status_fields.fields(self._newest, self.summary))
+        writer.update(**self._status_fields.fields(self._newest, self._latest))
 
     def _write_samples(self, writer: RunWriter) -> None:
         """Writes the samples that were logged faster than they can be written."""
@@ -606,13 +724,17 @@ class Run:
         with self._guard:
             config = small_data(self.config, self._notes.say)
             controls = ("stop", "set_lr") if self._takes_lr else ("stop",)
-            self._info = msgspec.structs.replace(self._info, config=config, controls=controls)
+            self._info = msgspec.structs.replace(
+                self._info, config=config, controls=controls, metrics=self._definitions
+            )
             layout.write_info(writer.run, self._info, durable=False)
 
     def _read_summary(self, folder: layout.RunDir) -> None:
         """The summary of the earlier process, which this one adds to."""
         if folder.summary.exists():  # not if it was killed
-            dict.update(self.summary, msgspec.json.decode(folder.summary.read_bytes()))
+            known: dict[str, Any] = msgspec.json.decode(folder.summary.read_bytes())
+            dict.update(self.summary, known)
+            self._latest = {name: one for name, one in known.items() if not isinstance(one, dict)}
 
     def _save_summary(self) -> None:
         if self._folder is not None:
@@ -739,6 +861,22 @@ def finish(exit_code: int | None = None, **ignored: Any) -> None:
         _process.current.finish(exit_code)
 
 
+def define_metric(name: str, *args: Any, **kwargs: Any) -> MetricDefinition | None:
+    """`Run.define_metric` of the run that `init` started."""
+    if _process.current is not None:
+        return _process.current.define_metric(name, *args, **kwargs)
+    _notes.say("early definition", "define_metric() without init(): nothing is defined")
+    return None
+
+
+def alert(title: str, *args: Any, **kwargs: Any) -> None:
+    """`Run.alert` of the run that `init` started."""
+    if _process.current is not None:
+        _process.current.alert(title, *args, **kwargs)
+    else:
+        _notes.say("early alert", "alert() without init(): nobody is told")
+
+
 def current() -> Run | None:
     """The run that `log` writes to; None before `init` and after `finish`."""
     run = _process.current
@@ -757,9 +895,8 @@ def current_summary() -> Config:
 
 def ignored(name: str) -> Any:
     """Replaces a function, class or module of wandb that does nothing here."""
-    if name not in ANSWERED:
-        _notes.say(name, f"{name} does nothing here")
-    return stand_in(name)
+    _notes.say(name, f"{name} does nothing here")
+    return Ignored()
 
 
 def _start(

@@ -213,13 +213,16 @@ PLANNED = "plan"
 SIGNALLED = "signalled"
 """The event of a training that a signal has stopped."""
 
+ALERTS = {level: f"alert {level}" for level in ("info", "warn", "error")}
+"""The events of a script's own alerts, by their level."""
+
 _NEW_STEPS = re.compile(r"→ (\d[\d,]*) steps")
 _NEW_VALUE = re.compile(r"→ (\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?:,|$)")  # in the trainer's text
 
 
 class Event(Struct, frozen=True):
     """One line of events.jsonl. `event` is a command of `runs.control`, "resumed", "started",
-    "plan" or "signalled"."""
+    "plan", "signalled", or one of ALERTS."""
 
     step: int
     time: float  # unix time

@@ -35,6 +35,7 @@ from genui.base.files import (
     show,
     write_all,
 )
+from genui.runs.definitions import MetricDefinition
 
 if TYPE_CHECKING:
     from genui.recipes import Recipe
@@ -130,6 +131,7 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     script_id: str = ""  # given by the script: a restarted job continues the run with the same id
     job: str = ""  # the key that the ranks of a job share (`genui.runs.ranks`)
     config: dict[str, Any] = {}  # the script's own hyperparameters
+    metrics: tuple[MetricDefinition, ...] = ()  # what the script defined of its metrics
     controls: tuple[str, ...] = ("stop",)  # the commands that the script takes
     scale: dict[str, Any] = {}  # unit, units_per_step, units_per_epoch, if known
     start_from: dict[str, Any] = {}  # ref, run, step, path, fingerprint of the first weights

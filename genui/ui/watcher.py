@@ -18,6 +18,7 @@ from genui.base.text import clean_line
 from genui.logs import open_tail
 from genui.logs.base import NO_EXTRAS, About, Extras, Media, MediaKind
 from genui.logs.find import LogList, find_logs, summarise_log
+from genui.runs.definitions import find_axes
 from genui.runs.layout import RunDir, checkpoint_steps
 from genui.runs.listing import RunSummary, describe_sweep, list_runs, summarise
 from genui.ui import messages
@@ -296,7 +297,9 @@ class RunReader:
         if key == self._last and not grown:
             return None
         self._last = key
-        extras = self._tail.extras
+        extras, defined = self._tail.extras, summary.info.metrics
+        if defined:
+            extras = extras._replace(axes=find_axes(defined, self._tail.series))
         self._tool_name = extras.about.name
         config = self._tail.config or summary.info.config or summary.info.recipe
         system = self._system.series if self._system else extras.system

@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from waiting import wait_for
 import genui
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.control import learning_rate
-from genui.runs import control, writer
+from genui.runs import control, webhook, writer
+from genui.runs.alerts import Alerts
+from genui.runs.definitions import find_axes, is_hidden
 from genui.runs.labels import Labels, read_labels
-from genui.runs.layout import read_status
-from genui.runs.listing import list_runs
+from genui.runs.layout import read_info, read_status
+from genui.runs.listing import list_runs, summarise
 
 
 def test_a_full_disk_is_said_once_and_a_later_log_works(
@@ -190,14 +193,15 @@ def test_what_wandb_has_and_genui_has_not_is_said_once(capsys: pytest.CaptureFix
     wandb.watch(object())
     table = wandb.Table(columns=["a"])
     table.add_data(1)
-    run.define_metric("loss", step_metric="epoch")
+    run.log_artifact("model.pt").wait()
+    run.log_artifact("model.pt")
     run.log({"loss": 1.0, "table": table, "plot": wandb.plot.scatter(table, "a", "b")})
     assert records(run) == [{"step": 0, "loss": 1.0}]
     assert said(capsys) == [
         "genui: init() ignores entity",
         "genui: init() has no argument frobnicate",
         "genui: watch does nothing here",
-        "genui: run.define_metric does nothing here",
+        "genui: run.log_artifact does nothing here",
         "genui: plot does nothing here",
     ]
     with pytest.raises(AttributeError, match="no attribute 'lgo'"):
@@ -206,37 +210,141 @@ def test_what_wandb_has_and_genui_has_not_is_said_once(capsys: pytest.CaptureFix
 
 def test_what_scripts_do_with_parts_of_wandb_raises_nothing():
     wandb: Any = genui
-    run: Any = wandb.init(project="old", config={"lr": 0.1})
+    run: Any = wandb.init(project="old", id=wandb.util.generate_id())
     with pytest.raises(wandb.Error, match="no network"):
         raise wandb.errors.CommError("no network")
-    things = (wandb.Table(), wandb.Histogram([1, 2]), wandb.Video(None), wandb.Audio(None))
-    for kind in (wandb.Table, wandb.Histogram, wandb.Video, wandb.Audio, wandb.Artifact):
-        assert sum(isinstance(thing, kind) for thing in things) == (kind is not wandb.Artifact)
-    assert not isinstance(run, wandb.sdk.wandb_run.Other)
-    assert len(wandb.util.generate_id() + "x") == 9
-    assert len(wandb.sweep({"method": "grid"})) == 8
-    wandb.agent("sweep", function=lambda: pytest.fail("a sweep needs a server"))
+    assert not isinstance(run, wandb.sdk.wandb_run.Other | None | wandb.Artifact)
+    wandb.agent(wandb.sweep({}), function=lambda: pytest.fail("a sweep needs a server"))
     assert list(wandb.Api().runs("me/old")) == []
     with open(wandb.restore("model.pt").name) as file:
         assert file.read() == ""
     assert run.use_artifact("data:latest").download() + "/train.csv" == "/train.csv"
     artifact = wandb.Artifact("model", type="model")
-    artifact.add_file("model.pt")
-    run.log_artifact(artifact).wait()
-    wandb.integration.keras.WandbCallback(save_model=False)
-    assert wandb.plot.line(wandb.Table(), "x", "y") is not None
-    assert wandb.AlertLevel.WARN is not None
-    assert (run.project_name(), run.get_url(), run.entity) == ("old", run.url, "")
-    assert (run.resumed, run.sweep_id, run.offline) == (False, None, True)
-    assert run.config.as_dict() == {"lr": 0.1}
-    run.config.setdefaults({"lr": 1, "layers": 2})
-    assert run.config.as_dict() == {"lr": 0.1, "layers": 2}
+    artifact.metadata["step"] = artifact.version / "a"
+    with artifact.new_file("model.pt") as file:
+        assert file[0] is file.name
+        assert (str(file), file < 1, 0 in file, bool(file), bool(run.entity)) == ("", *[False] * 4)
+
+    class Callback(wandb.integration.keras.WandbCallback):
+        pass
+
+    assert not Callback(save_model=False)
 
     @wandb.profiler.trace
     def step() -> int:
         return 1
 
     assert step() == 1
+    with pytest.raises(AttributeError, match="a run has no 'lgo'"):
+        run.lgo()
+
+
+def summary_of(run: genui.Run) -> dict[str, Any]:
+    """What is in summary.json, without the step and the time."""
+    run.finish()
+    found = json.loads(folder(run).summary.read_bytes())
+    return {name: value for name, value in found.items() if name not in ("step", "time")}
+
+
+def test_define_metric_says_what_of_a_metric_is_in_the_summary():
+    run = genui.init("defined")
+    genui.define_metric("loss", summary="min, mean")
+    run.define_metric("loss", summary="max")  # beside those
+    run.define_metric("acc/*", summary="best", goal="maximize")
+    run.define_metric("acc/exact", summary="first,last")
+    run.define_metric("lr", summary="none")
+    run.define_metric("grad", summary="max")
+    run.define_metric("grad", summary="min", overwrite=True)
+    for loss, acc in ((3.0, 0.25), (1.0, 0.75), (2.0, 0.5)):
+        run.log({"loss": loss, "acc/top5": acc, "acc": {"exact": acc}, "lr": 0.5, "grad": loss})
+    run.log({"loss": float("nan"), "time_s": 2})
+    assert run.summary["loss"] == {"min": 1.0, "mean": 2.0, "max": 3.0}
+    assert summary_of(run) == {
+        "loss": {"min": 1.0, "mean": 2.0, "max": 3.0},
+        "acc/top5": {"best": 0.75},
+        "acc/exact": {"first": 0.25, "last": 0.5},
+        "grad": {"min": 1.0},
+        "time_s": 2,
+    }
+    assert run._latest["loss"] == "NaN"
+
+
+def test_a_restarted_script_goes_on_with_its_definitions():
+    first = genui.init("defined", id="d-1")
+    first.define_metric("acc", summary="max", step_metric="epoch")
+    first.log({"acc": 0.75, "epoch": 3})
+    first.finish()
+    again = genui.init("defined", id="d-1")
+    again.log({"acc": 0.5})
+    assert records(again)[-1] == {"step": 1, "acc": 0.5, "epoch": 3}
+    assert summary_of(again) == {"acc": {"max": 0.75}, "epoch": 3}
+
+
+def test_a_step_metric_is_the_axis_and_a_hidden_metric_has_no_curve():
+    run = genui.init("axes")
+    epoch = run.define_metric("epoch", hidden=True)
+    run.define_metric("val/*", step_metric=epoch)
+    run.define_metric("val/free", step_metric="epoch", step_sync=False)
+    run.define_metric("gone", step_metric="nowhere")
+    run.log({"epoch": 2, "val/loss": 1.0})
+    run.log({"val/loss": 0.5})  # belongs to the same epoch
+    run.log({"val/free": 0.5, "gone": 1})
+    steps = [record.get("epoch") for record in records(run)]
+    assert steps == [2, 2, None]
+    metrics = read_info(folder(run)).metrics
+    names = ["epoch", "val/loss", "val/free", "gone"]
+    assert find_axes(metrics, names) == {"val/loss": "epoch", "val/free": "epoch"}
+    assert [is_hidden(metrics, name) for name in names] == [True, False, False, False]
+
+
+def test_a_definition_that_is_none_is_said_and_raises_nothing(capsys: pytest.CaptureFixture[str]):
+    genui.define_metric("early")
+    odd: Any = Hostile()
+    run = genui.init("wrong")
+    assert run.define_metric("a*b") is None
+    assert run.define_metric("acc", goal="up") is None
+    assert run.define_metric("lr", summary="median") is None
+    assert run.define_metric("lr", summary="median") is None
+    assert [line.partition(": ")[2][:38] for line in said(capsys)] == [
+        "define_metric() without init(): nothin",
+        "define_metric() takes a name, which ma",
+        "define_metric() takes goal='minimize' ",
+        "define_metric() has no summary 'median",
+    ]
+    for arguments in ({"name": odd}, {"name": "a", "summary": odd}, {"name": "b", "goal": odd}):
+        run.define_metric(**arguments)
+    run.log({"loss": 1.0})
+    assert read_info(folder(run)).metrics == ()
+
+
+def test_an_alert_is_an_alert_of_the_run_and_comes_once_a_while(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    sent: list[dict[str, str]] = []
+    monkeypatch.setattr(webhook, "send", lambda values, wait=False: sent.append(values))
+    genui.alert("nobody", "is told")
+    run = genui.init("digits", name="loud")
+    run.log({"loss": 9.0}, step=7)
+    genui.alert("Loss", "it is\n9", level=genui.AlertLevel.WARN)
+    run.alert("Loss", "again at once")
+    run.alert("Loss", "again later", wait_duration=0, level="error")
+    run.alert("Other", "of its own", wait_duration=timedelta(seconds=3), level="loudest")
+    odd: Any = Hostile()
+    run.alert(odd, odd, level=odd)
+    alerts = Alerts()
+    (first, second, third, fourth) = alerts.look(summarise(folder(run)), {})
+    assert (first.kind, first.step, first.line) == ("warn", 7, "Loss: it is 9")
+    assert (second.kind, second.line) == ("error", "Loss: again later")
+    assert (third.kind, third.line) == ("info", "Other: of its own")
+    assert fourth.kind == "info"
+    assert alerts.look(summarise(folder(run)), {}) == []
+    run.alert("Third")
+    assert [one.line for one in alerts.look(summarise(folder(run)), {})] == ["Third"]
+    assert [one["alert"] for one in sent][:2] == ["Loss: it is 9", "Loss: again later"]
+    assert sent[0].items() >= {"name": "loud", "step": "7", "project": "digits"}.items()
+    assert said(capsys) == ["genui: alert() without init(): nobody is told"]
+    run.alert("Fourth", wait_duration=odd)
+    assert said(capsys) == ["genui: ValueError: no"]
 
 
 def test_tags_and_notes_are_those_of_genui_tag_and_note():

@@ -13,6 +13,7 @@ from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.logs.base import Extras
 from genui.render.axis import Axis
+from genui.runs.definitions import MetricDefinition
 from genui.runs.layout import RunInfo
 from genui.runs.listing import summarise
 from genui.ui.training import model
@@ -425,6 +426,22 @@ def test_a_metric_is_drawn_over_another_and_taken_off_again() -> None:
     assert board.overlay("") == "lr has a curve of its own"
     assert len(board.all_plots()) == 3
     assert board.overlaid() == ""
+
+
+def test_a_hidden_metric_has_a_curve_for_a_filter_alone() -> None:
+    view = run_of("plays", loss=points(0, 9), epoch=points(0, 9))
+    info = msgspec.structs.replace(
+        view.summary.info, metrics=(MetricDefinition("ep*", hidden=True),)
+    )
+    hidden = dataclasses.replace(view, summary=dataclasses.replace(view.summary, info=info))
+    board = board_of(hidden)
+    assert [plot.key for plot in board.plots()] == ["loss"]
+    board.change(filter="epo")
+    assert [plot.key for plot in board.plots()] == ["epoch"]
+    board.change(filter="")
+    assert [plot.key for plot in board.plots()] == ["loss"]
+    # A run in which it is not hidden shows it.
+    assert [plot.key for plot in board_of(hidden, view).plots()] == ["loss", "epoch"]
 
 
 def test_a_curve_has_the_axis_that_its_metric_was_defined_with() -> None:

@@ -10,7 +10,8 @@ from acting import Opener, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui.base.config import load_config
-from genui.runs.layout import RunDir
+from genui.runs.control import ALERTS, record
+from genui.runs.layout import RunDir, create_script_run
 from genui.runs.listing import summarise
 from genui.ui.app import Shell
 from genui.ui.training import alerts
@@ -154,6 +155,24 @@ def test_what_happened_before_the_app_was_opened_is_kept_and_not_fresh() -> None
     assert book.look(look(run, 1.0)) == []
     assert lines(book.entries) == ["plays: failed at step 100: the loss became nan"]
     assert not book.entries[0].fresh
+
+
+def test_alerts_of_a_script_are_listed_each_and_ring() -> None:
+    script = create_script_run("digits", "", {})
+    book = AlertBook(time.time() - 60)
+    record(script, 1, ALERTS["warn"], "loss: high")
+    record(script, 1, ALERTS["warn"], "loss: higher")
+    book.look(look(script, 1.0))
+    book.forget(script)
+    record(script, 1, ALERTS["error"], "disk: full")
+    (last,) = book.look(look(script, 1.0))
+    assert [entry.alert.line for entry in book.entries] == [
+        "loss: high",
+        "loss: higher",
+        "disk: full",
+    ]
+    assert (last.bad, last.rings) == (True, True)
+    assert not book.entries[0].bad
 
 
 def test_a_finish_rings_and_is_not_bad(run: RunDir) -> None:

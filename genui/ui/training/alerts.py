@@ -1,6 +1,6 @@
 """Alerts of the watched runs: a list, a line above the footer, the terminal's bell.
 
-An alert is a NaN, a divergence, a collapse, a stall, a crash or a finish.
+An alert is a NaN, a divergence, a collapse, a stall, a crash, a finish, or what a script reports.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from genui.base.config import AUTO, load_config
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.runs import webhook
+from genui.runs.control import ALERTS
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.watcher import RunView
@@ -42,8 +43,10 @@ _SIGNS = {
     "crash": ("✗", "bad"),
     "stall": ("!", "warn"),
     "finish": ("✓", "good"),
+    "info": ("i", "good"),
+    "warn": ("!", "warn"),
+    "error": ("✗", "bad"),
 }
-_RINGS = frozenset({"nan", "divergence", "collapse", "crash", "finish"})
 
 
 class AlertEntry(NamedTuple):
@@ -64,7 +67,7 @@ class AlertEntry(NamedTuple):
 
     @property
     def rings(self) -> bool:
-        return self.alert.kind in _RINGS
+        return self.alert.kind != "stall"
 
 
 class AlertBook:
@@ -86,11 +89,11 @@ class AlertBook:
         run, name = view.summary.run, clean_line(view.summary.info.name, 40)
         is_known_run = run in self._alerts  # then whatever is new has just happened
         alerts = self._alerts.setdefault(run, Alerts())
-        listed = {(one.alert.kind, one.alert.step) for one in self.entries if one.run == run}
+        listed = {one.alert.key for one in self.entries if one.run == run}
         entries = [
             AlertEntry(run, name, alert, is_known_run or alert.time >= self._opened)
             for alert in alerts.look(view.summary, view.series, whole=True)
-            if (alert.kind, alert.step) not in listed  # after `forget` a run is read from its start
+            if alert.key not in listed  # after `forget` a run is read from its start
         ]
         self.entries = [*self.entries, *entries][-MAX_ALERTS:]
         return [entry for entry in entries if entry.fresh]
@@ -175,11 +178,11 @@ class AlertDesk:
             await ring(self._app, "genui", loud[0].line)
 
     def _send(self, entry: AlertEntry) -> None:
-        """Send an alert to the user's address, unless the run itself sends it as it ends."""
+        """Send an alert to the user's address, unless the run itself does."""
         view = self._views.get(entry.run)
         summary = view.summary if view is not None else None
         ended = summary is not None and summary.native and summary.state in ("finished", "failed")
-        if entry.alert.kind in ("finish", "crash") and ended:
+        if entry.alert.kind in ALERTS or (entry.alert.kind in ("finish", "crash") and ended):
             return
         info = summary.info if summary is not None else None
         values = {"name": entry.name, "alert": entry.alert.line, "step": str(entry.alert.step)}

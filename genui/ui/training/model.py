@@ -25,6 +25,7 @@ from genui.base.files import atomic_write
 from genui.base.text import clean_line
 from genui.render.axis import AXES, UNITS, compute_x
 from genui.render.series import Look, View, pan, zoom
+from genui.runs.definitions import is_hidden
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.table import RunFilter, TableState
@@ -556,11 +557,18 @@ class Board:
     # --- plots ------------------------------------------------------------------------
 
     def all_plots(self) -> list[Plot]:
-        """The plots of all metrics of all runs."""
-        runs = tuple((view.summary.run, len(view.series)) for view in self.shown)
-        key = (runs, self.state.overlays)
+        """The plots of the metrics of all runs: without a filter of those that are not hidden."""
+        runs = tuple(
+            (view.summary.run, len(view.series), view.summary.info.metrics) for view in self.shown
+        )
+        key = (runs, self.state.overlays, bool(self.state.filter))
         if key != self._all_plots[0]:
-            names = {name: None for view in self.shown for name in view.series}
+            names = {
+                name: None
+                for view in self.shown
+                for name in view.series
+                if self.state.filter or not is_hidden(view.summary.info.metrics, name)
+            }
             self._all_plots = key, overlay_plots(make_plots(names), self.state.overlays)
         return self._all_plots[1]
 
