@@ -77,10 +77,9 @@ def _training() -> str:
 
 def _gpus() -> str:
     """The GPUs whose load is recorded."""
-    from genui.runs.gpus import find_gpus, missing_library, read_gpus
+    from genui.runs.gpus import Gpus, missing_library
 
-    states = read_gpus(find_gpus())
-    names = ", ".join(f"{state.index} {state.name}" for state in states)
+    names = ", ".join(f"{state.index} {state.name}" for state in Gpus().read())
     return names or missing_library() or "none"
 
 

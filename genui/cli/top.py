@@ -26,7 +26,7 @@ MIN_SECONDS, MAX_SECONDS = 0.2, 3600.0  # between two readings
 
 def configure_top(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "It needs no run. NVIDIA GPUs are read by NVML (package nvidia-ml-py), AMD's by amdsmi.\n\n"
+        "It needs no run. NVIDIA GPUs are read by NVML (package nvidia-ml-py).\n\n"
         "examples:\n  genui top\n  genui top --once\n  genui top --json"
     )
     parser.add_argument("--once", action="store_true", help="print it once, as without a terminal")
@@ -73,14 +73,14 @@ class _Reader:
 
     def __init__(self) -> None:
         from genui.base import paths
-        from genui.runs.gpus import find_gpus
+        from genui.runs.gpus import Gpus
         from genui.runs.system import SystemSampler
 
         folder = paths.runs_dir()
         while not folder.exists():
             folder = folder.parent
         self._machine = SystemSampler(folder)
-        self._libraries = find_gpus()
+        self._gpus = Gpus()
         self._trees: dict[int, Any] = {}  # by the pid of a trainer
         self._last = time.monotonic()
 
@@ -88,7 +88,7 @@ class _Reader:
         """All of it, as `--json` prints it."""
         import psutil
 
-        from genui.runs.gpus import missing_library, read_gpus
+        from genui.runs.gpus import missing_library
         from genui.runs.listing import list_runs
 
         now = time.monotonic()
@@ -96,7 +96,7 @@ class _Reader:
         values = self._machine.sample()
         runs = [summary for summary in list_runs() if summary.alive]
         owners = {summary.status.pid: summary for summary in runs if _is_here(summary)}
-        gpus = [self._gpu(state, owners) for state in read_gpus(self._libraries)]
+        gpus = [self._gpu(state, owners) for state in self._gpus.read()]
         return {
             "host": socket.gethostname(),
             "cores": psutil.cpu_count() or 1,
@@ -112,14 +112,8 @@ class _Reader:
         }
 
     def _gpu(self, state: "GpuState", owners: "dict[int, RunSummary]") -> dict[str, Any]:
-        known = {
-            name: getattr(state, name)
-            for name in state.__dataclass_fields__
-            if name not in ("counters", "processes")
-        }
-        return known | {
-            "processes": [_process(one.pid, one.memory_gb, owners) for one in state.processes]
-        }
+        processes = [_process(one.pid, one.memory_gb, owners) for one in state.processes]
+        return vars(state) | {"processes": processes}
 
     def _run(self, summary: "RunSummary", seconds: float) -> dict[str, Any]:
         status = summary.status
@@ -231,8 +225,6 @@ def _gpu_table(gpus: "Sequence[dict[str, Any]]") -> "RenderableType":
         if gpu["throttled"]:
             clock += f" [yellow]{gpu['throttled']}[/]"
         name = f"{gpu['index']} {escape(clean_line(gpu['name'], 24))}"
-        if gpu["ecc_errors"]:
-            name += f" [red]{count(gpu['ecc_errors'])} ECC errors[/]"
         table.add_row(
             name,
             _number(gpu["busy"], " %"),

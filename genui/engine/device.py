@@ -202,12 +202,8 @@ def return_memory() -> None:
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
-    """The array on the device. To a GPU it is copied from pinned memory, beside its computations;
-    that was never run on one."""
-    tensor = torch.from_numpy(array)
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
+    """The array on the device."""
+    return torch.from_numpy(array).to(device)
 
 
 def autocast(machine: Machine) -> torch.autocast:

@@ -11,14 +11,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from genui.base.files import append_whole
-from genui.runs.gpus import find_gpus, metrics_of, missing_library, read_gpus, visible
+from genui.runs.gpus import Gpus, metrics_of, missing_library, visible
 from genui.runs.layout import RunDir
 
 EVERY = 2.0
@@ -192,20 +192,14 @@ class _Gpus:
     """
 
     def __init__(self) -> None:
-        self._libraries = find_gpus()
-        self._counters: dict[int, Mapping[str, float]] = {}
-        if not self._libraries:
+        self._gpus = Gpus()
+        if not self._gpus:
             raise LookupError("no GPU")
 
     def sample(self, seconds: float) -> dict[str, float]:
         values: dict[str, float] = {}
-        for state in visible(read_gpus(self._libraries)):
+        for state in visible(self._gpus.read()):
             values |= metrics_of(state)
-            before = self._counters.get(state.index, {})
-            self._counters[state.index] = state.counters
-            for name in state.counters.keys() & before.keys():
-                speed = max(0.0, state.counters[name] - before[name]) / _MB / seconds
-                values[f"gpu{state.index} {name} MB/s"] = speed
         return values
 
 

@@ -18,7 +18,7 @@ from waiting import wait_for
 from genui.cli.main import main
 from genui.logs.native import MetricsTail
 from genui.runs import gpus, system, writer
-from genui.runs.gpus import GpuState, find_gpus, read_gpus, visible
+from genui.runs.gpus import Gpus, GpuState, visible
 from genui.runs.system import ProcessTree, SystemLog, SystemSampler
 from genui.runs.writer import RunWriter
 
@@ -116,7 +116,7 @@ def test_gpus_tell_what_they_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_gpu_that_refuses_hides_no_other(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(8, broken=5))
-    states = read_gpus(find_gpus())
+    states = Gpus().read()
     assert [state.index for state in states] == [0, 1, 2, 3, 4, 6, 7]
     assert [state.throttled for state in states[:2]] == ["power cap", "heat"]
 
@@ -138,20 +138,6 @@ def test_a_run_has_the_gpus_of_cuda_visible_devices(value: str | None, indices: 
     states = [GpuState(index, uuid=f"GPU-{index}a0b") for index in range(4)]
     environ = {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
     assert [state.index for state in visible(states, environ)] == indices
-
-
-def test_counters_become_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    class Counting:
-        octets = 0.0
-
-        def read(self) -> list[GpuState]:
-            self.octets += 5e6
-            return [GpuState(0, counters={"PCIe in": self.octets})]
-
-    monkeypatch.setattr(system, "find_gpus", lambda: [Counting()])
-    sampler = SystemSampler(tmp_path)
-    assert "gpu0 PCIe in MB/s" not in sampler.sample()
-    assert sampler.sample()["gpu0 PCIe in MB/s"] > 0
 
 
 def test_another_process_is_measured_with_its_children():

@@ -48,7 +48,6 @@ _GPU_GROUPS = {
     "°C": "gpu temperature",
     "clock MHz": "gpu clock",
     "throttled": "gpu throttled",
-    "ECC errors": "gpu ECC errors",
 }
 _GROUPS = {
     "cpu cores": ("cpu", "run"),
