@@ -2,6 +2,8 @@
 
 import ast
 import dataclasses
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,7 @@ import pytest
 
 import genui
 from genui.base.errors import MisuseError
+from genui.engine.kinds import limitations
 from genui.formats.codec import CODECS
 from genui.protocol.registry import (
     KINDS,
@@ -26,6 +29,10 @@ ROWS = [pytest.param(key, kind, id="-".join(key)) for key, kind in KINDS.items()
 PACKAGE = Path(genui.__file__).parent
 TABLES = ("recipes", "protocol/registry.py")
 """Where media and families may be told apart."""
+
+
+def _folder(path: Path) -> str:
+    return path.parent.name
 
 
 @pytest.mark.parametrize(("key", "kind"), ROWS)
@@ -115,3 +122,16 @@ def test_media_and_families_are_told_apart_in_the_table_alone() -> None:
 
 def _name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+@pytest.mark.parametrize("card", sorted(PACKAGE.glob("weights/*/card.json")), ids=_folder)
+def test_a_shipped_card_states_the_limitations_of_its_kind_and_data(card: Path) -> None:
+    described = json.loads(card.read_text())
+    assert described["limitations"] == limitations(RECIPES[described["name"]])
+
+
+def test_the_limitations_of_a_dataset_are_not_those_of_the_user_s_own_data() -> None:
+    recipe = RECIPES["icons"]
+    assert "one image per caption" in limitations(recipe)
+    own = limitations(replace(recipe, data="images/"))
+    assert own == KINDS[recipe.family, recipe.medium].limitations

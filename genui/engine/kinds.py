@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import MisuseError
+from genui.engine.data.dataset import dataset_named
 from genui.protocol.registry import KINDS, Kind, resolve
 from genui.recipes import Recipe, TextRecipe
 
@@ -88,9 +89,10 @@ def check_data(recipe: Recipe) -> str:
 
 
 def limitations(recipe: Recipe) -> str:
-    """The limitations section of the model card."""
-    kind = _kind(recipe)
-    return kind.limitations_of.get(recipe.dataset, kind.limitations)
+    """The limitations section of the model card: those of its kind, then those of its data."""
+    kind, row = _kind(recipe), None if recipe.data else dataset_named(recipe.dataset)
+    of_data = "" if row is None else row.limitations if kind.generates else row.label_limitations
+    return f"{kind.limitations} {of_data}".rstrip()
 
 
 def _kind(recipe: Recipe) -> Kind:

@@ -86,7 +86,7 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
             "fingerprint": described["fingerprint"],
         },
         "licence": "MIT",
-        "honesty": limitations(recipe),
+        "limitations": limitations(recipe),
         "size": f"{target.stat().st_size / 1e6:.1f} MB, {bits} bits a weight",
         "sample": write_sample(str(target), recipe),
     }

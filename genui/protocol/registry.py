@@ -72,9 +72,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     """`nearest(recipe, trace, step, count)` returns the training data most similar to a step of a
     trace, as Neighbours."""
     limitations: str = ""
-    """The limitations section of its model card."""
-    limitations_of: Mapping[str, str] = {}
-    """Data set to the limitations of models of that data, in place of `limitations`."""
+    """What its models cannot do; a dataset has its own `limitations`, which its card adds."""
 
     # --- Classifiers ---
     classifier: str = ""
@@ -315,17 +313,8 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             converts=types.MappingProxyType(
                 {"diffusers": "genui.engine.convert.image:write_image_model"}
             ),
-            limitations="It was trained on one image per caption: a trained name gives that image "
-            "again, with the deviation that 'error' measures. New are only combinations with "
-            "colours; names without a training image seldom work.",
-            limitations_of=types.MappingProxyType(
-                {
-                    "fashion": "It draws ten kinds of clothing, grey, 28×28 pixels, as in the "
-                    "catalogue of a shop. Words other than its ten captions have no effect. "
-                    "'copying' measures how new its images are. Guidance above 1 gives more "
-                    "typical images and less variety."
-                }
-            ),
+            limitations="Words that it was not trained on seldom work. 'copying' measures how new "
+            "its images are. Guidance above 1 gives more typical images and less variety.",
             batches=True,
         ),
         (PRETRAINED, "image"): replace(
@@ -445,14 +434,6 @@ KINDS: Mapping[tuple[str, str], Kind] = types.MappingProxyType(
             metrics="genui.engine.metrics.classifiers:measure_classifier",
             limitations="It always answers with one of its own labels. Its confidence means "
             "nothing for an image unlike its training data.",
-            limitations_of=types.MappingProxyType(
-                dict.fromkeys(
-                    ("icons", "emoji"),
-                    "Its categories were derived for genui from words in the names of the images. "
-                    "Images without such a word were left out of training and test. A few hundred "
-                    "small images are not enough to learn much: see 'held-out accuracy'.",
-                )
-            ),
             classifier="genui.engine.metrics.classifiers:ImageClassifier.load",
             example="genui.engine.metrics.classifiers:image_example",
         ),

@@ -264,7 +264,7 @@ def model_card(model: ModelInfo, details: bool = False) -> Content:
         lines += [[(f"{_text(label)} ", "$text-muted"), _text(value)] for label, value in quality]
         if licence := _text(card.get("licence")):
             lines.append([("licence ", "$text-muted"), f"{licence}, of the weights"])
-        if limitations := _text(card.get("honesty")):
+        if limitations := _text(card.get("limitations")):
             lines.append([(limitations, "$text-muted italic")])
         if not written and sample:
             lines += [[("prompts of the sample ", "$text-muted")], *sample[:SAMPLE_LINES]]

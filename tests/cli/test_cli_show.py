@@ -173,12 +173,12 @@ def test_a_gif_of_more_frames_than_are_read_is_refused(
 def test_a_card_is_shown_on_one_line_an_entry(
     shipped: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card = {"quality": {"loss": 1.4, "rate": 2}, "data": ["a", "b"], "honesty": "two\nlines"}
+    card = {"quality": {"loss": 1.4, "rate": 2}, "data": ["a", "b"], "limitations": "two\nlines"}
     (shipped / "plays" / "card.json").write_text(json.dumps(card))
     assert main(["show", "plays"]) == 0
     facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
     assert facts["data"] == "a, b"
-    assert facts["honesty"] == "two lines"
+    assert facts["limitations"] == "two lines"
 
 
 def test_a_shipped_model_s_sample_is_drawn_above_its_card(

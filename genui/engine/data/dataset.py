@@ -33,6 +33,11 @@ class Dataset:
     """A function like `load` that returns random examples, to measure the speed of a training
     whose data is not downloaded yet."""
 
+    limitations: str = ""
+    """What a model that is trained on it cannot do, whatever its kind; "" if that says it all."""
+    label_limitations: str = ""
+    """The same for a classifier that learns its labels."""
+
     def missing_bytes(self) -> int:
         """How many bytes must be downloaded. Raises GenuiError if the data cannot be had."""
         return int(resolve(self.check)()) if self.check else 0

@@ -272,6 +272,16 @@ class ImageDataset(Dataset):
                 return np.arange(trained), np.arange(trained, len(raw.captions))
 
 
+_ONE_IMAGE = (
+    "It was trained on one image per caption: a trained name gives that image again, with the "
+    "deviation that 'error' measures. New are only combinations with colours."
+)
+_DERIVED_LABELS = (
+    "Its categories were derived for genui from words in the names of the images. Images without "
+    "such a word were left out of training and test. A few hundred small images are not enough to "
+    "learn much: see 'held-out accuracy'."
+)
+
 IMAGE_DATASETS = dataset_table(
     ImageDataset,
     (
@@ -283,6 +293,8 @@ IMAGE_DATASETS = dataset_table(
             scheme="figure-ground",
             hold_out="names",
             label_of="genui.engine.data.image_labels:kind_of_thing",
+            limitations=_ONE_IMAGE,
+            label_limitations=_DERIVED_LABELS,
         ),
         ImageDataset(
             name="emoji",
@@ -301,6 +313,8 @@ IMAGE_DATASETS = dataset_table(
                 )
             ),
             label_of="genui.engine.data.image_labels:kind_of_thing",
+            limitations=_ONE_IMAGE,
+            label_limitations=_DERIVED_LABELS,
         ),
         ImageDataset(
             name="fashion",
@@ -311,6 +325,8 @@ IMAGE_DATASETS = dataset_table(
             stand_in="genui.engine.data.fashion:random_fashion",
             hold_out="test set",
             reads="genui.engine.data.fashion:holds_idx",
+            limitations="It draws ten kinds of clothing, grey, 28×28 pixels, as in the catalogue "
+            "of a shop, and knows ten captions.",
         ),
     ),
 )
