@@ -76,7 +76,7 @@ def test_training_on_a_named_pipe_is_refused_before_a_run_is_made(
     os.mkfifo(pipe)
     assert main(["train", recipe, "--data", str(pipe)]) == 2
     said = capsys.readouterr().err
-    assert said == f"genui: {pipe}: is not a regular file; give a text file\n"
+    assert said == f"genui: {pipe}: is not a regular file; give a file of data\n"
     assert not list(genui_home.glob("data/runs/*"))
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from genui.cli.main import main
-from genui.engine.data.image_files import load_folder
+from genui.engine.data.own_images import load_own
 from genui.engine.data.text import load_text
 from genui.engine.sample import diffusion
 from genui.formats import recipe
@@ -38,7 +38,7 @@ def test_images_are_a_folder_that_training_reads_back(
         ("cat", 5), ("cat", 6), ("cat", 7)
     ]  # fmt: skip
     assert "the prompt given, seeds 5 to 7" in told(capsys)
-    images = load_folder(out)
+    images = load_own(out)
     assert images.captions == ("cat",) * 3
     assert images.rgba.shape == (3, 32, 32, 4)
     assert not images.notes

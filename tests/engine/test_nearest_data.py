@@ -11,7 +11,7 @@ from PIL import Image
 
 from genui.base.errors import MisuseError
 from genui.engine import trainer
-from genui.engine.data.image_files import load_folder
+from genui.engine.data.own_images import load_own
 from genui.engine.data.speech import Speech, Take, log_mel, pad_take
 from genui.engine.load import open_trace
 from genui.engine.metrics import copying
@@ -65,7 +65,7 @@ def test_where_the_data_is_gone_one_line_says_so(trained: RunDir, plays: Path) -
     found = nearest(trace, trace.reached, 6)
     assert found.quote is None
     assert found.fault.startswith("nothing to compare with: ")
-    assert "plays.txt: cannot be read" in found.fault
+    assert "plays.txt: no such file" in found.fault
     assert "\n" not in found.fault
 
 
@@ -78,7 +78,7 @@ def test_a_step_that_is_not_reached_is_refused(trained: RunDir) -> None:
 def test_the_nearest_images_come_first_with_their_distances(tmp_path: Path) -> None:
     for name, shade in (("black", 0), ("grey", 100), ("white", 255)):
         Image.new("RGB", (32, 32), (shade,) * 3).save(tmp_path / f"{name}.png")
-    images = load_folder(tmp_path)
+    images = load_own(tmp_path)
     drawn = np.full((32, 32, 3), 90, np.uint8)
     distances = image_distances(images, drawn, "anything")
     by_name = {images.captions[i]: d for i, d in zip(images.train, distances, strict=True)}

@@ -3,13 +3,13 @@
 import codecs
 import gzip
 import hashlib
+import io
 import re
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import msgspec
 
@@ -21,14 +21,11 @@ from genui.engine.data.sources import (
     Batch,
     File,
     Format,
-    Open,
     Source,
-    damage,
     find_files,
     import_optional,
-    members,
-    open_arrow,
-    open_parquet,
+    open_archive,
+    open_table,
     opened_file,
 )
 
@@ -53,14 +50,6 @@ class Piece(NamedTuple):
     ends: bool = True
 
 
-def find_source(path: Path) -> Source:
-    """The files that a file or folder stands for.
-
-    What has no known suffix is taken for text. A path that is missing has one file of size 0.
-    """
-    return find_files(path, FORMATS, FORMATS[0])
-
-
 def is_held_out(document: str) -> bool:
     """Whether a document is held out, by the hash of its name."""
     return int(hashlib.sha256(document.encode("utf-8", "replace")).hexdigest(), 16) % HELD_OUT == 0
@@ -72,40 +61,35 @@ _BORDER = re.compile(r".*\S(?=\s)", re.DOTALL)
 _TAIL = 4096  # characters searched for a border
 
 
-def _read_plain(file: File, place: int, number: int) -> Iterator[Batch[Piece]]:
+def _read_plain(file: File) -> Iterator[Batch[Piece]]:
     """One document, in pieces."""
+    decoder, rest, last = codecs.getincrementaldecoder("utf-8")(), "", False
     with opened_file(file) as opened:
-        opened.seek(place)
-        rest = b""
-        while place < file.size or not place:
-            data = rest + opened.read(BLOCK - len(rest))  # the same blocks from any place
-            if not data:
-                if not place:
-                    raise MisuseError(f"{show(file.path)}: the file is empty")
-                raise MisuseError(f"{show(file.path)}: became shorter while it was read; repeat")
+        while not last:
+            place, waiting = opened.tell(), len(decoder.getstate()[0])
+            data = opened.read(BLOCK)
+            if not place and not data.strip():
+                raise MisuseError(f"{show(file.path)}: the file is empty")
             if not place and b"\0" in data[:65536]:
                 raise MisuseError(
                     f"{show(file.path)}: looks binary, not text; pass a UTF-8 text file"
                 )
-            last = place + len(data) >= file.size
+            last = len(data) < BLOCK
             try:
-                text, used = codecs.utf_8_decode(data, "strict", last)
+                text = rest + decoder.decode(data, last)
             except UnicodeDecodeError as error:
                 raise MisuseError(
-                    f"{show(file.path)}: not UTF-8 at byte {place + error.start}; convert it "
-                    "first (iconv -t utf-8)"
+                    f"{show(file.path)}: not UTF-8 at byte {place - waiting + error.start}; "
+                    "convert it first (iconv -t utf-8)"
                 ) from None
-            if not last:
-                tail = text[_cut(text) :]
-                text = text[: len(text) - len(tail)]
-                used -= len(tail.encode())
-            starts, place, rest = not place, place + used, data[used:]
-            if starts:
+            cut = len(text) if last else _cut(text)
+            text, rest = text[:cut], text[cut:]
+            if not place:
                 text = text.removeprefix("\ufeff")
             if "\r" in text:  # found many times faster than two characters
                 text = text.replace("\r\n", "\n")
-            piece = Piece(file.name, text, starts, last)
-            yield Batch([piece], place, 1, place / max(1, file.size))
+            piece = Piece(file.name, text, not place, last)
+            yield Batch([piece], opened.tell() / max(1, file.size))
 
 
 def _cut(text: str) -> int:
@@ -133,64 +117,44 @@ class Row(msgspec.Struct):
     text: str
 
 
-def _read_lines(file: File, place: int, number: int) -> Iterator[Batch[Piece]]:
-    """A document a line. Of a compressed file `place` counts the bytes inside."""
-    size = max(1, file.size * file.format.growth)
-    with _decompressed(file, place) as opened:
-        rest = b""
-        while block := opened.read(BLOCK - len(rest) % BLOCK):  # the same blocks from any place
-            data = rest + block
-            end = data.rfind(b"\n") + 1
-            rest = data[end:]
-            if len(rest) > MAX_DOCUMENT:
-                raise MisuseError(
-                    f"{show(file.path)}: a line after line {number} is over "
-                    f"{MAX_DOCUMENT >> 20} MB; write each document on a line of its own"
-                )
-            if end:
-                place += end
-                batch = _decode_lines(file, data[:end], place, number, min(1.0, place / size))
-                number = batch.number
-                yield batch
-        yield _decode_lines(file, rest, place + len(rest), number, 1.0)
-
-
 _DECODER = msgspec.json.Decoder(Row)
 
 
-def _decode_lines(file: File, data: bytes, place: int, number: int, share: float) -> Batch:
-    pieces, without_text = [], 0
-    for line in data.removesuffix(b"\n").split(b"\n"):
-        number += 1
-        if not line.strip():
-            continue
-        try:
-            text = _DECODER.decode(line.removeprefix(codecs.BOM_UTF8)).text
-        except (msgspec.DecodeError, RecursionError):
-            text = ""
-        if text.strip():
-            pieces.append(Piece(f"{file.name}:{number}", text))
-        else:
-            without_text += 1
-    return Batch(pieces, place, number, share, without_text)
-
-
-@contextmanager
-def _decompressed(file: File, place: int) -> Iterator[IO[bytes]]:
-    """The contents from that place. Raises MisuseError, also in the block, if they are damaged."""
+def _read_lines(file: File) -> Iterator[Batch[Piece]]:
+    """A document a line."""
+    pieces: list[Piece] = []
+    without_text = octets = 0
     with opened_file(file) as opened:
-        if file.name.lower().endswith(".gz"):
-            inside = cast("IO[bytes]", gzip.GzipFile(fileobj=opened))
-        elif file.name.lower().endswith(".zst"):
-            inside = import_optional("pyarrow", file).CompressedInputStream(opened, "zstd")
-        else:
-            opened.seek(place)
-            yield opened
-            return
-        with damage(file):
-            while place and (skipped := inside.read(min(place, BLOCK))):
-                place -= len(skipped)
-            yield inside
+        lines = iter(partial(_decompress(file, opened).readline, MAX_DOCUMENT + 1), b"")
+        for number, line in enumerate(lines, 1):
+            if len(line) > MAX_DOCUMENT:
+                raise MisuseError(
+                    f"{show(file.path)}: line {number} is over {MAX_DOCUMENT >> 20} MB; write each "
+                    "document on a line of its own"
+                )
+            try:
+                text = _DECODER.decode(line.removeprefix(codecs.BOM_UTF8)).text
+            except (msgspec.DecodeError, RecursionError):
+                text = ""
+            if text.strip():
+                pieces.append(Piece(f"{file.name}:{number}", text))
+            else:
+                without_text += bool(line.strip())
+            octets += len(line)
+            if octets >= BLOCK:
+                yield Batch(pieces, opened.tell() / max(1, file.size), without_text)
+                pieces, without_text, octets = [], 0, 0
+        yield Batch(pieces, 1.0, without_text)
+
+
+def _decompress(file: File, opened: BinaryIO) -> BinaryIO:
+    """The contents of a file that may be compressed."""
+    if file.name.lower().endswith(".gz"):
+        return cast("BinaryIO", gzip.GzipFile(fileobj=opened))
+    if file.name.lower().endswith(".zst"):
+        stream = import_optional("pyarrow", file).CompressedInputStream(opened, "zstd")
+        return io.BufferedReader(stream, BLOCK)
+    return opened
 
 
 # --- Parquet and Arrow (the extra `data`) -------------------------------------------------------
@@ -211,35 +175,33 @@ def _text_column(schema: Any, file: File) -> str:
     return (named or strings)[0]
 
 
-def _read_table(open_table: Open, file: File, place: int, number: int) -> Iterator[Batch[Piece]]:
-    """A document a row. `place` is the row group or batch."""
+def _read_table(file: File) -> Iterator[Batch[Piece]]:
+    """A document a row."""
+    first = 1
     with open_table(file) as table:
-        column = _text_column(table.schema, file)
-        for rows in table.rows([column], ROWS, place, number):
-            texts = rows.columns[0].to_pylist()
+        for (column,), share in table.rows([_text_column(table.schema, file)], ROWS):
+            texts = column.to_pylist()
             pieces = [
                 Piece(f"{file.name}:{row}", text)
-                for row, text in enumerate(texts, rows.number - len(texts) + 1)
+                for row, text in enumerate(texts, first)
                 if text and text.strip()
             ]
-            without_text = len(texts) - len(pieces)
-            yield Batch(pieces, rows.place, rows.number, rows.share, without_text)
+            yield Batch(pieces, share, len(texts) - len(pieces))
+            first += len(texts)
 
 
 # --- Archives, as WebDataset writes them ------------------------------------------------------
 
 
-def _read_tar(file: File, place: int, number: int) -> Iterator[Batch[Piece]]:
-    """A document a member: `.txt`, or `.json` with a "text". `place` is in bytes."""
-    with opened_file(file) as opened, damage(file):
-        opened.seek(place)
-        for archive, member in members(opened):
-            number += 1
+def _read_tar(file: File) -> Iterator[Batch[Piece]]:
+    """A document a member: `.txt`, or `.json` with a "text"."""
+    with open_archive(file) as (archive, members):
+        for member in members:
             piece = _member(file, archive, member)
             is_text = member.isreg() and member.name.lower().endswith(MEMBER_SUFFIXES)
             share = archive.offset / max(1, file.size)
             pieces = [] if piece is None else [piece]
-            yield Batch(pieces, archive.offset, number, share, is_text and not pieces)
+            yield Batch(pieces, share, is_text and not pieces)
 
 
 MEMBER_SUFFIXES = (".txt", ".json")
@@ -262,17 +224,44 @@ def _member(file: File, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Pi
     return Piece(f"{file.name}:{member.name}", text) if text.strip() else None
 
 
-_PLAIN = tuple(sorted(TEXT_SUFFIXES - {".jsonl"}))
-
+PLAIN = Format(TEXT, tuple(sorted(TEXT_SUFFIXES - {".jsonl"})), _read_plain)
+JSON_LINES = Format(TEXT, (".jsonl",), _read_lines)
 FORMATS = (
-    Format(TEXT, _PLAIN, _read_plain),
-    Format(TEXT, (".jsonl",), _read_lines),
+    PLAIN,
+    JSON_LINES,
     Format("compressed JSON lines", (".jsonl.gz", ".jsonl.zst"), _read_lines, growth=4),
-    Format("Parquet", (".parquet",), partial(_read_table, open_parquet), growth=3),
-    Format("Arrow", (".arrow",), partial(_read_table, open_arrow)),
+    Format("Parquet", (".parquet",), _read_table, growth=3),
+    Format("Arrow", (".arrow",), _read_table),
     Format("tar", (".tar",), _read_tar),
 )
-"""The formats; the first is that of a file with another suffix."""
 
-LINES = (TEXT, "compressed JSON lines")
-"""The groups that hold JSON lines."""
+
+def find_source(path: Path) -> Source:
+    """The files that a file or folder stands for.
+
+    What has no known suffix is taken for text. A path that is missing has one file of size 0.
+    """
+    return find_files(path, FORMATS, PLAIN)
+
+
+def as_plain_text(source: Source) -> Source:
+    """The source with its files read as plain text."""
+    return source._replace(files=tuple(file._replace(format=PLAIN) for file in source.files))
+
+
+def no_documents(source: Source) -> MisuseError:
+    """The error for a source without any text."""
+    suffixes = " ".join(suffix for each in FORMATS for suffix in each.suffixes)
+    return MisuseError(
+        f'{show(source.path)}: no document with a text; looked for {suffixes}, and for "text" in '
+        "JSON and tables"
+    )
+
+
+def describe_left_out(source: Source, without_text: int, unreadable: int) -> tuple[str, ...]:
+    """Notes on the documents and files of a source that are left out."""
+    notes = {
+        f"{unreadable} of {len(source.files)} files could not be read": unreadable,
+        f'{without_text} documents have no "text"': without_text,
+    }
+    return tuple(note for note, count in notes.items() if count)

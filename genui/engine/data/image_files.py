@@ -1,4 +1,4 @@
-"""The user's own images: a single file, or a folder with captions. Nothing in them is trusted."""
+"""Image files and the captions of files in a folder. Nothing in them is trusted."""
 
 import io
 import os
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,14 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, show
-from genui.engine.data.images import (
-    OWN_LICENCE,
-    SIDE,
-    CaptionedImages,
-    fingerprint,
-    fit_square,
-    hold_out_images,
-)
+from genui.engine.data.images import SIDE, fit_square
 from genui.formats.image import FORMATS, TooLargeError, open_image, strips
 from genui.formats.recipe import METADATA, read_plan
 from genui.recipes import DiffusionRecipe
@@ -132,21 +125,16 @@ def _is_enlarged_pixel_art(image: Image.Image) -> bool:
     return True
 
 
-# --- A folder of captioned images -------------------------------------------------------------
+# --- A folder of files with captions ----------------------------------------------------------
 # Captions come from `metadata.jsonl` if there is one ({"file_name": …, "text": …}, as in
 # Hugging Face's imagefolder), else from `name.txt` beside `name.png`, else from the file names.
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
-TABLE_SUFFIXES = (".tar", ".parquet", ".arrow")
-"""Of archives and tables of images (`image_sources`)."""
 
 EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
-MAX_IMAGES = 100_000
-"""The most images of a folder that are read into memory: 400 MB as 32×32 RGBA."""
 MAX_CAPTION = 300  # characters
 MAX_NOTES = 20
 
-T = TypeVar("T")
 CaptionOf = Callable[[Path, Path], str]
 """(file, the dataset's folder) to the caption in the file's name, or ""."""
 
@@ -156,46 +144,6 @@ class _Row(msgspec.Struct):
 
     file_name: str
     text: str
-
-
-def load_folder(path: str | os.PathLike[str]) -> CaptionedImages:
-    """Load the usable images in a folder and its sub-folders, with their captions.
-
-    Of more than MAX_IMAGES only the first are loaded. What is left out is listed in `notes`.
-    Raises MisuseError if the path is not a folder or nothing in it can be used.
-    """
-    folder = open_folder(
-        path,
-        "images need a folder, such as cat.png with cat.txt, or a .tar, .parquet or .arrow file",
-    )
-    notes: list[str] = []
-    usable, _ = read_captioned(
-        folder, SUFFIXES, "images", MAX_IMAGES, read_image, notes, others=TABLE_SUFFIXES
-    )
-    rgba = np.stack([image for image, _ in usable])
-    captions = tuple(caption for _, caption in usable)
-    trained, held_out = hold_out_images(len(captions))
-    return CaptionedImages(
-        name=clean_caption(folder.resolve().name) or "folder",
-        licence=OWN_LICENCE,
-        fingerprint=fingerprint(rgba, captions),
-        rgba=rgba,
-        captions=captions,
-        scheme="plain",
-        train=trained,
-        held_out=held_out,
-        notes=shorten_notes(notes),
-    )
-
-
-def is_large_folder(folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder has more images than are read into memory."""
-    return len(files_below(Path(os.path.expanduser(folder)), SUFFIXES)) > MAX_IMAGES
-
-
-def has_images(folder: Path) -> bool:
-    """Whether a folder has an image file."""
-    return next(_walk(folder, SUFFIXES), None) is not None
 
 
 def open_folder(path: str | os.PathLike[str], needs: str) -> Path:
@@ -212,52 +160,6 @@ def open_folder(path: str | os.PathLike[str], needs: str) -> Path:
     return folder
 
 
-def read_captioned(
-    folder: Path,
-    suffixes: tuple[str, ...],
-    things: str,
-    most: int,
-    read: Callable[[Path], T],
-    notes: list[str],
-    of_name: CaptionOf | None = None,
-    others: tuple[str, ...] = (),
-) -> tuple[list[tuple[T, str]], int]:
-    """Read every file with one of these suffixes in a folder and its sub-folders.
-
-    Returns the pairs (what `read` returns, caption) and how many such files there are. A file
-    without a caption, or for which `read` raises MisuseError, is left out with a note. Raises
-    MisuseError if none is left; `things` is what the files are called in it, and `others` are the
-    suffixes of what could be there in their place.
-    """
-    files = files_below(folder, suffixes)
-    if not files:
-        known = ", ".join((*suffixes, *others))
-        raise MisuseError(f"{show(folder)}: no {things} in it; looked for {known}")
-    if len(files) > most:
-        notes.append(f"{show(folder)}: only the first {most:,} of {len(files):,} taken")
-    usable: list[tuple[T, str]] = []
-    for file, caption in with_captions(folder, files[:most], notes, of_name):
-        try:
-            usable.append((read(file), caption))
-        except MisuseError as reason:
-            notes.append(str(reason))
-    if not usable:
-        first = notes[0] if notes else f"{METADATA} names none of them"
-        raise MisuseError(f"{show(folder)}: none of its {len(files)} {things} works: {first}")
-    return usable, len(files)
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image as `read_square` does: [32, 32, 4].
-
-    Raises MisuseError, naming the file, if it cannot be used.
-    """
-    try:
-        return read_square(path).rgba
-    except UnusableError as reason:
-        raise MisuseError(f"{show(path)}: {reason}") from None
-
-
 def clean_caption(text: str) -> str:
     """Make a caption printable and lower-case, with single spaces, of at most MAX_CAPTION."""
     printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_CAPTION])
@@ -266,16 +168,14 @@ def clean_caption(text: str) -> str:
 
 def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """The regular files with one of these suffixes, sorted, without hidden ones."""
-    return sorted(_walk(folder, suffixes))
-
-
-def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    for root, _, names in os.walk(folder):
-        for name in names:
-            if name.lower().endswith(suffixes) and not name.startswith("."):
-                path = Path(root) / name
-                if os.path.isfile(path):
-                    yield path
+    return sorted(
+        Path(root, name)
+        for root, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(suffixes)
+        and not name.startswith(".")
+        and os.path.isfile(os.path.join(root, name))
+    )
 
 
 def with_captions(

@@ -1,15 +1,16 @@
-"""Captioned images in archives and tables: tar files of WebDataset, and Parquet and Arrow files as
-Hugging Face's `datasets` writes them.
+"""Captioned images in folders, archives and tables: tar files of WebDataset, and Parquet and Arrow
+files as Hugging Face's `datasets` writes them.
 
 An image is bytes in its file; a path that stands beside them is a name and is never opened.
 """
 
+import hashlib
 import os
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,21 +22,19 @@ from genui.engine.data.image_files import (
     SUFFIXES,
     caption_from_name,
     clean_caption,
-    has_images,
+    files_below,
+    with_captions,
 )
 from genui.engine.data.sources import (
     Batch,
     File,
     Format,
-    Open,
     Source,
-    damage,
     find_files,
-    members,
-    open_arrow,
-    open_parquet,
-    opened_file,
+    open_archive,
+    open_table,
 )
+from genui.formats.recipe import METADATA
 
 AT_ONCE = 32
 """Images that are read at a time, of at most AT_ONCE_BYTES together or a single one."""
@@ -100,27 +99,23 @@ CAPTION_SUFFIXES = (".txt", ".json", ".cls")
 """Of the members with captions, the best first."""
 
 
-class _Member(NamedTuple):
-    name: str
-    start: int  # of its bytes in the archive
-    size: int
+Captions = dict[str, list[tarfile.TarInfo]]
+"""The members of an archive with captions, by name without suffix."""
 
 
-def _read_tar(file: File, place: int, number: int) -> Iterator[Batch[Entry]]:
-    """The images of an archive from the member `number` on; a caption stands beside its image
-    under the same name, anywhere in the archive, else it is the image's own name."""
-    with opened_file(file) as opened, damage(file):
-        images, captions, notes = _list_members(file, opened)
+def _read_tar(file: File) -> Iterator[Batch[Entry]]:
+    """The images of an archive; a caption stands beside its image under the same name, anywhere in
+    the archive, else it is the image's own name."""
+    with open_archive(file) as (archive, members):
+        images, captions, notes = _list_members(file, members)
         if not images:
             first = f": {notes[0]}" if notes else f"; looked for {', '.join(SUFFIXES)}"
             raise MisuseError(f"{show(file.path)}: no images in it{first}")
-        if number:
-            notes = []  # they were kept
         entries: list[Entry] = []
         octets = 0
-        for index, image in enumerate(images[number:], number + 1):
+        for image in images:
             name = f"{show(file.path)}: {sanitize(image.name)}"
-            caption = _caption_of(opened, image, captions)
+            caption = _caption_of(archive, image, captions)
             if image.size > MAX_IMAGE_BYTES:
                 notes.append(f"{name}: larger than {MAX_IMAGE_BYTES >> 20} MiB; make it smaller")
             elif not caption:
@@ -128,40 +123,39 @@ def _read_tar(file: File, place: int, number: int) -> Iterator[Batch[Entry]]:
                 wanted = f"its caption in {stem}.txt" if captions else "a name that says what it is"
                 notes.append(f"{name}: no caption; give it {wanted}")
             else:
-                entries.append(Entry(name, caption, _bytes_of(opened, image)))
+                entries.append(Entry(name, caption, _bytes_of(archive, image)))
                 octets += image.size
-            if len(entries) >= AT_ONCE or octets >= AT_ONCE_BYTES or index == len(images):
-                share = min(1.0, (image.start + image.size) / max(1, file.size))
-                yield Batch(entries, index, index, share, notes=notes)
+            if len(entries) >= AT_ONCE or octets >= AT_ONCE_BYTES or image is images[-1]:
+                share = (image.offset_data + image.size) / max(1, file.size)
+                yield Batch(entries, share, notes=notes)
                 entries, notes, octets = [], [], 0
 
 
 def _list_members(
-    file: File, opened: Any
-) -> tuple[list[_Member], dict[str, list[_Member]], list[str]]:
-    """The images of an archive, the members with captions by name without suffix, and notes on
-    what is neither read nor a file."""
-    images: list[_Member] = []
-    captions: dict[str, list[_Member]] = {}
+    file: File, members: Iterator[tarfile.TarInfo]
+) -> tuple[list[tarfile.TarInfo], Captions, list[str]]:
+    """The images of an archive, the members with captions, and notes on what is neither read nor a
+    file."""
+    images: list[tarfile.TarInfo] = []
+    captions: Captions = {}
     notes: list[str] = []
-    for count, (_, info) in enumerate(members(opened)):
+    for count, member in enumerate(members):
         if count >= MAX_MEMBERS:
             raise MisuseError(
                 f"{show(file.path)}: over {MAX_MEMBERS:,} members; split it into several archives"
             )
-        suffix = _suffix(info.name)
-        if PurePosixPath(info.name).name.startswith("."):
+        suffix = _suffix(member.name)
+        if PurePosixPath(member.name).name.startswith("."):
             continue
-        member = _Member(info.name, info.offset_data, info.size)
-        if info.isreg() and not info.issparse():
+        if member.isreg() and not member.issparse():
             if suffix in SUFFIXES:
                 images.append(member)
-            elif suffix in CAPTION_SUFFIXES and 0 < info.size <= MAX_TEXT:
-                captions.setdefault(_stem(info.name), []).append(member)
+            elif suffix in CAPTION_SUFFIXES and 0 < member.size <= MAX_TEXT:
+                captions.setdefault(_stem(member.name), []).append(member)
         elif suffix in SUFFIXES:
             notes.append(
-                f"{show(file.path)}: {sanitize(info.name)}: is a link or no plain file; store the "
-                "image itself (tar --dereference --hard-dereference)"
+                f"{show(file.path)}: {sanitize(member.name)}: is a link or no plain file; store "
+                "the image itself (tar --dereference --hard-dereference)"
             )
     return images, captions, notes
 
@@ -174,7 +168,7 @@ def _suffix(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def _caption_of(opened: BinaryIO, image: _Member, captions: Mapping[str, list[_Member]]) -> str:
+def _caption_of(archive: tarfile.TarFile, image: tarfile.TarInfo, captions: Captions) -> str:
     if not captions:
         return caption_from_name(Path(image.name), Path("."))
     stem = _stem(image.name)
@@ -182,16 +176,13 @@ def _caption_of(opened: BinaryIO, image: _Member, captions: Mapping[str, list[_M
     short = f"{folder}/{name.partition('.')[0]}" if folder else name.partition(".")[0]
     beside = captions.get(stem) or captions.get(short, [])  # 0001.image.png has 0001.txt
     best = sorted(beside, key=lambda member: CAPTION_SUFFIXES.index(_suffix(member.name)))
-    read = (_caption_in(member.name, _bytes_of(opened, member)) for member in best)
+    read = (_caption_in(member.name, _bytes_of(archive, member)) for member in best)
     return next(filter(None, read), "")
 
 
-def _bytes_of(opened: BinaryIO, member: _Member) -> bytes:
-    opened.seek(member.start)
-    data = opened.read(member.size)
-    if len(data) < member.size:
-        raise EOFError("it ends within a member")
-    return data
+def _bytes_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    content = archive.extractfile(member)
+    return content.read() if content is not None else b""
 
 
 # --- Tables -----------------------------------------------------------------------------------
@@ -265,18 +256,15 @@ def _labels(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str, .
         return ()
 
 
-def _read_table(open_table: Open, file: File, place: int, number: int) -> Iterator[Batch[Entry]]:
+def _read_table(file: File) -> Iterator[Batch[Entry]]:
     """The images of a table, one a row."""
+    first = 1
     with open_table(file) as table:
         columns = _choose_columns(table.schema, file)
-        is_empty = True
-        for rows in table.rows(columns[:2], AT_ONCE, place, number):
-            images, captions = rows.columns
+        for (images, captions), share in table.rows(columns[:2], AT_ONCE):
             entries, notes = [], []
-            for row, (data, value) in enumerate(
-                zip(_buffers(images), captions.to_pylist(), strict=True),
-                rows.number - len(images) + 1,
-            ):
+            values = zip(_buffers(images), captions.to_pylist(), strict=True)
+            for row, (data, value) in enumerate(values, first):
                 name = f"{show(file.path)}: row {row:,}"
                 caption = _caption(value, columns.labels)
                 if data is None:
@@ -291,9 +279,9 @@ def _read_table(open_table: Open, file: File, place: int, number: int) -> Iterat
                     notes.append(f"{name}: no caption; give it one in {columns.caption!r}")
                 else:
                     entries.append(Entry(name, caption, data.to_pybytes()))
-            is_empty = False
-            yield Batch(entries, rows.place, rows.number, rows.share, notes=notes)
-        if is_empty and not number:
+            yield Batch(entries, share, notes=notes)
+            first += len(images)
+        if first == 1:
             raise MisuseError(f"{show(file.path)}: no images in it; it has no rows")
 
 
@@ -306,17 +294,47 @@ def _buffers(images: Any) -> Iterator[Any]:
 
 
 FORMATS = (
-    Format("Parquet", (".parquet",), partial(_read_table, open_parquet)),
-    Format("Arrow", (".arrow",), partial(_read_table, open_arrow)),
+    Format("Parquet", (".parquet",), _read_table),
+    Format("Arrow", (".arrow",), _read_table),
     Format("tar", (".tar",), _read_tar),
 )
 
 
-def find_images(path: str | os.PathLike[str]) -> Source | None:
-    """The archives or tables of images that a path stands for, or None if it stands for image
-    files: those of a folder are preferred to what else is in it."""
+# --- Folders of image files -------------------------------------------------------------------
+
+
+def _read_folder(file: File) -> Iterator[Batch[Entry]]:
+    """The images of a folder and its sub-folders."""
+    paths = files_below(file.path, SUFFIXES)
+    entries: list[Entry] = []
+    notes: list[str] = []
+    for number, (path, caption) in enumerate(with_captions(file.path, paths, notes), 1):
+        entries.append(Entry(show(path), caption, path))
+        if len(entries) >= AT_ONCE:
+            yield Batch(entries, number / len(paths), notes=tuple(notes))
+            entries = []
+            notes.clear()
+    yield Batch(entries, 1.0, notes=notes)
+
+
+FOLDER = Format("image files", (), _read_folder)
+
+
+def find_images(path: str | os.PathLike[str]) -> Source:
+    """The image files, as one file of the source, or the archives or tables that a path stands for;
+    no files if there are none. Image files in a folder are preferred to what else is in it."""
     expanded = Path(os.path.expanduser(path))
-    if not os.path.exists(expanded) or has_images(expanded):
-        return None
-    source = find_files(expanded, FORMATS)
-    return source if source.files else None
+    if not os.path.exists(expanded):
+        return Source(expanded, ())
+    images = files_below(expanded, SUFFIXES)
+    if not images:
+        return find_files(expanded, FORMATS)
+    digest = hashlib.sha256(str(expanded.resolve()).encode("utf-8", "replace"))
+    octets = 0
+    for each in (*images, *files_below(expanded, (".txt", METADATA))):
+        status = each.stat()
+        octets += status.st_size
+        line = f"{each.name}\0{status.st_size}\0{status.st_mtime_ns}\1"
+        digest.update(line.encode("utf-8", "replace"))
+    file = File(expanded, digest.hexdigest(), octets, 0, FOLDER, len(images))
+    return Source(expanded, (file,))

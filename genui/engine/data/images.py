@@ -380,10 +380,10 @@ def _check(name: str, raw: RawImages) -> None:
 
 def check_images(recipe: DiffusionRecipe | GanRecipe) -> str:
     """Load the images of a recipe and describe them in one line."""
-    from genui.engine.data.own_images import check_large  # late: it imports this file
+    from genui.engine.data.own_images import check_large, is_large  # late: it imports this file
 
-    if recipe.data and (line := check_large(recipe.data)):
-        return line
+    if recipe.data and is_large(recipe.data):
+        return check_large(recipe.data)
     images = load_images(recipe.dataset, recipe.data)
     line = f"{images.name}: {len(images):,} images"
     if isinstance(recipe, DiffusionRecipe) and recipe.against:

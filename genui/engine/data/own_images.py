@@ -22,21 +22,15 @@ from genui.base.errors import MisuseError
 from genui.base.files import atomic_write, cannot_write, show
 from genui.engine.data.dataset import Prepared, bytes_in, cut_short, locked, uses_stand_ins
 from genui.engine.data.image_files import (
-    MAX_IMAGES,
     MAX_NOTES,
-    METADATA,
     SUFFIXES,
     UnusableError,
     clean_caption,
-    files_below,
-    is_large_folder,
-    load_folder,
     open_folder,
     read_square,
     shorten_notes,
-    with_captions,
 )
-from genui.engine.data.image_sources import AT_ONCE, Entry, find_images
+from genui.engine.data.image_sources import FOLDER, FORMATS, Entry, find_images
 from genui.engine.data.images import (
     OWN_LICENCE,
     SIDE,
@@ -44,8 +38,11 @@ from genui.engine.data.images import (
     fingerprint,
     hold_out_images,
 )
-from genui.engine.data.sources import Batch, Format, Progress, Source, file_at, read
+from genui.engine.data.sources import Batch, Progress, Source, read
 from genui.runs.system import usable_cores
+
+MAX_IMAGES = 100_000
+"""The most images that are read into memory: 400 MB as 32×32 RGBA."""
 
 PIXELS = "rgba.bin"
 DECODED = "decoded.json"
@@ -60,17 +57,21 @@ def load_own(path: str | os.PathLike[str], every: bool = False) -> CaptionedImag
     listed in `notes`. Raises MisuseError if there are none, GenuiError if the disk is full.
     """
     source = find_images(path)
-    if source is None:
-        if not every or uses_stand_ins() or not is_large_folder(path):
-            return load_folder(path)
-        source = _folder_source(open_folder(path, "images need a folder"))
-    cache = _decoded_dir() / _key(source)
+    if not source.files:
+        needs = "images need a folder, such as cat.png with cat.txt, or a .tar, .parquet or .arrow"
+        folder = open_folder(path, f"{needs} file")
+        suffixes = (*SUFFIXES, *(suffix for each in FORMATS for suffix in each.suffixes))
+        raise MisuseError(f"{show(folder)}: no images in it; looked for {', '.join(suffixes)}")
+    cache = _decoded_dir() / source.key
     name = clean_caption(source.path.resolve().name) or "images"
     most = sys.maxsize if every else MAX_IMAGES
+    is_folder = source.files[0].format is FOLDER
+    if is_folder and not (every and is_large(path)):
+        return _load(source, name, MAX_IMAGES)
     if uses_stand_ins() and not _is_enough(_read_decoded(cache), sys.maxsize):
-        return _load_sample(source, name)
+        return _load(source, name, MAX_IMAGES if is_folder else SAMPLE)
     with locked(cache, name):
-        decoded = _read_decoded(cache) or _Decoded(name, str(source.path), len(source.files))
+        decoded = _read_decoded(cache) or _Decoded(name, str(source.path))
         if not _is_enough(decoded, most):
             decoded = _decode(source, cache, decoded, most)
     count = min(len(decoded.captions), most)
@@ -82,9 +83,8 @@ def load_own(path: str | os.PathLike[str], every: bool = False) -> CaptionedImag
         raise cut_short(pixels)
     rgba = np.memmap(pixels, np.uint8, "r", shape=shape)
     is_whole = decoded.done and count == len(decoded.captions)
-    notes = decoded.notes if is_whole else [*decoded.notes, f"only the first {count:,} taken"]
     digest = decoded.digest if is_whole else ""
-    return _captioned(name, rgba[:count], decoded.captions[:count], notes, digest)
+    return _captioned(name, rgba[:count], decoded.captions, decoded.notes, is_whole, digest)
 
 
 def _captioned(
@@ -92,62 +92,54 @@ def _captioned(
     rgba: np.ndarray,
     captions: list[str],
     notes: list[str],
+    is_whole: bool,
     digest: str = "",
 ) -> CaptionedImages:
-    trained, held_out = hold_out_images(len(captions))
+    """Images [N, 32, 32, 4] with the first N captions."""
+    count = len(rgba)
+    trained, held_out = hold_out_images(count)
     return CaptionedImages(
         name=name,
         licence=OWN_LICENCE,
-        fingerprint=digest[:16] or fingerprint(rgba, captions),
+        fingerprint=digest[:16] or fingerprint(rgba, captions[:count]),
         rgba=rgba,
-        captions=tuple(captions),
+        captions=tuple(captions[:count]),
         scheme="plain",
         train=trained,
         held_out=held_out,
-        notes=shorten_notes(notes),
+        notes=shorten_notes(notes if is_whole else [f"only the first {count:,} taken", *notes]),
     )
 
 
-def _load_sample(source: Source, name: str) -> CaptionedImages:
+def _load(source: Source, name: str, most: int) -> CaptionedImages:
     """The first images of a source, in memory."""
     images: list[bytes] = []
     captions: list[str] = []
     notes: list[str] = []
-    for _, batch in _entries(source):
-        notes += _notes(batch)
-        for entry in batch.items:
-            if isinstance(image := _decode_entry(entry), str):
-                notes.append(image)
-            else:
-                images.append(image)
-                captions.append(entry.caption)
-        if len(images) >= SAMPLE:
+    for batch in _decoded_batches(source, notes):
+        images += [image for _, image in batch.items]
+        captions += [caption for caption, _ in batch.items]
+        if len(images) > most:
             break
     if not images:
         raise _nothing(source, notes)
-    rgba = np.frombuffer(b"".join(images), np.uint8).reshape(-1, SIDE, SIDE, 4)
-    return _captioned(name, rgba, captions, notes)
+    rgba = np.frombuffer(b"".join(images[:most]), np.uint8).reshape(-1, SIDE, SIDE, 4)
+    return _captioned(name, rgba, captions, notes, len(images) <= most)
 
 
 def is_large(path: str | os.PathLike[str]) -> bool:
     """Whether images are decoded into a file before they are trained on."""
-    return find_images(path) is not None or is_large_folder(path)
+    files = find_images(path).files
+    return bool(files) and (files[0].format is not FOLDER or files[0].files > MAX_IMAGES)
 
 
 def check_large(path: str | os.PathLike[str]) -> str:
-    """Describe images that are decoded into a file, by the first of them that can be used; "" for
-    a folder that is read into memory. Raises MisuseError if there is none."""
-    if (source := find_images(path)) is None:
-        if not is_large_folder(path):
-            return ""
-        source = _folder_source(open_folder(path, "images need a folder"))
+    """Describe images that are decoded into a file, by the first of them that can be used. Raises
+    MisuseError if there is none."""
+    source = find_images(path)
     notes: list[str] = []
-    for _, batch in _entries(source):
-        notes += _notes(batch)
-        decoded = list(map(_decode_entry, batch.items))
-        if any(isinstance(image, bytes) for image in decoded):
-            return f"{source.describe()}, decoded once, on disk"
-        notes += map(str, decoded)
+    if any(batch.items for batch in _decoded_batches(source, notes)):
+        return f"{source.describe()}, decoded once, on disk"
     raise _nothing(source, notes)
 
 
@@ -156,50 +148,22 @@ def _nothing(source: Source, notes: list[str]) -> MisuseError:
     return MisuseError(f"{show(source.path)}: none of its images can be used: {first}")
 
 
-# --- The entries of a source ------------------------------------------------------------------
+# --- Decoding ---------------------------------------------------------------------------------
 
 
-def _folder_source(folder: Path) -> Source:
-    """The image files of a folder."""
-    image = Format("image files", SUFFIXES, lambda *_: iter(()))
-    return Source(
-        folder, tuple(file_at(path, path.name, image) for path in files_below(folder, SUFFIXES))
-    )
-
-
-def _is_folder(source: Source) -> bool:
-    return source.group == "image files"
-
-
-def _entries(
-    source: Source, file: int = 0, place: int = 0, number: int = 0
-) -> Iterator[tuple[int, Batch[Entry]]]:
-    """The images of a source from there on, as `sources.read` has them."""
-    if _is_folder(source):
-        return _folder_entries(source, file + (number > 0))
-    return read(source, file, place, number)
-
-
-def _folder_entries(source: Source, first: int) -> Iterator[tuple[int, Batch[Entry]]]:
-    """The images of a folder from the file `first` on."""
-    paths = [file.path for file in source.files]
-    numbers = {path: number for number, path in enumerate(paths)}
-    entries: list[Entry] = []
-    notes: list[str] = []
-    for path, caption in with_captions(source.path, paths, notes):
-        if numbers[path] < first:
-            notes.clear()  # they were kept
-            continue
-        entries.append(Entry(show(path), caption, path))
-        if len(entries) >= AT_ONCE:
-            yield numbers[path], Batch(entries, 0, 1, 1.0, notes=tuple(notes))
-            entries = []
-            notes.clear()
-    yield len(paths) - 1, Batch(entries, 0, 1, 1.0, notes=notes)
-
-
-def _notes(batch: Batch[Entry]) -> list[str]:
-    return [*batch.notes, *([batch.unreadable] if batch.unreadable else [])]
+def _decoded_batches(
+    source: Source, notes: list[str], file: int = 0, number: int = 0
+) -> Iterator[Batch[tuple[str, bytes]]]:
+    """The captions and pixels of a source, as `sources.read` has its images; what is left out is
+    added to `notes`."""
+    with ThreadPoolExecutor(min(8, usable_cores()), "decode") as workers:
+        for batch in read(source, file, number):
+            notes += [*batch.notes, *filter(None, [batch.unreadable])]
+            images = list(workers.map(_decode_entry, batch.items))
+            notes += [image for image in images if isinstance(image, str)]
+            pairs = zip(batch.items, images, strict=True)
+            usable = [(entry.caption, rgba) for entry, rgba in pairs if isinstance(rgba, bytes)]
+            yield batch._replace(items=usable)
 
 
 def _decode_entry(entry: Entry) -> bytes | str:
@@ -208,9 +172,6 @@ def _decode_entry(entry: Entry) -> bytes | str:
         return read_square(entry.data).rgba.tobytes()
     except UnusableError as reason:
         return f"{entry.name}: {reason}"
-
-
-# --- Decoding into the cache ------------------------------------------------------------------
 
 
 def _decoded_dir() -> Path:
@@ -223,29 +184,13 @@ class _Decoded(msgspec.Struct):
 
     name: str
     path: str
-    total: int  # files
-    files: int = 0  # where decoding goes on, as `sources.read` counts
     captions: list[str] = []
     notes: list[str] = []
     digest: str = ""
-    place: int = 0
+    file: int = 0  # where decoding goes on: after so many batches of that file
     number: int = 0
     share: float = 0.0
     done: bool = False
-
-
-def _key(source: Source) -> str:
-    """16 hexadecimal digits that change when a file of the source does."""
-    if not _is_folder(source):
-        return source.key
-    digest = hashlib.sha256(str(source.path.resolve()).encode("utf-8", "replace"))
-    beside = files_below(source.path, (".txt", METADATA))
-    for path in (*(file.path for file in source.files), *beside):
-        status = path.stat()
-        digest.update(
-            f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}\1".encode("utf-8", "replace")
-        )
-    return digest.hexdigest()[:16]
 
 
 def _read_decoded(cache: Path) -> _Decoded | None:
@@ -278,39 +223,29 @@ def list_decoded() -> list[Prepared]:
 def _decode(source: Source, cache: Path, decoded: _Decoded, most: int) -> _Decoded:
     """Decode the rest of a source, or until there are `most` images."""
     progress = Progress(source, decoded.share)
-    notes: list[str] = []
+    notes = decoded.notes
     kept = len(decoded.captions)
 
     def keep(pixels: IO[bytes]) -> None:
         pixels.flush()
         os.fsync(pixels.fileno())
-        decoded.notes = [*decoded.notes, *notes][: MAX_NOTES + 1]
-        notes.clear()
         atomic_write(cache / DECODED, msgspec.json.encode(decoded))
 
     try:
-        with (
-            open(cache / PIXELS, "ab") as pixels,
-            ThreadPoolExecutor(min(8, usable_cores()), "decode") as workers,
-        ):
+        with open(cache / PIXELS, "ab") as pixels:
             octets = kept * SIDE * SIDE * 4
             if os.fstat(pixels.fileno()).st_size < octets:  # else black images would be trained on
                 raise cut_short(cache / PIXELS)
             pixels.truncate(octets)
-            for index, batch in _entries(source, decoded.files, decoded.place, decoded.number):
-                notes += _notes(batch)
+            for batch in _decoded_batches(source, notes, decoded.file, decoded.number):
                 del notes[MAX_NOTES + 1 :]
-                images = workers.map(_decode_entry, batch.items)
-                for entry, image in zip(batch.items, images, strict=True):
-                    if isinstance(image, str):
-                        notes.append(image)
-                        continue
+                for caption, image in batch.items:
                     pixels.write(image)
-                    decoded.captions.append(entry.caption)
+                    decoded.captions.append(caption)
                     decoded.digest = hashlib.sha256(decoded.digest.encode() + image).hexdigest()
-                decoded.files, decoded.place, decoded.number = index, batch.place, batch.number
+                decoded.file, decoded.number, decoded.share = batch.file, batch.number, batch.share
                 doing = f"decoding {decoded.name}, {len(decoded.captions):,} images"
-                decoded.share = progress.show(doing, index, batch.share)
+                progress.show(doing, batch.share)
                 if len(decoded.captions) - kept >= KEEP_EVERY:
                     kept = len(decoded.captions)
                     keep(pixels)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base import paths
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import GenuiError
 from genui.base.files import (
     atomic_write,
     cannot_read,
@@ -30,7 +30,7 @@ from genui.base.files import (
 )
 from genui.base.numbers import size
 from genui.engine.data.dataset import Prepared, bytes_in, cut_short, locked, report
-from genui.engine.data.documents import Piece, is_held_out
+from genui.engine.data.documents import Piece, describe_left_out, is_held_out, no_documents
 from genui.engine.data.sources import TEXT, Progress, Source, read
 from genui.engine.data.text import sample_text
 from genui.engine.data.tokenizer import (
@@ -134,8 +134,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     dtype: str
     size: int  # bytes of the source's files
     share: float = 0.0  # of them that is read
-    file: int = 0  # where reading goes on, as `sources.read` counts
-    place: int = 0
+    file: int = 0  # where reading goes on: after so many batches of that file
     number: int = 0
     tokens: tuple[int, int] = (0, 0)
     characters: tuple[int, int] = (0, 0)
@@ -267,7 +266,7 @@ def _characters(source: Source) -> str:
     seen = np.zeros((2, 0x110000), bool)
     known = [b"", b""]  # the ASCII ones
     progress = Progress(source, 0.0)
-    for index, batch in read(source):
+    for batch in read(source):
         for piece in batch.items:
             part, text = is_held_out(piece.document), piece.text
             if text.isascii():
@@ -275,7 +274,7 @@ def _characters(source: Source) -> str:
                 known[part] += bytes(new)
             else:
                 seen[int(part), code_points(text)] = True
-        progress.show(f"reading the characters of {source.path.name}", index, batch.share)
+        progress.show(f"reading the characters of {source.path.name}", batch.share)
     for part in range(2):
         seen[part, list(known[part])] = True
     return "".join(map(chr, np.flatnonzero(seen[0] if seen[0].any() else seen[1]).tolist()))
@@ -330,13 +329,14 @@ def _tokenise(source: Source, tokenizer: Tokenizer, folder: Path, manifest: Mani
                 parts[-1].truncate(count * dtype.itemsize)
                 parts[-1].seek(0, os.SEEK_END)
             shard = _Shard(tokenizer, parts, manifest)
-            for index, batch in read(source, manifest.file, manifest.place, manifest.number):
+            for batch in read(source, manifest.file, manifest.number):
                 for piece in batch.items:
                     shard.add(piece)
                 manifest.without_text += batch.without_text
                 manifest.unreadable += bool(batch.unreadable)
-                manifest.share = progress.show(f"tokenising {manifest.name}", index, batch.share)
-                manifest.file, manifest.place, manifest.number = index, batch.place, batch.number
+                manifest.file, manifest.number = batch.file, batch.number
+                manifest.share = batch.share
+                progress.show(f"tokenising {manifest.name}", batch.share)
                 if shard.characters >= SHARD:
                     shard.close()
                     _keep(folder, parts, manifest)
@@ -432,22 +432,22 @@ def _open(
     else:
         name, count = PARTS[not trained], trained + held
         if not count:
-            raise MisuseError(f"{show(source.path)}: no document with a text in its {source.group}")
+            raise no_documents(source)
         cut = int(count * 0.9)
         parts = [
             TokenFile(folder / name, dtype, first, last) for first, last in ((0, cut), (cut, count))
         ]
         per_character = count / max(1, sum(manifest.characters))
     total = sum(manifest.characters)
-    notes = {
-        remark: bool(remark),
-        f"{manifest.unreadable} of {len(source.files)} files could not be read": (
-            manifest.unreadable
-        ),
-        f'{manifest.without_text} documents have no "text"': manifest.without_text,
+    unknown = (
         f"{manifest.unknown:,} characters of this data are not in the vocabulary and are left out "
-        f"({100 * manifest.unknown / max(1, total):.1f} % of the text)": manifest.unknown,
-    }
+        f"({100 * manifest.unknown / max(1, total):.1f} % of the text)"
+    )
+    notes = (
+        *filter(None, [remark]),
+        *describe_left_out(source, manifest.without_text, manifest.unreadable),
+        *([unknown] if manifest.unknown else []),
+    )
     return Corpus(
         tokenizer=tokenizer,
         train=parts[0],
@@ -458,6 +458,6 @@ def _open(
         fingerprint=manifest.digest[:16],
         line=f"{manifest.name}: {len(parts[0]):,} tokens to train on, {len(parts[1]):,} held out, "
         f"{size((trained + held) * dtype.itemsize)} on disk",
-        notes=tuple(note for note, holds in notes.items() if holds),
+        notes=notes,
         reading={ORDER: "feistel"},
     )

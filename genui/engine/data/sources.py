@@ -1,14 +1,13 @@
 """The files that a path stands for, and readers of the tables and archives that they are.
 
-A reader holds some megabytes, whatever the size of its file, and can begin at any place that it
-reached before. Nothing in a file is trusted, and nothing is unpickled.
+A reader holds some megabytes, whatever the size of its file. Nothing in a file is trusted, and
+nothing is unpickled.
 """
 
 import hashlib
 import importlib
-import io
 import itertools
-import os
+import mmap
 import stat
 import tarfile
 import time
@@ -16,8 +15,9 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import open_regular, sanitize, show
@@ -29,10 +29,10 @@ BLOCK = 256 * 1024
 """Bytes that are read at a time."""
 
 AT_ONCE = 128 * 1024 * 1024
-"""Bytes of the rows of a Parquet file that are read at a time, if these are long."""
+"""Bytes of the rows of a table that are read at a time, if these are long."""
 
-MAX_READ = 1024 * 1024 * 1024
-"""Bytes that a library may read in one piece: a batch of an Arrow file, a header of an archive."""
+MAX_ROW = 1024 * 1024 * 1024
+"""Bytes of a row of a Parquet file, which is decompressed into memory."""
 
 TEXT = "text"
 """The group of text files."""
@@ -41,15 +41,15 @@ T = TypeVar("T")
 
 
 class Batch(NamedTuple, Generic[T]):
-    """What was read, and where reading goes on."""
+    """What was read at a time."""
 
     items: list[T]
-    place: int  # in the file: bytes, row groups or batches
-    number: int  # lines, rows or members before it
-    share: float  # of the file that is read, 0 to 1
+    share: float  # of the file that is read, 0 to 1; from `read`, of the source
     without_text: int = 0  # lines or rows
     unreadable: str = ""  # why this file is left out
     notes: Sequence[str] = ()  # on what is left out, one line each
+    file: int = 0  # its index in the source
+    number: int = 0  # of this batch in the file, from 1
 
 
 class File(NamedTuple):
@@ -60,10 +60,11 @@ class File(NamedTuple):
     size: int  # bytes
     changed: int  # nanoseconds
     format: "Format"
+    files: int = 1  # how many it stands for, if it is a folder
 
 
-Reader = Callable[[File, int, int], Iterator[Batch[Any]]]
-"""(file, place, number) to the batches from there on. Raises MisuseError, one line."""
+Reader = Callable[[File], Iterator[Batch[Any]]]
+"""The batches of a file, always the same ones. Raises MisuseError, one line."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Source(NamedTuple):
 
     def describe(self) -> str:
         """Its name, size and number of files."""
-        files = quantity(len(self.files), "file")
+        files = quantity(sum(file.files for file in self.files), "file")
         return f"{clean_line(self.path.name)}: {size(self.size)} in {files}"
 
 
@@ -118,12 +119,12 @@ def find_files(path: Path, formats: Sequence[Format], other: Format | None = Non
     """
     if not path.is_dir():
         file_format = _format_of(path.name, formats) or other
-        return Source(path, (file_at(path, path.name, file_format),) if file_format else ())
+        return Source(path, (_file_at(path, path.name, file_format),) if file_format else ())
     groups: dict[str, list[File]] = {}
     for file in sorted(path.rglob("*")):
         file_format = _format_of(file.name, formats)
         if file_format is not None and file.is_file():
-            entry = file_at(file, file.relative_to(path).as_posix(), file_format)
+            entry = _file_at(file, file.relative_to(path).as_posix(), file_format)
             groups.setdefault(file_format.group, []).append(entry)
     return Source(
         path, tuple(max(groups.values(), key=lambda files: sum(f.size for f in files), default=()))
@@ -143,7 +144,7 @@ def _format_of(name: str, formats: Sequence[Format]) -> Format | None:
     return next((each for each in formats if (dot + suffixes).endswith(each.suffixes)), None)
 
 
-def file_at(path: Path, name: str, file_format: Format) -> File:
+def _file_at(path: Path, name: str, file_format: Format) -> File:
     """The file of a source at that path, of size 0 if it is not a regular file."""
     try:
         status = path.stat()
@@ -153,84 +154,67 @@ def file_at(path: Path, name: str, file_format: Format) -> File:
     return File(path, name, size, status.st_mtime_ns, file_format)
 
 
-def read(
-    source: Source, file: int = 0, place: int = 0, number: int = 0
-) -> Iterator[tuple[int, Batch[Any]]]:
-    """The batches of a source, each with the index of the file in which reading goes on.
+def read(source: Source, file: int = 0, number: int = 0) -> Iterator[Batch[Any]]:
+    """The batches of a source, from the file of that index on and without its first `number`.
 
     A file of several that cannot be read is left out. Raises GenuiError, which names the file, if
     it is the only one or is damaged further on.
     """
+    total = max(1, source.size)
+    before = [0, *itertools.accumulate(each.size for each in source.files)]
     for index in range(file, len(source.files)):
-        is_started = place > 0 or number > 0
+        each, count = source.files[index], 0
+        skipped = number if index == file else 0
         try:
-            for batch in source.files[index].format.read(source.files[index], place, number):
-                is_started = True
-                yield index, batch
+            for count, batch in enumerate(each.format.read(each), 1):
+                if count > skipped:
+                    share = (before[index] + min(1.0, batch.share) * each.size) / total
+                    yield batch._replace(share=share, file=index, number=count)
         except GenuiError as error:
-            if is_started or len(source.files) == 1:
+            if count or skipped or len(source.files) == 1:
                 raise
-            yield index, Batch([], 0, 0, 1.0, unreadable=str(error))
-        place = number = 0
+            yield Batch([], before[index + 1] / total, unreadable=str(error), file=index + 1)
 
 
 class Progress:
     """Says how far a source is read, and how long the rest takes."""
 
     def __init__(self, source: Source, share: float) -> None:
-        self._files, self._total = source.files, source.size
-        self._before = [0, *itertools.accumulate(file.size for file in source.files)]
+        self._total = source.size
         self._first, self._begin, self._reported = share, time.monotonic(), 0.0
 
-    def show(self, doing: str, index: int, share: float) -> float:
-        """Report `doing`, once in REPORT_S. Returns the share of the source that is read, of which
-        `share` of the file `index` is."""
-        octets = self._before[index] + share * self._files[index].size
-        done, now = octets / max(1, self._total), time.monotonic()
+    def show(self, doing: str, share: float) -> None:
+        """Report `doing`, once in REPORT_S, and the `share` of the source that is read."""
+        now = time.monotonic()
         if now - self._reported >= REPORT_S and now > self._begin:
             self._reported = now
-            per_s = (done - self._first) / (now - self._begin)
-            left = f", ~{about((1 - done) / per_s)} left" if per_s > 0 else ""
+            per_s = (share - self._first) / (now - self._begin)
+            left = f", ~{about((1 - share) / per_s)} left" if per_s > 0 else ""
             report(
-                f"{doing}, {size(octets)} of {size(self._total)}, "
+                f"{doing}, {size(share * self._total)} of {size(self._total)}, "
                 f"{size(per_s * self._total)}/s{left}"
             )
-        return done
 
 
 # --- Opening ----------------------------------------------------------------------------------
 
 
-class _Bounded(io.BufferedReader):
-    """A file of which a library reads at most MAX_READ bytes in one piece, whatever the file says
-    of its own parts."""
-
-    def __init__(self, opened: io.BufferedReader, path: Path) -> None:
-        super().__init__(opened.raw)
-        self._path = path
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > MAX_READ:
-            size = min(size, os.fstat(self.fileno()).st_size - self.tell())
-            if size > MAX_READ:
-                raise MisuseError(
-                    f"{show(self._path)}: a part of it has {size >> 20:,} MB, and parts of at most "
-                    f"{MAX_READ >> 20:,} are read; write smaller batches, row groups or members"
-                )
-        return super().read(size)
-
-
 @contextmanager
-def opened_file(file: File) -> Iterator[io.BufferedReader]:
-    """The file for reading. Raises GenuiError, which names it, also inside the block."""
+def opened_file(file: File) -> Iterator[BinaryIO]:
+    """The file for reading. Raises MisuseError, which names it, also for what libraries raise in
+    the block if it is damaged."""
     irregular = MisuseError(f"{show(file.path)}: is not a regular file; give a file of data")
-    with open_regular(file.path, irregular) as opened:
-        yield _Bounded(cast("io.BufferedReader", opened), file.path)
+    try:
+        with open_regular(file.path, irregular) as opened, _damage(file):
+            yield opened
+    except MisuseError:
+        raise
+    except (GenuiError, ValueError) as error:  # ValueError: an impossible file name
+        raise MisuseError(str(error)) from None
 
 
 @contextmanager
-def damage(file: File) -> Iterator[None]:
-    """Turn what libraries raise for a damaged file into a MisuseError, one line."""
+def _damage(file: File) -> Iterator[None]:
     try:
         yield
     except MisuseError:
@@ -260,104 +244,90 @@ def import_optional(module: str, file: File) -> Any:
 # --- Tables: Parquet and Arrow (the extra `data`) -----------------------------------------------
 
 
-class Rows(NamedTuple):
-    """Some rows of a table, and where reading goes on."""
-
-    columns: list[Any]  # of pyarrow, in the order that was asked for
-    place: int  # the row group or batch
-    number: int  # rows before it
-    share: float
+Columns = list[Any]
+"""Some rows of the chosen columns, of pyarrow."""
 
 
 class Table(NamedTuple):
     """An opened table."""
 
     schema: Any  # of pyarrow
-    rows: Callable[[Sequence[str], int, int, int], Iterator[Rows]]
-    """(columns, at most so many at a time, place, number) to the rows from there on."""
-
-
-Open = Callable[[File], Any]
-"""Opens a table: a context manager of a Table. Raises MisuseError, also inside the block."""
+    rows: Callable[[Sequence[str], int], Iterator[tuple[Columns, float]]]
+    """(names, at most so many rows at a time) to columns, and the share of the file up to there."""
 
 
 @contextmanager
-def open_parquet(file: File) -> Iterator[Table]:
-    """A Parquet file, read by pages. `place` is the row group."""
-    parquet = import_optional("pyarrow.parquet", file)
-
-    def rows(columns: Sequence[str], most: int, place: int, number: int) -> Iterator[Rows]:
-        total = max(1, table.metadata.num_rows)
-        row = sum(table.metadata.row_group(group).num_rows for group in range(place))
-        for group in range(place, table.num_row_groups):
-            of_group = table.metadata.row_group(group)
-            mean = max(1, of_group.total_byte_size // max(1, of_group.num_rows))  # decompressed
-            if mean > MAX_READ:
-                raise MisuseError(
-                    f"{show(file.path)}: a row has about {mean >> 20:,} MB, and parts of at most "
-                    f"{MAX_READ >> 20:,} are read; make its contents smaller"
-                )
-            at_once = max(1, min(most, AT_ONCE // mean))
-            for batch in table.iter_batches(at_once, [group], list(columns)):
-                row += len(batch)
-                if row > number:  # else they were read before
-                    yield Rows(_valid(batch, columns), group, row, min(1.0, row / total))
-
-    with (
-        opened_file(file) as opened,
-        damage(file),
-        parquet.ParquetFile(opened, pre_buffer=False, buffer_size=BLOCK) as table,
-    ):
-        yield Table(table.schema_arrow, rows)
-
-
-def _valid(batch: Any, columns: Sequence[str]) -> list[Any]:
-    """Some columns of a batch, whose offsets are checked: wrong ones would end the process."""
-    selected = [batch.column(name) for name in columns]
-    for column in selected:
-        column.validate(full=True)
-    return selected
-
-
-@contextmanager
-def open_arrow(file: File) -> Iterator[Table]:
-    """An Arrow file, as `datasets` saves it, or a stream of batches. `place` is the batch."""
+def open_table(file: File) -> Iterator[Table]:
+    """A Parquet file, or an Arrow file or stream as `datasets` saves it, mapped into memory. Raises
+    MisuseError, also in the block, if it is damaged or pyarrow is not installed."""
     arrow = import_optional("pyarrow", file)
-    with opened_file(file) as opened, damage(file):
-        is_stream = opened.read(6) != b"ARROW1"
-        opened.seek(0)
-        if is_stream:
-            reader = arrow.ipc.open_stream(opened)
-            batches = iter(reader)
+    with opened_file(file) as opened:
+        mapped = arrow.BufferReader(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+        if file.format.group == "Parquet":
+            table = import_optional("pyarrow.parquet", file).ParquetFile(mapped)
+            yield Table(table.schema_arrow, partial(_parquet_rows, file, table))
+            return
+        if opened.read(6) == b"ARROW1":
+            reader = arrow.ipc.open_file(mapped)
+            count = reader.num_record_batches
+            batches = ((reader.get_batch(i), (i + 1) / count) for i in range(count))
         else:
-            reader = arrow.ipc.open_file(opened)
-            batches = map(reader.get_batch, range(reader.num_record_batches))
+            reader = arrow.ipc.open_stream(mapped)
+            batches = ((batch, mapped.tell() / file.size) for batch in reader)
+        yield Table(reader.schema, partial(_arrow_rows, batches))
 
-        def rows(columns: Sequence[str], most: int, place: int, number: int) -> Iterator[Rows]:
-            first = 0
-            for index, batch in enumerate(batches):
-                share = min(1.0, opened.tell() / max(1, file.size))
-                whole = _valid(batch, columns) if first + len(batch) > number else []
-                for at in range(0, len(batch), most):
-                    row = first + min(at + most, len(batch))
-                    if row > number:
-                        yield Rows([each.slice(at, most) for each in whole], index, row, share)
-                first += len(batch)
 
-        yield Table(reader.schema, rows)
+def _parquet_rows(
+    file: File, table: Any, names: Sequence[str], most: int
+) -> Iterator[tuple[Columns, float]]:
+    for group in range(table.num_row_groups):
+        of_group = table.metadata.row_group(group)
+        mean = of_group.total_byte_size // max(1, of_group.num_rows)  # decompressed
+        if mean > MAX_ROW:
+            raise MisuseError(
+                f"{show(file.path)}: a row has about {mean >> 20:,} MB, and rows of at most "
+                f"{MAX_ROW >> 20:,} are read; make its contents smaller"
+            )
+        at_once = max(1, min(most, AT_ONCE // max(1, mean)))
+        for batch in table.iter_batches(at_once, [group], list(names)):
+            for columns in _slices(batch, names, most):
+                yield columns, (group + 1) / table.num_row_groups
+
+
+def _arrow_rows(
+    batches: Iterator[tuple[Any, float]], names: Sequence[str], most: int
+) -> Iterator[tuple[Columns, float]]:
+    for batch, share in batches:
+        for columns in _slices(batch, names, most):
+            yield columns, share
+
+
+def _slices(batch: Any, names: Sequence[str], most: int) -> Iterator[Columns]:
+    """Some rows of a batch at a time. Offsets are checked: wrong ones would end the process."""
+    columns = [batch.column(name) for name in names]
+    for column in columns:
+        column.validate(full=True)
+    octets = max(1, sum(column.nbytes for column in columns))
+    at_once = max(1, min(most, AT_ONCE * len(batch) // octets))
+    for at in range(0, len(batch), at_once):
+        yield [column.slice(at, at_once) for column in columns]
 
 
 # --- Archives, as WebDataset writes them ------------------------------------------------------
 
 
-def members(opened: io.BufferedReader) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    """The members of a tar archive from where the file is, each with the archive, whose `offset`
-    is the end of the member. Raises what `damage` turns into a MisuseError."""
-    end = opened.tell()
-    with tarfile.open(fileobj=opened, mode="r:") as archive:
-        while (member := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined] - it lists all that it read
-            if archive.offset <= end or member.size < 0:  # else it would be read for ever
-                raise tarfile.ReadError("a member of a negative size")
-            end = archive.offset
-            yield archive, member
+@contextmanager
+def open_archive(file: File) -> Iterator[tuple[tarfile.TarFile, Iterator[tarfile.TarInfo]]]:
+    """A tar archive and its members. Raises MisuseError, also in the block, if it is damaged."""
+    with opened_file(file) as opened, tarfile.open(fileobj=opened, mode="r:") as archive:
+        yield archive, _members(archive)
+
+
+def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    end = 0
+    while (member := archive.next()) is not None:
+        archive.members = []  # type: ignore[attr-defined] - it lists all that it read
+        if archive.offset <= end or member.size < 0:  # else it would be read for ever
+            raise tarfile.ReadError("a member of a negative size")
+        end = archive.offset
+        yield member

@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular
+from genui.base.files import read_regular, show
 from genui.base.text import clean_line
 from genui.engine.data.captions import split_words
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.engine.data.download import MAX_BYTES, check_reachable, fetch, is_downloaded, shared
 from genui.engine.data.image_files import (
     caption_from_name,
+    files_below,
     open_folder,
-    read_captioned,
     shorten_notes,
+    with_captions,
 )
 from genui.engine.data.images import hold_out_images
 from genui.formats.audio import decode_wav, resample, to_pcm
@@ -456,25 +457,28 @@ def load_speech_folder(path: str | os.PathLike[str]) -> Speech:
     path is not a folder or nothing in it can be used.
     """
     folder = open_folder(path, "recordings need a folder, such as one with 4_anna_0.wav")
+    files = files_below(folder, SUFFIXES)
+    if not files:
+        raise MisuseError(f"{show(folder)}: no recordings in it; looked for {', '.join(SUFFIXES)}")
     notes: list[str] = []
-
-    def samples_of(file: Path) -> Samples:
-        samples, changes = read_take(file)
-        if changes:
-            notes.append(changes)
-        return samples
-
-    usable, files = read_captioned(
-        folder, SUFFIXES, "recordings", MAX_TAKES, samples_of, notes, caption_of_name
-    )
-    takes = tuple(Take(caption, samples) for samples, caption in usable)
-    if len(takes) < files:
-        notes.insert(0, f"{len(takes)} of {files} recordings are used")
+    takes: list[Take] = []
+    for file, caption in with_captions(folder, files[:MAX_TAKES], notes, caption_of_name):
+        try:
+            samples, changes = read_take(file)
+        except MisuseError as reason:
+            notes.append(str(reason))
+            continue
+        takes.append(Take(caption, samples))
+        notes += filter(None, [changes])
+    if not takes:
+        raise MisuseError(f"{show(folder)}: none of its {len(files)} recordings works: {notes[0]}")
+    if len(takes) < len(files):
+        notes.insert(0, f"{len(takes)} of {len(files)} recordings are used")
     trained, held_out = hold_out_images(len(takes))
     return Speech(
         name=clean_line(folder.resolve().name, 60) or "folder",
         licence="the user's own",
-        takes=takes,
+        takes=tuple(takes),
         train=trained,
         held_out=held_out,
         notes=shorten_notes(notes),

@@ -7,7 +7,7 @@ import json
 import re
 import sysconfig
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,44 +15,23 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, show
 from genui.base.text import clean_line
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.engine.data.documents import (
-    FORMATS,
-    LINES,
+    JSON_LINES,
+    PLAIN,
     TEXT_SUFFIXES,
-    Row,
+    as_plain_text,
+    describe_left_out,
     find_source,
     is_held_out,
+    no_documents,
     spread,
 )
 from genui.engine.data.sources import TEXT, Source, read
 from genui.recipes import TextClassifierRecipe, TextRecipe
-
-# --- JSON lines, as datasets are published: {"text": …} ---------------------------------------
-
-
-def documents(name: str, content: str) -> tuple[dict[str, str], int]:
-    """The texts of a file of JSON lines by `name:line`, and how many lines have no text.
-
-    A file in which no line has one is not JSON lines, and is one text itself.
-    """
-    decoder = msgspec.json.Decoder(Row)
-    texts, lines = {}, 0
-    for number, line in enumerate(content.splitlines(), 1):
-        lines += bool(line.strip())
-        try:
-            text = decoder.decode(line.encode("utf-8", "replace")).text
-        except (msgspec.DecodeError, RecursionError):
-            continue
-        if text.strip():
-            texts[f"{name}:{number}"] = text
-    return (texts, lines - len(texts)) if texts else ({name: content}, 0)
-
 
 # --- Text datasets ----------------------------------------------------------------------------
 
@@ -110,7 +89,7 @@ def _split_documents(documents: Mapping[str, str]) -> tuple[tuple[str, ...], tup
 def read_text(path: Path) -> str:
     """Read a text file. Raises MisuseError if it is missing, not a regular file, too large, empty,
     binary or not UTF-8."""
-    raw = read_regular(path, MAX_BYTES, "give a text file", MisuseError)
+    raw = read_regular(path, MAX_BYTES, "give a file of data", MisuseError)
     if not raw.strip():
         raise MisuseError(f"{path}: the file is empty")
     if b"\0" in raw[:65536]:
@@ -210,73 +189,33 @@ def is_large(source: Source) -> bool:
 def _has_more_text(source: Source, most: int) -> bool:
     """Whether the texts of tables and compressed files have more characters: how far they grow is
     known when they are read."""
-    counts = (sum(len(piece.text) for piece in batch.items) for _, batch in read(source))
+    counts = (sum(len(piece.text) for piece in batch.items) for batch in read(source))
     return any(total > most for total in accumulate(counts))
 
 
-def _user_files(source: Source) -> Iterator[tuple[str, str | None]]:
-    """Each text file of a folder: its relative path, and its text or None if it is unusable."""
-    for file in source.files:
-        try:
-            yield file.name, read_text(file.path)
-        except MisuseError:
-            yield file.name, None
-
-
-def _read_tables(source: Source) -> tuple[dict[str, str], int]:
-    """The documents by name of a source that is not plain text, and how many rows have no text."""
-    parts: dict[str, list[str]] = {}
-    without_text = 0
-    for _, batch in read(source):
+def _load_user_text(source: Source) -> TextData:
+    documents: dict[str, list[str]] = {}
+    without_text = unreadable = 0
+    for batch in read(source):
         without_text += batch.without_text
+        unreadable += bool(batch.unreadable)
         for piece in batch.items:
-            parts.setdefault(piece.document, []).append(piece.text)
-    if not parts:
-        raise MisuseError(f"{show(source.path)}: no document with a text in its {source.group}")
-    return {name: "".join(pieces) for name, pieces in parts.items()}, without_text
-
-
-def _split_jsonl(files: Mapping[str, str]) -> tuple[dict[str, str], int]:
-    """Documents by name, with JSON lines split into their texts; and how many lines have none."""
-    split: dict[str, str] = {}
-    broken = 0
-    for name, text in files.items():
-        texts, without = documents(name, text) if name.endswith(".jsonl") else ({name: text}, 0)
-        split |= texts
-        broken += without
-    return split, broken
-
-
-def _load_user_text(path: Path, source: Source) -> TextData:
-    notes: tuple[str, ...] = ()
-    if source.group != TEXT:
-        texts, broken = _read_tables(source)
-        train, validation = _split_documents(texts)
-    elif path.is_dir():
-        files = dict(_user_files(source))
-        readable = {name: text for name, text in files.items() if text is not None}
-        texts, broken = _split_jsonl(readable)
-        if not texts:
-            suffixes = " ".join(sorted(TEXT_SUFFIXES))
-            raise MisuseError(
-                f"{path}: no readable text file in this folder (looked for {suffixes})"
-            )
-        if len(readable) < len(files):
-            notes = (f"{len(files) - len(readable)} of {len(files)} files could not be read",)
-        train, validation = _split_documents(texts)
-    else:
-        texts, broken = _split_jsonl({path.name: read_text(path)})
-        only = next(iter(texts.values()))
-        train, validation = _split_one(only) if len(texts) == 1 else _split_documents(texts)
-    if broken:
-        lines = "lines of JSON" if source.group in LINES else "documents"
-        notes += (f'{broken} {lines} have no "text"',)
+            documents.setdefault(piece.document, []).append(piece.text)
+    if not documents and [file.format for file in source.files] == [JSON_LINES]:
+        return _load_user_text(as_plain_text(source))
+    if not documents:
+        raise no_documents(source)
+    texts = {name: "".join(pieces) for name, pieces in documents.items()}
+    train, validation = _split_documents(texts)
     total = sum(map(len, train + validation))
     if total < MIN_CHARACTERS:
         raise MisuseError(
-            f"{path}: {total} characters are too few to train on; give at least {MIN_CHARACTERS:,}"
+            f"{show(source.path)}: {total} characters are too few to train on; give at least "
+            f"{MIN_CHARACTERS:,}"
         )
-    return TextData(path.name, "yours", train, validation, _fingerprint(train, validation), notes)
+    notes = describe_left_out(source, without_text, unreadable)
+    name, digest = source.path.name, _fingerprint(train, validation)
+    return TextData(name, "yours", train, validation, digest, notes)
 
 
 def load_text(dataset: str, data: str = "", *, sample: int = 0) -> TextData:
@@ -286,13 +225,12 @@ def load_text(dataset: str, data: str = "", *, sample: int = 0) -> TextData:
     unknown name or an unusable file, or data that are too large if no sample will do.
     """
     if data:
-        path = Path(data).expanduser()
-        source = find_source(path)
+        source = find_source(Path(data).expanduser())
         if not is_large(source):
-            return _load_user_text(path, source)
+            return _load_user_text(source)
         if not sample:
             raise MisuseError(
-                f"{show(path)}: is over {MAX_BYTES >> 20} MB, and this reads all of it into "
+                f"{show(source.path)}: is over {MAX_BYTES >> 20} MB, and this reads all of it into "
                 "memory; give a smaller file"
             )
         return sample_text(source, sample)
@@ -317,7 +255,7 @@ def sample_text(source: Source, size: int) -> TextData:
     """Texts of about `size` bytes from all over a large source, split as all of it is."""
     train: list[str] = []
     held: list[str] = []
-    if len(source.files) == 1 and source.files[0].format is FORMATS[0]:
+    if len(source.files) == 1 and source.files[0].format is PLAIN:
         passages = list(spread(source.files[0], PASSAGES, size // PASSAGES))
         train, held = passages[: int(PASSAGES * 0.9)], passages[int(PASSAGES * 0.9) :]
     else:
@@ -326,14 +264,14 @@ def sample_text(source: Source, size: int) -> TextData:
         for file in chosen:
             left = size // len(chosen)
             with suppress(*faults):
-                for _, batch in read(source._replace(files=(file,))):
+                for batch in read(source._replace(files=(file,))):
                     for piece in batch.items:
                         (held if is_held_out(piece.document) else train).append(piece.text)
                         left -= len(piece.text)
                     if left < 0:
                         break
     if not any(train + held):
-        raise MisuseError(f"{show(source.path)}: no document with a text in its {source.group}")
+        raise no_documents(source)
     parts = (tuple(train), tuple(held)) if train and held else _split_one("\n".join(train + held))
     count = sum(map(len, train + held))
     note = f"a sample of {count:,} characters of {source.text_bytes:,} bytes"

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError
 from genui.engine import device
-from genui.engine.data.image_files import load_folder
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
+from genui.engine.data.own_images import load_own
 from genui.engine.metrics.classifiers import ImageClassifier, render_images
 from genui.engine.models.classifiers import ConvNet
 from genui.engine.models.linear import accuracy
@@ -54,7 +54,7 @@ def score_synthetic(
     """The scores of classifiers trained on `dataset` and on the images of `folder`, whose captions
     are labels of `dataset`.
 
-    Raises MisuseError if fewer than two labels are captions, and what `load_folder` and
+    Raises MisuseError if fewer than two labels are captions, and what `load_own` and
     `load_labelled_images` raise.
     """
     real = load_labelled_images(dataset)
@@ -96,7 +96,7 @@ def train_classifier(
 
 def _load_generated(real: LabelledImages, folder: Path) -> tuple[LabelledImages, tuple[str, ...]]:
     """The folder's images with the labels of the real data, all for training, and notes."""
-    images = load_folder(folder)
+    images = load_own(folder)
     index = {label: i for i, label in enumerate(real.labels)}
     targets = np.array([index.get(caption, -1) for caption in images.captions])
     known = np.flatnonzero(targets >= 0)

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary, use_one_word
 from genui.engine.data.clips import FPS, Clips, describe, load_clips, vocabulary_captions
-from genui.engine.data.image_files import find_reference, load_folder
+from genui.engine.data.image_files import find_reference
 from genui.engine.data.images import (
     CaptionedImages,
     load_images,
 )
+from genui.engine.data.own_images import load_own
 from genui.engine.data.speech import SAMPLE_RATE, Speech, load_speech
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.models import frozen
@@ -324,7 +325,7 @@ class Contrast:
     ) -> None:
         self._scale = recipe.against_scale
         model = find_reference(recipe)
-        self.images = load_folder(recipe.against)
+        self.images = load_own(recipe.against)
         self.note = f"against {len(self.images.train):,} images that {model.name} drew"
         self._reference = _load_reference(model, vocabulary).to(device)
         self._metrics: dict[str, float] = {}

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.engine.data import image_files, own_images, sources
+from genui.engine.data import image_files, image_sources, own_images, sources
 from genui.engine.data.dataset import watch_preparation
-from genui.engine.data.image_files import load_folder, read_image
+from genui.engine.data.image_files import read_square
 from genui.engine.data.images import load_images
 from genui.engine.data.own_images import load_own
 
@@ -34,7 +34,7 @@ def save(path: Path, size: tuple[int, int] = (8, 8), colour: str = "red") -> Pat
 
 def message(folder: Path | str) -> str:
     with pytest.raises(MisuseError) as fault:
-        load_folder(folder)
+        load_own(folder)
     text = str(fault.value)
     assert text.isprintable()  # one line, nothing a terminal would obey
     return text
@@ -47,7 +47,7 @@ def test_captions_beside_the_images(folder: Path) -> None:
     save(folder / "1.png")
     (folder / "1.txt").write_text("\ufeffA Red\n  Square\x1b[31m\n", encoding="utf-8")
     save(folder / "2.jpg")
-    images = load_folder(folder)
+    images = load_own(folder)
     assert images.captions == ("a red square [31m",)
     assert images.scheme == "plain"
     assert len(images.notes) == 1
@@ -68,7 +68,7 @@ def test_captions_from_metadata(folder: Path) -> None:
         json.dumps({"file_name": "nul\0.png", "text": "impossible"}),
     ]
     (folder / "metadata.jsonl").write_text("\n".join(rows))
-    images = load_folder(folder)
+    images = load_own(folder)
     assert images.captions == ("first", "second")
     assert any("line 2" in note for note in images.notes)
     assert any("c.png" in note for note in images.notes)
@@ -77,14 +77,14 @@ def test_captions_from_metadata(folder: Path) -> None:
 def test_captions_from_names(folder: Path) -> None:
     for name in ("Red-cat_012.png", "blue_dog7.gif", "green fish.bmp", "hens/001.jpeg"):
         save(folder / name)
-    captions = load_folder(folder).captions
+    captions = load_own(folder).captions
     assert sorted(captions) == ["blue dog", "green fish", "hens", "red cat"]
 
 
 def test_a_name_that_says_nothing_is_left_out(folder: Path) -> None:
     save(folder / "001.png")
     save(folder / "cat.png")
-    images = load_folder(folder)
+    images = load_own(folder)
     assert images.captions == ("cat",)
     assert "001.png" in images.notes[0]
 
@@ -93,7 +93,7 @@ def test_a_name_that_says_nothing_is_left_out(folder: Path) -> None:
 
 
 def test_any_shape_is_centred_and_padded_with_transparency(folder: Path) -> None:
-    image = read_image(save(folder / "wide.png", (200, 100)))
+    image = read_square(save(folder / "wide.png", (200, 100))).rgba
     assert image.shape == (32, 32, 4)
     assert tuple(image[16, 16]) == (255, 0, 0, 255)
     assert image[:7, :, 3].max() <= 2  # LANCZOS rings faintly
@@ -106,20 +106,20 @@ def test_pixel_art_keeps_every_pixel(folder: Path, factor: int) -> None:
     art = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
     enlarged = art.repeat(factor, axis=0).repeat(factor, axis=1)
     Image.fromarray(enlarged).save(folder / "art.png")
-    np.testing.assert_array_equal(read_image(folder / "art.png"), art)
+    np.testing.assert_array_equal(read_square(folder / "art.png").rgba, art)
 
 
 def test_a_smaller_image_is_enlarged_with_hard_edges(folder: Path) -> None:
     art = np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)
     Image.fromarray(art).save(folder / "art.png")
     enlarged = art.repeat(2, axis=0).repeat(2, axis=1)
-    np.testing.assert_array_equal(read_image(folder / "art.png")[..., :3], enlarged)
+    np.testing.assert_array_equal(read_square(folder / "art.png").rgba[..., :3], enlarged)
 
 
 def test_sixteen_bit_grey_keeps_its_levels(folder: Path) -> None:
     levels = np.tile(np.linspace(0, 65535, 32).astype(np.uint16), (32, 1))
     Image.fromarray(levels).save(folder / "deep.png")
-    read = read_image(folder / "deep.png")[..., 0].astype(int)
+    read = read_square(folder / "deep.png").rgba[..., 0].astype(int)
     np.testing.assert_allclose(read, levels / 257, atol=1)
 
 
@@ -129,7 +129,7 @@ def test_a_photograph_is_turned_upright(folder: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # turned by 180°
     sideways.save(folder / "photo.jpg", exif=exif)
-    red, _, blue, _ = read_image(folder / "photo.jpg")[28, 16]
+    red, _, blue, _ = read_square(folder / "photo.jpg").rgba[28, 16]
     assert blue > 200
     assert red < 50
 
@@ -138,13 +138,13 @@ def test_a_photograph_is_turned_upright(folder: Path) -> None:
 def test_every_common_colour_mode_is_read(folder: Path, mode: str) -> None:
     path = folder / ("x.jpg" if mode == "CMYK" else "x.png")
     Image.new("RGB", (40, 40), "white").convert(mode).save(path)
-    assert tuple(read_image(path)[16, 16]) == (255, 255, 255, 255)
+    assert tuple(read_square(path).rgba[16, 16]) == (255, 255, 255, 255)
 
 
 def test_an_animation_gives_its_first_frame(folder: Path) -> None:
     first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
     first.save(folder / "x.gif", save_all=True, append_images=[second])
-    assert tuple(read_image(folder / "x.gif")[4, 4, :3]) == (255, 0, 0)
+    assert tuple(read_square(folder / "x.gif").rgba[4, 4, :3]) == (255, 0, 0)
 
 
 # --- what is refused ----------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_a_corrupt_image_is_named_and_the_others_are_used(folder: Path) -> None:
     whole = save(folder / "good.png", (64, 64))
     (folder / "torn.png").write_bytes(whole.read_bytes()[:60])
     (folder / "fake.jpg").write_text("no image at all")
-    images = load_folder(folder)
+    images = load_own(folder)
     assert images.captions == ("good",)
     assert len(images.notes) == 2
     assert "fake.jpg" in images.notes[0]
@@ -166,7 +166,7 @@ def test_a_bomb_is_refused_from_its_header(folder: Path) -> None:
     header = bytearray(save(folder / "bomb.bmp").read_bytes())
     header[18:26] = (100_000).to_bytes(4, "little") * 2  # claims 10 gigapixels
     (folder / "bomb.bmp").write_bytes(header)
-    (note,) = load_folder(folder).notes
+    (note,) = load_own(folder).notes
     assert "bomb.bmp" in note
     assert "pixels" in note
 
@@ -193,25 +193,25 @@ def test_a_file_instead_of_a_folder(folder: Path) -> None:
 def test_a_folder_without_images_says_what_was_looked_for(folder: Path) -> None:
     (folder / "notes.md").write_text("hello")
     assert "looked for .png" in message(folder)
-    assert message(folder).endswith(".tar, .parquet, .arrow")
+    assert message(folder).endswith(".parquet, .arrow, .tar")
 
 
 def test_many_faults_stay_few_lines(folder: Path) -> None:
     save(folder / "good.png")
     for i in range(50):
         (folder / f"bad {i} x.png").write_bytes(b"")
-    notes = load_folder(folder).notes
+    notes = load_own(folder).notes
     assert len(notes) == image_files.MAX_NOTES + 1
     assert "30 more" in notes[-1]
 
 
 def test_only_so_many_images_are_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_files, "MAX_IMAGES", 2)
+    monkeypatch.setattr(own_images, "MAX_IMAGES", 2)
     for name in ("a", "b", "c"):
         save(folder / f"{name}.png")
-    images = load_folder(folder)
+    images = load_own(folder)
     assert images.captions == ("a", "b")
-    assert "first 2 of 3" in images.notes[0]
+    assert "only the first 2 taken" in images.notes[0]
 
 
 def test_more_images_than_fit_are_decoded_once_and_after_a_kill_from_where_it_was(
@@ -220,9 +220,9 @@ def test_more_images_than_fit_are_decoded_once_and_after_a_kill_from_where_it_wa
     for i in range(9):
         save(folder / f"{'abcdefghi'[i]}.png", colour=f"#{20 * i:02x}0000")
     (folder / "f.png").write_bytes(b"broken")
-    small = load_folder(folder)
-    monkeypatch.setattr(image_files, "MAX_IMAGES", 4)
-    monkeypatch.setattr(own_images, "AT_ONCE", 1)
+    small = load_own(folder)
+    monkeypatch.setattr(own_images, "MAX_IMAGES", 4)
+    monkeypatch.setattr(image_sources, "AT_ONCE", 1)
     monkeypatch.setattr(own_images, "KEEP_EVERY", 3)
     monkeypatch.setattr(sources, "REPORT_S", 0)
     lines: list[str] = []
@@ -270,7 +270,7 @@ def test_data_takes_the_place_of_a_named_set(folder: Path) -> None:
 def test_a_real_folder(folder: Path) -> None:
     with zipfile.ZipFile(MONSTERS) as archive:
         archive.extractall(folder)
-    images = load_folder(folder)
+    images = load_own(folder)
     assert len(images) + len(images.notes) == 982  # 14 of its captions are empty
     assert len(images.held_out) == 60
     batch = images.batch(images.train[:64], np.random.default_rng(0))

@@ -17,7 +17,6 @@ from genui.cli.main import main
 from genui.engine.data import image_files, image_sources, own_images, sources
 from genui.engine.data.dataset import use_stand_ins, watch_preparation
 from genui.engine.data.documents import find_source
-from genui.engine.data.image_files import TABLE_SUFFIXES
 from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.data.image_sources import FORMATS, find_images
 from genui.engine.data.images import check_images, load_images
@@ -44,8 +43,7 @@ def caption(number: int) -> str:
 
 @pytest.fixture
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (image_sources, own_images):
-        monkeypatch.setattr(module, "AT_ONCE", 7)
+    monkeypatch.setattr(image_sources, "AT_ONCE", 7)
     monkeypatch.setattr(sources, "REPORT_S", 0)
 
 
@@ -278,15 +276,11 @@ def test_columns_are_found_by_name_or_by_being_the_only_ones(tmp_path: Path) -> 
     assert load_own(path).captions == ("a", "b", "c", "d")
 
 
-def test_a_folder_without_images_names_the_suffixes_of_all_formats() -> None:
-    assert {suffix for each in FORMATS for suffix in each.suffixes} == set(TABLE_SUFFIXES)
-
-
 def test_a_folder_of_image_files_stays_one(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     as_tar(tmp_path / "files" / "backup.tar")
     (tmp_path / "files" / "cat.png").write_bytes(picture(1))
-    assert find_images(tmp_path / "files") is None
+    assert find_images(tmp_path / "files").describe().endswith("in 1 file")
     assert load_own(tmp_path / "files").captions == ("cat",)
 
 
@@ -446,18 +440,26 @@ def test_tables_without_images_or_captions_name_their_columns(tmp_path: Path, wr
     assert "it has no rows" in fault(path)
 
 
-def test_a_part_that_is_too_large_is_not_read(
+def test_a_row_that_decompresses_to_too_much_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("pyarrow")
-    as_arrow_file(tmp_path / "x.arrow")
-    monkeypatch.setattr(sources, "MAX_READ", 20_000)
-    assert "write smaller batches" in fault(tmp_path / "x.arrow")
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(sources, "MAX_ROW", 20_000)
     bomb = arrow.table({"image": [bytes(50_000)], "text": ["a"]})
     parquet.write_table(bomb, tmp_path / "x.parquet", compression="zstd")
     assert (tmp_path / "x.parquet").stat().st_size < 20_000
     assert "make its contents smaller" in fault(tmp_path / "x.parquet")
+
+
+def test_long_rows_are_read_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    for name in ("file.arrow", "parquet"):
+        SOURCES[name](tmp_path / name)
+        monkeypatch.setattr(sources, "AT_ONCE", 1)
+        batches = list(read(find_files(tmp_path / name, FORMATS)))
+        assert [len(batch.items) for batch in batches] == [1] * COUNT
 
 
 def test_wrong_offsets_of_a_column_are_not_followed(tmp_path: Path) -> None:
