@@ -265,7 +265,7 @@ def average(
         if _shapes(tensors) != _shapes(total):
             raise MisuseError(f"{name}: its network is not that of {names[0]}")
         total = {key: value + tensors[key] for key, value in total.items()}
-    metadata = {key: value for key, value in described.items() if key not in ("guide", "critic")}
+    metadata = {key: value for key, value in described.items() if key != "guide"}
     mean = {key: value / len(names) for key, value in total.items()}
     return mean, metadata | {"averaged": list(names)}
 

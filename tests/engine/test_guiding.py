@@ -150,19 +150,6 @@ def test_a_guide_that_does_not_fit_is_one_line(tmp_path: Path, told: dict[str, A
         load(path)
 
 
-def test_a_critic_that_an_earlier_version_wrote_is_passed_over(plain: Path, tmp_path: Path) -> None:
-    tensors, described = weights(0)
-    critic = {"critic.bias": torch.zeros(2), "critic.classifiers.0.body.0.bias": torch.zeros(4)}
-    told = described | {"critic": {"classifiers": [(8, False)], "captions": ["cat"]}}
-    old = written(tmp_path / "old.safetensors", (tensors | critic, told))
-    settings = ImageSettings(steps=4, guidance=1)
-    own, by = generator(plain), generator(old)
-    assert (by.draw(["cat"], [1], settings) == own.draw(["cat"], [1], settings)).all()
-    assert set(frozen.join_guide(load_weights(old), weights(1))[0]) == {
-        *tensors, *(frozen.PREFIX + name for name in tensors)
-    }  # fmt: skip
-
-
 def test_training_goes_on_from_the_model_and_leaves_its_guide(guided: Path, tmp_path: Path) -> None:
     from PIL import Image
 

@@ -85,16 +85,12 @@ def _count_elements(func: Any, args: tuple[Any, ...]) -> int:
 # --- The guide: a weaker model of the same data, for autoguidance (Karras et al. 2024) --------
 
 PREFIX = "guide."
-CRITIC = "critic."  # tensors in files of earlier versions, ignored
 ALIKE = ("fingerprint", "words")  # metadata that a model and its guide must share
 
 
 def split_guide(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The model's own tensors, and those of its guide, empty if it has none.
-
-    The tensors of a critic, which the shipped `fashion` contains, are dropped.
-    """
-    own = {name: of for name, of in tensors.items() if not name.startswith((PREFIX, CRITIC))}
+    """The model's own tensors, and those of its guide, empty if it has none."""
+    own = {name: of for name, of in tensors.items() if not name.startswith(PREFIX)}
     guide = {
         name.removeprefix(PREFIX): of for name, of in tensors.items() if name.startswith(PREFIX)
     }
