@@ -124,12 +124,6 @@ def using_precision(name: str) -> Iterator[None]:
         _replayed = before
 
 
-def decodes_fast() -> bool:
-    """Whether single tokens are read by `models.fast_decoding`: yes, except for a saved generation
-    that was computed by torch alone, as all were before. What a library computes has no decoder."""
-    return _replayed != "fp32"
-
-
 def precision_for_generation() -> str:
     """fp32, or the setting `precision`: bf16 is seldom faster for single samples."""
     precision = _replayed.partition(" ")[0]

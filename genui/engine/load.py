@@ -151,7 +151,7 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
         return LabGenerator(ref)
     model = find_model(ref)
     precision = "" if batches else device.precision_for_generation()
-    fast = not batches and device.decodes_fast() and isinstance(model.defaults, TextSettings)
+    fast = not batches and isinstance(model.defaults, TextSettings)
     key = (*_cache_key(model.path), model.format, batches, precision, fast)
     return _load_cached(*key)
 

@@ -274,7 +274,7 @@ def compare(file: SavedFile, samples: Sequence[Sample]) -> Difference | None:
     """
     if not file.codec.difference or file.content == []:
         return None
-    # The recipe is not compared: that of an earlier version has fields that are no longer written.
+    # The recipe is not compared: the file's may have fields that this version does not write.
     data = encode(file.codec.suffix, samples, file.recipe)
     again, _ = resolve(file.codec.decode)(data, show(file.path))
     return resolve(file.codec.difference)(file.content, again, samples)

@@ -216,7 +216,7 @@ def to_start(recipe: TraceRecipe, trace: int = 0) -> Start:
 def seal(recipe: TraceRecipe) -> TraceRecipe:
     """The recipe with its digest. Raises GenuiError if it cannot be stored in a file."""
     recipe = round_trip(recipe)
-    return replace(recipe, digest=digest_of(recipe))
+    return replace(recipe, digest=digest_of(msgspec.to_builtins(recipe)))
 
 
 def round_trip(struct: T) -> T:
@@ -231,20 +231,14 @@ def round_trip(struct: T) -> T:
         raise GenuiError(f"this cannot be saved ({reason}); change that value") from None
 
 
-def digest_of(struct: Struct) -> str:
-    """SHA-256 of the canonical JSON of a struct with an empty `digest`."""
-    canonical = msgspec.json.encode(replace(struct, digest=""), order="deterministic")
-    return hashlib.sha256(canonical).hexdigest()
+def digest_of(fields: dict[str, Any]) -> str:
+    """SHA-256 of the JSON of fields with an empty `digest`."""
+    return hashlib.sha256(msgspec.json.encode(fields | {"digest": ""})).hexdigest()
 
 
-def is_sealed(struct: Struct, fields: dict[str, Any]) -> bool:
-    """Whether the digest of a struct that was read from `fields` is correct.
-
-    A file of an earlier version may have other settings, so the digest of the fields as written
-    is accepted too.
-    """
-    as_written = msgspec.json.encode(fields | {"digest": ""})
-    return fields.get("digest") in (digest_of(struct), hashlib.sha256(as_written).hexdigest())
+def is_sealed(fields: dict[str, Any]) -> bool:
+    """Whether the digest of a recipe or a trace is that of its fields as written."""
+    return fields.get("digest") == digest_of(fields)
 
 
 def to_json(recipe: TraceRecipe) -> str:
@@ -256,7 +250,7 @@ def from_json(text: str | bytes, name: str) -> TraceRecipe:
     """The recipe in `text`. Raises GenuiError, one line that begins with `name`, if it is
     damaged, of a newer format or edited by hand."""
     recipe, fields = decode_versioned(text, TraceRecipe, name)
-    if not is_sealed(recipe, fields):
+    if not is_sealed(fields):
         raise edited_error(name)
     check_images(recipe, name)
     return recipe

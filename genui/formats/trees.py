@@ -157,7 +157,7 @@ def tree_from(data: bytes, name: str) -> SavedTree:
     """The trace in `data`. Raises GenuiError, one line that begins with `name`."""
     tree, fields = decode_versioned(data, SavedTree, name)
     recipe = tree.recipe
-    if not (is_sealed(tree, fields) and is_sealed(recipe, fields["recipe"])):
+    if not (is_sealed(fields) and is_sealed(fields["recipe"])):
         raise edited_error(name)
     check_images(recipe, name)
     if not _is_tree(tree):
@@ -216,7 +216,7 @@ def traces_dir(model: str) -> Path:
 
 def _sealed(tree: SavedTree) -> SavedTree:
     tree = round_trip(replace(tree, recipe=seal(tree.recipe)))
-    return replace(tree, digest=digest_of(tree))
+    return replace(tree, digest=digest_of(msgspec.to_builtins(tree)))
 
 
 def _free_name(folder: Path, name: str, created: float, mark: str) -> Path:

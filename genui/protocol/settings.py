@@ -161,8 +161,7 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
 
     `eta` goes from 0, the probability-flow ODE, to 1, the reverse SDE: DDPM for DDIM, and
     SDE-DPM-Solver++ for DPM-Solver++. Other samplers ignore it. `sigma_min`, `rho` and `s_tmin`
-    are those of EDM (Karras et al. 2022, table 1). Files of earlier versions also have
-    `rejection`, which is ignored.
+    are those of EDM (Karras et al. 2022, table 1).
     """
 
     GROUP: ClassVar[str] = "image models"
@@ -264,8 +263,7 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
         """The noise level before 0: `sigma_min`, or a default by the number of steps.
 
         Ten steps or more end at 0.03. Fewer end higher: one step from a high level to a very low
-        one is worse than stopping earlier (`python -m tests.bench few_steps --samplers`). Traces
-        saved before this rule have a `sigma_min`, so they are drawn at the same levels.
+        one is worse than stopping earlier (`python -m tests.bench few_steps --samplers`).
         """
         if self.sigma_min is not None:
             return self.sigma_min

@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 from saved_samples import as_once_written
 from tiny_models import write_models
 
 from genui.base import paths
 from genui.cli.main import main
-from genui.engine.models.fast_decoding import COMPUTED_BY
-from genui.engine.replay import prepare
 from genui.formats import codec, image
 from genui.formats import recipe as saved
 
@@ -74,22 +71,6 @@ def test_a_trace_with_a_setting_that_is_gone_replays(
     assert main([*IMAGE, "--fork", "2:seed=5", "--trace", str(trace)]) == 0
     trace.write_text(as_once_written(trace.read_text()))
     assert replay(trace, capsys) == (0, "identical\n")
-
-
-def test_a_text_saved_before_fast_decoding_is_replayed_by_torch(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "x.txt"
-    assert main([*TEXT, "--out", str(path)]) == 0
-    recipe = codec.read(path).recipe
-    assert recipe.machine.precision == f"fp32 by {COMPUTED_BY}"
-    assert prepare(recipe, "new").precision == recipe.machine.precision
-    old = saved.seal(replace(recipe, machine=replace(recipe.machine, precision="fp32")))
-    assert prepare(old, "old").precision == "fp32"
-    assert saved.to_start(old).precision == "fp32"  # for the app, which continues it so
-    path.write_text(path.read_text().replace(saved.to_json(recipe), saved.to_json(old)))
-    assert codec.read(path).recipe == old
-    assert replay(path, capsys) == (0, "identical\n")
 
 
 def test_a_fresh_process_says_identical(tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ other tests), so it holds whatever becomes of the modules. Prose is not compared
 exit codes and what is on screen are.
 
 The old files in `old/` were made once, by commit 67d9ed5, with `python tests/net/make_old.py`,
-which has the exact commands (what was written by a model that is no longer shipped was made anew by
-that commit with `shakespeare`): a tiny run of each family, a run that was stopped half-way and one
+which has the exact commands: a tiny run of each family, a run that was stopped half-way and one
 that was killed, a run of a script, a saved generation of every medium and kind of file, saved
-traces, a favourite, `keys.toml` and what the app remembers. They are never made again: later
-versions have to read them. `old/made.json` has the numbers that must be found in them, and the
-machine. On that machine a replay must be identical; others round differently, and there a replay
-must be as near as `test_net_files.py` says. Run `bits.py` to compare two commits bit for bit.
+traces, a favourite, `keys.toml` and what the app remembers. Bits are promised for one version: a
+saved generation that a later version makes otherwise was made anew by it (`heun.png`, `euler.png`,
+and what was written by a model that is no longer shipped). `old/made.json` has the numbers that
+must be found in them, and the machine. On that machine a replay must be identical; others round
+differently, and there a replay must be as near as `test_net_files.py` says. Run `bits.py` to
+compare two commits bit for bit.
 
 Most commands run in forks of one process that has imported torch (`warm.py`): that takes a third
 of the time. Some run in a process of their own (`genui_anew`), as does the app.

@@ -137,9 +137,7 @@ def recipes_beside(path: Path) -> str:
         return "".join(str(value) for value in image.info.values())
 
 
-def test_what_was_sifted_by_the_critic_is_data_still(old: Path, home: Path) -> None:
-    """A folder whose recipe has `rejection`, a setting of that time."""
-    assert '"rejection": 2.0' in (old / "sifted/genui.json").read_text()
+def test_a_generated_folder_of_an_older_version_is_data_still(old: Path, home: Path) -> None:
     images = sorted((old / "sifted").glob("*/*.png"))
     assert len(images) == 24
     genui(home, "show", str(images[0])).ok()

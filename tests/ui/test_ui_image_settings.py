@@ -16,7 +16,7 @@ def test_what_is_usual_is_not_spelled_out() -> None:
 def test_levels_chosen_on_the_shell_are_seen() -> None:
     lines = shown(ImageSettings(steps=20, sigma_min=0.01, rho=7, eta=0.5, s_tmin=0.3))
     assert lines["steps"] == "20, σ ≥ 0.01, ρ 7"
-    assert shown(ImageSettings(steps=12, sigma_min=0.03))["steps"] == "12"  # as an older trace has
+    assert shown(ImageSettings(steps=12, sigma_min=0.03))["steps"] == "12"  # the default of 12
     assert shown(ImageSettings(steps=3, sigma_min=0.03))["steps"] == "3, σ ≥ 0.03"
     assert lines["eta"] == "0.5 above σ 0.3"
     assert shown(ImageSettings(sampler="heun", s_tmin=1))["eta"] == "DPM++ and DDIM only"

@@ -78,13 +78,7 @@ StepFunction = Callable[[Step, Denoise], Tensor]
 
 
 def find_sampler(settings: ImageSettings) -> StepFunction:
-    """The function of the sampler that the settings name.
-
-    Settings with a `sigma_min`, as in older traces, get the plain Heun method, which is unstable
-    with few steps.
-    """
-    if settings.sampler == "heun" and settings.sigma_min is not None:
-        return heun_in_sigma
+    """The function of the sampler that the settings name."""
     return resolve(SAMPLERS[settings.sampler].function)
 
 
@@ -100,20 +94,15 @@ def heun(step: Step, denoise: Denoise) -> Tensor:
     A long step averages the denoised predictions instead: DPM-Solver++ (2S) with r = 1 (Lu et al.
     2022).
     """
-    if step.sigma_next == 0 or step.sigma <= LONG_STEP * step.sigma_next:
-        return heun_in_sigma(step, denoise)
-    denoised_next = denoise(euler(step, denoise), step.sigma_next)
-    ratio = step.sigma_next / step.sigma
-    return ratio * step.x + (1 - ratio) * (step.denoised + denoised_next) / 2
-
-
-def heun_in_sigma(step: Step, denoise: Denoise) -> Tensor:
-    """Heun's method for a step of any length, used for settings with a `sigma_min`."""
     x = euler(step, denoise)
     if step.sigma_next == 0:
         return x
+    denoised_next = denoise(x, step.sigma_next)
+    if step.sigma > LONG_STEP * step.sigma_next:
+        ratio = step.sigma_next / step.sigma
+        return ratio * step.x + (1 - ratio) * (step.denoised + denoised_next) / 2
     d = (step.x - step.denoised) / step.sigma
-    d_next = (x - denoise(x, step.sigma_next)) / step.sigma_next
+    d_next = (x - denoised_next) / step.sigma_next
     return step.x + (step.sigma_next - step.sigma) * (d + d_next) / 2
 
 
