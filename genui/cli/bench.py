@@ -1,19 +1,223 @@
-"""`genui bench`: how fast genui is on this machine."""
+"""`genui bench`: how fast this machine trains and generates.
+
+Each measurement is made by `genui.engine.bench` in a process of its own.
+"""
 
 import argparse
+import importlib.metadata
+import json
 import math
-import tempfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
-from genui.base.numbers import about, quantity
+from genui.base.numbers import about, quantity, short
 from genui.cli import output
-from genui.cli.benchmarks import ROWS, Bench, Result, Row, describe_machine, run_rows
 from genui.cli.parser import add_json
+from genui.runs import launch
 
 ROUNDS = 3
 PROFILED_STEPS = 5
+LIBRARIES = ("textual", "torch", "numpy")
+
+TEXT, IMAGES = "shakespeare", "icons"  # recipes, and shipped models
+PROMPT, CAPTION = "ROMEO:", "red heart on black"
+
+
+class Reading(NamedTuple):
+    """One measured value, in the unit of its row; NaN if it was not reached."""
+
+    value: float
+    note: str = ""
+
+
+class Row(NamedTuple):
+    """A measurement. `seconds` is about how long it takes, for the time left."""
+
+    name: str  # as --only takes it
+    title: str
+    unit: str
+    measure: Callable[["Bench"], Reading]
+    seconds: float
+    higher_is_better: bool = False
+
+
+class Bench:
+    """A call of `genui bench`, and the results that several rows take values from."""
+
+    def __init__(self, quick: bool) -> None:
+        self.quick = quick
+        self.seconds = 1.5 if quick else 5.0  # of a measured training
+        self.tokens = 200 if quick else 400
+        self._results: dict[str, Any] = {}
+
+    def start_round(self) -> None:
+        """Forget the results of the round before."""
+        self._results.clear()
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """The result of that name, made once in a round. A GenuiError is raised again."""
+        if name not in self._results:
+            try:
+                self._results[name] = make()
+            except GenuiError as error:
+                self._results[name] = error
+        if isinstance(result := self._results[name], GenuiError):
+            raise result
+        return result
+
+    def engine(self, name: str, **options: Any) -> dict[str, Any]:
+        """A measurement of `genui.engine.bench`, once in a round. Raises GenuiError."""
+        job = json.dumps(options)
+
+        def measure() -> dict[str, Any]:
+            argv = [sys.executable, "-m", "genui.engine.bench", name, job]
+            allocator = launch.ALLOCATOR if name == "training" else {}  # as a trainer's
+            env = allocator | dict(os.environ)
+            done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False)
+            if done.returncode:
+                raise GenuiError(last_line(done.stderr, done.returncode))
+            return json.loads(done.stdout.strip().splitlines()[-1])
+
+        return self.once(f"{name} {job}", measure)
+
+    def training(self, recipe: str) -> dict[str, Any]:
+        return self.engine("training", recipe=recipe, seconds=self.seconds, settings={})
+
+    def writing(self) -> dict[str, Any]:
+        return self.engine("writing", model=TEXT, prompt=PROMPT, tokens=self.tokens)
+
+
+def last_line(errors: str, code: int) -> str:
+    """The last line of the errors that a program printed, or its exit code."""
+    return (errors.strip().splitlines() or [f"ended with exit code {code}"])[-1]
+
+
+# --- The measurements -------------------------------------------------------------------------
+
+
+def _products(bench: Bench) -> Reading:
+    peaks = bench.engine("products", threads=0)
+    threads = quantity(peaks["threads"], "thread")
+    note = f"{peaks['bf16'] / 1e9:,.0f} in bf16; {peaks['device']}, {threads}"
+    return Reading(peaks["fp32"] / 1e9, note)
+
+
+def _training(recipe: str) -> Callable[[Bench], Reading]:
+    def measure(bench: Bench) -> Reading:
+        result = bench.training(recipe)
+        share = f"{100 * result['share']:.0f} % of the peak, " if result["share"] else ""
+        size = f"{short(result['parameters'])} parameters, {result['precision']}"
+        return Reading(result["units_per_s"], share + size)
+
+    return measure
+
+
+def _writing(bench: Bench) -> Reading:
+    seconds = bench.writing()["seconds"]
+    return Reading(1000 * seconds, f"{1 / seconds:,.0f} tokens/s with odds")
+
+
+def _denoising(bench: Bench) -> Reading:
+    steps = 20 if bench.quick else 50
+    result = bench.engine("denoising", model=IMAGES, prompt=CAPTION, steps=steps)
+    return Reading(1000 * result["seconds"], "32×32, with guidance")
+
+
+def _memory(bench: Bench) -> Reading:
+    return Reading(bench.training(TEXT)["memory"] / 1e6, f"the most, {TEXT}")
+
+
+ROWS: tuple[Row, ...] = (
+    Row("products", "matrix products, fp32", "GFLOP/s", _products, 3, higher_is_better=True),
+    Row("train-text", f"training {TEXT}", "tok/s", _training(TEXT), 7, higher_is_better=True),
+    Row("train-images", f"training {IMAGES}", "img/s", _training(IMAGES), 8, higher_is_better=True),
+    Row("write", f"a token of {TEXT}", "ms", _writing, 5),
+    Row("denoise", f"a denoising step of {IMAGES}", "ms", _denoising, 5),
+    Row("memory-trainer", "memory of the trainer", "MB", _memory, 1),
+)
+
+
+class Result:
+    """The values of a row, of each round."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.readings: list[Reading] = []
+        self.faults: list[str] = []
+
+    @property
+    def known(self) -> list[float]:
+        return [reading.value for reading in self.readings if math.isfinite(reading.value)]
+
+    @property
+    def value(self) -> float:
+        """The median; NaN if no round reached it."""
+        return statistics.median(self.known) if self.known else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result for JSON."""
+        row = self.row
+        return {
+            "name": row.name,
+            "title": row.title,
+            "unit": row.unit,
+            "better": "higher" if row.higher_is_better else "lower",
+            "value": self.value,
+            "values": [reading.value for reading in self.readings],
+            "note": self.readings[-1].note if self.readings else "",
+            "faults": self.faults,
+        }
+
+
+def run_rows(
+    bench: Bench, rows: Sequence[Row], rounds: int, results: dict[str, Result],
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[tuple[Row, float]]:  # fmt: skip
+    """Measure all rows in turns; yields each before it is measured, and about how many seconds
+    remain.
+
+    `results` has what was measured so far whenever this is interrupted. What fails is a fault of
+    its row.
+    """
+    total = rounds * sum(row.seconds for row in rows)
+    done, begin = 0.0, clock()
+    for _ in range(rounds):
+        bench.start_round()
+        for row in rows:
+            result = results.setdefault(row.name, Result(row))
+            pace = (clock() - begin) / done if done else 1.0
+            yield row, (total - done) * pace
+            try:
+                result.readings.append(row.measure(bench))
+            except (GenuiError, AssertionError, OSError) as error:
+                if str(error) not in result.faults:
+                    result.faults.append(str(error))
+                result.readings.append(Reading(math.nan))
+            done += row.seconds
+
+
+def describe_machine() -> dict[str, str]:
+    """Processor, cores, load and versions. Does not import torch."""
+    from genui.runs.system import processor_name, usable_cores
+
+    return {
+        "processor": processor_name(),
+        "cores": str(usable_cores()),
+        "load": f"{os.getloadavg()[0]:.1f}",  # of others, before anything is measured
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+    }
+
+
+# --- The command ------------------------------------------------------------------------------
 
 
 def configure_bench(parser: argparse.ArgumentParser) -> None:
@@ -47,16 +251,14 @@ def run_bench(args: argparse.Namespace) -> int:
     machine = describe_machine()
     results: dict[str, Result] = {}
     is_whole = False
-    with tempfile.TemporaryDirectory(prefix="genui-bench-", ignore_cleanup_errors=True) as home:
-        bench = Bench(Path(home), args.quick)
-        progress = output.Progress()
-        try:
-            for step in run_rows(bench, rows, rounds, results):
-                progress.show(f"{step.row.title} · about {about(step.seconds_left)} left")
-            is_whole = True
-        except KeyboardInterrupt:
-            pass
-        progress.clear()
+    progress = output.Progress()
+    try:
+        for row, seconds_left in run_rows(Bench(args.quick), rows, rounds, results):
+            progress.show(f"{row.title} · about {about(seconds_left)} left")
+        is_whole = True
+    except KeyboardInterrupt:
+        pass
+    progress.clear()
     measured = [result for result in results.values() if result.readings]
     if args.json:
         rows_of = [result.to_dict() for result in measured]
@@ -66,7 +268,7 @@ def run_bench(args: argparse.Namespace) -> int:
     if not is_whole:
         output.note("interrupted: the rest was not measured")
         return INTERRUPTED
-    if all(result.faults and not math.isfinite(result.value) for result in measured):
+    if all(result.faults and not result.known for result in measured):
         raise GenuiError(f"nothing could be measured: {measured[0].faults[0]}")
     return 0
 
@@ -85,9 +287,6 @@ def _choose(names: str | None) -> Sequence[Row]:
     return [table[name] for name in chosen]
 
 
-# --- Output -----------------------------------------------------------------------------------
-
-
 def format_number(value: float) -> str:
     """`5,812`, `41.3`, `1.72`; `–` if it was not reached."""
     if not math.isfinite(value):
@@ -96,7 +295,7 @@ def format_number(value: float) -> str:
 
 
 def _range(result: Result) -> str:
-    values = [reading.value for reading in result.readings if math.isfinite(reading.value)]
+    values = result.known
     return f"{format_number(min(values))}–{format_number(max(values))}" if len(values) > 1 else ""
 
 
@@ -120,9 +319,8 @@ def _profile(recipe: str, as_json: bool) -> int:
 
     find_recipe(recipe)  # raises MisuseError
     output.note(f"training a few steps of {recipe} …")
-    with tempfile.TemporaryDirectory(prefix="genui-bench-", ignore_cleanup_errors=True) as home:
-        bench = Bench(Path(home), quick=True)
-        result = bench.engine("profile", recipe=recipe, steps=PROFILED_STEPS, settings={})
+    options = {"recipe": recipe, "steps": PROFILED_STEPS, "settings": {}}
+    result = Bench(quick=True).engine("profile", **options)
     if as_json:
         output.emit(result)
         return 0

@@ -48,14 +48,13 @@ def measure_training(recipe: str, seconds: float, settings: Mapping[str, str]) -
         "share": trainer.utilization.share(step),
         "memory": peak_memory(),
         "parameters": sum(p.numel() for p in task.model.parameters()),
-        "vocabulary": getattr(getattr(task.model, "config", None), "vocab_size", 0),
         **machine.to_dict(),
     }
 
 
 def measure_writing(model: str, prompt: str, tokens: int) -> Result:
     """Seconds of each token that a model writes, with its odds, as the app's worker makes them."""
-    from genui.engine.load import find_and_load, stream
+    from genui.engine.load import stream
     from genui.protocol import Start, TextFrame, TextSettings
 
     settings = TextSettings(tokens=tokens)
@@ -66,15 +65,7 @@ def measure_writing(model: str, prompt: str, tokens: int) -> Result:
         begin = time.perf_counter()
         count = sum(isinstance(frame, TextFrame) for frame in frames)
         times.append((time.perf_counter() - begin) / max(1, count))
-    generator = find_and_load(model)
-    return {"seconds": times[-1], "threads": torch.get_num_threads(), **_sizes(generator)}
-
-
-def _sizes(generator: Any) -> Result:
-    """The sizes of a Transformer, for a peer of the same."""
-    config = getattr(getattr(generator, "model", None), "config", None)
-    names = ("layers", "width", "heads", "context", "vocab_size")
-    return {name: int(getattr(config, name)) for name in names if hasattr(config, name)}
+    return {"seconds": times[-1], "threads": torch.get_num_threads()}
 
 
 def measure_denoising(model: str, prompt: str, steps: int) -> Result:

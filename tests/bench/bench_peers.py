@@ -3,7 +3,7 @@
     python -m tests.bench peers --peers PYTHON [--nanogpt FOLDER] [--quick] [--image FILE.png]
 
 PYTHON is an interpreter with torch and any of transformers, diffusers, tensorboard and wandb;
-FOLDER a checkout of nanoGPT. Each row of `genui bench` that has a peer is measured in turns with
+FOLDER a checkout of nanoGPT. Each measurement that has a peer is made in turns with
 it, so that a busy machine slows down both; `loss-…` are seconds of whole processes, from the launch
 until a held-out loss. The ratio says how many times better genui is: the median, and the range of
 the rounds.
@@ -14,37 +14,60 @@ import io
 import math
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import peers
-from harness import machine
+from harness import machine, quick_generator
+from pseudo_terminal import GENUI
+from watching import METRICS, open_log, write_run
 
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write
-from genui.base.pseudo_terminal import GENUI
-from genui.cli.bench import ROUNDS, format_number
-from genui.cli.benchmarks import (
+from genui.cli.bench import (
     IMAGES,
+    ROUNDS,
     ROWS,
     TEXT,
     Bench,
     Reading,
     Result,
     Row,
+    format_number,
     last_line,
-    median,
-    open_log,
     run_rows,
 )
 
 FIRST = "shakespeare-quick"
+
+
+class Home(Bench):
+    """A bench with a GENUI_HOME of its own, for the runs that are watched."""
+
+    def __init__(self, home: Path, quick: bool) -> None:
+        super().__init__(quick)
+        self.home = home
+        self.points = 10_000 if quick else 100_000  # steps of the log that is opened
+        os.environ["GENUI_HOME"] = str(home)
+        os.environ["GENUI_QUIET"] = "1"  # Home's demo would be measured too
+
+
+def _watching(bench: Bench) -> Reading:
+    assert isinstance(bench, Home)
+    run = bench.once("long run", lambda: write_run("long", bench.points))
+    return Reading(
+        open_log([*GENUI, "watch", str(run)], {}), f"{bench.points:,} steps × {len(METRICS)}"
+    )
+
+
+WATCH = Row("watch", "first chart of a long log", "s", _watching, 2)
 
 
 class Beside(NamedTuple):
@@ -60,7 +83,7 @@ class Peer(NamedTuple):
     name: str
     row: str
     needs: tuple[str, ...]  # modules of the interpreter
-    measure: Callable[[Bench, Beside], float]
+    measure: Callable[[Home, Beside], float]
     needs_nanogpt: bool = False
 
 
@@ -68,20 +91,28 @@ def ask(beside: Beside, script: str, **job: object) -> float:
     return float(peers.ask(beside.python, script, job)["value"])
 
 
-def train_nanogpt(bench: Bench, beside: Beside) -> float:
+def train_nanogpt(bench: Home, beside: Beside) -> float:
     from genui.recipes import TransformerRecipe, find_recipe
 
     result, recipe = bench.training(TEXT), find_recipe(TEXT)
     assert isinstance(recipe, TransformerRecipe)
     names = ("layers", "heads", "width", "context", "batch", "dropout")
     sizes = {name: getattr(recipe, name) for name in names}
-    known = {name: result[name] for name in ("threads", "precision", "device", "vocabulary")}
+    known = {name: result[name] for name in ("threads", "precision", "device")}
     return ask(
-        beside, peers.NANOGPT, folder=beside.nanogpt, seconds=bench.seconds, **sizes, **known
-    )
+        beside, peers.NANOGPT, folder=beside.nanogpt, seconds=bench.seconds,
+        vocabulary=text_sizes()["vocab_size"], **sizes, **known,
+    )  # fmt: skip
 
 
-def train_diffusers(bench: Bench, beside: Beside) -> float:
+def text_sizes() -> dict[str, int]:
+    """The sizes of the Transformer that writes text, for a peer of the same."""
+    config: Any = quick_generator(TEXT).model.config  # type: ignore[attr-defined]
+    names = ("layers", "width", "heads", "context", "vocab_size")
+    return {name: int(getattr(config, name)) for name in names}
+
+
+def train_diffusers(bench: Home, beside: Beside) -> float:
     from genui.recipes import find_recipe
 
     result = bench.training(IMAGES)
@@ -90,18 +121,19 @@ def train_diffusers(bench: Bench, beside: Beside) -> float:
     return ask(beside, peers.DIFFUSERS, batch=batch, seconds=bench.seconds, **known)
 
 
-def write_transformers(bench: Bench, beside: Beside) -> float:
-    sizes = {k: v for k, v in bench.writing().items() if k not in ("seconds", "context")}
-    return 1000 * ask(beside, peers.TRANSFORMERS, tokens=bench.tokens, **sizes)
+def write_transformers(bench: Home, beside: Beside) -> float:
+    sizes = {name: value for name, value in text_sizes().items() if name != "context"}
+    threads = bench.writing()["threads"]
+    return 1000 * ask(beside, peers.TRANSFORMERS, tokens=bench.tokens, threads=threads, **sizes)
 
 
-def watch_tensorboard(bench: Bench, beside: Beside) -> float:
+def watch_tensorboard(bench: Home, beside: Beside) -> float:
     folder = bench.home / "tensorboard"
     peers.peer_log(beside.python, peers.TENSORBOARD, folder, bench.points)
     return peers.tensorboard(beside.python, folder)
 
 
-def watch_leet(bench: Bench, beside: Beside) -> float:
+def watch_leet(bench: Home, beside: Beside) -> float:
     log = peers.peer_log(beside.python, peers.WANDB, bench.home / "wandb", bench.points)
     run = next((log / "wandb").glob("offline-run-*"), None)
     if run is None:
@@ -120,7 +152,7 @@ LONGEST = 400.0
 """Seconds for which a loss is waited for."""
 
 
-def _own_losses(bench: Bench) -> dict[float, float]:
+def _own_losses(bench: Home) -> dict[float, float]:
     """Seconds from the launch until each held-out loss, of those that are reached. Raises
     GenuiError if the training fails."""
     from genui.cli.inspect import RecordTail
@@ -134,7 +166,7 @@ def _own_losses(bench: Bench) -> dict[float, float]:
     errors = bench.home / "bench.err"
     with errors.open("wb") as file:
         process = subprocess.Popen(
-            argv, env={**os.environ, **bench.env}, stdout=subprocess.DEVNULL, stderr=file,
+            argv, stdout=subprocess.DEVNULL, stderr=file,
             start_new_session=True,
         )  # fmt: skip
     try:
@@ -174,7 +206,7 @@ def _time_to(target: float) -> Callable[[Bench], Reading]:
     return measure
 
 
-def _nanogpt_losses(bench: Bench, beside: Beside) -> dict[float, float]:
+def _nanogpt_losses(bench: Home, beside: Beside) -> dict[float, float]:
     """The same of nanoGPT's own training, on genui's text. Raises GenuiError if it fails."""
     folder = bench.home / "nanogpt"
     data = folder / "data" / "shakespeare_char"
@@ -210,8 +242,8 @@ def _nanogpt_losses(bench: Bench, beside: Beside) -> dict[float, float]:
     return reached
 
 
-def _nanogpt_time_to(target: float) -> Callable[[Bench, Beside], float]:
-    def measure(bench: Bench, beside: Beside) -> float:
+def _nanogpt_time_to(target: float) -> Callable[[Home, Beside], float]:
+    def measure(bench: Home, beside: Beside) -> float:
         reached = bench.once("nanoGPT's losses", lambda: _nanogpt_losses(bench, beside))
         return reached.get(target, math.nan)
 
@@ -305,7 +337,7 @@ def describe(own: Result, name: str, peer: Result) -> str:
     if not found:
         return f"{name} ({value}) {'; '.join(peer.faults)}".rstrip()
     between = f"; {min(found):.2g}–{max(found):.2g}" if len(found) > 1 else ""
-    return f"{median(found):.2g} × {name} ({value}{between})"
+    return f"{statistics.median(found):.2g} × {name} ({value}{between})"
 
 
 # --- The table as an image --------------------------------------------------------------------
@@ -342,7 +374,7 @@ def draw_results(
             y += LINE
             colour = INK if result is own else DIM
             found = [] if result is own else ratios(own, result)
-            note = f"genui {median(found):.2g} ×" if found else result.readings[-1].note
+            note = f"genui {statistics.median(found):.2g} ×" if found else result.readings[-1].note
             write(VALUES, y, f"{format_number(result.value)} {own.row.unit}   {note}", colour)
             write(NAMES, y, name, DIM)
             share = result.value / longest if math.isfinite(result.value) and longest else 0.0
@@ -368,12 +400,12 @@ def main() -> None:
         found = find_peers(beside)
     except GenuiError as error:
         sys.exit(str(error))
-    rows = put_in_turns((*ROWS, *LOSS_ROWS), found, beside)
+    rows = put_in_turns((*ROWS, WATCH, *LOSS_ROWS), found, beside)
     known, results = machine(), dict[str, Result]()
     with tempfile.TemporaryDirectory(prefix="genui-bench-", ignore_cleanup_errors=True) as home:
-        bench = Bench(Path(home), args.quick)
-        for step in run_rows(bench, rows, args.rounds or (1 if args.quick else ROUNDS), results):
-            print(f"{step.row.name} · about {step.seconds_left:.0f} s left", file=sys.stderr)
+        rounds = args.rounds or (1 if args.quick else ROUNDS)
+        for row, left in run_rows(Home(Path(home), args.quick), rows, rounds, results):
+            print(f"{row.name} · about {left:.0f} s left", file=sys.stderr)
     print(" · ".join(f"{name} {value}" for name, value in known.items()))
     for own, others in pair(results):
         value = f"{format_number(own.value)} {own.row.unit}"

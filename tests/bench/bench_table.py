@@ -21,8 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import Figure, Terminal, arguments, home, machine, percentile, report
-
-from genui.cli.benchmarks import write_run
+from watching import write_run
 
 RUNS, STEPS = 2_000, 200
 FEW = 20  # runs of the peer

@@ -24,8 +24,7 @@ from pathlib import Path
 import peers
 import psutil
 from harness import Figure, Terminal, home, machine, report, report_figure, report_machine
-
-from genui.cli.benchmarks import BRAILLE, first_chart, lines, write_run
+from watching import BRAILLE, first_chart, lines, write_run
 
 QUIET = 2.5  # seconds without a change after which all has been drawn
 STEPS = 100_000
@@ -112,7 +111,8 @@ import sys, time
 from pathlib import Path
 from genui.runs.layout import RunDir
 from genui.runs.writer import RunWriter
-from genui.cli.benchmarks import values
+sys.path[:0] = sys.argv[3:]
+from watching import values
 start, path = int(sys.argv[2]), Path(sys.argv[1])
 with RunWriter(RunDir(path)) as writer:
     writer.update(state="running", step=start, steps=2 * start)
@@ -126,7 +126,7 @@ with RunWriter(RunDir(path)) as writer:
 @contextmanager
 def training_on(path: Path, start: int) -> Iterator[None]:
     """A process that goes on with that run at 20 steps a second, five metrics each."""
-    argv = [sys.executable, "-c", TRAINING, str(path), str(start)]
+    argv = [sys.executable, "-c", TRAINING, str(path), str(start), *sys.path]
     with subprocess.Popen(argv) as trainer:
         try:
             yield

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tty")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "tty")]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's Python does not compile at each start
 
 import tiny  # noqa: E402 - the tests' tiny runs and terminal, once they can be found
 from terminal import PATIENCE, Terminal  # noqa: E402
 
-from genui.cli.benchmarks import describe_machine as machine  # noqa: E402
-from genui.cli.benchmarks import percentile  # noqa: E402
+from genui.cli.bench import describe_machine as machine  # noqa: E402
 
 if TYPE_CHECKING:
     from genui.engine.sample.trace import Generator
@@ -52,6 +51,12 @@ def arguments(summary: str, repeats: int) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--repeats", type=int, default=repeats, metavar="N", help=f"({repeats})")
     return parser.parse_args()
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The smallest value that `percent` of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
 
 @contextmanager

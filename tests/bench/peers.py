@@ -18,7 +18,7 @@ from typing import Any
 import harness  # noqa: F401 - finds genui
 
 from genui.base.errors import GenuiError
-from genui.cli.benchmarks import last_line
+from genui.cli.bench import last_line
 
 # --- Scripts ----------------------------------------------------------------------------------
 

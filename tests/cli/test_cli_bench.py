@@ -9,11 +9,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from pseudo_terminal import PseudoTerminal
 
 from genui.base.errors import GenuiError
-from genui.base.pseudo_terminal import PseudoTerminal
 from genui.cli import bench
-from genui.cli.benchmarks import ROWS, Bench, Reading, Result, Row, run_rows
+from genui.cli.bench import ROWS, Bench, Reading, Result, Row, run_rows
 from genui.cli.main import main
 
 Capture = pytest.CaptureFixture[str]
@@ -39,29 +39,29 @@ def test_the_table_is_complete() -> None:
     names = [row.name for row in ROWS]
     assert len({*names}) == len(names)
     assert all(row.title and row.unit and row.seconds > 0 for row in ROWS)
-    parts = {"train-text", "train-images", "write", "denoise", "first-paint", "key", "watch"}
-    assert parts | {"memory-app", "memory-worker", "memory-trainer"} <= {*names}
+    parts = {"products", "train-text", "train-images", "write", "denoise", "memory-trainer"}
+    assert parts <= {*names}
 
 
-def test_rounds_are_measured_in_turns_and_the_time_left_falls(tmp_path: Path) -> None:
+def test_rounds_are_measured_in_turns_and_the_time_left_falls() -> None:
     ticks = count(0.0, 3.0)  # seconds between two looks at the clock: longer than was expected
     table = [row("a", [4, 5]), row("b", [1, 1])]
     results: dict[str, Result] = {}
-    bench = Bench(tmp_path, quick=True)
+    bench = Bench(quick=True)
     steps = list(run_rows(bench, table, 2, results, lambda: next(ticks)))
-    assert [step.row.name for step in steps] == ["a", "b"] * 2
-    left = [step.seconds_left for step in steps[1:]]
+    assert [row.name for row, _ in steps] == ["a", "b"] * 2
+    left = [seconds_left for _, seconds_left in steps[1:]]
     assert left == sorted(left, reverse=True)
     assert results["a"].value == 4.5
 
 
-def test_what_fails_is_a_fault_of_its_row(tmp_path: Path) -> None:
+def test_what_fails_is_a_fault_of_its_row() -> None:
     def fail(_: Bench) -> Reading:
         raise GenuiError("no such model")
 
     table = [row("a", [1.0])._replace(measure=fail), row("b", [2.0])]
     results: dict[str, Result] = {}
-    for _ in run_rows(Bench(tmp_path, quick=True), table, 1, results):
+    for _ in run_rows(Bench(quick=True), table, 1, results):
         continue
     assert results["a"].faults == ["no such model"]
     assert math.isnan(results["a"].value)
@@ -144,7 +144,7 @@ def test_what_a_step_spends_time_on(monkeypatch: pytest.MonkeyPatch, capsys: Cap
 
 
 def test_what_computes_is_measured_once_a_round_in_its_own_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = []
 
@@ -154,8 +154,8 @@ def test_what_computes_is_measured_once_a_round_in_its_own_process(
             return subprocess.CompletedProcess(argv, 2, "", "a warning\nno recipe 'nope'\n")
         return subprocess.CompletedProcess(argv, 0, 'noise\n{"fp32": 1}\n', "")
 
-    monkeypatch.setattr("genui.cli.benchmarks.subprocess.run", run)
-    bench = Bench(tmp_path, quick=True)
+    monkeypatch.setattr("genui.cli.bench.subprocess.run", run)
+    bench = Bench(quick=True)
     for _ in range(2):
         assert bench.engine("products", threads=1) == {"fp32": 1}
     assert made == [["-m", "genui.engine.bench", "products", '{"threads": 1}']]

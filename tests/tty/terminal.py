@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyte
-
-from genui.base.pseudo_terminal import GENUI, PATIENCE, Chunk, PseudoTerminal, environment
+from pseudo_terminal import GENUI, PATIENCE, Chunk, PseudoTerminal, environment
 
 __all__ = ["GENUI", "PATIENCE", "ROOT", "Chunk", "Terminal", "environment"]
 

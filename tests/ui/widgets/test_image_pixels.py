@@ -13,11 +13,11 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 from PIL import Image
+from pseudo_terminal import environment, start_in_terminal
 from textual.app import App, ComposeResult
 from textual.screen import ModalScreen
 from waiting import PATIENCE
 
-from genui.base.pseudo_terminal import environment, start_in_terminal
 from genui.ui.app import Shell
 from genui.ui.graphics import Images
 from genui.ui.screens import AppScreen

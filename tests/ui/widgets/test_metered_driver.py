@@ -14,9 +14,9 @@ from types import SimpleNamespace
 
 import pyte
 import pytest
+from pseudo_terminal import environment, start_in_terminal
 from waiting import PATIENCE
 
-from genui.base.pseudo_terminal import environment, start_in_terminal
 from genui.ui.driver import MAX_PENDING, MeteredWriter
 from genui.ui.terminal import choose_driver, get_metered_driver
 
