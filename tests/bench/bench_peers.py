@@ -59,12 +59,17 @@ class Home(Bench):
         os.environ["GENUI_QUIET"] = "1"  # Home's demo would be measured too
 
 
-def _watching(bench: Bench) -> Reading:
+def at_home(bench: Bench) -> Home:
+    """The bench of a row, which has a home here."""
     assert isinstance(bench, Home)
-    run = bench.once("long run", lambda: write_run("long", bench.points))
-    return Reading(
-        open_log([*GENUI, "watch", str(run)], {}), f"{bench.points:,} steps × {len(METRICS)}"
-    )
+    return bench
+
+
+def _watching(bench: Bench) -> Reading:
+    points = at_home(bench).points
+    run = bench.once("long run", lambda: write_run("long", points))
+    seconds = open_log([*GENUI, "watch", str(run)], {})
+    return Reading(seconds, f"{points:,} steps × {len(METRICS)}")
 
 
 WATCH = Row("watch", "first chart of a long log", "s", _watching, 2)
@@ -199,7 +204,7 @@ def _record_losses(
 
 def _time_to(target: float) -> Callable[[Bench], Reading]:
     def measure(bench: Bench) -> Reading:
-        reached = bench.once("losses", lambda: _own_losses(bench))
+        reached = bench.once("losses", lambda: _own_losses(at_home(bench)))
         note = f"{FIRST}, from the launch" if target in reached else f"not reached by {FIRST}"
         return Reading(reached.get(target, math.nan), note)
 
@@ -308,7 +313,7 @@ def put_in_turns(rows: Sequence[Row], found: Sequence[Peer], beside: Beside) -> 
         for peer in own:
 
             def measure(bench: Bench, peer: Peer = peer) -> Reading:
-                return Reading(peer.measure(bench, beside))
+                return Reading(peer.measure(at_home(bench), beside))
 
             turns.append(row._replace(name=f"{row.name}/{peer.name}", measure=measure))
     return turns
