@@ -291,10 +291,10 @@ def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
 @contextmanager
 def shown_downloads() -> Iterator[None]:
     """Show the progress of downloads on stderr, if it is a terminal."""
-    from genui.engine.data.download import describe_download, watch_downloads
+    from genui.engine.data.dataset import watch_preparation
 
     progress = output.Progress()
-    with watch_downloads(lambda *done: progress.show(describe_download(*done))):
+    with watch_preparation(progress.show):
         yield
     progress.clear()
 

@@ -22,7 +22,6 @@ from genui.base.errors import GenuiError
 from genui.base.numbers import quantity
 from genui.engine import device
 from genui.engine.data.dataset import watch_preparation
-from genui.engine.data.download import describe_download, watch_downloads
 from genui.engine.kinds import build_task
 from genui.engine.load import check_weights
 from genui.engine.train.checkpoint import newest_metadata
@@ -163,10 +162,7 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
         place = torch.device("cuda", world.local_rank)
         torch.cuda.set_device(place)
     # The metadata keep the tokenizer, if the run resumes or starts from another model.
-    with (
-        watch_downloads(lambda *done: writer.update(doing=describe_download(*done))),
-        watch_preparation(lambda line: _show_preparation(run, writer, line)),
-    ):
+    with watch_preparation(lambda line: _show_preparation(run, writer, line)):
         settled = dataclasses.replace(recipe, precision=machine.precision)
         task = world.first_on_host(lambda: build_task(settled, place, newest_metadata(run)))
     _check_alike(world, task)

@@ -1,46 +1,29 @@
 """Downloads of files with a pinned checksum, made only when the data is needed.
 
-A download that breaks off leaves a `.part` file, and the next one continues it. `watch_downloads`
-reports the progress.
+A download that breaks off leaves a `.part` file, and the next one continues it. Progress is
+reported as that of a preparation.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import http
 import http.client
-import os
 import socket
-import stat
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from genui.base import paths
 from genui.base.config import load_config
 from genui.base.errors import GenuiError
-from genui.base.files import read_regular
+from genui.base.files import cannot_write, read_regular
+from genui.engine.data.dataset import REPORT_S, locked, report
 
 MAX_BYTES = 64 * 1024 * 1024
 TIMEOUT_S = 20
 _CHUNK = 64 * 1024
-
-Progress = Callable[[str, int, int], None]
-"""Called with the file's name, the bytes that are here, and those of the whole file; 0: unknown."""
-
-_watchers: list[Progress] = []
-
-
-@contextlib.contextmanager
-def watch_downloads(progress: Progress) -> Iterator[None]:
-    """Call `progress` during the downloads of this process while the block runs."""
-    _watchers.append(progress)
-    try:
-        yield
-    finally:
-        _watchers.remove(progress)
 
 
 def describe_download(name: str, done: int, total: int) -> str:
@@ -89,36 +72,23 @@ def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha
     if is_here():
         return target
     part = target.with_name(f"{name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _open_locked(part) as file:
-            if is_here():  # another process had the lock and has finished
-                return target
+    with locked(target.parent, name):
+        if is_here():  # another process had the lock and has finished
+            return target
+        try:
             for _ in range(2):
-                continued = file.seek(0, os.SEEK_END)
-                _download(name, url, file)
-                file.seek(0)
-                if digest(file.read()) == sha256:
+                with part.open("ab") as file:
+                    continued = file.tell()
+                    _download(name, url, file)
+                if digest(read_regular(part, MAX_BYTES + _CHUNK, "remove it")) == sha256:
                     part.replace(target)
                     return target
-                file.truncate(0)
+                part.unlink()
                 if not continued:  # else the beginning may have been another file's
                     break
-            part.unlink()
-    except OSError as error:
-        raise GenuiError(f"{target}: cannot be written ({error.strerror})") from None
+        except OSError as error:
+            raise cannot_write(target, error) from None
     raise GenuiError(f"{name}: the download from {url} has the wrong checksum; it was deleted")
-
-
-def _open_locked(part: Path) -> IO[bytes]:
-    """Open a partial download for one process at a time; another one waits."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    file = os.fdopen(os.open(part, flags, 0o644), "r+b")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise GenuiError(f"{part}: is not a regular file; remove it")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    return file
 
 
 def _download(name: str, url: str, file: IO[bytes]) -> None:
@@ -126,7 +96,7 @@ def _download(name: str, url: str, file: IO[bytes]) -> None:
 
     Raises GenuiError for a failure of the network, and OSError for one of the disk.
     """
-    begin = file.seek(0, os.SEEK_END)
+    begin = file.tell()
     try:
         reply = urllib.request.urlopen(_request(url, begin), timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
@@ -137,11 +107,11 @@ def _download(name: str, url: str, file: IO[bytes]) -> None:
         raise _no_download(name, error) from None
     with reply:
         if getattr(reply, "status", None) != http.HTTPStatus.PARTIAL_CONTENT:
-            begin = file.seek(0)
-            file.truncate()
+            begin = 0
+            file.truncate(0)
         length = reply.headers.get("Content-Length", "")
         total = begin + int(length) if length.isdecimal() else 0
-        done = begin
+        done, reported = begin, 0.0
         while done <= MAX_BYTES:
             try:
                 chunk = reply.read(_CHUNK)
@@ -151,9 +121,9 @@ def _download(name: str, url: str, file: IO[bytes]) -> None:
                 break
             file.write(chunk)
             done += len(chunk)
-            for progress in _watchers:
-                progress(name, done, total)
-        file.flush()
+            if time.monotonic() - reported >= REPORT_S or done == total:
+                reported = time.monotonic()
+                report(describe_download(name, done, total))
     if done < total:
         raise _no_download(
             name, OSError(f"the connection broke off at {done:,} of {total:,} bytes")

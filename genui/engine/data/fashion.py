@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import math
 import os
 import struct
 import zlib
@@ -28,38 +27,22 @@ MAX_IDX_BYTES = 256 * 2**20  # unpacked
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes with that many dimensions.
 
-    Raises MisuseError, naming the file, if it is missing, truncated, of another type or number of
-    dimensions, or longer than its header says.
+    Raises MisuseError, naming the file, if it is missing, damaged or another kind of array.
     """
     body = read_regular(path, MAX_IDX_BYTES, "download it again", MisuseError)
-    if body.startswith(GZIP_MAGIC):
-        try:
+    try:
+        if body.startswith(GZIP_MAGIC):
             with gzip.open(io.BytesIO(body)) as file:
                 body = file.read(MAX_IDX_BYTES + 1)
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise MisuseError(
-                f"{path}: its gzip stream is cut off or broken; download it again"
-            ) from None
-    if len(body) > MAX_IDX_BYTES:
-        raise MisuseError(f"{path}: unpacks to more than {MAX_IDX_BYTES >> 20} MiB; not read")
-    if len(body) < 4 or body[:2] != b"\0\0":
-        raise MisuseError(f"{path}: no IDX file (it begins with {body[:4].hex(' ') or 'nothing'})")
-    if body[2] != UNSIGNED_BYTE:
-        raise MisuseError(f"{path}: IDX type 0x{body[2]:02x}; only unsigned bytes (0x08) are read")
-    if body[3] != dimensions:
-        raise MisuseError(f"{path}: an IDX array of {body[3]} dimensions; {dimensions} are needed")
-    start = 4 + 4 * dimensions
-    if len(body) < start:
-        raise MisuseError(f"{path}: cut off within its header; download it again")
-    shape = struct.unpack(f">{dimensions}I", body[4:start])
-    wanted = math.prod(shape)
-    if len(body) - start != wanted:
-        sizes = "×".join(map(str, shape))
+        if struct.unpack_from(">HBB", body) != (0, UNSIGNED_BYTE, dimensions):
+            raise ValueError(f"it begins with {body[:4].hex(' ')}")
+        shape = struct.unpack_from(f">{dimensions}I", body, 4)
+        return np.frombuffer(body, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    except (EOFError, OSError, zlib.error, struct.error, ValueError) as error:
         raise MisuseError(
-            f"{path}: says {sizes} = {wanted:,} bytes and holds {len(body) - start:,}; "
-            "download it again"
-        )
-    return np.frombuffer(body, np.uint8, offset=start).reshape(shape)
+            f"{path}: no IDX file of unsigned bytes in {dimensions} dimensions, or damaged "
+            f"({error}); download it again"
+        ) from None
 
 
 # --- Fashion-MNIST (Xiao et al. 2017): ten kinds of clothing, 7,000 grey images each ----------

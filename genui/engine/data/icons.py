@@ -8,7 +8,6 @@ import re
 import shutil
 import string
 import subprocess
-import tempfile
 import zipfile
 from collections.abc import Iterable
 from importlib import resources
@@ -22,7 +21,7 @@ from PIL import __version__ as pillow_version
 
 from genui.base.config import load_config
 from genui.base.errors import GenuiError
-from genui.base.files import read_regular
+from genui.base.files import atomic_path, read_regular
 from genui.base.paths import cache_dir
 from genui.engine.data.captions import split_words
 from genui.engine.data.images import SIDE, RawImages, fit_square
@@ -48,16 +47,10 @@ def read_cache(key: str) -> Drawn | None:
 def write_cache(key: str, drawn: Drawn) -> None:
     """Cache rendered images atomically. A failure to write is ignored."""
     path = _path(key)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, GenuiError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, rgba=drawn[0], captions=np.array(drawn[1]))
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        with atomic_path(path, durable=False) as aside, aside.open("wb") as file:
+            np.savez_compressed(file, rgba=drawn[0], captions=np.array(drawn[1]))
 
 
 def _path(key: str) -> Path:

@@ -481,35 +481,9 @@ def _pair_numbers(pairs: Collection[Pair]) -> NDArray[np.int64]:
     return np.array([(_NAMES.index(f), _NAMES.index(g)) for f, g in sorted(pairs)], np.int64)
 
 
-_LONG = 8
-"""An image so many times as high as wide is resized without the empty pixels beside it, which would
-take most of the time."""
-_PRECISION = 22  # bits of the weights with which Pillow resizes
-
-
-def _weights(
-    width: int, left: int, longest: int, inner: int, resample: Image.Resampling
-) -> NDArray[np.float64]:
-    """Pillow's weights [width, inner] for `width` pixels, the first at `left`, of a row of
-    `longest` pixels that is resized to `inner`; whole numbers."""
-    weights = np.empty((width, inner))
-    most = max(1, (1 << 20) // longest)
-    for first in range(0, width, most):
-        count = min(most, width - first)
-        impulses = np.zeros((count, longest), np.float32)
-        impulses[np.arange(count), left + first + np.arange(count)] = 1
-        resized = Image.fromarray(impulses).resize((inner, count), resample)
-        weights[first : first + count] = np.asarray(resized)
-    return np.rint(weights * (1 << _PRECISION))
-
-
-def _narrow(rows: Image.Image, weights: NDArray[np.float64]) -> Image.Image:
-    """Rows that are resized with these weights, to the bits of Pillow."""
-    pixels = np.asarray(rows).reshape(rows.height, rows.width, -1).astype(np.float64)
-    sums = np.einsum("hwc,wi->hic", pixels, weights, optimize=True)  # exact: below 2**53
-    values = np.floor((sums + (1 << (_PRECISION - 1))) / (1 << _PRECISION))
-    size = weights.shape[1], rows.height
-    return Image.frombytes(rows.mode, size, np.clip(values, 0, 255).astype(np.uint8).tobytes())
+_HIGH = 4096
+"""A narrow image higher than this is resized without the empty pixels beside it, which would take
+seconds, and centred to a whole pixel."""
 
 
 def fit_square(
@@ -524,19 +498,18 @@ def fit_square(
     left, top = (longest - image.width) // 2, (longest - image.height) // 2
     smooth = image.mode == "RGBA" and resample != Image.Resampling.NEAREST and longest != inner
     mode = "RGBa" if smooth else image.mode  # colours count by their opacity
-    # The same as one resize of the square, which of a long image would take gigabytes: Pillow
-    # too resizes each row first and then the columns.
+    # As one resize of the square, which of a long image would take gigabytes: each row first and
+    # then the columns, as Pillow does.
     columns = Image.new(mode, (inner, longest))
-    if image.height > _LONG * image.width:
-        weights = _weights(image.width, left, longest, inner, resample)
-        for row, strip in strips(image, 8 * inner):
-            columns.paste(_narrow(strip.convert(mode), weights), (0, row))
-    else:
-        for row, strip in strips(image, longest):
-            padded = Image.new(image.mode, (longest, strip.height))
-            padded.paste(strip, (left, 0))
-            narrow = padded.convert(mode).resize((inner, strip.height), resample)
-            columns.paste(narrow, (0, top + row))
+    is_high = image.height > max(_HIGH, 8 * image.width)
+    width = max(1, round(inner * image.width / longest)) if is_high else inner
+    for row, strip in strips(image, 8 * inner if is_high else longest):
+        if not is_high:
+            whole = Image.new(image.mode, (longest, strip.height))
+            whole.paste(strip, (left, 0))
+            strip = whole
+        narrow = strip.convert(mode).resize((width, strip.height), resample)
+        columns.paste(narrow, ((inner - width) // 2, top + row))
     result = Image.new(image.mode, (SIDE, SIDE))
     result.paste(columns.resize((inner, inner), resample).convert(image.mode), (margin, margin))
     return np.asarray(result)
