@@ -238,12 +238,9 @@ def read_mask(path: Path) -> bytes:
     """
     import numpy as np
 
-    from genui.engine.data.image_files import UnusableError, read_square
+    from genui.engine.data.image_files import read_square
 
-    try:
-        rgba = read_square(path).rgba
-    except UnusableError as reason:
-        raise MisuseError(f"--mask {path}: {reason}") from None
+    rgba = read_square(path).rgba
     # Transparent pixels are black: they were not painted.
     light = rgba[..., :3].astype(np.float32).mean(axis=-1) * (rgba[..., 3] / 255)
     white = light >= 128

@@ -282,7 +282,9 @@ def test_an_image_of_too_many_pixels_is_refused(
 
 
 def test_an_image_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "/no/x.png: no such file" in refused([*IMAGE, "--init", "/no/x.png"], capsys)
+    assert "/no/x.png: cannot be read (no such file" in refused(
+        [*IMAGE, "--init", "/no/x.png"], capsys
+    )
 
 
 def test_an_image_drowns_and_is_denoised_again(tmp_path: Path) -> None:

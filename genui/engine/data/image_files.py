@@ -3,12 +3,11 @@
 import io
 import os
 import re
-import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -32,10 +31,6 @@ _decoding_large = threading.Lock()
 _opening = threading.Lock()  # it changes the filters of warnings, which all threads share
 
 
-class UnusableError(Exception):
-    """The file cannot be used. The message gives the reason and the remedy, but not the name."""
-
-
 class Square(NamedTuple):
     """An image in the size of the models, and what was changed to fit it."""
 
@@ -43,45 +38,32 @@ class Square(NamedTuple):
     changes: tuple[str, ...]  # such as "96×64 fitted to 32×32"
 
 
-def read_square(source: Path | bytes) -> Square:
+def read_square(source: Path | bytes, name: str = "") -> Square:
     """Read an image, turn it upright, pad it to a square and scale it to 32×32.
 
-    Raises UnusableError. An image that is too large is refused before it is decoded.
+    Raises MisuseError, which begins with the `name` or that of the file. An image that is too large
+    is refused before it is decoded.
     """
+    name = name or show(cast("Path", source))
     if isinstance(source, Path):
-        _check_file(source)
+        source = read_regular(
+            source, MAX_IMAGE_BYTES, "make it smaller or name another", MisuseError
+        )
     try:
         with _opening:
-            opened = open_image(io.BytesIO(source) if isinstance(source, bytes) else source)
+            opened = open_image(io.BytesIO(source))
         is_large = opened.width * opened.height > LARGE_PIXELS
         with opened, _decoding_large if is_large else nullcontext():
             mode = opened.mode
             ImageOps.exif_transpose(opened, in_place=True)
             return _fit(_rgba(opened), mode)
     except TooLargeError as error:
-        raise UnusableError(f"{error}; make it smaller") from None
-    except PermissionError:
-        raise UnusableError("may not be read; change its permissions") from None
+        raise MisuseError(f"{name}: {error}; make it smaller") from None
     except UnidentifiedImageError:
         known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        raise UnusableError(f"is not an image that genui can read; use a {known}") from None
+        raise MisuseError(f"{name}: is not an image that genui can read; use a {known}") from None
     except Exception:  # Pillow's decoders raise almost anything for a broken file
-        raise UnusableError("is damaged or truncated; replace it") from None
-
-
-def _check_file(path: Path) -> None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise UnusableError("no such file; check its name") from None
-    except (OSError, ValueError):  # no permission, or not a valid file name
-        raise UnusableError("cannot be reached; check its name and permissions") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise UnusableError("is a folder; name an image file")
-    if not stat.S_ISREG(status.st_mode):
-        raise UnusableError("is not a regular file; name an image file")
-    if status.st_size > MAX_IMAGE_BYTES:
-        raise UnusableError(f"larger than {MAX_IMAGE_BYTES >> 20} MiB; make it smaller")
+        raise MisuseError(f"{name}: is damaged or truncated; replace it") from None
 
 
 def _fit(image: Image.Image, mode: str) -> Square:

@@ -24,7 +24,6 @@ from genui.engine.data.dataset import Prepared, bytes_in, cut_short, locked, use
 from genui.engine.data.image_files import (
     MAX_NOTES,
     SUFFIXES,
-    UnusableError,
     clean_caption,
     open_folder,
     read_square,
@@ -169,9 +168,9 @@ def _decoded_batches(
 def _decode_entry(entry: Entry) -> bytes | str:
     """The bytes of its pixels, or why it cannot be used."""
     try:
-        return read_square(entry.data).rgba.tobytes()
-    except UnusableError as reason:
-        return f"{entry.name}: {reason}"
+        return read_square(entry.data, entry.name).rgba.tobytes()
+    except MisuseError as reason:
+        return str(reason)
 
 
 def _decoded_dir() -> Path:

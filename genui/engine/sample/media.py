@@ -21,7 +21,7 @@ from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.engine.data.captions import COLOURS, DEFAULT_GROUND, split_words
 from genui.engine.data.clips import CLIP_FRAMES, FIGURES, MOTIONS, Scene, draw_poses, load_clips
-from genui.engine.data.image_files import UnusableError, read_square
+from genui.engine.data.image_files import read_square
 from genui.engine.data.images import SIDE, CaptionedImages, as_floats, as_pixels, load_images
 from genui.engine.data.speech import (
     DIGITS,
@@ -200,10 +200,7 @@ def initial_image(
 
 def read_image(path: Path) -> tuple[RgbImage, str]:
     """An image file, fitted to 32×32 on white, and what was changed."""
-    try:
-        square = read_square(path)
-    except UnusableError as reason:
-        raise MisuseError(f"{clean_line(str(path))}: {reason}") from None
+    square = read_square(path)
     rgba = square.rgba.astype(np.float32)
     alpha = rgba[..., 3:] / 255
     image = _image(np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8))
