@@ -24,10 +24,7 @@ VERSIONS = (2, 3)
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3")
 """The architectures that `genui.engine.models.llama` computes. Mistral and SmolLM2 are "llama"."""
 
-SERVE = (
-    "or serve it (llama-server -m FILE, or Ollama) and add the server: "
-    "genui models add http://localhost:8080"
-)
+SERVE = "or serve it: llama-server -m FILE, then genui models add http://localhost:8080"
 """The remedy for a file that genui cannot compute."""
 
 LARGEST_HEADER = 256 << 20  # bytes; that of a vocabulary of 262,144 tokens takes 8 MB
