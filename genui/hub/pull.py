@@ -23,7 +23,7 @@ from typing import IO, Any, BinaryIO, NoReturn, cast
 import msgspec
 
 from genui.base import numbers
-from genui.base.errors import GenuiError, MisuseError, install
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write, cannot_write, free_space, sanitize, show
 from genui.base.paths import data_dir
 from genui.hub.catalogue import Entry, Package
@@ -49,15 +49,12 @@ PREFERRED = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q5_0", "q4_1", "q4_0", "f16", 
 smaller file saves disk and not memory: a good one comes first."""
 
 _RESUMABLE = 8 << 20
-"""Larger files are fetched by `_fetch_part`, which continues; the hub's library starts anew."""
+"""Larger files are fetched by `_fetch_part`, which continues: the hub's library removes what it has
+of a file when it is stopped (2.4), and checks no SHA-256."""
 
 
 class UnreachableError(GenuiError):
     """The hub or the package index cannot be reached now."""
-
-
-class NoLibraryError(MisuseError):
-    """`huggingface_hub` is not installed."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,24 +134,14 @@ def _shown_endpoint() -> str:
     return re.sub(r"(?<=//)[^/@]*@", "", _endpoint())
 
 
-def _library() -> Any:
-    """The module `huggingface_hub`. Raises NoLibraryError if it is not installed."""
-    try:
-        import huggingface_hub  # late: an extra, and slow to import
-    except ImportError:
-        raise NoLibraryError(
-            f"fetching from the hub needs huggingface_hub: {install('hf')}"
-        ) from None
-    return huggingface_hub
-
-
 def look_up(source: Source) -> Listing:
     """Ask the hub for the files of a repository and choose those to fetch.
 
     Raises UnreachableError if it does not answer, GenuiError or MisuseError, one line, if the
     repository does not exist, is closed, or has nothing that genui reads.
     """
-    hub = _library()
+    import huggingface_hub as hub  # late: slow to import
+
     with _hub_errors(source.repository):
         info = hub.HfApi(endpoint=_endpoint(), library_name="genui").model_info(
             source.repository, revision=source.revision or None, files_metadata=True, timeout=20
@@ -244,7 +231,8 @@ def fetch(listing: Listing, progress: Progress) -> Pulled:
     Raises UnreachableError, or GenuiError, one line, if it is refused, the disk is full or the
     checksum is wrong.
     """
-    hub = _library()
+    import huggingface_hub as hub  # late: slow to import
+
     _check_space(listing.size, hub_cache())
     done, pointers = 0, {}
 

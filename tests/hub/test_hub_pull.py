@@ -25,7 +25,6 @@ LISTED = ["model.safetensors", "config.json", "tokenizer.json", "merges.txt"]
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    pytest.importorskip("huggingface_hub")
     fake = FakeHub()
     with fake.serve():
         monkeypatch.setenv("HF_ENDPOINT", fake.url)
@@ -225,14 +224,6 @@ def test_a_name_that_is_taken_is_refused_before_the_download(
     assert main(["pull", "maker/icons"]) == 2
     assert "--as" in capsys.readouterr().err
     assert not hub.sent
-
-
-def test_without_the_library_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    assert main(["pull", "gpt2"]) == 2
-    assert "-m pip install " in capsys.readouterr().err
 
 
 def test_the_catalogue_says_what_is_here(capsys: pytest.CaptureFixture) -> None:

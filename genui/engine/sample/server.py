@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.base.errors import GenuiError, MisuseError
-from genui.base.text import clean, clean_line
+from genui.base.errors import MisuseError
+from genui.base.text import clean
 from genui.engine.data.tokenizer import strip_last_space
 from genui.engine.device import Machine
 from genui.engine.sample.chat import continue_chat, open_chat
@@ -379,7 +379,4 @@ def _spelled(root: Node) -> dict[int, bytes]:
 
 def load_server_model(model: OpenModel, machine: Machine) -> ServerGenerator:
     """The generator of a model on a server, which is asked when a trace takes its first step."""
-    record = records.read_record(model.path)
-    if record.dialect not in server.DIALECTS:
-        raise GenuiError(f"{clean_line(model.name)}: was added by another genui; add it again")
-    return ServerGenerator(record)
+    return ServerGenerator(records.read_record(model.path))
