@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -156,7 +157,7 @@ def bytes_in(folder: Path) -> int:
     """The bytes of the files in a folder; another process may replace or remove them meanwhile."""
     total = 0
     with contextlib.suppress(OSError):
-        for file in folder.iterdir():
+        for file in folder.rglob("*"):
             with contextlib.suppress(OSError):
                 status = file.stat()
                 total += status.st_size if stat.S_ISREG(status.st_mode) else 0
@@ -164,33 +165,18 @@ def bytes_in(folder: Path) -> int:
 
 
 def remove_prepared(prepared: Prepared) -> None:
-    """Remove prepared data; with the last tokens of a text also its vocabulary.
+    """Remove prepared data, of a text with its vocabularies.
 
     A training that reads them goes on, and prepares them again when it is resumed. Raises
     GenuiError if they are being prepared.
     """
-    folder = prepared.folder
     try:
-        _remove_files(folder, prepared.name)
-        if (folder.parent / LOCK).exists() and not any(map(Path.is_dir, folder.parent.iterdir())):
-            _remove_files(folder.parent, prepared.name)
+        with open(prepared.folder / LOCK, "ab") as lock:
+            if not try_lock(lock.fileno()):
+                raise GenuiError(f"{prepared.name}: is being prepared; stop that training first")
+            shutil.rmtree(prepared.folder)
     except OSError as error:
-        raise cannot_write(folder, error) from None
-
-
-def _remove_files(folder: Path, name: str) -> None:
-    """Remove the files of a folder, and itself if it has no folders."""
-    fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        if not try_lock(fd):
-            raise GenuiError(f"{name}: is being prepared; stop that training first")
-        for file in folder.iterdir():
-            if not file.is_dir():
-                file.unlink()
-        with contextlib.suppress(OSError):  # it has folders
-            folder.rmdir()
-    finally:
-        os.close(fd)
+        raise cannot_write(prepared.folder, error) from None
 
 
 def dataset_table(kind: type[Row], rows: Iterable[Row]) -> Table[Row]:

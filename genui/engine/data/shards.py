@@ -175,50 +175,22 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def list_tokenised() -> list[Prepared]:
-    """The texts that are tokenised in the cache, wholly or in part, and vocabularies without."""
+    """The texts that are tokenised in the cache, wholly or in part."""
     prepared: list[Prepared] = []
     for folder in sorted(tokens_dir().glob("*")):
-        texts = [
-            Prepared(
-                name=manifest.name,
-                path=manifest.path,
-                content=f"{sum(manifest.tokens):,} tokens ({manifest.tokenizer})",
-                octets=bytes_in(tokens),
-                share=manifest.share,
-                folder=tokens,
-            )
-            for tokens in folder.glob("*")
-            if (manifest := read_manifest(tokens)) is not None
-        ]
-        vocabularies = sorted(folder.glob("*.json"))
-        if texts and vocabularies:  # they go with the last of the texts
-            last = texts.pop()
-            content = f"{last.content}, vocabulary"
-            octets = last.octets + bytes_in(folder)
-            texts.append(last._replace(content=content, octets=octets))
-        elif vocabularies:
-            kinds = " ".join(file.stem for file in vocabularies)
-            label = _read_label(vocabularies[0])
+        read = map(read_manifest, sorted(folder.glob("*")))
+        if manifests := [manifest for manifest in read if manifest is not None]:
+            content = [f"{sum(each.tokens):,} tokens ({each.tokenizer})" for each in manifests]
             row = Prepared(
-                label.name, label.path, f"vocabulary ({kinds})", bytes_in(folder), 1.0, folder
+                name=manifests[0].name,
+                path=manifests[0].path,
+                content=", ".join(content + ["vocabulary"] * any(folder.glob("*.json"))),
+                octets=bytes_in(folder),
+                share=min(each.share for each in manifests),
+                folder=folder,
             )
             prepared.append(row)
-        prepared += texts
     return prepared
-
-
-class _Label(msgspec.Struct):
-    """What a file of a vocabulary says of the text it was made for."""
-
-    name: str = "vocabulary"
-    path: str = ""
-
-
-def _read_label(file: Path) -> _Label:
-    try:
-        return msgspec.json.decode(read_regular(file, MAX_TOKENIZER, "remove it"), type=_Label)
-    except (GenuiError, msgspec.DecodeError, RecursionError):
-        return _Label()
 
 
 # --- Tokenizers of large data -----------------------------------------------------------------
@@ -239,18 +211,13 @@ def build_large_tokenizer(source: Source, kind: str, vocab_size: int) -> tuple[T
         elif kind == "bpe":
             report(f"training a BPE on a sample of {source.path.name}")
             tokenizer = train_bpe(sample_text(source, BPE_SAMPLE).train, vocab_size)
-            _write_tokenizer(file, tokenizer, source)
+            atomic_write(file, json.dumps(tokenizer.to_dict()).encode())
         else:
             tokenizer = CharTokenizer(_characters(source))
-            _write_tokenizer(file, tokenizer, source)
+            atomic_write(file, json.dumps(tokenizer.to_dict()).encode())
     if kind == "bpe":
         return tokenizer, f"the BPE was trained on a sample of {size(BPE_SAMPLE)}"
     return tokenizer, ""
-
-
-def _write_tokenizer(file: Path, tokenizer: Tokenizer, source: Source) -> None:
-    label = {"name": source.path.name, "path": str(source.path)}
-    atomic_write(file, json.dumps(tokenizer.to_dict() | label).encode())
 
 
 def _read_tokenizer(file: Path) -> Tokenizer:
@@ -264,19 +231,11 @@ def _read_tokenizer(file: Path) -> Tokenizer:
 def _characters(source: Source) -> str:
     """The characters of the documents that are not held out, sorted."""
     seen = np.zeros((2, 0x110000), bool)
-    known = [b"", b""]  # the ASCII ones
     progress = Progress(source, 0.0)
     for batch in read(source):
         for piece in batch.items:
-            part, text = is_held_out(piece.document), piece.text
-            if text.isascii():
-                new = set(text.encode("ascii").translate(None, known[part]))
-                known[part] += bytes(new)
-            else:
-                seen[int(part), code_points(text)] = True
+            seen[int(is_held_out(piece.document)), code_points(piece.text)] = True
         progress.show(f"reading the characters of {source.path.name}", batch.share)
-    for part in range(2):
-        seen[part, list(known[part])] = True
     return "".join(map(chr, np.flatnonzero(seen[0] if seen[0].any() else seen[1]).tolist()))
 
 
@@ -288,7 +247,7 @@ def open_large(source: Source, tokenizer: Tokenizer, remark: str = "") -> Corpus
     fields = {key: value for key, value in tokenizer.to_dict().items() if key != "gaps"}
     key = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
     folder = tokens_dir() / source.key / key
-    with locked(folder, source.path.name):
+    with locked(folder.parent, source.path.name):
         dtype, manifest = token_type(tokenizer.size).str, read_manifest(folder)
         if manifest is None or manifest.dtype != dtype:  # none, or one that genui did not write
             manifest = Manifest(
@@ -319,6 +278,8 @@ def _tokenise(source: Source, tokenizer: Tokenizer, folder: Path, manifest: Mani
     _check_space(folder, int(rest * tokens_per_byte) if _is_exact(source) else 0)
     progress = Progress(source, manifest.share)
     try:
+        folder.mkdir(exist_ok=True)
+        atomic_write(folder / MANIFEST, msgspec.json.encode(manifest), durable=False)
         with ExitStack() as stack:
             parts = []
             for name, count in zip(PARTS, manifest.tokens, strict=True):

@@ -23,7 +23,12 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.data import documents, shards, sources, text
-from genui.engine.data.dataset import remove_prepared, use_stand_ins, watch_preparation
+from genui.engine.data.dataset import (
+    locked,
+    remove_prepared,
+    use_stand_ins,
+    watch_preparation,
+)
 from genui.engine.data.documents import find_source
 from genui.engine.data.shards import (
     MANIFEST,
@@ -240,7 +245,7 @@ def test_tokenising_goes_on_after_it_was_killed(
     recipe = recipe_of(path, tokenizer="bytes")
     whole = load_corpus(recipe, None)
     expected = [whole.train[:].tolist(), whole.held[:].tolist()]
-    (folder,) = tokens_dir().glob("*/*")
+    (folder,) = (path.parent for path in tokens_dir().glob(f"*/*/{MANIFEST}"))
     first = read_manifest(folder)
     assert main(["dataset", "--clear", "all"]) == 0
     kills, shares = 0, [0.0]
@@ -353,7 +358,7 @@ def test_a_full_disk_is_one_line_and_what_was_kept_stays(
         with pytest.raises(GenuiError, match="no space left on device") as caught:
             load_corpus(recipe, None)
     assert "\n" not in str(caught.value)
-    (folder,) = tokens_dir().glob("*/*")
+    (folder,) = (path.parent for path in tokens_dir().glob(f"*/*/{MANIFEST}"))
     manifest = read_manifest(folder)
     assert manifest is not None
     assert 0 < manifest.share < 1
@@ -482,23 +487,29 @@ def test_the_command_lists_and_removes_tokens(
     assert not list(tokens_dir().glob("*"))
 
 
-def test_a_vocabulary_whose_tokens_are_gone_is_listed_and_removed(
+def test_the_tokens_of_several_tokenizers_are_one_row_and_removed_together(
     tmp_path: Path, small_memory: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As earlier versions left it; with the tokens of another vocabulary it stays."""
     write_words(tmp_path / "words.txt")
-    for vocab_size in ("300", "310"):
-        load_corpus(recipe_of(tmp_path / "words.txt", tokenizer="bpe", vocab_size=vocab_size), None)
-    (source,) = tokens_dir().glob("*")
-    assert len(list(source.glob("bpe-*.json"))) == 2
-    first, last = list_tokenised()
-    remove_prepared(first)
-    assert len(list(source.glob("bpe-*.json"))) == 2
-    shutil.rmtree(last.folder)
-    assert main(["dataset"]) == 0
-    assert re.search(r"words.txt +vocabulary \(bpe-300 bpe-310\) ", capsys.readouterr().out)
+    for tokenizer in ("bpe", "bytes"):
+        load_corpus(recipe_of(tmp_path / "words.txt", tokenizer=tokenizer), None)
+    (row,) = list_tokenised()
+    assert re.fullmatch(r"[\d,]+ tokens \(b\w+\), [\d,]+ tokens \(b\w+\), vocabulary", row.content)
+    assert row.octets > 2 * 3000
+    with locked(row.folder, "words.txt"), pytest.raises(GenuiError, match="is being prepared"):
+        remove_prepared(row)
     assert main(["dataset", "--clear", "all"]) == 0
     assert not list(tokens_dir().glob("*"))
+
+
+def test_what_a_kill_left_before_the_first_tokens_is_listed(
+    tmp_path: Path, small_memory: None
+) -> None:
+    write_words(tmp_path / "words.txt")
+    with watch_preparation(killed_after(0)), pytest.raises(KilledError):
+        load_corpus(recipe_of(tmp_path / "words.txt", tokenizer="bytes"), None)
+    (row,) = list_tokenised()
+    assert (row.name, row.content, row.share) == ("words.txt", "0 tokens (bytes)", 0)
 
 
 def test_a_changed_file_is_tokenised_anew(tmp_path: Path) -> None:
