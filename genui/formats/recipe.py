@@ -259,8 +259,9 @@ def from_json(text: str | bytes, name: str) -> TraceRecipe:
 def decode_versioned(text: str | bytes, kind: type[T], name: str) -> tuple[T, dict[str, Any]]:
     """JSON as a struct that has a `format`, and its fields as written.
 
-    Raises GenuiError if it is damaged or of a newer format.
+    Raises GenuiError if it is damaged, of another version, or needs a plug-in.
     """
+    fault, remedy = "damaged", "use the file as it was written"
     try:
         version = msgspec.json.decode(text, type=_Versioned).format
         if version > FORMAT:
@@ -269,12 +270,12 @@ def decode_versioned(text: str | bytes, kind: type[T], name: str) -> tuple[T, di
                 "install a newer genui"
             )
         fields = msgspec.json.decode(text)
+        if is_sealed(fields):  # then it is whole
+            fault, remedy = "of another version or a plug-in", "open it with what wrote it"
         return msgspec.convert(fields, kind), fields
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         reason = str(error).replace("`", "'").splitlines()[0][:160]
-        raise GenuiError(
-            f"{name}: its recipe is damaged ({reason}); use the file as it was written"
-        ) from None
+        raise GenuiError(f"{name}: its recipe is {fault} ({reason}); {remedy}") from None
 
 
 def edited_error(name: str) -> GenuiError:
