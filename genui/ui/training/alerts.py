@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from textual import on
-from textual.app import App, ComposeResult
+from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 
 from genui.base.config import AUTO, load_config
 from genui.base.errors import MisuseError
@@ -26,8 +24,8 @@ from genui.runs.control import ALERTS
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import Row, RowList
-from genui.ui.widgets.dialogs import Window
+from genui.ui.widgets.base import Row
+from genui.ui.widgets.dialogs import ChooseScreen
 
 if TYPE_CHECKING:
     from genui.runs.alerts import Alert, Alerts
@@ -193,11 +191,13 @@ class AlertDesk:
     def open(self) -> None:
         """Open the list of alerts; choosing one moves the cursor to its step."""
 
-        def go_to(entry: AlertEntry | None) -> None:
-            if entry is not None:
-                self._app.screen.post_message(messages.Pointed(entry.alert.step))
+        entries = self.book.entries[::-1]
 
-        self._app.push_screen(AlertsScreen(self), go_to)
+        def go_to(key: str | None) -> None:
+            if key is not None:
+                self._app.screen.post_message(messages.Pointed(entries[int(key)].alert.step))
+
+        self._app.push_screen(AlertsScreen(entries, self), go_to)
 
 
 # --- The list ---------------------------------------------------------------------------------
@@ -205,42 +205,25 @@ class AlertDesk:
 NO_ALERTS = "No alerts so far: no NaN, divergence, collapse, stall, crash or finish"
 
 
-class AlertsScreen(Window["AlertEntry | None"]):
-    """The list of alerts, newest first. Dismissed with the chosen one, or None."""
+class AlertsScreen(ChooseScreen):
+    """The list of alerts, newest first. Dismissed with the number of the chosen one, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "take", "Take", show=False),
-        Binding("escape,q", "leave", "Cancel", show=False),
         Binding("B", "bell", "Bell on or off", show=False),
     ]
 
-    def __init__(self, desk: AlertDesk) -> None:
-        super().__init__()
+    def __init__(self, entries: Sequence[AlertEntry], desk: AlertDesk) -> None:
+        rows = [_row(at, entry) for at, entry in enumerate(entries)]
+        super().__init__("", rows, "go there", NO_ALERTS)
         self._desk = desk
-        self._entries = desk.book.entries[::-1]
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="window choose"):
-            yield RowList()
-
-    def on_mount(self) -> None:
-        self._write_titles()
-        rows = self.query_one(RowList)
-        rows.set_rows([_row(at, entry) for at, entry in enumerate(self._entries)], NO_ALERTS)
-        rows.focus()
-
-    def _write_titles(self) -> None:
-        title = "Alerts, silent (B: ring)" if self._desk.quiet else "Alerts (B: silent)"
-        self.set_titles(title, "⏎ go there · esc cancel" if self._entries else "esc cancel")
+    @property
+    def title_text(self) -> str:
+        return "Alerts, silent (B: ring)" if self._desk.quiet else "Alerts (B: silent)"
 
     async def action_bell(self) -> None:
         await self.run_action("app.ringing")
-        self._write_titles()
-
-    @on(RowList.Opened)
-    def action_take(self) -> None:
-        if chosen := self.query_one(RowList).chosen:
-            self.leave(self._entries[int(chosen)])
+        self.write_titles()
 
 
 def _row(number: int, entry: AlertEntry) -> Row:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,8 @@ from textual.strip import Strip
 
 from genui.base import numbers
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read
 from genui.base.text import clean, clean_line
+from genui.logs.base import GrowingFile
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.training.rows import SEARCH_KEY, RowScroller, SidePanel
@@ -36,7 +35,6 @@ MAX_CONSOLE_BYTES = 4 * 1024 * 1024
 """How much of the file's end is kept: some fifty thousand lines."""
 
 PIECE = 256 * 1024  # bytes that are read before their lines are shown
-_HEAD = 64  # first bytes of the file: if they change, it was rewritten
 _MAX_LINE = 16 * 1024  # characters; the rest of a longer line is left out
 _STAMPED = re.compile(r"(?:\d{4}-\d\d-\d\d[ T])?(\d\d:\d\d:\d\d)(?:[.,]\d+)?Z? (.*)", re.DOTALL)
 
@@ -91,10 +89,8 @@ class ConsoleFile:
     """Follows one file, from MAX_CONSOLE_BYTES before its end."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._offset = self._skipped = 0
-        self._inode: tuple[int, int] | None = None
-        self._head = b""
+        self._file = GrowingFile(path)
+        self._skipped = 0
         self._rest = b""  # of a line without an end
 
     def read(self) -> Lines | None:
@@ -102,23 +98,18 @@ class ConsoleFile:
 
         A missing file has no lines. Raises GenuiError, one line, if the file cannot be read.
         """
-        try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
+        file = self._file
+        is_first = not file.offset
+        data = file.read(PIECE)
+        fresh = file.restarted or (is_first and bool(data))
+        if fresh:
+            self._rest, self._skipped = b"", max(0, file.size - MAX_CONSOLE_BYTES)
+            if self._skipped:
+                file.skip(self._skipped)
+                data = file.read(PIECE)
+        elif not data:
             return None
-        except OSError as error:
-            raise cannot_read(self.path, error) from None
-        try:
-            stat = os.fstat(fd)
-            fresh = self._begin(stat, os.pread(fd, _HEAD, 0))
-            data = os.pread(fd, PIECE, self._offset)
-        except OSError as error:
-            raise cannot_read(self.path, error) from None
-        finally:
-            os.close(fd)
-        if not data and not fresh:
-            return None
-        self._offset += len(data)
+        file.take(data, len(data))
         whole, end, rest = (self._rest + data).rpartition(b"\n")
         if fresh and self._skipped:  # drop the first line: its beginning is missing
             _, end, whole = whole.partition(b"\n")
@@ -129,19 +120,8 @@ class ConsoleFile:
             pending=" ".join(_split(self._rest)).strip(),
             fresh=fresh,
             skipped=self._skipped,
-            more=self._offset < stat.st_size,
+            more=file.offset < file.size,
         )
-
-    def _begin(self, stat: os.stat_result, head: bytes) -> bool:
-        """Return whether this is another file, or was rewritten; if so, start over."""
-        inode = (stat.st_dev, stat.st_ino)
-        grown = stat.st_size >= self._offset and head.startswith(self._head)
-        same, self._head = inode == self._inode and grown, head
-        if same:
-            return False
-        self._inode, self._rest = inode, b""
-        self._offset = self._skipped = max(0, stat.st_size - MAX_CONSOLE_BYTES)
-        return True
 
 
 class LoggedConsole:

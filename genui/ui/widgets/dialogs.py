@@ -122,11 +122,19 @@ class ChooseScreen(Window[str | None]):
             yield RowList()
 
     def on_mount(self) -> None:
-        keys = f"⏎ {self._verb} · esc cancel" if self._rows else "esc close"
-        self.set_titles(self._title, keys)
+        self.write_titles()
         rows = self.query_one(RowList)
         rows.set_rows(self._rows, self._empty)
         rows.focus()
+
+    @property
+    def title_text(self) -> str:
+        return self._title
+
+    def write_titles(self) -> None:
+        """Show the title, and the keys."""
+        keys = f"⏎ {self._verb} · esc cancel" if self._rows else "esc close"
+        self.set_titles(self.title_text, keys)
 
     @on(RowList.Opened)
     def action_take(self) -> None:
