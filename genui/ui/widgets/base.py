@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from types import MappingProxyType, coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
-from rich.cells import cell_len, get_character_cell_size
+from rich.cells import cell_len
 from rich.color import Color, ColorType
 from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
@@ -1025,7 +1025,7 @@ def _colour(colour: int | None, palette: bool) -> Color | None:
     return Color(plain.name, kind, colour, plain.get_truecolor())
 
 
-# --- The base of widgets that draw all lines at once and repaint the cells that changed -------
+# --- The base of widgets that draw all lines at once and repaint those that changed -----------
 
 
 class LineWidget(Widget):
@@ -1069,7 +1069,8 @@ class LineWidget(Widget):
         self.redraw()
 
     def redraw(self) -> bool:
-        """Draw again and repaint the cells that differ; return whether any does."""
+        """Draw again and repaint the lines that differ; return whether any does. Of these the
+        driver sends the cells that do."""
         resized = len(self._strips) != self.size.height  # the Resize event comes later
         if not self.is_mounted or not self.size or self._stale or resized:
             self._stale = True
@@ -1077,9 +1078,9 @@ class LineWidget(Widget):
             return True
         before, self._strips = self._strips, self._draw_all()
         changed = [
-            Region(first, y, last - first, 1)
+            Region(0, y, self.size.width, 1)
             for y, (old, new) in enumerate(zip(before, self._strips, strict=True))
-            for first, last in _difference(old, new)
+            if old != new
         ]
         if changed:
             self.refresh(*changed)
@@ -1117,38 +1118,6 @@ class LineWidget(Widget):
         """Return strips with `text` in the middle, for a widget without contents."""
         style = self.style("line-widget--empty")
         return message_strips(text, style, self.rich_style, width, height)
-
-
-def _difference(old: Strip, new: Strip) -> list[tuple[int, int]]:
-    """Return the first and one past the last cell that differ in two strips of equal width."""
-    if old == new:
-        return []
-    least = min(len(old), len(new))
-    head = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), least)
-    ends = zip(reversed(old), reversed(new), strict=False)
-    tail = min(next((n for n, (a, b) in enumerate(ends) if a != b), least), least - head)
-    start = sum(part.cell_length for part in list(new)[:head])
-    before = _split_cells(list(old)[head : len(old) - tail])
-    after = _split_cells(list(new)[head : len(new) - tail])
-    if len(before) != len(after):
-        return [(0, new.cell_length)]
-    differ = [x for x, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
-    if not differ:
-        return []
-    first, last = differ[0], differ[-1] + 1
-    while first and not (before[first][0] and after[first][0]):  # half of a wide character
-        first -= 1
-    return [(start + first, min(start + last + 1, new.cell_length))]
-
-
-def _split_cells(parts: Iterable[Segment]) -> list[tuple[str, RichStyle | None]]:
-    """Return the character and style of each cell; the right half of a wide character is ""."""
-    cells: list[tuple[str, RichStyle | None]] = []
-    for text, style, _ in parts:
-        for character in text:
-            size = get_character_cell_size(character)
-            cells += [(character, style), ("", style)][:size] if size else []
-    return cells
 
 
 def strip_of(parts: Iterable[tuple[str, RichStyle]]) -> Strip:
