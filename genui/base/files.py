@@ -6,10 +6,12 @@ A file is replaced whole or not at all: written beside it in the same folder, sy
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
 
@@ -17,6 +19,8 @@ SMALL = 1024 * 1024
 """Bytes; the largest run.json, status.json or card.json that is read."""
 
 _PARTIAL = ".aside"
+
+T = TypeVar("T")
 
 
 def sanitize(text: str, limit: int = 200) -> str:
@@ -185,16 +189,29 @@ def read_toml(path: Path, remedy: str) -> dict[str, Any] | None:
         raise MisuseError(f"{path}: its tables are nested too deep; {remedy}") from None
 
 
+def read_json(
+    path: Path,
+    kind: type[T],
+    remedy: str,
+    most: int = SMALL,
+    fault: type[GenuiError] = GenuiError,
+    dec_hook: Callable[[type, Any], Any] | None = None,
+) -> T:
+    """A regular file of at most `most` bytes of JSON, as a `kind`; `dec_hook` is that of msgspec.
+
+    Raises `fault`, one line that names the file and ends with the `remedy`.
+    """
+    data = read_regular(path, most, remedy, fault)
+    try:
+        return msgspec.json.decode(data, type=kind, dec_hook=dec_hook)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        reason = sanitize(str(error)).replace("`", "'")
+        raise fault(f"{show(path)}: is damaged ({reason}); {remedy}") from None
+
+
 def read_small(path: Path) -> bytes:
     """The whole of a regular file of at most SMALL bytes. Raises GenuiError naming it."""
-    irregular = GenuiError(f"{show(path)} is not a regular file: remove it")
-    with open_regular(path, irregular) as file:
-        data = file.read(SMALL + 1)
-    if len(data) > SMALL:
-        raise GenuiError(
-            f"{show(path)} is over {SMALL} bytes, so genui did not write it: remove it"
-        )
-    return data
+    return read_regular(path, SMALL, "restore or remove it")
 
 
 def _sync(path: Path) -> None:

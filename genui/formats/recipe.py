@@ -13,10 +13,9 @@ from msgspec.structs import replace
 
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import open_regular, read_regular, show
+from genui.base.files import open_regular, read_json, read_regular, show
 from genui.formats import score
 from genui.protocol import Axis, EditAt, Frame, RgbImage, Seed, Settings, Start, Started, TextFrame
-from genui.runs.layout import read_record
 
 _Name = Annotated[str, Meta(max_length=200)]
 
@@ -328,7 +327,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 def read_plan(folder: Path) -> Plan:
     """The plan of a folder. Raises GenuiError naming its file if it has none or it is damaged."""
-    return read_record(folder / PLAN, Plan, _NEW_FOLDER)
+    return read_json(folder / PLAN, Plan, _NEW_FOLDER)
 
 
 def count_lines(path: Path, batch: int = 1) -> tuple[int, int]:

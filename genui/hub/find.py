@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular, sanitize
+from genui.base.files import read_json, sanitize
 
 
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,10 +195,8 @@ def _ollama() -> Iterator[LocalModel]:
 def _tagged(root: str, parts: tuple[str, ...], tag: str) -> LocalModel | None:
     manifest = Path(root, "manifests", *parts, tag)
     try:
-        layers = msgspec.json.decode(
-            read_regular(manifest, 1 << 20, "remove it"), type=_Manifest
-        ).layers
-    except (GenuiError, OSError, msgspec.DecodeError, UnicodeError):
+        layers = read_json(manifest, _Manifest, "remove it").layers
+    except GenuiError:
         return None
     blobs = {layer.mediaType.removeprefix(_LAYER): _blob(root, layer.digest) for layer in layers}
     path = blobs.get("model")
@@ -253,9 +251,8 @@ def _lm_studio_roots() -> list[str]:
     with suppress(OSError, ValueError), open(pointer, encoding="utf-8") as file:
         home = file.read(4096).strip() or home
     roots = [os.path.join(home, "models"), os.path.expanduser("~/.cache/lm-studio/models")]
-    with suppress(GenuiError, OSError, msgspec.DecodeError, UnicodeError):
-        body = read_regular(Path(home, "settings.json"), 1 << 20, "")
-        settings = msgspec.json.decode(body, type=dict[str, Any])
+    with suppress(GenuiError):
+        settings = read_json(Path(home, "settings.json"), dict[str, Any], "")
         if isinstance(folder := settings.get("downloadsFolder"), str):
             roots.insert(0, os.path.expanduser(folder))
     return list(dict.fromkeys(roots))

@@ -11,9 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from genui.base import numbers
+from genui.base import files, numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, sanitize, show
 from genui.hub.formats import OpenModel
@@ -93,7 +91,7 @@ def describe(path: Path) -> OpenModel:
         name=path.name,
         architecture=kind,
         parameters=parameters,
-        size=sum(tensor.data_offsets[1] - tensor.data_offsets[0] for tensor in tensors.values()),
+        size=sum(tensor.size for tensor in tensors.values()),
         stored=stored,
         context=context,
         licence=read_licence(path),
@@ -139,11 +137,7 @@ def weight_files(path: Path) -> list[Path]:
 
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object in a file. Raises MisuseError, one line that names the file."""
-    raw = read_regular(file, LARGEST_JSON, REMEDY, MisuseError)
-    try:
-        return msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        raise MisuseError(f"{show(file)}: it is not a JSON object; {REMEDY}") from None
+    return files.read_json(file, dict[str, Any], REMEDY, LARGEST_JSON, MisuseError)
 
 
 def read_template(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.base.files import atomic_write, read_regular, report_defect, show
+from genui.base.files import atomic_write, read_json, report_defect, show
 from genui.base.paths import cache_dir
 from genui.hub import formats
 from genui.hub.formats import OpenModel
@@ -93,10 +93,8 @@ def _load_memory() -> _Memory:
     if _memory is not None and (_memory[0], _memory[1].version) == (file, version):
         return _memory[1]
     memory = _Memory()
-    with suppress(GenuiError, OSError, msgspec.DecodeError, UnicodeError, RecursionError):
-        memory = msgspec.json.decode(
-            read_regular(file, _LARGEST, "remove it"), type=_Memory, dec_hook=_to_path
-        )
+    with suppress(GenuiError):
+        memory = read_json(file, _Memory, "remove it", _LARGEST, dec_hook=_to_path)
     if memory.version != version:
         memory = _Memory(version)
     _memory = file, memory

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import open_regular, read_regular, sanitize, show
+from genui.base.files import open_regular, read_json, read_regular, sanitize, show
 from genui.base.protobuf import BYTES, VARINT, fields, messages, varint
 from genui.hub.formats import OpenModel
 
@@ -87,14 +87,8 @@ def describe(path: Path) -> OpenModel:
 def read_config(path: Path) -> VoiceConfig:
     """The JSON beside a voice. Raises MisuseError, one line, if it is damaged."""
     file = config_file(path)
-    try:
-        body = read_regular(file, LARGEST_CONFIG, "use the voice's own JSON", MisuseError)
-        config = msgspec.json.decode(body, type=VoiceConfig)
-    except FileNotFoundError:
-        raise _unfit(path, f"{file.name} is missing", "copy it beside the voice") from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        reason = sanitize(str(error)).replace("`", "'")
-        raise MisuseError(f"{show(file)}: is no voice's JSON ({reason}); copy it again") from None
+    remedy = "copy the voice's own JSON again"
+    config = read_json(file, VoiceConfig, remedy, LARGEST_CONFIG, MisuseError)
     ids = [number for numbers in config.phoneme_id_map.values() for number in numbers]
     known = all(mark in config.phoneme_id_map for mark in "_^$")
     if not known or not all(0 <= number < 1 << 16 for number in ids):

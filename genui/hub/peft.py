@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_small, sanitize, show
+from genui.base.files import read_json, sanitize, show
 from genui.hub import formats
 from genui.hub.find import find_local
 from genui.hub.formats import OpenModel
@@ -58,11 +58,7 @@ def read_config(path: Path) -> AdapterConfig:
     """The description in a folder. Raises MisuseError, one line, if it is damaged, or describes
     what is not computed here."""
     file = path / CONFIG
-    try:
-        config = msgspec.json.decode(read_small(file), type=AdapterConfig)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        reason = sanitize(str(error)).replace("`", "'")
-        raise MisuseError(f"{show(file)}: damaged ({reason}); copy it again") from None
+    config = read_json(file, AdapterConfig, "copy it again", fault=MisuseError)
     used = [name for name in _OTHER if getattr(config, name)]
     if config.peft_type.upper() != "LORA":
         used = [f"peft_type {sanitize(config.peft_type, 40) or 'missing'}"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_write, read_small, show
+from genui.base.files import atomic_write, cannot_write, read_json
 from genui.base.paths import data_dir
 
 SUFFIX = ".json"
@@ -75,10 +75,7 @@ def list_records() -> dict[str, Record]:
 
 def read_record(file: Path) -> Record:
     """The record in a file. Raises GenuiError, one line, if it is damaged."""
-    try:
-        return msgspec.json.decode(read_small(file), type=Record)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise GenuiError(f"{show(file)}: damaged; remove it and add the model again") from None
+    return read_json(file, Record, "remove it and add the model again")
 
 
 def is_server(path: Path) -> bool:

@@ -8,13 +8,14 @@ unpacked it is the same.
 
 from collections import deque
 from collections.abc import Iterator, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.base.files import read_regular
+from genui.base.files import read_json
 from genui.logs.base import (
     CHUNK,
     PIECE,
@@ -155,12 +156,9 @@ class ClearMlTail(Reader):
 
 def _read_task(folder: Path) -> dict[str, Any]:
     """The content of task.json; empty if it cannot be read."""
-    try:
-        return msgspec.json.decode(
-            read_regular(folder / _TASK, _LARGEST, "remove it"), type=dict[str, Any]
-        )
-    except (GenuiError, msgspec.DecodeError, RecursionError, UnicodeError):
-        return {}
+    with suppress(GenuiError):
+        return read_json(folder / _TASK, dict[str, Any], "remove it", _LARGEST)
+    return {}
 
 
 def _about(task: dict[str, Any]) -> About:

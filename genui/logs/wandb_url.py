@@ -23,7 +23,7 @@ import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, install
-from genui.base.files import atomic_write, cannot_write, read_regular
+from genui.base.files import atomic_write, cannot_write, read_json
 from genui.base.text import clean_line
 from genui.logs.base import CHUNK, About, Extras, Format, LineFile, Log, Reader
 from genui.logs.records import decode_lines, flatten, number_or_text
@@ -268,8 +268,8 @@ class _Known(msgspec.Struct):
 
 def _read_about(folder: Path) -> _Known:
     """What is known beside the history; nothing if the file is damaged."""
-    with suppress(GenuiError, msgspec.DecodeError, UnicodeError, RecursionError):
-        return msgspec.json.decode(read_regular(folder / ABOUT, _LARGEST, "remove it"), type=_Known)
+    with suppress(GenuiError):
+        return read_json(folder / ABOUT, _Known, "remove it", _LARGEST)
     return _Known()
 
 

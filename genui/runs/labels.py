@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from genui.base import paths
 from genui.base.errors import MisuseError
-from genui.base.files import atomic_write, cannot_write, sanitize
+from genui.base.files import atomic_write, cannot_write, read_json, sanitize
 from genui.base.text import clean_line
-from genui.runs.layout import LONGEST_NAME, RunDir, check_name, read_record
+from genui.runs.layout import LONGEST_NAME, RunDir, check_name
 
 LONGEST_TAG = 32
 LONGEST_NOTE = 2000
@@ -39,7 +39,7 @@ def read_labels(run: RunDir) -> Labels:
     """The labels of a run, empty by default. Raises GenuiError if labels.json is damaged."""
     if not run.labels.exists():
         return Labels()
-    labels = read_record(run.labels, Labels, "remove it")
+    labels = read_json(run.labels, Labels, "remove it")
     return Labels(
         name=clean_line(labels.name, LONGEST_NAME),
         tags=tuple(clean_line(tag, LONGEST_TAG) for tag in labels.tags[:MAX_TAGS]),

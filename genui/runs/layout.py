@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 from msgspec import Struct
@@ -30,9 +30,8 @@ from genui.base.files import (
     atomic_write,
     cannot_read,
     cannot_write,
-    read_small,
+    read_json,
     sanitize,
-    show,
     write_all,
 )
 from genui.runs.definitions import MetricDefinition
@@ -54,7 +53,7 @@ _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 _STATUS_KEYS = {"steps_per_s": "rate", "units_per_s": "unit_rate"}
 """Fields of Status to their keys in status.json, and in the JSON of `genui runs` and `inspect`."""
 
-T = TypeVar("T")
+_REMEDY = "restore it or remove the run's folder"
 
 
 class _Child:
@@ -247,7 +246,7 @@ def create_script_run(
 
 def read_info(run: RunDir) -> RunInfo:
     """Raises GenuiError naming run.json if it is missing or damaged."""
-    return read_record(run.run_json, RunInfo)
+    return read_json(run.run_json, RunInfo, _REMEDY)
 
 
 def write_info(run: RunDir, info: RunInfo, *, durable: bool = True) -> None:
@@ -258,7 +257,7 @@ def write_info(run: RunDir, info: RunInfo, *, durable: bool = True) -> None:
 
 def read_status(run: RunDir) -> Status:
     """Raises GenuiError naming status.json if it is missing or damaged."""
-    return read_record(run.status, Status)
+    return read_json(run.status, Status, _REMEDY)
 
 
 def write_status(run: RunDir, status: Status) -> None:
@@ -274,18 +273,6 @@ def write_status(run: RunDir, status: Status) -> None:
     }
     status = msgspec.structs.replace(status, **unknown)
     atomic_write(run.status, msgspec.json.encode(status, enc_hook=float), durable=False)
-
-
-def read_record(
-    path: Path, kind: type[T], remedy: str = "restore it or remove the run's folder"
-) -> T:
-    """A small JSON file of a run. Raises GenuiError that names it and ends with the remedy."""
-    data = read_small(path)
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        reason = sanitize(str(error)).replace("`", "'")
-        raise GenuiError(f"{show(path)} is damaged ({reason}): {remedy}") from None
 
 
 def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:

@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from genui.base import numbers, paths
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import cannot_read, cannot_write, read_small, sanitize, show
+from genui.base.files import cannot_read, cannot_write, read_json, sanitize, show
 from genui.hub.catalogue import CATALOGUE
 from genui.hub.find import FRESH_FOR, LocalModel, find_local, list_recent
 from genui.hub.formats import (
@@ -319,12 +319,7 @@ def _shipped_names() -> list[str]:
 def _shipped(name: str) -> ModelInfo:
     folder = paths.weights_dir() / name
     header = read_header(folder / "model.safetensors")
-    try:
-        card = msgspec.json.decode(read_small(folder / "card.json"), type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise GenuiError(
-            f"{show(folder / 'card.json')} is damaged ({sanitize(str(error))}): install genui again"
-        ) from None
+    card = read_json(folder / "card.json", dict[str, Any], "install genui again")
     return _model(header, ref=name, name=name, source="shipped", card=card, summary=_quality(card))
 
 

@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_read, cannot_write, sanitize
+from genui.base.files import atomic_write, cannot_read, cannot_write, read_json, sanitize
 from genui.base.schema import Setting
 from genui.recipes import Recipe, find_setting
 from genui.runs import control, launch, models
@@ -40,7 +40,6 @@ from genui.runs.layout import (
     Status,
     check_name,
     is_locked,
-    read_record,
     read_status,
     write_status,
 )
@@ -253,7 +252,7 @@ _LONGEST = LONGEST_NAME - 5  # characters of a name, so that a trial may be NAME
 def read_sweep(folder: RunDir) -> Sweep:
     """The content of sweep.json. Raises GenuiError naming it if it is missing or damaged."""
     remedy = "remove the sweep's folder; its runs stay"
-    return read_record(folder.path / "sweep.json", Sweep, remedy)
+    return read_json(folder.path / "sweep.json", Sweep, remedy)
 
 
 def write_sweep(folder: RunDir, sweep: Sweep) -> None:

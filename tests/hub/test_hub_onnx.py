@@ -46,7 +46,7 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "fault"),
     [
-        ({"audio": {}}, "is no voice's JSON"),
+        ({"audio": {}}, "is damaged"),
         ({"audio": {"sample_rate": 0}}, "samples a second"),
         ({"phoneme_id_map": {"a": [1]}}, "no table of phonemes"),
         ({"phoneme_id_map": {"_": [0], "^": [1], "$": [-5]}}, "no table of phonemes"),

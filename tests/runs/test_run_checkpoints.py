@@ -33,12 +33,12 @@ def test_a_whole_header(tmp_path: Path):
 
 
 BAD = {
-    "empty": (b"", "only 0 bytes"),
-    "short": (b"\x00\x01", "only 2 bytes"),
+    "empty": (b"", "truncated"),
+    "short": (b"\x00\x01", "truncated"),
     "cut in header": (checkpoint_bytes()[:40], "truncated inside its header"),
     "cut in data": (checkpoint_bytes()[:-1], "truncated"),
-    "data too long": (checkpoint_bytes() + b"x", "does not fit"),
-    "huge header": (struct.pack("<Q", 2**63) + b"{}", "claims 9223372036854775808 bytes"),
+    "data too long": (checkpoint_bytes() + b"x", "damaged"),
+    "huge header": (struct.pack("<Q", 2**63) + b"{}", "not safetensors"),
     "text": (b"To be, or not to be, that is the question", "not safetensors"),
     "not json": (safetensors(b"\x00\x01\x02"), "not that of a safetensors"),
     "a list": (safetensors([1, 2]), "not that of a safetensors"),
@@ -46,10 +46,6 @@ BAD = {
     "foreign": (safetensors({"w": TENSOR}, bytes(8)), "not written by genui"),
     "negative shape": (safetensors({"w": TENSOR | {"shape": [-1]}}, bytes(8)), "not that of"),
     "many dimensions": (safetensors({"w": TENSOR | {"shape": [2**61] * 99}}), "not that of"),
-    "offsets": (
-        safetensors({"v": TENSOR, "w": TENSOR | {"data_offsets": [8, 4]}}, bytes(8)),
-        "does not fit",
-    ),
     "claims much": (safetensors({"w": TENSOR | {"data_offsets": [0, 2**61]}}), "truncated"),
     "metadata not text": (safetensors({"__metadata__": {"genui": 3}}), "not that of"),
     "metadata not json": (safetensors({"__metadata__": {"genui": "{"}}), "metadata is damaged"),

@@ -22,7 +22,7 @@ from genui.engine.models.llama import (
     build_llama,
     yarn_attention_factor,
 )
-from genui.hub.gguf import TENSOR_TYPES, Gguf, TensorInfo, check_architecture, read_gguf
+from genui.hub.gguf import Gguf, TensorInfo, check_architecture, read_gguf, tensor_type
 
 _AT_ONCE = 1 << 24  # numbers that are converted at once
 
@@ -259,7 +259,7 @@ def _tensor(
 
 
 def dequantise(data: np.ndarray, kind: int) -> np.ndarray:
-    """The numbers, fp32 [N, width], of rows of bytes [N, bytes] of a type of TENSOR_TYPES.
+    """The numbers, fp32 [N, width], of rows of bytes [N, bytes] of a type of tensors.
 
     By the `gguf` package, which has the formats that llama.cpp writes, the newest too.
     """
@@ -267,8 +267,10 @@ def dequantise(data: np.ndarray, kind: int) -> np.ndarray:
     from gguf import GGMLQuantizationType
     from gguf.quants import dequantize
 
-    assert kind in TENSOR_TYPES
-    numbers = dequantize(data, GGMLQuantizationType(kind))
+    try:
+        numbers = dequantize(data, GGMLQuantizationType(kind))
+    except NotImplementedError:
+        raise GenuiError(f"its tensors of type {tensor_type(kind)[0]} cannot be read") from None
     return numbers if numbers.flags.writeable else numbers.copy()
 
 
