@@ -18,6 +18,9 @@ from genui.base.errors import GenuiError, MisuseError
 SMALL = 1024 * 1024
 """Bytes; the largest run.json, status.json or card.json that is read."""
 
+LARGEST_JSON = 64 * 1024 * 1024
+"""Bytes; the largest JSON of others that is read: tokenizers of 262,144 tokens have about 33 MB."""
+
 _PARTIAL = ".aside"
 
 T = TypeVar("T")
@@ -48,6 +51,11 @@ def cannot_read(path: Path, error: OSError) -> GenuiError:
         f"cannot read {show(path)}: {(error.strerror or str(error)).lower()}; "
         "check that it exists and that you may read it"
     )
+
+
+def cannot_use(path: Path, fault: str, remedy: str) -> MisuseError:
+    """The error for a file that cannot be used."""
+    return MisuseError(f"{show(path)}: {fault}; {remedy}")
 
 
 def report_defect(path: Path, error: Exception) -> GenuiError:
@@ -199,14 +207,18 @@ def read_json(
 ) -> T:
     """A regular file of at most `most` bytes of JSON, as a `kind`; `dec_hook` is that of msgspec.
 
-    Raises `fault`, one line that names the file and ends with the `remedy`.
+    Raises `fault`, one line that names the file and ends with the `remedy`, and GenuiError if it
+    cannot be read.
     """
-    data = read_regular(path, most, remedy, fault)
+    with open_regular(path, fault(f"{show(path)} is not a regular file; {remedy}")) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise fault(f"{show(path)} is over {most >> 20} MB; {remedy}")
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=dec_hook)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         reason = sanitize(str(error)).replace("`", "'")
-        raise fault(f"{show(path)}: is damaged ({reason}); {remedy}") from None
+        raise fault(f"{show(path)} is damaged ({reason}); {remedy}") from None
 
 
 def read_small(path: Path) -> bytes:

@@ -121,18 +121,13 @@ def show_image(file: Path) -> None:
 
 
 def _last_frame(file: Path) -> image.Pixels:
-    from PIL import UnidentifiedImageError
-
     try:
-        with image.open_image(file) as opened:
+        with image.image_errors(), image.open_image(file) as opened:
             for _ in image.seek_frames(opened):
                 pass
             return image.decode_frame(opened)
-    except image.TooLargeError as error:
-        raise MisuseError(f"{file}: {error}; make it smaller") from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
-        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else error
-        raise MisuseError(f"{file}: not a readable image ({reason})") from None
+    except ValueError as error:
+        raise MisuseError(f"{file}: {error}") from None
 
 
 def _show_recipe(file: Path) -> None:

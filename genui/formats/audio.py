@@ -118,12 +118,9 @@ def _format(body: bytes) -> _Format:
     if widths is None:
         named = _NAMES.get(coding, f"coding {coding}")
         raise ValueError(f"is encoded as {named}; convert it to 16-bit PCM")
-    if bits not in widths:
-        raise ValueError(f"has {bits} bits a sample; convert it to 16-bit PCM")
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise ValueError(f"says it has {channels} channels; write it again")
-    if not 1 <= rate <= HIGHEST_RATE:
-        raise ValueError(f"says it has {rate:,} samples a second; write it again")
+    if bits not in widths or not 1 <= channels <= MAX_CHANNELS or not 1 <= rate <= HIGHEST_RATE:
+        claims = f"{bits} bits a sample, {channels} channels and {rate:,} samples a second"
+        raise ValueError(f"says it has {claims}; convert it to 16-bit PCM")
     return _Format(coding, channels, rate, bits)
 
 

@@ -138,11 +138,8 @@ def read(data: bytes) -> Film:
     Raises ValueError, a reason without the file's name, if `data` is truncated, another format or
     too large: over MAX_PIXELS in all frames, or over MAX_FRAMES.
     """
-    from PIL import UnidentifiedImageError
-
     frames, durations, pixels = [], [], 0
-    try:
-        image = open_image(io.BytesIO(data), ("PNG", "GIF"))
+    with image_errors(), open_image(io.BytesIO(data), ("PNG", "GIF")) as image:
         text = _text(image)
         for _ in seek_frames(image):
             pixels += image.width * image.height
@@ -150,13 +147,30 @@ def read(data: bytes) -> Film:
                 raise TooLargeError(f"over {MAX_PIXELS:,} pixels")
             frames.append(decode_frame(image))
             durations.append(int(image.info.get("duration", 0)))
-    except TooLargeError:
-        raise
-    except UnidentifiedImageError:
-        raise ValueError("not a readable image") from None
-    except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
-        raise ValueError(f"damaged or truncated ({error})") from None
     return Film(frames, text, durations)
+
+
+def read_still(source: Path | IO[bytes]) -> Pixels:
+    """The first frame of an image file. Raises as `image_errors`."""
+    with image_errors(), open_image(source) as image:
+        return decode_frame(image)
+
+
+@contextmanager
+def image_errors() -> Iterator[None]:
+    """Turns what Pillow raises in the block for a file into a ValueError, a reason without the
+    file's name: TooLargeError stays as it is."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        yield
+    except TooLargeError as error:
+        raise TooLargeError(f"{error}; make it smaller") from None
+    except UnidentifiedImageError:
+        raise ValueError("not a readable image; use a PNG, JPEG, WEBP, GIF or BMP") from None
+    except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
+        reason = getattr(error, "strerror", None) or f"damaged or truncated ({error})"
+        raise ValueError(f"not a readable image: {reason}; copy it again") from None
 
 
 def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = FORMATS) -> "PilImage":
@@ -375,7 +389,7 @@ def decode_image(data: bytes, name: str) -> tuple[list[Pixels], str]:
     try:
         film = read(data)
     except ValueError as error:
-        raise GenuiError(f"{name}: cannot be read: {error}; write or copy it again") from None
+        raise GenuiError(f"{name}: {error}") from None
     return film.frames, recipe_text(film.text)
 
 

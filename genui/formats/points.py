@@ -5,7 +5,6 @@ a readable form.
 """
 
 import csv
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -137,21 +136,16 @@ def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
 
 
 def _place(cells: Sequence[str], line: int, name: str) -> tuple[float, float]:
-    if not 2 <= len(cells) <= 3:
-        count = "one column" if len(cells) == 1 else f"{len(cells)} columns"
-        raise MisuseError(
-            f"{name}, line {line}: has {count}; give two, x and y, or three with a class"
-        )
-    for cell in cells[:2]:
-        if not _is_number(cell):
-            text = cell.strip()[:20]
-            raise MisuseError(f"{name}, line {line}: {text!r} is not a number; give x and y")
-    x, y = float(cells[0]), float(cells[1])
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise MisuseError(f"{name}, line {line}: has {cells[0].strip()}, {cells[1].strip()}, "
-                          "which is not a position; remove the line")  # fmt: skip
-    if max(abs(x), abs(y)) > _FURTHEST:
-        raise MisuseError(f"{name}, line {line}: lies beyond {_FURTHEST:g}; scale the points")
+    fault = MisuseError(
+        f"{name}, line {line}: {', '.join(cells)[:40]!r} is no point; give x,y or x,y,class, with "
+        f"x and y up to {_FURTHEST:g}"
+    )
+    try:
+        x, y = map(float, cells[:2])
+    except ValueError:
+        raise fault from None
+    if len(cells) > 3 or not (abs(x) <= _FURTHEST and abs(y) <= _FURTHEST):  # nor NaN
+        raise fault
     return x, y
 
 

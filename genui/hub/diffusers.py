@@ -16,13 +16,12 @@ from typing import Any
 from msgspec import Struct
 
 from genui.base.errors import MisuseError, did_you_mean
-from genui.base.files import read_regular, sanitize, show
+from genui.base.files import LARGEST_JSON, read_regular, sanitize, show
 from genui.hub.formats import OpenModel
 from genui.hub.huggingface import read_licence
 from genui.hub.safetensors import TensorEntry, read_tensors
 
 INDEX = "model_index.json"
-LARGEST_JSON = 16 * 1024 * 1024  # bytes
 
 LIBRARIES = ("diffusers", "transformers")
 """The libraries whose classes are loaded; another is code, which is never run."""

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from genui.base.errors import MisuseError, UnsupportedError
-from genui.base.files import open_regular, sanitize, show
+from genui.base.files import cannot_use, open_regular, sanitize, show
 from genui.hub.formats import OpenModel
 
 MAGIC = b"GGUF"
@@ -64,7 +64,7 @@ class Gguf(msgspec.Struct, frozen=True):
 
     path: Path
     size: int  # of the file, bytes
-    metadata: dict[str, Any]  # without arrays, unless they were asked for
+    metadata: dict[str, Any]
     tensors: dict[str, TensorInfo]
 
     @property
@@ -136,7 +136,7 @@ def check_architecture(file: Gguf) -> None:
     that genui does not compute."""
     meta, name = file.metadata, file.architecture
     if meta.get("split.count", 0) not in (0, 1):
-        raise _unfit(
+        raise cannot_use(
             file.path, "it is one part of a split model", "join them: llama-gguf-split --merge"
         )
     if name not in ARCHITECTURES:
@@ -148,44 +148,43 @@ def check_architecture(file: Gguf) -> None:
         fault = "it is a mixture of experts; use a dense model"
         raise UnsupportedError(f"{show(file.path)}: {fault}; {SERVE}")
     if not file.tensors:
-        raise _unfit(file.path, "it has no tensors", "use a file with a model's weights")
+        raise cannot_use(file.path, "it has no tensors", "use a file with a model's weights")
 
 
-def read_gguf(path: Path, arrays: bool = False) -> Gguf:
-    """The header of a file, with the arrays of its metadata (the vocabulary) if asked for.
+def read_gguf(path: Path) -> Gguf:
+    """The header of a file.
 
     Counts and lengths are checked before memory is taken. `gguf.GGUFReader` takes 30 times as long
     and ten times the memory. Raises MisuseError, one line that names the file, for a damaged,
     truncated or hostile one.
     """
-    irregular = _unfit(path, "it is not a regular file", "give the path of a GGUF file")
+    irregular = cannot_use(path, "it is not a regular file", "give the path of a GGUF file")
     with open_regular(path, irregular) as file:
         size = os.fstat(file.fileno()).st_size
-        return _Header(path, file, size, arrays).read()
+        return _Header(path, file, size).read()
 
 
 class _Header:
     """Reads a header from its start to its end."""
 
-    def __init__(self, path: Path, file: BinaryIO, size: int, arrays: bool) -> None:
-        self._path, self._file, self._size, self._arrays = path, file, size, arrays
+    def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
+        self._path, self._file, self._size = path, file, size
         self._data = bytearray()
         self._at = 0
 
     def read(self) -> Gguf:
         if bytes(self._take(len(MAGIC))) != MAGIC:
-            raise _unfit(self._path, "it does not begin as GGUF does", "give a GGUF file")
+            raise cannot_use(self._path, "it does not begin as GGUF does", "give a GGUF file")
         version = self._number("I")
         if version not in VERSIONS:
             big_endian = version & 0xFFFF == 0
             fault = "it is big-endian" if big_endian else f"it has version {version} of the format"
-            raise _unfit(self._path, fault, "use a little-endian file of version 2 or 3")
+            raise cannot_use(self._path, fault, "use a little-endian file of version 2 or 3")
         tensors, entries = self._count(MOST_ENTRIES), self._count(MOST_ENTRIES)
         metadata: dict[str, Any] = {}
         for _ in range(entries):
             key = self._string()
-            if (value := self._value(self._number("I"))) is not None:
-                metadata[key] = value
+            metadata[key] = self._value(self._number("I"))
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
             raise self._damaged(f"its alignment is {sanitize(str(alignment), 20)}")
@@ -205,7 +204,7 @@ class _Header:
         try:
             _, block, size = tensor_type(kind)
         except ValueError:
-            raise _unfit(
+            raise cannot_use(
                 self._path,
                 f"the tensor {sanitize(name, 60)!r} has type {kind}, which genui does not know",
                 "use another quantisation, such as Q4_K_M or Q8_0",
@@ -216,21 +215,18 @@ class _Header:
         return TensorInfo(name, shape[::-1], kind, offset, math.prod(shape) // block * size)
 
     def _value(self, kind: int) -> Any:
-        """A value; None for an array that is skipped."""
         if kind == _STRING:
             return self._string()
         if kind == _ARRAY:
             return self._array()
         return self._number(self._scalar(kind))
 
-    def _array(self) -> list[Any] | None:
+    def _array(self) -> list[Any]:
         kind, count = self._number("I"), self._count(MOST_ITEMS)
         if kind == _STRING:
-            strings = [self._string(decode=self._arrays) for _ in range(count)]
-            return strings if self._arrays else None
+            return [self._string() for _ in range(count)]
         code = f"<{count}{self._scalar(kind)}"
-        data = self._take(struct.calcsize(code))
-        return list(struct.unpack(code, data)) if self._arrays else None
+        return list(struct.unpack(code, self._take(struct.calcsize(code))))
 
     def _scalar(self, kind: int) -> str:
         """How `struct` spells a type of numbers."""
@@ -238,9 +234,8 @@ class _Header:
             raise self._damaged(f"its metadata has the type {kind}")
         return _SCALARS[kind]
 
-    def _string(self, decode: bool = True) -> str:
-        data = self._take(self._number("Q"))
-        return data.decode("utf-8", "replace") if decode else ""
+    def _string(self) -> str:
+        return self._take(self._number("Q")).decode("utf-8", "replace")
 
     def _number(self, code: str) -> Any:
         code = f"<{code}"
@@ -265,8 +260,4 @@ class _Header:
         return data
 
     def _damaged(self, fault: str) -> MisuseError:
-        return _unfit(self._path, fault, "fetch or copy it again")
-
-
-def _unfit(path: Path, fault: str, remedy: str) -> MisuseError:
-    return MisuseError(f"{show(path)}: {fault}; {remedy}")
+        return cannot_use(self._path, fault, "fetch or copy it again")

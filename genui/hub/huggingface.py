@@ -13,11 +13,9 @@ from typing import Any
 
 from genui.base import files, numbers
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular, sanitize, show
+from genui.base.files import LARGEST_JSON, read_regular, sanitize, show
 from genui.hub.formats import OpenModel
 from genui.hub.safetensors import TensorEntry, read_tensors
-
-LARGEST_JSON = 64 << 20  # bytes: tokenizers of 262,144 tokens have about 33 MB
 
 REMEDY = "fetch the model again"
 

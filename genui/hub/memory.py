@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.base.files import atomic_write, read_json, report_defect, show
+from genui.base.files import LARGEST_JSON, atomic_write, read_json, report_defect, show
 from genui.base.paths import cache_dir
 from genui.hub import formats
 from genui.hub.formats import OpenModel
@@ -35,8 +35,6 @@ _memory: tuple[Path, _Memory] | None = None
 
 _looked_at: dict[Path, float] = {}
 """When each path was last compared with its description, in seconds of the monotonic clock."""
-
-_LARGEST = 8 << 20  # bytes of the file of the memory
 
 
 def describe_all(
@@ -94,7 +92,7 @@ def _load_memory() -> _Memory:
         return _memory[1]
     memory = _Memory()
     with suppress(GenuiError):
-        memory = read_json(file, _Memory, "remove it", _LARGEST, dec_hook=_to_path)
+        memory = read_json(file, _Memory, "remove it", LARGEST_JSON, dec_hook=_to_path)
     if memory.version != version:
         memory = _Memory(version)
     _memory = file, memory

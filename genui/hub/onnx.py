@@ -14,13 +14,19 @@ from pathlib import Path
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import open_regular, read_json, read_regular, sanitize, show
+from genui.base.files import (
+    LARGEST_JSON,
+    cannot_use,
+    open_regular,
+    read_json,
+    read_regular,
+    sanitize,
+)
 from genui.base.protobuf import BYTES, VARINT, fields, messages, varint
 from genui.hub.formats import OpenModel
 
 SUFFIX = ".onnx"
 INPUTS = {"input", "input_lengths", "scales"}
-LARGEST_CONFIG = 4 << 20  # bytes
 
 _MODEL_GRAPH, _GRAPH_INITIALIZER, _GRAPH_INPUT = 7, 5, 11  # field numbers of onnx.proto
 
@@ -88,13 +94,13 @@ def read_config(path: Path) -> VoiceConfig:
     """The JSON beside a voice. Raises MisuseError, one line, if it is damaged."""
     file = config_file(path)
     remedy = "copy the voice's own JSON again"
-    config = read_json(file, VoiceConfig, remedy, LARGEST_CONFIG, MisuseError)
+    config = read_json(file, VoiceConfig, remedy, LARGEST_JSON, MisuseError)
     ids = [number for numbers in config.phoneme_id_map.values() for number in numbers]
     known = all(mark in config.phoneme_id_map for mark in "_^$")
     if not known or not all(0 <= number < 1 << 16 for number in ids):
-        raise _unfit(path, "its JSON has no table of phonemes", "copy it again")
+        raise cannot_use(path, "its JSON has no table of phonemes", "copy it again")
     if not 4000 <= config.rate <= 192_000:
-        raise _unfit(path, f"its JSON says {config.rate} samples a second", "copy it again")
+        raise cannot_use(path, f"its JSON says {config.rate} samples a second", "copy it again")
     return config
 
 
@@ -107,17 +113,13 @@ def _licence(card: Path) -> str:
     return ""
 
 
-def _unfit(path: Path, fault: str, remedy: str) -> MisuseError:
-    return MisuseError(f"{show(path)}: {fault}; {remedy}")
-
-
 # --- The graph, as far as it is read ------------------------------------------------------------
 
 
 def _count_parameters(path: Path) -> int:
     """The number of weights. Raises MisuseError if the file is cut or has other inputs."""
-    irregular = _unfit(path, "it is not a regular file", "give the path of a voice")
-    damaged = _unfit(path, "it is damaged or cut", "copy it again")
+    irregular = cannot_use(path, "it is not a regular file", "give the path of a voice")
+    damaged = cannot_use(path, "it is damaged or cut", "copy it again")
     try:
         with (
             open_regular(path, irregular) as file,
@@ -139,7 +141,7 @@ def _count_parameters(path: Path) -> int:
         raise damaged
     if not names >= INPUTS or not names <= {*INPUTS, "sid"}:
         some = sanitize(", ".join(sorted(names)[:6]), 100)
-        raise _unfit(path, f"its inputs are {some}", "genui speaks with voices of piper alone")
+        raise cannot_use(path, f"its inputs are {some}", "genui speaks with voices of piper alone")
     return count
 
 

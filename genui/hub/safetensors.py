@@ -11,8 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from genui.base.errors import MisuseError
-from genui.base.files import open_regular, show
+from genui.base.files import cannot_use, open_regular
 
 LARGEST_HEADER = 16 * 1024 * 1024  # bytes
 
@@ -47,15 +46,11 @@ def read_tensors(path: Path, remedy: str) -> tuple[dict[str, TensorEntry], dict[
     Raises MisuseError, one line that names the file and ends with the `remedy`, if it is truncated,
     hostile or not safetensors; GenuiError if it cannot be read.
     """
-
-    def unfit(fault: str, remedy: str = remedy) -> MisuseError:
-        return MisuseError(f"{show(path)}: {fault}; {remedy}")
-
-    with open_regular(path, unfit("it is not a regular file")) as file:
+    with open_regular(path, cannot_use(path, "it is not a regular file", remedy)) as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(_LENGTH), "little")
         if length > min(size - _LENGTH, LARGEST_HEADER):
-            raise unfit("it is truncated inside its header, or not safetensors")
+            raise cannot_use(path, "it is truncated inside its header, or not safetensors", remedy)
         raw = file.read(length)
     try:
         entries = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
@@ -64,8 +59,9 @@ def read_tensors(path: Path, remedy: str) -> tuple[dict[str, TensorEntry], dict[
             name: msgspec.json.decode(entry, type=TensorEntry) for name, entry in entries.items()
         }
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        raise unfit("its header is not that of a safetensors file") from None
+        raise cannot_use(path, "its header is not that of a safetensors file", remedy) from None
     whole = _LENGTH + length + max((entry.data_offsets[1] for entry in tensors.values()), default=0)
     if size != whole:
-        raise unfit(f"it is truncated or damaged ({size} of {whole} bytes)", "copy it again")
+        fault = f"it is truncated or damaged ({size} of {whole} bytes)"
+        raise cannot_use(path, fault, "copy it again")
     return tensors, metadata

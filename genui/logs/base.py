@@ -9,6 +9,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -337,6 +338,18 @@ class SafeTail:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tail, name)
+
+
+MAX_FILES = 20_000
+"""Files of one log, of those that have one for each metric."""
+
+
+def files_below(folder: Path) -> list[tuple[str, Path]]:
+    """The files in a folder and below it, at most MAX_FILES, in order: their names, with slashes,
+    and paths. Empty if there is no folder."""
+    root = os.path.join(folder, "")
+    found = (os.path.join(above, name) for above, _, names in os.walk(root) for name in names)
+    return [(file[len(root) :], Path(file)) for file in sorted(islice(found, MAX_FILES))]
 
 
 # --- Files that another program writes --------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.base.files import read_json
+from genui.base.files import LARGEST_JSON, read_json
 from genui.logs.base import (
     CHUNK,
     PIECE,
@@ -29,7 +29,6 @@ from genui.logs.base import (
 from genui.logs.records import number
 
 _TASK, _METRICS, _LOG = "task.json", "metrics.jsonl", "log.jsonl"
-_LARGEST = 16 * 1024 * 1024  # bytes of task.json, which holds the script and its packages
 _MAX_LINES = 20_000  # of the console
 
 
@@ -157,7 +156,7 @@ class ClearMlTail(Reader):
 def _read_task(folder: Path) -> dict[str, Any]:
     """The content of task.json; empty if it cannot be read."""
     with suppress(GenuiError):
-        return read_json(folder / _TASK, dict[str, Any], "remove it", _LARGEST)
+        return read_json(folder / _TASK, dict[str, Any], "remove it", LARGEST_JSON)
     return {}
 
 

@@ -4,16 +4,14 @@ Source: dvclive 3.49, plots/metric.py. The settings are in params.yaml, the last
 not read, in metrics.json.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
 from genui.base.files import read_small
-from genui.logs.base import CHUNK, Format, Reader
+from genui.logs.base import CHUNK, Format, Reader, files_below
 from genui.logs.records import decode_settings
 
 if TYPE_CHECKING:
@@ -21,16 +19,13 @@ if TYPE_CHECKING:
     from genui.runs.series import Series
 
 _LAST, _PARAMS = "metrics.json", "params.yaml"
-_MAX_FILES = 20_000
 
 
 def _tables(path: Path) -> Iterator[tuple[str, Path]]:
     """The names of the metrics of a run and their tables, in order."""
-    folder = path / "plots" / "metrics"
-    files = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
-    tables = (file for file in islice(files, _MAX_FILES) if file.suffix in (".tsv", ".csv"))
-    for file in sorted(tables):
-        yield file.relative_to(folder).with_suffix("").as_posix(), file
+    for name, file in files_below(path / "plots" / "metrics"):
+        if file.suffix in (".tsv", ".csv"):
+            yield name.removesuffix(file.suffix), file
 
 
 class DvcLive(Format):

@@ -94,13 +94,9 @@ def _load(media: Media) -> tuple[str, Pixels | None]:
         return str(media.path), None
     data = _read(media)
     if media.kind == "image":
-        from genui.formats.image import decode_frame, open_image  # brings Pillow
+        from genui.formats.image import read_still  # brings Pillow
 
-        try:
-            with open_image(BytesIO(data)) as image:
-                return "", decode_frame(image)
-        except OSError:
-            raise ValueError("not an image") from None
+        return "", read_still(BytesIO(data))
     if media.kind == "audio":
         return _sound(data)
     if media.kind == "table":

@@ -13,17 +13,19 @@ tables of experiments, runs, metrics, params and tags. Sources: mlflow/store/tra
 and mlflow/store/tracking/dbmodels/models.py 3.17.
 """
 
-import json
 import math
 import os
+import stat
 from collections.abc import Iterator, Mapping, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, read_small
+from genui.base.files import read_small
 from genui.logs import sqlite
-from genui.logs.base import CHUNK, PIECE, Format, LineFile, Log, Reader
+from genui.logs.base import CHUNK, PIECE, Format, LineFile, Log, Reader, files_below
+from genui.logs.records import decode_settings, unquote
 from genui.logs.sqlite import (
     LONGEST_NAME,
     MAX_RUNS,
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
 
 _META = "meta.yaml"
 _ENDED = {"3": "finished", "4": "failed", "5": "stopped"}  # RunStatus; 1 is running
-_MAX_FILES = 20_000  # of a run's metrics or parameters
-_DEEPEST = 8  # slashes in a name
 _LONGEST_PARAM = 1000  # characters that are kept
 _BEYOND = 2**63
 
@@ -187,58 +187,23 @@ def _point(line: bytes) -> tuple[int, float, float] | None:
     return point if 0 <= step < _BEYOND else None
 
 
-def _files(folder: Path, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Path, Stamp]]:
+def _files(folder: Path) -> Iterator[tuple[str, Path, Stamp]]:
     """The regular files in a folder and below it, by name: (name of the metric, path, stamp).
 
-    Nothing if the folder is missing. Raises GenuiError if it cannot be read.
+    Nothing if the folder is missing.
     """
-    try:
-        with os.scandir(folder) as entries:
-            listing = sorted(entries, key=lambda entry: entry.name)[:_MAX_FILES]
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise cannot_read(folder, error) from None
-    for entry in listing:
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                if depth < _DEEPEST:
-                    yield from _files(Path(entry.path), f"{prefix}{entry.name}/", depth + 1)
-            elif entry.is_file():
-                about = entry.stat()
-                stamp = about.st_ino, about.st_size, about.st_mtime_ns
-                name = (prefix + entry.name).encode(errors="replace").decode()
-                yield name, Path(entry.path), stamp
-        except OSError:  # removed in the meantime
-            continue
+    for name, path in files_below(folder):
+        with suppress(OSError):  # removed in the meantime
+            about = path.stat()
+            if stat.S_ISREG(about.st_mode):
+                stamp = (about.st_ino, about.st_size, about.st_mtime_ns)
+                yield name.encode(errors="replace").decode(), path, stamp
 
 
 def _read_meta(folder: Path) -> dict[str, str]:
-    """The flat `key: value` lines of a meta.yaml; empty if it cannot be read.
-
-    PyYAML breaks long values: an indented line continues the one before.
-    """
-    values: dict[str, str] = {}
-    key = ""
-    for line in _text_of(folder / _META, limit=None).splitlines():
-        if line[:1].isspace():
-            values[key] = f"{values.get(key, '')} {line.strip()}"
-        else:
-            key, _, value = line.partition(":")
-            values[key] = value.strip()
-    return {key: _scalar(value) for key, value in values.items()}
-
-
-def _scalar(value: str) -> str:
-    """The value of a YAML scalar, as text."""
-    if value[:1] == value[-1:] == "'":
-        return value[1:-1].replace("''", "'")
-    if value[:1] == value[-1:] == '"':
-        try:
-            return str(json.loads(value))
-        except ValueError:
-            return value[1:-1]
-    return "" if value in ("null", "~") else value
+    """The values in a meta.yaml as texts; empty if it cannot be read."""
+    values = decode_settings(_text_of(folder / _META, limit=None), unquote)
+    return {key: "" if value in ("null", "~") else value for key, value in values.items()}
 
 
 def _text_of(path: Path, limit: int | None = _LONGEST_PARAM) -> str:

@@ -22,6 +22,7 @@ LONGEST = 16 * 1024
 
 _MAX_NUMBERS = 512
 _MAX_PLANS = 4096
+_MAX_ITEMS = 512
 _LONGEST_TEMPLATE = 1000  # characters of a template that is remembered
 
 _INT, _REAL, _JUNK = "\x11", "\x12", "\x10"  # masks of numbers: whole, other, and of no interest
@@ -418,22 +419,14 @@ _WRITTEN = re.compile(rf"\s*({_VALUE})(?:/([0-9]{{1,15}}))?\s*", re.IGNORECASE)
 def _python_items(body: str) -> Any:
     """The same of a dict as Python prints it."""
     template, numbers = _split_numbers(body)
-    items = _ITEMS.get(template)
-    if items is None:
-        items = _items_of(template) if len(numbers) <= _MAX_NUMBERS else []
-        if len(template) <= _LONGEST_TEMPLATE:
-            if len(_ITEMS) >= _MAX_PLANS:
-                _ITEMS.clear()
-            _ITEMS[template] = items
+    items = _items_of(template) if len(numbers) <= _MAX_NUMBERS else []
     for name, index, total in items:
         value = number_of(numbers[index])
         if value is not None:
             yield name, value, 0 if total < 0 else int(float(numbers[total]))
 
 
-_ITEMS: dict[str, list[tuple[str, int, int]]] = {}
-
-
+@lru_cache(maxsize=_MAX_ITEMS)
 def _items_of(template: str) -> list[tuple[str, int, int]]:
     """(name, index of its number, index of its total or -1) in the template of a dict."""
     at = {place: index for index, place in enumerate(_mask_places(template))}

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -166,40 +166,39 @@ def is_number(cell: str) -> bool:
 # --- Settings that tools write beside a log, as YAML --------------------------------------------
 
 _ITEM = re.compile(r"( *)([^\s:#-][^:]*):(?:\s+(.*))?")
+_BROKEN = re.compile(r"(?<![:\n])\n +(?! |[^\s:#-][^:\n]*:(?:\s|$)|- |#)")
+"""Between two lines of one value: PyYAML breaks long ones, and indents the rest."""
 _WORDS = {"null": None, "~": None, "true": True, "false": False}
 
 
-def decode_settings(text: str) -> Record:
-    """The settings in simple YAML, nested ones as "optimizer.lr"; other lines are left out."""
+def decode_settings(text: str, scalar: Callable[[str], Any] | None = None) -> Record:
+    """The settings in simple YAML, nested ones as "optimizer.lr"; other lines are left out. A value
+    is what `scalar` makes of it, by default `decode_scalar`."""
+    scalar = scalar or decode_scalar
     settings: Record = {}
     above: list[tuple[int, str]] = []  # indent and key of the mappings around a line
-    for line in text.splitlines():
+    for line in _BROKEN.sub(" ", text).splitlines():
         if item := _ITEM.fullmatch(line.rstrip()):
             indent, key, value = len(item[1]), item[2].strip("'\""), item[3]
             while above and above[-1][0] >= indent:
                 above.pop()
             name = ".".join([*(key for _, key in above), key])
             if value and not value.startswith("#"):
-                settings[name] = decode_scalar(value)
+                settings[name] = scalar(value)
             else:
                 above.append((indent, key))
         elif (word := line.strip()).startswith("- ") and above:
             name = ".".join(key for _, key in above)
             items = settings.setdefault(name, [])
             if isinstance(items, list):
-                items.append(decode_scalar(word[2:].strip()))
+                items.append(scalar(word[2:].strip()))
     return settings
 
 
 def decode_scalar(text: str) -> Any:
     """The value of a YAML scalar."""
-    if text[:1] == text[-1:] == "'":
-        return text[1:-1].replace("''", "'")
-    if text[:1] == text[-1:] == '"':
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text[1:-1]
+    if text[:1] in ("'", '"'):
+        return unquote(text)
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     for kind in (int, float):
@@ -207,4 +206,16 @@ def decode_scalar(text: str) -> Any:
             return kind(text)
         except ValueError:
             pass
+    return text
+
+
+def unquote(text: str) -> str:
+    """A YAML scalar as text."""
+    if text[:1] == text[-1:] == "'":
+        return text[1:-1].replace("''", "'")
+    if text[:1] == text[-1:] == '"':
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text[1:-1]
     return text

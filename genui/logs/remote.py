@@ -4,8 +4,8 @@ A copy of the log files is kept in the cache folder and grows as they grow, so e
 on files of this machine. The other host needs a POSIX shell with find, ls, tail and head; nothing
 is installed or written there. One ssh process is one shell, which reads commands from its standard
 input; a reply ends with a random line, so it may have any length. What is asked each second is
-`ls` of the files that grow, and the bytes after those that are here: none is read twice. A lost
-link is made again, and reading goes on where it ended.
+`ls` of the files that grow, and the bytes after those that are here. A lost link is made again, and
+the last piece is read again.
 """
 
 import fcntl
@@ -77,9 +77,7 @@ def parse_place(word: str) -> Place | None:
 
 
 class LinkLostError(GenuiError):
-    """The shell has ended, or does not answer; `partial` is the beginning of its reply."""
-
-    partial = b""
+    """The shell has ended, or does not answer."""
 
 
 class Shell:
@@ -132,11 +130,7 @@ class Shell:
             start = max(0, len(self._buffer) - len(end))
             if start > limit:
                 break
-            try:
-                self._buffer += self._receive(patience)
-            except LinkLostError as error:
-                error.partial = _without_beginning(bytes(self._buffer), end)[:limit]
-                raise
+            self._buffer += self._receive(patience)
         if at < 0 or at > limit:
             raise LinkLostError(f"{clean_line(self.host)}: sends more than was asked for")
         reply = bytes(self._buffer[:at])
@@ -177,12 +171,6 @@ class Shell:
                 stream.close()
 
 
-def _without_beginning(data: bytes, end: bytes) -> bytes:
-    """The data without a beginning of `end` at its end."""
-    size = next(n for n in range(min(len(end), len(data)), -1, -1) if data.endswith(end[:n]))
-    return data[: len(data) - size]
-
-
 # --- Files there, and their copies here -------------------------------------------------------
 
 
@@ -198,20 +186,6 @@ class RemoteFile:
 
 
 _LINE = re.compile(rb" *(\d+) +-\S+ +\d+ +\S+ +\S+ +(\d+) +(\w{3}) +(\d+) +(\d{4}|\d\d:\d\d) (.+)")
-_MONTHS: list[str] = [
-    "Jan",
-    "Feb",
-    "Mar",
-    "Apr",
-    "May",
-    "Jun",
-    "Jul",
-    "Aug",
-    "Sep",
-    "Oct",
-    "Nov",
-    "Dec",
-]
 
 
 def parse_listing(reply: bytes, root: str, now: float) -> Iterator[RemoteFile]:
@@ -236,21 +210,21 @@ def parse_listing(reply: bytes, root: str, now: float) -> Iterator[RemoteFile]:
             continue
         if len(os.fsencode(name)) > _LONGEST_NAME:
             continue
-        changed = _parse_time(match[3].decode(), int(match[4]), match[5].decode(), now)
+        month, day, last = (match[group].decode() for group in (3, 4, 5))
+        changed = _parse_time(month, day, last, now)
         yield RemoteFile(path, name, int(match[1]), int(match[2]), changed)
 
 
-def _parse_time(month: str, day: int, last: str, now: float) -> float:
+def _parse_time(month: str, day: str, last: str, now: float) -> float:
     """The time of `ls` in UTC: "Nov 27 17:20" within half a year, else "Nov 27 2025"."""
     try:
-        at = _MONTHS.index(month) + 1
         if ":" not in last:
-            return float(timegm((int(last), at, day, 0, 0, 0)))
-        hour, minute = map(int, last.split(":"))
-        year = time.gmtime(now).tm_year
-        moment = float(timegm((year, at, day, hour, minute, 0)))
-        return (
-            moment if moment < now + 86_400 else float(timegm((year - 1, at, day, hour, minute, 0)))
+            return float(timegm(time.strptime(f"{last} {month} {day}", "%Y %b %d")))
+        this = time.gmtime(now).tm_year
+        text, form = f"{month} {day} {last}", "%Y %b %d %H:%M"
+        moment = timegm(time.strptime(f"{this} {text}", form))
+        return float(
+            moment if moment < now + 86_400 else timegm(time.strptime(f"{this - 1} {text}", form))
         )
     except (ValueError, OverflowError):
         return now
@@ -392,10 +366,8 @@ class Copy:
         try:
             command = f"tail -c +{start + 1} {quote(file.path)} | head -c {self._chunk}"
             data = shell.run(command, limit=self._chunk)
-        except LinkLostError as error:
-            if error.partial:
-                self._take(file, start, error.partial)
-                self._save()
+        except LinkLostError:
+            self._chunk = max(CHUNK // 4, self._chunk // 2)
             raise
         taken = time.monotonic() - began
         if len(data) == self._chunk:  # half a second of the link at once

@@ -84,17 +84,7 @@ def _bound(connection: "sqlite3.Connection", tables: Collection[str], longest: i
     """Limits what the connection reads, computes and holds in memory."""
     import sqlite3
 
-    for limit, most in (
-        (sqlite3.SQLITE_LIMIT_LENGTH, longest),
-        (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000),
-        (sqlite3.SQLITE_LIMIT_COLUMN, 200),
-        (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 20),
-        (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 3),
-        (sqlite3.SQLITE_LIMIT_VDBE_OP, 25_000),
-        (sqlite3.SQLITE_LIMIT_FUNCTION_ARG, 8),
-        (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
-    ):
-        connection.setlimit(limit, most)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
     over = time.thread_time() + SECONDS
     connection.set_progress_handler(lambda: time.thread_time() > over, _STEPS)
     connection.execute("PRAGMA trusted_schema = OFF")

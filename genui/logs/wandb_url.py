@@ -23,7 +23,7 @@ import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, install
-from genui.base.files import atomic_write, cannot_write, read_json
+from genui.base.files import LARGEST_JSON, atomic_write, cannot_write, read_json
 from genui.base.text import clean_line
 from genui.logs.base import CHUNK, About, Extras, Format, LineFile, Log, Reader
 from genui.logs.records import decode_lines, flatten, number_or_text
@@ -35,7 +35,6 @@ _POLL, _POLL_ENDED = 10.0, 60.0  # seconds between two looks at a run; at one th
 _PUBLIC_HOSTS = {"wandb.ai", "www.wandb.ai", "api.wandb.ai"}
 _PUBLIC_API = "https://api.wandb.ai"
 _ENDS = {"finished": "finished", "failed": "failed", "crashed": "failed", "killed": "stopped"}
-_LARGEST = 16 << 20  # bytes of what else is known
 _LINES = 1000  # of the history, written at once
 _LONGEST_REASON = 200  # characters
 
@@ -269,7 +268,7 @@ class _Known(msgspec.Struct):
 def _read_about(folder: Path) -> _Known:
     """What is known beside the history; nothing if the file is damaged."""
     with suppress(GenuiError):
-        return read_json(folder / ABOUT, _Known, "remove it", _LARGEST)
+        return read_json(folder / ABOUT, _Known, "remove it", LARGEST_JSON)
     return _Known()
 
 

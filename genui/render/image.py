@@ -110,10 +110,13 @@ _DECIBELS = 80.0  # from the loudest to black
 
 
 def draw_spectrogram(
-    samples: NDArray[np.float32], width: int = 160, height: int = 64
+    samples: NDArray[np.float32],
+    width: int = 160,
+    height: int = 64,
+    colours: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Draw samples [N] as an image [height, width, 3] in magma: time to the right, the lowest
-    frequency at the bottom, the frequency on a logarithmic scale."""
+    """Draw samples [N] as an image [height, width, 3]: time to the right, the lowest frequency at
+    the bottom, the frequency on a logarithmic scale. `colours` [LEVELS, 3] are by default magma."""
     window = 1024
     padded = np.pad(samples, (0, max(0, window - len(samples))))
     starts = np.linspace(0, len(padded) - window, width).astype(np.int64)
@@ -126,7 +129,8 @@ def draw_spectrogram(
     ]
     decibels = 10 * np.log10(np.stack(rows[::-1]) + 1e-12)
     share = 1 + (decibels - decibels.max()) / _DECIBELS
-    return build_magma()[np.rint(share.clip(0, 1) * (LEVELS - 1)).astype(np.int64)]
+    colours = build_magma() if colours is None else colours
+    return colours[np.rint(share.clip(0, 1) * (LEVELS - 1)).astype(np.int64)]
 
 
 @cache

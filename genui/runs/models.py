@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from genui.base import numbers, paths
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import cannot_read, cannot_write, read_json, sanitize, show
+from genui.base.files import cannot_read, cannot_use, cannot_write, read_json, sanitize, show
 from genui.hub.catalogue import CATALOGUE
 from genui.hub.find import FRESH_FOR, LocalModel, find_local, list_recent
 from genui.hub.formats import (
@@ -49,10 +49,6 @@ FORMAT = 1
 _Size = Annotated[int, Meta(ge=0, lt=2**62)]
 
 
-class _Versioned(Struct, frozen=True):
-    format: int
-
-
 class _Guide(Struct, frozen=True):
     """The metadata of the weaker model in a file."""
 
@@ -63,6 +59,7 @@ class _Guide(Struct, frozen=True):
 class _Metadata(Struct, frozen=True):
     """genui's part of a header: the fields that are read, for all kinds of models."""
 
+    format: int
     recipe: dict[str, Any]
     step: _Size = 0
     parameters: _Size = 0
@@ -98,7 +95,7 @@ def read_header(path: Path) -> Header:
     """
     tensors, texts = read_tensors(path, _REMEDY)
     if "genui" not in texts:
-        raise _unfit(path, "it was not written by genui (no genui metadata)")
+        raise cannot_use(path, "it was not written by genui (no genui metadata)", _REMEDY)
     return parse_metadata(path, texts["genui"], sum(tensor.count for tensor in tensors.values()))
 
 
@@ -122,20 +119,19 @@ def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
     from genui.recipes import recipe_from_dict
 
     try:
-        fields = msgspec.json.decode(text, type=dict[str, Any])
-        version = msgspec.convert(fields, _Versioned).format
-        if version != FORMAT:
-            reads = f"it has format {version} and this genui reads {FORMAT}"
-            raise _unfit(path, reads, "upgrade")
-        meta = msgspec.convert(fields, _Metadata)
+        meta = msgspec.json.decode(text, type=_Metadata)
+        fields = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         reason = sanitize(str(error)).replace("`", "'")
-        raise _unfit(path, f"its genui metadata is damaged ({reason})") from None
+        raise cannot_use(path, f"its genui metadata is damaged ({reason})", _REMEDY) from None
+    if meta.format != FORMAT:
+        reads = f"it has format {meta.format} and this genui reads {FORMAT}"
+        raise cannot_use(path, reads, "upgrade")
     try:
         recipe = recipe_from_dict(meta.recipe)
         recipe.check()
     except MisuseError as error:
-        raise _unfit(path, sanitize(str(error))) from None
+        raise cannot_use(path, sanitize(str(error)), _REMEDY) from None
     return Header(
         path=path,
         recipe=recipe,
@@ -148,10 +144,6 @@ def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
 
 
 _REMEDY = "use a checkpoint written by genui"
-
-
-def _unfit(path: Path, fault: str, remedy: str = _REMEDY) -> MisuseError:
-    return MisuseError(f"{show(path)}: {fault}; {remedy}")
 
 
 def weights_fingerprint(path: Path) -> str:

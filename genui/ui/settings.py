@@ -313,16 +313,15 @@ def read_thumbnail(model: ModelInfo, columns: int, rows: int) -> "Pixels | None"
     from PIL import Image
     from rich_pixels import Pixels
 
-    from genui.formats.image import decode_frame, open_image
+    from genui.formats.image import read_still
     from genui.render.image import is_spectrogram, recolour_spectrogram
 
     try:
-        with open_image(path) as opened:
-            pixels = decode_frame(opened)
+        pixels = read_still(path)
         if is_spectrogram(pixels):
             pixels = recolour_spectrogram(pixels, "truecolor")
         image = Image.fromarray(pixels)
-    except (OSError, ValueError):
+    except ValueError:
         return None
     share = min(columns / image.width, 2 * rows / image.height)
     size = max(1, int(image.width * share)), max(2, 2 * (int(image.height * share) // 2))

@@ -151,14 +151,11 @@ def _load(path: Path, step: int) -> Sample | None:
         except ValueError:
             return None
         return Sample(step, image=draw_spectrogram(sound.samples))
-    from PIL import UnidentifiedImageError
-
-    from genui.formats.image import decode_frame, open_image
+    from genui.formats.image import read_still
 
     try:
-        with open_image(path) as image:
-            return Sample(step, image=decode_frame(image))
-    except (UnidentifiedImageError, ValueError):
+        return Sample(step, image=read_still(path))
+    except ValueError:
         return None
 
 

@@ -81,6 +81,13 @@ def test_k_quants_are_converted_in_pieces(kind: str, monkeypatch: pytest.MonkeyP
     assert np.array_equal(whole, rows, equal_nan=True)
 
 
+def test_a_type_that_the_gguf_package_does_not_read_is_one_line() -> None:
+    number = gguf.GGMLQuantizationType.Q8_K
+    _, size = gguf.GGML_QUANT_SIZES[number]
+    with pytest.raises(GenuiError, match="of type Q8_K cannot be read"):
+        loader.dequantise(np.zeros((1, size), np.uint8), int(number))
+
+
 HEAD = WIDTH // HEADS
 WIDE = {"attention.key_length": HEAD, "attention.value_length": HEAD}
 CAPS = {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0}
@@ -269,8 +276,8 @@ def test_the_command_line_finds_a_token_of_a_file(model_file: Path) -> None:
 def test_sentencepiece_merges_by_score_and_spells_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "pieces.gguf"
     write_gguf(path, tokenizer="llama")
-    tokenizer = tokenizer_from_gguf(read_gguf(path, arrays=True).metadata)
-    pieces = read_gguf(path, arrays=True).metadata["tokenizer.ggml.tokens"]
+    tokenizer = tokenizer_from_gguf(read_gguf(path).metadata)
+    pieces = read_gguf(path).metadata["tokenizer.ggml.tokens"]
 
     def spelled(text: str) -> list[str]:
         return [pieces[token] for token in tokenizer.encode(text)]

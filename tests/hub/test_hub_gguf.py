@@ -63,11 +63,10 @@ def test_a_file_is_described_without_its_tensors(tmp_path: Path) -> None:
     assert (model.licence, model.chat, model.size) == ("mit", True, path.stat().st_size)
 
 
-def test_arrays_are_read_only_if_they_are_asked_for(tmp_path: Path) -> None:
+def test_arrays_and_shapes_are_read(tmp_path: Path) -> None:
     path = tmp_path / "tiny.gguf"
     path.write_bytes(build())
-    assert "tokenizer.ggml.tokens" not in read_gguf(path).metadata
-    file = read_gguf(path, arrays=True)
+    file = read_gguf(path)
     assert file.metadata["tokenizer.ggml.tokens"] == ["a", "b"]
     assert file.tensors["token_embd.weight"].shape == (4, 32)
 
@@ -151,7 +150,7 @@ def test_a_file_with_other_bytes_is_read_or_refused(tmp_path: Path, data: st.Dat
     path.write_bytes(content)
     with suppress(MisuseError):
         describe(path)
-        read_gguf(path, arrays=True)
+        read_gguf(path)
 
 
 def test_what_is_no_gguf_file_is_not_recognised(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def load_gguf(path: Path, dtype: torch.dtype = torch.float32) -> tuple[Llama, Pr
     Raises MisuseError or GenuiError for a damaged file, UnsupportedError for what this network does
     not compute, TooLargeError where memory does not suffice.
     """
-    file = read_gguf(path, arrays=True)
+    file = read_gguf(path)
     check_architecture(file)
     config = config_from_gguf(file)
     check_memory(sum(math.prod(t.shape) for t in file.tensors.values()), dtype)
@@ -66,7 +66,7 @@ def load_gguf(path: Path, dtype: torch.dtype = torch.float32) -> tuple[Llama, Pr
 
 def load_tokenizer(path: Path) -> PretrainedTokenizer:
     """The tokenizer of a file alone. Raises MisuseError or GenuiError as `load_gguf` does."""
-    return tokenizer_from_gguf(read_gguf(path, arrays=True).metadata)
+    return tokenizer_from_gguf(read_gguf(path).metadata)
 
 
 # --- The configuration ------------------------------------------------------------------------

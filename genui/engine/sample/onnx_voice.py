@@ -34,10 +34,11 @@ from genui.protocol import (
     VoiceSettings,
 )
 from genui.protocol.registry import PRETRAINED
-from genui.render.image import apply_colour_map
+from genui.render.image import build_colour_map, draw_spectrogram
 
 MAX_SENTENCES = 24
 MAX_PHONEMES = 1000  # of a sentence; the memory grows with it
+COLUMNS_A_SECOND, MAX_COLUMNS = 80, 480  # of the spectrogram
 PHONEMIZER = "pip install piper-tts (GPL-3.0, with espeak-ng)"
 
 Samples = NDArray[np.float32]
@@ -204,7 +205,9 @@ class VoiceGenerator:
 
     def _frame(self, state: VoiceState) -> ImageFrame:
         """The spectrogram and the sound of all sentences so far."""
-        image = draw_spectrogram(state.samples, self._config.rate)
+        seconds = len(state.samples) / self._config.rate
+        columns = max(1, min(MAX_COLUMNS, round(seconds * COLUMNS_A_SECOND)))
+        image = draw_spectrogram(state.samples, columns, colours=build_colour_map())
         return ImageFrame(
             trace=0,  # set by the trace
             step=state.step,
@@ -277,35 +280,3 @@ def _to_ids(phonemes: Sequence[str], table: dict[str, list[int]]) -> tuple[int, 
         if phoneme in table:
             ids += [*table[phoneme], *table["_"]]
     return (*ids, *table["$"])
-
-
-# --- The spectrogram ----------------------------------------------------------------------------
-
-MELS = 64
-SIZE = 1024  # samples of a window
-COLUMNS_A_SECOND = 80
-MAX_COLUMNS = 480
-RANGE_DB = 80.0
-
-
-def draw_spectrogram(samples: Samples, rate: int) -> NDArray[np.uint8]:
-    """Samples [N] as a log-mel spectrogram [64, columns, 3]: low frequencies at the bottom."""
-    hop = max(rate // COLUMNS_A_SECOND, len(samples) // MAX_COLUMNS, 1)
-    padded = np.pad(samples, (SIZE // 2, SIZE // 2 + hop))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, SIZE)[::hop]
-    spectrum = np.abs(np.fft.rfft(windows * np.hanning(SIZE), axis=1)) ** 2
-    decibels = 10 * np.log10(np.maximum(spectrum @ _filters(rate).T, 1e-10))
-    scaled = 2 * (decibels - decibels.max()) / RANGE_DB + 1
-    return apply_colour_map(np.clip(scaled, -1, 1).T[::-1].astype(np.float32))
-
-
-def _filters(rate: int) -> NDArray[np.float64]:
-    """Triangles on the mel scale [MELS, SIZE / 2 + 1], each normalised to sum 1."""
-    highest = 2595 * np.log10(1 + rate / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0, highest, MELS + 2) / 2595) - 1)
-    bins = np.arange(SIZE // 2 + 1) * rate / SIZE
-    low, mid, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    triangles = np.maximum(np.minimum((bins - low) / (mid - low), (high - bins) / (high - mid)), 0)
-    empty = triangles.sum(1) == 0
-    triangles[empty, np.abs(bins - mid[empty]).argmin(1)] = 1
-    return triangles / triangles.sum(1, keepdims=True)

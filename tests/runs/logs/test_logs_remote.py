@@ -111,9 +111,8 @@ def test_a_host_that_sends_more_than_was_asked_for_fills_no_disk(
     copy.own()
     copy.search(shell)
     shell.run(f"PATH={tools}:$PATH")
-    with pytest.raises(LinkLostError, match="more than was asked for") as error:
+    with pytest.raises(LinkLostError, match="more than was asked for"):
         copy.fetch(shell)
-    assert error.value.partial == b""
     assert copy.fetched == 0
     shell.close()
     copy.close()

@@ -204,6 +204,13 @@ def test_what_is_no_setting_is_left_out():
                                      "g": "x\ty"}  # fmt: skip
 
 
+def test_a_setting_that_pyyaml_broke_into_lines_is_whole():
+    name, note = "name: many words that\n  are broken and\n  go on\n", "note: 'it''s\n  two'\n"
+    text = f"{name}{note}opt:\n  # of Adam\n  lr: 1\n"
+    assert decode_settings(text) == {"name": "many words that are broken and go on",
+                                     "note": "it's two", "opt.lr": 1}  # fmt: skip
+
+
 def test_a_folder_of_dvclive_is_one_run_with_whole_names(tmp_path: Path):
     metrics = tmp_path / "run" / "plots" / "metrics"
     (metrics / "train").mkdir(parents=True)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from genui.base import paths
@@ -31,7 +31,7 @@ from genui.engine.sample.media import (
     sheet,
     to_rgb,
 )
-from genui.formats.image import TooLargeError, open_image
+from genui.formats.image import image_errors, open_image
 from genui.protocol import FROM_DATA, ImageFrame, RgbImage
 
 
@@ -244,15 +244,10 @@ def _open_rgb(path: Path) -> Image.Image:
     """An image file as RGB on white. Raises MisuseError if it cannot be read."""
     name = clean_line(str(path))
     try:
-        with open_image(path) as opened:
+        with image_errors(), open_image(path) as opened:
             ImageOps.exif_transpose(opened, in_place=True)
             rgba = opened.convert("RGBA")
-    except TooLargeError as error:
-        raise MisuseError(f"{name}: {error}; make it smaller") from None
-    except UnidentifiedImageError:
-        raise MisuseError(f"{name}: is not an image that genui can read") from None
-    except OSError as error:
-        reason = error.strerror or "is damaged or truncated"
-        raise MisuseError(f"{name}: {reason}; check the file") from None
+    except ValueError as error:
+        raise MisuseError(f"{name}: {error}") from None
     ground = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(ground, rgba).convert("RGB")
