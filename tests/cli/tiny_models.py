@@ -8,14 +8,10 @@ from torch import nn
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer, train_bpe
+from genui.engine.models.chorale_transformer import ChoraleTransformer, chorale_config
 from genui.engine.models.denoisers import build_denoiser
 from genui.engine.models.gan import GAN, gan_config
-from genui.engine.models.transformer import (
-    ChoraleTransformer,
-    Transformer,
-    chorale_config,
-    transformer_config,
-)
+from genui.engine.models.transformer import build_transformer
 from genui.engine.train.checkpoint import model_metadata, write_tensors
 from genui.recipes import (
     DiffusionRecipe,
@@ -40,7 +36,7 @@ def write_models(weights: Path, seed: int = 0, alphabet: str = ALPHABET) -> None
     text = override(find_recipe("shakespeare"), small | {"context": str(CONTEXT)})
     assert isinstance(text, TransformerRecipe)
     tokenizer = CharTokenizer(alphabet)
-    writer = Transformer(transformer_config(text, tokenizer.size))
+    writer = build_transformer(text, tokenizer.size)
     _write(weights / "plays", text, _scattered(writer, 0.3), {"tokenizer": tokenizer.to_dict()})
 
     changes = {"patch": "8", "caption_width": "16", "sample_captions": "cat"}
@@ -59,7 +55,7 @@ def write_coder(weights: Path) -> None:
     assert isinstance(recipe, TransformerRecipe)
     text = "".join(f"def f_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(60))
     tokenizer = train_bpe([text], recipe.vocab_size).with_gaps()
-    model = Transformer(transformer_config(recipe, tokenizer.size))
+    model = build_transformer(recipe, tokenizer.size)
     _write(weights / "coder", recipe, _scattered(model, 0.3), {"tokenizer": tokenizer.to_dict()})
 
 

@@ -8,7 +8,7 @@ import mido
 import torch
 
 from genui.engine.device import Machine
-from genui.engine.models.transformer import ChoraleTransformer, chorale_config
+from genui.engine.models.chorale_transformer import ChoraleTransformer, chorale_config
 from genui.engine.sample.music import MusicGenerator
 from genui.recipes import MusicRecipe, find_recipe, override
 

@@ -22,11 +22,16 @@ STEPS, SEED = 12, 3
 WORDS = Vocabulary.build(["red heart on black", "naïve bag"])
 
 
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where diffusers keeps code: one folder, since Python knows it from the first import on."""
+    return str(tmp_path_factory.mktemp("modules"))
+
+
 @pytest.fixture(autouse=True)
-def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_network(modules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    code = diffusers.utils.dynamic_modules_utils
-    monkeypatch.setattr(code, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(diffusers.utils.dynamic_modules_utils, "HF_MODULES_CACHE", modules)
 
 
 def write(path: Path, name: str, **settings: str) -> None:

@@ -1,5 +1,6 @@
 """Text models of genui in transformers: the same tokens and the same logits."""
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -38,10 +39,16 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where transformers keeps code: one folder, since Python knows it from the first import on."""
+    return str(tmp_path_factory.mktemp("modules"))
+
+
 @pytest.fixture(autouse=True)
-def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_network(modules: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "m"))
+    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", modules)
 
 
 def write(path: Path, family: str, tokenizer: Tokenizer) -> TokenNetwork:
@@ -146,23 +153,46 @@ def test_a_file_name_of_another_format_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-class OtherGRU(recurrent.MinGRU):
-    """A second network of the family."""
+OTHER = """
+from genui.engine.models.recurrent import MinGRU, MinGRUConfig
+{more}
+
+class Other(MinGRU):
+    def read_out(self, x):
+        return super().read_out(x).flip(-1)
 
 
-def test_a_network_without_code_is_refused_whatever_its_family(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def build(recipe, vocab_size):
+    return Other(MinGRUConfig(vocab_size, recipe.layers, recipe.width, recipe.context))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [("alone", ""), ("needing", "from genui.base.errors import GenuiError")]
+)
+def test_another_network_of_the_family_has_its_own_code(
+    name: str,
+    more: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def build(recipe: Any, vocab_size: int) -> OtherGRU:
-        config = recurrent.MinGRUConfig(vocab_size, recipe.layers, recipe.width, recipe.context)
-        return OtherGRU(config)
-
-    file = tmp_path / "mine.safetensors"
+    (tmp_path / f"{name}_gru.py").write_text(OTHER.format(more=more))
+    monkeypatch.syspath_prepend(tmp_path)
+    other = importlib.import_module(f"{name}_gru")
+    file, folder = tmp_path / "mine.safetensors", tmp_path / "mine-hf"
     write(file, "recurrent", ByteTokenizer())
-    monkeypatch.setattr(recurrent, "build_min_gru", build)
-    assert main(["convert", str(file), "--out", str(tmp_path / "mine-hf")]) == 1
-    assert "its network OtherGRU has no code for transformers" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == [file]
+    monkeypatch.setattr(recurrent, "build_min_gru", other.build)
+    if more:
+        assert main(["convert", str(file), "--out", str(folder)]) == 1
+        error = capsys.readouterr().err
+        assert "its network Other has no code for other programs: it needs genui.base" in error
+        assert error.count("\n") == 1
+        assert not folder.exists()
+    else:
+        assert main(["convert", str(file), "--out", str(folder)]) == 0
+        assert "read back by transformers" in capsys.readouterr().err
+        assert "flip(-1)" in (folder / f"{name}_gru.py").read_text()
 
 
 def test_what_does_not_read_back_as_the_model_is_removed(
@@ -185,10 +215,7 @@ def test_what_does_not_read_back_as_the_model_is_removed(
     assert f"{folder}: is not the model, and was removed: logits differ by " in error
     assert error.count("\n") == 1
     assert (folder / "model.safetensors").read_bytes() == weights  # of the conversion before
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "m") == [
-        "mine-hf",
-        "mine.safetensors",
-    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine-hf", "mine.safetensors"]
     monkeypatch.setattr(
         convert_text, "serialise_tokenizer", lambda _: serialise_tokenizer(ByteTokenizer())
     )

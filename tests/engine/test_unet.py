@@ -11,7 +11,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
 from genui.engine.models.denoisers import BorderedDenoiser, build_denoiser
-from genui.engine.models.unet import UNet, unet_config
+from genui.engine.models.unet import UNet
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import ImageMedium
 from genui.protocol import FROM_DATA, ImageFrame, ImageSettings, RgbImage, Start
@@ -44,7 +44,9 @@ def words(*captions: str) -> Tensor:
 
 @pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 32)])
 def test_an_image_comes_out_as_large_as_it_went_in(channels: int, side: int) -> None:
-    network = UNet(unet_config(recipe_with(channels=str(channels)), VOCABULARY.size))
+    recipe = recipe_with(channels=str(channels), border="0")
+    network = build_denoiser(recipe, VOCABULARY.size).network
+    assert isinstance(network, UNet)
     x = torch.randn(2, channels, side, side)
     out = network(x, torch.zeros(2), words("bag", "ankle boot"))
     assert out.shape == x.shape

@@ -14,7 +14,8 @@ from genui.engine.data.captions import Vocabulary
 from genui.engine.data.speech import MEL_FRAMES, MELS, SAMPLE_RATE, SAMPLES, log_mel
 from genui.engine.device import Machine
 from genui.engine.models.denoisers import EDMDenoiser
-from genui.engine.models.dit import DiTConfig, MelDiT
+from genui.engine.models.dit import DiTConfig
+from genui.engine.models.mel_dit import MelDiT
 from genui.engine.sample.diffusion import DiffusionGenerator, load_diffusion_model
 from genui.engine.sample.media import PAUSE, SpeechMedium, find_voices, sound_of
 from genui.engine.sample.trace import Trace

@@ -3,6 +3,7 @@
 The library that the format is for reads it where it is installed, else genui itself if it can.
 """
 
+import importlib
 import importlib.util
 import json
 import sys
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -164,24 +166,25 @@ def _by_transformers(folder: Path) -> Reader:
     )
 
 
+_PACKAGE = "genui_written"
+"""As what the code that was written is imported."""
+
+
 @contextmanager
 def _class_in(folder: Path, name: str) -> Iterator[Any]:
     """The class MODULE.CLASS of the code that was written; importing it leaves no copy in the
     library's cache of code."""
-    module_name, _, cls = name.rpartition(".")
-    file = folder / f"{module_name}.py"
-    known = f"genui_written_{module_name}"
-    spec = importlib.util.spec_from_file_location(known, file)
-    assert spec is not None
-    assert spec.loader is not None
+    module, _, cls = name.rpartition(".")
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    sys.modules[known] = module = importlib.util.module_from_spec(spec)
+    sys.modules[_PACKAGE] = package = ModuleType(_PACKAGE)
+    package.__path__ = [str(folder)]
+    importlib.invalidate_caches()
     try:
-        spec.loader.exec_module(module)
-        yield getattr(module, cls)
+        yield getattr(importlib.import_module(f"{_PACKAGE}.{module}"), cls)
     finally:
         sys.dont_write_bytecode = before
-        del sys.modules[known]
+        for known in [each for each in sys.modules if each.partition(".")[0] == _PACKAGE]:
+            del sys.modules[known]
 
 
 # --- Images -----------------------------------------------------------------------------------

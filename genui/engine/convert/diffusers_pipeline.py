@@ -40,9 +40,10 @@ class GenuiPipeline(DiffusionPipeline):
         """Token ids [B, L] of the captions' words, 0 after the last one."""
         config = self.unet.config
         numbers = {word: i for i, word in enumerate(config.words, RESERVED)}
-        ids = torch.full((len(captions), config.caption_words), PAD)
+        length = config.network_config["caption_words"]
+        ids = torch.full((len(captions), length), PAD)
         for row, caption in zip(ids, captions, strict=True):
-            for place, word in enumerate(split_words(caption)[: config.caption_words]):
+            for place, word in enumerate(split_words(caption)[:length]):
                 row[place] = numbers.get(word, UNKNOWN)
         return ids
 

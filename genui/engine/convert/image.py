@@ -1,7 +1,7 @@
 """Image models of genui as diffusers folders: the weights, the network's code and a pipeline."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,11 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from genui.base.errors import GenuiError
+from genui.engine.convert.code import write_code
 from genui.engine.convert.text import DTYPES, write_json
+from genui.engine.data.captions import RESERVED
 from genui.engine.kinds import limitations
+from genui.engine.models.denoisers import build_denoiser
 from genui.engine.models.dit import DIT_SIDE
 from genui.engine.models.frozen import split_guide
 from genui.engine.sample.samplers import SIGMA_MAX
@@ -20,28 +22,9 @@ from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe, recipe_from_dict
 from genui.runs.models import ModelInfo
 
-PREFIX = "network."
-"""Of the names of the network's tensors inside its preconditioning."""
-
 MODULE = "modeling_genui"
 
 PIPELINE = "pipeline"
-
-
-@dataclass(frozen=True)
-class Network:
-    """The code of a network for diffusers, and the fields of the recipe that it takes."""
-
-    file: str
-    fields: tuple[str, ...]
-
-
-_SIZES = ("caption_words", "caption_width", "layers", "width", "heads")
-NETWORKS = {
-    "dit": Network("diffusers_dit.py", (*_SIZES, "patch")),
-    "unet": Network("diffusers_unet.py", _SIZES),
-}
-"""A recipe's `network` to its code."""
 
 
 def write_image_model(model: ModelInfo, folder: Path, dtype: str) -> None:
@@ -54,16 +37,16 @@ def write_image_model(model: ModelInfo, folder: Path, dtype: str) -> None:
     recipe = recipe_from_dict(described["recipe"])
     assert isinstance(recipe, DiffusionRecipe)
     own, _ = split_guide(tensors)
-    if (network := NETWORKS.get(recipe.network)) is None:
-        raise GenuiError(f"{model.ref}: its network {recipe.network} has no code for diffusers")
-    code = Path(__file__).parent
+    network = build_denoiser(recipe, RESERVED + len(described["words"])).network
     unet = folder / "unet"
     scheduler = folder / "scheduler"
     for new in (unet, scheduler):
         new.mkdir()
-    shutil.copyfile(code / network.file, unet / f"{MODULE}.py")
-    shutil.copyfile(code / "diffusers_pipeline.py", folder / f"{PIPELINE}.py")
-    write_json(unet / "config.json", _network_config(recipe, network, described))
+    write_code(network, "modeling_image.py", unet / f"{MODULE}.py")
+    code = Path(__file__).with_name("diffusers_pipeline.py")
+    shutil.copyfile(code, folder / f"{PIPELINE}.py")
+    config = _network_config(recipe, asdict(network.config), described)  # type: ignore[arg-type]
+    write_json(unet / "config.json", config)
     _write_tensors(unet / "diffusion_pytorch_model.safetensors", own, dtype)
     write_json(scheduler / "scheduler_config.json", _scheduler_config(recipe))
     index = {
@@ -77,14 +60,12 @@ def write_image_model(model: ModelInfo, folder: Path, dtype: str) -> None:
 
 
 def _network_config(
-    recipe: DiffusionRecipe, network: Network, described: dict[str, Any]
+    recipe: DiffusionRecipe, config: dict[str, Any], described: dict[str, Any]
 ) -> dict[str, Any]:
-    more = {"has_canvas": recipe.canvas_batch > 0} if recipe.network == "dit" else {}
     return {
         "_class_name": "GenuiNetwork",
         "_diffusers_version": _diffusers_version(),
-        **{name: getattr(recipe, name) for name in network.fields},
-        **more,
+        "network_config": config,
         "in_channels": recipe.channels,
         "sample_size": DIT_SIDE,
         "border": recipe.border,
@@ -111,14 +92,8 @@ def _scheduler_config(recipe: DiffusionRecipe) -> dict[str, Any]:
 
 
 def _write_tensors(file: Path, tensors: dict[str, Tensor], dtype: str) -> None:
-    """Write the network's tensors in a type of DTYPES, under its own names."""
-    wrong = next((name for name in tensors if not name.startswith(PREFIX)), "")
-    if wrong:
-        raise GenuiError(f"tensor {wrong}: is not of a diffusion network; use a genui checkpoint")
-    cast = {
-        name.removeprefix(PREFIX): value.to(DTYPES[dtype]).contiguous()
-        for name, value in tensors.items()
-    }
+    """Write the network's tensors in a type of DTYPES."""
+    cast = {name: value.to(DTYPES[dtype]).contiguous() for name, value in tensors.items()}
     safetensors.torch.save_file(cast, file, {"format": "pt"})
     file.chmod(0o644)  # the library lets nobody else read it
 
@@ -154,7 +129,7 @@ image = pipeline({prompt!r}, guidance_scale=2.0, generator=generator).images[0]
 image.resize((256, 256), 0).save("image.png")
 ```
 
-`unet/{MODULE}.py` is the network and `{PIPELINE}.py` the loop around it, plain files of PyTorch and
+The code in `unet` is the network and `{PIPELINE}.py` the loop around it, plain files of PyTorch and
 diffusers. `trust_remote_code=True` runs them: read them first. With fewer than ten steps genui ends
 at a higher level of noise: set `sigma_min` of the scheduler to
 0.03 · (10 / steps)^3.5, at most 1.

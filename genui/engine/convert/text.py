@@ -1,9 +1,7 @@
 """Text models of genui as Hugging Face folders: the weights, the model's code and its tokenizer."""
 
 import json
-import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genui.base.errors import GenuiError
+from genui.engine.convert.code import write_code
 from genui.engine.data.tokenizer import (
     END,
     BPETokenizer,
@@ -22,28 +21,13 @@ from genui.engine.data.tokenizer import (
 )
 from genui.engine.kinds import limitations
 from genui.engine.load import find_and_load
-from genui.engine.models.recurrent import MinGRU
-from genui.engine.models.transformer import LOGIT_CAP, Transformer
 from genui.engine.train.checkpoint import load_weights
 from genui.protocol.registry import does
-from genui.recipes import Recipe, TextRecipe, TransformerRecipe, recipe_from_dict
+from genui.recipes import Recipe, TextRecipe, recipe_from_dict
 from genui.runs.models import ModelInfo
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
-
-@dataclass(frozen=True)
-class Network:
-    """The code of a network for transformers, and its name there."""
-
-    file: str
-    model_type: str
-
-
-NETWORKS: Mapping[type, Network] = {
-    Transformer: Network("modeling_transformer.py", "genui-transformer"),
-    MinGRU: Network("modeling_recurrent.py", "genui-mingru"),
-}
 
 CODE = "modeling_genui.py"
 
@@ -58,13 +42,13 @@ def write_text_model(model: ModelInfo, folder: Path, dtype: str) -> None:
     recipe = recipe_from_dict(described["recipe"])
     assert isinstance(recipe, TextRecipe)
     tokenizer = tokenizer_from_dict(described["tokenizer"])
-    kind = type(find_and_load(str(model.path)).model)  # type: ignore[attr-defined]
-    if (network := NETWORKS.get(kind)) is None:
-        raise GenuiError(f"{model.ref}: its network {kind.__name__} has no code for transformers")
-    shutil.copyfile(Path(__file__).with_name(network.file), folder / CODE)
-    config = _config(recipe, tokenizer, network, dtype)
-    write_json(folder / "config.json", config)
-    write_safetensors(folder, tensors, dtype)
+    network = find_and_load(str(model.path)).model  # type: ignore[attr-defined]
+    try:
+        write_code(network, "modeling_text.py", folder / CODE)
+    except GenuiError as error:
+        raise GenuiError(f"{model.ref}: {error}") from None
+    write_json(folder / "config.json", _config(recipe, tokenizer, asdict(network.config), dtype))
+    write_safetensors(folder, {f"network.{name}": value for name, value in tensors.items()}, dtype)
     (folder / "tokenizer.json").write_text(serialise_tokenizer(tokenizer), encoding="utf-8")
     write_json(folder / "tokenizer_config.json", _tokenizer_config(recipe, tokenizer))
     write_json(folder / "generation_config.json", _end_ids(tokenizer) | {"use_cache": False})
@@ -85,26 +69,21 @@ def write_json(path: Path, fields: dict[str, Any]) -> None:
 
 
 def _config(
-    recipe: TextRecipe, tokenizer: Tokenizer, network: Network, dtype: str
+    recipe: TextRecipe, tokenizer: Tokenizer, network: dict[str, Any], dtype: str
 ) -> dict[str, Any]:
     module = CODE.removesuffix(".py")
-    own = {}
-    if isinstance(recipe, TransformerRecipe):
-        own = {"num_attention_heads": recipe.heads, "ngrams": recipe.ngrams}
-        own |= {"ngram_rows": recipe.ngram_rows, "ngram_width": recipe.ngram_width}
     return {
         "architectures": ["GenuiForCausalLM"],
         "auto_map": {
             "AutoConfig": f"{module}.GenuiConfig",
             "AutoModelForCausalLM": f"{module}.GenuiForCausalLM",
         },
-        "model_type": network.model_type,
+        "model_type": "genui",
         "vocab_size": tokenizer.size,
         "hidden_size": recipe.width,
         "num_hidden_layers": recipe.layers,
-        **own,
         "max_position_embeddings": recipe.context,
-        "logit_cap": LOGIT_CAP,
+        "network": network,
         "dtype": str(DTYPES[dtype]).removeprefix("torch."),
         **_end_ids(tokenizer),
     }
@@ -164,7 +143,8 @@ ids = tokenizer({recipe.prompts[0]!r}, return_tensors="pt").input_ids
 print(tokenizer.decode(model.generate(ids, max_new_tokens=100, do_sample=True)[0]))
 ```
 
-`{CODE}` is the network, a plain file of PyTorch. `trust_remote_code=True` runs it: read it first.
+`{CODE}` and the files that it imports are the network, plain PyTorch. `trust_remote_code=True` runs
+them: read them first.
 
 Limits: {limitations(recipe)}
 """

@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genui.engine.models.dit import DiT, MelDiT, Network, dit_config
-from genui.engine.models.unet import UNet, unet_config
+from genui.engine.models.config import config_from
+from genui.engine.models.dit import DiT, DiTConfig, Network
+from genui.engine.models.mel_dit import MelDiT
+from genui.engine.models.unet import UNet, UNetConfig
 from genui.engine.models.video_dit import (
     Prediction,
     VideoDiT,
@@ -172,16 +174,18 @@ def build_denoiser(
     recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, vocab_size: int
 ) -> EDMDenoiser:
     """Build the denoiser of a recipe with new weights."""
+    has_canvas = not isinstance(recipe, VoiceRecipe) and recipe.canvas_batch > 0
+    sizes = config_from(recipe, DiTConfig, vocab_size=vocab_size, canvas=has_canvas)
     match recipe:
         case VideoRecipe():
-            return VideoDenoiser(VideoDiT(dit_config(recipe, vocab_size)), recipe.sigma_data)
+            return VideoDenoiser(VideoDiT(sizes), recipe.sigma_data)
         case VoiceRecipe():
-            return EDMDenoiser(MelDiT(dit_config(recipe, vocab_size)), recipe.sigma_data)
+            return EDMDenoiser(MelDiT(sizes), recipe.sigma_data)
     network: Network
     if recipe.network == "unet":
-        network = UNet(unet_config(recipe, vocab_size))
+        network = UNet(config_from(recipe, UNetConfig, vocab_size=vocab_size))
     else:
-        network = DiT(dit_config(recipe, vocab_size))
+        network = DiT(sizes)
     if recipe.border:
         return BorderedDenoiser(network, recipe.sigma_data, recipe.border)
     return EDMDenoiser(network, recipe.sigma_data)

@@ -1,8 +1,8 @@
-"""Captioned diffusion Transformers: the shared trunk, and those of images and spectrograms.
+"""Captioned diffusion Transformers: the shared trunk, and that of images.
 
 Patches and caption words form one sequence (Esser et al. 2024). All blocks share one adaLN
-modulation by the noise level and the pooled caption (Peebles & Xie 2023; Chen et al. 2024). The
-Transformer of clips is in `video_dit`.
+modulation by the noise level and the pooled caption (Peebles & Xie 2023; Chen et al. 2024). Those
+of clips and spectrograms are in `video_dit` and `mel_dit`.
 """
 
 import math
@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genui.engine.data.speech import MEL_FRAMES, MELS
-from genui.engine.models import fused
-from genui.recipes import DiffusionRecipe, VideoRecipe, VoiceRecipe
+from genui.engine.models.fused import attend as fused_attend
+from genui.engine.models.fused import modulate as fused_modulate
+from genui.engine.models.fused import relu_square
 
 DIT_SIDE = 32  # pixels
 CANVAS_SIDE = 16
@@ -36,22 +36,6 @@ class DiTConfig:
     canvas: bool = True  # whether a coarse image is predicted from the caption
     span: int = 1  # frames per token, for clips
     fused: bool = False  # whether blocks have backward passes of their own
-
-
-def dit_config(recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, vocab_size: int) -> DiTConfig:
-    """The sizes that a recipe asks for."""
-    return DiTConfig(
-        vocab_size=vocab_size,
-        caption_words=recipe.caption_words,
-        caption_width=recipe.caption_width,
-        patch=recipe.patch,
-        layers=recipe.layers,
-        width=recipe.width,
-        heads=recipe.heads,
-        canvas=not isinstance(recipe, VoiceRecipe) and recipe.canvas_batch > 0,
-        span=recipe.span if isinstance(recipe, VideoRecipe) else 1,
-        fused=recipe.fused,
-    )
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
@@ -93,12 +77,12 @@ class Block(nn.Module):
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = parts
         is_fused = self.is_fused and x.device.type == "cpu"
         attention, modulation_of = (
-            (fused.attend, fused.modulate) if is_fused else (attend, modulate)
+            (fused_attend, fused_modulate) if is_fused else (attend, modulate)
         )
         h = modulation_of(x, scale_a, shift_a)
         x = x + (1 + gate_a) * self.out(attention(self.qkv(h), self.heads))
         h = modulation_of(x, scale_f, shift_f)
-        return x + (1 + gate_f) * self.down(fused.relu_square(self.up(h)))
+        return x + (1 + gate_f) * self.down(relu_square(self.up(h)))
 
 
 class CaptionEncoder(nn.Module):
@@ -229,30 +213,3 @@ class DiT(CaptionedTransformer):
         out = self.patches_out(h).transpose(1, 2)
         side = DIT_SIDE // patch
         return F.pixel_shuffle(out.reshape(-1, 3 * patch * patch, side, side), patch)
-
-
-# --- Spectrograms: a token is a few frames with all their mels --------------------------------
-# Spectrograms are shift-invariant in time but not in frequency (Le et al. 2023 also use frames as
-# tokens), and 40 tokens cost less than the 64 of an image.
-
-
-class MelDiT(CaptionedTransformer):
-    """Noisy spectrograms [B, 1, 64, 80], ln σ / 4 [B] and token ids [B, L] to [B, 1, 64, 80]."""
-
-    def __init__(self, config: DiTConfig) -> None:
-        super().__init__(config)
-        width, values = config.width, MELS * config.patch
-        self.moments_in = nn.Linear(values, width)
-        self.place = nn.Parameter(torch.randn(MEL_FRAMES // config.patch, width) * 0.1)
-        self.add_blocks()
-        self.moments_out = zeroed(nn.Linear(width, values))
-
-    def forward(self, x: Tensor, noise_level: Tensor, token_ids: Tensor) -> Tensor:
-        B, C, H, W = x.shape
-        patch = self.config.patch
-        words, pooled = self.caption(token_ids)
-        frames = x.view(B, H, W // patch, patch).permute(0, 2, 1, 3).flatten(2)  # [B, N, H·patch]
-        h = self.moments_in(frames) + self.place
-        h = self.transform(h, words, self.condition(noise_level, pooled))
-        out = self.moments_out(h).view(B, W // patch, H, patch)
-        return out.permute(0, 2, 1, 3).reshape(B, C, H, W)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genui.engine.models import llama, recurrent, transformer
+from genui.engine.models.chorale_transformer import ChoraleTransformer
 from genui.engine.models.lora import AdaptedModel, Adapter
 from genui.engine.models.transformer import LOGIT_CAP
 
@@ -520,7 +521,7 @@ class _Turns:
 
 _DECODERS: Mapping[type[nn.Module], Callable[[Any, Adapters], Decoder]] = {
     transformer.Transformer: TransformerDecoder,
-    transformer.ChoraleTransformer: TransformerDecoder,
+    ChoraleTransformer: TransformerDecoder,
     recurrent.MinGRU: MinGRUDecoder,
     llama.Llama: LlamaDecoder,
 }

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genui.engine.models.config import config_from
 from genui.engine.models.language_model import LayerParts, TokenNetwork, rows_of
 from genui.engine.models.transformer import LOGIT_CAP, FeedForward, frozen_scale
-from genui.recipes import RecurrentRecipe
 
 MAX_STORED = 128
 """The most earlier states that are stored, evenly spaced, to go back to."""
@@ -34,11 +34,9 @@ class MinGRUConfig:
     dropout: float = 0.0
 
 
-def build_min_gru(recipe: RecurrentRecipe, vocab_size: int) -> "MinGRU":
+def build_min_gru(recipe: object, vocab_size: int) -> "MinGRU":
     """Build the network of a recipe with new weights."""
-    return MinGRU(
-        MinGRUConfig(vocab_size, recipe.layers, recipe.width, recipe.context, recipe.dropout)
-    )
+    return MinGRU(config_from(recipe, MinGRUConfig, vocab_size=vocab_size))
 
 
 class RecurrentState:
@@ -108,7 +106,7 @@ class Recurrence(nn.Module):
             (1 - z).unbind(1), (z * self.candidate(x).float()).unbind(1), strict=True
         ):
             states.append(torch.addcmul(add, forget, states[-1]))
-        return self.out(torch.stack(states[1:], dim=1)), states[-1]
+        return self.out(torch.stack(states[1:], dim=1).to(x.dtype)), states[-1]
 
 
 class Block(nn.Module):

@@ -10,7 +10,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genui.engine.models.config import config_from
 from genui.engine.models.language_model import LayerParts, TokenNetwork, rows_of
-from genui.protocol import chorale
-from genui.recipes import MusicRecipe, TransformerRecipe
 
 LOGIT_CAP = 15.0
 
@@ -46,33 +45,9 @@ class TransformerConfig:
     attention: str = "fused"
 
 
-def transformer_config(
-    recipe: TransformerRecipe | MusicRecipe, vocab_size: int
-) -> TransformerConfig:
-    """The sizes that a recipe asks for."""
-    config = TransformerConfig(
-        vocab_size=vocab_size,
-        layers=recipe.layers,
-        width=recipe.width,
-        heads=recipe.heads,
-        context=recipe.context,
-        dropout=recipe.dropout,
-    )
-    if isinstance(recipe, MusicRecipe):
-        return config
-    return replace(
-        config,
-        ngrams=recipe.ngrams,
-        ngram_rows=recipe.ngram_rows,
-        ngram_width=recipe.ngram_width,
-        ngram_dropout=recipe.ngram_dropout,
-        attention=recipe.attention,
-    )
-
-
-def build_transformer(recipe: TransformerRecipe, vocab_size: int) -> "Transformer":
+def build_transformer(recipe: object, vocab_size: int) -> "Transformer":
     """Build the network of a recipe with new weights."""
-    return Transformer(transformer_config(recipe, vocab_size))
+    return Transformer(config_from(recipe, TransformerConfig, vocab_size=vocab_size))
 
 
 def rotary_tables(length: int, head_width: int, base: float = 10_000.0) -> tuple[Tensor, Tensor]:
@@ -397,35 +372,3 @@ class Transformer(TokenNetwork):
             assert isinstance(block, Block)
             weights.append(block.attention.weights(F.rms_norm(x, x.shape[-1:]), cos, sin, last))
         return torch.stack(weights)
-
-
-# --- The Transformer of four-voice music ------------------------------------------------------
-# Every position of a piece's grid has a voice and a beat (see `genui.protocol.chorale`). They are
-# embedded, so that the network need not count: the input is the sum of the embeddings of the
-# token, of its voice, and of the beat position of the next slot.
-
-
-class ChoraleTransformer(Transformer):
-    """Input ids of `chorale.input_id` [B, T] to logits of tokens [B, T, chorale.SIZE]."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__(config)
-        self.embedding = nn.Embedding(chorale.INPUTS, config.width)
-        self.voice_embedding = nn.Embedding(len(chorale.VOICES) + 1, config.width)
-        self.place_embedding = nn.Embedding(chorale.PLACES, config.width)
-        for embedding in (self.embedding, self.voice_embedding, self.place_embedding):
-            nn.init.normal_(embedding.weight, std=0.7)
-
-    def lookups(self, token_ids: Any) -> list[tuple[nn.Embedding, Any]]:
-        rest, token = token_ids // chorale.INPUTS, token_ids % chorale.INPUTS
-        places, voice = rest // (len(chorale.VOICES) + 1), rest % (len(chorale.VOICES) + 1)
-        return [
-            (self.embedding, token),
-            (self.voice_embedding, voice),
-            (self.place_embedding, places),
-        ]
-
-
-def chorale_config(recipe: MusicRecipe) -> TransformerConfig:
-    """The sizes that a recipe of music asks for."""
-    return transformer_config(recipe, chorale.SIZE)

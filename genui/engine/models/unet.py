@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.engine.models.dit import NOISE_FEATURES, CaptionEncoder, Network, attend, noise_features
-from genui.recipes import DiffusionRecipe
 
 FOLD = 2  # FOLD × FOLD pixels become channels
 
@@ -29,19 +28,6 @@ class UNetConfig:
     width: int
     heads: int
     channels: int
-
-
-def unet_config(recipe: DiffusionRecipe, vocab_size: int) -> UNetConfig:
-    """The sizes that a recipe asks for."""
-    return UNetConfig(
-        vocab_size=vocab_size,
-        caption_words=recipe.caption_words,
-        caption_width=recipe.caption_width,
-        layers=recipe.layers,
-        width=recipe.width,
-        heads=recipe.heads,
-        channels=recipe.channels,
-    )
 
 
 class Conv(nn.Module):

@@ -14,8 +14,8 @@ from torch import Tensor
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, show
 from genui.engine.device import Machine
+from genui.engine.models.chorale_transformer import ChoraleTransformer, chorale_config
 from genui.engine.models.frozen import load_frozen
-from genui.engine.models.transformer import ChoraleTransformer, chorale_config
 from genui.engine.sample.logits import NEVER
 from genui.engine.sample.tokens import (
     TokenGenerator,

@@ -49,8 +49,8 @@ from genui.engine.data.tokenizer import (
 )
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.kinds import build_network
+from genui.engine.models.chorale_transformer import ChoraleTransformer, chorale_config
 from genui.engine.models.language_model import LanguageModel, TokenNetwork
-from genui.engine.models.transformer import ChoraleTransformer, chorale_config
 from genui.engine.sample.music import MusicGenerator
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.batches import examples_of, permute
