@@ -33,7 +33,6 @@ from genui.render.series import (
     Fault,
     Kind,
     Look,
-    Smoother,
     Trace,
     View,
     Window,
@@ -45,6 +44,8 @@ from genui.render.series import (
     measure_extent,
     move_to_axis,
     needs_two_axes,
+    round_span,
+    smooth,
     sort_points,
 )
 
@@ -597,8 +598,7 @@ class Curves:
 
     def __init__(self) -> None:
         self.traces: list[Trace] = []
-        self._smoothers: dict[str, Smoother] = {}
-        self._smoothing = 0.0  # of these smoothers
+        self._smoothed: dict[str, tuple[tuple[float, float], Trace]] = {}  # by name
         self._window: Window | None = None
         self._right: Window | None = None  # of the values of the series that are over others
 
@@ -611,7 +611,7 @@ class Curves:
         """Replace the series: name → (x [N], values [N]); those without a look get a hue each."""
         if not series:
             self._window = self._right = None
-        self._smoothers = {name: one for name, one in self._smoothers.items() if name in series}
+        self._smoothed = {name: one for name, one in self._smoothed.items() if name in series}
         self.traces = [
             replace(
                 sort_points(name, x, values, kinds.get(name, "line")), look=_look(looks.get(name))
@@ -674,8 +674,6 @@ class Curves:
 
     def _smooth(self, options: ChartOptions) -> list[Trace]:
         """Return the series, those of kind "smoothed" with their moving averages."""
-        if options.smoothing != self._smoothing:
-            self._smoothing, self._smoothers = options.smoothing, {}
         noisy = [trace for trace in self.traces if trace.kind == "smoothed"]
         if options.smoothing <= 0 or not any(len(trace.steps) for trace in noisy):
             return self.traces
@@ -683,11 +681,23 @@ class Curves:
         traces = []
         for trace in self.traces:
             if trace.kind == "smoothed" and len(trace.steps):
-                smoother = self._smoothers.setdefault(trace.name, Smoother(options.smoothing))
-                average = smoother.extend(trace.steps, trace.values, end - start)
-                trace = replace(trace, smoothed=average)
+                trace = self._average(trace, options.smoothing, end - start)
             traces.append(trace)
         return traces
+
+    def _average(self, trace: Trace, smoothing: float, span: float) -> Trace:
+        """Return a series with its moving average, which is kept until its points change."""
+        how = smoothing, round_span(span)
+        known, before = self._smoothed.get(trace.name, (None, trace))
+        same = how == known and all(
+            new is old or np.array_equal(new, old, equal_nan=True)
+            for new, old in ((trace.steps, before.steps), (trace.values, before.values))
+        )
+        if not same:
+            average = smooth(trace.steps, trace.values, smoothing, span)
+            before = replace(trace, smoothed=average)
+            self._smoothed[trace.name] = how, before
+        return replace(trace, smoothed=before.smoothed)
 
     def _read_cursor(self, options: ChartOptions) -> dict[str, float] | None:
         if not options.readout or options.cursor is None:

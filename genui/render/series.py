@@ -333,30 +333,20 @@ def _place_outside(
 #     average = (average · decay + y) / (debias · decay + 1)
 #
 # The range of a growing run changes with each point, which would change every average. So it is
-# rounded up to one of `_RUNGS` values per doubling: between two of these, only new points are
-# computed and older averages stay. For the rounded range, which is W&B's or up to 2^(1/4) = 19 %
-# wider, the result equals the formula up to rounding errors.
+# rounded up to one of `_RUNGS` values per doubling: between two of these, older averages stay. For
+# the rounded range, which is W&B's or up to 2^(1/4) = 19 % wider, the result equals the formula up
+# to rounding errors.
 #
 # In series of more than `_MAX_BLOCKS` points, blocks of 2, 4, 8 … points are replaced by their
 # mean, at the x of the last and with the weight of all, to bound time and memory. A block is at
-# most 1/65,536 of the points, while the formula has a resolution of 1/1000 of the range.
+# most 1/8,192 of the points, while the formula has a resolution of 1/1000 of the range.
 
 Floats = NDArray[np.float64]
 
 _SCALE = 1000.0  # W&B's VIEWPORT_SCALE: `weight` is the decay over 1/1000 of the range
 _MAX_WEIGHT = 0.999
 _RUNGS = 4
-_MAX_BLOCKS = 131_072
-_CHECKS = 64  # points that are compared to recognise a series that has only grown
-
-
-@dataclass(frozen=True)
-class _State:
-    """The state of an average: the last x, the average there, and the weight of all points."""
-
-    x: float = math.nan
-    average: float = math.nan
-    debias: float = 0.0
+_MAX_BLOCKS = 16_384
 
 
 def round_span(span: float) -> float:
@@ -367,92 +357,36 @@ def round_span(span: float) -> float:
     return 2.0 ** min(rung / _RUNGS, 1023.0)
 
 
-class Smoother:
-    """A moving average that keeps its state: of a growing series only new points are computed."""
+def smooth(x: np.ndarray, values: Floats, smoothing: float, span: float) -> tuple[Floats, Floats]:
+    """Return (x, averages) of the series `x`, `values`, both [N]; `smoothing`, from 0 (none) to 1,
+    is the value of W&B's slider.
 
-    def __init__(self, smoothing: float) -> None:
-        """`smoothing`, from 0 (none) to 1, is the value of W&B's slider."""
-        self.smoothing = smoothing
-        self._weight = min(math.sqrt(max(smoothing, 0.0)), _MAX_WEIGHT)
-        self._restart(1.0, 1)
+    `x` is ascending and finite; `span` is the range of x that the smoothing is relative to, before
+    `round_span`. A NaN or an infinity leaves the average unchanged; before the first finite value
+    it is NaN. There is an average for each point, or for each block of a long series.
+    """
+    block = _choose_block(len(values))
+    whole = len(values) - len(values) % block
+    means, counts = _average_blocks(values[:whole], block)
+    # After the blocks the points of the last, incomplete one.
+    x = np.append(x[:whole][block - 1 :: block], x[whole:]).astype(np.float64)
+    means = np.append(means, values[whole:])
+    counts = np.append(counts, np.ones(len(values) - whole))
+    finite = np.isfinite(means)
+    averages = _average(x[finite], means[finite], counts[finite], smoothing, round_span(span))
+    return x, np.append(np.nan, averages)[np.cumsum(finite)]
 
-    def _restart(self, span: float, block: int) -> None:
-        self._span, self._block = span, block
-        self._known = 0  # points in whole blocks
-        self._ends: Floats = np.empty(0)  # the last x of each block, with spare room
-        self._averages: Floats = np.empty(0)  # after each block
-        self._state = _State()
-        self._checked = np.empty(0, dtype=np.int64)  # indices of the points to compare
-        self._expected: Floats = np.empty((2, 0))  # their x and values
 
-    def extend(self, x: np.ndarray, values: Floats, span: float) -> tuple[Floats, Floats]:
-        """Return (x, averages) of the whole series `x`, `values`, both [N].
-
-        `x` is ascending and finite; `span` is the range of x that the smoothing is relative to,
-        before `round_span`. A NaN or an infinity leaves the average unchanged; before the first
-        finite value it is NaN. There is an average for each point, or for each block of a long
-        series. If earlier points or the rounded range have changed, all is computed again.
-        """
-        span, block = round_span(span), _choose_block(len(values))
-        if (span, block) != (self._span, self._block) or not self._has_grown(x, values):
-            self._restart(span, block)
-        whole = len(values) - len(values) % block
-        if whole > self._known:
-            self._add_blocks(x[:whole], values[:whole])
-        blocks = whole // block
-        ends, averages = self._ends[:blocks], self._averages[:blocks]
-        if whole == len(values):
-            return ends, averages
-        # The points of the last, incomplete block, one by one, without keeping the state.
-        last = np.asarray(x[whole:], np.float64)
-        newest, _ = self._average(last, values[whole:], np.ones(len(last)))
-        return np.append(ends, last), np.append(averages, newest)
-
-    def _has_grown(self, x: np.ndarray, values: Floats) -> bool:
-        if len(values) < self._known:
-            return False
-        points = np.array([x[self._checked], values[self._checked]], np.float64)
-        return np.array_equal(points, self._expected, equal_nan=True)
-
-    def _add_blocks(self, x: np.ndarray, values: Floats) -> None:
-        """Add the whole blocks after those already known."""
-        first, last = self._known // self._block, len(values) // self._block
-        if last > len(self._averages):
-            self._ends = _enlarge(self._ends, first, 2 * last)
-            self._averages = _enlarge(self._averages, first, 2 * last)
-        means, counts = _average_blocks(values[self._known :], self._block)
-        self._ends[first:last] = x[self._known :][self._block - 1 :: self._block]
-        averages, self._state = self._average(self._ends[first:last], means, counts)
-        self._averages[first:last] = averages
-        self._known = len(values)
-        self._checked = np.linspace(0, self._known - 1, _CHECKS).astype(np.int64)
-        self._expected = np.array([x[self._checked], values[self._checked]], np.float64)
-
-    def _average(self, x: Floats, values: Floats, counts: Floats) -> tuple[Floats, _State]:
-        """Compute the average after each value, which stands for `counts` points, and the state."""
-        finite = np.isfinite(values)
-        if finite.all():
-            return self._average_finite(x, values, counts)
-        averages, state = self._average_finite(x[finite], values[finite], counts[finite])
-        return np.append(self._state.average, averages)[np.cumsum(finite)], state
-
-    def _average_finite(self, x: Floats, values: Floats, counts: Floats) -> tuple[Floats, _State]:
-        state = self._state
-        if not len(x):
-            return np.empty(0), state
-        has_state = math.isfinite(state.x)
-        steps = np.diff(x, prepend=state.x if has_state else x[0]) * (_SCALE / self._span)
-        with np.errstate(under="ignore"):
-            if self._weight > 0:
-                decay = np.exp(math.log(self._weight) * steps)
-            else:
-                decay = np.where(steps > 0, 0.0, 1.0)
-            debias = _solve_recurrence(decay, counts, state.debias)
-            # In this form, a step towards each value, the sum cannot overflow.
-            share = counts / debias
-            start = state.average if has_state else 0.0
-            averages = _solve_recurrence(1 - share, share * values, start)
-        return averages, _State(float(x[-1]), float(averages[-1]), float(debias[-1]))
+def _average(x: Floats, values: Floats, counts: Floats, smoothing: float, span: float) -> Floats:
+    """Compute the average after each value, which is finite and stands for `counts` points."""
+    weight = min(math.sqrt(max(smoothing, 0.0)), _MAX_WEIGHT)
+    steps = np.diff(x, prepend=x[:1]) * (_SCALE / span)
+    with np.errstate(under="ignore"):
+        decay = np.exp(math.log(weight) * steps) if weight > 0 else np.where(steps > 0, 0.0, 1.0)
+        debias = _solve_recurrence(decay, counts)
+        # In this form, a step towards each value, the sum cannot overflow.
+        share = counts / debias
+        return _solve_recurrence(1 - share, share * values)
 
 
 def _choose_block(points: int) -> int:
@@ -471,14 +405,8 @@ def _average_blocks(values: Floats, block: int) -> tuple[Floats, Floats]:
     return np.where(counts > 0, shares.sum(axis=1), np.nan), counts
 
 
-def _enlarge(array: Floats, length: int, room: int) -> Floats:
-    larger = np.empty(room)
-    larger[:length] = array[:length]
-    return larger
-
-
-def _solve_recurrence(factors: Floats, terms: Floats, start: float) -> Floats:
-    """Compute s[i] = factors[i] · s[i-1] + terms[i] from `start`, in about 2·√N steps of numpy.
+def _solve_recurrence(factors: Floats, terms: Floats) -> Floats:
+    """Compute s[i] = factors[i] · s[i-1] + terms[i] from 0, in about 2·√N steps of numpy.
 
     The series is cut into rows; the k-th step of all rows is taken at once, from 0. Then the end
     of each row is carried into the next. There is no division, so tiny factors are safe.
@@ -496,7 +424,7 @@ def _solve_recurrence(factors: Floats, terms: Floats, start: float) -> Floats:
         state[k] += scaled
     # The share of the carried value that remains at each element.
     reach = np.cumprod(factor, axis=0, out=factor)
-    carried, carry = np.empty(rows), start
+    carried, carry = np.empty(rows), 0.0
     for row, (decay, own) in enumerate(zip(reach[-1].tolist(), state[-1].tolist(), strict=True)):
         carried[row] = carry
         carry = decay * carry + own
