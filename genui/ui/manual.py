@@ -7,6 +7,7 @@ import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import ClassVar
@@ -315,8 +316,14 @@ def _write_page(topic: str) -> str:
 def _passage_row(place: int, passage: Passage, words: str) -> Row:
     """A row with the text of a passage from shortly before the first of the words in it."""
     heading = passage.headings.rpartition(" › ")[2]
-    text = " ".join(re.sub(r"\*\*|`", "", passage.text).split())
+    text = _plain_text(passage.text)
     found = (text.casefold().find(word) for word in words.casefold().split())
     first = max(min((at for at in found if at >= 0), default=0) - BEFORE, 0)
-    shown = clean_line(f"{'…' if first else ''}{text[first:]}", SNIPPET)
+    shown = f"{'…' if first else ''}{text[first : first + SNIPPET]}"
     return Row(str(place), passage.topic, middle=f"{heading}: {shown}")
+
+
+@cache
+def _plain_text(text: str) -> str:
+    """The text of a passage in one line; kept, since each key that is typed lists many of them."""
+    return clean_line(re.sub(r"\*\*|`", "", text))
