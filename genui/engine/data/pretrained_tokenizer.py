@@ -4,7 +4,6 @@ A text never becomes a special token: a typed `<|im_end|>` is encoded as ordinar
 chat templates are put between texts by `genui.engine.sample.chat`.
 """
 
-import heapq
 import json
 import math
 import os
@@ -250,90 +249,6 @@ def _growth(normalizer: dict[str, Any]) -> float:
     return 1.0
 
 
-# --- SentencePiece ----------------------------------------------------------------------------
-
-
-class SentencePiece:
-    """SentencePiece's BPE with scores (Kudo & Richardson 2018), as llama.cpp applies it.
-
-    Of all neighbours that together are a token the pair with the best score is merged first, the
-    leftmost if scores are equal. A character that is no token becomes its bytes.
-    """
-
-    def __init__(
-        self,
-        pieces: Sequence[str],
-        scores: Sequence[float],
-        special: Sequence[int],
-        verbatim: Sequence[int],
-        unknown: int,
-        space_first: bool,
-    ) -> None:
-        hidden = {*special, *verbatim}
-        self._id_of = {piece: t for t, piece in enumerate(pieces) if t not in hidden}
-        self._scores, self._space_first = scores, space_first
-        self._bytes = [self._id_of.get(f"<0x{byte:02X}>", unknown) for byte in range(256)]
-        self._verbatim = {pieces[t]: t for t in verbatim}
-        self._pattern = _alternatives(list(self._verbatim))
-
-    def __call__(self, text: str) -> list[int]:
-        token_ids: list[int] = []
-        for i, part in enumerate(self._pattern.split(text) if self._pattern else [text]):
-            if i % 2:
-                token_ids.append(self._verbatim[part])
-            elif part:
-                first = " " if self._space_first else ""
-                token_ids += self._merge((first + part).replace(" ", SPACE))
-        return token_ids
-
-    def _merge(self, text: str) -> list[int]:
-        """The tokens of a text without special ones, in O(n log n)."""
-        parts: list[str] = list(text)
-        before, after = list(range(-1, len(parts) - 1)), list(range(1, len(parts) + 1))
-        queue: list[tuple[float, int, int, int]] = []
-
-        def propose(left: int) -> None:
-            right = after[left]
-            if left < 0 or right >= len(parts):
-                return
-            token = self._id_of.get(parts[left] + parts[right])
-            if token is not None:
-                size = len(parts[left]) + len(parts[right])
-                heapq.heappush(queue, (-self._scores[token], left, right, size))
-
-        for left in range(len(parts) - 1):
-            propose(left)
-        while queue:
-            _, left, right, size = heapq.heappop(queue)
-            if after[left] != right or len(parts[left]) + len(parts[right]) != size:
-                continue  # one of them was merged meanwhile
-            if not parts[left] or not parts[right]:
-                continue
-            parts[left] += parts[right]
-            parts[right] = ""
-            after[left] = after[right]
-            if after[left] < len(parts):
-                before[after[left]] = left
-            if before[left] >= 0:
-                propose(before[left])
-            propose(left)
-        token_ids: list[int] = []
-        for part in filter(None, parts):
-            token = self._id_of.get(part)
-            token_ids += [token] if token is not None else self._spell(part)
-        return token_ids
-
-    def _spell(self, character: str) -> list[int]:
-        """The bytes of a character that is no token."""
-        return [self._bytes[byte] for byte in character.encode("utf-8", "replace")]
-
-
-def _alternatives(texts: list[str]) -> re.Pattern[str] | None:
-    """A pattern, to split by, that matches any of the texts, long ones first."""
-    longest = sorted(filter(None, texts), key=len, reverse=True)
-    return re.compile(f"({'|'.join(map(re.escape, longest))})") if longest else None
-
-
 # --- From the metadata of a GGUF file ---------------------------------------------------------
 
 _FILE = "tokenizer.json"
@@ -435,42 +350,8 @@ def serialise(tokenizer: "PretrainedTokenizer") -> Any:
     if fields["model"] == _FILE:
         return HFTokenizer.from_str(fields["file"])
     special, verbatim = _kinds(fields.get("token_type", []))
-    if fields["model"] == "gpt2":
-        return _bpe(fields, fields["tokens"], special, verbatim)
-    return _scored_bpe(fields, special, verbatim)
-
-
-def _scored_bpe(fields: dict[str, Any], special: list[int], verbatim: list[int]) -> Any:
-    """SentencePiece's BPE: the merges are all pairs that are a token, by the score of it."""
-    from tokenizers import AddedToken, decoders, models, normalizers
-    from tokenizers import Tokenizer as HFTokenizer
-
-    pieces, scores = fields["tokens"], fields["scores"]
-    hidden = {*special, *verbatim}
-    id_of = {piece: token for token, piece in enumerate(pieces) if token not in hidden}
-    pairs = [
-        (-scores[token], id_of[piece[:cut]], id_of[piece[cut:]])
-        for piece, token in id_of.items()
-        for cut in range(1, len(piece))
-        if piece[:cut] in id_of and piece[cut:] in id_of
-    ]
-    merges = [(pieces[left], pieces[right]) for _, left, right in sorted(pairs)]
-    unknown = pieces[fields.get("unknown_token_id", 0)]
-    vocabulary = {piece: token for token, piece in enumerate(pieces)}
-    tokenizer = HFTokenizer(
-        models.BPE(vocabulary, merges, unk_token=unknown, fuse_unk=True, byte_fallback=True)
-    )
-    replaced = normalizers.Replace(" ", SPACE)
-    parts: list[Any] = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    if fields.get("add_space_prefix", True):
-        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), replaced])
-        parts.append(decoders.Strip(" ", 1, 0))
-    else:
-        tokenizer.normalizer = replaced
-    tokenizer.decoder = decoders.Sequence(parts)
-    tokenizer.add_special_tokens([AddedToken(pieces[t], normalized=False) for t in special])
-    tokenizer.add_tokens([AddedToken(pieces[t], normalized=False) for t in verbatim])
-    return tokenizer
+    build = _bpe if fields["model"] == "gpt2" else _scored_bpe
+    return build(fields, fields["tokens"], special, verbatim)
 
 
 def gguf_fields(tokenizer: "PretrainedTokenizer") -> dict[str, Any]:
@@ -546,7 +427,7 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
     elif model == _FILE:
         encoder = library_encoder(open_tokenizer(fields["file"]))
     elif model == "llama":
-        encoder = _sentencepiece(fields, pieces, special, verbatim, token("unknown") or 0)
+        encoder = library_encoder(_scored_bpe(fields, pieces, special, verbatim))
     else:
         raise UnsupportedError(
             f"its tokenizer {str(model)[:40]!r} is unknown; known are 'gpt2' (byte-level BPE) and "
@@ -589,18 +470,52 @@ def _bpe(fields: dict[str, Any], pieces: list[str], special: list[int], verbatim
         return bpe_tokenizer(pieces, pairs, SPLITTERS[name], special, verbatim)
 
 
-def _sentencepiece(
-    fields: dict[str, Any],
-    pieces: list[str],
-    special: list[int],
-    verbatim: list[int],
-    unknown: int,
-) -> Encoder:
-    scores = fields.get("scores")
+MOST_CHARACTERS = 128
+"""Of a token of SentencePiece: all its pairs of parts are looked up."""
+
+
+def _scored_bpe(
+    fields: dict[str, Any], pieces: list[str], special: list[int], verbatim: list[int]
+) -> Any:
+    """SentencePiece's BPE with scores (Kudo & Richardson 2018) as a tokenizer of the library.
+
+    The merges are all pairs that are a token, by its score. A character that is no token becomes
+    its bytes.
+    """
+    from tokenizers import AddedToken, decoders, models, normalizers
+    from tokenizers import Tokenizer as HFTokenizer
+
+    scores, unknown = fields.get("scores"), fields.get("unknown_token_id", 0)
     if not _is_list(scores, float) or len(scores) != len(pieces):
         raise GenuiError("the scores of its tokens do not fit its vocabulary; fetch it again")
-    space_first = bool(fields.get("add_space_prefix", True))
-    return SentencePiece(pieces, scores, special, verbatim, unknown, space_first)
+    if not isinstance(unknown, int) or not 0 <= unknown < len(pieces):
+        unknown = 0
+    hidden = {*special, *verbatim}
+    id_of = {piece: token for token, piece in enumerate(pieces) if token not in hidden}
+    if max(map(len, id_of), default=0) > MOST_CHARACTERS:
+        raise GenuiError(f"a token has more than {MOST_CHARACTERS} characters; fetch it again")
+    merges: list[tuple[str, str]] = []
+    for piece in sorted(id_of, key=lambda piece: -scores[id_of[piece]]):
+        cuts = ((piece[:cut], piece[cut:]) for cut in range(1, len(piece)))
+        pairs = [pair for pair in cuts if pair[0] in id_of and pair[1] in id_of]
+        merges += sorted(pairs, key=lambda pair: id_of[pair[0]])
+    vocabulary = {piece: token for token, piece in enumerate(pieces)}
+    with _tokenizer_errors():
+        bpe = models.BPE(
+            vocabulary, merges, unk_token=pieces[unknown], fuse_unk=True, byte_fallback=True
+        )
+    tokenizer = HFTokenizer(bpe)
+    replaced = normalizers.Replace(" ", SPACE)
+    parts: list[Any] = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    if fields.get("add_space_prefix", True):
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(SPACE), replaced])
+        parts.append(decoders.Strip(" ", 1, 0))
+    else:
+        tokenizer.normalizer = replaced
+    tokenizer.decoder = decoders.Sequence(parts)
+    tokenizer.add_special_tokens([AddedToken(pieces[t], normalized=False) for t in special])
+    tokenizer.add_tokens([AddedToken(pieces[t], normalized=False) for t in verbatim])
+    return tokenizer
 
 
 def _is_list(value: object, of: type[T]) -> TypeGuard[list[T]]:
