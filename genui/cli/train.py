@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from genui.runs.plan import Plan
 
 
-EXACT_PARTS = 4
-"""Micro-batches of `--exact`: as many processes may share them."""
-
-
 PATIENCE_S = 20.0
 """How long a start waits for a measurement. The training itself then says what it takes."""
 
@@ -119,12 +115,6 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", default="", help="name of the run")
     add_placement(parser, "default 1")
     parser.add_argument(
-        "--exact",
-        action="store_true",
-        help="the same bits in any number of processes up to 4, or up to as many as these options "
-        "place: the same as --set micro_batches=4",
-    )
-    parser.add_argument(
         "--foreground",
         action="store_true",
         help="train in this terminal; Ctrl-C writes a checkpoint and stops",
@@ -183,7 +173,7 @@ def run_train(args: argparse.Namespace) -> int:
         if replace(where, shard=False) != ALONE or args.nproc is not None:
             raise MisuseError("--nproc, --hosts, --slurm: the processes are started already")
         where = Placement(int(os.environ["WORLD_SIZE"]), shard=where.shard)
-    settings = _train_settings(args, where.processes)
+    settings = _train_settings(args)
     base = _base(args.recipe, args.start_from, settings)
     recipe = override(base, settings)
     launch.check_placement(recipe, where)
@@ -319,10 +309,8 @@ def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe
     return base
 
 
-def _train_settings(args: argparse.Namespace, processes: int) -> dict[str, str]:
+def _train_settings(args: argparse.Namespace) -> dict[str, str]:
     settings = parse_settings(args.settings)
-    if args.exact:
-        settings.setdefault("micro_batches", str(max(EXACT_PARTS, processes)))
     for key in ("steps", "data", "until"):
         if (value := getattr(args, key)) is not None:
             settings[key] = value

@@ -9,6 +9,8 @@ import contextlib
 import dataclasses
 import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -32,8 +34,8 @@ from genui.recipes import Recipe, recipe_from_dict
 from genui.runs import control
 from genui.runs.layout import RunDir, read_info, write_info
 from genui.runs.models import start_files
-from genui.runs.processes import LOST, rank_in_job, with_remedy
-from genui.runs.ranks import QuietWriter
+from genui.runs.processes import LOST, WATCHED, describe_failure, rank_in_job
+from genui.runs.ranks import QuietWriter, clear_failures, read_failures, write_failure
 from genui.runs.system import TRAINER_NICE, give_way
 from genui.runs.writer import RunWriter, one_line
 
@@ -41,8 +43,8 @@ from genui.runs.writer import RunWriter, one_line
 def settle_machine(run: RunDir, recipe: Recipe, world: World | None = None) -> device.Machine:
     """The machine in run.json, or one that rank 0 chooses now and records there.
 
-    A resumed run has the same threads and precision, since others would give other bits. But if
-    another number of processes gives other bits anyway, the threads are chosen anew for it.
+    A resumed run has the same threads and precision, since others would give other bits. For
+    another number of processes the threads are chosen anew.
     """
     world = world or World()
     chosen = world.broadcast(lambda: _choose_machine(run, recipe, world).to_dict())
@@ -60,7 +62,7 @@ def settle_machine(run: RunDir, recipe: Recipe, world: World | None = None) -> d
 def _choose_machine(run: RunDir, recipe: Recipe, world: World) -> device.Machine:
     info = read_info(run)
     recorded = info.machine
-    same = recipe.micro_batches > 1 or world.size == recorded.get("processes", 1)
+    same = world.size == recorded.get("processes", 1)
     if recorded and recorded.get("device") == device.choose_device(recipe.device) and same:
         return device.Machine(recorded["device"], recorded["precision"], int(recorded["threads"]))
     threads = recipe.threads or device.default_threads(world.local_size)
@@ -89,16 +91,18 @@ def train(run: RunDir, world: World | None = None) -> int:
         return _train_beside(run, world)
     with RunWriter(run) as writer:
         try:
-            _train(run, writer, world)
+            with world.noticing():
+                _train(run, writer, world)
         except PreparationStoppedError:
             control.clear(run)
             writer.say(f"stopped before its first step; genui resume {run.id} prepares the rest")
             writer.update(state="stopped", doing="")
         except LostContactError as error:
-            if world.watched:  # the parent knows which process died, and why
+            if WATCHED in os.environ:  # the launcher knows which process died, and why
                 writer.say(str(error))
                 _leave(LOST)
-            line = with_remedy(run, world.reported() or str(error))
+            time.sleep(REPORT_S)
+            line = describe_failure(run, read_failures(run), world.hosts, str(error))
             return _failed(writer, line, error.exit_code)
         except GenuiError as error:
             return _failed(writer, str(error), error.exit_code)
@@ -106,6 +110,10 @@ def train(run: RunDir, world: World | None = None) -> int:
             writer.say(traceback.format_exc())
             return _failed(writer, f"{type(error).__name__}: {error} (see console.log)", 1)
     return 0
+
+
+REPORT_S = 1.0
+"""Seconds that rank 0 leaves the others to write why they end, if no launcher watches them."""
 
 
 class PreparationStoppedError(Exception):
@@ -126,7 +134,12 @@ def train_in_job(make: Callable[[], RunDir] | None) -> int:
     Rank 0 makes the run; the others give None. Raises GenuiError if the processes do not find
     each other.
     """
-    path = "" if make is None else str(make().path)
+    path = ""
+    if make is not None:
+        run = make()
+        path = str(run.path)
+        if WATCHED not in os.environ:
+            clear_failures(run)
     world = join_world()
     code = train(RunDir(Path(world.broadcast(lambda: path))), world)
     if world.size > 1:
@@ -135,9 +148,10 @@ def train_in_job(make: Callable[[], RunDir] | None) -> int:
 
 
 def _train_beside(run: RunDir, world: World) -> int:
-    """Train the run, which rank 0 writes. An error is printed, for the parent."""
+    """Train the run, which rank 0 writes. An error is printed, and kept in the rank's status."""
     try:
-        _train(run, QuietWriter(), world)
+        with world.noticing():
+            _train(run, QuietWriter(), world)
     except (AgreedError, LostContactError) as error:
         print(error, file=sys.stderr)
         return LOST
@@ -146,7 +160,7 @@ def _train_beside(run: RunDir, world: World) -> int:
             traceback.print_exc()
         line = one_line(error)
         print(f"genui: {line}", file=sys.stderr)
-        world.report(f"failed: {line}")
+        write_failure(run, world.rank, f"failed: {line}")
         return error.exit_code if isinstance(error, GenuiError) else 1
     return 0
 
@@ -166,7 +180,6 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
         settled = dataclasses.replace(recipe, precision=machine.precision)
         task = world.first_on_host(lambda: build_task(settled, place, newest_metadata(run)))
     _check_alike(world, task)
-    world.watch_over(lambda line: _end(writer, line))
     if world.rank == 0:
         record_scale(run, task)
     parameters = sum(p.numel() for p in task.model.parameters())
@@ -206,13 +219,24 @@ def _failed(writer: RunWriter, line: str, code: int) -> int:
     return code
 
 
-def _end(writer: RunWriter | QuietWriter, line: str) -> NoReturn:
-    """End a training whose main thread waits for a process that no longer answers."""
-    if isinstance(writer, RunWriter):
-        _failed(writer, with_remedy(writer.run, line), 1)
-        _leave(1)
-    print(line, file=sys.stderr)
-    _leave(LOST)
+def _end_with(launcher: int) -> NoReturn:
+    """End this process when its launcher has ended."""
+    while os.getppid() == launcher:
+        time.sleep(0.2)
+    os._exit(LOST)
+
+
+def _follow_launcher(run: RunDir, rank: int) -> None:
+    """Be a process of a launcher, if one has started it: end with it, and print to a file of this
+    rank."""
+    if launcher := os.environ.get(WATCHED):
+        threading.Thread(target=_end_with, args=(int(launcher),), daemon=True).start()
+        if rank:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            with contextlib.suppress(OSError):
+                console = os.open(run.path / f"console-rank{rank}.log", flags, 0o644)
+                for number in (1, 2):
+                    os.dup2(console, number)
 
 
 def _leave(code: int) -> NoReturn:
@@ -228,7 +252,9 @@ def main() -> int:
         return 2
     give_way(TRAINER_NICE)
     try:
-        return train_in_job(None if rank_in_job() else lambda: RunDir(Path(sys.argv[1])))
+        run, rank = RunDir(Path(sys.argv[1])), rank_in_job()
+        _follow_launcher(run, rank or 0)
+        return train_in_job(None if rank else lambda: run)
     except GenuiError as error:
         print(f"genui: {error}", file=sys.stderr)
         return LOST if isinstance(error, LostContactError) else error.exit_code

@@ -226,10 +226,7 @@ _PRODUCTS = frozenset(
     | {"_slow_conv2d_backward", "convolution_backward", "_mps_convolution", "mps_convolution"}
 )
 _ATTENTION = frozenset({"_softmax", "_softmax_backward_data"})
-OPTIMIZER_STEP = "Optimizer.step"
-"""The name of the profiler's range of an optimiser's step, as in torch."""
-
-# The clipping of gradients, and the averaging of weights.
+# The steps of torch's optimisers, the clipping of gradients, and the averaging of weights.
 _OPTIMIZER = ("Optimizer.", "aten::_foreach", "aten::lerp_")
 
 

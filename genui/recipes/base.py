@@ -76,8 +76,8 @@ class Recipe:
     micro_batches: Annotated[
         Positive,
         about(
-            "parts in which a step's batch is computed: more take less memory, and give the same "
-            "bits in as many processes or fewer"
+            "parts in which each process computes its examples of a step, one after another: more "
+            "take less memory"
         ),
     ] = 1
     seed: Annotated[Count, about("seed of the initial weights and the order of the data")] = 1

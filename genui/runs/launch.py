@@ -38,7 +38,7 @@ from genui.runs.layout import (
     write_status,
 )
 from genui.runs.listing import summarise
-from genui.runs.processes import PARENT, TRAINER, without_job
+from genui.runs.processes import LAUNCHER, TRAINER, without_job
 
 ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=67108864:"
@@ -207,21 +207,14 @@ def check_processes(recipe: Recipe, processes: int, shard: bool = False) -> None
     weights."""
     if shard and recipe.why_whole:
         raise MisuseError(f"--shard: {recipe.why_whole}")
-    if shard and recipe.micro_batches > 1:
-        raise MisuseError(
-            "--shard: gradients that are shared out are not added in a fixed order: leave out "
-            "--exact and micro_batches"
-        )
     if processes < 1:
         raise MisuseError(f"--nproc {processes}: give a number from 1")
     batch, parts = recipe.smallest_batch, recipe.micro_batches
-    if parts > batch:
-        raise MisuseError(f"micro_batches={parts}: a step has {batch} examples, give at most those")
-    if processes > (most := batch if parts == 1 else parts):
-        name = f"a batch of {batch}" if parts == 1 else f"micro_batches={parts}"
+    if processes * parts > batch:
+        several = f", each with micro_batches={parts}" if parts > 1 else ""
         raise MisuseError(
-            f"{name} can be shared among at most {most} processes, not {processes}: start fewer, "
-            f"or --set {'batch' if parts == 1 else 'micro_batches'}={processes} or more"
+            f"a batch of {batch} cannot be shared among {processes} processes{several}: give fewer "
+            f"of them, or --set batch={processes * parts} or more"
         )
 
 
@@ -230,7 +223,7 @@ def foreground(run: RunDir) -> list[str]:
     processes = 1
     with suppress(GenuiError):  # the trainer reports a damaged run.json
         processes = read_info(run).processes
-    return [*(TRAINER if processes == 1 else PARENT), str(run.path)]
+    return [*(TRAINER if processes == 1 else LAUNCHER), str(run.path)]
 
 
 def _start(run: RunDir, lock: RunLock) -> None:

@@ -331,6 +331,9 @@ def _versions() -> dict[str, str]:
 HANDED_OVER = "GENUI_LOCK_FD"
 """Environment variable with the descriptor that a launcher hands over."""
 
+BY_PARENT = "parent"
+"""Its value if the parent of a process keeps the lock, as torchrun passes no descriptors on."""
+
 _PATIENCE = 0.3  # seconds; `is_locked` elsewhere holds the lock for microseconds
 
 
@@ -365,6 +368,8 @@ class RunLock:
     def _handed_over(self) -> int | None:
         """The descriptor that the launcher locked, if it is of this run."""
         value = os.environ.pop(HANDED_OVER, "")
+        if value == BY_PARENT:
+            return self._held_by_parent()
         if not value.isdecimal():
             return None
         fd = int(value)
@@ -377,6 +382,15 @@ class RunLock:
         os.set_inheritable(fd, False)  # our own children must not keep the run alive after us
         os.lseek(fd, 0, os.SEEK_SET)
         return fd
+
+    def _held_by_parent(self) -> int | None:
+        """A descriptor of the lock, if the parent of this process holds it."""
+        with suppress(OSError):
+            fd = os.open(self._run.lock, os.O_RDWR | os.O_CLOEXEC)
+            if os.pread(fd, 200, 0).partition(b" ")[0] == str(os.getppid()).encode():
+                return fd
+            os.close(fd)
+        return None
 
     def _take(self) -> int:
         path = self._run.lock

@@ -132,7 +132,7 @@ class Training:
         loss.backward()
         gradient_norm(self.task.model.parameters(), self.recipe.grad_clip)
         self._optimizers.step(step, self._player)
-        self._ema.update(self.task.model, step)
+        self._ema.update(step)
 
     def loss(self) -> float:
         """The loss on all held-out text."""

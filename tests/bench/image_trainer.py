@@ -115,7 +115,7 @@ class Training:
         loss.backward()
         gradient_norm(self._task.model.parameters(), self._recipe.grad_clip)
         self._optimizers.step(self.step, self._player)
-        self._ema.update(self._task.model, self.step)
+        self._ema.update(self.step)
         self.step += 1
 
     def evaluate(self) -> dict[str, Any]:

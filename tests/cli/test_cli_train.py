@@ -120,12 +120,6 @@ def test_a_relative_data_path_is_kept_absolute(
     assert read_info(detached[0]).data == str(tmp_path / "mine.txt")
 
 
-def test_exact_has_a_part_for_each_process(detached: list[RunDir]) -> None:
-    for words, parts in ((["--nproc", "2"], 4), (["--hosts", "localhost:6"], 6)):
-        assert main(["train", "shakespeare", "--exact", *words]) == 0
-        assert read_info(detached[-1]).recipe["micro_batches"] == parts
-
-
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
@@ -144,7 +138,6 @@ def test_exact_has_a_part_for_each_process(detached: list[RunDir]) -> None:
             ["icons", "--shard"],
             "nobody to share the weights with: give --nproc 2 or more, or leave",
         ),
-        (["icons", "--nproc", "2", "--shard", "--exact"], "--shard: gradients that are shared out"),
         (["icons-gan", "--nproc", "2", "--shard"], "trained against each other stay whole: leave"),
         (
             ["shakespeare", "--until", "soon"],

@@ -25,7 +25,6 @@ from genui.engine.train.world import join_world
 from genui.runs import control
 from genui.runs.control import Control
 from genui.runs.layout import RunDir
-from genui.runs.processes import LISTENER
 
 BeforePoll = Callable[[int], None]
 """Called before each poll for commands, which a trainer does once a step, with its number."""
@@ -147,27 +146,27 @@ def _fork_ranks(run: RunDir, size: int, act: Act | None, env: dict[str, str]) ->
     assert psutil.Process().num_threads() == 1, "a process that forks must have no threads"
     pids = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        for rank in range(size):
-            pid = os.fork()
-            if not pid:
-                code = 1
-                try:
-                    os.environ |= env
-                    if size > 1:
-                        os.environ |= {
-                            "RANK": str(rank),
-                            "WORLD_SIZE": str(size),
-                            "MASTER_ADDR": "127.0.0.1",
-                            "MASTER_PORT": str(listener.getsockname()[1]),
-                            LISTENER: str(listener.fileno()),
-                            "GLOO_SOCKET_IFNAME": "lo",
-                        }
-                    code = _train(run, rank, act)
-                except BaseException:
-                    traceback.print_exc()
-                finally:
-                    os._exit(code)
-            pids.append(pid)
+        port = listener.getsockname()[1]
+    for rank in range(size):
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                os.environ |= env
+                if size > 1:
+                    os.environ |= {
+                        "RANK": str(rank),
+                        "WORLD_SIZE": str(size),
+                        "MASTER_ADDR": "127.0.0.1",
+                        "MASTER_PORT": str(port),
+                        "GLOO_SOCKET_IFNAME": "lo",
+                    }
+                code = _train(run, rank, act)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        pids.append(pid)
     return pids
 
 

@@ -5,28 +5,25 @@ import re
 import signal
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import forks
 import psutil
 import pytest
 import torch
-from torch import nn
 from waiting import wait_for
 
 import genui
 from genui.engine import trainer
 from genui.engine.train import world
 from genui.engine.train.language import TextTask
-from genui.engine.train.world import Gradients, add_nodes, nodes_within, span_of
 from genui.logs.native import MetricsTail
 from genui.recipes import recipe_from_dict
 from genui.runs import control, launch
 from genui.runs.hosts import Placement
 from genui.runs.layout import RunDir, read_info, read_status
 from genui.runs.listing import summarise
-from genui.runs.processes import LOST, WATCHED
+from genui.runs.processes import LOST
 from genui.runs.ranks import rank_file
 
 pytestmark = [
@@ -45,49 +42,6 @@ def series(run: RunDir, name: str) -> dict[int, float]:
 
 
 # --- without processes ------------------------------------------------------------------------
-
-
-def test_parts_are_added_in_one_order_by_any_number_of_processes() -> None:
-    generator = torch.Generator().manual_seed(0)
-    for parts in range(1, 10):
-        values = [torch.randn(5, generator=generator) for _ in range(parts)]
-
-        def add(first: int, last: int, values: list[torch.Tensor] = values) -> torch.Tensor:
-            leaves = {(i, i + 1): values[i] for i in range(first, last)}
-            return add_nodes(leaves, first, last)
-
-        whole = add(0, parts)
-        torch.testing.assert_close(whole, torch.stack(values).sum(0))
-        for size in range(1, parts + 1):
-            nodes = [
-                node
-                for rank in range(size)
-                for node in nodes_within(span_of(rank, size, parts), 0, parts)
-            ]
-            assert sorted(i for node in nodes for i in range(*node)) == list(range(parts))
-            assert torch.equal(add_nodes({node: add(*node) for node in nodes}, 0, parts), whole)
-
-
-def test_gradients_keep_their_shape_and_a_parameter_without_one_gets_none() -> None:
-    module = nn.ModuleList([nn.Conv2d(3, 4, 3), nn.Linear(2, 2)])
-    module[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    first = list(module[0].parameters())
-    expected = [torch.randn_like(parameter) for parameter in first]
-
-    def compute(index: int) -> list[float]:
-        for parameter, gradient in zip(first, expected, strict=True):
-            parameter.grad = gradient * (index + 1)
-        return [float(index), 10.0]
-
-    gradients = Gradients(module)
-    for _ in range(2):  # the memory of the first is used again
-        total = gradients.sum_parts((0, 3), compute)
-        assert all(parameter.grad is None for parameter in first)
-        assert gradients.unpack(total, gradients.take_rows()) == [3.0, 30.0]
-        for parameter, gradient in zip(first, expected, strict=True):
-            assert parameter.grad is not None
-            torch.testing.assert_close(parameter.grad, gradient * 6)
-        assert all(parameter.grad is None for parameter in module[1].parameters())
 
 
 @pytest.mark.parametrize("settings", [{}, {"ngrams": "3", "ngram_rows": "512"}])
@@ -124,21 +78,26 @@ def stop_at(run: RunDir, poll: int, rank: int) -> forks.BeforePoll:
     return lambda number: control.send(run, "stop") if number == poll else None
 
 
-def test_parts_give_the_same_bits_on_one_process_two_or_one_again(tiny_run: MakeRun) -> None:
-    exact = {"dropout": "0.1", "micro_batches": "4", "batch": "6"}
-    whole, parts = tiny_run(**exact), tiny_run(**exact)
+def test_a_run_continues_in_two_processes_then_one_then_two(tiny_run: MakeRun) -> None:
+    small = {"dropout": "0", "batch": "6", "ngrams": "2", "ngram_rows": "512"}
+    whole, parts = tiny_run(**small), tiny_run(**small)
     assert trainer.train(whole) == 0
-
     for size, steps in ((2, 3), (1, 4)):
         pids = forks.start_ranks(parts, size, partial(stop_at, parts, steps))
         assert [forks.wait(pid) for pid in pids] == [0] * size
         assert read_status(parts).state == "stopped"
-    forks.train_ranks(parts, 3)
+    forks.train_ranks(parts, 2)
     assert read_status(parts).state == "finished"
-    assert series(parts, "loss") == series(whole, "loss")
-    files = [r.checkpoint_state(12).read_bytes() for r in (parts, whole)]
-    assert files[0] == files[1]
-    assert parts.checkpoint(12).read_bytes() == whole.checkpoint(12).read_bytes()
+    assert series(parts, "loss") == pytest.approx(series(whole, "loss"), rel=1e-3)
+
+
+def test_parts_that_ranks_compute_one_after_another_give_the_losses_of_the_whole(
+    tiny_run: MakeRun,
+) -> None:
+    one, two = (tiny_run(dropout="0", batch="8", micro_batches=n) for n in ("1", "3"))
+    assert trainer.train(one) == 0
+    forks.train_ranks(two, 2)
+    assert series(two, "loss") == pytest.approx(series(one, "loss"), rel=1e-3)
 
 
 def send_commands(run: RunDir, rank: int) -> forks.BeforePoll:
@@ -245,37 +204,16 @@ def test_a_rank_that_cannot_write_says_so(tiny_run: MakeRun) -> None:
     assert f"genui: {what}" in forks.output_of(run)
 
 
-def lose_patience(rank: int) -> None:
-    world.HEARTBEAT_S, world.MAX_MISSED = 0.05, 160
-
-
-def test_a_rank_that_no_longer_answers_ends_the_run(tiny_run: MakeRun) -> None:
-    """As when its host vanishes: its connections stay open."""
-    run = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
-    pids = forks.start_ranks(run, 2, lose_patience)
+def test_ranks_end_with_their_launcher(tiny_run: MakeRun) -> None:
+    info = read_info(tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000"))
+    run = launch.launch(recipe_from_dict(info.recipe), {}, "long", where=Placement(2))
     wait_for(lambda: read_status(run).step > 2)
-    os.kill(pids[1], signal.SIGSTOP)
-    assert forks.wait(pids[0]) == 1
-    os.kill(pids[1], signal.SIGKILL)
-    forks.wait(pids[1])
-    host = read_info(run).host
-    lost = f"rank 1 on {host} has not been heard from for 8 s; there is no checkpoint yet: "
-    assert read_status(run).error.startswith(lost)
-
-
-def watch_pipe(pipe: Path, rank: int) -> None:
-    os.environ[WATCHED] = str(os.open(pipe, os.O_RDONLY))
-
-
-def test_ranks_end_with_their_parent(tiny_run: MakeRun, tmp_path: Path) -> None:
-    run = tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000")
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    pids = forks.start_ranks(run, 2, partial(watch_pipe, pipe))
-    write_end = os.open(pipe, os.O_WRONLY)
-    wait_for(lambda: read_status(run).step > 2)
-    os.close(write_end)
-    assert [forks.wait(pid) for pid in pids] == [LOST, LOST]
+    launcher = psutil.Process(read_status(run).pid).parent()
+    assert launcher is not None
+    trainers = launcher.children()
+    launcher.kill()
+    _, alive = psutil.wait_procs(trainers, 30)
+    assert not alive
 
 
 def test_a_killed_rank_ends_the_run_with_one_line(
@@ -305,11 +243,12 @@ def test_a_killed_rank_ends_the_run_with_one_line(
     assert (run.path / "console-rank1.log").exists()
 
 
-def test_memory_that_runs_out_is_not_a_lost_contact() -> None:
-    processes = object.__new__(world.Processes)
-    processes.rank, processes.waited = 0, 0.0
-    with pytest.raises(torch.OutOfMemoryError), processes.exchange():
-        raise torch.OutOfMemoryError("no memory")
-    lost = pytest.raises(world.LostContactError, match="rank 0 lost contact: reset by peer")
-    with lost, processes.exchange():
-        raise RuntimeError("reset\nby peer")
+def test_only_errors_of_the_exchange_are_a_lost_contact() -> None:
+    processes = world.World()
+    processes.size = 2
+    for error in (torch.OutOfMemoryError("no memory"), RuntimeError("shapes do not fit")):
+        with pytest.raises(type(error), match=str(error)), processes.noticing():
+            raise error
+    lost = pytest.raises(world.LostContactError, match=r"rank 0 lost contact: .*reset by peer")
+    with lost, processes.noticing():
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] reset\nby peer")

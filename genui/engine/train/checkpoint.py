@@ -3,10 +3,10 @@
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -21,9 +21,6 @@ from genui.recipes import Recipe
 from genui.runs import models
 from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS, RunDir, checkpoint_steps
 from genui.runs.models import FORMAT, parse_metadata
-
-if TYPE_CHECKING:
-    from genui.engine.train.shard import Replicas
 
 # --- Quantised weights, for shipping ----------------------------------------------------------
 # Symmetric int8 per channel: each row of a matrix is scaled by its largest magnitude and rounded
@@ -82,19 +79,11 @@ _RAW = "model."  # prefix of the raw weights, as opposed to the averaged ones
 _OPTIMIZER = "optimizer."
 
 
-Gather = Callable[[Tensor], Tensor]
-"""Makes a tensor whole that is shared out over processes, as `Replicas.gather`."""
-
-
-def write_tensors(
-    path: Path,
-    tensors: Mapping[str, Tensor],
-    metadata: dict[str, str],
-    gather: Gather = Tensor.detach,
-) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file atomically. Raises GenuiError if it cannot be written.
 
-    Tensors are gathered and written one after another, so the extra memory is that of the largest.
+    Tensors are gathered, if they are shared out, and written one after another, so the extra memory
+    is that of the largest.
     `safetensors.torch.save` makes the whole file in memory, and `save_file` may leave a part under
     a name of its own.
     """
@@ -102,7 +91,7 @@ def write_tensors(
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with aside.open("wb") as file:
-                for chunk in _chunks(tensors, metadata, gather):
+                for chunk in _chunks(tensors, metadata):
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())  # here, so that a full disk is this error
@@ -130,7 +119,7 @@ def _in_order(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _chunks(
-    tensors: Mapping[str, Tensor], metadata: dict[str, str], gather: Gather
+    tensors: Mapping[str, Tensor], metadata: dict[str, str]
 ) -> Iterator[bytes | memoryview]:
     """The content of a safetensors file, as `safetensors.torch.save` makes it: the length of the
     header, the header, and the tensors."""
@@ -150,18 +139,13 @@ def _chunks(
     yield struct.pack("<Q", len(text))
     yield text
     for name in names:
-        flat = gather(tensors[name]).detach().reshape(-1).cpu()
+        flat = gather_whole(tensors[name]).detach().reshape(-1).cpu()
         yield flat.view(torch.uint8).numpy().data
 
 
-def write_model(
-    path: Path,
-    tensors: Mapping[str, Tensor],
-    described: dict[str, Any],
-    gather: Gather = Tensor.detach,
-) -> None:
+def write_model(path: Path, tensors: Mapping[str, Tensor], described: dict[str, Any]) -> None:
     """Write a model's file with its metadata. Raises GenuiError as `write_tensors`."""
-    write_tensors(path, tensors, {"genui": json.dumps(described)}, gather)
+    write_tensors(path, tensors, {"genui": json.dumps(described)})
 
 
 def model_metadata(recipe: Recipe, step: int, model: nn.Module, extra: dict[str, Any]) -> dict:
@@ -183,25 +167,22 @@ def save(
     model: nn.Module,
     optimizers: dict[str, Tensor],
     extra: dict[str, Any],
-    weights: "Replicas | None" = None,
+    writes: bool = True,
 ) -> Path:
     """Write both files, the weights last: if they exist, the checkpoint is complete.
 
-    If the `weights` are shared out over processes all ranks call it, and rank 0 writes.
+    If the tensors are shared out over processes all ranks call it, and one of them `writes`.
     """
-    state_dict = nn.Module.state_dict if weights is None else weights.state_dict
-    gather = Tensor.detach if weights is None else weights.gather
-    state = {f"{_RAW}{k}": v for k, v in state_dict(model).items()}
+    state = {f"{_RAW}{k}": v for k, v in model.state_dict().items()}
     state |= {f"{_OPTIMIZER}{k}": v for k, v in optimizers.items()}
-    target, tensors = run.checkpoint(step), state_dict(averaged)
-    if weights is not None and not weights.writes:
+    target, tensors = run.checkpoint(step), averaged.state_dict()
+    if not writes:
         for part in (state, tensors):
             for name in _in_order(part):
-                gather(part[name])
+                gather_whole(part[name])
         return target
-    write_tensors(run.checkpoint_state(step), state, {"genui-state": str(FORMAT)}, gather)
-    described = model_metadata(recipe, step, model, extra)
-    write_model(target, tensors, described, gather)
+    write_tensors(run.checkpoint_state(step), state, {"genui-state": str(FORMAT)})
+    write_model(target, tensors, model_metadata(recipe, step, model, extra))
     _prune(run.checkpoints)
     return target
 

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, get_args
@@ -22,9 +23,9 @@ from genui.base.files import remove_partial_files
 from genui.engine.device import Machine, autocast
 from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import grow_vocabulary
-from genui.engine.train.optimizer import EMA, Optimizers
+from genui.engine.train.optimizer import EMA, Optimizers, gradient_norm
 from genui.engine.train.schedule import Budget, Schedule, Timing
-from genui.engine.train.shard import Replicas, Shards
+from genui.engine.train.shard import Replicas, Shards, gather_module, load_whole
 from genui.engine.train.task import (
     Player,
     Published,
@@ -35,7 +36,7 @@ from genui.engine.train.task import (
     check_shares,
     players_of,
 )
-from genui.engine.train.world import AgreedError, Processes, World, span_of
+from genui.engine.train.world import AgreedError, World
 from genui.engine.utilization import Utilization
 from genui.recipes import Recipe
 from genui.runs import control, models
@@ -83,17 +84,13 @@ class Trainer:
         self._players = players_of(task)
         shard = shard and world.size > 1
         check_processes(recipe, world.size, shard)
-        # One part each, or those of the recipe whatever the number of processes.
-        self._parts = world.size if recipe.micro_batches == 1 else recipe.micro_batches
-        if self._parts > 1:
+        if world.size * recipe.micro_batches > 1:
             check_shares(self._players)
-        world.copy_weights(task.model)  # the same even if they were not
-        self._weights = Replicas(world)
         if shard:
-            assert isinstance(world, Processes)
             check_one_player(self._players)
-            self._weights = Shards(world, task.model, recipe.ema)
-        self._gradients = {each.name: self._weights.gradients(each) for each in self._players}
+            self._weights: Replicas = Shards(world, task.model, recipe.ema)
+        else:
+            self._weights = Replicas(world, self._players)
         self._rank_file = RankFile(run, world.rank) if world.size > 1 else None
         self._record_ranks = False  # whether the ranks write a record of this step
         self._ranks_due = 0.0  # the next such step, by the monotonic clock of rank 0
@@ -101,9 +98,8 @@ class Trainer:
         self._schedule = task.schedule if isinstance(task, Staged) else Schedule(recipe)
         self._timing = Timing(recipe)
         self._budget: Budget | None = None  # only on rank 0
-        share_out = self._weights.share_out
-        self._optimizers = Optimizers(self._players, recipe, share_out, self._schedule)
-        decay = recipe.ema if self._weights.takes_part else 0.0
+        self._optimizers = Optimizers(self._players, recipe, world, self._schedule)
+        decay = recipe.ema if shard or world.rank == 0 else 0.0
         self._ema = EMA(task.model, decay, self._weights.average)
         self._start_from = start_from
         self._age = int(start_from.get("step", 0))  # steps that the start weights were trained for
@@ -232,8 +228,8 @@ class Trainer:
     def _load(self, path: Path, averaged: dict[str, Tensor], raw: dict[str, Tensor]) -> None:
         try:
             # First: without an average it is the model.
-            self._weights.load(self._ema.model, averaged)
-            self._weights.load(self._task.model, raw)
+            load_whole(self._ema.model, averaged)
+            load_whole(self._task.model, raw)
         except RuntimeError as error:
             raise _misfit(path, error) from None
 
@@ -336,7 +332,7 @@ class Trainer:
         for player in self._players:
             metrics |= self._optimize(player)
         rate = self._optimizers.due(step)
-        self._ema.update(task.model, step + self._age)
+        self._ema.update(step + self._age)
         self._step = step + 1
         seconds = time.perf_counter() - begin
         self._timing.add_step(seconds)
@@ -371,9 +367,9 @@ class Trainer:
         """
         for other in self._players:
             other.module.requires_grad_(other is player)
-        metrics = self._backward(player) if self._parts == 1 else self._backward_parts(player)
+        metrics = self._backward(player)
         value = metrics[player.metric("loss")]
-        norm = self._weights.clip(player.module.parameters(), self._recipe.grad_clip)
+        norm = gradient_norm(player.module.parameters(), self._recipe.grad_clip)
         metrics[player.metric("grad_norm")] = norm
         if not (math.isfinite(value) and math.isfinite(norm)):
             # Logged before raising, so that the curve shows where it diverged.
@@ -383,42 +379,34 @@ class Trainer:
         return metrics
 
     def _backward(self, player: Player) -> dict[str, float]:
-        """The gradients of a player's loss, and the loss with the player's metrics."""
-        with self.utilization.counting():
-            with autocast(self._machine):
-                loss = player.loss(self._step)
-            loss.backward()
-        return {player.metric("loss"): float(loss.detach()), **player.metrics()}
-
-    def _backward_parts(self, player: Player) -> dict[str, float]:
-        """As `_backward`, with the batch in parts, of which this rank computes some."""
-        world, recipe, step, parts = self._world, self._recipe, self._step, self._parts
-        place = self._players.index(player)
-        own = span_of(world.rank, world.size, parts)
-        names: list[str] = []
-        losses: list[float] = []
-
-        def compute(index: int) -> list[float]:
-            share = Share(index, parts)
-            # Dropout: of the part, whichever process computes it.
-            seed = np.random.SeedSequence((recipe.seed, step, place, index))
-            torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
-            with nullcontext() if world.rank else self.utilization.counting():
+        """The gradients of a player's loss, and the loss with the player's metrics. Each rank
+        computes its part of the batch, in as many parts as the recipe asks for."""
+        world, recipe, step = self._world, self._recipe, self._step
+        parts, place = recipe.micro_batches, self._players.index(player)
+        shares = [Share(world.rank * parts + i, world.size * parts) for i in range(parts)]
+        sums: dict[str, float] = {}
+        for share in shares:
+            if share.count > 1:  # dropout: another one of each part
+                seed = np.random.SeedSequence((recipe.seed, step, place, share.index))
+                torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
+            counting = nullcontext() if world.rank else self.utilization.counting()
+            with self._weights.adding(player, share is shares[-1]), counting:
                 with autocast(self._machine):
-                    loss = self._weights.compute(lambda: player.loss(step, share))
-                loss.backward()
-            metrics = player.metrics()
-            names[:] = metrics
-            losses.append(float(loss.detach()))
+                    loss = self._weights.compute(player, partial(self._loss, player, share))
+                world.backward(loss)
             weight = share.part_of(recipe.batch)
-            return [losses[-1], *(value * weight for value in metrics.values())]
-
-        exact = recipe.micro_batches > 1
-        loss, *values = self._gradients[player.name].add(world, parts, exact, compute)
+            values = {name: value * weight for name, value in player.metrics().items()}
+            for name, value in {player.metric("loss"): float(loss.detach()), **values}.items():
+                sums[name] = sums.get(name, 0.0) + value
+        self._weights.finish()
         if place == 0:
-            examples = recipe.batch * own[1] // parts - recipe.batch * own[0] // parts
-            self._own_loss = sum(losses) * recipe.batch / examples
-        return {player.metric("loss"): loss, **dict(zip(names, values, strict=True))}
+            own = sum(share.part_of(recipe.batch) for share in shares)
+            self._own_loss = sums[player.metric("loss")] / own
+        return dict(zip(sums, world.all_reduce(list(sums.values())), strict=True))
+
+    def _loss(self, player: Player, share: Share) -> Tensor:
+        """A share of a player's loss. Tasks of plug-ins may not know of shares."""
+        return player.loss(self._step) if share.count == 1 else player.loss(self._step, share)
 
     def _diverged(self, player: Player, loss: float, norm: float) -> GenuiError:
         whose = f"{player.name}'s " if player.name else ""
@@ -459,7 +447,7 @@ class Trainer:
         """Evaluate on held-out data, log the metrics, and return them as text. Rank 0 does it; the
         others wait at the next step."""
         begin = time.perf_counter()
-        with self._weights.whole(self._ema.model) as model:
+        with gather_module(self._ema.model, self._world.rank) as model:
             if model is None:
                 return ""
             with self._timing.measuring("whole" if whole else "evaluation"):
@@ -485,7 +473,7 @@ class Trainer:
         self._reached = f"until {until}: it is {value:.4f}" if until.holds(value) else ""
 
     def sample(self) -> None:
-        with self._weights.whole(self._ema.model) as model:
+        with gather_module(self._ema.model, self._world.rank) as model:
             if model is None:
                 return
             with self._timing.measuring("sample"):
@@ -493,8 +481,7 @@ class Trainer:
                     self._writer.save_sample(self._step, sample.suffix, sample.content)
 
     def _checkpoint(self) -> None:
-        if self._weights.takes_part:
-            self.write_checkpoint()
+        self.write_checkpoint()
         self._saved = self._step
 
     def go_to(self, step: int) -> None:
@@ -502,7 +489,7 @@ class Trainer:
         self._step = step
 
     def write_checkpoint(self) -> None:
-        """Write a checkpoint of this step into the run's folder."""
+        """Write a checkpoint of this step into the run's folder: rank 0, from what all have."""
         with self._timing.measuring("checkpoint"):
             path = checkpoint.save(
                 self._run,
@@ -512,9 +499,9 @@ class Trainer:
                 self._task.model,
                 self._optimizers.state(),
                 self._task.extra,
-                self._weights,
+                writes=self._world.rank == 0,
             )
-        if not self._weights.writes:
+        if self._world.rank:
             return
         if isinstance(self._task, Published):
             self._task.publish(self._run, self._step)

@@ -1,0 +1,197 @@
+"""The launcher of several trainers: small programs take their place, and the real ones over a
+command that takes the place of ssh."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from waiting import wait_for
+
+from genui.engine import launcher
+from genui.recipes import find_recipe, recipe_from_dict
+from genui.runs import launch
+from genui.runs.hosts import HERE, Placement
+from genui.runs.launch import create
+from genui.runs.layout import HANDED_OVER, RunDir, is_locked, read_info, read_status
+from genui.runs.listing import summarise
+from genui.runs.processes import LOST, WATCHED
+
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_available(), reason="torch without distributed"
+)
+
+TRAINER = """
+import os, sys, time
+from pathlib import Path
+from genui.runs import control
+from genui.runs.layout import RunDir
+from genui.runs.ranks import write_failure
+from genui.runs.writer import RunWriter
+run, rank = RunDir(Path(sys.argv[1])), int(os.environ["RANK"])
+def wait_for_stop():
+    while [each.command for each in control.poll(run)] != ["stop"]:
+        time.sleep(0.01)
+def others():
+    (run.path / f"here{rank}").touch()
+    for each in range(int(os.environ["WORLD_SIZE"])):
+        while not (run.path / f"here{each}").exists():
+            time.sleep(0.01)
+"""
+
+
+def trainer(rank_0: str, rank_1: str) -> tuple[str, ...]:
+    """The command of a trainer; on rank 0 with the run's `writer`."""
+    text = TRAINER + "if rank == 0:\n    with RunWriter(run) as writer:\n"
+    text += "        others()\n        writer.update(state='running')\n"
+    text += "".join(f"        {line}\n" for line in rank_0.split("; "))
+    text += "else:\n    others()\n" + "".join(f"    {line}\n" for line in rank_1.split("; "))
+    return sys.executable, "-c", text
+
+
+@pytest.fixture
+def run() -> RunDir:
+    return create(find_recipe("shakespeare"), {}, "mine", where=Placement(2))
+
+
+@pytest.fixture(autouse=True)
+def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a launcher changes of its process."""
+    for name in (HANDED_OVER, WATCHED):
+        monkeypatch.setenv(name, "")
+    before = [(s, signal.getsignal(s)) for s in (signal.SIGTERM, signal.SIGINT)]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+SLEEP = "time.sleep(60)"
+
+
+@pytest.mark.parametrize(
+    ("rank_0", "rank_1", "code", "state", "error"),
+    [
+        # Rank 1 may end before rank 0, which still evaluates.
+        ("time.sleep(0.3); writer.update(state='finished')", "pass", 0, "finished", ""),
+        (SLEEP, "os.kill(os.getpid(), 9)", 1, "failed", "rank 1 on HOST was killed by SIGKILL; "),
+        ("os.kill(os.getpid(), 9)", SLEEP, 1, "failed", "rank 0 on HOST was killed by SIGKILL; "),
+        (
+            f"sys.stdout.flush(); os._exit({LOST})",
+            "write_failure(run, 1, 'failed: f.jsonl: cannot be written'); sys.exit(1)",
+            1,
+            "failed",
+            "rank 1 on HOST failed: f.jsonl: cannot be written; there is no checkpoint yet: ",
+        ),
+        (
+            "writer.update(state='failed', error='the loss became nan'); os._exit(3)",
+            f"os._exit({LOST})",
+            3,
+            "failed",
+            "the loss became nan",
+        ),
+        (  # asked to stop by a signal, it asks rank 0 by a command
+            "os.kill(os.getppid(), 15); wait_for_stop(); writer.update(state='stopped')",
+            "pass",
+            0,
+            "stopped",
+            "",
+        ),
+        (SLEEP, "sys.exit(4)", 1, "failed", "rank 1 on HOST ended with exit code 4; "),
+    ],
+)
+def test_the_end_of_a_rank_ends_all_with_one_line(
+    run: RunDir,
+    monkeypatch: pytest.MonkeyPatch,
+    rank_0: str,
+    rank_1: str,
+    code: int,
+    state: str,
+    error: str,
+) -> None:
+    monkeypatch.setattr(launcher, "TRAINER", trainer(rank_0, rank_1))
+    assert launcher.train(run, (HERE, HERE)) == code
+    status = read_status(run)
+    assert status.state == state
+    expected = error.replace("HOST", status.host)
+    assert status.error.startswith(expected) if expected else not status.error
+    assert not is_locked(run)
+    assert not [each for each in psutil.Process().children() if run.id in " ".join(each.cmdline())]
+
+
+def test_processes_that_cannot_be_started_fail_the_run_with_the_reason(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENUI_SSH", "/no/such/ssh")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert launcher.train(run, (HERE, "node2")) == 1
+    status = read_status(run)
+    assert status.state == "failed"
+    assert "cannot be started" in status.error
+    assert "/no/such/ssh" in status.error
+    assert not is_locked(run)
+
+
+# --- other hosts ------------------------------------------------------------------------------
+
+SSH = """#!/bin/sh
+# Takes the place of ssh: 127.0.0.2 is this machine, other hosts are out of reach.
+for word; do before=$host host=$last last=$word; done
+test "$2" = -G && exit 1
+case "$host $last" in
+*127.0.0.2*) exec sh -c "$last" ;;
+*) echo "ssh: connect to host $host: No route to host" >&2; exit 255 ;;
+esac
+"""
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ssh"
+    path.write_text(SSH)
+    path.chmod(0o755)
+    monkeypatch.setenv("GENUI_SSH", str(path))
+
+
+def start(made: RunDir, host: str) -> RunDir:
+    """Train the recipe of a run on this machine and a host."""
+    recipe = recipe_from_dict(read_info(made).recipe)
+    return launch.launch(recipe, {}, "two", where=Placement(2, (HERE, host)))
+
+
+def test_a_rank_on_another_host_is_started_by_ssh(
+    tiny_run: Callable[..., RunDir], ssh: None
+) -> None:
+    run = start(tiny_run(), "127.0.0.2")
+    wait_for(lambda: not summarise(run).alive)
+    assert read_status(run).state == "finished", run.console.read_text()
+
+
+def test_a_rank_that_is_killed_on_another_host_is_named(
+    tiny_run: Callable[..., RunDir], ssh: None
+) -> None:
+    run = start(
+        tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000"), "127.0.0.2"
+    )
+    wait_for(lambda: read_status(run).step > 2)
+    parent = psutil.Process(read_status(run).pid).parent()
+    assert parent is not None
+    (other,) = (
+        each
+        for each in parent.children(recursive=True)
+        if "genui.engine.trainer" in each.cmdline() and each.parent() != parent
+    )
+    other.kill()
+    wait_for(lambda: not summarise(run).alive)
+    assert read_status(run).error.startswith("rank 1 on 127.0.0.2 was killed by SIGKILL; ")
+
+
+def test_a_host_that_is_out_of_reach_fails_the_run(
+    tiny_run: Callable[..., RunDir], ssh: None
+) -> None:
+    run = start(tiny_run(), "127.0.0.3")
+    wait_for(lambda: not summarise(run).alive)
+    error = read_status(run).error
+    assert error.startswith("rank 1 on 127.0.0.3 is out of reach (ssh: connect to host")
