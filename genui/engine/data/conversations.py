@@ -93,8 +93,10 @@ def load_rows(dataset: str, data: str) -> Rows:
     path = Path(data).expanduser()
     if data and path.suffix.lower() == ".jsonl" and not path.is_dir():
         content = read_text(path)
-        if not _is_plain_text(content):
-            return _split(path, list(_parse(path, content)), content)
+        keys = _first_keys(content)
+        if "text" not in keys or not keys.isdisjoint(("messages", "prompt")):
+            kind = Completion if "prompt" in keys else Chat
+            return _split(path, list(_parse(path, content, kind)), content)
     if not data and not dataset:
         raise MisuseError(
             "no data to train on; name a file as data (--data FILE), with a chat in each line"
@@ -103,25 +105,21 @@ def load_rows(dataset: str, data: str) -> Rows:
     return Rows(text.name, text.train, text.validation, text.fingerprint, text.licence, text.notes)
 
 
-def _is_plain_text(content: str) -> bool:
-    """Whether the first line is {"text": …}."""
+def _first_keys(content: str) -> frozenset[str]:
+    """The keys of the first line; none if it is no JSON object."""
     first = next((line for line in content.split("\n") if line.strip()), "")
     try:
-        fields = msgspec.json.decode(first.encode("utf-8", "replace"), type=dict[str, Any])
+        return frozenset(msgspec.json.decode(first.encode("utf-8", "replace"), type=dict[str, Any]))
     except (msgspec.DecodeError, RecursionError):
-        return False
-    return "text" in fields and not {"messages", "prompt"} & fields.keys()
+        return frozenset()
 
 
-def _parse(path: Path, content: str) -> Iterator[Row]:
+def _parse(path: Path, content: str, kind: type[Row]) -> Iterator[Row]:
     """The row of each line. Raises MisuseError for the first that is wrong, or of another kind."""
-    kind: type[Row] | None = None
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():  # JSON may hold other line separators, such as U+2028
             continue
         where, raw = f"{path}, line {number}", line.encode("utf-8", "replace")
-        if kind is None:
-            kind = Completion if _has_prompt(raw) else Chat
         try:
             row = msgspec.json.decode(raw, type=kind)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -135,13 +133,6 @@ def _parse(path: Path, content: str) -> Iterator[Row]:
             raise MisuseError(f"{where}: {reason}; expected {expected}") from None
         _check(row, where)
         yield msgspec.structs.replace(row, line=number)
-
-
-def _has_prompt(raw: bytes) -> bool:
-    try:
-        return "prompt" in msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
-        return False
 
 
 def _check(row: Row, where: str) -> None:

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import msgspec
 
@@ -22,6 +22,7 @@ from genui.engine.data.sources import (
     File,
     Format,
     Source,
+    choose_column,
     find_files,
     import_optional,
     open_archive,
@@ -160,26 +161,17 @@ def _decompress(file: File, opened: BinaryIO) -> BinaryIO:
 # --- Parquet and Arrow (the extra `data`) -------------------------------------------------------
 
 TEXT_COLUMNS = ("text", "content")
-
-
-def _text_column(schema: Any, file: File) -> str:
-    """The column with the texts: "text", "content", or the only one of strings."""
-    strings = [field.name for field in schema if str(field.type) in ("string", "large_string")]
-    named = [name for name in TEXT_COLUMNS if name in strings]
-    if not named and len(strings) != 1:
-        columns = ", ".join(map(str, schema.names))[:200]
-        raise MisuseError(
-            f'{show(file.path)}: has no column "text" (its columns: {columns}); rename the one '
-            "with the texts"
-        )
-    return (named or strings)[0]
+STRINGS = ("string", "large_string")
 
 
 def _read_table(file: File) -> Iterator[Batch[Piece]]:
     """A document a row."""
     first = 1
     with open_table(file) as table:
-        for (column,), share in table.rows([_text_column(table.schema, file)], ROWS):
+        name = choose_column(
+            file, table.schema, TEXT_COLUMNS, lambda kind: str(kind) in STRINGS, "texts"
+        )
+        for (column,), share in table.rows([name], ROWS):
             texts = column.to_pylist()
             pieces = [
                 Piece(f"{file.name}:{row}", text)

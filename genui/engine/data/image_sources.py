@@ -30,6 +30,7 @@ from genui.engine.data.sources import (
     File,
     Format,
     Source,
+    choose_column,
     find_files,
     open_archive,
     open_table,
@@ -215,23 +216,12 @@ class _HuggingFace(msgspec.Struct, frozen=True):
 
 
 def _choose_columns(schema: Any, file: File) -> _Columns:
-    """The columns of images and captions. Raises MisuseError, which lists all with their types."""
-    images = [field.name for field in schema if _holds_bytes(field.type)]
-    captions = [field.name for field in schema if _is_caption(field.type)]
-    chosen = []
-    for keys, names, things in (
-        (IMAGE_KEYS, images, "images, as bytes or as a struct of bytes and path"),
-        (CAPTION_KEYS, captions, "captions, as text or numbers of labels"),
-    ):
-        named = [key for key in keys if key in names] or (names if len(names) == 1 else [])
-        if not named:
-            columns = ", ".join(f"{field.name} {field.type}" for field in schema)
-            raise MisuseError(
-                f"{show(file.path)}: no column {' or '.join(map(repr, keys))} with {things} (its "
-                f"columns: {sanitize(columns, 300)}); rename the one that has them"
-            )
-        chosen.append(named[0])
-    return _Columns(chosen[0], chosen[1], _labels(schema.metadata, chosen[1]))
+    """The columns of images and captions. Raises MisuseError if there are none."""
+    images = "images, as bytes or as a struct of bytes and path"
+    captions = "captions, as text or numbers of labels"
+    image = choose_column(file, schema, IMAGE_KEYS, _holds_bytes, images)
+    caption = choose_column(file, schema, CAPTION_KEYS, _is_caption, captions)
+    return _Columns(image, caption, _labels(schema.metadata, caption))
 
 
 def _holds_bytes(kind: Any) -> bool:

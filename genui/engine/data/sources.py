@@ -119,12 +119,12 @@ def find_files(path: Path, formats: Sequence[Format], other: Format | None = Non
     """
     if not path.is_dir():
         file_format = _format_of(path.name, formats) or other
-        return Source(path, (_file_at(path, path.name, file_format),) if file_format else ())
+        return Source(path, (file_at(path, path.name, file_format),) if file_format else ())
     groups: dict[str, list[File]] = {}
     for file in sorted(path.rglob("*")):
         file_format = _format_of(file.name, formats)
         if file_format is not None and file.is_file():
-            entry = _file_at(file, file.relative_to(path).as_posix(), file_format)
+            entry = file_at(file, file.relative_to(path).as_posix(), file_format)
             groups.setdefault(file_format.group, []).append(entry)
     return Source(
         path, tuple(max(groups.values(), key=lambda files: sum(f.size for f in files), default=()))
@@ -144,7 +144,7 @@ def _format_of(name: str, formats: Sequence[Format]) -> Format | None:
     return next((each for each in formats if (dot + suffixes).endswith(each.suffixes)), None)
 
 
-def _file_at(path: Path, name: str, file_format: Format) -> File:
+def file_at(path: Path, name: str, file_format: Format) -> File:
     """The file of a source at that path, of size 0 if it is not a regular file."""
     try:
         status = path.stat()
@@ -254,6 +254,22 @@ class Table(NamedTuple):
     schema: Any  # of pyarrow
     rows: Callable[[Sequence[str], int], Iterator[tuple[Columns, float]]]
     """(names, at most so many rows at a time) to columns, and the share of the file up to there."""
+
+
+def choose_column(
+    file: File, schema: Any, keys: Sequence[str], fits: Callable[[Any], bool], things: str
+) -> str:
+    """The column of that name and a type that fits, or the only one that does. Raises MisuseError,
+    which lists all with their types."""
+    names = [field.name for field in schema if fits(field.type)]
+    named = [key for key in keys if key in names] or (names if len(names) == 1 else [])
+    if not named:
+        columns = ", ".join(f"{field.name} {field.type}" for field in schema)
+        raise MisuseError(
+            f"{show(file.path)}: no column {' or '.join(map(repr, keys))} with {things} (its "
+            f"columns: {sanitize(columns, 300)}); rename the one that has them"
+        )
+    return named[0]
 
 
 @contextmanager

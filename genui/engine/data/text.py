@@ -3,7 +3,6 @@
 import bz2
 import hashlib
 import inspect
-import json
 import re
 import sysconfig
 from collections import Counter
@@ -15,8 +14,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular, show
+from genui.base.files import show
 from genui.base.text import clean_line
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.engine.data.documents import (
@@ -30,7 +31,7 @@ from genui.engine.data.documents import (
     no_documents,
     spread,
 )
-from genui.engine.data.sources import TEXT, Source, read
+from genui.engine.data.sources import TEXT, Source, file_at, read
 from genui.recipes import TextClassifierRecipe, TextRecipe
 
 # --- Text datasets ----------------------------------------------------------------------------
@@ -89,17 +90,17 @@ def _split_documents(documents: Mapping[str, str]) -> tuple[tuple[str, ...], tup
 def read_text(path: Path) -> str:
     """Read a text file. Raises MisuseError if it is missing, not a regular file, too large, empty,
     binary or not UTF-8."""
-    raw = read_regular(path, MAX_BYTES, "give a file of data", MisuseError)
-    if not raw.strip():
-        raise MisuseError(f"{path}: the file is empty")
-    if b"\0" in raw[:65536]:
-        raise MisuseError(f"{path}: looks binary, not text; pass a UTF-8 text file")
-    try:
-        return raw.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise MisuseError(
-            f"{path}: not UTF-8 at byte {error.start}; convert it first (iconv -t utf-8)"
-        ) from None
+    source = Source(path, (file_at(path, path.name, PLAIN),))
+    if is_large(source):
+        raise _too_large(path)
+    return "".join(piece.text for batch in read(source) for piece in batch.items)
+
+
+def _too_large(path: Path) -> MisuseError:
+    return MisuseError(
+        f"{show(path)}: is over {MAX_BYTES >> 20} MB; this reads all of it into memory, so give a "
+        "smaller file"
+    )
 
 
 def _read_shakespeare() -> str:
@@ -229,10 +230,7 @@ def load_text(dataset: str, data: str = "", *, sample: int = 0) -> TextData:
         if not is_large(source):
             return _load_user_text(source)
         if not sample:
-            raise MisuseError(
-                f"{show(source.path)}: is over {MAX_BYTES >> 20} MB, and this reads all of it into "
-                "memory; give a smaller file"
-            )
+            raise _too_large(source.path)
         return sample_text(source, sample)
     row = find_dataset(TEXT_DATASETS, dataset, "text dataset")
     texts = row.read()
@@ -456,21 +454,23 @@ def _read_folder(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
     return examples, notes
 
 
+class _LabelledRow(msgspec.Struct):
+    """A line. Other keys are ignored."""
+
+    text: str
+    label: str | int | bool
+
+
 def _read_jsonl(path: Path) -> tuple[list[Labelled], tuple[str, ...]]:
     """The examples of JSON lines with "text" and "label", and notes."""
-    examples, broken = [], 0
-    lines = [line for line in read_text(path).splitlines() if line.strip()]
+    examples: list[Labelled] = []
+    lines = [line for line in read_text(path).split("\n") if line.strip()]
     for line in lines:
-        try:
-            fields = json.loads(line)
-            text, label = fields["text"], fields["label"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            broken += 1
-            continue
-        if isinstance(text, str) and text.strip() and isinstance(label, str | int):
-            examples.append((clean_line(str(label), 40), text))
-        else:
-            broken += 1
+        with suppress(msgspec.DecodeError, RecursionError):
+            row = msgspec.json.decode(line.encode("utf-8", "replace"), type=_LabelledRow)
+            if row.text.strip():
+                examples.append((clean_line(str(row.label), 40), row.text))
+    broken = len(lines) - len(examples)
     if not examples:
         raise MisuseError(f'{path}: no line is an object with "text" and "label"')
     notes = (f"{broken} of {len(lines)} lines have no text and label",) if broken else ()

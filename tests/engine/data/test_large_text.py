@@ -394,7 +394,7 @@ def test_a_table_without_texts_names_its_columns(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.table({"a": [1], "b": ["x"], "c": ["y"]}), tmp_path / "t.parquet")
-    with pytest.raises(MisuseError, match=r'no column "text" .its columns: a, b, c.'):
+    with pytest.raises(MisuseError, match=r"no column 'text' .* a int64, b string, c string"):
         load_text("", str(tmp_path / "t.parquet"))
 
 
