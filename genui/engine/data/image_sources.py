@@ -56,31 +56,19 @@ class Entry(NamedTuple):
 
 # --- Captions ---------------------------------------------------------------------------------
 
-Value = str | int | list[str] | None
 CAPTION_KEYS = ("caption", "text", "label")
 """The names of captions in a table or in JSON; the first that an image has is its caption."""
 
 
-class _Fields(msgspec.Struct):
-    """The JSON beside an image. Other keys are ignored."""
-
-    caption: Value = None
-    text: Value = None
-    label: Value = None
-
-
-_FIELDS = msgspec.json.Decoder(_Fields)
-
-
-def _caption(value: Value, labels: tuple[str, ...] = ()) -> str:
+def _caption(value: Any, labels: tuple[str, ...] = ()) -> str:
     """The caption in a value: a text, the first of several, or a number, by its label if it has
-    one."""
+    one; "" in any other."""
     if isinstance(value, list):
         value = value[0] if value else ""
     if isinstance(value, int):
         is_label = 0 <= value < (len(labels) or sys.maxsize)  # -1 is that of no label
         value = (labels[value] if labels else str(value)) if is_label else ""
-    return clean_caption(value or "")
+    return clean_caption(value) if isinstance(value, str) else ""
 
 
 def _caption_in(name: str, data: bytes) -> str:
@@ -88,10 +76,10 @@ def _caption_in(name: str, data: bytes) -> str:
     if not name.lower().endswith(".json"):
         return clean_caption(data[: 16 * MAX_CAPTION].decode("utf-8-sig", "replace"))
     try:
-        fields = _FIELDS.decode(data)
+        fields = msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
         return ""
-    return next(filter(None, (_caption(getattr(fields, key)) for key in CAPTION_KEYS)), "")
+    return next(filter(None, (_caption(fields.get(key)) for key in CAPTION_KEYS)), "")
 
 
 # --- Archives ---------------------------------------------------------------------------------
@@ -201,20 +189,6 @@ class _Columns(NamedTuple):
     labels: tuple[str, ...]  # of the numbers in the column of captions
 
 
-class _Label(msgspec.Struct, frozen=True):
-    names: list[str] = []
-
-
-class _Info(msgspec.Struct, frozen=True):
-    features: dict[str, msgspec.Raw] = {}
-
-
-class _HuggingFace(msgspec.Struct, frozen=True):
-    """What `datasets` keeps in a schema: the names of labels. Other keys are ignored."""
-
-    info: _Info = _Info()
-
-
 def _choose_columns(schema: Any, file: File) -> _Columns:
     """The columns of images and captions. Raises MisuseError if there are none."""
     images = "images, as bytes or as a struct of bytes and path"
@@ -238,11 +212,9 @@ def _is_caption(kind: Any) -> bool:
 def _labels(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str, ...]:
     """The names of a column of labels, if `datasets` kept them in the schema."""
     try:
-        known = msgspec.json.decode((metadata or {}).get(b"huggingface", b"{}"), type=_HuggingFace)
-        if (feature := known.info.features.get(column)) is None:
-            return ()
-        return tuple(msgspec.json.decode(feature, type=_Label).names)
-    except (msgspec.DecodeError, RecursionError):
+        known = msgspec.json.decode((metadata or {})[b"huggingface"])
+        return tuple(map(str, known["info"]["features"][column]["names"]))
+    except (msgspec.DecodeError, RecursionError, KeyError, TypeError):
         return ()
 
 

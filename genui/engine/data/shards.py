@@ -53,9 +53,6 @@ GROUP = 1024 * 1024
 BPE_SAMPLE = 32 * 1024 * 1024
 """Bytes of a large text on which a BPE is trained."""
 
-ORDER = "data_order"
-"""Metadata of a checkpoint that was trained on large data: how its windows are shuffled."""
-
 PARTS = ("train.bin", "held-out.bin")
 MANIFEST = "manifest.json"
 MAX_TOKENIZER = 64 * 1024 * 1024  # bytes of its file
@@ -73,7 +70,6 @@ class Corpus(NamedTuple):
     fingerprint: str
     line: str  # describes it
     notes: tuple[str, ...]
-    reading: dict[str, str]  # what a checkpoint records of how it was read
     times: float = 1.0  # how many times as large the data are, if this is a sample of them
 
 
@@ -420,5 +416,4 @@ def _open(
         line=f"{manifest.name}: {len(parts[0]):,} tokens to train on, {len(parts[1]):,} held out, "
         f"{size((trained + held) * dtype.itemsize)} on disk",
         notes=notes,
-        reading={ORDER: "feistel"},
     )

@@ -209,15 +209,11 @@ def newest_whole(run: RunDir) -> int | None:
 
 
 def newest_metadata(run: RunDir) -> dict[str, Any] | None:
-    """The metadata of the newest complete checkpoint, or of the weights that the run starts from.
-
-    None if there is neither. `resumed` says whether it is of a checkpoint of this run.
-    """
+    """The metadata of the newest complete checkpoint, or of the weights that the run starts from;
+    None if there is neither."""
     step = newest_whole(run)
     path = models.start_files(run)[0] if step is None else run.checkpoint(step)
-    if not path.exists():
-        return None
-    return {**load_weights(path)[1], "resumed": step is not None}
+    return load_weights(path)[1] if path.exists() else None
 
 
 def load_state(run: RunDir, step: int) -> tuple[dict, dict, dict, dict[str, Any]]:

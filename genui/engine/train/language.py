@@ -28,7 +28,6 @@ from genui.engine.data.chorales import (
 from genui.engine.data.dataset import uses_stand_ins
 from genui.engine.data.documents import find_source
 from genui.engine.data.shards import (
-    ORDER,
     Corpus,
     TokenFile,
     Tokens,
@@ -161,13 +160,12 @@ MEASURE_SAMPLE = 4 << 20
 def load_corpus(recipe: TextRecipe, extra: dict[str, Any] | None) -> Corpus:
     """The tokens of a recipe's data, in memory or, if they are too large for it, in files.
 
-    `extra` is the metadata of a checkpoint. A run that is resumed reads its data as it began.
+    `extra` is the metadata of a checkpoint.
     """
     given = tokenizer_from_dict(extra["tokenizer"]) if extra else None
-    resumed = extra if extra and extra.get("resumed") else None
     if recipe.data and not uses_stand_ins():
         source = find_source(Path(recipe.data).expanduser())
-        if is_large(source) if resumed is None else ORDER in resumed:
+        if is_large(source):
             return _load_large(recipe, source, given)
     sample = MEASURE_SAMPLE if uses_stand_ins() else 0
     data = load_text(recipe.dataset, recipe.data, sample=sample)
@@ -186,7 +184,6 @@ def load_corpus(recipe: TextRecipe, extra: dict[str, Any] | None) -> Corpus:
         fingerprint=data.fingerprint,
         line=data.describe(),
         notes=data.notes + (_unknown_characters(tokenizer, data.train) if extra else ()),
-        reading={},
         times=times,
     )
 
@@ -265,7 +262,6 @@ class TextTask:
             "dataset": data.name,
             "fingerprint": data.fingerprint,
             "licence": data.licence,
-            **data.reading,
         }
         self.schedule = Schedule(recipe)
         self._batch = PerStep(self._draw)
