@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from genui.base.errors import MisuseError
 
-_COMPARES: dict[str, Callable[[float, float], bool]] = {
+COMPARES: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -27,7 +27,7 @@ class Condition(Struct, frozen=True):
 
     def holds(self, value: float) -> bool:
         """Whether a value of the metric meets it; NaN never does."""
-        return _COMPARES[self.sign](value, self.bound)
+        return COMPARES[self.sign](value, self.bound)
 
     def __str__(self) -> str:
         return f"{self.metric}{self.sign}{self.bound:g}"

@@ -22,7 +22,7 @@ from genui.base.files import SMALL, atomic_write, sanitize
 from genui.base.secret import mask_settings
 from genui.base.text import clean_line
 from genui.runs import control, labels, layout
-from genui.runs.compat import KEYWORDS, RUN_NAMES, AlertLevel, Ignored
+from genui.runs.compat import RUN_NAMES, AlertLevel, Ignored
 from genui.runs.definitions import (
     Aggregate,
     MetricDefinition,
@@ -987,12 +987,8 @@ def _script() -> str:
 
 
 def _note_ignored(ignored: Mapping[str, Any]) -> None:
-    given = [name for name, value in ignored.items() if value is not None]
-    known = [name for name in given if name in KEYWORDS]
-    if known:
-        _notes.say("known", f"init() ignores {', '.join(known)}")
-    if others := [name for name in given if name not in KEYWORDS]:
-        _notes.say("unknown", f"init() has no argument {', '.join(others)}")
+    if given := [name for name, value in ignored.items() if value is not None]:
+        _notes.say("ignored", f"init() does nothing with {', '.join(given)}")
 
 
 def _install_hooks() -> None:

@@ -31,15 +31,6 @@ RUN_NAMES = NAMES | _words(
 )
 """The same of its runs."""
 
-KEYWORDS = _words(
-    "allow_val_change anonymous auto_log_cpu auto_log_gpu bucket_id config_exclude_keys "
-    "config_include_keys cpu_log_interval dataset_id dir embed entity force fork_from "
-    "gpu_log_interval job_type group monitor_gym private resume_from save_code "
-    "server_url settings space_id tensorboard webhook_min_level "
-    "webhook_url"
-)
-"""Arguments of wandb.init and trackio.init that do nothing here."""
-
 
 class Error(Exception):
     """wandb.Error, and every other error of wandb's. genui never raises it; scripts catch it."""

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from genui.base import numbers
+from genui.base.conditions import COMPARES
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.text import clean_line
 from genui.runs.listing import RunSummary
@@ -325,7 +326,7 @@ class RunFilter:
             )
         if number is None:
             raise self._fault(f"'{left} {op}' needs a number, not '{clean_line(right, 30)}'")
-        compare = _COMPARE[op]
+        compare = COMPARES[op]
         return lambda row: isinstance(value := row.get(key), int | float) and compare(value, number)
 
     def _field(self, token: _Token) -> Test | None:
@@ -431,14 +432,6 @@ def _equal(value: Value, number: float | None, text: str) -> bool:
     if math.isnan(number) or math.isnan(value):
         return math.isnan(number) and math.isnan(value)
     return value == number or math.isclose(value, number, rel_tol=1e-9)
-
-
-_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
-    "<": lambda value, number: value < number,
-    "<=": lambda value, number: value <= number,
-    ">": lambda value, number: value > number,
-    ">=": lambda value, number: value >= number,
-}
 
 
 # --- The columns -----------------------------------------------------------------------------

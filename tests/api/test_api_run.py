@@ -198,8 +198,7 @@ def test_what_wandb_has_and_genui_has_not_is_said_once(capsys: pytest.CaptureFix
     run.log({"loss": 1.0, "table": table, "plot": wandb.plot.scatter(table, "a", "b")})
     assert records(run) == [{"step": 0, "loss": 1.0}]
     assert said(capsys) == [
-        "genui: init() ignores entity",
-        "genui: init() has no argument frobnicate",
+        "genui: init() does nothing with entity, frobnicate",
         "genui: watch does nothing here",
         "genui: run.log_artifact does nothing here",
         "genui: plot does nothing here",

@@ -4,20 +4,18 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.cells import cell_len
 from rich.style import Style
-from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.strip import Strip
 
 from genui.base import numbers
 from genui.base.text import clean_line
-from genui.ui.training.rows import SEARCH_KEY, FilterLine, RowScroller, SidePanel
+from genui.ui.training.rows import FilteredPanel, RowScroller
 from genui.ui.training.snapshot import Snapshot
-from genui.ui.widgets.base import SearchLine, set_border, strip_of
+from genui.ui.widgets.base import set_border, strip_of
 
 # --- Configurations as lines of text ----------------------------------------------------------
 
@@ -171,15 +169,12 @@ def _pad(text: str, width: int) -> str:
 NO_MATCH = "No setting matches: / then Esc shows all"
 
 
-class ConfigPanel(SidePanel):
+class ConfigPanel(FilteredPanel):
     """The key and value of every setting, which can be scrolled and filtered."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
 
     def __init__(self) -> None:
         super().__init__()
         self._table = SettingRows()
-        self._filter = FilterLine()
         self._shown_key: object = None
         self._names: list[str] = []
         self._settings: list[Setting] = []
@@ -188,20 +183,14 @@ class ConfigPanel(SidePanel):
 
     def compose(self) -> ComposeResult:
         yield self._table
-        yield self._filter
+        yield self.filter
 
     def on_mount(self) -> None:
-        self._draw_matches()
+        self.draw_matches()
 
     def enter(self) -> None:
         """Focus the rows: arrows scroll, / filters, Esc goes back."""
         self._table.focus()
-
-    def on_descendant_focus(self) -> None:
-        self._write_border()
-
-    def on_descendant_blur(self) -> None:
-        self.call_later(self._write_border)
 
     def show(self, snapshot: Snapshot) -> None:
         """Show the settings of the runs; they do not depend on the cursor."""
@@ -214,28 +203,20 @@ class ConfigPanel(SidePanel):
         self._settings = compare_settings([view.config for view in views])
         overrides = views[0].summary.info.overrides if views else {}
         self._changed_keys = frozenset(overrides)
-        self._draw_matches()
+        self.draw_matches()
 
-    def action_search(self) -> None:
-        self._filter.open()
-
-    @on(SearchLine.Typed)
-    def _filter_typed(self, event: SearchLine.Typed) -> None:
-        event.stop()
-        self._draw_matches()
-
-    def _draw_matches(self) -> None:
+    def draw_matches(self) -> None:
         matches = [
             setting
             for setting in self._settings
-            if any(map(self._filter.pattern.search, (setting.key, *setting.values)))
+            if any(map(self.filter.pattern.search, (setting.key, *setting.values)))
         ]
         self._match_count = len(matches)
         self._table.set_empty_text(NO_MATCH if self._settings else NO_SETTINGS)
         self._table.set(self._names, matches, self._changed_keys)
-        self._write_border()
+        self.write_border()
 
-    def _write_border(self) -> None:
+    def write_border(self) -> None:
         count = numbers.count(len(self._settings))
         title = "Config"
         if len(self._names) > 1:
@@ -243,7 +224,7 @@ class ConfigPanel(SidePanel):
             title += f"  {differing} of {count} differ" if self._settings else ""
         elif self._changed_keys:
             title += "  • set by you"
-        subtitle = self._filter.describe(
+        subtitle = self.filter.describe(
             self._match_count, len(self._settings), self.has_focus_within, ", scroll"
         )
         set_border(self, title=title, subtitle=subtitle)

@@ -178,3 +178,35 @@ class SidePanel(LifecycleGuard, Framed, Vertical):
 
     def play(self) -> None:
         """Play the history of the samples, if there are any, or stop."""
+
+
+class FilteredPanel(SidePanel):
+    """A panel whose rows are filtered by a line that / opens."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter = FilterLine()
+
+    def draw_matches(self) -> None:
+        """Draw what matches the filter."""
+        raise NotImplementedError
+
+    def write_border(self) -> None:
+        """Write the title and the keys."""
+        raise NotImplementedError
+
+    def on_descendant_focus(self) -> None:
+        self.write_border()
+
+    def on_descendant_blur(self) -> None:
+        self.call_later(self.write_border)  # the line of the filter may have the focus then
+
+    def action_search(self) -> None:
+        self.filter.open()
+
+    @on(SearchLine.Typed)
+    def _filter_typed(self, event: SearchLine.Typed) -> None:
+        event.stop()
+        self.draw_matches()

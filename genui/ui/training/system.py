@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.strip import Strip
@@ -21,14 +19,13 @@ from genui.render.series import View
 from genui.render.shades import draw_shades
 from genui.ui.training.model import start_time, unit_of_axis, x_positions
 from genui.ui.training.ranks import rank_lines
-from genui.ui.training.rows import SEARCH_KEY, FilterLine, SidePanel
+from genui.ui.training.rows import FilteredPanel
 from genui.ui.training.snapshot import Snapshot, XAxis
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import (
     LifecycleGuard,
     Line,
     LineWidget,
-    SearchLine,
     set_border,
     strip_of,
 )
@@ -269,11 +266,9 @@ class MeasureView(LifecycleGuard, Vertical):
         self.query_one(Line).show(line + unit)
 
 
-class SystemPanel(SidePanel, can_focus=True):
+class SystemPanel(FilteredPanel, can_focus=True):
     """Shows the first run that has measurements: a line for each group, with as many curves as
     fit. Measurements can be filtered by name."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
 
     DEFAULT_CSS = """
     SystemPanel {
@@ -288,13 +283,12 @@ class SystemPanel(SidePanel, can_focus=True):
         super().__init__()
         self._snapshot = Snapshot()
         self._shown_key: object = None
-        self._filter = FilterLine()
         self._counts = 0, 0  # of the groups that match, and of all
 
     def compose(self) -> ComposeResult:
         yield Line(classes="ranks", markup=False)
         yield Line(classes="system-none", markup=False)
-        yield self._filter
+        yield self.filter
 
     def on_mount(self) -> None:
         self.border_title = "System"
@@ -304,41 +298,31 @@ class SystemPanel(SidePanel, can_focus=True):
         self.focus()
 
     def on_focus(self) -> None:
-        self._write_keys()
+        self.write_border()
 
     def on_blur(self) -> None:
-        self.call_later(self._write_keys)  # the line of the filter may have the focus then
+        self.on_descendant_blur()
 
-    on_descendant_blur = on_blur
-
-    def _write_keys(self) -> None:
-        set_border(self, subtitle=self._filter.describe(*self._counts, self.has_focus_within))
+    def write_border(self) -> None:
+        set_border(self, subtitle=self.filter.describe(*self._counts, self.has_focus_within))
 
     def show(self, snapshot: Snapshot) -> None:
         """Show the measurements at the cursor, on the axis of the curves."""
         self._snapshot = snapshot
-        self._draw_matches()
+        self.draw_matches()
 
     def on_resize(self) -> None:
-        self._draw_matches()
+        self.draw_matches()
 
-    def action_search(self) -> None:
-        self._filter.open()
-
-    @on(SearchLine.Typed)
-    def _filter_typed(self, event: SearchLine.Typed) -> None:
-        event.stop()
-        self._draw_matches()
-
-    def _draw_matches(self) -> None:
+    def draw_matches(self) -> None:
         views, *place = self._snapshot
         view = next((view for view in views if view.system), None)
         count = view and max(len(points[0]) for points in view.system.values())
         step = view and view.summary.status.step
-        filter = self._filter.pattern
+        filter = self.filter.pattern
         seen = (view and view.summary.run, count, step, *place, len(views))
         error = view and view.summary.status.error
-        key = (*seen, error, self.size, filter, self._filter.is_bad)
+        key = (*seen, error, self.size, filter, self.filter.is_bad)
         if key == self._shown_key:
             return
         self._shown_key = key
@@ -352,7 +336,7 @@ class SystemPanel(SidePanel, can_focus=True):
             set_border(self, title=f"System  {clean_line(source, 40)}".rstrip())
         else:
             self._counts = 0, 0
-        self._write_keys()
+        self.write_border()
         self.set_class(not groups, "-none")
         if not groups:
             why = NO_MATCH if view is not None else _why_no_system(views)
@@ -395,7 +379,7 @@ class SystemPanel(SidePanel, can_focus=True):
 
     def _draw_again(self) -> None:
         self._shown_key = None
-        self._draw_matches()
+        self.draw_matches()
 
 
 def _why_no_system(views: Sequence[RunView]) -> str:
