@@ -1,13 +1,17 @@
-"""The launcher of several trainers: small programs take their place, and the real ones over a
-command that takes the place of ssh."""
+"""The launcher of several trainers: small programs take their place, and the real ones over a real
+sshd."""
 
+import getpass
+import shlex
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+import sshd
 import torch
 from waiting import wait_for
 
@@ -136,23 +140,13 @@ def test_processes_that_cannot_be_started_fail_the_run_with_the_reason(
 
 # --- other hosts ------------------------------------------------------------------------------
 
-SSH = """#!/bin/sh
-# Takes the place of ssh: 127.0.0.2 is this machine, other hosts are out of reach.
-for word; do before=$host host=$last last=$word; done
-test "$2" = -G && exit 1
-case "$host $last" in
-*127.0.0.2*) exec sh -c "$last" ;;
-*) echo "ssh: connect to host $host: No route to host" >&2; exit 255 ;;
-esac
-"""
-
 
 @pytest.fixture
-def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "ssh"
-    path.write_text(SSH)
-    path.chmod(0o755)
-    monkeypatch.setenv("GENUI_SSH", str(path))
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """This machine by a real sshd."""
+    with sshd.serving(tmp_path) as server, server.link() as link:
+        monkeypatch.setenv("GENUI_SSH", shlex.join(server.client(link)))
+        yield f"{getpass.getuser()}@127.0.0.1"
 
 
 def start(made: RunDir, host: str) -> RunDir:
@@ -162,36 +156,36 @@ def start(made: RunDir, host: str) -> RunDir:
 
 
 def test_a_rank_on_another_host_is_started_by_ssh(
-    tiny_run: Callable[..., RunDir], ssh: None
+    tiny_run: Callable[..., RunDir], host: str
 ) -> None:
-    run = start(tiny_run(), "127.0.0.2")
+    run = start(tiny_run(), host)
     wait_for(lambda: not summarise(run).alive)
     assert read_status(run).state == "finished", run.console.read_text()
 
 
 def test_a_rank_that_is_killed_on_another_host_is_named(
-    tiny_run: Callable[..., RunDir], ssh: None
+    tiny_run: Callable[..., RunDir], host: str
 ) -> None:
-    run = start(
-        tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000"), "127.0.0.2"
-    )
+    run = start(tiny_run(steps="100000", eval_every="100000", checkpoint_every="100000"), host)
     wait_for(lambda: read_status(run).step > 2)
-    parent = psutil.Process(read_status(run).pid).parent()
-    assert parent is not None
     (other,) = (
         each
-        for each in parent.children(recursive=True)
-        if "genui.engine.trainer" in each.cmdline() and each.parent() != parent
+        for each in psutil.process_iter(["cmdline"])
+        if each.pid != read_status(run).pid
+        and {"genui.engine.trainer", str(run.path)} <= set(each.info["cmdline"] or ())
     )
     other.kill()
     wait_for(lambda: not summarise(run).alive)
-    assert read_status(run).error.startswith("rank 1 on 127.0.0.2 was killed by SIGKILL; ")
+    assert read_status(run).error.startswith(f"rank 1 on {host} was killed by SIGKILL; ")
 
 
 def test_a_host_that_is_out_of_reach_fails_the_run(
-    tiny_run: Callable[..., RunDir], ssh: None
+    tiny_run: Callable[..., RunDir], host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = start(tiny_run(), "127.0.0.3")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("GENUI_SSH", f"ssh -F none -p {port}")
+    run = start(tiny_run(), host)
     wait_for(lambda: not summarise(run).alive)
     error = read_status(run).error
-    assert error.startswith("rank 1 on 127.0.0.3 is out of reach (ssh: connect to host")
+    assert error.startswith(f"rank 1 on {host} is out of reach (ssh: connect to host")

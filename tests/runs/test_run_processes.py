@@ -6,7 +6,7 @@ import pytest
 
 from genui.base.errors import MisuseError
 from genui.runs.hosts import HERE, parse_hosts, passed_on
-from genui.runs.processes import rank_in_job
+from genui.runs.processes import rank_in_job, without_job
 
 
 def test_keys_do_not_stand_in_the_command_line_of_another_host() -> None:
@@ -39,6 +39,12 @@ def test_variables_of_a_job_that_do_not_fit_are_refused(monkeypatch: pytest.Monk
             context.setenv(name, value)
             with pytest.raises(MisuseError, match="MASTER_PORT"):
                 rank_in_job()
+
+
+def test_only_in_a_job_its_variables_are_left_out() -> None:
+    address = {"MASTER_ADDR": "10.0.0.1", "HOME": "/home"}
+    assert without_job(address) == address  # of this machine, for --hosts
+    assert without_job({**address, "RANK": "0", "WORLD_SIZE": "2"}) == {"HOME": "/home"}
 
 
 def test_a_list_of_hosts_names_the_host_of_each_rank() -> None:
