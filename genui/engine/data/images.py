@@ -395,13 +395,10 @@ def check_images(recipe: DiffusionRecipe | GanRecipe) -> str:
 
 def with_notes(line: str, notes: Sequence[str]) -> str:
     """A line that describes a dataset, with what was left out of it."""
-    match notes:
-        case []:
-            return line
-        case [note]:
-            return f"{line}; left out: {note}"
-        case _:
-            return f"{line}; left out: {notes[0]} (and {len(notes) - 1} more like it)"
+    if not notes:
+        return line
+    more = f" (and {len(notes) - 1} more like it)" if len(notes) > 1 else ""
+    return f"{line}; left out: {notes[0]}{more}"
 
 
 def fingerprint(rgba: NDArray[np.uint8], captions: Sequence[str]) -> str:

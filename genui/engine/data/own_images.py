@@ -157,7 +157,7 @@ def _decoded_batches(
     added to `notes`."""
     with ThreadPoolExecutor(min(8, usable_cores()), "decode") as workers:
         for batch in read(source, file, number):
-            notes += [*batch.notes, *filter(None, [batch.unreadable])]
+            notes += batch.notes
             images = list(workers.map(_decode_entry, batch.items))
             notes += [image for image in images if isinstance(image, str)]
             pairs = zip(batch.items, images, strict=True)

@@ -290,7 +290,7 @@ def _tokenise(source: Source, tokenizer: Tokenizer, folder: Path, manifest: Mani
                 for piece in batch.items:
                     shard.add(piece)
                 manifest.without_text += batch.without_text
-                manifest.unreadable += bool(batch.unreadable)
+                manifest.unreadable += len(batch.notes)
                 manifest.file, manifest.number = batch.file, batch.number
                 manifest.share = batch.share
                 progress.show(f"tokenising {manifest.name}", batch.share)

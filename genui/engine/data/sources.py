@@ -46,8 +46,7 @@ class Batch(NamedTuple, Generic[T]):
     items: list[T]
     share: float  # of the file that is read, 0 to 1; from `read`, of the source
     without_text: int = 0  # lines or rows
-    unreadable: str = ""  # why this file is left out
-    notes: Sequence[str] = ()  # on what is left out, one line each
+    notes: Sequence[str] = ()  # on files and images that are left out, one line each
     file: int = 0  # its index in the source
     number: int = 0  # of this batch in the file, from 1
 
@@ -173,7 +172,7 @@ def read(source: Source, file: int = 0, number: int = 0) -> Iterator[Batch[Any]]
         except GenuiError as error:
             if count or skipped or len(source.files) == 1:
                 raise
-            yield Batch([], before[index + 1] / total, unreadable=str(error), file=index + 1)
+            yield Batch([], before[index + 1] / total, notes=[str(error)], file=index + 1)
 
 
 class Progress:

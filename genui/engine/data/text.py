@@ -199,7 +199,7 @@ def _load_user_text(source: Source) -> TextData:
     without_text = unreadable = 0
     for batch in read(source):
         without_text += batch.without_text
-        unreadable += bool(batch.unreadable)
+        unreadable += len(batch.notes)
         for piece in batch.items:
             documents.setdefault(piece.document, []).append(piece.text)
     if not documents and [file.format for file in source.files] == [JSON_LINES]:
