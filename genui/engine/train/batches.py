@@ -8,10 +8,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-MOST_LISTED = 1 << 26
-"""The most examples whose order is listed in memory, 8 bytes each; more are permuted by `permute`,
-in another order."""
-
 
 def examples_of(step: int, batch: int, count: int, seed: int) -> NDArray[np.int64]:
     """The indices [batch] of a step's examples, 0 to `count` - 1: each once per epoch, shuffled."""
@@ -19,10 +15,7 @@ def examples_of(step: int, batch: int, count: int, seed: int) -> NDArray[np.int6
     indices = np.empty(batch, np.int64)
     for epoch in np.unique(epochs).tolist():
         rows = epochs == epoch
-        if count > MOST_LISTED:
-            indices[rows] = permute(places[rows], count, (seed, 0, epoch))
-        else:
-            indices[rows] = _permutation(seed, epoch, count)[places[rows]]
+        indices[rows] = _permutation(seed, epoch, count)[places[rows]]
     return indices
 
 
