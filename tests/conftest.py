@@ -5,7 +5,8 @@ that compute, so that no processor is idle.
 """
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -31,6 +32,12 @@ WAITING = (
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+# Compiled modules are kept, although an image of Docker may ask for the opposite: each worker would
+# compile every test, with its assertions rewritten, and each process that a test starts genui.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False  # xdist would run files of few long tests last
 
@@ -41,8 +48,25 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Collect the files of a folder from another one on in each worker: each compiles a part of
+    what is not compiled yet, and loads what the others have compiled."""
+    report = yield
+    if isinstance(collector, pytest.Directory) and report.result:
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        first = len(report.result) * worker // workers
+        report.result = report.result[first:] + report.result[:first]
+    return report
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the waiting files among the others, one at a time."""
+    """Run the waiting files among the others, one at a time, in the same order in each worker."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path)
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
     waiting = [tests for tests in files if tests[0].nodeid.startswith(WAITING)]
     busy = [tests for tests in files if tests not in waiting]
@@ -62,6 +86,22 @@ def genui_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GENUI_FIND_MODELS", "no")  # of other programs
     monkeypatch.setenv("GENUI_QUIET", "1")  # Home stays still unless a test wants its demo
     return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_priority() -> Iterator[None]:
+    """Leave this process its priority. A command that runs in it would lower it for good, and the
+    tests after it would starve on a busy machine."""
+    set_priority = os.setpriority
+
+    def set_of_others(which: int, who: int, priority: int) -> None:
+        if who not in (0, os.getpid()):
+            set_priority(which, who, priority)
+
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(os, "nice", lambda increment: 0)
+        context.setattr(os, "setpriority", set_of_others)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,7 +1,6 @@
 """Models without weights, runs without trainers and an engine without torch."""
 
 import json
-import os
 import sys
 import types
 from collections.abc import Callable
@@ -14,14 +13,6 @@ from genui.base import paths
 from genui.formats.recipe import Machine
 from genui.recipes import find_recipe
 from genui.runs.layout import RunDir, create_run
-
-
-@pytest.fixture(autouse=True)
-def priority(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that runs in this process lowers its priority for good: tests after it would
-    starve on a busy machine."""
-    monkeypatch.setattr(os, "nice", lambda increment: 0)
-    monkeypatch.setattr(os, "setpriority", lambda which, who, priority: None)
 
 
 @pytest.fixture

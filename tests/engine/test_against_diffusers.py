@@ -28,15 +28,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from diffusers.schedulers import scheduling_ddpm
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-from diffusers.schedulers.scheduling_deis_multistep import DEISMultistepScheduler
-from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
-from diffusers.schedulers.scheduling_edm_euler import EDMEulerScheduler
-from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
-from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
-from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+from importing import import_when_used
 from torch import Tensor
 
 from genui.engine.sample.diffusion import DiffusionGenerator
@@ -45,6 +37,8 @@ from genui.engine.sample.media import ImageMedium
 from genui.engine.sample.samplers import SIGMA_MAX, sigmas
 from genui.engine.sample.trace import Trace
 from genui.protocol import ImageSettings, Start
+
+diffusers = import_when_used("diffusers")
 
 # diffusers' own, under numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")
@@ -89,7 +83,7 @@ def theirs(
             options["variance_noise"] = next(noises)
         sample = scheduler.step(seen, t, sample, **options).prev_sample
         found.append(sample)
-    if isinstance(scheduler, HeunDiscreteScheduler):  # two calls a step, one for the last
+    if isinstance(scheduler, diffusers.HeunDiscreteScheduler):  # two calls a step, one for the last
         found = [*found[::2], found[-1]]
     assert len(found) == STEPS + 1
     if scaled:
@@ -113,30 +107,32 @@ def drawn() -> Any:
 
 
 def test_our_noise_levels_are_karras() -> None:
-    scheduler = EDMEulerScheduler(sigma_min=ASKED.lowest_sigma, sigma_max=SIGMA_MAX, rho=ASKED.rho)
+    scheduler = diffusers.EDMEulerScheduler(
+        sigma_min=ASKED.lowest_sigma, sigma_max=SIGMA_MAX, rho=ASKED.rho
+    )
     scheduler.set_timesteps(STEPS)
     np.testing.assert_allclose(scheduler.sigmas.numpy(), LEVELS, rtol=1e-5)
 
 
 def test_euler(image_generator: DiffusionGenerator) -> None:
-    scheduler = EulerDiscreteScheduler(**trained())
+    scheduler = diffusers.EulerDiscreteScheduler(**trained())
     agree(ours(image_generator, "euler"), theirs(image_generator, scheduler, scaled=False))
 
 
 def test_heun(image_generator: DiffusionGenerator) -> None:
-    scheduler = HeunDiscreteScheduler(**trained())
+    scheduler = diffusers.HeunDiscreteScheduler(**trained())
     agree(ours(image_generator, "heun"), theirs(image_generator, scheduler, scaled=False))
 
 
 def test_dpm_solver_plus_plus(image_generator: DiffusionGenerator) -> None:
-    scheduler = DPMSolverMultistepScheduler(
+    scheduler = diffusers.DPMSolverMultistepScheduler(
         **trained(), algorithm_type="dpmsolver++", solver_order=2, solver_type="midpoint"
     )
     agree(ours(image_generator, "dpmpp-2m"), theirs(image_generator, scheduler, scaled=True))
 
 
 def test_sde_dpm_solver_plus_plus(image_generator: DiffusionGenerator) -> None:
-    scheduler = DPMSolverMultistepScheduler(
+    scheduler = diffusers.DPMSolverMultistepScheduler(
         **trained(), algorithm_type="sde-dpmsolver++", solver_order=2, solver_type="midpoint"
     )
     found = theirs(image_generator, scheduler, scaled=True, noises=drawn())
@@ -144,7 +140,7 @@ def test_sde_dpm_solver_plus_plus(image_generator: DiffusionGenerator) -> None:
 
 
 def test_dpm_solver_plus_plus_of_third_order(image_generator: DiffusionGenerator) -> None:
-    scheduler = DPMSolverMultistepScheduler(
+    scheduler = diffusers.DPMSolverMultistepScheduler(
         **trained(),
         algorithm_type="dpmsolver++",
         solver_order=3,
@@ -155,26 +151,30 @@ def test_dpm_solver_plus_plus_of_third_order(image_generator: DiffusionGenerator
 
 
 def test_unipc(image_generator: DiffusionGenerator) -> None:
-    scheduler = UniPCMultistepScheduler(**trained(), solver_order=2, solver_type="bh2")
+    scheduler = diffusers.UniPCMultistepScheduler(**trained(), solver_order=2, solver_type="bh2")
     agree(ours(image_generator, "unipc"), theirs(image_generator, scheduler, scaled=True))
 
 
 def test_deis(image_generator: DiffusionGenerator) -> None:
-    scheduler = DEISMultistepScheduler(**trained(), solver_order=3, lower_order_final=False)
+    scheduler = diffusers.DEISMultistepScheduler(
+        **trained(), solver_order=3, lower_order_final=False
+    )
     found = theirs(image_generator, scheduler, scaled=True)
     agree(ours(image_generator, "deis")[:-1], found[:-1])
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_ddim(image_generator: DiffusionGenerator, eta: float) -> None:
-    scheduler = DDIMScheduler(**trained(), clip_sample=False)
+    scheduler = diffusers.DDIMScheduler(**trained(), clip_sample=False)
     found = theirs(image_generator, scheduler, scaled=True, noises=drawn(), eta=eta)
     agree(ours(image_generator, "ddim", eta), found)
 
 
 def test_ddpm(image_generator: DiffusionGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
     noises = drawn()
-    monkeypatch.setattr(scheduling_ddpm, "randn_tensor", lambda *_, **__: next(noises))
-    scheduler = DDPMScheduler(**trained(), clip_sample=False, variance_type="fixed_small")
+    monkeypatch.setattr(
+        diffusers.schedulers.scheduling_ddpm, "randn_tensor", lambda *_, **__: next(noises)
+    )
+    scheduler = diffusers.DDPMScheduler(**trained(), clip_sample=False, variance_type="fixed_small")
     found = theirs(image_generator, scheduler, scaled=True)
     agree(ours(image_generator, "ddpm"), found)

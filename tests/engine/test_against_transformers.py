@@ -7,25 +7,27 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers.generation import logits_process as theirs
+from importing import import_when_used
 
 from genui.engine.sample.logits import distribution
 from genui.protocol import TextSettings
+
+transformers = import_when_used("transformers")
 
 SIZE = 40
 
 
 def by_transformers(logits: np.ndarray, settings: TextSettings, seen: list[int]) -> np.ndarray:
     """Probabilities [V] as `generate` makes them: a processor where its setting is on."""
-    chain: list[Any] = [theirs.TemperatureLogitsWarper(float(settings.temperature))]
+    chain: list[Any] = [transformers.TemperatureLogitsWarper(float(settings.temperature))]
     if settings.repetition_penalty != 1:
-        chain.insert(0, theirs.RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
+        chain.insert(0, transformers.RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
     if settings.top_k:
-        chain.append(theirs.TopKLogitsWarper(settings.top_k))
+        chain.append(transformers.TopKLogitsWarper(settings.top_k))
     if settings.top_p < 1:
-        chain.append(theirs.TopPLogitsWarper(settings.top_p))
+        chain.append(transformers.TopPLogitsWarper(settings.top_p))
     if settings.min_p > 0:
-        chain.append(theirs.MinPLogitsWarper(settings.min_p))
+        chain.append(transformers.MinPLogitsWarper(settings.min_p))
     tokens, scores = torch.tensor([seen]), torch.from_numpy(logits)[None]
     for process in chain:
         scores = process(tokens, scores)

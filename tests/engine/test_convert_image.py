@@ -1,10 +1,10 @@
 """Image models of genui in diffusers: the same images, and code that needs nothing of genui."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from importing import import_when_used
 from small_recipes import SMALL
 
 from genui.cli.main import main
@@ -16,7 +16,7 @@ from genui.engine.train.checkpoint import model_metadata, write_model
 from genui.protocol import ImageSettings, Start
 from genui.recipes import find_recipe, override
 
-diffusers: Any = pytest.importorskip("diffusers")
+diffusers = import_when_used("diffusers")
 
 STEPS, SEED = 12, 3
 WORDS = Vocabulary.build(["red heart on black", "naïve bag"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from importing import import_when_used
 from template_tokens import encode_template
 from tiny_llama import write_tiny_llama
 
@@ -24,7 +25,7 @@ from genui.hub.gguf import read_gguf
 from genui.recipes import FineTuneRecipe, override
 from genui.runs.models import find_origin
 
-transformers: Any = pytest.importorskip("transformers")
+transformers = import_when_used("transformers")
 
 IDS = torch.arange(3, 40)[None]
 TEXT = "What is it?\n  Arr 12 é字 <|im_end|>"

@@ -5,11 +5,11 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
+from importing import import_when_used
 from networks import random_network, small_recipe
 
 from genui.base.errors import TooLargeError
@@ -28,7 +28,7 @@ from genui.engine.models import recurrent
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.train.checkpoint import model_metadata, write_model
 
-transformers: Any = pytest.importorskip("transformers")
+transformers = import_when_used("transformers")
 
 TEXT = "ROMEO: to be, or not to be?\n  def f(x):\n\treturn x + 12\n"
 TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from importing import import_when_used
 
-transformers = pytest.importorskip("transformers")
+transformers = import_when_used("transformers")
 from template_tokens import encode_template  # noqa: E402
 from tokenizers import Tokenizer as HFTokenizer  # noqa: E402
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers  # noqa: E402

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from importing import import_when_used
 from torch import Tensor
 
 from genui.base.errors import GenuiError
@@ -11,7 +12,7 @@ from genui.engine.convert.llama import hugging_face_config, hugging_face_tensors
 from genui.engine.models import language_model, llama
 from genui.engine.models.llama import Llama, config_from_hugging_face, from_hugging_face
 
-transformers = pytest.importorskip("transformers")
+transformers = import_when_used("transformers")
 
 SIZES = {
     "vocab_size": 97,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from importing import import_when_used
 from msgspec import structs
 from safetensors.torch import load_file, save_file
 from tiny_folders import MAKERS, write_folder
@@ -44,9 +45,8 @@ from genui.protocol import (
 )
 from genui.runs.models import find_model
 
-pipelines: Any = pytest.importorskip("diffusers.pipelines")
-schedulers: Any = pytest.importorskip("diffusers.schedulers")
-FluxPipeline = pipelines.flux.pipeline_flux.FluxPipeline
+pipelines = import_when_used("diffusers.pipelines")
+schedulers = import_when_used("diffusers.schedulers")
 
 TOLERANCE = 1e-4
 """Of the spread of an array at its noise level."""
@@ -140,12 +140,12 @@ def draw_theirs(
         options |= {"prompt": "a red cat on the moon", "latents": first}
     if kind == "flux":
         C, H, W = shape
-        options["latents"] = FluxPipeline._pack_latents(first, 1, C, H, W)
+        options["latents"] = pipelines.FluxPipeline._pack_latents(first, 1, C, H, W)
     result = pipeline(**options)
     image = torch.from_numpy(result[0])[0].movedim(-1, 0) * 2 - 1
     if kind == "flux":
         _, H, W = shape
-        samples = [FluxPipeline._unpack_latents(x, 2 * H, 2 * W, 2) for x in samples]
+        samples = [pipelines.FluxPipeline._unpack_latents(x, 2 * H, 2 * W, 2) for x in samples]
     return samples, image
 
 

@@ -213,7 +213,6 @@ def test_two_trainers_on_one_run_are_refused(
 ) -> None:
     run = tiny_run()
     monkeypatch.setattr("sys.argv", ["trainer", str(run.path)])
-    monkeypatch.setattr(trainer, "give_way", lambda nice: None)
     with RunLock(run):
         assert trainer.main() == 1
     assert capsys.readouterr().err.startswith("genui: ")

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from importing import import_when_used
 
-transformers = pytest.importorskip("transformers")
+transformers = import_when_used("transformers")
 
 from genui.engine.data.tokenizer import CharTokenizer  # noqa: E402
 from genui.engine.device import Machine  # noqa: E402

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
+from importing import import_when_used
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-diffusers: Any = pytest.importorskip("diffusers")
-transformers: Any = pytest.importorskip("transformers")
+diffusers = import_when_used("diffusers")
+transformers = import_when_used("transformers")
 
 WORDS = ("a", "red", "blue", "cat", "dog", "on", "the", "moon", "of", "glass")
 
