@@ -31,10 +31,6 @@ CaptionDropout = Annotated[Fraction, about("share of the captions dropped, for g
 SigmaData = Annotated[float, Meta(gt=0), about("standard deviation of the data")]
 LogSigmaMean = Annotated[float, about("mean of ln σ in training")]
 LogSigmaStd = Annotated[float, Meta(gt=0), about("standard deviation of ln σ in training")]
-Fused = Annotated[
-    bool,
-    about("backward passes of the blocks that are faster on a CPU and round differently"),
-]
 SampleCaptions = Annotated[tuple[str, ...], about("captions of the samples during training")]
 
 
@@ -79,7 +75,6 @@ class DiffusionRecipe(Recipe):
     sigma_data: SigmaData = 0.75
     log_sigma_mean: LogSigmaMean = -0.5
     log_sigma_std: LogSigmaStd = 1.3
-    fused: Fused = False
     sample_captions: SampleCaptions = ()
 
     # augmentation, against memorisation
@@ -122,8 +117,6 @@ class DiffusionRecipe(Recipe):
             raise MisuseError(f"border={self.border}: use an even one, what is left is folded 4×4")
         if self.canvas_batch:
             raise MisuseError("the U-Net has no caption canvas: set canvas_batch=0")
-        if self.fused:
-            raise MisuseError("fused is for the blocks of the Transformer: set fused=false")
 
 
 IMAGE_RECIPES: tuple[Recipe, ...] = (
@@ -134,7 +127,6 @@ IMAGE_RECIPES: tuple[Recipe, ...] = (
         summary="icons, one colour on another",
         steps=1500,
         one_word=0.3,
-        fused=True,
         sample_captions=(
             "white rocket on blue",
             "red heart on black",
@@ -153,7 +145,6 @@ IMAGE_RECIPES: tuple[Recipe, ...] = (
         summary="colour emoji by name",
         steps=1500,
         one_word=0.3,
-        fused=True,
         sample_captions=(
             "octopus",
             "red apple",
@@ -218,7 +209,6 @@ class VideoRecipe(Recipe):
     sigma_data: SigmaData = 0.7
     log_sigma_mean: LogSigmaMean = 0.4
     log_sigma_std: LogSigmaStd = 1.6
-    fused: Fused = False
     sample_captions: SampleCaptions = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
@@ -240,7 +230,6 @@ VIDEO_RECIPES: tuple[Recipe, ...] = (
         name="video",
         summary="icons in motion, 16 frames",
         steps=1480,
-        fused=True,
         sample_captions=(
             "red heart moving up on black",
             "yellow star orbiting on blue",
@@ -284,7 +273,6 @@ class VoiceRecipe(Recipe):
     sigma_data: SigmaData = 0.5
     log_sigma_mean: LogSigmaMean = -0.5
     log_sigma_std: LogSigmaStd = 1.3
-    fused: Fused = False
     sample_captions: SampleCaptions = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
@@ -304,7 +292,6 @@ VOICE_RECIPES: tuple[Recipe, ...] = (
         dataset="fsdd",
         summary="spoken digits in six voices",
         steps=2400,
-        fused=True,
         sample_captions=(
             "four two seven jackson",
             "zero one two george",

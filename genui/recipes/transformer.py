@@ -110,13 +110,6 @@ class TransformerRecipe(TextRecipe):
 
     family: str = "transformer"
     heads: Heads = 4
-    attention: Annotated[
-        Literal["fused", "products"],
-        about(
-            "attention in training by a fused kernel, or by two matrix products where faster: "
-            "for short contexts in bf16 on a CPU"
-        ),
-    ] = "fused"
     ngrams: Annotated[
         int,
         Meta(ge=1, le=8),
@@ -170,15 +163,8 @@ class TransformerRecipe(TextRecipe):
         """The most parameters that the tables of n-grams have; a small vocabulary needs fewer."""
         return (self.ngrams - 1) * self.ngram_rows * min(self.ngram_width or self.width, self.width)
 
-    @property
-    def widest(self) -> int:
-        # With attention in products bf16 pays from a width of 64 on: no fused kernel casts.
-        wide = self.attention == "products" and self.width >= 64
-        return max(self.width, 192) if wide else self.width
-
 
 _FAST: Mapping[str, float | str] = {
-    "attention": "products",
     "context_start": 64,
     "ngram_width": 64,
     "muon_rate": 0.015,
@@ -202,7 +188,6 @@ _SHORT = _FAST | {
 }
 _LONGER = {"context": 256, "context_full": 0.75, "ngrams": 4, "warmup": 20}
 _LARGE = {
-    "attention": "products",
     "context_start": 64,
     "context_full": 0.6,
     "muon_every": 2,
@@ -272,7 +257,6 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
         context=128,
         batch=8,
         dropout=0.0,
-        attention="products",
         ngrams=5,
         ngram_width=64,
         ngram_dropout=0.1,
@@ -313,7 +297,6 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
         context_full=0.8,
         batch=8,
         batch_start=32,
-        attention="products",
         ngrams=4,
         ngram_width=64,
         ngram_dropout=0.4,

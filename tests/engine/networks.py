@@ -23,7 +23,7 @@ def small_recipe(family: str, **settings: object) -> TextRecipe:
     if family != "recurrent":
         sizes["heads"] = 2
     if family == "ngrams":
-        sizes |= {"ngrams": 4, "ngram_rows": 1024, "ngram_width": 24, "attention": "products"}
+        sizes |= {"ngrams": 4, "ngram_rows": 1024, "ngram_width": 24}
     texts = {key: str(value) for key, value in (sizes | settings).items()}
     recipe = override(find_recipe(RECIPES[family]), texts)
     assert isinstance(recipe, TextRecipe)

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from networks import TRANSFORMER
 
 from genui.base.errors import MisuseError
-from genui.engine.models import transformer
 from genui.engine.models.transformer import Attention, Block, Transformer, rotary_tables
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.lens import attention
@@ -108,12 +107,3 @@ def test_images_have_no_attention_to_show(image_generator: DiffusionGenerator) -
     )
     with pytest.raises(MisuseError, match="that write text or music"):
         attention(trace, 1)
-
-
-def test_attention_by_two_products_is_that_of_the_fused_kernel(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    q, k, v = torch.randn(3, 2, 3, 16, 8, generator=torch.manual_seed(0)).unbind()
-    monkeypatch.setattr(transformer, "SCORES", 1000)  # in several pieces
-    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    torch.testing.assert_close(transformer.attend_in_products(q, k, v), expected)

@@ -254,7 +254,6 @@ GROWING = {
     "ngrams": "3",
     "ngram_rows": "512",
     "ngram_dropout": "0.2",
-    "attention": "products",
     "precision": "bf16",
     "context_start": "8",
     "batch_start": "6",

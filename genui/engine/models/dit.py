@@ -12,10 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genui.engine.models.fused import attend as fused_attend
-from genui.engine.models.fused import modulate as fused_modulate
-from genui.engine.models.fused import relu_square
-
 DIT_SIDE = 32  # pixels
 CANVAS_SIDE = 16
 CANVAS_CHANNELS = 4
@@ -35,7 +31,6 @@ class DiTConfig:
     heads: int
     canvas: bool = True  # whether a coarse image is predicted from the caption
     span: int = 1  # frames per token, for clips
-    fused: bool = False  # whether blocks have backward passes of their own
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:
@@ -58,10 +53,9 @@ def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 class Block(nn.Module):
     """Attention and feed-forward, each modulated by shift, scale and gate, [B, 1, C] each."""
 
-    def __init__(self, width: int, heads: int, is_fused: bool = False) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.is_fused = is_fused
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.up = nn.Linear(width, 4 * width, bias=False)
@@ -75,14 +69,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         parts = (modulation + self.offsets).unsqueeze(1).chunk(6, dim=-1)
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = parts
-        is_fused = self.is_fused and x.device.type == "cpu"
-        attention, modulation_of = (
-            (fused_attend, fused_modulate) if is_fused else (attend, modulate)
-        )
-        h = modulation_of(x, scale_a, shift_a)
-        x = x + (1 + gate_a) * self.out(attention(self.qkv(h), self.heads))
-        h = modulation_of(x, scale_f, shift_f)
-        return x + (1 + gate_f) * self.down(relu_square(self.up(h)))
+        h = modulate(x, scale_a, shift_a)
+        x = x + (1 + gate_a) * self.out(attend(self.qkv(h), self.heads))
+        h = modulate(x, scale_f, shift_f)
+        return x + (1 + gate_f) * self.down(F.relu(self.up(h)).square())
 
 
 class CaptionEncoder(nn.Module):
@@ -147,9 +137,7 @@ class CaptionedTransformer(Network):
         )
         self.caption_to_noise = nn.Linear(config.caption_width, width)
         self.modulation = zeroed(nn.Linear(width, 6 * width))
-        self.blocks = nn.ModuleList(
-            Block(width, config.heads, config.fused) for _ in range(config.layers)
-        )
+        self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.layers))
 
     def condition(self, noise_level: Tensor, pooled: Tensor) -> Tensor:
         """Embed the noise level [B] and the pooled caption [B, caption_width]: [B, W]."""

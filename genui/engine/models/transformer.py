@@ -42,7 +42,6 @@ class TransformerConfig:
     ngram_rows: int = 0
     ngram_width: int = 0
     ngram_dropout: float = 0.0
-    attention: str = "fused"
 
 
 def build_transformer(recipe: object, vocab_size: int) -> "Transformer":
@@ -195,37 +194,12 @@ class KVCache:
         self.token_ids = self.token_ids[rows]
 
 
-def products_pay(q: Tensor) -> bool:
-    """Whether `attend_in_products` is faster than the fused kernel, forward and backward, for
-    queries q [B, H, T, D]: on a CPU in bf16, three times up to 128 tokens and hardly from 256 on.
-    """
-    return q.dtype == torch.bfloat16 and not q.is_cuda and q.shape[2] <= 256
-
-
-SCORES = 1 << 20
-"""Attention scores that `attend_in_products` computes at once: more leave the processor's cache."""
-
-
-def attend_in_products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention of queries, keys and values [B, H, T, D] by two batched products."""
-    B, H, T, D = q.shape
-    mask = torch.full((T, T), -torch.inf, dtype=q.dtype, device=q.device).triu(1)
-    rows = max(1, SCORES // (T * T))
-    outputs = []
-    pieces = (each.reshape(B * H, T, D).split(rows) for each in (q, k, v))
-    for queries, keys, values in zip(*pieces, strict=True):
-        scores = torch.baddbmm(mask, queries, keys.transpose(1, 2), alpha=D**-0.5)
-        outputs.append(torch.bmm(scores.softmax(dim=-1), values))
-    return torch.cat(outputs).view(B, H, T, D)
-
-
 class Attention(nn.Module):
     """Causal multi-head self-attention."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.in_products = config.attention == "products"
         self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
         self.out = nn.Linear(config.width, config.width, bias=False)
 
@@ -236,10 +210,8 @@ class Attention(nn.Module):
         q, k, v = self.queries_keys_values(x, cos, sin)
         if cache is not None:
             k, v = cache.extend(layer, k, v)
-        if cache is None and self.in_products and products_pay(q):
-            y = attend_in_products(q, k, v)
-        else:  # a single new token attends to all of the cache; several need a causal mask
-            y = F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), is_causal=T > 1)
+        # A single new token attends to all of the cache; several need a causal mask.
+        y = F.scaled_dot_product_attention(q, k.to(q.dtype), v.to(q.dtype), is_causal=T > 1)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
 
     def queries_keys_values(
