@@ -143,7 +143,7 @@ def test_without_ffmpeg_writing_an_mp4_is_one_line_that_says_what_to_do(
 
 
 @ffmpeg
-@pytest.mark.parametrize("kept", [3, 40, 300, -1])
+@pytest.mark.parametrize("kept", [3, 40, 300])
 def test_a_cut_off_mp4_is_one_line(tmp_path: Path, kept: int) -> None:
     path = written(tmp_path, "mp4", View(kind="clip"))
     path.write_bytes(path.read_bytes()[:kept])
@@ -161,15 +161,10 @@ def test_an_mp4_of_somebody_else_carries_no_recipe(tmp_path: Path) -> None:
         codec.read(path)
 
 
-def test_a_box_that_says_it_is_longer_than_the_file_is_refused() -> None:
-    data = b"\0\0\0\x10ftypisom\0\0\0\0" + (2**31).to_bytes(4, "big") + b"moov"
+def test_a_comment_that_says_it_is_longer_than_the_file_is_refused() -> None:
+    size = (2**31).to_bytes(4, "big")
+    data = b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x20\xa9cmt" + size + b"data\0\0\0\1\0\0\0\0{"
     with pytest.raises(ValueError, match="truncated"):
-        video.comment(data)
-
-
-def test_an_mp4_of_millions_of_boxes_is_refused() -> None:
-    data = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x08free" * video.MAX_BOXES
-    with pytest.raises(ValueError, match="over 100,000 boxes"):
         video.comment(data)
 
 

@@ -147,7 +147,9 @@ def open_regular(path: Path, irregular: GenuiError) -> Iterator[BinaryIO]:
         raise cannot_read(path, error) from None
 
 
-def read_regular(path: Path, most: int, remedy: str, fault: type[GenuiError] = GenuiError) -> bytes:
+def read_regular(
+    path: Path, most: int, remedy: str = "remove it", fault: type[GenuiError] = GenuiError
+) -> bytes:
     """The whole of a regular file of at most `most` bytes.
 
     Type and size are checked first: a named pipe would block and a device never ends. Raises
@@ -219,11 +221,6 @@ def read_json(
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         reason = sanitize(str(error)).replace("`", "'")
         raise fault(f"{show(path)} is damaged ({reason}); {remedy}") from None
-
-
-def read_small(path: Path) -> bytes:
-    """The whole of a regular file of at most SMALL bytes. Raises GenuiError naming it."""
-    return read_regular(path, SMALL, "restore or remove it")
 
 
 def _sync(path: Path) -> None:

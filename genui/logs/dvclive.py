@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
-from genui.base.files import read_small
+from genui.base.files import SMALL, read_regular
 from genui.logs.base import CHUNK, Format, Reader, files_below
 from genui.logs.records import decode_settings
 
@@ -79,7 +79,7 @@ class DvcLiveTail(Reader):
             raise next(iter(self._refused.values()))
         if changed and not self.config:
             with suppress(GenuiError):
-                text = read_small(self.path / _PARAMS).decode(errors="replace")
+                text = read_regular(self.path / _PARAMS, SMALL).decode(errors="replace")
                 self.config = decode_settings(text)
         shares = [tail.progress for tail in self._tails.values()]
         self.progress = sum(shares) / len(shares) if shares else 1.0

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
-from genui.base.files import read_small
+from genui.base.files import SMALL, read_regular
 from genui.logs import sqlite
 from genui.logs.base import CHUNK, PIECE, Format, LineFile, Log, Reader, files_below
 from genui.logs.records import decode_settings, unquote
@@ -209,7 +209,7 @@ def _read_meta(folder: Path) -> dict[str, str]:
 def _text_of(path: Path, limit: int | None = _LONGEST_PARAM) -> str:
     """The text in a small file; empty if it cannot be read."""
     try:
-        return read_small(path).decode(errors="replace")[:limit]
+        return read_regular(path, SMALL).decode(errors="replace")[:limit]
     except GenuiError:
         return ""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.base.files import read_small, sanitize, show
+from genui.base.files import SMALL, read_regular, sanitize, show
 from genui.logs.base import CHUNK
 from genui.logs.records import STEP_KEYS, Record, decode_settings, is_row_of_numbers
 from genui.logs.text import (
@@ -167,7 +167,7 @@ def _settings_beside(path: Path) -> Record:
     for name in _SETTINGS:
         with suppress(GenuiError, OSError):
             if (file := path.parent / name).is_file():
-                return decode_settings(read_small(file).decode(errors="replace"))
+                return decode_settings(read_regular(file, SMALL).decode(errors="replace"))
     return {}
 
 
