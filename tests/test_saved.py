@@ -224,8 +224,8 @@ def test_a_recording_of_images_paints_each_over_the_one_before(tmp_path: Path) -
     [
         ("x.png", None, "no such file"),
         ("x.png", b"", "is empty"),
-        ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(40), "not a readable image"),
-        ("x.gif", b"GIF89a", "not a readable image"),
+        ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(40), "image that genui can read"),
+        ("x.gif", b"GIF89a", "image that genui can read"),
         ("x.txt", b"just a text\n", "has no recipe"),
         ("x.txt", b"a\ngenui-recipe: {}\nmore", "has no recipe"),
         ("x.txt", b"a\ngenui-recipe: {\n", "its recipe is damaged"),
@@ -262,7 +262,7 @@ def test_an_image_without_a_recipe_says_so(tmp_path: Path) -> None:
 def test_a_truncated_file_is_refused(kind: str, tmp_path: Path) -> None:
     path = written(tmp_path, kind)
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(GenuiError, match="not a readable image"):
+    with pytest.raises(GenuiError, match=r"is damaged or truncated|is not an image"):
         codec.read(path)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
+from genui.base.files import sanitize
 from genui.base.text import clean, clean_line
 from genui.formats import points
 from genui.formats.codec import Difference, Sample
@@ -167,10 +168,11 @@ def image_errors() -> Iterator[None]:
     except TooLargeError as error:
         raise TooLargeError(f"{error}; make it smaller") from None
     except UnidentifiedImageError:
-        raise ValueError("not a readable image; use a PNG, JPEG, WEBP, GIF or BMP") from None
+        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        raise ValueError(f"is not an image that genui can read; use a {known}") from None
     except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
-        reason = getattr(error, "strerror", None) or f"damaged or truncated ({error})"
-        raise ValueError(f"not a readable image: {reason}; copy it again") from None
+        fault = f"is damaged or truncated ({sanitize(str(error), 100)}); copy it again"
+        raise ValueError(getattr(error, "strerror", None) or fault) from None
 
 
 def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = FORMATS) -> "PilImage":

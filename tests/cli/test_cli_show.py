@@ -98,8 +98,8 @@ def test_a_run_folder_is_inspected(
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        ("x.png", b"not an image", "not a readable image"),
-        ("x.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "not a readable image"),
+        ("x.png", b"not an image", "is not an image that genui can read"),
+        ("x.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "is not an image that genui can read"),
         ("x.safetensors", b"\xff" * 64, "x.safetensors"),
         ("x.exe", b"", "shows files that end in"),
         (None, b"", "no such file"),

@@ -12,12 +12,12 @@ from typing import NamedTuple, cast
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, show
 from genui.engine.data.images import SIDE, fit_square
-from genui.formats.image import FORMATS, TooLargeError, open_image, strips
+from genui.formats.image import image_errors, open_image, strips
 from genui.formats.recipe import METADATA, read_plan
 from genui.recipes import DiffusionRecipe
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
@@ -50,20 +50,16 @@ def read_square(source: Path | bytes, name: str = "") -> Square:
             source, MAX_IMAGE_BYTES, "make it smaller or name another", MisuseError
         )
     try:
-        with _opening:
-            opened = open_image(io.BytesIO(source))
-        is_large = opened.width * opened.height > LARGE_PIXELS
-        with opened, _decoding_large if is_large else nullcontext():
-            mode = opened.mode
-            ImageOps.exif_transpose(opened, in_place=True)
-            return _fit(_rgba(opened), mode)
-    except TooLargeError as error:
-        raise MisuseError(f"{name}: {error}; make it smaller") from None
-    except UnidentifiedImageError:
-        known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        raise MisuseError(f"{name}: is not an image that genui can read; use a {known}") from None
-    except Exception:  # Pillow's decoders raise almost anything for a broken file
-        raise MisuseError(f"{name}: is damaged or truncated; replace it") from None
+        with image_errors():
+            with _opening:
+                opened = open_image(io.BytesIO(source))
+            is_large = opened.width * opened.height > LARGE_PIXELS
+            with opened, _decoding_large if is_large else nullcontext():
+                mode = opened.mode
+                ImageOps.exif_transpose(opened, in_place=True)
+                return _fit(_rgba(opened), mode)
+    except ValueError as error:
+        raise MisuseError(f"{name}: {error}") from None
 
 
 def _fit(image: Image.Image, mode: str) -> Square:
