@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, read_regular, show
+from genui.base.files import cannot_read, open_regular, show
 from genui.logs.base import CHUNK, Reader
 from genui.logs.records import Record, decode_record
 from genui.logs.series_store import SeriesStore
@@ -47,7 +47,12 @@ class TrainerStateTail(Reader):
         path, stamp = newest
         if stamp == self._stamp:
             return False
-        text = read_regular(path, _LARGEST, "name another file")
+        with open_regular(path, GenuiError(f"{show(path)} is not a regular file")) as file:
+            text = file.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            raise GenuiError(
+                f"{show(path)} is too large for a trainer_state.json: name another file"
+            )
         self._stamp = stamp
         state = decode_record(text)
         if state is None:
