@@ -126,16 +126,8 @@ class CharTokenizer(_Plain):
         return [self._id_of[c] for c in text if c in self._id_of]
 
     def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
-        if self.size <= 256 and text.isascii():
-            return np.frombuffer(text.encode("ascii").translate(*self._ascii), np.uint8)
         token_ids = self._table.take(code_points(text), mode="clip")
         return token_ids[token_ids < self.size].astype(token_type(self.size), copy=False)
-
-    @cached_property
-    def _ascii(self) -> tuple[bytes, bytes]:
-        """For `bytes.translate`: token ids by byte, and the bytes without one."""
-        ids = [self._id_of.get(chr(byte), 0) for byte in range(256)]
-        return bytes(ids), bytes(byte for byte in range(128) if chr(byte) not in self._id_of)
 
     @cached_property
     def _table(self) -> NDArray[np.unsignedinteger]:
