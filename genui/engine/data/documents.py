@@ -185,35 +185,29 @@ def _read_table(file: File) -> Iterator[Batch[Piece]]:
 # --- Archives, as WebDataset writes them ------------------------------------------------------
 
 
+MEMBER_SUFFIXES = (".txt", ".json")
+
+
 def _read_tar(file: File) -> Iterator[Batch[Piece]]:
     """A document a member: `.txt`, or `.json` with a "text"."""
     with open_archive(file) as (archive, members):
         for member in members:
-            piece = _member(file, archive, member)
             is_text = member.isreg() and member.name.lower().endswith(MEMBER_SUFFIXES)
-            share = archive.offset / max(1, file.size)
-            pieces = [] if piece is None else [piece]
-            yield Batch(pieces, share, is_text and not pieces)
+            text = _text_of(archive, member) if is_text and member.size <= MAX_DOCUMENT else ""
+            pieces = [Piece(f"{file.name}:{member.name}", text)] if text.strip() else []
+            yield Batch(pieces, archive.offset / max(1, file.size), is_text and not pieces)
 
 
-MEMBER_SUFFIXES = (".txt", ".json")
-
-
-def _member(file: File, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Piece | None:
-    """The document of a member, or None if it is none."""
-    if not member.isreg() or not 0 < member.size <= MAX_DOCUMENT:
-        return None
-    if not member.name.lower().endswith(MEMBER_SUFFIXES):
-        return None
+def _text_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    """The text of a member, "" if it has none."""
     content = archive.extractfile(member)
     data = content.read() if content is not None else b""
     try:
         is_json = member.name.lower().endswith(".json")
         text = _DECODER.decode(data).text if is_json else data.decode("utf-8-sig")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    text = text.replace("\r\n", "\n")
-    return Piece(f"{file.name}:{member.name}", text) if text.strip() else None
+        return ""
+    return text.replace("\r\n", "\n")
 
 
 PLAIN = Format(TEXT, tuple(sorted(TEXT_SUFFIXES - {".jsonl"})), _read_plain)
