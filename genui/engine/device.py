@@ -142,9 +142,15 @@ def for_generation() -> Machine:
     return choose("auto", precision_for_generation(), threads_for_generation(), 0)
 
 
+@cache
+def precision_for_batches() -> str:
+    """The faster precision, measured once in a process."""
+    return choose("auto", "auto", threads_for_generation(), _MEASURED_WIDTH).precision
+
+
 def for_batches() -> Machine:
     """The machine for large batches of samples: in the faster precision."""
-    return choose("auto", "auto", threads_for_generation(), _MEASURED_WIDTH)
+    return choose("auto", precision_for_batches(), threads_for_generation(), _MEASURED_WIDTH)
 
 
 def _forget_nothing() -> None:

@@ -131,7 +131,7 @@ def test_the_same_command_goes_on_where_it_was_interrupted(
     ("name", "spoil", "fault"),
     [
         ("genui.json", lambda file: file.write_bytes(file.read_bytes() + b" " * (1 << 20)),
-         "over 1048576 bytes"),
+         "is over 1 MB"),
         ("metadata.jsonl", lambda file: os.truncate(file, 20 << 20), "not a list of samples"),
         ("metadata.jsonl", lambda file: file.write_bytes(b"\n" * 1_000_001),
          "not a list of samples"),
