@@ -209,7 +209,13 @@ def test_what_wandb_has_and_genui_has_not_is_said_once(capsys: pytest.CaptureFix
 
 def test_what_scripts_do_with_parts_of_wandb_raises_nothing():
     wandb: Any = genui
-    run: Any = wandb.init(project="old", id=wandb.util.generate_id())
+    run: Any = wandb.init(project="old", id=wandb.util.generate_id(), config={"lr": 0.1})
+    assert (run.project_name(), run.get_url(), run.resumed) == ("old", run.url, False)
+    run.config.setdefaults({"lr": 1, "layers": 2})
+    assert run.config.as_dict() == {"lr": 0.1, "layers": 2}
+    things = (wandb.Table(), wandb.Histogram([1, 2]), wandb.Video(None), wandb.Audio(None))
+    for kind in (wandb.Table, wandb.Histogram, wandb.Video, wandb.Audio, wandb.Artifact):
+        assert sum(isinstance(thing, kind) for thing in things) == (kind is not wandb.Artifact)
     with pytest.raises(wandb.Error, match="no network"):
         raise wandb.errors.CommError("no network")
     assert not isinstance(run, wandb.sdk.wandb_run.Other | None | wandb.Artifact)
