@@ -988,7 +988,7 @@ def _script() -> str:
 
 def _note_ignored(ignored: Mapping[str, Any]) -> None:
     if given := [name for name, value in ignored.items() if value is not None]:
-        _notes.say("ignored", f"init() does nothing with {', '.join(given)}")
+        _notes.say("ignored", f"init() ignores {', '.join(given)}")
 
 
 def _install_hooks() -> None:

@@ -61,6 +61,7 @@ def test_several_images_in_a_step_tile_into_one():
     greys = [np.full((2, 3), value, np.uint8) for value in (50, 100, 150)]
     run.log({"fakes": [genui.Image(grey) for grey in greys]}, step=7, commit=False)
     run.log({"real": genui.Image(np.full((2, 3), 200, np.uint8))}, step=7)
+    run.finish()  # on a busy machine what was logged last waits up to a second
     found = image(run, 7)[:, :, 0]
     assert found.shape == (4, 6)
     assert found[::2, ::3].tolist() == [[50, 100], [150, 200]]
