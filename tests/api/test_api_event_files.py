@@ -61,7 +61,7 @@ SummaryWriter({str(tmp_path / "runs/c")!r}).add("charts/return", [(3, 9.0)])
 print(run.step)
 """
     )
-    assert err == "genui: init() does nothing with monitor_gym, save_code\n"
+    assert err == "genui: init() ignores monitor_gym, save_code\n"
     assert out == "5\n"  # what is logged without a step has steps of its own
     assert metrics_of(the_run()) == {
         "own": {step: 100 * step for step in range(5)},
