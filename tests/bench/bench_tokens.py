@@ -3,12 +3,12 @@
     python -m tests.bench tokens [MODEL] --peers PYTHON [--threads 1] [--quick]
 
 MODEL is a name of `genui models` or a GGUF file (shakespeare). genui writes in its worker, over the
-pipe, with all that a step shows: odds, candidates, entropy, frames. It writes by NumPy, then by
-torch alone, as saved traces of earlier versions do. `--peers` is an interpreter with torch and
-transformers: `generate` samples with the cache, from a GGUF file or from random weights with as
-many parameters, layers and heads. All take turns. The share of the memory's speed is that of the
-bytes of all weights, once for each token, beside what this machine reads in one pass over as many.
-On a busy machine `--cpu` counts the CPU seconds of each process instead of the clock's.
+pipe, with all that a step shows: odds, candidates, entropy, frames. `--peers` is an interpreter
+with torch and transformers: `generate` samples with the cache, from a GGUF file or from random
+weights with as many parameters, layers and heads. All take turns. The share of the memory's
+speed is that of the bytes of all weights, once for each token, beside what this machine reads in
+one pass over as many. On a busy machine `--cpu` counts the CPU seconds of each process in place of
+the clock's.
 """
 
 import argparse
@@ -107,14 +107,14 @@ class Worker:
             return time.perf_counter()
         return self.used().user + self.used().system
 
-    def write(self, tokens: int, precision: str) -> tuple[float, Started]:
+    def write(self, tokens: int) -> tuple[float, Started]:
         """Tokens a second of a new text, from the request of its steps to its last frame."""
         self.number += 1
         settings = TextSettings(tokens=tokens)
         self.send(
             Start(
                 trace=self.number, model=self.model, prompt=self.prompt, seed=self.number,
-                settings=settings, precision=precision,
+                settings=settings,
             )
         )  # fmt: skip
         started = self.until(Started)
@@ -248,8 +248,7 @@ def main() -> None:
     with home(), Worker(model, args.prompt, args.cpu) as worker:
         own = Own(model, args.prompt, args.cpu)
         ways: dict[str, Callable[[], float]] = {
-            "in the worker, with odds and frames": lambda: worker.write(tokens, "")[0],
-            "the same by torch alone": lambda: worker.write(tokens, "fp32")[0],
+            "in the worker, with odds and frames": lambda: worker.write(tokens)[0],
             "the decoder alone": lambda: own.decode(tokens),
             "16 texts together, with odds and frames": lambda: own.together(16, tokens),
             "16 in a batch, without frames": lambda: own.batch(16, tokens),
@@ -268,7 +267,7 @@ def main() -> None:
                 if turn:
                     speeds[name].append(value)
             reads.append(own.read_gb())
-        before["computed"] = worker.write(8, "")[1].precision
+        before["computed"] = worker.write(8)[1].precision
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     theirs = medians.get("transformers.generate")
     figures = []
@@ -278,7 +277,7 @@ def main() -> None:
         figures.append(Figure(span, medians[name], "/s", other, "transformers.generate"))
     speed = statistics.median(reads)
     figures.append(Figure("the memory reads as many bytes at", speed, "GB/s"))
-    for name in list(ways)[:3]:
+    for name in list(ways)[:2]:
         share = 100 * medians[name] * own.bytes / 1e9 / speed
         figures.append(Figure(f"share of it: {name}", share, "%"))
     report(before, figures, args.json)
