@@ -14,6 +14,8 @@ import leftovers
 import pytest
 from hypothesis import HealthCheck, settings
 
+from genui.engine.data import icons
+
 # How fast a machine makes and runs examples says nothing about genui.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -70,7 +72,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
     waiting = [tests for tests in files if tests[0].nodeid.startswith(WAITING)]
     busy = [tests for tests in files if tests not in waiting]
-    step = len(busy) // (len(waiting) + 1) + 1
+    step = max(1, len(busy) // (len(waiting) + 1))  # the last files are busy ones, which are short
     items.clear()
     for at, tests in enumerate(busy):
         if at % step == 0 and waiting:
@@ -86,6 +88,21 @@ def genui_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GENUI_FIND_MODELS", "no")  # of other programs
     monkeypatch.setenv("GENUI_QUIET", "1")  # Home stays still unless a test wants its demo
     return home
+
+
+@pytest.fixture(scope="session")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all workers."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    return folder / "drawings"
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(drawings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Icons and emoji are drawn by the first test that needs them: it takes seconds each time."""
+    monkeypatch.setattr(icons, "_path", lambda key: drawings / f"{key}.npz")
 
 
 @pytest.fixture(scope="session", autouse=True)

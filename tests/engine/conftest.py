@@ -10,7 +10,6 @@ import torch
 from networks import NETWORKS, random_network
 
 from genui.engine import utilization
-from genui.engine.data import icons
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
@@ -24,17 +23,6 @@ from genui.runs.layout import RunDir, create_run
 MACHINE = Machine("cpu", "fp32", 1)
 torch.set_num_threads(MACHINE.threads)  # two at once are far slower where the cores are busy
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
-
-
-@pytest.fixture(scope="session")
-def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("drawings")
-
-
-@pytest.fixture(autouse=True)
-def drawn_once(drawings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Icons and emoji are drawn by the first test that needs them: it takes a second each time."""
-    monkeypatch.setattr(icons, "_path", lambda key: drawings / f"{key}.npz")
 
 
 @pytest.fixture(autouse=True)
