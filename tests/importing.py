@@ -16,4 +16,6 @@ class _Module:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_"):  # pytest asks each name of a file for some of these
+            raise AttributeError(attribute)
         return getattr(pytest.importorskip(self._name), attribute)
