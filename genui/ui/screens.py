@@ -99,6 +99,10 @@ class PaletteScreen(LifecycleGuard, CommandPalette):
         rows = self.query_one(CommandList)
         return not rows.option_count or bool(rows.scrollable_content_region)
 
+    async def _watch__show_busy(self) -> None:
+        if self.usable:  # Textual awaits it after a search that ended as the palette closed
+            await super()._watch__show_busy()
+
     def _action_command_list(self, action: str) -> None:
         """Page keys do nothing while the list has no height."""
         if self.query_one(CommandList).scrollable_content_region or "page" not in action:

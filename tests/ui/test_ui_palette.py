@@ -353,3 +353,12 @@ async def test_a_theme_is_tried_as_it_is_chosen_and_esc_brings_the_first_back(
         await until(pilot, lambda: pilot.app.theme == rows.chosen != before)
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.theme == before)
+
+
+async def test_a_search_that_ends_as_the_palette_closes_is_no_fault(open_app: Opener) -> None:
+    async with open_app(lists=False) as pilot:
+        await pilot.press("ctrl+p")
+        palette = pilot.app.screen
+        assert isinstance(palette, PaletteScreen)
+        await pilot.app.pop_screen()
+        await palette._watch__show_busy()  # Textual calls it as soon as it can
