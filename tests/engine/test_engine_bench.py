@@ -45,7 +45,6 @@ def test_the_time_of_a_step_is_divided_among_all_kinds(capsys: pytest.CaptureFix
 def test_a_token_and_a_denoising_step_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
     written = measure("writing", capsys, model="shakespeare", prompt="ROMEO:", tokens=3)
     assert written["seconds"] > 0
-    assert {"layers", "width", "heads", "vocab_size"} <= written.keys()
     drawn = measure("denoising", capsys, model="icons", prompt="cat", steps=5)
     assert drawn["seconds"] > 0
 

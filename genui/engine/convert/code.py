@@ -11,7 +11,7 @@ from torch import nn
 from genui.base.errors import GenuiError
 
 _MODELS = "genui.engine.models."
-_IMPORTED = re.compile(r"^ *(?:from|import) (genui[\w.]*)", re.MULTILINE)
+_IMPORTED = re.compile(r"^ *(?:from|import) (genui(?:\.\w+)*)", re.MULTILINE)
 _WRAPPED = re.compile(r"^from genui\S+ import \w+ as (Network(?:Config)?)$", re.MULTILINE)
 
 
