@@ -27,6 +27,7 @@ from genui.protocol import AddNoise, SetSeed, WriteText
 from genui.ui import keys
 from genui.ui.branches import BranchesScreen, tree_lines
 from genui.ui.generate.pane import TracePane
+from genui.ui.traces.records import last_path
 from genui.ui.widgets.image import ColumnView
 
 
@@ -270,6 +271,7 @@ async def test_a_fresh_app_opens_it_from_the_palette_where_it_was_left(
         assert pane.trace is not None
         texts = [frame.text for frame in pane.trace.frames]
         await saved(pilot)
+    last_path("text").unlink(missing_ok=True)  # else it may be a branch too
     async with open_app() as pilot:
         await pilot.press("ctrl+p", *"open", "space", *"saved")
         await until_seen(pilot, "Open saved trace ROMEO: · seed 1")
