@@ -213,7 +213,7 @@ async def test_a_record_leaves_the_usual_settings(recorded: Path, open_app: Open
     save_tree(replace(saved, recipe=few), file)
     async with open_app() as pilot:
         await all_shown(pilot)
-        assert trace(pilot, name).request.settings.steps == 6
+        assert trace(pilot, name).request.settings == few.settings
         assert pane(pilot, name).controller.settings == ImageSettings()
 
 
