@@ -13,9 +13,10 @@ def import_when_used(name: str) -> Any:
 
 class _Module:
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._name = self.__name__ = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("_"):  # pytest asks each name of a file for some of these
+        # pytest asks each name of a file for some attributes that begin so.
+        if attribute.startswith("_") and attribute != "__version__":
             raise AttributeError(attribute)
         return getattr(pytest.importorskip(self._name), attribute)
