@@ -31,7 +31,7 @@ _SCRIPT = """\
 # Written by genui, which submits it again on `genui resume`.
 
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-MASTER_PORT=$((20000 + SLURM_JOB_ID % 40000))
+MASTER_PORT=$((10000 + SLURM_JOB_ID % 20000))  # Linux gives other programs those from 32768 on
 export MASTER_ADDR MASTER_PORT
 
 trap : TERM  # scancel and preemption send it to the trainers, too: wait for their checkpoint
