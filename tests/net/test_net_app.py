@@ -12,7 +12,7 @@ F5, F7, ESCAPE = "\x1b[15~", "\x1b[18~", "\x1b"
 
 # by the digit that opens it, what is on that screen alone
 SCREENS = {
-    "2": "Next token",
+    "2": "temperature",
     "3": "Settings",
     "4": "grad_norm",
     "5": "Divergence",
