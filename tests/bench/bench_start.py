@@ -8,7 +8,6 @@ Static) and `import torch` alone, in turns.
 
 import re
 import sys
-import time
 from pathlib import Path
 
 from harness import Figure, Terminal, arguments, home, import_torch, machine, report, seconds
@@ -24,7 +23,6 @@ class Bare(App):
 Bare().run()
 """
 MODEL = "shakespeare"
-PAUSE = 0.2  # seconds for the list to take the focus back from its filter
 READY = re.compile(r"\b(cpu|cuda|mps) (fp32|bf16)\b")
 TOKEN = re.compile(r"\b[1-9][\d,]*/[\d,]+ tok\b")
 
@@ -44,9 +42,7 @@ def start_and_write(folder: Path) -> dict[str, float]:
         }
         terminal.press(f"/{MODEL}")
         terminal.until(lambda text: re.search(r"Models .*\d of \d", text) is not None)
-        terminal.press("\r")
-        time.sleep(PAUSE)
-        terminal.press("\r")
+        terminal.press("\r")  # the filter's Enter opens the model
         ready = terminal.until(lambda text: READY.search(text.partition("\n")[0]) is not None)
         token = terminal.until(lambda text: TOKEN.search(text) is not None)
         events |= {"ready": ready, "token": token}

@@ -213,7 +213,7 @@ async def test_a_csv_is_trained_on_and_one_that_will_not_do_is_one_line(
         lab = await enter(pilot)
         for name, content, said in (
             ("a", "x,y\n1,2\n", "has one point"),
-            ("b", "1,2\n3,nan\n", "which is not a position"),
+            ("b", "1,2\n3,nan\n", "is no point; give x,y"),
             ("c", "", "has no points"),
         ):
             (tmp_path / f"{name}.csv").write_text(content)
