@@ -91,7 +91,9 @@ def check_data(recipe: Recipe) -> str:
 def limitations(recipe: Recipe) -> str:
     """The limitations section of the model card: those of its kind, then those of its data."""
     kind, row = _kind(recipe), None if recipe.data else dataset_named(recipe.dataset)
-    of_data = "" if row is None else row.limitations if kind.generates else row.label_limitations
+    if row is None:
+        return kind.limitations
+    of_data = row.limitations if kind.generates else row.label_limitations
     return f"{kind.limitations} {of_data}".rstrip()
 
 

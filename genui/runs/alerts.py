@@ -20,7 +20,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -314,8 +314,7 @@ class Alerts:
         """The new alerts of a script's own."""
         if summary.info.kind != "script" or not summary.native:
             return []
-        kinds: dict[str, Kind] = {ALERTS["info"]: "info", ALERTS["warn"]: "warn",
-                                  ALERTS["error"]: "error"}  # fmt: skip
+        kinds: dict[str, Kind] = {event: cast("Kind", level) for level, event in ALERTS.items()}
         try:
             events = [event for event in read_events(summary.run) if event.event in kinds]
         except GenuiError:  # of a damaged file no alert is known

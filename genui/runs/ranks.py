@@ -19,7 +19,7 @@ import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError
-from genui.base.files import append_whole, atomic_write, cannot_write
+from genui.base.files import append_whole, atomic_write, cannot_write, read_json
 from genui.base.text import clean_line
 from genui.runs.layout import LIVE, RunDir, RunInfo, read_info, read_status
 from genui.runs.listing import observe_state
@@ -107,9 +107,9 @@ def write_failure(run: RunDir, rank: int, reason: str) -> None:
 def read_failures(run: RunDir) -> dict[int, str]:
     """Why ranks have ended, from their status files."""
     failed: dict[int, str] = {}
-    for path in run.path.glob("status-rank*.json"):
-        with suppress(OSError, ValueError, msgspec.MsgspecError):
-            found = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    for path in _status_files(run):
+        with suppress(ValueError, GenuiError):
+            found = read_json(path, dict[str, str], "remove it")
             rank = int(path.stem.removeprefix("status-rank"))
             failed[rank] = clean_line(found.get("error", ""), 500)
     return failed
@@ -117,9 +117,13 @@ def read_failures(run: RunDir) -> dict[int, str]:
 
 def clear_failures(run: RunDir) -> None:
     """Remove the status files of the ranks of an earlier start."""
-    for path in run.path.glob("status-rank*.json"):
+    for path in _status_files(run):
         with suppress(OSError):
             path.unlink()
+
+
+def _status_files(run: RunDir) -> Iterator[Path]:
+    return run.path.glob("status-rank*.json")
 
 
 def _status_file(run: RunDir, rank: int) -> Path:

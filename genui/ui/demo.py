@@ -58,8 +58,8 @@ PROMPTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "text": ("shakespeare", SPEAKERS),
 }
 """The pane to the shipped model that computes there, and to its prompts."""
-READ: tuple[PaneName, ...] = ("text", "canvas", "training")
-"""The panes that begin with what was read from a file; images need numpy, and come later."""
+SAVED_PANES: tuple[PaneName, ...] = ("text", "canvas", "training")
+"""The panes that begin with a saved trace, in this order: images need numpy, and come later."""
 LAB = LabSettings(steps=600)
 LONGEST = 120.0  # seconds
 TICK = 0.1  # seconds
@@ -245,7 +245,7 @@ class Demo:
     async def show_files(self) -> None:
         """Show in each pane what was read for it, and play it. With the setting `quiet`, and once
         the user has acted, it stands still."""
-        for name in READ:
+        for name in SAVED_PANES:
             saved = await asyncio.to_thread(find_saved, name)
             if saved is None or not await self._show(saved):
                 continue
