@@ -84,7 +84,7 @@ def test_help_imports_no_plugin(
         ("import not_there_at_all\n", "No module named 'not_there_at_all'; skipped"),
         ("raise SystemExit(3)\n", "SystemExit: 3; skipped"),
         ("def broken(:\n", "SyntaxError"),
-        ("x = 1\n", "has none of RECIPES, DATASETS, SAMPLERS, LOGS, CODECS"),
+        ("x = 1\n", "has none of KINDS, RECIPES, DATASETS, SAMPLERS, LOGS, CODECS"),
         ("RECIPES = {'a': 5}\n", "a of genui.recipes is a int, and not a Recipe; skipped"),
         ("RECIPES = [5]\n", "a int has no name: give a mapping of names; skipped"),
     ],

@@ -1,6 +1,6 @@
 """Plug-ins: rows for genui's tables that come from outside the repository.
 
-A plug-in adds recipes, datasets, samplers, readers of logs and codecs. It is
+A plug-in adds kinds of models, recipes, datasets, samplers, readers of logs and codecs. It is
 
 - a package with entry points in the groups of `GROUPS`: each names a row, a sequence of rows, or a
   mapping of names to rows;
@@ -17,12 +17,14 @@ plug-in, so a model, a trace or a run from somebody else loads none.
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from genui.base.errors import MisuseError
 
 GROUPS: Mapping[str, str] = {
+    "genui.kinds": "KINDS",
     "genui.recipes": "RECIPES",
     "genui.datasets": "DATASETS",
     "genui.samplers": "SAMPLERS",
@@ -39,18 +41,27 @@ Row = TypeVar("Row")
 class Table(Mapping[str, Row], Generic[Row]):
     """Rows by name: the built-in ones in their order, then those of plug-ins.
 
-    Looking up a built-in name loads no plug-in. Rows of plug-ins must be a `base`, by default
+    Looking up a built-in name loads no plug-in. `built_in` may be a function that is called at the
+    first look-up. Rows of plug-ins must be a `base`, by default
     `kind`; if the group has several tables, each takes the rows of its `kind`.
     """
 
     def __init__(
-        self, group: str, kind: type[Row], built_in: Mapping[str, Row], base: type | None = None
+        self,
+        group: str,
+        kind: type[Row],
+        built_in: Mapping[str, Row] | Callable[[], Mapping[str, Row]],
+        base: type | None = None,
     ) -> None:
-        self.built_in = dict(built_in)
+        self._built_in = built_in
         self._group = group
         self._kind = kind
         self._base = base or kind
         self._last: tuple[Any, dict[str, Row]] | None = None
+
+    @cached_property
+    def built_in(self) -> dict[str, Row]:
+        return dict(self._built_in() if callable(self._built_in) else self._built_in)
 
     def __getitem__(self, name: str) -> Row:
         return self.built_in[name] if name in self.built_in else self._added()[name]

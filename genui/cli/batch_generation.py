@@ -23,7 +23,7 @@ from genui.cli.output import Progress
 from genui.cli.request import is_given, parse_request
 from genui.formats.recipe import METADATA, PLAN, Plan, count_lines, read_plan
 from genui.protocol import ImageSettings, Settings, Start, Started
-from genui.protocol.registry import Kind
+from genui.protocol.kinds import Kind
 from genui.protocol.settings import FOR_DATA
 from genui.render.axis import format_duration
 

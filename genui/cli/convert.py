@@ -3,13 +3,55 @@
 import argparse
 import os
 import shutil
+import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from msgspec import Struct
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import cannot_write
 from genui.cli import output
-from genui.protocol.registry import KINDS, TARGETS, Target, resolve
+from genui.engine.kinds import generates_of
+from genui.protocol.kinds import KINDS
 from genui.runs.models import ModelInfo, find_model
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """A format of other programs in which `genui convert` writes models."""
+
+    title: str
+    """With an article: "a Hugging Face folder"."""
+    reader: str
+    """The program that reads it."""
+    suffix: str = ""
+    """Of its file; "" for a folder."""
+    dtypes: tuple[str, ...] = ("fp32",)
+    """The types of its weights, the default first."""
+
+
+TARGETS: Mapping[str, Target] = types.MappingProxyType(
+    {
+        "hf": Target(
+            title="a Hugging Face folder",
+            reader="transformers",
+            dtypes=("fp32", "bf16", "fp16"),
+        ),
+        "gguf": Target(
+            title="a GGUF file",
+            reader="llama.cpp",
+            suffix=".gguf",
+            dtypes=("fp16", "fp32", "q8_0"),
+        ),
+        "peft": Target(title="a folder of an adapter", reader="peft"),
+        "diffusers": Target(
+            title="a diffusers folder",
+            reader="diffusers",
+            dtypes=("fp32", "bf16", "fp16"),
+        ),
+    }
+)
+"""Formats that models are converted to."""
 
 
 def configure_convert(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +96,9 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
 
 def run_convert(args: argparse.Namespace) -> int:
     model = find_model(args.model)
-    name = _choose(model, args.to, args.out)
+    face = generates_of(KINDS[model.family, model.medium])
+    converts = face.converts if face is not None else {}
+    name = _choose(model, args.to, args.out, tuple(converts))
     target, out = TARGETS[name], args.out.expanduser()
     dtype = args.dtype or target.dtypes[0]
     if dtype not in target.dtypes:
@@ -65,7 +109,7 @@ def run_convert(args: argparse.Namespace) -> int:
     try:
         if not target.suffix:
             aside.mkdir()
-        resolve(KINDS[model.family, model.medium].converts[name])(model, aside, dtype)
+        converts[name](model, aside, dtype)
         checked = "not checked" if args.no_check else _check(model, aside, out, dtype)
         if out.is_dir():
             shutil.rmtree(out)
@@ -91,20 +135,20 @@ def _check(model: ModelInfo, written: Path, out: Path, dtype: str) -> str:
         raise GenuiError(f"{out}: is not the model, and was removed: {fault}") from None
 
 
-def _choose(model: ModelInfo, name: str, out: Path) -> str:
+def _choose(model: ModelInfo, name: str, out: Path, converts: Sequence[str]) -> str:
     """The target: the named one, that of the suffix, or the first of the model's kind.
 
     Raises MisuseError if the model is not written so.
     """
-    kind = KINDS[model.family, model.medium]
-    if not kind.converts:
-        raise MisuseError(f"{model.ref}: {kind.does}; such models are not converted")
+    if not converts:
+        does = KINDS[model.family, model.medium].does
+        raise MisuseError(f"{model.ref}: {does}; such models are not converted")
     by_suffix = [key for key, target in TARGETS.items() if target.suffix == out.suffix != ""]
-    name = name or next(iter([*by_suffix, *kind.converts]))
-    if name not in kind.converts:
+    name = name or next(iter([*by_suffix, *converts]))
+    if name not in converts:
         raise MisuseError(
             f"{model.ref}: is not written as {TARGETS[name].title}; "
-            f"it is written as {', '.join(kind.converts)}"
+            f"it is written as {', '.join(converts)}"
         )
     return name
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
+from genui.base.plugins import resolve
 from genui.formats.codec import CODECS, Sample, codec_of, codecs_for, encode
 from genui.formats.recipe import TraceRecipe
-from genui.protocol.registry import Kind, resolve
+from genui.protocol.kinds import Kind
 
 _FRAME = re.compile(r"frame-\d{4,}\.png")
 

@@ -12,7 +12,7 @@ from genui.base.errors import INTERRUPTED, GenuiError
 from genui.base.numbers import about, count, short, value
 from genui.cli import output
 from genui.cli.inspect import FOLLOW_SECONDS, RecordTail, line
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.runs import control, launch
 from genui.runs.layout import RunDir, Status, read_info, read_status
 
@@ -52,7 +52,7 @@ def _what_then(run: RunDir) -> str:
     """The next command for the model: a classifier does not generate."""
     recipe = read_info(run).recipe
     kind = KINDS.get((recipe.get("family", ""), recipe.get("medium", "")))
-    if kind is not None and kind.generates:
+    if kind is not None and kind.can_generate:
         return f"`genui generate {run.id}` uses it"
     return f"`genui show {run.id}` shows its card"
 

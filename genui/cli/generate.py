@@ -8,7 +8,6 @@ from genui.cli import output
 from genui.cli.options import MAX_IN_FOLDER, MAX_SAMPLES, add_settings, generated_with
 from genui.cli.parser import add_json
 from genui.protocol.messages import LogitBase
-from genui.protocol.registry import resolve
 from genui.protocol.settings import AXIS_NAMES, FROM_DATA
 
 
@@ -175,6 +174,7 @@ def run_generate(args: argparse.Namespace) -> int:
         show_layers,
         write_output,
     )
+    from genui.cli.kinds import prints_of
     from genui.cli.request import parse_request
 
     if batch_generation.is_wanted(args):
@@ -189,7 +189,7 @@ def run_generate(args: argparse.Namespace) -> int:
     check(args, request)
     if request.random_seed is not None:
         output.note(f"seed {request.random_seed} (repeat with --seed {request.random_seed})")
-    generations = []
+    generations, prints = [], prints_of(request.kind)
     quiet = args.json or args.every_step
     live = request.kind.streams and args.out is None and not quiet
     interrupted = False
@@ -200,7 +200,7 @@ def run_generate(args: argparse.Namespace) -> int:
                 for frame in one.frames:
                     output.emit(frame.facts(), indent=False)
             elif args.json:
-                output.emit(resolve(request.kind.as_json)(one, args.scale or 1), indent=False)
+                output.emit(prints.as_json(one, args.scale or 1), indent=False)
     except KeyboardInterrupt:
         if not generations:
             raise
@@ -211,8 +211,8 @@ def run_generate(args: argparse.Namespace) -> int:
     if request.fingerprint not in ("", generations[0].started.fingerprint):
         output.note(f"{args.model} was generated with different weights ({request.fingerprint})")
     write_output(args, generations, request.kind)
-    if request.kind.draw and not (quiet or has_files(args)):
-        resolve(request.kind.draw)(generations)
+    if prints.draw is not None and not (quiet or has_files(args)):
+        prints.draw(generations)
     if (fault := generations[-1].fault) is not None:
         raise fault
     if interrupted:

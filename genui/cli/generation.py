@@ -39,8 +39,8 @@ from genui.protocol import (
     TextFrame,
 )
 from genui.protocol.edits import add_edit, sample_step
+from genui.protocol.kinds import Kind
 from genui.protocol.messages import LogitBase
-from genui.protocol.registry import Kind
 
 if TYPE_CHECKING:
     from genui.engine.sample.trace import Trace

@@ -18,7 +18,7 @@ from genui.cli.parser import add_json
 from genui.formats.points import read_csv, to_text
 from genui.formats.recipe import METADATA
 from genui.protocol import LAB, Frame, LabSettings, PointsFrame, Start, Started
-from genui.protocol.registry import KINDS, LAB_FAMILIES, kind_of
+from genui.protocol.kinds import KINDS, find_kind, lab_families
 from genui.render.table import HEADS, format_row
 
 if TYPE_CHECKING:
@@ -394,7 +394,7 @@ def configure_lab(parser: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="two-moons, eight-gaussians, spirals, checkerboard, or a CSV of x,y or x,y,class",
     )
-    parser.add_argument("--family", default="flow", metavar="F", help=", ".join(LAB_FAMILIES))
+    parser.add_argument("--family", default="flow", metavar="F", help=", ".join(lab_families()))
     parser.add_argument("--seed", metavar="N", help="the same seed gives the same training")
     add_settings(parser, LabSettings)
     parser.add_argument(
@@ -405,9 +405,9 @@ def configure_lab(parser: argparse.ArgumentParser) -> None:
 
 
 def run_lab(args: argparse.Namespace) -> int:
-    if args.family not in LAB_FAMILIES:
-        raise MisuseError(f"--family {args.family}: one of {', '.join(LAB_FAMILIES)}")
-    kind = kind_of(args.family, "points", args.family)
+    if args.family not in lab_families():
+        raise MisuseError(f"--family {args.family}: one of {', '.join(lab_families())}")
+    kind = find_kind(args.family, "points", args.family)
     if args.out is not None:
         files.check_target(args.out, kind, "points")
     seed = secrets.randbelow(1_000_000) if args.seed is None else seed_from(args.seed)

@@ -8,7 +8,7 @@ import msgspec
 
 from genui.base.errors import MisuseError
 from genui.base.schema import Setting, ordered, settings_of
-from genui.protocol.registry import KINDS, Kind
+from genui.protocol.kinds import KINDS, Kind
 from genui.protocol.settings import SEED, Settings
 
 MAX_SAMPLES = 64  # samples of one command

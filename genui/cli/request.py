@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.schema import settings_of
+from genui.cli.kinds import prints_of
 from genui.cli.options import MAX_SAMPLES, seed_from, setting_names, settings_for
 from genui.formats import score
 from genui.formats.codec import carries_recipe, read
@@ -37,7 +38,7 @@ from genui.protocol import (
     chorale,
 )
 from genui.protocol.edits import LAYER_EDITS, parse_layer_edit, parse_strength
-from genui.protocol.registry import KINDS, Kind, kind_of, resolve
+from genui.protocol.kinds import KINDS, Kind, find_kind
 from genui.protocol.settings import parse_axes
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _split(text: str) -> tuple[int, str, str | None, str]:
 def _edit(
     prefix: str, name: str, value: str | None, model: "ModelInfo", settings: Settings, mask: bytes
 ) -> Edit:
-    kind = kind_of(model.family, model.medium, model.ref)
+    kind = find_kind(model.family, model.medium, model.ref)
     known = (*kind.edits, *type(settings).__struct_fields__)
     if name not in known:
         raise MisuseError(
@@ -131,7 +132,9 @@ def _token(prefix: str, text: str, model: "ModelInfo", kind: Kind) -> int:
     """A token by its number (`#12`) or its text."""
     if text.startswith("#") and text[1:].isdecimal() and len(text) < 12:
         return int(text[1:])
-    return resolve(kind.read_token)(text, model, prefix)
+    read_token = prints_of(kind).read_token
+    assert read_token is not None  # kinds with the edit `token` have it
+    return read_token(text, model, prefix)
 
 
 def read_note(text: str, model: "ModelInfo", prefix: str) -> int:
@@ -159,8 +162,10 @@ def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:
 
 # --- The request of `genui generate`: the traces that its options describe ---------------------
 
-OF_SOME = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.options))
-"""The options, besides settings, that only some kinds of models take."""
+
+def options_of_some() -> tuple[str, ...]:
+    """The options, besides settings, that only some kinds of models take."""
+    return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.options))
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,7 @@ def parse_request(args: argparse.Namespace) -> Request:
     base, count, fingerprint = saved or (None, 1, "")
     model = find_model(base.model if base else args.model)
     given = {name: value for name in setting_names() if (value := getattr(args, name)) is not None}
-    kind = kind_of(model.family, model.medium, model.ref)
+    kind = find_kind(model.family, model.medium, model.ref)
     settings = settings_for(kind, model.ref, given, base.settings if base else None, model.defaults)
     requested = getattr(args, "count", None)
     count = count if requested is None else requested
@@ -196,7 +201,7 @@ def parse_request(args: argparse.Namespace) -> Request:
     if args.prompt is not None:
         # In another locale an argument may have surrogates, which UTF-8 cannot encode.
         base = replace(base, prompt=args.prompt.encode("utf-8", "replace").decode())
-    for name in OF_SOME:
+    for name in options_of_some():
         if name not in kind.options and is_given(args, name):
             raise MisuseError(f"--{name}: {model.ref} {kind.does}; it is for {_takers(name)}")
     if args.chat or args.system or args.say:

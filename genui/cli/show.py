@@ -8,6 +8,7 @@ from typing import Any
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import count, parameters
+from genui.base.plugins import resolve
 from genui.base.schema import settings_of
 from genui.base.text import clean
 from genui.cli import output
@@ -20,7 +21,6 @@ from genui.formats.text import RECIPE_LINE
 from genui.formats.trees import Branch, ListedTrace, SavedTree, list_trees
 from genui.hub.formats import format_of
 from genui.protocol import Settings, chorale
-from genui.protocol.registry import resolve
 from genui.recipes import FIXED
 
 # --- `genui show`: a file, a run or a model ----------------------------------------------------

@@ -22,7 +22,7 @@ from genui.engine.data.dataset import dataset_named, use_stand_ins
 from genui.engine.data.documents import find_source
 from genui.engine.data.own_images import is_large as is_large_images
 from genui.engine.data.text import is_large
-from genui.protocol.registry import KINDS, resolve
+from genui.engine.kinds import prepares
 from genui.recipes import (
     DiffusionRecipe,
     FineTuneRecipe,
@@ -69,8 +69,8 @@ def estimate(recipe: Recipe) -> Iterator[Plan]:
     except GenuiError as error:
         yield Plan(fault=str(error))
         return
-    if name := KINDS[recipe.family, recipe.medium].plan:
-        yield resolve(name)(recipe)
+    if plan := prepares(recipe).plan:
+        yield plan(recipe)
         return
     speed = read_speed(recipe)
     if speed is not None and speed.sample < 0:

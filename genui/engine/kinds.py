@@ -1,14 +1,16 @@
-"""The functions that a row of `genui.protocol.registry` names for training, generation and metrics.
+"""What a kind of model gives the engine, and the functions that call it.
 
-This file does not import torch; a row's functions are imported when they are first needed.
+This file does not import torch: the faces that need it are imported when they are first used.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from genui.base.errors import MisuseError
 from genui.engine.data.dataset import dataset_named
-from genui.protocol.registry import KINDS, Kind, resolve
+from genui.protocol.kinds import KINDS, Kind, open_face
 from genui.recipes import Recipe, TextRecipe
 
 if TYPE_CHECKING:
@@ -16,11 +18,74 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from genui.engine.device import Machine
+    from genui.engine.estimate import Plan
+    from genui.engine.metrics.classifiers import Classifier
     from genui.engine.models.language_model import TokenNetwork
     from genui.engine.sample.trace import Generator, Trace
     from genui.engine.train.task import Task
     from genui.protocol import Neighbours
     from genui.runs.models import ModelInfo
+
+R = TypeVar("R", bound=Recipe)
+"""The class of a kind's recipes."""
+G = TypeVar("G", bound="Generator")
+M = TypeVar("M")
+C = TypeVar("C", bound="Classifier")
+
+BuildNetwork = Callable[[Any, int], "TokenNetwork"]
+"""A recipe and the size of the vocabulary to a network with new weights."""
+
+
+# --- The faces ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepares(Generic[R]):
+    """What is known of a training before it starts. It does not import torch."""
+
+    check: Callable[[R], str]
+    """Reads the training data and returns one line about them."""
+    plan: "Callable[[R], Plan] | None" = None
+    """The plan of a training that takes too long to load to be measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trains(Generic[R, M]):
+    """How a kind is trained, how good its models are, and what they copied."""
+
+    task: "Callable[[R, torch.device, dict[str, Any] | None], Task]"
+    """The last argument is the `extra` of a checkpoint, so that resuming keeps its tokenizer."""
+    measure: Callable[[M, R], Mapping[str, str]]
+    """Labels to values with units, the most important first, of a generator; of a classifier, which
+    is none, by its ModelInfo."""
+    nearest: "Callable[[R, Trace, int, int], Neighbours] | None" = None
+    """The training data most similar to a step of a trace: `nearest(recipe, trace, step, count)`"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generates(Generic[R, G]):
+    """How a checkpoint becomes a generator, and files of other programs."""
+
+    load: "Callable[[R, dict[str, Tensor], Mapping[str, Any], Machine, torch.device], G]"
+    """The generator of a recipe, tensors and the metadata of a checkpoint."""
+    network: BuildNetwork | None = None
+    """The network that `TextTask` trains. Other tasks build their own."""
+    converts: "Mapping[str, Callable[[ModelInfo, Path, str], None]]" = field(default_factory=dict)
+    """A name of TARGETS to the function that writes a model so: into a new folder or a file, with a
+    dtype of the target. The first one is the default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels(Generic[R, C]):
+    """How a classifier labels the samples of generators."""
+
+    load: Callable[[str], C]
+    """The classifier of a path."""
+    example: "Callable[[Trace, int, R, C], Any]"
+    """Its input for a step of a trace."""
+
+
+# --- The functions that call them --------------------------------------------------------------
 
 
 def build_task(recipe: Recipe, device: "torch.device", extra: dict[str, Any] | None) -> "Task":
@@ -28,7 +93,7 @@ def build_task(recipe: Recipe, device: "torch.device", extra: dict[str, Any] | N
 
     Raises MisuseError if the recipe asks for what its network cannot do.
     """
-    task = resolve(_kind(recipe).task)(recipe, device, extra)
+    task = _trains(recipe).task(recipe, device, extra)
     if recipe.checkpoint_activations:
         from genui.engine.train.recompute import checkpoint_blocks  # late: it imports torch
 
@@ -38,7 +103,10 @@ def build_task(recipe: Recipe, device: "torch.device", extra: dict[str, Any] | N
 
 def build_network(recipe: TextRecipe, vocab_size: int) -> "TokenNetwork":
     """The network of a text recipe, with random weights."""
-    return resolve(_kind(recipe).network)(recipe, vocab_size)
+    generates = generates_of(_kind(recipe))
+    assert generates is not None
+    assert generates.network is not None  # each kind of text has one
+    return generates.network(recipe, vocab_size)
 
 
 def build_generator(
@@ -53,18 +121,22 @@ def build_generator(
     Raises MisuseError for a kind that cannot generate, and KeyError, TypeError or RuntimeError if
     the weights do not fit the recipe.
     """
-    name = _kind(recipe).generator
-    if not name:
+    generates = generates_of(_kind(recipe))
+    if generates is None:
         raise MisuseError(f"{recipe.name} is a {recipe.family}: it labels and cannot generate")
-    return resolve(name)(recipe, tensors, described, machine, device)
+    return generates.load(recipe, tensors, described, machine, device)
+
+
+def generates_of(kind: Kind) -> "Generates[Any, Any] | None":
+    return open_face(kind.generates, Generates)
 
 
 def measure(info: "ModelInfo", recipe: Recipe) -> Mapping[str, str]:
     """The metrics of a model: labels to values with units, the most important first."""
     from genui.engine.load import find_and_load
 
-    kind = _kind(recipe)
-    return resolve(kind.metrics)(find_and_load(str(info.path)) if kind.generator else info, recipe)
+    made = find_and_load(str(info.path)) if _kind(recipe).generates else info
+    return _trains(recipe).measure(made, recipe)
 
 
 def nearest(recipe: Recipe, trace: "Trace", step: int, count: int) -> "Neighbours":
@@ -73,10 +145,17 @@ def nearest(recipe: Recipe, trace: "Trace", step: int, count: int) -> "Neighbour
     Raises MisuseError for a kind without this comparison, MisuseError or GenuiError if the data
     cannot be read.
     """
-    name = _kind(recipe).nearest
-    if not name:
+    find_nearest = _trains(recipe).nearest
+    if find_nearest is None:
         raise MisuseError(f"a {recipe.family} of {recipe.medium} is not compared with its data")
-    return resolve(name)(recipe, trace, step, count)
+    return find_nearest(recipe, trace, step, count)
+
+
+def prepares(recipe: Recipe) -> Prepares[Any]:
+    """What a recipe's kind knows of a training before it starts."""
+    face = open_face(_kind(recipe).prepares, Prepares)
+    assert face is not None  # each kind with recipes has it
+    return face
 
 
 def check_data(recipe: Recipe) -> str:
@@ -85,7 +164,7 @@ def check_data(recipe: Recipe) -> str:
     Raises MisuseError or GenuiError if they cannot be used: better before the training starts than
     in a trainer in the background.
     """
-    return resolve(_kind(recipe).check)(recipe)
+    return prepares(recipe).check(recipe)
 
 
 def limitations(recipe: Recipe) -> str:
@@ -93,8 +172,14 @@ def limitations(recipe: Recipe) -> str:
     kind, row = _kind(recipe), None if recipe.data else dataset_named(recipe.dataset)
     if row is None:
         return kind.limitations
-    of_data = row.limitations if kind.generates else row.label_limitations
+    of_data = row.limitations if kind.can_generate else row.label_limitations
     return f"{kind.limitations} {of_data}".rstrip()
+
+
+def _trains(recipe: Recipe) -> Trains[Any, Any]:
+    trains = open_face(_kind(recipe).trains, Trains)
+    assert trains is not None  # each kind with recipes has it
+    return trains
 
 
 def _kind(recipe: Recipe) -> Kind:

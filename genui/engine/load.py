@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from genui.base.errors import GenuiError, MisuseError, TooLargeError, UnsupportedError
 from genui.base.files import show
+from genui.base.plugins import resolve
 from genui.engine import device
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.kinds import build_generator
@@ -21,7 +22,6 @@ from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.hub import formats
 from genui.protocol import LAB, Frame, Say, Start, Started, TextSettings
-from genui.protocol.registry import resolve
 from genui.recipes import recipe_from_dict
 from genui.recipes.classifier import ClassifierRecipe
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint

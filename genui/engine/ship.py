@@ -28,7 +28,8 @@ from genui.engine.train.checkpoint import load_weights, quantise, to_half, write
 from genui.formats.recipe import METADATA, count_lines, read_plan
 from genui.logs.native import MetricsTail, run_minutes
 from genui.protocol import Start, TextFrame
-from genui.protocol.registry import KINDS, UNGUIDED
+from genui.protocol.kinds import KINDS
+from genui.protocol.settings import UNGUIDED
 from genui.recipes import (
     LOGGING_FIELDS,
     PATH_FIELDS,

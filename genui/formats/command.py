@@ -28,7 +28,7 @@ from genui.protocol import (
     WriteToken,
 )
 from genui.protocol.edits import format_layer_edit
-from genui.protocol.registry import Kind
+from genui.protocol.kinds import Kind
 
 
 def format_command(start: Start, kind: Kind, defaults: Settings | None = None) -> str:

@@ -3,11 +3,10 @@
 A recipe is everything needed to train a model again: dataset, family, hyperparameters and budget.
 It is a frozen dataclass. `override` changes fields from text, as in `--set width=384`.
 
-Each kind of model has a class of recipes, named by its row of `genui.protocol.registry`.
+Each kind of model has a class of recipes, named by its folder of `genui.kinds`.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ from genui.base.conditions import parse_condition
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table, index_by_name
 from genui.base.schema import Setting, settings_of
-from genui.recipes import classifier, diffusion, gan, transformer
+from genui.protocol.kinds import KINDS
 from genui.recipes.base import LOGGING_FIELDS as LOGGING_FIELDS
 from genui.recipes.base import PATH_FIELDS as PATH_FIELDS
 from genui.recipes.base import Recipe
@@ -35,23 +34,14 @@ from genui.recipes.transformer import RecurrentRecipe as RecurrentRecipe
 from genui.recipes.transformer import TextRecipe as TextRecipe
 from genui.recipes.transformer import TransformerRecipe as TransformerRecipe
 
-RECIPES: Mapping[str, Recipe] = Table(
-    "genui.recipes",
-    Recipe,
-    index_by_name(
-        itertools.chain(
-            transformer.TEXT_RECIPES,
-            diffusion.IMAGE_RECIPES,
-            gan.GAN_RECIPES,
-            diffusion.VIDEO_RECIPES,
-            diffusion.VOICE_RECIPES,
-            classifier.SOUND_CLASSIFIER_RECIPES,
-            transformer.MUSIC_RECIPES,
-            classifier.IMAGE_CLASSIFIER_RECIPES,
-            classifier.TEXT_CLASSIFIER_RECIPES,
-        )
-    ),
-)
+
+def _shipped() -> dict[str, Recipe]:
+    """The recipes of all kinds, by name."""
+    families = (kind.recipes() for kind in KINDS.values() if kind.recipes is not None)
+    return index_by_name(recipe for family in families for recipe in family.shipped)
+
+
+RECIPES: Mapping[str, Recipe] = Table("genui.recipes", Recipe, _shipped)
 """The recipes by name, those of plug-ins last."""
 
 FIXED = frozenset({"name", "family", "medium", "base", "base_fingerprint"})
@@ -120,17 +110,16 @@ def _check_until(recipe: Recipe) -> None:
 
 def recipe_from_dict(fields: Mapping[str, Any]) -> Recipe:
     """Restore a recipe from a file's fields. Raises MisuseError if they do not fit its family."""
-    from genui.protocol.registry import KINDS, resolve  # late: listing recipes does not need it
-
     family, medium = str(fields.get("family")), str(fields.get("medium"))
-    trained = [key for key, kind in KINDS.items() if kind.recipe]
-    if (family, medium) not in trained:
+    kind = KINDS.get((family, medium))
+    if kind is None or kind.recipes is None:
+        trained = [key for key, kind in KINDS.items() if kind.recipes is not None]
         media = [its_medium for its_family, its_medium in trained if its_family == family]
         if not media:
             families = dict.fromkeys(family for family, _ in trained)
             raise MisuseError(f"family {family[:40]!r}: {did_you_mean(family, families)}")
         raise MisuseError(f"medium {medium[:40]!r} of {family}: {did_you_mean(medium, media)}")
-    recipe_class = resolve(KINDS[family, medium].recipe)
+    recipe_class = kind.recipes().recipe
     known = {f.name for f in dataclasses.fields(recipe_class)}
     try:
         return msgspec.convert({k: v for k, v in fields.items() if k in known}, recipe_class)

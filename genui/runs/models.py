@@ -34,7 +34,7 @@ from genui.hub.formats import (
 from genui.hub.memory import describe_all
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
-from genui.protocol.registry import FAMILIES, KINDS, MEDIA, PRETRAINED, resolve
+from genui.protocol.kinds import KINDS, PRETRAINED, list_families, list_media
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
 
@@ -555,18 +555,18 @@ def group_models(models: Iterable[ModelInfo]) -> dict[str, list[ModelInfo]]:
     groups: dict[str, list[ModelInfo]] = {}
     for model in models:
         kind = KINDS.get((model.family, model.medium))
-        is_classifier = kind is not None and not kind.generates
+        is_classifier = kind is not None and not kind.can_generate
         groups.setdefault(CLASSIFIERS if is_classifier else model.medium, []).append(model)
 
     def group_place(name: str) -> tuple[bool, int, int]:
-        return name == CLASSIFIERS, place(groups[name][0]), _rank(name, MEDIA)
+        return name == CLASSIFIERS, place(groups[name][0]), _rank(name, list_media())
 
     return {name: groups[name] for name in sorted(groups, key=group_place)}
 
 
 def group_rank(model: ModelInfo) -> tuple[int, int]:
     """The sort key of its group in a list: medium, then family."""
-    return _rank(model.medium, MEDIA), _rank(model.family, FAMILIES)
+    return _rank(model.medium, list_media()), _rank(model.family, list_families())
 
 
 def _rank(word: str, known: Sequence[str]) -> int:
@@ -631,8 +631,8 @@ def find_origin(ref: str) -> Origin:
 
 def _fine_tuning(model: ModelInfo) -> "Recipe":
     """The recipe that trains on from somebody else's model. Raises MisuseError if none does."""
-    name = KINDS[model.family, model.medium].recipe
-    if not name or not model.trains:
+    recipes = KINDS[model.family, model.medium].recipes
+    if recipes is None or not model.trains:
         remedy = FORMATS[model.format].train_instead.replace("NAME", model.ref)
         raise MisuseError(f"{model.ref}: cannot be trained on; {remedy}")
     try:
@@ -640,7 +640,7 @@ def _fine_tuning(model: ModelInfo) -> "Recipe":
     except OSError as error:
         raise cannot_read(model.path, error) from None
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", model.name).strip("-._") or "model"
-    return resolve(name)(name=slug[:40], base=model.ref, base_fingerprint=digest)
+    return recipes().recipe(name=slug[:40], base=model.ref, base_fingerprint=digest)
 
 
 def check_fits(recipe: "Recipe", origin: Origin) -> None:

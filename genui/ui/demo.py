@@ -27,7 +27,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.protocol import LabSettings
 from genui.ui import messages
 from genui.ui.generate.pane import ORIGINS, TracePane
-from genui.ui.home_panes import SLOT, TrainingPane
+from genui.ui.home_panes import TrainingPane, panes_in_canvas
 from genui.ui.keys import PaneName
 from genui.ui.session import Session
 from genui.ui.terminal import get_metered_driver, may_animate
@@ -174,7 +174,7 @@ def find_saved(pane: PaneName) -> SavedTrace | None:
     last in a pane in its place. None without either. Call it on a thread."""
     from genui.ui.traces.records import last_path, read_trace, record_path  # late: after a paint
 
-    names = [pane, *(SLOT if pane == "canvas" else ())]
+    names = [pane, *(panes_in_canvas() if pane == "canvas" else ())]
     last = [last_path(name) for name in names if last_path(name).is_file()]
     newest = max(last, key=lambda path: path.stat().st_mtime, default=None)
     choices: tuple[tuple[Path | None, Source], ...]

@@ -20,7 +20,7 @@ from textual.widgets import Static
 
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line
-from genui.protocol.registry import does
+from genui.protocol.kinds import describe_ability
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.runs.models import ModelInfo
@@ -29,7 +29,7 @@ from genui.ui.demo import Demo
 from genui.ui.generate.actions import can_label
 from genui.ui.generate.pane import TracePane
 from genui.ui.generate.text import TEXT
-from genui.ui.home_panes import SLOT, ModelsPane, TrainingPane, make_pane, tab_of
+from genui.ui.home_panes import ModelsPane, TrainingPane, make_pane, panes_in_canvas, tab_of
 from genui.ui.keys import PaneName, Scope
 from genui.ui.messages import ViewName
 from genui.ui.organise import RunOrganiser
@@ -151,7 +151,7 @@ class HomeScreen(AppScreen[None]):
 
     def _give_place(self, name: PaneName) -> None:
         """Show a pane in the place that it shares with others."""
-        if name in SLOT and name != self.slot:
+        if name in panes_in_canvas() and name != self.slot:
             before, self.slot = self.slot, name
             self.view = name if self.view == before else self.view
             self.current = name if self.current == before else self.current
@@ -284,7 +284,7 @@ class HomeScreen(AppScreen[None]):
         """Set the classes of the panes and the screen, and focus the current pane."""
         changed: list[DOMNode] = []  # restyled when all classes are set: it takes long
         for pane in self.query(Pane):
-            shown = pane.pane not in SLOT or pane.pane == self.slot
+            shown = pane.pane not in panes_in_canvas() or pane.pane == self.slot
             shown = shown and (not self.alone or pane.pane == self.current)
             zoomed = shown and self.view != "home"
             if pane.set_classes_of_view(not shown, zoomed, pane.pane == self.current):
@@ -418,7 +418,7 @@ class HomeScreen(AppScreen[None]):
         rows = keys.of_pane(scope)
         if scope == "app":
             return rows
-        if scope in SLOT and scope != self.slot:
+        if scope in panes_in_canvas() and scope != self.slot:
             return []
         refused = self.query_one(f"#{scope}", Pane).refused_keys()
         return [key for key in rows if key.id not in refused]
@@ -533,7 +533,7 @@ class HomeScreen(AppScreen[None]):
         elif model in list_classifiers(self.models):
             self._open_classifier(model)
         else:
-            self.say(f"{model.name} {does(model.family, model.medium)}")
+            self.say(f"{model.name} {describe_ability(model.family, model.medium)}")
 
     def _open_classifier(self, classifier: ModelInfo) -> None:
         """Label with a classifier what the user generates now or, if it cannot read that, what a

@@ -4,8 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -17,13 +16,14 @@ from textual.widgets import Static
 from genui.base import numbers
 from genui.base.text import clean_line
 from genui.hub.catalogue import CATALOGUE
-from genui.protocol.registry import KINDS, resolve
+from genui.protocol.kinds import KINDS, Kind
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.models import FIRST, ModelInfo, group_models
 from genui.ui import keys, messages
-from genui.ui.generate.pane import PaneKind, TracePane
+from genui.ui.generate.pane import TracePane
 from genui.ui.keys import PaneName
+from genui.ui.kinds import shows_of
 from genui.ui.matching import match_name
 from genui.ui.organise import run_copyables
 from genui.ui.screens import Copyable
@@ -56,7 +56,7 @@ from genui.ui.widgets.base import (
 from genui.ui.widgets.curve import Curve
 
 if TYPE_CHECKING:
-    from genui.render.series import Kind
+    from genui.render.series import Kind as LineKind
 
 RUN, MODEL, PULL = "run:", "model:", "pull:"  # how the keys of rows begin
 MORE = "more"
@@ -376,21 +376,21 @@ class ModelsPane(Pane, can_focus=False):
 # --- The panes that share one place on the main screen, each for its kinds of models ----------
 # The Canvas exists from the start; the others are made when a model needs them.
 
-SLOT: Mapping[PaneName, str] = MappingProxyType(
-    {cast("PaneName", kind.pane): kind.widget for kind in KINDS.values() if kind.replaces_canvas}
-)
-"""The PaneKind of each of these panes as `module:name`, by the pane's id."""
+
+def panes_in_canvas() -> dict[str, Kind]:
+    """A kind of each of these panes, by the pane's id."""
+    return {kind.pane: kind for kind in KINDS.values() if kind.replaces_canvas}
 
 
 def make_pane(name: PaneName, session: Session) -> TracePane:
-    pane = TracePane(cast("PaneKind", resolve(SLOT[name])), session)
+    pane = TracePane(shows_of(panes_in_canvas()[name]).pane, session)
     pane.add_class("slot")
     return pane
 
 
 def tab_of(pane: PaneName) -> PaneName:
     """The tab of a pane: that of the Canvas for all panes in its place."""
-    return "canvas" if pane in SLOT else pane
+    return "canvas" if pane in panes_in_canvas() else pane
 
 
 # --- The Training pane ------------------------------------------------------------------------
@@ -406,7 +406,7 @@ CURVES = {
 }
 """The metrics in the chart and their labels in the legend."""
 KEYS_WITHOUT_RUN = ("training.zoom", "training.log")
-STYLES: "Mapping[str, Kind]" = {"val": "marks"}
+STYLES: "Mapping[str, LineKind]" = {"val": "marks"}
 LOOKS = {
     "train": (0, False),
     "val": (0, True),
@@ -514,7 +514,7 @@ class TrainingPane(Pane):
             label: view.series[key][:2] for key, label in CURVES.items() if key in view.series
         }
         if points:
-            kinds: dict[str, Kind] = {label: STYLES.get(label, "smoothed") for label in points}
+            kinds: dict[str, LineKind] = {label: STYLES.get(label, "smoothed") for label in points}
             curve.set_series(points, kinds, LOOKS)
         else:
             curve.clear(waiting_text(view))

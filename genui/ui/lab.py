@@ -37,7 +37,7 @@ from genui.formats.points import (
 )
 from genui.protocol import EDGE, LAB, Failed, Inspection, LabSettings, Plane, PointsFrame
 from genui.protocol.edits import inputs_at
-from genui.protocol.registry import LAB_FAMILIES
+from genui.protocol.kinds import lab_families
 from genui.render import plane
 from genui.render.plane import MARKS, Floats, Scene
 from genui.runs.models import ModelInfo
@@ -65,7 +65,6 @@ from genui.ui.widgets.settings import Option
 
 # --- Families, data and settings --------------------------------------------------------------
 
-FAMILIES = tuple(LAB_FAMILIES)
 DATA = ("two moons", "eight Gaussians", "spirals", "checkerboard")
 OWN = "your points"
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -84,7 +83,7 @@ def family_model(family: str) -> ModelInfo:
     """The ModelInfo of a family, which has no file."""
     return ModelInfo(
         ref=LAB + family,
-        name=LAB_FAMILIES[family].title,
+        name=lab_families()[family].title,
         family=family,
         medium="points",
         dataset="",
@@ -99,9 +98,9 @@ def family_model(family: str) -> ModelInfo:
 def family_named(ref: str) -> ModelInfo:
     """The ModelInfo of a ref such as `lab:gan`. Raises MisuseError if the family is unknown."""
     family = ref.removeprefix(LAB)
-    if family not in LAB_FAMILIES:
+    if family not in lab_families():
         raise MisuseError(
-            f"the Lab has no family '{family[:40]}': {did_you_mean(family, LAB_FAMILIES)}"
+            f"the Lab has no family '{family[:40]}': {did_you_mean(family, lab_families())}"
         )
     return family_model(family)
 
@@ -214,14 +213,14 @@ class LabController(TraceController[PointsFrame, LabSettings]):
 
     def __init__(self, session: Worker, listener: Listener) -> None:
         super().__init__(session, listener, LabSettings())
-        self.add_models(family_model(family) for family in FAMILIES)
+        self.add_models(family_model(family) for family in lab_families())
         self.model = self.models[protocol.LAB + "flow"]
         self.prompt = DATA[0]
         self.own: list[Point] = []  # the user's points
 
     @property
     def family(self) -> str:
-        return self.model.family if self.model is not None else FAMILIES[0]
+        return self.model.family if self.model is not None else next(iter(lab_families()))
 
     @property
     def own_text(self) -> str:
@@ -229,7 +228,7 @@ class LabController(TraceController[PointsFrame, LabSettings]):
 
     @property
     def title(self) -> str:
-        return f"{LAB_FAMILIES[self.family].title} · {data_name(self.prompt)}"
+        return f"{lab_families()[self.family].title} · {data_name(self.prompt)}"
 
     def default_prompt(self, model: ModelInfo) -> str:
         return self.prompt
@@ -252,8 +251,9 @@ class LabController(TraceController[PointsFrame, LabSettings]):
 
     def next_family(self, by: int = 1) -> None:
         """Switch to the next family or the one before, on the same data."""
-        at = FAMILIES.index(self.family)
-        self.model = self.models[protocol.LAB + FAMILIES[(at + by) % len(FAMILIES)]]
+        families = tuple(lab_families())
+        at = families.index(self.family)
+        self.model = self.models[protocol.LAB + families[(at + by) % len(families)]]
         self._train_choice()
 
     def next_data(self, by: int = 1) -> None:
@@ -294,7 +294,7 @@ class PlaneActions(Actions):
     def plane(self, trace: Trace[PointsFrame]) -> Plane | None:
         """The plane of the current step; if it is missing, request it and return a near one."""
         family = trace.request.model.partition(":")[2]
-        noise = self.noise if LAB_FAMILIES[family].noisy else 0.0
+        noise = self.noise if lab_families()[family].noisy else 0.0
         place = self.cache.next_request(trace, noise)
         if place is not None:
             self.pane.session.inspect(*place)
@@ -322,7 +322,7 @@ class PlaneActions(Actions):
 
     def options(self) -> list[Option]:
         """The noise level, of families that have one."""
-        if not LAB_FAMILIES[self._controller.family].noisy:
+        if not lab_families()[self._controller.family].noisy:
             return []
         return [Option("noise", "noise level", f"{self.noise:g}", NOISE_HELP, self.action_noise)]
 
@@ -334,7 +334,7 @@ class PlaneActions(Actions):
 
     def _has_noise(self, feature: str) -> bool:
         """Whether the family has noise levels; if not, tell the user that it lacks the feature."""
-        lab = LAB_FAMILIES[self._controller.family]
+        lab = lab_families()[self._controller.family]
         if not lab.noisy:
             self.pane.say(f"{lab.title} has no {feature}: diffusion and flow matching do")
         return lab.noisy
@@ -671,7 +671,7 @@ class LabView(View):
             return f"starting … {controller.waited_s:.0f} s"
         data = data_name(controller.prompt)
         return (
-            f"Press space to train {LAB_FAMILIES[controller.family].title} on {data}. "
+            f"Press space to train {lab_families()[controller.family].title} on {data}. "
             "s: model, data and other settings · e: draw points"
         )
 
@@ -688,12 +688,12 @@ class LabView(View):
         if len(scene.samples):
             parts.append("∴ samples")
         if len(scene.arrows):
-            parts.append(f"→ {LAB_FAMILIES[family].arrows}")
+            parts.append(f"→ {lab_families()[family].arrows}")
         if scene.chances is not None:
             parts.append("┄ boundary")
         if scene.surface is not None or scene.chances is not None:
-            parts.append(f"░ {LAB_FAMILIES[family].surface}")
-        if planes.noise and LAB_FAMILIES[family].noisy:
+            parts.append(f"░ {lab_families()[family].surface}")
+        if planes.noise and lab_families()[family].noisy:
             parts.append(f"noise {planes.noise:g}")
         return " · ".join(parts)
 
@@ -741,7 +741,7 @@ class LabInspector(Inspector):
         title = f"Loss · {bits}{pace}" if bits else f"Loss{pace}"
         set_border(self.query_one(".loss-box"), title=title)
         floor = trace.frames[0].floor if trace is not None and trace.frames else None
-        name = LAB_FAMILIES[self._controller.family].divergence
+        name = lab_families()[self._controller.family].divergence
         if floor is not None:
             name += f" · exact samples: {floor:.3f}"
         set_border(self.query_one(".divergence-box"), title="Divergence, bits", subtitle=name)
@@ -773,7 +773,7 @@ class LabActions(Actions):
     def options(self) -> list[Option]:
         """The family, the data and the layers."""
         controller, layers = self._controller, self._view.layer_name
-        family, data = LAB_FAMILIES[controller.family].title, data_name(controller.prompt)
+        family, data = lab_families()[controller.family].title, data_name(controller.prompt)
         return [
             Option("family", "family", family, FAMILY_HELP, controller.next_family, first=True),
             Option("data", "data", data, DATA_HELP, controller.next_data, first=True),

@@ -13,7 +13,7 @@ from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
 from genui.hub.catalogue import Entry
 from genui.protocol import SAMPLERS, Axis, ImageSettings
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.models import ModelInfo, find_model
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def pane_of(model: ModelInfo) -> PaneName | None:
     """Return the pane that shows traces of a model; None for a model that does not generate."""
     kind = KINDS.get((model.family, model.medium))
-    return cast(PaneName, kind.pane) if kind is not None and kind.generates else None
+    return cast(PaneName, kind.pane) if kind is not None and kind.can_generate else None
 
 
 def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
@@ -47,7 +47,7 @@ def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
 def list_classifiers(models: Sequence[ModelInfo]) -> list[ModelInfo]:
     """Return the models that label samples."""
     kinds = ((model, KINDS.get((model.family, model.medium))) for model in models)
-    return [model for model, kind in kinds if kind is not None and not kind.generates]
+    return [model for model, kind in kinds if kind is not None and not kind.can_generate]
 
 
 def find_newest_model(run: RunDir) -> ModelInfo:
@@ -271,7 +271,7 @@ def model_card(model: ModelInfo, details: bool = False) -> Content:
     hints: list[Part] = []
     if pane_of(model) is not None and model.is_usable:
         hints += [("⏎", "bold $primary"), (" open  ", "$text-muted")]
-    elif kind is not None and not kind.generates:
+    elif kind is not None and not kind.can_generate:
         hints += [("⏎", "bold $primary"), (" label  ", "$text-muted")]
     if model.trains:
         hints += [("n", "bold $primary"), (" train  ", "$text-muted")]

@@ -27,7 +27,7 @@ from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
 from genui.formats.trees import ListedTrace, drop_favourite, list_favourites
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
-from genui.protocol.registry import kind_of_trace
+from genui.protocol.kinds import kind_of_trace
 from genui.render.prose import Flow
 from genui.render.table import HEADS, format_row
 from genui.ui import messages

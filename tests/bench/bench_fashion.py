@@ -35,7 +35,7 @@ from genui.engine.metrics.distance import Evaluator, frechet_distance
 from genui.engine.metrics.synthetic import train_classifier
 from genui.engine.sample.diffusion import BatchGenerator
 from genui.protocol import ImageSettings, LatentSettings
-from genui.protocol.registry import UNGUIDED
+from genui.protocol.settings import UNGUIDED
 from genui.runs.models import find_model
 
 HALVES = 20  # draws of a train half and a bootstrap of the test set

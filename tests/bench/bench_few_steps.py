@@ -15,7 +15,7 @@ each number of steps. A line has:
 `±` is the standard error of the difference to 20 steps over the same seeds. The Fréchet distance of
 fashion is to as many images of 20 steps from other seeds, in features of fashion-labels, so the
 data set is not needed. A number of steps is enough if its quality equals that of 20 and nobody can
-tell the two apart on the sheets: that is the default of `genui.protocol.registry`.
+tell the two apart on the sheets: that is the default of `genui.protocol.kinds`.
 
 `--sheets` writes one PNG a model: a row of samples for every number of steps. `--samplers` prints
 the errors of every sampler at fewer steps, at the last noise level 0.03 that every number of steps

@@ -27,7 +27,7 @@ from genui.engine.metrics.classifiers import ImageClassifier
 from genui.engine.metrics.distance import Distribution, Evaluator
 from genui.engine.sample.diffusion import BatchGenerator
 from genui.protocol import LatentSettings
-from genui.protocol.registry import UNGUIDED
+from genui.protocol.settings import UNGUIDED
 from genui.runs.models import find_model
 
 COVERAGE = 0.5

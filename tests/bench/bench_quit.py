@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import Figure, Terminal, arguments, home, machine, report, seconds, tiny
 
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 
 RATE = 100 * 1024  # bytes a second
 SIZE = (200, 60)

@@ -16,7 +16,7 @@ from typing import IO, Any
 from harness import arguments, home, import_torch, machine, report, seconds
 
 from genui import protocol
-from genui.protocol.registry import KINDS, kind_of
+from genui.protocol.kinds import KINDS, find_kind
 from genui.runs.models import ModelInfo, list_models
 
 WORKER = (sys.executable, "-m", "genui.engine.worker")
@@ -33,7 +33,7 @@ def ready(model: ModelInfo) -> dict[str, float]:
             _send(worker.stdin, protocol.Hello())
             _until(replies, protocol.Ready)
             up = time.perf_counter()
-            settings = kind_of(model.family, model.medium, model.ref).defaults
+            settings = find_kind(model.family, model.medium, model.ref).defaults
             start = protocol.Start(trace=1, model=model.ref, prompt="", seed=1, settings=settings)
             _send(worker.stdin, start)
             _until(replies, protocol.Started)

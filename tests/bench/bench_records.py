@@ -13,7 +13,7 @@ from genui.cli.generation import generate, saved_tree
 from genui.formats.frames import pack_frames
 from genui.formats.trees import save_tree
 from genui.protocol import LabSettings, Start, TextSettings
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 
 RECORDS = {
     "canvas": Start(

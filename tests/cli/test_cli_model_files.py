@@ -24,7 +24,7 @@ from genui.engine.models.denoisers import build_denoiser
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import SCALE, model_metadata, quantise, write_model
 from genui.protocol import Start
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.recipes import VideoRecipe, find_recipe, override
 from genui.runs import launch
 from genui.runs.layout import read_status

@@ -15,7 +15,7 @@ from genui.engine.data.text import load_text
 from genui.engine.sample import diffusion
 from genui.formats import recipe
 from genui.formats.recipe import read_plan
-from genui.protocol.registry import UNGUIDED
+from genui.protocol.settings import UNGUIDED
 
 SHAPES = ["generate", "shapes", "--steps", "1", "--prompt", "cat", "--seed", "5"]
 PLAYS = ["generate", "plays", "--prompt", "to be", "--seed", "5", "--tokens", "12"]

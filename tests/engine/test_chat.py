@@ -35,7 +35,7 @@ from genui.protocol import (
     WriteToken,
     join_pieces,
 )
-from genui.protocol.registry import kind_of
+from genui.protocol.kinds import find_kind
 from genui.runs import models
 from genui.runs.models import ModelInfo
 
@@ -354,7 +354,7 @@ def test_a_chat_in_the_shell_names_the_roles_and_replays(
         "\n\nuser: Less\n\nassistant: "
     ]
     start = recipe.to_start(read(file).recipe)
-    command = format_command(start, kind_of("pretrained", "text", "m"))
+    command = format_command(start, find_kind("pretrained", "text", "m"))
     assert "--chat --system 'Be brief.'" in command
     assert "--fork 6:say=More" in command
 

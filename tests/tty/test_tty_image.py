@@ -5,7 +5,7 @@ from pathlib import Path
 
 from terminal import Terminal
 
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 
 BUDGET = 25_000  # bytes a step
 CELLS = (64, 32)

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 
 from genui.base import paths
 from genui.protocol import ImageSettings
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.runs import models
 from genui.runs.layout import RunDir, RunLock
 from genui.runs.listing import list_runs

@@ -6,7 +6,7 @@ from rich.style import Style
 from textual.pilot import Pilot
 
 from genui.protocol import TextSettings
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.ui.generate.pane import TracePane
 from genui.ui.generate.text import TextView
 from genui.ui.widgets.base import RowList

@@ -29,7 +29,7 @@ from genui.protocol import (
     WriteText,
     WriteToken,
 )
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.runs.models import find_model
 from genui.ui.branches import BranchesScreen
 from genui.ui.driver import MAX_PENDING, MeteredWriter

@@ -11,6 +11,7 @@ from torch import nn
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_path, atomic_write, cannot_read, cannot_write, show
+from genui.base.plugins import resolve
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine
 from genui.engine.load import find_and_load
@@ -23,7 +24,7 @@ from genui.hub import formats
 from genui.hub.formats import FORMATS, OpenModel
 from genui.hub.peft import CONFIG, WEIGHTS, find_base, read_config
 from genui.hub.records import list_records
-from genui.protocol.registry import PRETRAINED, resolve
+from genui.protocol.kinds import PRETRAINED
 from genui.recipes import FineTuneRecipe, recipe_from_dict
 from genui.runs.models import ModelInfo
 

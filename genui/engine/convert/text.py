@@ -22,7 +22,7 @@ from genui.engine.data.tokenizer import (
 from genui.engine.kinds import limitations
 from genui.engine.load import find_and_load
 from genui.engine.train.checkpoint import load_weights
-from genui.protocol.registry import does
+from genui.protocol.kinds import describe_ability
 from genui.recipes import Recipe, TextRecipe, recipe_from_dict
 from genui.runs.models import ModelInfo
 
@@ -127,7 +127,7 @@ def serialise_tokenizer(tokenizer: Tokenizer) -> str:
 
 def _card(model: ModelInfo, recipe: Recipe, described: dict[str, Any]) -> str:
     """The model card: what it is, how to load it, its data and its limits."""
-    what = does(recipe.family, recipe.medium)
+    what = describe_ability(recipe.family, recipe.medium)
     licence = str(described.get("licence", "")) or "not recorded"
     return f"""# {model.name}
 

@@ -26,7 +26,7 @@ from genui.engine.models.linear import (
     log_loss,
 )
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.runs.models import find_model
 
 # --- p(label | x) from p(x | label), by Bayes' rule -------------------------------------------
@@ -250,7 +250,7 @@ def score_model(model: str, dataset: str, tested: int) -> ModelScores:
     """
     info = find_model(model)
     kind = KINDS[info.family, info.medium]
-    if info.dataset != dataset or not (kind.classifier or kind.batches):
+    if info.dataset != dataset or not (kind.labels or kind.batches):
         raise MisuseError(
             f"{model}: a model of {info.dataset} ({info.medium}); name one of {dataset} images"
         )
@@ -258,7 +258,7 @@ def score_model(model: str, dataset: str, tested: int) -> ModelScores:
     rng = np.random.default_rng(0)
     chosen = rng.permutation(data.held_out)[:tested]
     rgb, targets = render_images(data, chosen)
-    if kind.classifier:
+    if kind.labels:
         classifier = ImageClassifier.load(model)
         if classifier.labels != data.labels:
             raise MisuseError(f"{model}: its labels are not those of {dataset}; train it again")

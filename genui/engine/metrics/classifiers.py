@@ -33,6 +33,7 @@ from genui.engine.data.speech import (
 )
 from genui.engine.data.text import PASSAGE, load_labelled_text
 from genui.engine.data.tokenizer import bag
+from genui.engine.kinds import Labels as LabelsFace
 from genui.engine.load import recipe_errors
 from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet, build_classifier
 from genui.engine.models.frozen import load_frozen
@@ -42,7 +43,7 @@ from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.engine.train.classifier import bags_of
 from genui.protocol import ImageFrame, Labels
-from genui.protocol.registry import KINDS, resolve
+from genui.protocol.kinds import KINDS, open_face
 from genui.recipes import Recipe, recipe_from_dict
 from genui.recipes.classifier import (
     ClassifierRecipe,
@@ -76,7 +77,8 @@ def _classify(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], .
     info = find_model(model)
     recipe = read_header(info.path).recipe
     kind = KINDS[recipe.family, recipe.medium]
-    if not kind.classifier:
+    face = open_face(kind.labels, LabelsFace)
+    if face is None:
         raise MisuseError(
             f"{info.name} is a {recipe.family} of {recipe.medium} and gives no labels: "
             "name a classifier"
@@ -85,8 +87,8 @@ def _classify(trace: Trace, step: int, model: str) -> tuple[tuple[str, float], .
     medium = KINDS[started.family, started.medium].classifier_medium or started.medium
     if medium != recipe.medium:
         raise _other_medium(trace, recipe)
-    classifier = _loaded(resolve(kind.classifier), str(info.path), _changed(info.path))
-    example = resolve(kind.example)(trace, step, recipe, classifier)
+    classifier = _loaded(face.load, str(info.path), _changed(info.path))
+    example = face.example(trace, step, recipe, classifier)
     p = classifier.probabilities(example)[0]
     order = np.argsort(-p, kind="stable")[:MAX_LABELS].tolist()
     return tuple((clean_line(classifier.labels[i], 40), float(p[i])) for i in order)

@@ -26,7 +26,7 @@ from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.latent import LatentGenerator
 from genui.protocol import ImageSettings, LatentSettings
-from genui.protocol.registry import UNGUIDED
+from genui.protocol.settings import UNGUIDED
 from genui.recipes import DiffusionRecipe
 from genui.recipes.gan import GanRecipe
 

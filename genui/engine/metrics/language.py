@@ -21,7 +21,7 @@ from genui.engine.sample import text as filling
 from genui.engine.sample.text import TextGenerator, beam_search, generate_batch
 from genui.engine.train.language import encode_documents, held_out_loss
 from genui.protocol import TextSettings
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.recipes import TextRecipe
 
 # --- Code: syntax, gaps, and compression ------------------------------------------------------

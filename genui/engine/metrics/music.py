@@ -20,7 +20,7 @@ from genui.formats import score
 from genui.formats.score import Note
 from genui.protocol import Neighbours, Quote, TextSettings, chorale
 from genui.protocol.chorale import VOICES
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.recipes import MusicRecipe
 
 # --- Rules of part-writing --------------------------------------------------------------------

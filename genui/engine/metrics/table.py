@@ -16,7 +16,7 @@ from genui.engine.metrics.classifiers import ImageClassifier, render_images
 from genui.engine.metrics.distance import CLASSIFIERS, Distribution, Evaluator
 from genui.engine.sample.diffusion import BatchGenerator
 from genui.logs.native import training_minutes
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.runs.models import ModelInfo, find_model
 
 BATCH = 50

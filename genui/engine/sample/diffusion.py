@@ -49,7 +49,7 @@ from genui.protocol import (
     Start,
     Started,
 )
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.recipes import DiffusionRecipe, Recipe, VideoRecipe, VoiceRecipe, recipe_from_dict
 from genui.runs.models import find_model, read_header
 

@@ -61,7 +61,7 @@ class Medium(Protocol):
 
     @property
     def medium(self) -> str:
-        """Its name in `genui.protocol.registry`."""
+        """Its name in `genui.protocol.kinds`."""
         ...
 
     @property

@@ -33,7 +33,7 @@ from genui.protocol import (
     Started,
     VoiceSettings,
 )
-from genui.protocol.registry import PRETRAINED
+from genui.protocol.kinds import PRETRAINED
 from genui.render.image import build_colour_map, draw_spectrogram
 
 MAX_SENTENCES = 24

@@ -9,7 +9,7 @@ from genui.engine.models.huggingface import load_folder
 from genui.engine.sample.text import TextGenerator
 from genui.hub.formats import OpenModel
 from genui.hub.gguf import SERVE
-from genui.protocol.registry import PRETRAINED
+from genui.protocol.kinds import PRETRAINED
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

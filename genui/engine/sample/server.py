@@ -45,7 +45,7 @@ from genui.protocol import (
     WriteToken,
     join_pieces,
 )
-from genui.protocol.registry import PRETRAINED
+from genui.protocol.kinds import PRETRAINED
 
 POLL_S = 0.05
 """Seconds for which a step waits for the server before other requests have their turn."""

@@ -5,8 +5,9 @@ and a step of Adam returns a new vector.
 """
 
 import math
+import types
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +19,6 @@ from torch.nn import functional as F
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.protocol import EDGE, GRID, LAB
-from genui.protocol.registry import LAB_FAMILIES, resolve
 
 # --- Networks and Adam ------------------------------------------------------------------------
 
@@ -189,11 +189,9 @@ class SingleNetwork(ABC):
 def make_family(model: str, width: int, classes: int) -> "Family":
     """The family of a model's name such as `lab:gan`. Raises MisuseError if there is none."""
     name = model.removeprefix(LAB)
-    if name not in LAB_FAMILIES:
-        raise MisuseError(
-            f"the Lab has no family '{name[:40]}': {did_you_mean(name, LAB_FAMILIES)}"
-        )
-    return resolve(LAB_FAMILIES[name].learner)(width, classes)
+    if name not in FAMILIES:
+        raise MisuseError(f"the Lab has no family '{name[:40]}': {did_you_mean(name, FAMILIES)}")
+    return FAMILIES[name](width, classes)
 
 
 def middles(side: int = GRID) -> Tensor:
@@ -512,3 +510,15 @@ class Gan:
 
 
 Family = SingleNetwork | Gan
+
+
+FAMILIES: Mapping[str, Callable[[int, int], "Family"]] = types.MappingProxyType(
+    {
+        "gan": Gan,
+        "diffusion": Diffusion,
+        "flow": FlowMatching,
+        "autoregressive": Autoregressive,
+        "classifier": Classifier,
+    }
+)
+"""The families of the Lab by name; each takes a width and the number of classes."""

@@ -22,7 +22,7 @@ from genui.base.schema import Setting, ordered
 from genui.base.text import clean_line
 from genui.protocol import Failed, Idle, Labels, Neighbours
 from genui.protocol.edits import inputs_at
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.protocol.settings import SEED
 from genui.runs.models import ModelInfo
 from genui.ui.settings import (

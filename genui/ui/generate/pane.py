@@ -18,7 +18,7 @@ from textual.widget import Widget
 
 from genui.base.errors import MisuseError
 from genui.protocol.edits import inputs_at
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.ui import keys, messages
 from genui.ui.generate.actions import (
     Actions,

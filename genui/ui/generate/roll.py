@@ -10,7 +10,7 @@ from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.formats import score
 from genui.protocol import TextSettings, chorale
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.ui.generate.actions import SoundActions
 from genui.ui.generate.inside import InsideActions, LayerEditActions, TextController
 from genui.ui.generate.pane import PaneKind, Parts, TracePane

@@ -16,7 +16,7 @@ from genui.base.python_syntax import SyntaxCheck, check_syntax, find_break
 from genui.base.text import clean_line
 from genui.protocol import TextFrame, TextSettings, WriteText, WriteToken
 from genui.protocol.edits import inputs_at
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.chat import ChatActions, ChatController
 from genui.ui.generate.inside import InsideActions, LayerEditActions, TextController, label_text

@@ -28,8 +28,9 @@ from genui.formats.trees import (
     save_tree,
 )
 from genui.protocol.edits import inputs_at
-from genui.protocol.registry import kind_of_trace, resolve
+from genui.protocol.kinds import kind_of_trace
 from genui.runs.models import ModelInfo
+from genui.ui.kinds import shows_of
 from genui.ui.traces import trees
 from genui.ui.traces.compare import Column, Part
 from genui.ui.traces.controller import Trace
@@ -342,7 +343,7 @@ PIECES = (
 
 def formats(trace: Trace[Any]) -> tuple[Format, ...]:
     """The formats that a trace can be exported to; those of plug-ins come last."""
-    own: Any = resolve(kind_of_trace(trace.medium, trace.request.settings).exports)
+    own = shows_of(kind_of_trace(trace.medium, trace.request.settings)).exports
     added = codecs_for(trace.medium) if trace.medium else []
     frame = next((form for form in own if form.shows == "frame"), own[0])
     return *own, *(

@@ -10,7 +10,7 @@ from genui.base.files import show
 from genui.formats.frames import unpack_frames
 from genui.formats.trees import SavedTree, branch_start, load_tree
 from genui.protocol import LAB
-from genui.protocol.registry import kind_of_trace
+from genui.protocol.kinds import kind_of_trace
 from genui.runs.models import ModelInfo, find_model
 from genui.ui.traces.trees import Source, Trace
 

@@ -10,7 +10,7 @@ from genui.base import numbers
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line
 from genui.protocol import Failed, Idle, Layers, Start, Started, TextSettings
-from genui.protocol.registry import KINDS
+from genui.protocol.kinds import KINDS
 from genui.runs.layout import RunDir, checkpoint_steps
 from genui.ui import messages
 from genui.ui.session import Session

@@ -749,7 +749,7 @@ class Moment(NamedTuple):
 
 
 class TraceView(Protocol):
-    """A widget that shows a trace beside others: the `view` of a row of the registry."""
+    """A widget that shows a trace beside others: the `view` of its kind."""
 
     def show_trace(self, trace: Trace[Any], moment: Moment) -> None: ...
 

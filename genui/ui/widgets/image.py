@@ -17,8 +17,9 @@ from textual.timer import Timer
 
 from genui.base.text import clean_line
 from genui.protocol import ImageFrame
-from genui.protocol.registry import kind_of_trace, resolve
+from genui.protocol.kinds import kind_of_trace
 from genui.ui.graphics import Images, Placement
+from genui.ui.kinds import shows_of
 from genui.ui.terminal import get_images, get_metered_driver
 from genui.ui.traces.compare import Column, Part
 from genui.ui.traces.trees import Trace
@@ -377,7 +378,7 @@ class ColumnView(LifecycleGuard, Vertical):
 
     def compose(self) -> ComposeResult:
         trace = self.column.trace
-        view = resolve(kind_of_trace(trace.medium, trace.request.settings).view)()
+        view = shows_of(kind_of_trace(trace.medium, trace.request.settings)).view()
         view.can_focus = False  # the screen has the keys
         yield view
 

@@ -24,7 +24,7 @@ from genui.protocol import (
     Start,
     encode,
 )
-from genui.protocol.registry import LAB_FAMILIES
+from genui.protocol.kinds import lab_families
 
 STEPS = 12
 SMALL = LabSettings(steps=STEPS, every=4, width=16, batch=64)
@@ -65,7 +65,7 @@ def digests(trace: Trace, begin: int = 0, steps: int = STEPS) -> list[bytes]:
 LONG = {"gan": 120, "diffusion": 80, "flow": 80, "autoregressive": 60, "classifier": 40}
 
 
-@pytest.mark.parametrize("family", LAB_FAMILIES)
+@pytest.mark.parametrize("family", lab_families())
 def test_training_brings_a_family_nearer_to_the_truth(family: str) -> None:
     steps = LONG[family]
     settings = LabSettings(steps=steps, every=steps, width=32, batch=128, learning_rate=0.008)
@@ -78,7 +78,7 @@ def test_training_brings_a_family_nearer_to_the_truth(family: str) -> None:
     assert after.divergence < 0.75 * before.divergence
 
 
-@pytest.mark.parametrize("family", LAB_FAMILIES)
+@pytest.mark.parametrize("family", lab_families())
 def test_back_and_forward_and_anew_give_the_same_bits(family: str) -> None:
     trace = start(family)
     whole = digests(trace)
@@ -120,7 +120,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.parametrize("family", LAB_FAMILIES)
+@pytest.mark.parametrize("family", lab_families())
 def test_every_so_many_steps_the_plane_is_looked_at(family: str) -> None:
     trace = start(family)
     found = frames(trace)

@@ -29,7 +29,7 @@ from genui.engine.sample.open_diffusion.schedule import FolderSchedule
 from genui.hub.diffusers import Component, Folder, read_folder
 from genui.hub.formats import OpenModel, fingerprint
 from genui.protocol import ImageSettings
-from genui.protocol.registry import PRETRAINED
+from genui.protocol.kinds import PRETRAINED
 
 TINY = ("vae_tiny", "taesd")
 """Folders with an AutoencoderTiny, in the model's folder or beside it."""

@@ -3,31 +3,37 @@
 import ast
 import dataclasses
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
+from textual.widget import Widget
 
 import genui
 from genui.base.errors import MisuseError
-from genui.engine.kinds import limitations
+from genui.cli.convert import TARGETS
+from genui.cli.kinds import prints_of
+from genui.engine.kinds import Generates, Labels, Prepares, Trains, limitations
+from genui.engine.train.points import make_family
 from genui.formats.codec import CODECS
-from genui.protocol.registry import (
+from genui.protocol.kinds import (
     KINDS,
-    MEDIA,
     PRETRAINED,
     Kind,
-    does,
-    kind_of,
+    describe_ability,
+    find_kind,
     kind_of_trace,
-    resolve,
+    list_media,
+    open_face,
 )
 from genui.recipes import RECIPES, recipe_from_dict
+from genui.ui.kinds import shows_of
 
 ROWS = [pytest.param(key, kind, id="-".join(key)) for key, kind in KINDS.items()]
 PACKAGE = Path(genui.__file__).parent
-TABLES = ("recipes", "protocol/registry.py")
+TABLES = ("recipes", "kinds")
 """Where media and families may be told apart."""
 
 
@@ -36,47 +42,59 @@ def _folder(path: Path) -> str:
 
 
 @pytest.mark.parametrize(("key", "kind"), ROWS)
-def test_every_name_in_a_row_can_be_imported(key: tuple[str, str], kind: Kind) -> None:
-    named = [value for value in msgspec.structs.asdict(kind).values() if isinstance(value, str)]
-    if kind.lab is not None:
-        named.append(kind.lab.learner)
-    for name in named:
-        if name.startswith("genui."):
-            resolve(name)
-
-
-@pytest.mark.parametrize(("key", "kind"), ROWS)
-def test_a_row_has_all_that_its_kind_needs(key: tuple[str, str], kind: Kind) -> None:
+def test_a_kind_has_all_that_it_needs(key: tuple[str, str], kind: Kind) -> None:
     assert kind.does
-    if kind.recipe:
-        assert all((kind.task, kind.check, kind.metrics, kind.limitations))
-        assert bool(kind.generator) == kind.generates
+    if kind.recipes is not None:
+        assert kind.limitations
+        assert open_face(kind.prepares, Prepares)
+        assert open_face(kind.trains, Trains)
+        assert bool(kind.generates) == kind.can_generate
     elif key[0] == PRETRAINED:  # a row of `genui.hub.formats` loads it
-        assert kind.generates
+        assert kind.can_generate
         assert kind.limitations
     else:
         assert kind.lab is not None
-    assert bool(kind.classifier) == bool(kind.example)
-    if kind.generates:
-        assert all((kind.makes, kind.pane, kind.widget, kind.view, kind.exports, kind.files))
+        assert make_family(kind.family, 8, 2)
+    if kind.labels:
+        assert open_face(kind.labels, Labels)
+    if kind.can_generate:
+        shows = shows_of(kind)
+        assert all((kind.makes, kind.pane, kind.files))
+        assert shows.pane.pane == kind.pane
         assert isinstance(kind.defaults, kind.settings or ())
         assert kind.for_data is None or isinstance(kind.for_data, kind.settings or ())
-        assert kind_of(*key, "it") is kind
-        assert kind_of_trace(key[1], kind.defaults).exports == kind.exports
-        view = resolve(kind.view)  # a TraceView, in comparisons and in the window of branches
-        assert callable(view.show_trace)
-        assert callable(view.scroll_text)
-    if kind.generator:
-        assert kind.streams != bool(kind.draw)
-        assert kind.as_json
+        assert find_kind(*key, "it") is kind
+        assert shows_of(kind_of_trace(key[1], kind.defaults)).exports == shows.exports
+        assert issubclass(shows.view, Widget)  # type: ignore[arg-type]
+        assert callable(shows.view.show_trace)  # type: ignore[attr-defined]
+        assert callable(shows.view.scroll_text)  # type: ignore[attr-defined]
+    if kind.generates:
+        generates = open_face(kind.generates, Generates)
+        assert generates is not None
+        assert {*generates.converts} <= {*TARGETS}
+        assert kind.streams != bool(prints_of(kind).draw)
+    assert not ("token" in kind.edits and prints_of(kind).read_token is None)
 
 
 @pytest.mark.parametrize(("key", "kind"), ROWS)
 def test_every_suffix_has_a_writer(key: tuple[str, str], kind: Kind) -> None:
     assert all(CODECS[suffix].encode for suffix in kind.files)
-    if kind.generates:
-        shown = {form.suffix for form in resolve(kind.exports)}
+    if kind.can_generate:
+        shown = {form.suffix for form in shows_of(kind).exports}
         assert {*kind.files} <= shown | {".csv"}  # a classifier of the Lab has no samples
+
+
+def test_listing_the_kinds_imports_neither_torch_nor_textual() -> None:
+    code = (
+        "import sys; from genui.protocol.kinds import KINDS; list(KINDS.values())\n"
+        "assert not {'torch', 'textual', 'genui.engine', 'genui.ui'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_face_of_another_class_is_a_fault_of_the_kind() -> None:
+    with pytest.raises(TypeError, match="a kind gives a int, and not a Prepares"):
+        open_face(lambda: 1, Prepares)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
@@ -84,26 +102,29 @@ def test_a_recipe_reads_back_as_the_class_of_its_row(recipe: object) -> None:
     fields = dataclasses.asdict(recipe)  # type: ignore[call-overload]
     again = recipe_from_dict(fields)
     assert again == recipe
-    assert type(again) is resolve(KINDS[again.family, again.medium].recipe)
+    recipes = KINDS[again.family, again.medium].recipes
+    assert recipes is not None
+    assert type(again) is recipes().recipe
 
 
 def test_every_recipe_class_of_the_table_has_a_recipe_that_ships() -> None:
     # That of other people's models is made when one is named.
-    trained = {kind.recipe for (family, _), kind in KINDS.items()
-               if kind.recipe and family != PRETRAINED}  # fmt: skip
-    assert {type(recipe) for recipe in RECIPES.values()} == {resolve(name) for name in trained}
+    trained = {kind.recipes().recipe for kind in KINDS.values()
+               if kind.recipes and kind.family != PRETRAINED}  # fmt: skip
+    assert {type(recipe) for recipe in RECIPES.values()} == trained
 
 
 def test_what_generates_nothing_says_what_it_does_instead() -> None:
     with pytest.raises(MisuseError, match="it labels images and cannot generate"):
-        kind_of("classifier", "image", "it")
-    assert does("harmonium", "text") == "is of a kind that this version of genui does not know"
+        find_kind("classifier", "image", "it")
+    unknown = describe_ability("harmonium", "text")
+    assert unknown == "is of a kind that this version of genui does not know"
 
 
 def test_media_and_families_are_told_apart_in_the_table_alone() -> None:
     """Elsewhere a capability of the row is asked for."""
     names = {"medium", "family"}
-    words = {*MEDIA, *(family for family, _ in KINDS)}
+    words = {*list_media(), *(family for family, _ in KINDS)}
     found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         place = path.relative_to(PACKAGE).as_posix()

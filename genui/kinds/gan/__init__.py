@@ -1,0 +1,71 @@
+"""Generators that were trained against a discriminator, and walks in their latent space."""
+
+from genui.kinds.image import prints
+from genui.protocol.kinds import Kind, Recipes
+from genui.protocol.settings import LatentSettings
+
+
+def _recipes() -> Recipes:
+    from genui.recipes.gan import GAN_RECIPES, GanRecipe
+
+    return Recipes(GanRecipe, GAN_RECIPES)
+
+
+def _prepares() -> object:
+    from genui.engine.data.images import check_images
+    from genui.engine.kinds import Prepares
+
+    return Prepares(check=check_images)
+
+
+def _trains() -> object:
+    from genui.engine.kinds import Trains
+    from genui.engine.metrics.copying import nearest_images
+    from genui.engine.metrics.images import measure_gan
+    from genui.engine.train.gan import GanTask
+
+    return Trains(task=GanTask, measure=measure_gan, nearest=nearest_images)
+
+
+def _generates() -> object:
+    from genui.engine.kinds import Generates
+    from genui.engine.sample.latent import load_latent_model
+
+    return Generates(load=load_latent_model)
+
+
+def _shows() -> object:
+    from genui.ui.generate.latent import WALK
+    from genui.ui.kinds import Shows
+    from genui.ui.traces.export import WALKS
+    from genui.ui.widgets.image import ImageView
+
+    return Shows(pane=WALK, view=ImageView, exports=WALKS)
+
+
+KINDS = (
+    Kind(
+        family="gan",
+        medium="image",
+        place=30,
+        does="draws images in one step",
+        limitations="It was trained by a discriminator and never on the images themselves, so "
+        "its images are new. It leaves out what is hard to draw: 'coverage' and 'recall' "
+        "measure how much.",
+        recipes=_recipes,
+        prepares=_prepares,
+        trains=_trains,
+        generates=_generates,
+        settings=LatentSettings,
+        for_data=LatentSettings(),
+        edits=("seed", "caption"),
+        options=("grid", "film", "frames", "scale"),
+        batches=True,
+        makes="a walk",
+        pane="walk",
+        replaces_canvas=True,
+        shows=_shows,
+        files=(".gif", ".apng", ".png", ".cast"),
+        prints=prints,
+    ),
+)

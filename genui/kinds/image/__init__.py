@@ -1,0 +1,87 @@
+"""Diffusion models that draw images, trained by genui."""
+
+from msgspec.structs import replace
+
+from genui.protocol.kinds import Kind, Recipes
+from genui.protocol.settings import UNGUIDED, ImageSettings
+
+
+def _recipes() -> Recipes:
+    from genui.recipes.diffusion import IMAGE_RECIPES, DiffusionRecipe
+
+    return Recipes(DiffusionRecipe, IMAGE_RECIPES)
+
+
+def _prepares() -> object:
+    from genui.engine.data.images import check_images
+    from genui.engine.kinds import Prepares
+
+    return Prepares(check=check_images)
+
+
+def _trains() -> object:
+    from genui.engine.kinds import Trains
+    from genui.engine.metrics.copying import nearest_images
+    from genui.engine.metrics.images import measure_images
+    from genui.engine.train.diffusion import ImageTask
+
+    return Trains(task=ImageTask, measure=measure_images, nearest=nearest_images)
+
+
+def _generates() -> object:
+    from genui.engine.convert.image import write_image_model
+    from genui.engine.kinds import Generates
+    from genui.engine.sample.diffusion import load_diffusion_model
+
+    return Generates(load=load_diffusion_model, converts={"diffusers": write_image_model})
+
+
+def _shows() -> object:
+    from genui.ui.generate.image import CANVAS
+    from genui.ui.kinds import Shows
+    from genui.ui.traces.export import IMAGES
+    from genui.ui.widgets.image import ImageView
+
+    return Shows(pane=CANVAS, view=ImageView, exports=IMAGES)
+
+
+def prints() -> object:
+    """How images are printed, and what is shown as an image."""
+    from genui.cli.generation import draw_images, image_as_json
+    from genui.cli.kinds import Prints
+
+    return Prints(as_json=image_as_json, draw=draw_images)
+
+
+DENOISED = Kind(
+    family="diffusion",
+    medium="image",
+    place=20,
+    does="draws images",
+    settings=ImageSettings,
+    # As good as 20 steps for every shipped model: `python -m tests.bench few_steps`.
+    default_settings=ImageSettings(steps=12),
+    for_data=UNGUIDED,
+    edits=("seed", "caption", "noise", "denoise"),
+    options=("init", "strength", "forward", "mask", "grid", "film", "frames", "scale"),
+    makes="an image",
+    pane="canvas",
+    replaces_canvas=True,
+    shows=_shows,
+    files=(".png", ".gif", ".apng", ".cast"),
+    prints=prints,
+)
+"""What all kinds share that denoise pixels and are shown on the Canvas."""
+
+KINDS = (
+    replace(
+        DENOISED,
+        limitations="Words that it was not trained on seldom work. 'copying' measures how new "
+        "its images are. Guidance above 1 gives more typical images and less variety.",
+        recipes=_recipes,
+        prepares=_prepares,
+        trains=_trains,
+        generates=_generates,
+        batches=True,
+    ),
+)

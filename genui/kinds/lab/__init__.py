@@ -1,0 +1,74 @@
+"""The Lab: small networks that learn points in the plane while you watch."""
+
+from genui.protocol.kinds import Kind, LabFamily
+from genui.protocol.settings import LabSettings
+
+
+def _shows() -> object:
+    from genui.ui.kinds import Shows
+    from genui.ui.lab import LAB_PANE
+    from genui.ui.traces.export import PLANES
+    from genui.ui.widgets.plane import PlaneView
+
+    return Shows(pane=LAB_PANE, view=PlaneView, exports=PLANES)
+
+
+def _in_the_lab(family: str, lab: LabFamily, samples: bool = True) -> Kind:
+    return Kind(
+        family=family,
+        medium="points",
+        place=80,
+        does="learns points in the plane",
+        settings=LabSettings,
+        lab=lab,
+        makes="a training in the Lab",
+        pane="lab",
+        shows=_shows,
+        files=(".gif", ".apng", ".png", *([".csv"] if samples else [])),
+    )
+
+
+KINDS = (
+    _in_the_lab(
+        "gan",
+        LabFamily(
+            title="GAN",
+            surface="the discriminator's score",
+            arrows="its gradient",
+        ),
+    ),
+    _in_the_lab(
+        "diffusion",
+        LabFamily(
+            title="diffusion",
+            surface="density",
+            arrows="flow to data",
+            noisy=True,
+        ),
+    ),
+    _in_the_lab(
+        "flow",
+        LabFamily(
+            title="flow matching",
+            surface="density",
+            arrows="flow to data",
+            noisy=True,
+        ),
+    ),
+    _in_the_lab(
+        "autoregressive",
+        LabFamily(
+            title="autoregressive",
+            surface="p(x) p(y | x)",
+        ),
+    ),
+    _in_the_lab(
+        "classifier",
+        LabFamily(
+            title="classifier",
+            surface="p(class | x, y)",
+            divergence="KL from the true p(class | x, y)",
+        ),
+        samples=False,
+    ),
+)

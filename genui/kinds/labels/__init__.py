@@ -1,0 +1,118 @@
+"""Classifiers of images, text and sounds, for contrast: they label and cannot generate."""
+
+from genui.protocol.kinds import Kind, Recipes
+
+
+def _image_recipes() -> Recipes:
+    from genui.recipes.classifier import IMAGE_CLASSIFIER_RECIPES, ImageClassifierRecipe
+
+    return Recipes(ImageClassifierRecipe, IMAGE_CLASSIFIER_RECIPES)
+
+
+def _text_recipes() -> Recipes:
+    from genui.recipes.classifier import TEXT_CLASSIFIER_RECIPES, TextClassifierRecipe
+
+    return Recipes(TextClassifierRecipe, TEXT_CLASSIFIER_RECIPES)
+
+
+def _sound_recipes() -> Recipes:
+    from genui.recipes.classifier import SOUND_CLASSIFIER_RECIPES, SoundClassifierRecipe
+
+    return Recipes(SoundClassifierRecipe, SOUND_CLASSIFIER_RECIPES)
+
+
+def _prepares_images() -> object:
+    from genui.engine.data.image_labels import check_labelled_images
+    from genui.engine.kinds import Prepares
+
+    return Prepares(check=check_labelled_images)
+
+
+def _prepares_text() -> object:
+    from genui.engine.data.text import check_labelled_text
+    from genui.engine.kinds import Prepares
+
+    return Prepares(check=check_labelled_text)
+
+
+def _prepares_sounds() -> object:
+    from genui.engine.data.speech import check_labelled_speech
+    from genui.engine.kinds import Prepares
+
+    return Prepares(check=check_labelled_speech)
+
+
+def _trains_images() -> object:
+    from genui.engine.kinds import Trains
+    from genui.engine.metrics.classifiers import measure_classifier
+    from genui.engine.train.classifier import ImageClassifierTask
+
+    return Trains(task=ImageClassifierTask, measure=measure_classifier)
+
+
+def _trains_text() -> object:
+    from genui.engine.kinds import Trains
+    from genui.engine.metrics.classifiers import measure_text_classifier
+    from genui.engine.train.classifier import TextClassifierTask
+
+    return Trains(task=TextClassifierTask, measure=measure_text_classifier)
+
+
+def _trains_sounds() -> object:
+    from genui.engine.kinds import Trains
+    from genui.engine.metrics.classifiers import measure_sound_classifier
+    from genui.engine.train.classifier import SoundClassifierTask
+
+    return Trains(task=SoundClassifierTask, measure=measure_sound_classifier)
+
+
+def _labels_images() -> object:
+    from genui.engine.kinds import Labels
+    from genui.engine.metrics.classifiers import ImageClassifier, image_example
+
+    return Labels(load=ImageClassifier.load, example=image_example)
+
+
+def _labels_text() -> object:
+    from genui.engine.kinds import Labels
+    from genui.engine.metrics.classifiers import TextClassifier, text_example
+
+    return Labels(load=TextClassifier.load, example=text_example)
+
+
+KINDS = (
+    Kind(
+        family="classifier",
+        medium="image",
+        place=70,
+        does="labels images",
+        limitations="It always answers with one of its own labels. Its confidence means "
+        "nothing for an image unlike its training data.",
+        recipes=_image_recipes,
+        prepares=_prepares_images,
+        trains=_trains_images,
+        labels=_labels_images,
+    ),
+    Kind(
+        family="classifier",
+        medium="text",
+        place=70,
+        does="labels text",
+        limitations="It counts words and letters, and always answers with one of its own labels.",
+        recipes=_text_recipes,
+        prepares=_prepares_text,
+        trains=_trains_text,
+        labels=_labels_text,
+    ),
+    Kind(
+        family="classifier",
+        medium="audio",
+        place=70,
+        does="labels sounds",
+        limitations="It knows ten digits, or six speakers, from their recordings, and always "
+        "answers with one of them, also for a stranger.",
+        recipes=_sound_recipes,
+        prepares=_prepares_sounds,
+        trains=_trains_sounds,
+    ),
+)

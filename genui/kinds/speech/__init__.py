@@ -1,0 +1,92 @@
+"""Speech: a diffusion model of spectrograms, and open voices."""
+
+from msgspec.structs import replace
+
+from genui.kinds.image import DENOISED, prints
+from genui.protocol.kinds import PRETRAINED, Kind, Recipes
+from genui.protocol.settings import VoiceSettings
+
+
+def _recipes() -> Recipes:
+    from genui.recipes.diffusion import VOICE_RECIPES, VoiceRecipe
+
+    return Recipes(VoiceRecipe, VOICE_RECIPES)
+
+
+def _prepares() -> object:
+    from genui.engine.data.speech import check_speech
+    from genui.engine.kinds import Prepares
+
+    return Prepares(check=check_speech)
+
+
+def _trains() -> object:
+    from genui.engine.kinds import Trains
+    from genui.engine.metrics.clips import measure_voice
+    from genui.engine.metrics.copying import nearest_takes
+    from genui.engine.train.diffusion import VoiceTask
+
+    return Trains(task=VoiceTask, measure=measure_voice, nearest=nearest_takes)
+
+
+def _generates() -> object:
+    from genui.engine.kinds import Generates
+    from genui.engine.sample.diffusion import load_diffusion_model
+
+    return Generates(load=load_diffusion_model)
+
+
+def _shows() -> object:
+    from genui.ui.generate.image import CANVAS
+    from genui.ui.kinds import Shows
+    from genui.ui.traces.export import SOUNDS
+    from genui.ui.widgets.image import ImageView
+
+    return Shows(pane=CANVAS, view=ImageView, exports=SOUNDS)
+
+
+def _shows_sentences() -> object:
+    from genui.ui.generate.speech import SPEECH
+    from genui.ui.kinds import Shows
+    from genui.ui.traces.export import SPOKEN
+    from genui.ui.widgets.image import ImageView
+
+    return Shows(pane=SPEECH, view=ImageView, exports=SPOKEN)
+
+
+KINDS = (
+    replace(
+        DENOISED,
+        medium="audio",
+        place=50,
+        does="speaks",
+        limitations="It speaks only the words and the voices that it was trained on. Digits "
+        "are joined, not spoken as one number. Phases are estimated from 64 mel bands at "
+        "8 kHz, so it sounds like a bad telephone line.",
+        recipes=_recipes,
+        prepares=_prepares,
+        trains=_trains,
+        generates=_generates,
+        makes="a sound",
+        shows=_shows,
+        files=(".wav", ".png", ".gif", ".apng", ".cast"),
+    ),
+    Kind(
+        family=PRETRAINED,
+        medium="audio",
+        place=50,
+        does="speaks",
+        limitations="Others trained it: its own card says on what. It speaks sentences, each "
+        "at once, and reads numbers and names as espeak-ng does.",
+        settings=VoiceSettings,
+        edits=("seed",),
+        first_step=1,
+        options=("scale",),
+        makes="a sound",
+        pane="speech",
+        replaces_canvas=True,
+        shows=_shows_sentences,
+        files=(".wav", ".png"),
+        prints=prints,
+    ),
+)

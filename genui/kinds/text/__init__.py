@@ -1,0 +1,140 @@
+"""Networks that write text and code, trained by genui."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from genui.protocol.edits import LAYER_EDITS
+from genui.protocol.kinds import Kind, Recipes
+from genui.protocol.settings import TextSettings
+
+if TYPE_CHECKING:
+    from genui.engine.kinds import BuildNetwork
+
+
+def _prepares() -> object:
+    from genui.engine.data.text import check_text
+    from genui.engine.kinds import Prepares
+
+    return Prepares(check=check_text)
+
+
+def _trains() -> object:
+    from genui.engine.kinds import Trains
+    from genui.engine.metrics.copying import nearest_text
+    from genui.engine.metrics.language import measure_text
+    from genui.engine.train.language import TextTask
+
+    return Trains(task=TextTask, measure=measure_text, nearest=nearest_text)
+
+
+def _trains_code() -> object:
+    from genui.engine.kinds import Trains
+    from genui.engine.metrics.copying import nearest_text
+    from genui.engine.metrics.language import measure_code_model
+    from genui.engine.train.language import TextTask
+
+    return Trains(task=TextTask, measure=measure_code_model, nearest=nearest_text)
+
+
+def _prints() -> object:
+    from genui.cli.generation import text_as_json
+    from genui.cli.kinds import Prints
+    from genui.cli.request import read_vocabulary_token
+
+    return Prints(as_json=text_as_json, read_token=read_vocabulary_token)
+
+
+def _shows() -> object:
+    from genui.ui.generate.text import TEXT
+    from genui.ui.kinds import Shows
+    from genui.ui.traces.export import TEXTS
+    from genui.ui.widgets.prose import Prose
+
+    return Shows(pane=TEXT, view=Prose, exports=TEXTS)
+
+
+SAMPLED_TEXT = Kind(
+    family="transformer",
+    medium="text",
+    place=10,
+    does="writes text",
+    limitations="It was trained on one small text: it imitates the style, invents words and knows "
+    "no facts.",
+    prepares=_prepares,
+    trains=_trains,
+    settings=TextSettings,
+    edits=("seed", "token", "text", *LAYER_EDITS),
+    first_step=1,
+    makes="text",
+    pane="text",
+    shows=_shows,
+    files=(".txt", ".cast"),
+    streams=True,
+    prints=_prints,
+)
+"""What all kinds share that write text a token at a time."""
+
+
+def text_kinds(
+    family: str, recipes: Callable[[], Recipes], network: "Callable[[], BuildNetwork]"
+) -> tuple[Kind, Kind]:
+    """The two kinds of a network that writes text: one for text, and one for code.
+
+    `recipes` imports its recipes, and `network` the function that builds it. Small
+    models of code repeat themselves and lose the context, so by default the temperature is lower,
+    repetition is penalized and the grammar is Python.
+    """
+
+    def generates() -> object:
+        from genui.engine.convert.text import write_text_model
+        from genui.engine.kinds import Generates
+        from genui.engine.sample.text import load_text_model
+
+        return Generates(load=load_text_model, network=network(), converts={"hf": write_text_model})
+
+    text = replace(SAMPLED_TEXT, family=family, recipes=recipes, generates=generates)
+    code = replace(
+        text,
+        medium="code",
+        trains=_trains_code,
+        default_settings=TextSettings(
+            temperature=0.5, top_p=0.9, repetition_penalty=1.1, dry=0.8, grammar="python"
+        ),
+        classifier_medium="text",
+        syntax="python",
+    )
+    return text, code
+
+
+# --- The networks that genui has ---------------------------------------------------------------
+
+
+def _transformer_recipes() -> Recipes:
+    from genui.recipes.transformer import TEXT_RECIPES, TransformerRecipe
+
+    return Recipes(TransformerRecipe, TEXT_RECIPES)
+
+
+def _transformer() -> "BuildNetwork":
+    from genui.engine.models.transformer import build_transformer
+
+    return build_transformer
+
+
+def _recurrent_recipes() -> Recipes:
+    from genui.recipes.transformer import TEXT_RECIPES, RecurrentRecipe
+
+    return Recipes(RecurrentRecipe, TEXT_RECIPES)
+
+
+def _recurrent() -> "BuildNetwork":
+    from genui.engine.models.recurrent import build_min_gru
+
+    return build_min_gru
+
+
+_TRANSFORMER = text_kinds("transformer", _transformer_recipes, _transformer)
+_RECURRENT = text_kinds("recurrent", _recurrent_recipes, _recurrent)
+KINDS = (_TRANSFORMER[0], _RECURRENT[0], _TRANSFORMER[1], _RECURRENT[1])

@@ -1,0 +1,218 @@
+"""The table of kinds of models. To add a kind, add a folder to `genui/kinds`, or a plug-in.
+
+A `Kind` says what a kind of model is, in data, and how its parts are reached, in functions without
+arguments that import them when they are first needed: listing kinds imports neither torch nor
+Textual, and generating text imports no code for images. Each function returns a *face*, a class of
+the room that calls it:
+
+| field | face | needs |
+|---|---|---|
+| `prepares` | `genui.engine.kinds.Prepares` | neither torch nor Textual |
+| `trains` | `genui.engine.kinds.Trains` | torch |
+| `generates` | `genui.engine.kinds.Generates` | torch |
+| `labels` | `genui.engine.kinds.Labels` | torch |
+| `prints` | `genui.cli.kinds.Prints` | neither torch nor Textual |
+| `shows` | `genui.ui.kinds.Shows` | Textual |
+"""
+
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from msgspec import Struct
+
+from genui.base.errors import MisuseError
+from genui.base.plugins import Table
+from genui.protocol.settings import Settings
+
+Face = TypeVar("Face")
+Open = Callable[[], object]
+"""Imports a face and returns it."""
+
+PRETRAINED = "pretrained"
+"""The family of models that others trained, whatever their architecture."""
+
+
+class Recipes(NamedTuple):
+    """How a kind is trained again."""
+
+    recipe: type
+    """The class of its recipes."""
+    shipped: Sequence[Any] = ()
+    """The recipes that come with it, also those of kinds that share them."""
+
+
+class LabFamily(Struct, frozen=True, kw_only=True):
+    """How a kind learns points in the Lab, and what its pane shows."""
+
+    title: str
+    surface: str
+    """The quantity that the surface shows."""
+    arrows: str = ""
+    """The quantity that the arrows show; "" without arrows."""
+    divergence: str = "Jensen–Shannon"
+    """The measure of its distance from the true density."""
+    noisy: bool = False
+    """Whether it has noise levels."""
+
+
+class Kind(Struct, frozen=True, kw_only=True):
+    """A kind of model: how it is trained, measured, sampled, shown and saved."""
+
+    family: str
+    medium: str
+    does: str
+    """The end of a sentence that begins with the model's name: "writes text"."""
+    place: int = 100
+    """Lists of kinds, recipes and models have the order of these numbers."""
+    limitations: str = ""
+    """What its models cannot do; a dataset has its own `limitations`, which its card adds."""
+
+    # --- Training; None for kinds of the Lab and for models that cannot be trained on ---
+    recipes: Callable[[], Recipes] | None = None
+    prepares: Open | None = None
+    trains: Open | None = None
+
+    # --- Generation; None for classifiers, which have `labels` ---
+    generates: Open | None = None
+    """None for models that others trained: a row of `genui.hub.formats` loads them."""
+    labels: Open | None = None
+    settings: type[Settings] | None = None
+    default_settings: Settings | None = None
+    """Its default settings, if they differ from those of the class."""
+    for_data: Settings | None = None
+    """The settings for samples that are compared with its data, if they differ."""
+    edits: tuple[str, ...] = ()
+    """The edits of a trace besides its settings."""
+    first_step: int = 0
+    """The step of a trace's first frame: 1 if step 0 is the prompt."""
+    options: tuple[str, ...] = ()
+    """Options of `genui generate` besides those of the settings."""
+    takers: str = ""
+    """The models that take these options, if no other kind has them; else its medium says it."""
+    batches: bool = False
+    """Whether it can generate finished images in one batch."""
+    lab: LabFamily | None = None
+    """Set for a family that the Lab trains."""
+    classifier_medium: str = ""
+    """The medium of classifiers for its samples; "" is its own medium."""
+
+    # --- Display and files ---
+    makes: str = ""
+    """Its sample with an article: "an image"."""
+    pane: str = ""
+    """The id of the pane that shows its traces."""
+    replaces_canvas: bool = False
+    """Whether the pane takes the place of the Canvas."""
+    shows: Open | None = None
+    syntax: Literal["", "python"] = ""
+    """The language of the syntax highlighting."""
+    files: tuple[str, ...] = ()
+    """The suffixes that `--out` writes, the default first."""
+    streams: bool = False
+    """Whether its samples are text, printed while generated and stored in a folder's index."""
+    prints: Open | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in files and tables: `transformer/text`."""
+        return f"{self.family}/{self.medium}"
+
+    @property
+    def can_generate(self) -> bool:
+        return self.settings is not None
+
+    @property
+    def defaults(self) -> Any:
+        """The settings that apply unless others are given."""
+        if self.default_settings is not None:
+            return self.default_settings
+        return self.settings() if self.settings is not None else None
+
+
+def open_face(open: Open | None, face: type[Face]) -> Face | None:
+    """The face that a function of a kind returns; None for a kind without it.
+
+    Raises TypeError if it is another class: a fault of the kind.
+    """
+    if open is None:
+        return None
+    opened = open()
+    if not isinstance(opened, face):
+        raise TypeError(f"a kind gives a {type(opened).__name__}, and not a {face.__name__}")
+    return opened
+
+
+# --- The table --------------------------------------------------------------------------------
+
+
+@cache
+def _built_in() -> dict[str, Kind]:
+    """The kinds of the folders of `genui/kinds` by name, in the order of their places."""
+    folder = Path(__file__).parents[1] / "kinds"
+    names = [at.name for at in pkgutil.iter_modules([str(folder)])]
+    rows = [kind for name in names for kind in import_module(f"genui.kinds.{name}").KINDS]
+    return {kind.name: kind for kind in sorted(rows, key=lambda kind: kind.place)}
+
+
+class Kinds(Mapping[tuple[str, str], Kind]):
+    """(family, medium) to the kind: those of `genui/kinds`, then those of plug-ins.
+
+    Nothing is imported before the first look-up, and no plug-in for a kind that is built in.
+    """
+
+    def __init__(self) -> None:
+        self._table = Table("genui.kinds", Kind, _built_in)
+
+    def __getitem__(self, key: tuple[str, str]) -> Kind:
+        return self._table["/".join(key)]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((kind.family, kind.medium) for kind in self._table.values())
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+KINDS = Kinds()
+
+
+def list_media() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(medium for _, medium in KINDS))
+
+
+def list_families() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(family for family, _ in KINDS))
+
+
+def lab_families() -> Mapping[str, LabFamily]:
+    """The families that the Lab trains, by name."""
+    return {kind.family: kind.lab for kind in KINDS.values() if kind.lab is not None}
+
+
+def find_kind(family: str, medium: str, name: str) -> Kind:
+    """The kind of a model that generates. Raises MisuseError, which begins with its name."""
+    kind = KINDS.get((family, medium))
+    if kind is None or not kind.can_generate:
+        raise MisuseError(
+            f"{name} {describe_ability(family, medium)}; `genui models` lists what generates"
+        )
+    return kind
+
+
+def kind_of_trace(medium: str, settings: Settings) -> Kind:
+    """The kind with this medium and such settings; the first with such settings if the medium is
+    not known yet."""
+    kinds = {kind.medium: kind for kind in KINDS.values() if kind.settings is type(settings)}
+    return kinds.get(medium) or next(iter(kinds.values()))
+
+
+def describe_ability(family: str, medium: str) -> str:
+    """The end of a sentence that begins with the model's name."""
+    kind = KINDS.get((family, medium))
+    if kind is None:
+        return "is of a kind that this version of genui does not know"
+    return kind.does if kind.can_generate else f"{kind.does} and cannot generate"

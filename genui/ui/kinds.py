@@ -1,0 +1,30 @@
+"""What a kind of model gives the app."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.widget import Widget
+
+from genui.protocol.kinds import Kind, open_face
+
+if TYPE_CHECKING:
+    from genui.ui.generate.pane import PaneKind
+    from genui.ui.traces.export import Format
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shows:
+    """How its traces are shown and exported."""
+
+    pane: "PaneKind"
+    view: Callable[[], Widget]
+    """Makes the widget, a `TraceView`, that shows its trace beside others."""
+    exports: "Sequence[Format]"
+    """The formats that the pane exports."""
+
+
+def shows_of(kind: Kind) -> Shows:
+    shows = open_face(kind.shows, Shows)
+    assert shows is not None  # each kind that generates has it
+    return shows
