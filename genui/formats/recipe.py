@@ -84,6 +84,7 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     format: int = FORMAT
     genui: Annotated[str, Meta(max_length=80)] = __version__
     model: Annotated[str, Meta(max_length=4096)]  # as `find_model` takes it
+    kind: Annotated[str, Meta(max_length=80)] = ""  # the name of its kind
     fingerprint: Annotated[str, Meta(pattern=r"^([0-9a-f]{16})?$")] = ""  # of its weights
     prompt: str = ""
     seed: Seed = 0
@@ -142,6 +143,7 @@ def recipe_of(
     return seal(
         TraceRecipe(
             model=start.model,
+            kind=f"{started.family}/{started.medium}" if started.family else "",
             fingerprint=started.fingerprint,
             prompt=start.prompt,
             seed=start.seed,

@@ -203,11 +203,10 @@ def find_kind(family: str, medium: str, name: str) -> Kind:
     return kind
 
 
-def kind_of_trace(medium: str, settings: Settings) -> Kind:
-    """The kind with this medium and such settings; the first with such settings if the medium is
-    not known yet."""
-    kinds = {kind.medium: kind for kind in KINDS.values() if kind.settings is type(settings)}
-    return kinds.get(medium) or next(iter(kinds.values()))
+def kind_of_trace(name: str, settings: Settings) -> Kind:
+    """The kind of that name; the first with such settings if it is not known yet, or not here."""
+    kinds = {kind.name: kind for kind in KINDS.values() if kind.settings is type(settings)}
+    return kinds.get(name) or next(iter(kinds.values()))
 
 
 def describe_ability(family: str, medium: str) -> str:

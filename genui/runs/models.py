@@ -34,7 +34,7 @@ from genui.hub.formats import (
 from genui.hub.memory import describe_all
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
-from genui.protocol.kinds import KINDS, PRETRAINED, list_families, list_media
+from genui.protocol.kinds import KINDS, PRETRAINED, Kind, list_families, list_media
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
 
@@ -181,12 +181,16 @@ class ModelInfo:
     settings: dict[str, Any] = field(default_factory=dict)  # that its own files recommend
 
     @property
+    def kind(self) -> Kind | None:
+        """Its kind; None if that is not here."""
+        return KINDS.get((self.family, self.medium))
+
+    @property
     def defaults(self) -> Any:
         """The settings that apply unless others are given; None for a kind that has none."""
-        kind = KINDS.get((self.family, self.medium))
-        if kind is None or kind.defaults is None:
+        if self.kind is None or self.kind.defaults is None:
             return None
-        return msgspec.structs.replace(kind.defaults, **self.settings)
+        return msgspec.structs.replace(self.kind.defaults, **self.settings)
 
     @property
     def is_usable(self) -> bool:
@@ -554,7 +558,7 @@ def group_models(models: Iterable[ModelInfo]) -> dict[str, list[ModelInfo]]:
     models = sorted(models, key=lambda m: (place(m), others(m), quality(m), m.name))
     groups: dict[str, list[ModelInfo]] = {}
     for model in models:
-        kind = KINDS.get((model.family, model.medium))
+        kind = model.kind
         is_classifier = kind is not None and not kind.can_generate
         groups.setdefault(CLASSIFIERS if is_classifier else model.medium, []).append(model)
 

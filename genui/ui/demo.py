@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
@@ -182,7 +182,7 @@ def find_saved(pane: PaneName) -> SavedTrace | None:
     for path, source in choices:
         with suppress(GenuiError):  # damaged, or its model is gone
             if path is not None:
-                return SavedTrace(cast("PaneName", path.stem), *read_trace(path, source))
+                return SavedTrace(path.stem, *read_trace(path, source))
     return None
 
 

@@ -427,7 +427,7 @@ class HomeScreen(AppScreen[None]):
         """Run the action of a key; focus its pane first."""
         pane = self.current if key.pane == "settings" else key.pane
         if pane not in {"app", "board", self.current}:
-            self.action_show_pane(cast("PaneName", pane))
+            self.action_show_pane(pane)
         namespace: Widget = self if key.pane == "app" else self.query_one(f"#{pane}")
         if key.pane == "settings":
             namespace = namespace.query_one(SettingsPanel)
@@ -560,7 +560,9 @@ class HomeScreen(AppScreen[None]):
             pane.controller.open_model(model)
             label(pane)
 
-        self._with_pane(cast("PaneName", pane_of(model)), play)
+        name = pane_of(model)
+        assert name is not None  # a model that is readable has a pane
+        self._with_pane(name, play)
 
     def open_saved(self, path: Path, pane: PaneName) -> None:
         self.clear_line()
@@ -633,7 +635,7 @@ class HomeScreen(AppScreen[None]):
 
         def chosen(favourite: Favourite | None) -> None:
             if favourite is not None:
-                self.open_saved(favourite.path, pane_of_saved(favourite.recipe, self.models))
+                self.open_saved(favourite.path, pane_of_saved(favourite.recipe))
 
         self.app.push_screen(FavouritesScreen(), chosen)
 
@@ -663,7 +665,7 @@ class HomeScreen(AppScreen[None]):
             self._saved = tuple(await asyncio.to_thread(list_trees))
 
     def commands(self) -> Iterator[Command]:
-        scopes: list[Scope] = [self.current, *keys.HOME_SCOPES]
+        scopes: list[Scope] = [self.current, *keys.home_scopes()]
         for scope in dict.fromkeys(scopes):
             yield from self.list_key_commands(scope, self.offered_keys(scope))
         for model in self.models:
@@ -707,7 +709,7 @@ def saved_command(home: HomeScreen, listed: "ListedTrace") -> Command:
     when = time.strftime("%d %B %H:%M", time.localtime(tree.created))
     count = len(tree.branches)
     branches = "1 branch" if count == 1 else f"{count} branches"
-    pane = pane_of_saved(tree.recipe, home.models)
+    pane = pane_of_saved(tree.recipe)
     from genui.formats.trees import is_favourite
 
     kind = "favourite" if is_favourite(listed.path) else "saved trace"

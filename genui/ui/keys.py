@@ -4,12 +4,13 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from genui.base import paths
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.files import read_toml
 from genui.base.schema import ordered
+from genui.protocol.kinds import KINDS
 from genui.protocol.settings import (
     ImageSettings,
     LabSettings,
@@ -21,8 +22,10 @@ from genui.protocol.settings import (
 if TYPE_CHECKING:
     from textual.binding import Binding
 
-PaneName = Literal["models", "training", "text", "canvas", "lab", "roll", "walk", "speech"]
-Scope = PaneName | Literal["app", "board", "runs", "points", "settings", "tour"]
+PaneName = str
+"""The id of a pane: of Home, and of each kind of model (`Kind.pane`)."""
+Scope = str
+"""Where keys are heard: a pane, a screen, or a mode of it."""
 
 TITLES: dict[Scope, str] = {
     "app": "Everywhere",
@@ -60,7 +63,7 @@ class Key(NamedTuple):
 
 def _unbound(id: str, action: str, description: str, tooltip: str) -> Key:
     """Make a row without a key."""
-    pane = cast("Scope", id.partition(".")[0])
+    pane = id.partition(".")[0]
     return Key(id, pane, "", "", action, description, tooltip, footer=False)
 
 
@@ -753,8 +756,12 @@ def keys_markdown(keymap: Mapping[str, str] = MappingProxyType({})) -> str:
 # --- Rows, bindings and the footer, from the table --------------------------------------------
 # A user remaps a key by its id in `keys.toml`.
 
-HOME_SCOPES: tuple[Scope, ...] = ("app", "models", "training", "text", "canvas", "roll", "walk")
-"""The scopes of the main screen."""
+
+def home_scopes() -> tuple[Scope, ...]:
+    """The scopes of the main screen."""
+    in_canvas = (kind.pane for kind in KINDS.values() if kind.replaces_canvas)
+    return "app", "models", "training", "text", *dict.fromkeys(in_canvas)
+
 
 KEYMAP_FILE = "keys.toml"
 

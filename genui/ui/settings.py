@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from textual.content import Content
@@ -13,7 +13,7 @@ from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
 from genui.hub.catalogue import Entry
 from genui.protocol import SAMPLERS, Axis, ImageSettings
-from genui.protocol.kinds import KINDS
+from genui.protocol.kinds import kind_of_trace
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
 from genui.runs.models import ModelInfo, find_model
@@ -28,26 +28,17 @@ if TYPE_CHECKING:
 
 def pane_of(model: ModelInfo) -> PaneName | None:
     """Return the pane that shows traces of a model; None for a model that does not generate."""
-    kind = KINDS.get((model.family, model.medium))
-    return cast(PaneName, kind.pane) if kind is not None and kind.can_generate else None
+    return model.kind.pane if model.kind and model.kind.can_generate else None
 
 
-def pane_of_saved(recipe: TraceRecipe, models: Sequence[ModelInfo]) -> PaneName:
-    """Return the pane of a saved trace, by its model or, if that is missing, by its settings."""
-    known = next((model for model in models if model.ref == recipe.model), None)
-    if known is not None and (pane := pane_of(known)) is not None:
-        return pane
-    return next(
-        cast(PaneName, kind.pane)
-        for kind in KINDS.values()
-        if type(recipe.settings) is kind.settings
-    )
+def pane_of_saved(recipe: TraceRecipe) -> PaneName:
+    """Return the pane of a saved trace, also if its model is missing."""
+    return kind_of_trace(recipe.kind, recipe.settings).pane
 
 
 def list_classifiers(models: Sequence[ModelInfo]) -> list[ModelInfo]:
     """Return the models that label samples."""
-    kinds = ((model, KINDS.get((model.family, model.medium))) for model in models)
-    return [model for model, kind in kinds if kind is not None and not kind.can_generate]
+    return [model for model in models if model.kind and not model.kind.can_generate]
 
 
 def find_newest_model(run: RunDir) -> ModelInfo:
@@ -233,7 +224,7 @@ def model_card(model: ModelInfo, details: bool = False) -> Content:
 
     The facts are its quality, its network and its data.
     """
-    card, kind = model.card, KINDS.get((model.family, model.medium))
+    card, kind = model.card, model.kind
     written = kind is not None and kind.streams
     sample: list[list[Part]] = [[line] for line in _sample_of(model)]
     lines: list[list[Part]] = []
@@ -299,7 +290,7 @@ def _sample_of(model: ModelInfo) -> list[str]:
     """Return the lines of a model's sample or, for images and sounds, its prompts."""
     sample = model.card.get("sample")
     text = clean(sample).strip()[:SAMPLE] if isinstance(sample, str) else ""
-    kind = KINDS.get((model.family, model.medium))
+    kind = model.kind
     if kind is not None and kind.streams:
         return text.splitlines()
     return [prompt.strip() for prompt in text.split(";")] if text else []

@@ -329,7 +329,7 @@ class NearestScreen(Window[None]):
         source = clean_line(f"{neighbours.data} · {neighbours.measured}")
         if neighbours.quote is not None:
             steps = f"tokens {neighbours.quote.first}–{neighbours.quote.last}"
-            if kind_of_trace(self._trace.medium, self._trace.request.settings).streams:
+            if kind_of_trace(self._trace.kind, self._trace.request.settings).streams:
                 steps = f"{len(neighbours.quote.text)} characters, {steps}"
             return f"longest match {steps}, in {source}"
         if neighbours.images:

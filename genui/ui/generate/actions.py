@@ -22,7 +22,6 @@ from genui.base.schema import Setting, ordered
 from genui.base.text import clean_line
 from genui.protocol import Failed, Idle, Labels, Neighbours
 from genui.protocol.edits import inputs_at
-from genui.protocol.kinds import KINDS
 from genui.protocol.settings import SEED
 from genui.runs.models import ModelInfo
 from genui.ui.settings import (
@@ -573,7 +572,7 @@ LABEL_INTERVAL = 0.25  # least seconds between requests, so that they do not slo
 
 def can_label(classifier: ModelInfo, model: ModelInfo) -> bool:
     """Whether a classifier can read what a model generates."""
-    kind = KINDS.get((model.family, model.medium))
+    kind = model.kind
     return classifier.medium == ((kind and kind.classifier_medium) or model.medium)
 
 

@@ -18,7 +18,6 @@ from textual.widget import Widget
 
 from genui.base.errors import MisuseError
 from genui.protocol.edits import inputs_at
-from genui.protocol.kinds import KINDS
 from genui.ui import keys, messages
 from genui.ui.generate.actions import (
     Actions,
@@ -341,7 +340,7 @@ class TracePane(Pane):
             return [*offered, Copyable("data and seed", f"{prompt} · seed {seed}")]
         offered.append(Copyable("prompt and seed", f"{prompt} · seed {seed}"))
         model = self.controller.models.get(trace.request.model)
-        kind = KINDS.get((model.family, model.medium)) if model is not None else None
+        kind = model.kind if model is not None else None
         if model is not None and kind is not None:
             from genui.formats.command import format_command  # late: only when it is copied
 

@@ -16,7 +16,6 @@ from genui.base.python_syntax import SyntaxCheck, check_syntax, find_break
 from genui.base.text import clean_line
 from genui.protocol import TextFrame, TextSettings, WriteText, WriteToken
 from genui.protocol.edits import inputs_at
-from genui.protocol.kinds import KINDS
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.chat import ChatActions, ChatController
 from genui.ui.generate.inside import InsideActions, LayerEditActions, TextController, label_text
@@ -60,7 +59,7 @@ class CodeCheck:
     def is_code(self) -> bool:
         """Whether the model writes code."""
         model = self._controller.model
-        kind = KINDS.get((model.family, model.medium)) if model is not None else None
+        kind = model.kind if model is not None else None
         return kind is not None and kind.syntax == "python"
 
     @property

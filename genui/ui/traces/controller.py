@@ -337,8 +337,8 @@ class TraceController(Generic[F, S]):
 
     def _new_trace(self, request: protocol.Start, total: int) -> Trace[F]:
         model = self.models.get(request.model, self.model)
-        medium = model.medium if model is not None else ""
-        return Trace(request=request, first=self.first, total=total, medium=medium)
+        kind = f"{model.family}/{model.medium}" if model is not None else ""
+        return Trace(request=request, first=self.first, total=total, kind=kind)
 
     def _go(self, play: bool) -> None:
         self._forget_dropped()

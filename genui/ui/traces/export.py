@@ -63,11 +63,12 @@ def recipe_for(
 
 def started_of(trace: Trace[Any]) -> protocol.Started:
     """What the worker reported when the trace began, as far as it has."""
+    family, _, medium = trace.kind.partition("/")
     return protocol.Started(
         trace=0,
         model=trace.request.model,
-        family="",
-        medium=trace.medium,
+        family=family,
+        medium=medium,
         prompt=trace.model_prompt,
         suffix=trace.model_suffix,
         total_steps=trace.total,
@@ -204,7 +205,7 @@ def add_saved(saved: SavedTree, tree: trees.Tree[Any]) -> None:
 
     Nothing is computed before a branch is shown; then it starts from its recipe.
     """
-    first = kind_of_trace("", saved.recipe.settings).first_step
+    first = kind_of_trace(saved.recipe.kind, saved.recipe.settings).first_step
     numbers: dict[int, int] = {}
     for branch in saved.branches:
         if not branch.label and branch.parent >= 0:
@@ -216,6 +217,7 @@ def add_saved(saved: SavedTree, tree: trees.Tree[Any]) -> None:
             forked_at=branch.step,
             total=branch.total,
             fingerprint=saved.fingerprint,
+            kind=saved.recipe.kind,
         )
         parent = numbers.get(branch.parent, -1)
         added = tree.add(trace, branch.label, parent)
@@ -343,8 +345,8 @@ PIECES = (
 
 def formats(trace: Trace[Any]) -> tuple[Format, ...]:
     """The formats that a trace can be exported to; those of plug-ins come last."""
-    own = shows_of(kind_of_trace(trace.medium, trace.request.settings)).exports
-    added = codecs_for(trace.medium) if trace.medium else []
+    kind = kind_of_trace(trace.kind, trace.request.settings)
+    own, added = shows_of(kind).exports, codecs_for(kind.medium)
     frame = next((form for form in own if form.shows == "frame"), own[0])
     return *own, *(
         Format(

@@ -32,7 +32,7 @@ def read_trace(path: Path, source: Source) -> tuple[Trace[Any], ModelInfo]:
     Raises GenuiError, one line, if the file is damaged or its model is missing.
     """
     saved = load_tree(path)
-    first = kind_of_trace("", saved.recipe.settings).first_step
+    first = kind_of_trace(saved.recipe.kind, saved.recipe.settings).first_step
     trace: Trace[Any] = Trace(request=branch_start(saved), first=first)
     if saved.frames:
         started, frames = unpack_frames(saved.frames, saved.result, show(path))

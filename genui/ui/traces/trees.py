@@ -69,7 +69,7 @@ class Trace(Generic[F]):
     pieces: tuple[protocol.Piece, ...] = ()  # of a chat: its prompt, with the template's tokens
     fingerprint: str = ""  # of the weights, once started
     precision: str = ""  # of a model that does not compute as the worker does
-    medium: str = ""  # of the model; "" if not known
+    kind: str = ""  # the name of the model's kind; "" if not known
     computed_by_worker: int = 0  # the last step that this worker has computed
     _edited_frame_due: bool = False  # the edited frame at `forked_at` has not arrived yet
     _advance_to: int | None = None  # the last step of the pending Advance
@@ -98,7 +98,7 @@ class Trace(Generic[F]):
             goal=step,
             model_prompt=self.model_prompt,
             pieces=self.pieces,
-            medium=self.medium,
+            kind=self.kind,
             model_suffix=self.model_suffix,
             _edited_frame_due=self.first == 0,
         )
@@ -222,7 +222,8 @@ class Trace(Generic[F]):
         self.model_prompt, self.model_suffix = started.prompt, started.suffix
         self.pieces = started.pieces
         self.fingerprint, self.precision = started.fingerprint, started.precision
-        self.medium = started.medium or self.medium
+        if started.family:
+            self.kind = f"{started.family}/{started.medium}"
         self.computed_by_worker = started.step
         if started.init is not None:
             self.request = replace(self.request, init=started.init)

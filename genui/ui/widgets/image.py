@@ -378,7 +378,7 @@ class ColumnView(LifecycleGuard, Vertical):
 
     def compose(self) -> ComposeResult:
         trace = self.column.trace
-        view = shows_of(kind_of_trace(trace.medium, trace.request.settings)).view()
+        view = shows_of(kind_of_trace(trace.kind, trace.request.settings)).view()
         view.can_focus = False  # the screen has the keys
         yield view
 
