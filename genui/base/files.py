@@ -8,6 +8,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -123,6 +124,20 @@ def append_whole(fd: int, data: bytes) -> None:
             with suppress(OSError):
                 os.ftruncate(fd, os.fstat(fd).st_size - written)
         raise
+
+
+def files_below(
+    folder: Path, suffixes: tuple[str, ...] = ("",), most: int | None = None
+) -> list[Path]:
+    """The regular files in a folder and below it that end so, without hidden ones, in order; at
+    most so many. None if there is no folder."""
+    found = (
+        os.path.join(above, name)
+        for above, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(suffixes) and not name.startswith(".")
+    )
+    return sorted(map(Path, islice(filter(os.path.isfile, found), most)))
 
 
 def remove_partial_files(folder: Path) -> None:

@@ -7,11 +7,11 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, report_defect, show
@@ -20,6 +20,7 @@ from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary
 
 if TYPE_CHECKING:
+    from genui.logs.media import Histograms
     from genui.runs.series import Series
 
 WRITING = 30.0
@@ -160,29 +161,56 @@ class Media(NamedTuple):
     start: int = 0  # bytes
     size: int = -1  # bytes; -1: up to the end of the file
     caption: str = ""
-    content: Any = None  # of a histogram: all of its name; of a curve: x and y; of a table: itself
+    content: Any = None  # of a histogram: see MediaStore; of a curve: x and y; of a table: itself
 
 
 class MediaStore:
-    """The samples of a log, at most MAX_SAMPLES. The mapping is replaced when one is added."""
+    """The samples of a log, at most MAX_SAMPLES. The mapping is replaced when one is added.
+
+    A histogram is added with its edges and counts as content; `by_step` has it with all of its name
+    in their place.
+    """
 
     MAX_SAMPLES = 20_000
 
-    def __init__(self) -> None:
+    def __init__(self, most_histograms: int = 200) -> None:
+        """Histograms of more names are left out."""
         self.names: set[str] = set()
+        self._most_histograms = most_histograms
+        self._histograms: dict[str, Histograms] = {}
         self._lists: dict[int, list[Media]] = {}
         self._count = 0
         self._by_step: Mapping[int, Sequence[Media]] | None = {}
 
     def add(self, media: Media) -> None:
+        """Adds a sample; a histogram that is none, or is thinned out, is left out."""
         self.names.add(media.name)
+        if media.kind == "histogram":
+            known = self._histograms_with(media)
+            if known is None:
+                return
+            media = media._replace(content=known)
         if 0 <= media.step < _BEYOND and self._count < self.MAX_SAMPLES:
             self._lists.setdefault(media.step, []).append(media)
             self._count += 1
             self._by_step = None
 
+    def _histograms_with(self, media: Media) -> "Histograms | None":
+        """All histograms of that name, this one included; None if it is left out."""
+        from genui.logs.media import Histograms  # brings numpy
+
+        known = self._histograms.get(media.name)
+        if known is None and len(self._histograms) < self._most_histograms:
+            known = Histograms()
+        if known is None or not known.add(media.step, *media.content):
+            return None
+        self._histograms[media.name] = known
+        return known
+
     def forget_after(self, step: int) -> None:
         """Drops the samples of steps later than `step`."""
+        for known in self._histograms.values():
+            known.forget_after(step)
         self._lists = {one: media for one, media in self._lists.items() if one <= step}
         self._count = sum(map(len, self._lists.values()))
         self._by_step = None
@@ -340,18 +368,6 @@ class SafeTail:
         return getattr(self._tail, name)
 
 
-MAX_FILES = 20_000
-"""Files of one log, of those that have one for each metric."""
-
-
-def files_below(folder: Path) -> list[tuple[str, Path]]:
-    """The files in a folder and below it, at most MAX_FILES, in order: their names, with slashes,
-    and paths. Empty if there is no folder."""
-    root = os.path.join(folder, "")
-    found = (os.path.join(above, name) for above, _, names in os.walk(root) for name in names)
-    return [(file[len(root) :], Path(file)) for file in sorted(islice(found, MAX_FILES))]
-
-
 # --- Files that another program writes --------------------------------------------------------
 
 LONGEST_LINE = 1024 * 1024
@@ -362,6 +378,30 @@ SETTLED = 2.0
 
 _HEAD = 4096  # bytes at the beginning and
 _FOOT = 64  # before the offset: if they changed, the file was rewritten
+
+
+MAX_FILES = 20_000
+"""Files of one log, of those that have one for each metric."""
+
+
+class FileStamp:
+    """Says when a file that is written whole is written again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.forget()
+
+    def forget(self) -> None:
+        self._seen: tuple[int, int] | None = None
+
+    def changed(self) -> bool:
+        """Whether the file was written since the last call; a missing one was not."""
+        try:
+            about = self._path.stat()
+        except OSError:
+            return False
+        before, self._seen = self._seen, (about.st_size, about.st_mtime_ns)
+        return self._seen != before
 
 
 class GrowingFile:
@@ -377,6 +417,7 @@ class GrowingFile:
         self.offset = offset
         self.size = 0
         self.restarted = False
+        self.damaged = 0  # records that were left out
         self._inode: tuple[int, int] | None = None
         self._head = b""
         self._foot = b""
@@ -450,7 +491,6 @@ class LineFile(GrowingFile):
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         super().__init__(path, offset)
-        self.too_long = 0  # lines left out for their length
         self._skipping = offset > 0  # inside a line that is left out
         self._rest = b""  # after the last newline, at the last read
         self._took_rest = False  # the line before the offset had no newline
@@ -470,7 +510,7 @@ class LineFile(GrowingFile):
         if not end:
             if len(chunk) >= LONGEST_LINE:
                 self.take(chunk, len(chunk))
-                self.too_long += not self._skipping
+                self.damaged += not self._skipping
                 self._skipping = True
             return b""
         start = 0
@@ -497,7 +537,7 @@ class LineFile(GrowingFile):
     def _read_on(self, limit: int) -> bytes:
         chunk = self.read(limit)
         if self.restarted:
-            self.too_long, self._skipping = 0, False
+            self.damaged, self._skipping = 0, False
             self._rest, self._took_rest, self._partial_lines = b"", False, False
         if self._took_rest and chunk:
             self._took_rest = False
@@ -505,6 +545,116 @@ class LineFile(GrowingFile):
                 self._partial_lines = True
                 self.offset, self._foot, self._seen = 0, b"", None
                 chunk = self.read(limit)
-                self.restarted = True
-                self.too_long = 0
+                self.restarted, self.damaged = True, 0
         return chunk
+
+
+# --- Readers of such files ----------------------------------------------------------------------
+
+F = TypeVar("F", bound=GrowingFile)
+
+
+class FilesReader(Reader, ABC, Generic[F]):
+    """Base of the readers of files that are appended to: of one, or of several in a folder.
+
+    If one of them was replaced, all are read again. One that cannot be read counts as a damaged
+    record, unless there is no other.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.restarted = False  # the last `read` found another file
+        self._files: dict[Path, F] = {}
+        self._refused: dict[Path, GenuiError] = {}
+        self._again = False  # something was learnt for which the files are read again
+        super().__init__(path)
+
+    @abstractmethod
+    def _open(self, path: Path) -> F:
+        """The cursor in a file, at its beginning."""
+
+    @abstractmethod
+    def _read_piece(self, file: F, limit: int) -> None:
+        """Reads about `limit` bytes and adds their points; calls `_begin_again` if the file was
+        replaced."""
+
+    def _paths(self) -> Iterable[Path]:
+        """The files that there are now."""
+        return (self.path,)
+
+    def _read_beside(self) -> bool:
+        """Reads what is in other files; returns whether it changed."""
+        return False
+
+    def _add_rest(self, file: F) -> bool:
+        """Adds the points of what is left at the end of a file; returns whether there were any."""
+        return False
+
+    def _begin_again(self, file: F) -> None:
+        """Forgets all but a file that was replaced, of which the first bytes were just read."""
+        self._files, self._refused = {file.path: file}, {}
+        self.restarted = True
+        self._forget()
+
+    @property
+    def bad_lines(self) -> int:
+        return (
+            self._damaged + sum(file.damaged for file in self._files.values()) + len(self._refused)
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files."""
+        return sum(file.size for file in self._files.values())
+
+    @property
+    def offset(self) -> int:
+        """How many of them were read."""
+        return sum(file.offset for file in self._files.values())
+
+    def read(self, limit_bytes: int = CHUNK) -> bool:
+        self.restarted = False
+        changed = self._read_beside()
+        for path in self._paths():
+            try:
+                while limit_bytes > 0 and (taken := self._advance(path, limit_bytes)):
+                    limit_bytes -= taken
+                    changed = True
+            except GenuiError as error:
+                self._refused[path] = error
+        if self._refused and len(self._refused) == len(self._files):
+            raise next(iter(self._refused.values()))
+        self.progress = 1.0 if limit_bytes > 0 else min(0.99, self.offset / max(1, self.size))
+        return changed or self.restarted
+
+    def _advance(self, path: Path, limit: int) -> int:
+        """Reads a piece of a file; returns how many bytes were taken."""
+        file = self._files[path] = self._files.get(path) or self._open(path)
+        before = file.offset
+        self._read_piece(file, min(limit, PIECE))
+        before = 0 if file.restarted else before
+        if file.offset == before and not self._add_rest(file):
+            return 0
+        self._refused.pop(path, None)
+        if self._again:
+            self._again = False
+            self._files = {}
+            self._forget()
+        return file.offset - before
+
+
+class LineReader(FilesReader[LineFile]):
+    """The same of files with whole lines."""
+
+    def _open(self, path: Path) -> LineFile:
+        return LineFile(path)
+
+    def _read_piece(self, file: LineFile, limit: int) -> None:
+        lines = file.read_lines(limit)
+        if file.restarted:
+            self._begin_again(file)
+        if lines:
+            self._add_lines(file, lines)
+
+    @abstractmethod
+    def _add_lines(self, file: LineFile, lines: bytes) -> None:
+        """Adds the points of whole lines."""

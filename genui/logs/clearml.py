@@ -7,7 +7,7 @@ unpacked it is the same.
 """
 
 from collections import deque
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,7 @@ import msgspec
 
 from genui.base.errors import GenuiError
 from genui.base.files import LARGEST_JSON, read_json
-from genui.logs.base import (
-    CHUNK,
-    PIECE,
-    About,
-    Extras,
-    Format,
-    LineFile,
-    Log,
-    Reader,
-)
+from genui.logs.base import About, Extras, FileStamp, Format, LineFile, LineReader, Log
 from genui.logs.records import number
 
 _TASK, _METRICS, _LOG = "task.json", "metrics.jsonl", "log.jsonl"
@@ -52,57 +43,29 @@ class ClearMl(Format):
                 yield (path / name).stat().st_mtime
 
 
-class ClearMlTail(Reader):
+class ClearMlTail(LineReader):
     """The scalars, settings and console of one session; `path` is its folder."""
 
     def __init__(self, path: Path) -> None:
-        self._files = {name: LineFile(path / name) for name in (_METRICS, _LOG)}
-        self._stamp: tuple[int, int] = (0, 0)  # of task.json
+        self._task = FileStamp(path / _TASK)
         super().__init__(path)
 
     def _forget(self) -> None:
         super()._forget()
+        self._task.forget()
         self._about = About()
         self._console: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
-
-    @property
-    def bad_lines(self) -> int:
-        return self._damaged + sum(file.too_long for file in self._files.values())
 
     @property
     def extras(self) -> Extras:
         return Extras(self._about, console=tuple(self._console))
 
-    def read(self, limit_bytes: int = CHUNK) -> bool:
-        changed = self._read_task()
-        for name, file in self._files.items():
-            while limit_bytes > 0:
-                before = file.offset
-                lines = file.read_lines(min(limit_bytes, PIECE))
-                if file.restarted:
-                    self._files = {name: LineFile(self.path / name) for name in self._files}
-                    self._stamp = (0, 0)
-                    self._forget()
-                    return True
-                if file.offset == before:
-                    break
-                changed = True
-                limit_bytes -= file.offset - before
-                self._add(name, lines)
-        size = sum(file.size for file in self._files.values())
-        taken = sum(file.offset for file in self._files.values())
-        self.progress = 1.0 if limit_bytes > 0 or not size else min(0.99, taken / size)
-        return changed
+    def _paths(self) -> Iterable[Path]:
+        return (self.path / _METRICS, self.path / _LOG)
 
-    def _read_task(self) -> bool:
-        try:
-            about = (self.path / _TASK).stat()
-        except OSError:
+    def _read_beside(self) -> bool:
+        if not self._task.changed():
             return False
-        stamp = (about.st_size, about.st_mtime_ns)
-        if stamp == self._stamp:
-            return False
-        self._stamp = stamp
         task = _read_task(self.path)
         self._about = _about(task)
         self.config = {
@@ -113,11 +76,10 @@ class ClearMlTail(Reader):
         }
         return True
 
-    def _add(self, name: str, lines: bytes) -> None:
-        """Adds the events in whole lines."""
+    def _add_lines(self, file: LineFile, lines: bytes) -> None:
         from genui.logs.text import parse_step, unix_time  # imports numpy
 
-        points: dict[str, list[tuple[int, float, float]]] = {}
+        points: list[tuple[str, int, float, float]] = []
         for line in lines.split(b"\n"):
             if not line.strip():
                 continue
@@ -128,7 +90,7 @@ class ClearMlTail(Reader):
                 continue
             for event in events:
                 when = unix_time(event.get("timestamp"))
-                if name == _LOG:
+                if file.path.name == _LOG:
                     text = event.get("msg")
                     if isinstance(text, str):
                         self._console.extend((when, one) for one in text.splitlines())
@@ -139,18 +101,8 @@ class ClearMlTail(Reader):
                     else:
                         series, variant = event.get("metric", ""), event.get("variant", "")
                         title = f"{series}/{variant}" if variant != series else f"{series}"
-                        points.setdefault(title, []).append((step, value, when))
-        if points:
-            self._add_points(points)
-
-    def _add_points(self, points: dict[str, list[tuple[int, float, float]]]) -> None:
-        import numpy as np  # a list of logs does without
-
-        self._collected.add(
-            (name, np.array(steps, np.int64), np.array(values), np.array(times))
-            for name, rows in points.items()
-            for steps, values, times in [zip(*rows, strict=True)]
-        )
+                        points.append((title, step, value, when))
+        self._collected.add_points(points)
 
 
 def _read_task(folder: Path) -> dict[str, Any]:

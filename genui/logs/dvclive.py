@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
-from genui.base.files import SMALL, read_regular
-from genui.logs.base import CHUNK, Format, Reader, files_below
+from genui.base.files import SMALL, files_below, read_regular
+from genui.logs.base import CHUNK, MAX_FILES, Format, Reader
 from genui.logs.records import decode_settings
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ _LAST, _PARAMS = "metrics.json", "params.yaml"
 
 def _tables(path: Path) -> Iterator[tuple[str, Path]]:
     """The names of the metrics of a run and their tables, in order."""
-    for name, file in files_below(path / "plots" / "metrics"):
-        if file.suffix in (".tsv", ".csv"):
-            yield name.removesuffix(file.suffix), file
+    folder = path / "plots" / "metrics"
+    for file in files_below(folder, (".tsv", ".csv"), MAX_FILES):
+        yield str(file.relative_to(folder).with_suffix("")), file
 
 
 class DvcLive(Format):
@@ -47,7 +47,6 @@ class DvcLiveTail(Reader):
     def _forget(self) -> None:
         super()._forget()
         self._tails: dict[str, CsvTail] = {}
-        self._refused: dict[str, GenuiError] = {}
 
     @property
     def series(self) -> "Mapping[str, Series]":
@@ -60,23 +59,23 @@ class DvcLiveTail(Reader):
 
     @property
     def bad_lines(self) -> int:
-        return sum(tail.bad_lines for tail in self._tails.values()) + len(self._refused)
+        return sum(tail.bad_lines for tail in self._tails.values())
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
         from genui.logs.tables import CsvTail  # numpy
 
         changed = False
+        faults: list[GenuiError] = []
         for name, path in _tables(self.path):
             tail = self._tails.setdefault(name, CsvTail(path))
             try:
                 while limit_bytes > 0 and tail.read(min(limit_bytes, CHUNK)):
                     changed = True
-                    self._refused.pop(name, None)
                     limit_bytes -= CHUNK // 16  # tables are small: a table counts at least so much
             except GenuiError as error:
-                self._refused[name] = error
-        if self._tails and len(self._refused) == len(self._tails):
-            raise next(iter(self._refused.values()))
+                faults.append(error)
+        if faults and len(faults) == len(self._tails):
+            raise faults[0]
         if changed and not self.config:
             with suppress(GenuiError):
                 text = read_regular(self.path / _PARAMS, SMALL).decode(errors="replace")

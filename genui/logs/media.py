@@ -167,12 +167,15 @@ class Histograms:
 
     def add(self, step: int, edges: Sequence[float], counts: Sequence[float]) -> bool:
         """Adds the counts [N] between the edges [N + 1]; False if they are none, or left out."""
-        with np.errstate(over="ignore"):
-            edges_array = np.asarray(edges, float).astype(np.float32)
-            counts_array = np.asarray(counts, float).astype(np.float32)
-        if not 1 <= len(counts_array) <= self.MAX_COUNTS:
+        try:
+            with np.errstate(over="ignore"):
+                edges_array = np.asarray(edges, float).astype(np.float32)
+                counts_array = np.asarray(counts, float).astype(np.float32)
+        except (TypeError, ValueError):  # no numbers
             return False
-        if edges_array.shape != (len(counts_array) + 1,) or counts_array.ndim != 1:
+        if counts_array.ndim != 1 or not 1 <= len(counts_array) <= self.MAX_COUNTS:
+            return False
+        if edges_array.shape != (len(counts_array) + 1,):
             return False
         if not (np.isfinite(edges_array).all() and np.isfinite(counts_array).all()):
             return False
@@ -209,36 +212,3 @@ class Histograms:
             columns.append(share / max(float(share.max()), 1e-30))
         image = apply_colour_map((2 * np.sqrt(np.array(columns).T[::-1]) - 1).astype(np.float32))
         return image.repeat(max(1, _MAP_WIDTH // len(columns)), axis=1)
-
-
-class HistogramStore:
-    """The histograms of a log by name; those of more than `max_names` names are left out."""
-
-    MAX_NAMES = 200
-
-    def __init__(self, max_names: int = 0) -> None:
-        """0 names are MAX_NAMES."""
-        self._max_names = max_names or self.MAX_NAMES
-        self._by_name: dict[str, Histograms] = {}
-
-    def add(self, name: str, step: int, edges: Any, counts: Any) -> Histograms | None:
-        """Adds a histogram as `Histograms.add`. Returns all of that name, or None if it was left
-        out."""
-        known = self._by_name.get(name)
-        if known is None:
-            if len(self._by_name) >= self._max_names:
-                return None
-            known = Histograms()
-        try:
-            added = known.add(step, edges, counts)
-        except (TypeError, ValueError):  # no numbers
-            return None
-        if not added:
-            return None
-        self._by_name[name] = known
-        return known
-
-    def forget_after(self, step: int) -> None:
-        """Drops the histograms of steps later than `step`."""
-        for known in self._by_name.values():
-            known.forget_after(step)

@@ -14,17 +14,15 @@ and mlflow/store/tracking/dbmodels/models.py 3.17.
 """
 
 import math
-import os
-import stat
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
-from genui.base.files import SMALL, read_regular
+from genui.base.files import SMALL, files_below, read_regular
 from genui.logs import sqlite
-from genui.logs.base import CHUNK, PIECE, Format, LineFile, Log, Reader, files_below
+from genui.logs.base import MAX_FILES, Format, LineFile, LineReader, Log
 from genui.logs.records import decode_settings, unquote
 from genui.logs.sqlite import (
     LONGEST_NAME,
@@ -44,10 +42,6 @@ _META = "meta.yaml"
 _ENDED = {"3": "finished", "4": "failed", "5": "stopped"}  # RunStatus; 1 is running
 _LONGEST_PARAM = 1000  # characters that are kept
 _BEYOND = 2**63
-
-Stamp = tuple[int, int, int]
-"""Inode, size and time of the last write of a file."""
-
 
 _NOTE = "mlflow.note.content"
 
@@ -81,7 +75,7 @@ class Mlflow(Format):
         relative = path.relative_to(root)
         above = (*relative.parts[:-2], experiment) if len(relative.parts) > 1 else ()
         place = str(relative) if relative.parts else path.name
-        tags = {name: _text_of(file) for name, file, _ in _files(path / "tags")}
+        tags = {name: _text_of(file) for name, file in _files(path / "tags").items()}
         return [
             Log(
                 path, "/".join((*above, run)), place, experiment, key=path.name,
@@ -91,87 +85,40 @@ class Mlflow(Format):
         ]  # fmt: skip
 
     def times(self, path: Path) -> Iterator[float]:
-        for name in (_META, "metrics"):
-            if os.path.exists(path / name):
-                yield os.stat(path / name).st_mtime
-        for _, _, (_, _, written) in _files(path / "metrics"):
-            yield written / 1e9
+        for file in (path / _META, path / "metrics", *_files(path / "metrics").values()):
+            with suppress(FileNotFoundError):
+                yield file.stat().st_mtime
 
     def summarise(self, path: Path, ended: str = "") -> RunSummary:
         return super().summarise(path, ended or _ENDED.get(_read_meta(path).get("status", ""), ""))
 
 
-class MlflowTail(Reader):
+class MlflowTail(LineReader):
     """The metrics of one run; `path` is its folder."""
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._metrics: dict[str, LineFile] = {}
-        self._read: dict[Path, Stamp] = {}  # files that were read to their end
-        self._refused: dict[str, GenuiError] = {}
+    def _paths(self) -> Iterable[Path]:
+        self._names = {path: name for name, path in _files(self.path / "metrics").items()}
+        return self._names
 
-    @property
-    def bad_lines(self) -> int:
-        too_long = sum(file.too_long for file in self._metrics.values())
-        return self._damaged + too_long + len(self._refused)
-
-    def read(self, limit_bytes: int = CHUNK) -> bool:
-        """As `Tail.read`; raises GenuiError if none of its files can be read."""
-        changed = self._read_settings()
-        size = 0
-        for name, path, stamp in _files(self.path / "metrics"):
-            size += stamp[1]
-            if self._read.get(path) == stamp:
-                continue
-            file = self._metrics.setdefault(name, LineFile(path))
-            self._refused.pop(name, None)
-            while limit_bytes > 0:
-                before = file.offset
-                try:
-                    lines = file.read_lines(min(limit_bytes, PIECE))
-                except GenuiError as error:
-                    self._refused[name] = error
-                    break
-                if file.restarted:
-                    self._forget()
-                    return True
-                if file.offset == before:
-                    self._read[path] = stamp
-                    break
-                changed = True
-                limit_bytes -= file.offset - before
-                self._add(name, lines)
-        if self._refused and len(self._refused) == len(self._metrics):
-            raise next(iter(self._refused.values()))
-        taken = sum(file.offset for file in self._metrics.values())
-        self.progress = 1.0 if limit_bytes > 0 or not size else min(0.99, taken / size)
-        return changed
-
-    def _read_settings(self) -> bool:
-        """Reads the parameters and the state of the run; returns whether they changed."""
-        config = dict(self.config)
-        for name, path, stamp in _files(self.path / "params"):
-            if self._read.get(path) != stamp:
-                self._read[path] = stamp
-                config[name] = _text_of(path)
+    def _read_beside(self) -> bool:
+        """Reads the parameters, which MLflow writes once, and the state of the run."""
+        params = _files(self.path / "params")
+        new = {name: _text_of(params[name]) for name in params.keys() - self.config}
+        config = {**self.config, **new}
         ended = _ENDED.get(_read_meta(self.path).get("status", ""), "")
         changed = (config, ended) != (self.config, self.ended)
         self.config, self.ended = config, ended
         return changed
 
-    def _add(self, name: str, lines: bytes) -> None:
-        """Adds the points in whole lines of one metric."""
-        import numpy as np
-
-        from genui.logs.text import unix_times  # imports numpy, which a list of logs does without
+    def _add_lines(self, file: LineFile, lines: bytes) -> None:
+        from genui.logs.text import unix_time  # imports numpy
 
         rows = [line for line in lines.split(b"\n") if line.strip()]
         points = [point for point in map(_point, rows) if point is not None]
         self._damaged += len(rows) - len(points)
-        if points:
-            steps, values, times = zip(*points, strict=True)
-            columns = np.array(steps, np.int64), np.array(values), unix_times(np.array(times))
-            self._collected.add([(name, *columns)])
+        self._collected.add_points(
+            (self._names[file.path], step, value, unix_time(time)) for step, value, time in points
+        )
 
 
 def _point(line: bytes) -> tuple[int, float, float] | None:
@@ -187,17 +134,13 @@ def _point(line: bytes) -> tuple[int, float, float] | None:
     return point if 0 <= step < _BEYOND else None
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path, Stamp]]:
-    """The regular files in a folder and below it, by name: (name of the metric, path, stamp).
-
-    Nothing if the folder is missing.
-    """
-    for name, path in files_below(folder):
-        with suppress(OSError):  # removed in the meantime
-            about = path.stat()
-            if stat.S_ISREG(about.st_mode):
-                stamp = (about.st_ino, about.st_size, about.st_mtime_ns)
-                yield name.encode(errors="replace").decode(), path, stamp
+def _files(folder: Path) -> dict[str, Path]:
+    """The regular files in a folder and below it by what they are called, in order; none if the
+    folder is missing."""
+    return {
+        str(path.relative_to(folder)).encode(errors="replace").decode(): path
+        for path in files_below(folder, most=MAX_FILES)
+    }
 
 
 def _read_meta(folder: Path) -> dict[str, str]:
@@ -303,22 +246,19 @@ class MlflowDatabaseTail(SqliteTail):
         return _ROW_BYTES
 
     def _add(self, rows: list[Row]) -> None:
-        import numpy as np
+        from genui.logs.text import parse_step, unix_time  # imports numpy
 
-        from genui.logs.text import unix_times  # imports numpy, which a list of logs does without
-
-        by_name: dict[str, list[tuple[int, float, float]]] = {}
+        points: list[tuple[str, int, float, float]] = []
         for _, name, step, value, is_nan, time in rows:
-            if type(step) is not int or step < 0 or not isinstance(value, int | float):
+            if (
+                type(step) is not int
+                or parse_step(step) is None
+                or not isinstance(value, int | float)
+            ):
                 self._damaged += 1
                 continue
             number = math.nan if is_nan else float(value)
             if abs(number) >= _LARGEST:
                 number = math.copysign(math.inf, number)
-            when = float(time) if isinstance(time, int | float) else math.nan
-            by_name.setdefault(str(name), []).append((step, number, when))
-        self._collected.add(
-            (name, np.array(steps, np.int64), np.array(values), unix_times(np.array(times)))
-            for name, points in by_name.items()
-            for steps, values, times in [zip(*points, strict=True)]
-        )
+            points.append((str(name), step, number, unix_time(time)))
+        self._collected.add_points(points)

@@ -10,23 +10,28 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line
-from genui.logs.base import CHUNK, NO_EXTRAS, Extras, LineFile, Media, MediaStore
+from genui.logs.base import (
+    CHUNK,
+    NO_EXTRAS,
+    Extras,
+    LineFile,
+    LineReader,
+    Media,
+    MediaStore,
+)
 from genui.logs.records import STEP_TIME, Record, decode_lines, number
 from genui.logs.series_store import MAX_SERIES, SeriesStore, merge_spans
-from genui.logs.text import LineReader, Shapes, columns
+from genui.logs.text import columns
 from genui.runs.layout import RunDir
 from genui.runs.models import ModelInfo
 from genui.runs.ranks import rank_files
 from genui.runs.series import Floats, Series, Steps
-
-if TYPE_CHECKING:
-    from genui.logs.media import HistogramStore
 
 NEWEST = 128 * 1024
 """Bytes at the end of a file that are read first, if it is more than twice as large."""
@@ -106,7 +111,7 @@ class MetricsTail:
     def progress(self) -> float:
         if self._past.progress == 1.0:
             return 1.0
-        size = max(part.lines.size for part in self._parts())
+        size = max(part.size for part in self._parts())
         return min(1.0, sum(part.taken for part in self._parts()) / size) if size else 0.0
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
@@ -138,7 +143,7 @@ class MetricsTail:
             newest.restarted
             or self._past.restarted
             or self._past.progress == 1.0
-            or self._past.lines.offset >= newest.lines.offset
+            or self._past.offset >= newest.offset
         ):
             self._newest, changed = None, True
         self._joined = None
@@ -201,26 +206,22 @@ class _HistogramReader:
     def __init__(self, path: Path) -> None:
         self._lines = LineFile(path)
         self._exists = path.exists
-        self._media = MediaStore()
-        self._histograms: HistogramStore | None = None
+        self._media = MediaStore(MAX_SERIES)
         self.extras = NO_EXTRAS
 
     def read(self, limit_bytes: int) -> bool:
         """Reads what was appended. Returns whether there are new histograms."""
         if not self._exists():
             return False
-        from genui.logs.media import HistogramStore  # late: it brings what draws them
-
         start = self._lines.offset
         records, _ = decode_lines(self._lines.read_lines(limit_bytes))
-        if self._lines.restarted or self._histograms is None:
-            self._media, self._histograms = MediaStore(), HistogramStore(MAX_SERIES)
+        if self._lines.restarted:
+            self._media = MediaStore(MAX_SERIES)
         for record in records:
             with suppress(KeyError, TypeError, ValueError, OverflowError):
                 step, name = int(record["step"]), clean_line(str(record["name"]), 200)
-                known = self._histograms.add(name, step, record["bins"], record["counts"])
-                if known is not None:
-                    self._media.add(Media(step, name, "histogram", self._lines.path, content=known))
+                content = record["bins"], record["counts"]
+                self._media.add(Media(step, name, "histogram", self._lines.path, content=content))
         if self._lines.offset == start:
             return False
         self.extras = Extras(media=self._media.by_step)
@@ -232,8 +233,10 @@ class _Part(LineReader):
 
     def __init__(self, path: Path, start: int = 0) -> None:
         self._start = start
-        self._shapes = Shapes()
-        super().__init__(path, start)
+        super().__init__(path)
+
+    def _open(self, path: Path) -> LineFile:
+        return LineFile(path, self._start)
 
     def _forget(self) -> None:
         super()._forget()
@@ -243,7 +246,7 @@ class _Part(LineReader):
     @property
     def taken(self) -> int:
         """Bytes that were read."""
-        return max(0, self.lines.offset - self._start)
+        return max(0, self.offset - self._start)
 
     def followed_by(self, later: "_Part") -> Mapping[str, Series]:
         """The series of both parts; `later` follows this one, which is thinned if it is long."""
@@ -264,12 +267,7 @@ class _Part(LineReader):
         self._add_waiting()
         return changed
 
-    def _add_lines(self, lines: bytes) -> None:
-        metrics = self._shapes.decode(lines)
-        if metrics is not None:
-            self._add_waiting()
-            self._collected.add(metrics)
-            return
+    def _add_lines(self, file: LineFile, lines: bytes) -> None:
         self._waiting += self._decode(lines)
         if sum(map(len, self._waiting)) > _CELLS:
             self._add_waiting()
@@ -284,9 +282,7 @@ class _Part(LineReader):
             if part:
                 steps = np.array([record["step"] for record in part], np.int64)
                 times = np.array([number(record.get("time")) for record in part], np.float64)
-                metrics = columns(part, steps, times, _RESERVED)
-                self._shapes.learn(metrics)
-                self._collected.add(metrics)
+                self._collected.add(columns(part, steps, times, _RESERVED))
 
     def _decode(self, lines: bytes) -> list[Record]:
         """The records with a step; the rest is counted as bad."""

@@ -57,6 +57,19 @@ class SeriesStore:
         if len(self.series) < len(known):
             self._show()
 
+    def add_points(self, points: Iterable[tuple[str, int, float, float]]) -> None:
+        """The same of single points: name, step, value, unix time."""
+        cells: dict[str, tuple[list[int], list[float], list[float]]] = {}
+        for name, step, value, time in points:
+            steps, values, times = cells.setdefault(name, ([], [], []))
+            steps.append(step)
+            values.append(value)
+            times.append(time)
+        self.add(
+            (name, np.array(steps, np.int64), np.array(values), np.array(times))
+            for name, (steps, values, times) in cells.items()
+        )
+
     def forget_after(self, step: int) -> None:
         """Drops the points of steps later than `step`, and the metrics that have no other."""
         cuts: dict[Axis, Axis] = {}

@@ -14,37 +14,20 @@ import numpy as np
 
 from genui.base.errors import GenuiError
 from genui.base.files import SMALL, read_regular, sanitize, show
-from genui.logs.base import CHUNK
+from genui.logs.base import CHUNK, LineFile
 from genui.logs.records import STEP_KEYS, Record, decode_settings, is_row_of_numbers
-from genui.logs.text import (
-    EpochSteps,
-    LineReader,
-    numbers_of,
-    parse_step,
-    step_key,
-    time_key,
-    times_of,
-)
+from genui.logs.text import StepsReader, numbers_of, parse_step, time_key, times_of
 
 _SETTINGS = ("hparams.yaml", "args.yaml")
 
 
-class CsvTail(LineReader):
+class CsvTail(StepsReader):
     """The metrics of a CSV file. Without a column for the step the rows are counted."""
-
-    def __init__(self, path: Path, offset: int = 0) -> None:
-        self._fractions: set[str] = set()  # names that are not always whole
-        self._epochs = EpochSteps()
-        super().__init__(path, offset)
 
     def _forget(self) -> None:
         super()._forget()
         self._names: list[str] = []
         self._delimiter = ","
-        self._step: str | None = None
-        self._time: str | None = None
-        self._count = 0  # rows so far
-        self._epochs.forget()
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
         changed = super().read(limit_bytes)
@@ -52,15 +35,15 @@ class CsvTail(LineReader):
             self.config = _settings_beside(self.path)
         return changed
 
-    def _add_lines(self, lines: bytes) -> None:
+    def _add_lines(self, file: LineFile, lines: bytes) -> None:
         self._add(_text(lines).split("\n"))
 
-    def _add_rest(self) -> bool:
+    def _add_rest(self, file: LineFile) -> bool:
         """Adds a last row without a newline if it has all columns."""
-        line = _text(self.lines.rest())
+        line = _text(file.rest())
         if not line or [len(row) for row in _rows([line], self._delimiter)] != [len(self._names)]:
             return False
-        self.lines.take_rest()
+        file.take_rest()
         self._add([line])
         return True
 
@@ -88,77 +71,41 @@ class CsvTail(LineReader):
     def _add_rows(self, rows: list[list[str]]) -> bool:
         """Adds the rows that have a step; False if none of them says what a step is."""
         if self._step is None and not self._count:
+            records = [dict(zip(self._names, row, strict=True)) for row in rows]
+            self._step, record = next(
+                ((step, one) for one in records if (step := self._find_step(one))), (None, {})
+            )
             named = any(name.lower() in STEP_KEYS for name in self._names)
-            for row in rows:
-                record = dict(zip(self._names, row, strict=True))
-                self._step = step_key(
-                    {name: cell for name, cell in record.items() if name not in self._fractions}
-                )
-                if self._step is not None:
-                    self._time = time_key(record)
-                    break
-            else:
-                if named and not self._fractions:
-                    return False
-                self._time = next((time_key(dict(zip(self._names, row, strict=True)))
-                                   for row in rows), None)  # fmt: skip
+            if self._step is None and named and not self._fractions:
+                return False
+            known = [record] if self._step else records
+            self._time = next(map(time_key, known), None)
         first, self._count = self._count, self._count + len(rows)
-        if self._step is None:
-            steps = np.arange(first, self._count)
-        else:
-            at = self._names.index(self._step)
-            numbered = [parse_step(row[at]) for row in rows]
-            if None in numbered and self._is_fraction(rows, at, numbered):
-                self._again = True
-                return True
-            known = [step for step in numbered if step is not None]
-            if len(known) < len(rows):
-                self._damaged += len(rows) - len(known)
+        steps = [*range(first, self._count)]
+        if self._step is not None:
+            cells = [row[self._names.index(self._step)] for row in rows]
+            numbered = [parse_step(cell) for cell in cells]
+            if None in numbered:
+                if self._is_fraction(cells, numbered):
+                    return True
                 rows = [row for row, step in zip(rows, numbered, strict=True) if step is not None]
-            if not self._place(known, rows):
-                return True
-            steps = np.array(known, np.int64)
-        if not rows:
+                self._damaged += len(numbered) - len(rows)
+            steps = [step for step in numbered if step is not None]
+            epoch = next((at for at, name in enumerate(self._names) if name.lower() == "epoch"), -1)
+            if rows and epoch >= 0 and self._names[epoch] != self._step:
+                steps = self._place(steps, lambda at: parse_step(rows[at][epoch]), [""] * len(rows))
+        if not rows or not steps:
             return True
+        where = np.array(steps, np.int64)
         table = dict(zip(self._names, zip(*rows, strict=True), strict=True))
         table.pop(self._step or "", None)
         times = times_of(table.pop(self._time)) if self._time else np.full(len(steps), np.nan)
         self._collected.add(
-            (name, steps[there], values[there], times[there])
+            (name, where[there], values[there], times[there])
             for name, cells in table.items()
             if not name.startswith(_UNNAMED)
             for values, there in [numbers_of(cells)]
         )
-        return True
-
-    def _is_fraction(self, rows: list[list[str]], at: int, steps: list[int | None]) -> bool:
-        """Whether the epoch of a row is not whole, as 0.25; its name is remembered."""
-        name = self._names[at]
-        cells = [row[at] for row, step in zip(rows, steps, strict=True) if step is None]
-        values, there = numbers_of(cells)
-        if "epoch" in name.lower() and (values[there] >= 0).any():
-            self._fractions.add(name)
-            return True
-        return False
-
-    def _place(self, steps: list[int], rows: list[list[str]]) -> bool:
-        """Makes steps that begin again in each epoch steps of the run, in place. False if it was
-        found only now that they do: then the file is read again."""
-        at = next((i for i, name in enumerate(self._names) if name.lower() == "epoch"), None)
-        if at is None or self._names[at] == self._step:
-            return True
-        if not rows:
-            return True
-
-        def epoch_of(index: int) -> object:
-            return parse_step(rows[index][at])
-
-        phases = [""] * len(rows)
-        if not self._epochs.begin_again and self._epochs.find(steps, epoch_of, phases):
-            self._again = True
-            return False
-        if self._epochs.begin_again:
-            steps[:] = self._epochs.place(steps, epoch_of, phases)
         return True
 
 

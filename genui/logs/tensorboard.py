@@ -27,7 +27,6 @@ from genui.base.protobuf import (
 )
 from genui.logs.base import CHUNK, Extras, GrowingFile, Media, MediaKind, MediaStore, Reader
 from genui.logs.formats import HPARAMS_FOLDER
-from genui.logs.media import HistogramStore
 from genui.logs.native import Row
 
 # --- TFRecord framing: length, its checksum, data, its checksum, repeated ----------------------
@@ -445,7 +444,6 @@ class EventsTail(Reader):
         super()._forget()
         self._files: dict[Path, _EventFile] = {}
         self._media = MediaStore()
-        self._histograms = HistogramStore()
 
     @property
     def extras(self) -> Extras:
@@ -534,16 +532,9 @@ class EventsTail(Reader):
         """Adds samples, each with the number of its record; `restarts` are as in `add`."""
         for record, step in [*restarts, (np.iinfo(np.int64).max, -1)]:
             while samples and samples[0][0] < record:
-                media = samples.pop(0)[1]
-                if media.kind == "histogram":
-                    known = self._histograms.add(media.name, media.step, *media.content)
-                    if known is None:
-                        continue
-                    media = media._replace(content=known)
-                self._media.add(media)
+                self._media.add(samples.pop(0)[1])
             if step >= 0:
                 self._media.forget_after(step - 1)
-                self._histograms.forget_after(step - 1)
 
     def learn(self, config: Mapping[str, Any]) -> None:
         self.config = {**self.config, **config}

@@ -1,19 +1,17 @@
 """JSON lines: the fields of the step and the time, records as columns, and the reader."""
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, compress
-from operator import attrgetter, lt
+from operator import lt
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.logs.base import CHUNK, PIECE, LineFile, Reader
+from genui.logs.base import LineFile, LineReader
 from genui.logs.records import (
     PHASE_KEYS,
     STEP_KEYS,
@@ -23,7 +21,6 @@ from genui.logs.records import (
     flatten,
     number,
     number_or_text,
-    one_a_line,
     split_phase,
 )
 from genui.logs.series_store import Column, SeriesStore
@@ -71,27 +68,17 @@ def unix_time(cell: object) -> float:
         return math.nan
     except ValueError:
         return _iso(str(cell))
-    return float(unix_times(np.array([figure]))[0])
-
-
-def unix_times(figures: Floats) -> Floats:
-    """The same for numbers; each by its size."""
-    result = np.where((figures >= _EARLIEST) & (figures < _LATEST), figures, np.nan)
+    if not _EARLIEST <= figure < _LATEST:
+        return math.nan
     for limit, divisor in _UNITS:
-        result = np.where(result >= limit, result / divisor, result)
-    return result
+        if figure >= limit:
+            return figure / divisor
+    return figure
 
 
-def times_of(cells: Sequence[object]) -> Floats:
+def times_of(cells: Iterable[object]) -> Floats:
     """The same for a column."""
-    try:
-        return unix_times(np.array(cells, np.float64))
-    except (TypeError, ValueError, OverflowError):
-        pass
-    try:
-        return np.array([datetime.fromisoformat(str(cell)).timestamp() for cell in cells])
-    except (ValueError, OverflowError, OSError):
-        return np.array([unix_time(cell) for cell in cells], np.float64)
+    return np.array([unix_time(cell) for cell in cells], np.float64)
 
 
 def numbers_of(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
@@ -184,129 +171,7 @@ def _sparse(
     ]
 
 
-# --- Records with the same fields, decoded faster than as dicts -------------------------------
-# Most records of a log have the same few names. A msgspec struct of these fields, all floats,
-# takes three quarters of the time and a third of the memory of dicts, and the type of a cell need
-# not be checked. Records that do not fit are decoded as dicts.
-
-_MAX_NAMES = 64
-_MAX_DENSE = 1024  # names of a log whose records have them all
-_NAN = float("nan")
-
-
-class Shapes:
-    """Decodes lines with a struct of the fields of earlier lines.
-
-    Records have a whole step and may have a time. After each misfit it is tried again later, with
-    growing delays, so that a log whose records all differ takes little longer.
-    """
-
-    def __init__(self, step: str = "step", time: str = "time") -> None:
-        self.keys = {"step": step, "time": time}
-        self._names: frozenset[str] = frozenset()
-        self._decoder: msgspec.json.Decoder[Any] | None = None
-        self._wait = self._patience = 0
-
-    def decode(self, lines: bytes) -> list[Column] | None:
-        """The metrics of the lines; None if any of them has other fields."""
-        if self._decoder is None or self._wait:
-            self._wait = max(0, self._wait - 1)
-            return None
-        try:
-            records = self._decoder.decode_lines(lines)
-            if records and one_a_line(len(records), lines):
-                metrics = self._columns(records)
-                if metrics is not None:
-                    self._patience = 0
-                    return metrics
-        except (msgspec.DecodeError, OverflowError, RecursionError, UnicodeError):
-            pass
-        self._patience = min(64, 2 * self._patience + 1)
-        self._wait = self._patience
-        return None
-
-    def learn(self, columns: Collection[Column]) -> None:
-        """Adds the names of metrics to the struct."""
-        names = self._names.union(column[0] for column in columns)
-        dense = len({id(column[1]) for column in columns}) == 1
-        if names == self._names or len(names) > (_MAX_DENSE if dense else _MAX_NAMES):
-            return
-        self._names = names
-        fields = {f"f{index}": name for index, name in enumerate(sorted(names))}
-        try:
-            shape = msgspec.defstruct(
-                "Shape",
-                [("step", int), ("time", float, _NAN), *((field, float, _NAN) for field in fields)],
-                rename={**fields, **self.keys},
-                forbid_unknown_fields=True,
-                gc=False,
-            )
-        except ValueError:  # a name with quotes or control characters, which msgspec refuses
-            self._decoder = None
-        else:
-            self._decoder = msgspec.json.Decoder(shape)
-
-    def _columns(self, records: list[Any]) -> list[Column] | None:
-        count = len(records)
-        steps = np.fromiter(map(attrgetter("step"), records), np.int64, count)
-        if steps.min() < 0:
-            return None
-        times = np.fromiter(map(attrgetter("time"), records), np.float64, count)
-        metrics: list[Column] = []
-        for index, name in enumerate(sorted(self._names)):
-            values = np.fromiter(map(attrgetter(f"f{index}"), records), np.float64, count)
-            there = ~np.isnan(values)  # JSON has no NaN, so NaN is a missing field
-            if there.all():
-                metrics.append((name, steps, values, times))
-            elif there.any():
-                metrics.append((name, steps[there], values[there], times[there]))
-        return metrics
-
-
 # --- Readers of files with a record a line -----------------------------------------------------
-
-
-class LineReader(Reader, ABC):
-    """Reads whole lines, and a last one without a newline if it is certainly complete."""
-
-    def __init__(self, path: Path, offset: int = 0) -> None:
-        self.lines = LineFile(path, offset)
-        self.restarted = False  # the last `read` found another file
-        self._again = False  # something was learnt for which the file is read again
-        super().__init__(path)
-
-    @property
-    def bad_lines(self) -> int:
-        return self._damaged + self.lines.too_long
-
-    def read(self, limit_bytes: int = CHUNK) -> bool:
-        changed = self.restarted = False
-        while limit_bytes > 0:
-            before = self.lines.offset
-            lines = self.lines.read_lines(min(limit_bytes, PIECE))
-            if self.lines.restarted:
-                self._forget()
-                before, changed, self.restarted = 0, True, True
-            if self.lines.offset == before:
-                changed = self._add_rest() or changed
-                break
-            changed = True
-            limit_bytes -= self.lines.offset - before
-            self._add_lines(lines)
-            if self._again:
-                self._again = False
-                self.lines = LineFile(self.path)
-                self._forget()
-        self.progress = 1.0 if limit_bytes > 0 else self.lines.progress
-        return changed
-
-    @abstractmethod
-    def _add_lines(self, lines: bytes) -> None:
-        """Adds the points of whole lines."""
-
-    def _add_rest(self) -> bool:
-        """Adds the points of `LineFile.rest` if it is a whole line; returns whether it was."""
-        return False
 
 
 class EpochSteps:
@@ -366,53 +231,75 @@ class EpochSteps:
         return placed
 
 
-# --- Files of JSON records, one a line ----------------------------------------------------------
-# The step is the first of STEP_KEYS that a record has, or the number of the record in a file
-# without one. Records before the first with a step, and later ones without it, count as bad. A
-# fraction of an epoch is no step: then the records are counted.
+class StepsReader(LineReader):
+    """Base of the readers of records that say their step: JSON lines and rows of a table.
 
+    The step is the first of STEP_KEYS that a record has, or the number of the record in a file
+    without one. A fraction of an epoch is no step: then the records are counted.
+    """
 
-def _with_unix_times(metrics: list[Column]) -> Iterator[Column]:
-    """The metrics with their times in seconds; those of one array stay one array."""
-    converted: dict[int, Floats] = {}
-    for name, steps, values, times in metrics:
-        if id(times) not in converted:
-            converted[id(times)] = unix_times(times)
-        yield name, steps, values, converted[id(times)]
-
-
-class JsonlTail(LineReader):
-    """The numbers in a JSONL file."""
-
-    def __init__(self, path: Path, offset: int = 0) -> None:
+    def __init__(self, path: Path) -> None:
         self._fractions: set[str] = set()  # names that are not always whole
         self._epochs = EpochSteps()
-        super().__init__(path, offset)
+        super().__init__(path)
 
     def _forget(self) -> None:
         super()._forget()
         self._count = 0  # records so far
-        self._shapes: Shapes | None = None  # while records have no more than a step and numbers
         self._step: str | None = None
         self._time: str | None = None
         self._epochs.forget()
 
-    def _add_lines(self, lines: bytes) -> None:
-        metrics = self._shapes.decode(lines) if self._shapes is not None else None
-        if metrics is not None:
-            self._count += lines.count(b"\n")
-            self._collected.add(_with_unix_times(metrics))
-            return
+    def _find_step(self, record: Mapping[str, Any]) -> str | None:
+        """The name of the step in a record."""
+        return step_key({k: v for k, v in record.items() if k not in self._fractions})
+
+    def _is_fraction(self, cells: Sequence[object], steps: Sequence[int | None]) -> bool:
+        """Whether one of the cells that are no step is a part of an epoch, as 0.25: then its name
+        is remembered, and the file is read again."""
+        assert self._step is not None
+        others = (cell for cell, step in zip(cells, steps, strict=True) if step is None)
+        if "epoch" in self._step.lower() and any(map(_is_epoch, others)):
+            self._fractions.add(self._step)
+            self._again = True
+        return self._again
+
+    def _place(
+        self, steps: list[int], epoch_of: Callable[[int], object], held_out: Sequence[str]
+    ) -> list[int]:
+        """The steps of the run, if they begin again in each epoch; none if that was found only now,
+        and the file is read again."""
+        if not self._epochs.begin_again and self._epochs.find(steps, epoch_of, held_out):
+            self._again = True
+            return []
+        return self._epochs.place(steps, epoch_of, held_out) if self._epochs.begin_again else steps
+
+
+def _is_epoch(cell: object) -> bool:
+    try:
+        return cell is not None and 0 <= float(cell) < _BEYOND  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+# --- Files of JSON records, one a line ----------------------------------------------------------
+
+
+class JsonlTail(StepsReader):
+    """The numbers in a JSONL file. Records before the first with a step, and later ones without
+    it, count as bad."""
+
+    def _add_lines(self, file: LineFile, lines: bytes) -> None:
         records, damaged = decode_lines(lines)
         self._damaged += damaged
         self._add(records)
 
-    def _add_rest(self) -> bool:
+    def _add_rest(self, file: LineFile) -> bool:
         """Adds a last record without a newline: a part of a JSON object is never one."""
-        record = decode_record(self.lines.rest(settled=0))
+        record = decode_record(file.rest(settled=0))
         if record is None:
             return False
-        self.lines.take_rest()
+        file.take_rest()
         self._add([record])
         return True
 
@@ -421,8 +308,7 @@ class JsonlTail(LineReader):
             for index, record in enumerate(records):
                 # Flat, so that a nested "step" is found too.
                 record = records[index] = flatten(record)
-                known = {k: v for k, v in record.items() if k not in self._fractions}
-                self._step = step_key(known)
+                self._step = self._find_step(record)
                 if self._step is not None:
                     self._damaged += self._count + index
                     self._collected = SeriesStore()
@@ -442,66 +328,25 @@ class JsonlTail(LineReader):
         if self._step is None:
             steps = [*range(first, self._count)]
         else:
-            flat = [flatten(record) for record in records]
-            numbered = [parse_step(record.get(self._step)) for record in flat]
-            if None in numbered and self._is_fraction(flat, numbered):
-                self._again = True
-                return
-            records, steps = flat, [step for step in numbered if step is not None]
-            if len(steps) < len(numbered):
+            records = [flatten(record) for record in records]
+            cells = [record.get(self._step) for record in records]
+            numbered = [parse_step(cell) for cell in cells]
+            if None in numbered:
+                if self._is_fraction(cells, numbered):
+                    return
                 good = [step is not None for step in numbered]
-                records, phases = [*compress(flat, good)], [*compress(phases, good)]
-                self._damaged += len(numbered) - len(records)
-            if not self._place(steps, records, phases):
-                return
-        if records:
-            times = (
-                np.full(len(records), np.nan)
-                if self._time is None
-                else times_of([record.get(self._time) for record in records])
-            )
-            skip = {key for key in (self._step, self._time) if key}
-            where = np.array(steps, np.int64)
-            metrics = columns(records, where, times, skip, number_or_text)
-            self._collected.add(metrics)
-            self._learn(records, metrics)
-
-    def _learn(self, records: list[Record], metrics: list[Column]) -> None:
-        """Decode the next lines faster if records have a step and numbers alone."""
-        names = {name for name, *_ in metrics}
-        known = names | {key for key in (self._step, self._time) if key}
-        if self._step is None or "epoch" in known or not known.issuperset(records[0]):
+                records, phases = [*compress(records, good)], [*compress(phases, good)]
+                self._damaged += len(good) - len(records)
+            steps = [step for step in numbered if step is not None]
+            if self._step != "epoch" and records and "epoch" in records[0]:
+                steps = self._place(steps, lambda index: records[index].get("epoch"), phases)
+        if not records or not steps:
             return
-        keys = {"step": self._step, "time": self._time or "time"}
-        if self._shapes is None or self._shapes.keys != keys:
-            self._shapes = Shapes(**keys)
-        self._shapes.learn(metrics)
-
-    def _is_fraction(self, records: list[Record], steps: Sequence[int | None]) -> bool:
-        """Whether the epoch of a record is not whole, as 0.25; its name is remembered."""
-        assert self._step is not None
-        if "epoch" not in self._step.lower():
-            return False
-        values = (number(r.get(self._step)) for r, step in zip(records, steps, strict=True)
-                  if step is None)  # fmt: skip
-        if any(value is not None and 0 <= value < _BEYOND for value in values):
-            self._fractions.add(self._step)
-            return True
-        return False
-
-    def _place(self, steps: list[int], records: list[Record], phases: Sequence[str]) -> bool:
-        """Makes steps that begin again in each epoch steps of the run, in place. False if it was
-        found only now that they do: then the file is read again."""
-        epochs = self._epochs
-        if self._step == "epoch" or not records or "epoch" not in records[0]:
-            return True
-
-        def epoch_of(index: int) -> object:
-            return records[index].get("epoch")
-
-        if not epochs.begin_again and epochs.find(steps, epoch_of, phases):
-            self._again = True
-            return False
-        if epochs.begin_again:
-            steps[:] = epochs.place(steps, epoch_of, phases)
-        return True
+        times = (
+            np.full(len(records), np.nan)
+            if self._time is None
+            else times_of([record.get(self._time) for record in records])
+        )
+        skip = {key for key in (self._step, self._time) if key}
+        where = np.array(steps, np.int64)
+        self._collected.add(columns(records, where, times, skip, number_or_text))

@@ -26,8 +26,6 @@ from genui.logs.sqlite import (
 if TYPE_CHECKING:
     import sqlite3
 
-    from genui.logs.media import HistogramStore
-
 TABLES = frozenset({"metrics", "configs"})
 
 
@@ -110,7 +108,6 @@ class TrackioTail(SqliteTail):
     def _forget(self) -> None:
         super()._forget()
         self._media = MediaStore()
-        self._histograms: HistogramStore | None = None
 
     @property
     def extras(self) -> Extras:
@@ -146,9 +143,6 @@ class TrackioTail(SqliteTail):
 
     def _take_media(self, record: Record, step: int) -> None:
         """Moves the images, tables and histograms of a record, which is changed, to the samples."""
-        from genui.logs.media import HistogramStore  # imports numpy
-
-        self._histograms = self._histograms or HistogramStore()
         for name, value in list(record.items()):
             if not isinstance(value, dict) or "_type" not in value:
                 continue
@@ -156,9 +150,7 @@ class TrackioTail(SqliteTail):
             kind = _KINDS.get(str(value["_type"]), "file")
             path, content = self._database, None
             if kind == "histogram":
-                content = self._histograms.add(name, step, value.get("bins"), value.get("values"))
-                if content is None:
-                    continue
+                content = value.get("bins"), value.get("values")
             elif kind == "table":
                 rows = [row for row in _list(value.get("_value")) if isinstance(row, dict)]
                 columns = list(rows[0]) if rows else []

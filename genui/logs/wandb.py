@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -39,9 +39,6 @@ from genui.logs.wandb_file import (
     timestamp,
 )
 from genui.runs.definitions import MetricDefinition, find_axes
-
-if TYPE_CHECKING:
-    from genui.logs.media import HistogramStore
 
 # Fields of Record.
 _HISTORY, _SUMMARY = 2, 3
@@ -92,7 +89,6 @@ class WandbTail(Reader):
         self._newest_summary = b""  # of a row of the history
         self._summary: dict[str, Any] = {}  # that a script has set
         self._media = MediaStore()
-        self._histograms: HistogramStore | None = None
 
     def _open_part(self, path: Path) -> None:
         self._file = GrowingFile(path)
@@ -224,24 +220,19 @@ class WandbTail(Reader):
                 with suppress(msgspec.DecodeError, RecursionError, UnicodeError):
                     values[field] = msgspec.json.decode(text)
             if values.get("_type") == "histogram":
-                media = self._histogram(name, step, values)
-            else:
-                media = _media_of(name, step, values, self.path.parent / "files")
-            for one in media:
+                self._media.add(self._histogram(name, step, values))
+                continue
+            for one in _media_of(name, step, values, self.path.parent / "files"):
                 self._media.add(one)
 
-    def _histogram(self, name: str, step: int, values: Mapping[str, Any]) -> list[Media]:
-        from genui.logs.media import HistogramStore  # only for a histogram
-
-        self._histograms = self._histograms or HistogramStore()
+    def _histogram(self, name: str, step: int, values: Mapping[str, Any]) -> Media:
         counts, edges = values.get("values"), values.get("bins")
         packed = values.get("packedBins")
         if isinstance(packed, dict) and isinstance(counts, list):
             with suppress(KeyError, TypeError):
                 low, size = packed["min"], packed["size"]
                 edges = [low + size * number for number in range(len(counts) + 1)]
-        known = self._histograms.add(name, step, edges, counts)
-        return [Media(step, name, "histogram", self.path, content=known)] if known else []
+        return Media(step, name, "histogram", self.path, content=(edges, counts))
 
     def _other(self, data: bytes, start: int, end: int) -> None:
         """Any record but history and summary."""

@@ -25,7 +25,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import LARGEST_JSON, atomic_write, cannot_write, read_json
 from genui.base.text import clean_line
-from genui.logs.base import CHUNK, About, Extras, Format, LineFile, Log, Reader
+from genui.logs.base import About, Extras, FileStamp, Format, LineFile, LineReader, Log
 from genui.logs.records import decode_lines, flatten, number_or_text
 
 HISTORY, ABOUT = "history.wandb-url", "about.json"
@@ -302,32 +302,27 @@ class WandbUrl(Format):
             yield (path.parent / ABOUT).stat().st_mtime  # written at each look, also without news
 
 
-class WandbUrlTail(Reader):
+class WandbUrlTail(LineReader):
     """The history in a copy, and what else is known of the run."""
 
     def __init__(self, path: Path) -> None:
-        self._file = LineFile(path)
+        self._stamp = FileStamp(path.parent / ABOUT)
         super().__init__(path)
 
     def _forget(self) -> None:
         super()._forget()
+        self._stamp.forget()
         self._about = About()
-        self._known: tuple[int, int] | None = None  # the stamp of the other file, as last read
 
     @property
     def extras(self) -> Extras:
         return Extras(self._about)
 
-    def read(self, limit_bytes: int = CHUNK) -> bool:
+    def _add_lines(self, file: LineFile, lines: bytes) -> None:
         import numpy as np
 
         from genui.logs.text import columns, parse_step, times_of  # imports numpy
 
-        changed = self._read_about()
-        lines = self._file.read_lines(limit_bytes)
-        if self._file.restarted:
-            self._forget()
-            changed = True
         records, damaged = decode_lines(lines)
         numbers = [parse_step(one.get("wandb_step")) for one in records]
         good = [
@@ -340,18 +335,10 @@ class WandbUrlTail(Reader):
             all_steps, times, metrics = zip(*good, strict=True)
             steps = np.array(all_steps, np.int64)
             self._collected.add(columns(metrics, steps, times_of(times), (), number_or_text))
-        self.progress = self._file.progress if lines else 1.0
-        return changed or bool(lines)
 
-    def _read_about(self) -> bool:
-        try:
-            status = (self.path.parent / ABOUT).stat()
-        except OSError:
+    def _read_beside(self) -> bool:
+        if not self._stamp.changed():
             return False
-        stamp = (status.st_size, status.st_mtime_ns)
-        if stamp == self._known:
-            return False
-        self._known = stamp
         known = _read_about(self.path.parent)
         before = (self._about, self.config, self.ended)
         self._about, self.config = _about(known), known.config

@@ -15,8 +15,8 @@ from genui.engine.data.text import TextDataset
 from genui.formats.codec import Codec
 from genui.formats.image import compare_images, shown_images
 from genui.formats.recipe import to_json
-from genui.logs.base import Format
-from genui.logs.text import LineReader, columns, parse_step
+from genui.logs.base import Format, LineFile, LineReader
+from genui.logs.text import columns, parse_step
 from genui.protocol.settings import Sampler
 from genui.recipes import DiffusionRecipe, Recipe, TransformerRecipe
 
@@ -114,7 +114,7 @@ SAMPLERS = {"midpoint": MIDPOINT}
 class LogfmtTail(LineReader):
     """Lines such as `step=20 loss=1.25 lr=0.001`; a file that grows is followed."""
 
-    def _add_lines(self, lines: bytes) -> None:
+    def _add_lines(self, file: LineFile, lines: bytes) -> None:
         texts = [line for line in lines.decode(errors="replace").splitlines() if line.strip()]
         records = [r for r in map(parse, texts) if parse_step(r.get("step")) is not None]
         self._damaged += len(texts) - len(records)
@@ -122,10 +122,6 @@ class LogfmtTail(LineReader):
             steps = np.array([parse_step(record["step"]) for record in records], np.int64)
             no_times = np.full(len(records), np.nan)
             self._collected.add(columns(records, steps, no_times, {"step"}))
-
-    def _add_rest(self) -> bool:
-        """A last line without a newline is left until it has one: `1.2` may become `1.25`."""
-        return False
 
 
 def parse(line: str) -> dict[str, float]:

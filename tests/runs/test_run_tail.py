@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tail_reading import read_all, seen
 
 from genui.base.errors import GenuiError
-from genui.logs import base, native, series_store, text
+from genui.logs import base, native, series_store
 from genui.logs.native import MetricsTail
 
 values = st.one_of(
@@ -219,7 +219,7 @@ def test_the_newest_part_first_and_in_the_end_the_same(
     content = b"".join(part + b"\n" for part in parts)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "NEWEST", newest)
-        patch.setattr(text, "PIECE", 64)
+        patch.setattr(base, "PIECE", 64)
         path = Path(folder) / "metrics.jsonl"
         ends = [*sorted(c for c in cuts if c < len(content)), len(content)]
         path.write_bytes(content[: ends[0]])
@@ -244,7 +244,7 @@ def test_while_the_past_is_filled_in_the_curve_has_both_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(native, "NEWEST", 200)
-    monkeypatch.setattr(text, "PIECE", 100)
+    monkeypatch.setattr(base, "PIECE", 100)
     path = tmp_path / "m"
     with path.open("w") as file:
         file.writelines(f'{{"step":{step},"loss":{step}}}\n' for step in range(1000))

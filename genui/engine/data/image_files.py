@@ -144,18 +144,6 @@ def clean_caption(text: str) -> str:
     return " ".join(printable.lower().split())[:MAX_CAPTION].rstrip()
 
 
-def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The regular files with one of these suffixes, sorted, without hidden ones."""
-    return sorted(
-        Path(root, name)
-        for root, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(suffixes)
-        and not name.startswith(".")
-        and os.path.isfile(os.path.join(root, name))
-    )
-
-
 def with_captions(
     folder: Path, files: list[Path], notes: list[str], of_name: CaptionOf | None = None
 ) -> Iterator[tuple[Path, str]]:

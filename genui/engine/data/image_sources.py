@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from genui.base.errors import MisuseError
-from genui.base.files import sanitize, show
+from genui.base.files import files_below, sanitize, show
 from genui.engine.data.image_files import (
     MAX_CAPTION,
     MAX_IMAGE_BYTES,
     SUFFIXES,
     caption_from_name,
     clean_caption,
-    files_below,
     with_captions,
 )
 from genui.engine.data.sources import (

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import read_regular, show
+from genui.base.files import files_below, read_regular, show
 from genui.base.text import clean_line
 from genui.engine.data.captions import split_words
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.engine.data.download import MAX_BYTES, check_reachable, fetch, is_downloaded, shared
 from genui.engine.data.image_files import (
     caption_from_name,
-    files_below,
     open_folder,
     shorten_notes,
     with_captions,

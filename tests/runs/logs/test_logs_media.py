@@ -9,8 +9,8 @@ from PIL import Image
 
 from genui.formats.audio import encode_wav
 from genui.logs import media
-from genui.logs.base import Media, MediaKind
-from genui.logs.media import Histograms, HistogramStore, compose, draw_curve, format_table, tile
+from genui.logs.base import Media, MediaKind, MediaStore
+from genui.logs.media import Histograms, compose, draw_curve, format_table, tile
 
 
 def sample(tmp_path: Path, kind: MediaKind, data: bytes, **fields: object) -> Media:
@@ -122,16 +122,20 @@ def test_a_curve_is_drawn_upwards():
     assert image[-1, 0] == image[0, -1] == 24
 
 
-def test_histograms_of_too_many_names_and_of_no_numbers_are_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.setattr(HistogramStore, "MAX_NAMES", 2)
-    store = HistogramStore()
-    for counts in ("x", [[1]], {}, None, [1] * (Histograms.MAX_COUNTS + 1)):
-        assert store.add("odd", 1, [0, 1], counts) is None
-    known = [store.add(name, 1, [0, 1], [1]) for name in ("a", "b", "c", "a")]
-    assert known[2] is None
-    assert known[0] is not None
-    assert known[0] is known[3]
+def test_histograms_of_too_many_names_and_of_no_numbers_are_left_out():
+    store = MediaStore(most_histograms=2)
+
+    def add(name: str, counts: object) -> None:
+        store.add(Media(1, name, "histogram", Path(), content=([0, 1], counts)))
+
+    for counts in ("x", 5, [[1]], {}, None, [1] * (Histograms.MAX_COUNTS + 1)):
+        add("odd", counts)
+    assert store.by_step == {}
+    for name in ("a", "b", "c", "a"):
+        add(name, [1])
+    first, again, other = store.by_step[1]
+    assert [first.name, again.name, other.name] == ["a", "a", "b"]
+    assert first.content is again.content
     store.forget_after(0)
-    assert len(known[0]) == 0
+    assert store.by_step == {}
+    assert len(first.content) == 0
