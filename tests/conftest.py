@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, settings
 
 from genui.engine.data import icons
 
+pytest_plugins = ["app_fixtures", "engine_fixtures", "shell_fixtures"]
+
 # How fast a machine makes and runs examples says nothing about genui.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")

@@ -21,28 +21,27 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import ROOT, Terminal, home
+from harness import Terminal, home
 
-sys.path[:0] = [str(ROOT / "tests" / "ui"), str(ROOT / "tests")]
+# isort: split
+import stage  # the tests' stage of the app, once it can be found
+from acting import idle, key_event
+from fake_lab_worker import FakeLab
+from fake_pipes import Fake
+from fake_process import in_process
+from fake_walk_worker import FakeWalk
+from fake_worker import FakeWorker
+from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual.geometry import Size
+from textual.worker import Worker, WorkerState
 
-import stage  # noqa: E402 - the tests' stage of the app, once it can be found
-from acting import idle, key_event  # noqa: E402
-from fake_lab_worker import FakeLab  # noqa: E402
-from fake_pipes import Fake  # noqa: E402
-from fake_process import in_process  # noqa: E402
-from fake_walk_worker import FakeWalk  # noqa: E402
-from fake_worker import FakeWorker  # noqa: E402
-from textual import events  # noqa: E402
-from textual._ansi_sequences import ANSI_SEQUENCES_KEYS  # noqa: E402
-from textual.geometry import Size  # noqa: E402
-from textual.worker import Worker, WorkerState  # noqa: E402
-
-from genui import protocol  # noqa: E402
-from genui.ui import app, keys, new_run, windows  # noqa: E402
-from genui.ui.app import GenuiApp  # noqa: E402
-from genui.ui.session import Launch, launch_worker  # noqa: E402
-from genui.ui.watchdog import describe_tasks, stalls_file  # noqa: E402
-from genui.ui.widgets.base import Pane  # noqa: E402
+from genui import protocol
+from genui.ui import app, keys, new_run, windows
+from genui.ui.app import GenuiApp
+from genui.ui.session import Launch, launch_worker
+from genui.ui.watchdog import describe_tasks, stalls_file
+from genui.ui.widgets.base import Pane
 
 TRAINING_SECONDS = "20"
 FAULTS, STACKS = "faults.txt", "stacks.txt"  # in the home

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "tty")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's Python does not compile at each start
 
 import tiny  # noqa: E402 - the tests' tiny runs and terminal, once they can be found

@@ -17,10 +17,10 @@ TIMES = 16
 
 
 @pytest.fixture
-def filmed(shipped: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+def filmed(bare_models: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """A shipped model `film` that draws clips."""
-    write_checkpoint(shipped / "film" / "model.safetensors", find_recipe("video"))
-    (shipped / "film" / "card.json").write_text(json.dumps({"name": "film"}))
+    write_checkpoint(bare_models / "film" / "model.safetensors", find_recipe("video"))
+    (bare_models / "film" / "card.json").write_text(json.dumps({"name": "film"}))
 
     def clip(start: Start, step: int) -> ImageFrame:
         pixels = b"".join(bytes([t * 10, step, 0]) * SIDE * SIDE for t in range(TIMES))

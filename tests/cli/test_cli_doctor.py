@@ -18,7 +18,7 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_doctor_says_one_fact_a_line(
-    shipped: Path, genui_home: Path, capsys: pytest.CaptureFixture[str]
+    bare_models: Path, genui_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -16,7 +16,7 @@ from genui.engine.loading import advance
 from genui.protocol import ImageSettings, TextSettings
 from genui.recipes import RECIPES, DiffusionRecipe
 
-pytestmark = pytest.mark.usefixtures("shipped")
+pytestmark = pytest.mark.usefixtures("bare_models")
 
 
 def test_text_streams_after_its_prompt_and_is_sanitised(

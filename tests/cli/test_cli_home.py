@@ -11,7 +11,7 @@ from genui.cli.main import main
 
 
 def test_without_a_terminal_it_lists_models_and_runs(
-    shipped: Path, capsys: pytest.CaptureFixture[str]
+    bare_models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out

@@ -11,7 +11,7 @@ from genui.recipes import RECIPES
 from genui.runs.layout import RunDir
 
 
-def test_models_shows_what_each_is(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_shows_what_each_is(bare_models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     head, first, second = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["MEDIUM", "FAMILY", "MODEL"]
@@ -20,11 +20,13 @@ def test_models_shows_what_each_is(shipped: Path, capsys: pytest.CaptureFixture[
     assert second.split()[:3] == ["image", "diffusion", "shapes"]
 
 
-def test_models_as_json_carries_the_card(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_models_as_json_carries_the_card(
+    bare_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["models", "--json"]) == 0
     plays, _ = json.loads(capsys.readouterr().out)
     assert plays["ref"] == "plays"
-    assert plays["path"] == str(shipped / "plays" / "model.safetensors")
+    assert plays["path"] == str(bare_models / "plays" / "model.safetensors")
     assert plays["card"]["licence"] == "public domain"
 
 

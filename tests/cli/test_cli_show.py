@@ -80,7 +80,9 @@ def test_a_checkpoint_shows_its_recipe(tmp_path: Path, capsys: pytest.CaptureFix
     assert facts["width"] == "256"
 
 
-def test_a_shipped_model_shows_its_card(shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_shipped_model_shows_its_card(
+    bare_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["show", "plays"]) == 0
     out = capsys.readouterr().out
     assert "1.44 nats/char" in out
@@ -171,10 +173,10 @@ def test_a_gif_of_more_frames_than_are_read_is_refused(
 
 
 def test_a_card_is_shown_on_one_line_an_entry(
-    shipped: Path, capsys: pytest.CaptureFixture[str]
+    bare_models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     card = {"quality": {"loss": 1.4, "rate": 2}, "data": ["a", "b"], "limitations": "two\nlines"}
-    (shipped / "plays" / "card.json").write_text(json.dumps(card))
+    (bare_models / "plays" / "card.json").write_text(json.dumps(card))
     assert main(["show", "plays"]) == 0
     facts = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
     assert facts["data"] == "a, b"
@@ -182,9 +184,9 @@ def test_a_card_is_shown_on_one_line_an_entry(
 
 
 def test_a_shipped_model_s_sample_is_drawn_above_its_card(
-    shipped: Path, capsys: pytest.CaptureFixture[str]
+    bare_models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Image.new("RGB", (8, 8), (200, 30, 30)).save(shipped / "shapes" / "sample.png")
+    Image.new("RGB", (8, 8), (200, 30, 30)).save(bare_models / "shapes" / "sample.png")
     assert main(["show", "shapes"]) == 0
     with_sample = capsys.readouterr().out
     assert main(["show", "plays"]) == 0

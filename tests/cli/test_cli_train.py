@@ -171,13 +171,13 @@ def test_a_run_is_trained_on_from_its_weights_with_its_own_recipe(
 
 
 def test_a_shipped_model_is_fine_tuned_on_a_file(
-    detached: list[RunDir], shipped: Path, tmp_path: Path
+    detached: list[RunDir], bare_models: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.txt").write_text("words")
     assert main(["train", "--from", "plays", "--data", str(tmp_path / "mine.txt")]) == 0
     info = read_info(detached[0])
     assert (info.name, info.data) == ("shakespeare", str(tmp_path / "mine.txt"))
-    assert info.start_from["path"] == str(shipped / "plays" / "model.safetensors")
+    assert info.start_from["path"] == str(bare_models / "plays" / "model.safetensors")
 
 
 @pytest.mark.parametrize(

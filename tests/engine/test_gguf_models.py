@@ -7,12 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gguf_files
 import numpy as np
 import psutil
 import pytest
 import torch
-from engine import gguf_files
-from engine.gguf_files import HEADS, SPECIAL, WIDTH, write_gguf
+from gguf_files import HEADS, SPECIAL, WIDTH, write_gguf
 from template_tokens import encode_template
 
 from genui.base.errors import GenuiError, MisuseError

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hf_tokenizers import TEXT, byte_level_tokenizer
 from importing import import_when_used
 
 transformers = import_when_used("transformers")
 from template_tokens import encode_template  # noqa: E402
 from tokenizers import Tokenizer as HFTokenizer  # noqa: E402
-from tokenizers import decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
+from tokenizers import models  # noqa: E402
 
 from genui.base.errors import GenuiError, MisuseError  # noqa: E402
 from genui.engine.data.pretrained_tokenizer import open_tokenizer, tokenizer_from_file  # noqa: E402
@@ -26,23 +27,6 @@ from genui.engine.sample import pretrained  # noqa: E402
 from genui.engine.sample.tokens import Reader, TokenList  # noqa: E402
 from genui.protocol import Start, TextSettings  # noqa: E402
 from genui.runs.models import find_model, find_origin  # noqa: E402
-
-TEXT = "The quick brown fox jumps over the lazy dog. 12 zebras, naïve 東京 ☕ <|end|> "
-
-
-def _byte_level() -> HFTokenizer:
-    tokenizer = HFTokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=["<|begin|>", "<|end|>"], initial_alphabet=alphabet,
-        show_progress=False,
-    )  # fmt: skip
-    tokenizer.train_from_iterator([TEXT.replace("<|end|>", "")], trainer)
-    single, special = "<|begin|> $A", [("<|begin|>", 0)]
-    tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=special)
-    return tokenizer
 
 
 def _llama(vocab_size: int) -> Any:
@@ -67,7 +51,7 @@ def _is_gpt2(folder: Path) -> bool:
 def _saved(network: Any, path: Path) -> Path:
     """A folder with the network and a tokenizer, as transformers writes it."""
     network.save_pretrained(path)
-    _byte_level().save(str(path / "tokenizer.json"))
+    byte_level_tokenizer().save(str(path / "tokenizer.json"))
     return path
 
 
@@ -122,7 +106,7 @@ def test_an_architecture_that_keeps_no_cache_is_refused(tmp_path: Path) -> None:
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hub") / "tiny"
     torch.manual_seed(0)
-    tokenizer = _byte_level()
+    tokenizer = byte_level_tokenizer()
     request.param(tokenizer.get_vocab_size() + 4).save_pretrained(path)  # rows without a token
     tokenizer.save(str(path / "tokenizer.json"))
     (path / "tokenizer_config.json").write_text(
@@ -296,7 +280,7 @@ def test_tokenizers_opened_by_several_threads_leave_stderr_as_it_was() -> None:
 
 def test_a_tokenizer_that_makes_the_library_panic_is_one_line(capfd: Any) -> None:
     """It printed a backtrace of Rust of 40 lines on stderr."""
-    described = json.loads(_byte_level().to_str())
+    described = json.loads(byte_level_tokenizer().to_str())
     described["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
     with pytest.raises(GenuiError, match="its tokenizer is damaged"):
         tokenizer_from_file(json.dumps(described), "")
@@ -304,5 +288,5 @@ def test_a_tokenizer_that_makes_the_library_panic_is_one_line(capfd: Any) -> Non
 
 
 def test_half_a_character_in_a_text_is_a_question_mark() -> None:
-    tokenizer = tokenizer_from_file(_byte_level().to_str(), "")
+    tokenizer = tokenizer_from_file(byte_level_tokenizer().to_str(), "")
     assert tokenizer.encode("a\ud800b") == tokenizer.encode("a?b")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gguf_files import write_gguf
+from hf_tokenizers import byte_level_tokenizer
 from networks import random_network
 
 from genui import protocol
@@ -192,9 +193,7 @@ def tiny_gguf(path: Path) -> str:
 
 def tiny_folder(path: Path, architecture: str) -> str:
     transformers = pytest.importorskip("transformers")
-    from test_huggingface_models import _byte_level
-
-    tokenizer = _byte_level()
+    tokenizer = byte_level_tokenizer()
     size = tokenizer.get_vocab_size()
     if architecture == "gpt2":
         config = transformers.GPT2Config(vocab_size=size, n_embd=16, n_layer=2, n_head=2)

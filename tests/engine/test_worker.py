@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gguf_files
 import pytest
-from engine import gguf_files
 from msgspec.structs import replace
 
 from genui import protocol

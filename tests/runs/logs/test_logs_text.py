@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+from log_makers import read_all, seen
 
 from genui.logs import open_tail
 from genui.logs.find import find_logs
 from genui.logs.printed_choice import Choice, key_of_file, recall, remember
 from genui.logs.printed_file import TextTail
-from tests.runs.logs.log_makers import read_all, seen
 
 
 def steps(first: int, end: int) -> str:

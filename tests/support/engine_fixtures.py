@@ -1,47 +1,54 @@
-"""Tiny models and runs, made by the real code."""
+"""Fixtures for tests of the engine: tiny models and runs, made by the real code.
+
+What needs torch imports it where it is used, for tests of other rooms do without.
+"""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import forks
 import pytest
-import torch
 from networks import NETWORKS, random_network
 
-from genui.engine import utilization
-from genui.engine.data.captions import Vocabulary
-from genui.engine.data.tokenizer import CharTokenizer
-from genui.engine.device import Machine
-from genui.engine.models.denoisers import EDMDenoiser
-from genui.engine.models.dit import DiT, DiTConfig
-from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.text import TextGenerator
 from genui.recipes import find_recipe, override
 from genui.runs.layout import RunDir, create_run
 
-MACHINE = Machine("cpu", "fp32", 1)
-torch.set_num_threads(MACHINE.threads)  # two at once are far slower where the cores are busy
+if TYPE_CHECKING:
+    from genui.engine.sample.diffusion import DiffusionGenerator
+    from genui.engine.sample.text import TextGenerator
+
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Compute on one thread: two at once are far slower where the cores are busy."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def no_forks_left() -> Iterator[None]:
     yield
-    assert not forks.end_left(), "a test has left processes that train"
+    forks = sys.modules.get("forks")
+    assert forks is None or not forks.end_left(), "a test has left processes that train"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def fork_server() -> Iterator[None]:
     """Ends the process that trains in forks, if a test has started it."""
     yield
-    forks.end()
+    if "forks" in sys.modules:
+        sys.modules["forks"].end()
 
 
 @pytest.fixture(autouse=True)
-def _peak_of_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
+def peak_of_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has an empty cache folder, where the peak is not kept yet."""
-    monkeypatch.setattr(utilization, "MEASURE_S", 0.0)
+    if "torch" in sys.modules:
+        monkeypatch.setattr("genui.engine.utilization.MEASURE_S", 0.0)
 
 
 @pytest.fixture(params=NETWORKS)
@@ -51,15 +58,28 @@ def network(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def text_generator(network: str) -> TextGenerator:
+def text_generator(network: str) -> "TextGenerator":
+    from genui.engine.data.tokenizer import CharTokenizer
+    from genui.engine.device import Machine
+    from genui.engine.sample.text import TextGenerator
+
     model = random_network(network, len(ALPHABET))
-    generator = TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, network)
+    machine = Machine("cpu", "fp32", 1)
+    generator = TextGenerator(model, CharTokenizer(ALPHABET), machine, network)
     generator.decode_fast()  # as every generator that the app loads
     return generator
 
 
 @pytest.fixture
-def image_generator() -> DiffusionGenerator:
+def image_generator() -> "DiffusionGenerator":
+    import torch
+
+    from genui.engine.data.captions import Vocabulary
+    from genui.engine.device import Machine
+    from genui.engine.models.denoisers import EDMDenoiser
+    from genui.engine.models.dit import DiT, DiTConfig
+    from genui.engine.sample.diffusion import DiffusionGenerator
+
     torch.manual_seed(0)
     vocabulary = Vocabulary.build(["cat", "dog"])
     config = DiTConfig(vocabulary.size, 6, 16, patch=8, layers=1, width=32, heads=2)
@@ -67,7 +87,7 @@ def image_generator() -> DiffusionGenerator:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.1)
-    return DiffusionGenerator(model, vocabulary, MACHINE)
+    return DiffusionGenerator(model, vocabulary, Machine("cpu", "fp32", 1))
 
 
 @pytest.fixture

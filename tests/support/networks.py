@@ -1,10 +1,11 @@
 """Small networks of tokens of every family, with weights that no training made."""
 
-import torch
+from typing import TYPE_CHECKING
 
-from genui.engine.kinds import build_network
-from genui.engine.models.language_model import TokenNetwork
 from genui.recipes import TextRecipe, find_recipe, override
+
+if TYPE_CHECKING:
+    from genui.engine.models.language_model import TokenNetwork
 
 RECIPES = {
     "transformer": "shakespeare",
@@ -32,8 +33,12 @@ def small_recipe(family: str, **settings: object) -> TextRecipe:
 
 def random_network(
     family: str, vocab_size: int, seed: int = 0, spread: float = 0.3, **settings: object
-) -> TokenNetwork:
+) -> "TokenNetwork":
     """One of RECIPES. Heads start at zero, which would make every token equal."""
+    import torch
+
+    from genui.engine.kinds import build_network
+
     torch.manual_seed(seed)
     model = build_network(small_recipe(family, **settings), vocab_size)
     with torch.no_grad():

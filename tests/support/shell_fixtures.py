@@ -1,4 +1,5 @@
-"""Models without weights, runs without trainers and an engine without torch."""
+"""Fixtures for tests of the shell: models without weights, runs without trainers and an engine
+without torch."""
 
 import json
 import sys
@@ -16,8 +17,8 @@ from genui.runs.layout import RunDir, create_run
 
 
 @pytest.fixture
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two shipped models: `plays` writes, `shapes` draws."""
+def bare_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two shipped models without weights: `plays` writes, `shapes` draws."""
     weights = tmp_path / "weights"
     for name, recipe in (("plays", "shakespeare"), ("shapes", "icons")):
         write_checkpoint(weights / name / "model.safetensors", find_recipe(recipe))

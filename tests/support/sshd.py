@@ -157,7 +157,7 @@ def _await(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
 
 def remote(words: str, home: Path) -> str:
     """A shell line that runs `python -m genui WORDS` of this checkout with that GENUI_HOME."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     return (
         f"cd {root} && exec env GENUI_HOME={home} COLORTERM=truecolor LC_ALL=C.UTF-8 "
         f"{sys.executable} -m genui {words}".rstrip()
