@@ -1,17 +1,17 @@
 """Load checkpoints as generators, and run traces in this process."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from msgspec.structs import replace
 
 from genui.base.errors import GenuiError, MisuseError, TooLargeError, UnsupportedError
 from genui.base.files import show
-from genui.base.plugins import resolve
 from genui.engine import device
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.kinds import build_generator
@@ -21,6 +21,7 @@ from genui.engine.sample.tokens import TokenGenerator, read_ahead
 from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.hub import formats
+from genui.hub.open_model import OpenModel
 from genui.protocol import LAB, Frame, Say, Start, Started, TextSettings
 from genui.recipes import recipe_from_dict
 from genui.recipes.classifier import ClassifierRecipe
@@ -41,16 +42,15 @@ def load(path: Path, machine: device.Machine | None = None) -> Generator:
 
 
 def load_open(path: Path, format: str, machine: device.Machine | None = None) -> Generator:
-    """The generator of somebody else's model, by its row of `genui.hub.formats.FORMATS`.
+    """The generator of somebody else's model, by the name of its format.
 
     Raises MisuseError or GenuiError, which names the file, if it is damaged, unknown or too large
     for the memory of this machine.
     """
-    row = formats.FORMATS[format]
-    model = resolve(row.describe)(path)
+    model = formats.FORMATS[format].describe(path)
     with recipe_errors(path, "configuration", "fetch or copy it again"):
         try:
-            return resolve(row.load)(model, machine or device.for_generation())
+            return LOADERS[format]().load(model, machine or device.for_generation())
         except (TooLargeError, UnsupportedError) as error:  # a MisuseError's text stays as it is
             raise type(error)(f"{show(path)}: {error}") from None
 
@@ -73,17 +73,81 @@ def precision_of(generator: Generator) -> str:
 def load_tokenizer(model: ModelInfo) -> Tokenizer:
     """The tokenizer of a model of text. Raises MisuseError or GenuiError if it is damaged."""
     if model.format:
-        name = formats.FORMATS[model.format].tokenizer
-        if not name:
-            raise MisuseError(
-                f"{model.ref} has its vocabulary on a server; use text=TEXT for any text"
-            )
-        return resolve(name)(model.path)
+        return load_open_tokenizer(model.path, model.format, model.ref)
     header = read_header(model.path)
     if base := getattr(header.recipe, "base", ""):  # it was fine-tuned and has that of its base
         return load_tokenizer(find_model(base))
     described = header.metadata.get("tokenizer")
     return tokenizer_from_dict(described if isinstance(described, dict) else {})
+
+
+def load_open_tokenizer(path: Path, format: str, name: str = "") -> Tokenizer:
+    """The tokenizer of somebody else's model of text. Raises MisuseError or GenuiError if it is
+    damaged, and if the model, called `name`, has none here."""
+    tokenizer = LOADERS[format]().tokenizer
+    if tokenizer is None:
+        raise MisuseError(
+            f"{name or show(path)} has its vocabulary on a server; use text=TEXT for any text"
+        )
+    return tokenizer(path)
+
+
+class Loader(NamedTuple):
+    """How the engine opens models of one format."""
+
+    load: Callable[[OpenModel, device.Machine], Generator]
+    """Reports its progress to `genui.engine.loading`. Raises GenuiError or LoadingStoppedError."""
+    tokenizer: Callable[[Path], Tokenizer] | None = None
+    """None if the models have none here."""
+
+
+def _gguf() -> Loader:
+    from genui.engine.models.gguf import load_tokenizer
+    from genui.engine.sample.pretrained import load_gguf_model
+
+    return Loader(load_gguf_model, load_tokenizer)
+
+
+def _hugging_face() -> Loader:
+    from genui.engine.models.huggingface import load_tokenizer
+    from genui.engine.sample.pretrained import load_hugging_face_model
+
+    return Loader(load_hugging_face_model, load_tokenizer)
+
+
+def _peft() -> Loader:
+    from genui.engine.convert.peft import load_adapter, load_base_tokenizer
+
+    return Loader(load_adapter, load_base_tokenizer)
+
+
+def _server() -> Loader:
+    from genui.engine.sample.server import load_server_model
+
+    return Loader(load_server_model)
+
+
+def _diffusers() -> Loader:
+    from genui.engine.sample.open_diffusion.load import load
+
+    return Loader(load)
+
+
+def _onnx() -> Loader:
+    from genui.engine.sample.onnx_voice import load
+
+    return Loader(load)
+
+
+LOADERS: Mapping[str, Callable[[], Loader]] = {
+    "gguf": _gguf,
+    "huggingface": _hugging_face,
+    "peft": _peft,
+    "server": _server,
+    "diffusers": _diffusers,
+    "onnx": _onnx,
+}
+"""For each format of `genui.hub.formats` what opens its models, imported when it is called."""
 
 
 def check_weights(path: Path, name: Path) -> None:

@@ -1,5 +1,4 @@
 """Models that other people made: what their files say, where they lie, how they are fetched.
 
-Nothing here imports torch or reads a tensor. The engine loads what a row of `formats.FORMATS`
-names.
+Nothing here imports torch or reads a tensor; `genui.engine.load` opens a model.
 """

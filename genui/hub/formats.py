@@ -2,64 +2,30 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import show
-from genui.base.plugins import resolve
-
-
-class OpenModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as its files describe it; no tensor was read."""
-
-    path: Path
-    """The file or folder; for a model on a server the record of its address."""
-    format: str
-    """A row of FORMATS."""
-    name: str
-    medium: str = "text"
-    architecture: str = ""
-    """As the file names it: "llama"."""
-    parameters: int = 0
-    size: int = 0
-    """Bytes on disk."""
-    stored: str = ""
-    """The type of most tensors: "Q4_1", "bf16"."""
-    context: int = 0
-    """The longest text in tokens that it was trained on."""
-    licence: str = ""
-    chat: bool = False
-    """Whether it has a chat template."""
-    trains: bool = False
-    """Whether it can be trained on: genui's own network computes it."""
-    summary: str = ""
-    """One line about it for lists."""
-    settings: Mapping[str, Any] = {}
-    """The settings that its files recommend, where they differ from the defaults of its kind."""
+from genui.hub import diffusers, gguf, huggingface, onnx, peft, records
+from genui.hub.open_model import OpenModel
 
 
 class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """How models of one format are recognised, described and loaded. Names are `module:name`."""
+    """How models of one format are recognised and described; `genui.engine.load.LOADERS` has how
+    they are opened."""
 
     title: str
     """With an article, for messages: "a GGUF file"."""
-    recognise: str
-    """`recognise(path)` says by its name and first bytes whether a path is one; it raises
-    nothing."""
-    describe: str
-    """`describe(path)` returns the OpenModel of a path from its headers alone. Raises MisuseError,
-    one line that names the file, if it is damaged or its architecture is unknown."""
-    load: str
-    """`load(model, machine)` returns the Generator; a function of the engine. It reports its
-    progress to `genui.engine.loading`. Raises GenuiError or LoadingStoppedError."""
-    tokenizer: str = ""
-    """`tokenizer(path)` returns the Tokenizer of a model of text; a function of the engine."""
+    recognise: Callable[[Path], bool]
+    """Whether a path is one, by its name and first bytes; it raises nothing."""
+    describe: Callable[[Path], OpenModel]
+    """The OpenModel of a path from its headers alone. Raises MisuseError, one line that names the
+    file, if it is damaged or its architecture is unknown."""
     train_instead: str = (
         "start from a model of the Llama family, as a GGUF file or a folder of safetensors"
     )
@@ -68,63 +34,60 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its weights are converted to the setting `precision` when they are loaded."""
     needs: tuple[str, str] = ("", "")
     """A module that must be installed, and the extra that brings it; not for what `trains`."""
-    files: str = ""
-    """`files(path)` lists the files that a model is made of; "" if they are the file itself, or
-    those directly in the folder."""
+    files: Callable[[Path], list[Path]] | None = None
+    """The files that a model is made of; None if they are the file itself, or those directly in
+    the folder."""
+
+
+def _describe_server(path: Path) -> OpenModel:
+    from genui.hub import server  # late: it imports HTTP
+
+    return server.describe(path)
 
 
 FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
     {
         "gguf": ModelFormat(
             title="a GGUF file",
-            recognise="genui.hub.gguf:recognise",
-            describe="genui.hub.gguf:describe",
-            load="genui.engine.sample.pretrained:load_gguf_model",
-            tokenizer="genui.engine.models.gguf:load_tokenizer",
+            recognise=gguf.recognise,
+            describe=gguf.describe,
             converts=True,
         ),
         "huggingface": ModelFormat(
             title="a Hugging Face folder",
-            recognise="genui.hub.huggingface:recognise",
-            describe="genui.hub.huggingface:describe",
-            load="genui.engine.sample.pretrained:load_hugging_face_model",
-            tokenizer="genui.engine.models.huggingface:load_tokenizer",
+            recognise=huggingface.recognise,
+            describe=huggingface.describe,
             needs=("transformers", "hf"),
             converts=True,
         ),
         "peft": ModelFormat(
             title="a folder of an adapter (peft)",
-            recognise="genui.hub.peft:recognise",
-            describe="genui.hub.peft:describe",
-            load="genui.engine.convert.peft:load_adapter",
-            tokenizer="genui.engine.convert.peft:load_base_tokenizer",
+            recognise=peft.recognise,
+            describe=peft.describe,
             train_instead="merge it first (genui convert NAME --to hf --out FOLDER) and train from "
             "that folder",
-            files="genui.hub.peft:files",
+            files=peft.files,
             converts=True,
         ),
         "server": ModelFormat(
             title="a model on a server",
-            recognise="genui.hub.records:is_server",
-            describe="genui.hub.server:describe",
-            load="genui.engine.sample.server:load_server_model",
+            recognise=records.is_server,
+            describe=_describe_server,
         ),
         "diffusers": ModelFormat(
             title="a diffusers folder",
-            recognise="genui.hub.diffusers:recognise",
-            describe="genui.hub.diffusers:describe",
-            load="genui.engine.sample.open_diffusion.load:load",
+            recognise=diffusers.recognise,
+            describe=diffusers.describe,
             needs=("diffusers", "diffusers"),
-            files="genui.hub.diffusers:files",
+            files=diffusers.files,
             converts=True,
         ),
         "onnx": ModelFormat(
             title="a voice of piper (.onnx with its .json)",
-            recognise="genui.hub.onnx:recognise",
-            describe="genui.hub.onnx:describe",
-            load="genui.engine.sample.onnx_voice:load",
+            recognise=onnx.recognise,
+            describe=onnx.describe,
             needs=("onnxruntime", "onnx"),
-            files="genui.hub.onnx:files",
+            files=onnx.files,
         ),
     }
 )
@@ -143,7 +106,7 @@ def format_of(path: Path) -> str:
     """The format of a file or folder: a name of FORMATS, or "" if it is none of them."""
     if not os.path.exists(path):  # also a name that is too long
         return ""
-    return next((name for name, row in FORMATS.items() if resolve(row.recognise)(path)), "")
+    return next((name for name, row in FORMATS.items() if row.recognise(path)), "")
 
 
 SINGLE_FILE = (
@@ -162,7 +125,7 @@ def describe(path: Path) -> OpenModel:
             raise MisuseError(f"{show(path)}: is not a model of genui; {SINGLE_FILE}")
         titles = ", ".join(row.title for row in FORMATS.values())
         raise MisuseError(f"{show(path)}: no model that genui reads; it reads {titles}")
-    return resolve(FORMATS[name].describe)(path)
+    return FORMATS[name].describe(path)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -171,8 +134,8 @@ def files_of(path: Path) -> list[Path]:
     Raises OSError, and MisuseError if they cannot be told.
     """
     name = format_of(path)
-    if name and FORMATS[name].files:
-        return resolve(FORMATS[name].files)(path)
+    if name and (files := FORMATS[name].files):
+        return files(path)
     return sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else [path]
 
 

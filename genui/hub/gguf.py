@@ -16,7 +16,7 @@ import msgspec
 
 from genui.base.errors import MisuseError, UnsupportedError
 from genui.base.files import cannot_use, open_regular, sanitize, show
-from genui.hub.formats import OpenModel
+from genui.hub.open_model import OpenModel
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)

@@ -14,7 +14,7 @@ from typing import Any
 from genui.base import files, numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import LARGEST_JSON, read_regular, sanitize, show
-from genui.hub.formats import OpenModel
+from genui.hub.open_model import OpenModel
 from genui.hub.safetensors import TensorEntry, read_tensors
 
 REMEDY = "fetch the model again"

@@ -14,7 +14,7 @@ from genui.base.errors import GenuiError
 from genui.base.files import LARGEST_JSON, atomic_write, read_json, report_defect, show
 from genui.base.paths import cache_dir
 from genui.hub import formats
-from genui.hub.formats import OpenModel
+from genui.hub.open_model import OpenModel
 
 
 class _Known(msgspec.Struct, frozen=True, omit_defaults=True):

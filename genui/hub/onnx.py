@@ -23,7 +23,7 @@ from genui.base.files import (
     sanitize,
 )
 from genui.base.protobuf import BYTES, VARINT, fields, messages, varint
-from genui.hub.formats import OpenModel
+from genui.hub.open_model import OpenModel
 
 SUFFIX = ".onnx"
 INPUTS = {"input", "input_lengths", "scales"}

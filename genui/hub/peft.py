@@ -10,9 +10,8 @@ from msgspec import Meta, Struct
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_json, sanitize, show
-from genui.hub import formats
 from genui.hub.find import find_local
-from genui.hub.formats import OpenModel
+from genui.hub.open_model import OpenModel
 from genui.hub.records import list_records
 from genui.hub.safetensors import read_tensors
 
@@ -93,6 +92,8 @@ def describe(path: Path) -> OpenModel:
 
 def describe_base(path: Path) -> OpenModel:
     """The base model of the adapter in a folder. Raises MisuseError if it is not here."""
+    from genui.hub import formats  # late: it lists adapters too
+
     return formats.describe(find_base(path))
 
 
@@ -102,6 +103,8 @@ def find_base(path: Path) -> Path:
 
     Raises MisuseError if it is not here.
     """
+    from genui.hub import formats  # late: it lists adapters too
+
     name = read_config(path).base_model_name_or_path or ""
     if not name:
         raise MisuseError(f"{show(path / CONFIG)}: names no base model (base_model_name_or_path)")
@@ -125,4 +128,6 @@ def find_base(path: Path) -> Path:
 def files(path: Path) -> list[Path]:
     """The files that an adapter is made of, with those of its base model. Raises MisuseError if
     that is not here."""
+    from genui.hub import formats  # late: it lists adapters too
+
     return [path / CONFIG, path / WEIGHTS, *formats.files_of(find_base(path))]

@@ -23,8 +23,8 @@ from msgspec.structs import replace
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize, show
 from genui.hub.client import ADD_S, Client, StatusError, malformed, parse_address
-from genui.hub.formats import OpenModel
 from genui.hub.odds import END, HASHED, SAID, Odds, Parts, Token, hashed, is_said, said
+from genui.hub.open_model import OpenModel
 from genui.hub.records import SUFFIX, Record, read_record
 
 FORMAT = "server"

@@ -5,7 +5,7 @@ import select
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -83,17 +83,14 @@ class Silent:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     slow = Slow()
-    row = ModelFormat(title="a slow one", recognise="is", describe="describe", load="load")
-    functions: Mapping[str, Callable[..., Any]] = {
-        "is": lambda path: path.suffix == ".slow",
-        "describe": slow.describe,
-        "load": slow.load,
-    }
-    table = MappingProxyType({"slow": row})
+    row = ModelFormat(
+        title="a slow one",
+        recognise=lambda path: path.suffix == ".slow",
+        describe=slow.describe,
+    )
     for module in (formats, models):
-        monkeypatch.setattr(module, "FORMATS", table)
-    for module in (formats, load):
-        monkeypatch.setattr(module, "resolve", functions.__getitem__)
+        monkeypatch.setattr(module, "FORMATS", {"slow": row})
+    monkeypatch.setattr(load, "LOADERS", {"slow": lambda: load.Loader(slow.load)})
     monkeypatch.setattr(models, "describe", slow.describe)
     # One instant: the second message about a loading would come too soon.
     clock = SimpleNamespace(monotonic=lambda: 1000.0, perf_counter=lambda: 0.0)
@@ -101,6 +98,12 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     yield slow
     slow.go.set()
     load.find_and_load.__globals__["_load_cached"].cache_clear()
+
+
+def test_every_format_has_a_loader() -> None:
+    assert load.LOADERS.keys() == formats.FORMATS.keys()
+    for name, find in load.LOADERS.items():
+        assert callable(find().load), name
 
 
 class InThread:

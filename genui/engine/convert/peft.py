@@ -11,17 +11,16 @@ from torch import nn
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_path, atomic_write, cannot_read, cannot_write, show
-from genui.base.plugins import resolve
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine
-from genui.engine.load import find_and_load
+from genui.engine.load import find_and_load, load_open_tokenizer
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.models.llama import hugging_face_name
 from genui.engine.models.lora import PEFT, AdaptedModel, Base, check_rank
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.checkpoint import load_weights
-from genui.hub import formats
-from genui.hub.formats import FORMATS, OpenModel
+from genui.hub.formats import format_of
+from genui.hub.open_model import OpenModel
 from genui.hub.peft import CONFIG, WEIGHTS, find_base, read_config
 from genui.hub.records import list_records
 from genui.protocol.kinds import PRETRAINED
@@ -88,7 +87,7 @@ _PLACE = dict.fromkeys("qkvo", "attention") | dict.fromkeys(("gate", "up", "down
 
 def load_adapter(model: OpenModel, machine: Machine) -> TextGenerator:
     """The generator of a base model with the adapter in a folder, as
-    `hub.formats.ModelFormat.load` says."""
+    `Loader.load` of `genui.engine.load` says."""
     config, base = read_config(model.path), find_base(model.path)
     generator = find_and_load(str(base))  # shared with its own generator
     network = generator.model if isinstance(generator, TextGenerator) else None
@@ -120,4 +119,4 @@ def load_adapter(model: OpenModel, machine: Machine) -> TextGenerator:
 def load_base_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer of an adapter's base model."""
     base = find_base(path)
-    return resolve(FORMATS[formats.format_of(base)].tokenizer)(base)
+    return load_open_tokenizer(base, format_of(base))

@@ -7,15 +7,15 @@ from genui.engine.device import Machine
 from genui.engine.models.gguf import load_gguf
 from genui.engine.models.huggingface import load_folder
 from genui.engine.sample.text import TextGenerator
-from genui.hub.formats import OpenModel
 from genui.hub.gguf import SERVE
+from genui.hub.open_model import OpenModel
 from genui.protocol.kinds import PRETRAINED
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def load_gguf_model(model: OpenModel, machine: Machine) -> TextGenerator:
-    """The generator of a GGUF file, as `hub.formats.ModelFormat.load` says."""
+    """The generator of a GGUF file, as `Loader.load` of `genui.engine.load` says."""
     try:
         network, tokenizer = load_gguf(model.path, DTYPES[machine.precision])
     except (TooLargeError, UnsupportedError) as error:
@@ -24,6 +24,6 @@ def load_gguf_model(model: OpenModel, machine: Machine) -> TextGenerator:
 
 
 def load_hugging_face_model(model: OpenModel, machine: Machine) -> TextGenerator:
-    """The generator of a Hugging Face folder, as `hub.formats.ModelFormat.load` says."""
+    """The generator of a Hugging Face folder, as `Loader.load` of `genui.engine.load` says."""
     network, tokenizer = load_folder(model.path, DTYPES[machine.precision])
     return TextGenerator(network.to(machine.device), tokenizer, machine, PRETRAINED)

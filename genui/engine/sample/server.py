@@ -26,8 +26,8 @@ from genui.engine.sample.trace import NotReadyError
 from genui.formats.record import Node, pack_step, read_record
 from genui.hub import client, records, server
 from genui.hub.client import Call
-from genui.hub.formats import OpenModel
 from genui.hub.odds import END, Odds, Parts, Token, is_said
+from genui.hub.open_model import OpenModel
 from genui.hub.server import Prefix
 from genui.protocol import (
     FILL,

@@ -27,7 +27,8 @@ from genui.engine.sample.open_diffusion.images import (
 from genui.engine.sample.open_diffusion.pipelines import KINDS, OpenDenoiser, Parts
 from genui.engine.sample.open_diffusion.schedule import FolderSchedule
 from genui.hub.diffusers import Component, Folder, read_folder
-from genui.hub.formats import OpenModel, fingerprint
+from genui.hub.formats import fingerprint
+from genui.hub.open_model import OpenModel
 from genui.protocol import ImageSettings
 from genui.protocol.kinds import PRETRAINED
 
