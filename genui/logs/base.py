@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, T
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, report_defect, show
-from genui.base.plugins import resolve
 from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary
 
@@ -55,7 +54,7 @@ class Format:
 
     name: str  # RunSummary.format
     title: str  # for people
-    reader: str | Callable[[Path], "Tail"]  # as `module:class`, where it is imported late
+    reader: Callable[[Path], "Tail"]  # at the beginning; one that needs numpy is imported in it
     file: re.Pattern[str] = NEVER  # the names of its files
     begins: Callable[[bytes], bool] = lambda head: False  # whether the first bytes fit
     folder_names: re.Pattern[str] = NEVER  # files that are listed by the name of their folder
@@ -129,7 +128,7 @@ class Format:
 
     def open(self, path: Path) -> "Tail":
         """The reader, at the beginning. Reads nothing yet."""
-        return resolve(self.reader)(path)
+        return self.reader(path)
 
 
 # --- What a log has beside its metrics and config ---------------------------------------------

@@ -14,14 +14,15 @@ from typing import Any
 
 from genui.base.plugins import Table, index_by_name
 from genui.logs.base import Format, Log, Tail
-from genui.logs.clearml import ClearMl
-from genui.logs.dvclive import DvcLive
-from genui.logs.mlflow import Mlflow, MlflowDatabase
+from genui.logs.clearml import ClearMl, ClearMlTail
+from genui.logs.dvclive import DvcLive, DvcLiveTail
+from genui.logs.mlflow import Mlflow, MlflowDatabase, MlflowDatabaseTail, MlflowTail
 from genui.logs.records import STEP_KEYS, is_number, is_row_of_numbers
 from genui.logs.sqlite import MAGIC
-from genui.logs.trackio import Trackio
+from genui.logs.trackio import Trackio, TrackioTail
+from genui.logs.wandb import WandbTail
 from genui.logs.wandb_file import Wandb
-from genui.logs.wandb_url import WandbUrl
+from genui.logs.wandb_url import WandbUrl, WandbUrlTail
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 
@@ -177,44 +178,80 @@ def _is_jsonl(head: bytes) -> bool:
     return isinstance(record, dict) and bool(record)
 
 
+# --- The readers that need numpy --------------------------------------------------------------
+
+
+def _open_metrics(path: Path) -> Tail:
+    from genui.logs.native import MetricsTail
+
+    return MetricsTail(path)
+
+
+def _open_events(path: Path) -> Tail:
+    from genui.logs.tensorboard import EventsTail
+
+    return EventsTail(path)
+
+
+def _open_trainer_state(path: Path) -> Tail:
+    from genui.logs.huggingface import TrainerStateTail
+
+    return TrainerStateTail(path)
+
+
+def _open_jsonl(path: Path) -> Tail:
+    from genui.logs.text import JsonlTail
+
+    return JsonlTail(path)
+
+
+def _open_csv(path: Path) -> Tail:
+    from genui.logs.tables import CsvTail
+
+    return CsvTail(path)
+
+
+def _open_text(path: Path) -> Tail:
+    from genui.logs.printed_file import TextTail
+
+    return TextTail(path)
+
+
 FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
-    Native("genui", "genui's own runs", "genui.logs.native:MetricsTail"),
+    Native("genui", "genui's own runs", _open_metrics),
     TensorBoard(
-        "tensorboard", "TensorBoard event files", "genui.logs.tensorboard:EventsTail",
+        "tensorboard", "TensorBoard event files", _open_events,
         re.compile(r".*tfevents.*"), _is_event_file,
     ),
     Wandb(
-        "wandb", "W&B runs (run-*.wandb)", "genui.logs.wandb:WandbTail",
+        "wandb", "W&B runs (run-*.wandb)", WandbTail,
         re.compile(r".+\.wandb"), lambda head: not head or head.startswith(b":W&B"),
         folder_names=re.compile(r".*"),
     ),
     WandbUrl(
-        "wandb-url", "copies of runs on a server of W&B", "genui.logs.wandb_url:WandbUrlTail",
+        "wandb-url", "copies of runs on a server of W&B", WandbUrlTail,
         re.compile(r"history\.wandb-url"),
         lambda head: not head or head.startswith(b'{"wandb_step":'),
         folder_names=re.compile(r"history\.wandb-url"),
     ),
     HuggingFace(
-        "trainer-state", "Hugging Face's trainer_state.json",
-        "genui.logs.huggingface:TrainerStateTail",
+        "trainer-state", "Hugging Face's trainer_state.json", _open_trainer_state,
         re.compile(r"trainer_state\.json"), lambda head: head.lstrip().startswith(b"{"),
         folder_names=re.compile(r"trainer_state\.json"),
     ),
     Trackio(
-        "trackio", "trackio projects (*.db)", "genui.logs.trackio:TrackioTail",
+        "trackio", "trackio projects (*.db)", TrackioTail,
         re.compile(r".+\.db"), lambda head: head.startswith(MAGIC),
     ),
-    Mlflow("mlflow", "MLflow runs (mlruns)", "genui.logs.mlflow:MlflowTail"),
+    Mlflow("mlflow", "MLflow runs (mlruns)", MlflowTail),
     MlflowDatabase(
-        "mlflow-db", "MLflow databases (mlflow.db)", "genui.logs.mlflow:MlflowDatabaseTail",
+        "mlflow-db", "MLflow databases (mlflow.db)", MlflowDatabaseTail,
         re.compile(r".+\.(db|sqlite|sqlite3)"), lambda head: head.startswith(MAGIC),
     ),
-    ClearMl(
-        "clearml", "ClearML's offline sessions", "genui.logs.clearml:ClearMlTail",
-    ),
-    DvcLive("dvclive", "DVCLive's folders", "genui.logs.dvclive:DvcLiveTail"),
+    ClearMl("clearml", "ClearML's offline sessions", ClearMlTail),
+    DvcLive("dvclive", "DVCLive's folders", DvcLiveTail),
     Format(
-        "jsonl", "JSON lines (*.jsonl)", "genui.logs.text:JsonlTail",
+        "jsonl", "JSON lines (*.jsonl)", _open_jsonl,
         # The others: Detectron2, mmengine, stable-baselines3, mmcv, DeiT and those after it.
         re.compile(
             r".+\.(jsonl|ndjson)|metrics\.json|scalars\.json|progress\.json|.+\.log\.json|log\.txt"
@@ -223,12 +260,12 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
         folder_names=re.compile(r"metrics\.jsonl?|scalars\.json|progress\.json|log\.txt"),
     ),
     Csv(
-        "csv", "CSV with a column step, iteration or epoch", "genui.logs.tables:CsvTail",
+        "csv", "CSV with a column step, iteration or epoch", _open_csv,
         re.compile(r".+\.(csv|tsv)"), _is_csv,
         folder_names=re.compile(r"(metrics|progress|results)\.csv"),
     ),
     Text(
-        "text", "printed lines (*.log, *.out, slurm-*)", "genui.logs.printed_file:TextTail",
+        "text", "printed lines (*.log, *.out, slurm-*)", _open_text,
         re.compile(r"(?!(?:debug(?:-\w+)?|output)\.log)(?:.+\.(?:log|out|err)|slurm-.+)"),
         _is_printed,
     ),

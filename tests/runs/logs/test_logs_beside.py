@@ -17,7 +17,6 @@ from log_makers import (
 )
 
 from genui.base.errors import GenuiError
-from genui.base.plugins import resolve
 from genui.cli.main import main
 from genui.logs import open_tail
 from genui.logs.find import find_logs
@@ -65,7 +64,7 @@ def test_a_reader_that_fails_costs_only_its_log(
     bad = bad_log(folder, format)
     good = folder / ("good.csv" if format != "csv" else "good.jsonl")
     good.write_bytes(whole_log("csv" if format != "csv" else "jsonl"))
-    reader = resolve(FORMATS[format].reader)
+    reader = type(FORMATS[format].open(bad))
 
     def fail(*_: object) -> bool:
         raise error

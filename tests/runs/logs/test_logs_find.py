@@ -361,6 +361,7 @@ PLUGIN = """
 import re
 from dataclasses import dataclass
 from genui.logs.base import Format, Log
+from genui.logs.text import JsonlTail
 
 @dataclass(frozen=True)
 class Jobs(Format):
@@ -377,8 +378,8 @@ class Jobs(Format):
         return super().open(path / "points")
 
 LOGS = [
-    Jobs("jobs", "jobs of a cluster", "genui.logs.text:JsonlTail"),
-    Format("dots", "files of dots", "genui.logs.text:JsonlTail", re.compile(r".+[.]dots"),
+    Jobs("jobs", "jobs of a cluster", JsonlTail),
+    Format("dots", "files of dots", JsonlTail, re.compile(r".+[.]dots"),
            lambda head: head.startswith(b"{")),
 ]
 """
