@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from genui.base import plugins
+from genui.base.errors import GenuiError
 from genui.cli.main import main
 from genui.engine.data.images import load_images
 from genui.engine.sample.samplers import find_sampler
@@ -123,6 +124,18 @@ def test_its_sampler_is_exact_where_the_denoised_image_is_the_same_everywhere(
     step = Step(x=8 * noise, denoised=clean, sigma=8.0, sigma_next=2.0, noise=noise)
     sampler = find_sampler(ImageSettings(sampler="midpoint"))
     assert torch.allclose(sampler(step, lambda x, sigma: clean), 2 * noise)
+
+
+def test_a_sampler_without_a_function_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = tmp_path / "bare.py"
+    bare.write_text(
+        "from genui.protocol.settings import Sampler\nSAMPLERS = {'bare': Sampler(title='Bare')}\n"
+    )
+    plugins.use_files([str(bare)])
+    with pytest.raises(GenuiError, match="sampler bare: its plug-in gives no function"):
+        find_sampler(ImageSettings(sampler="bare"))
 
 
 def test_its_log_is_read_and_followed_like_any_other(

@@ -1,5 +1,6 @@
 """Rows that come from packages and files outside genui: found lazily, and never fatal."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from genui.base import plugins
 from genui.base.errors import MisuseError
-from genui.base.plugins import Table, load_rows, resolve, use_files
+from genui.base.plugins import Table, resolve, use_files
 from genui.cli.main import main
 from genui.protocol import SAMPLERS
 from genui.recipes import RECIPES, find_recipe
@@ -50,7 +51,7 @@ def test_an_entry_point_adds_rows_one_or_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sampler = (
-        "from genui.protocol.settings import Sampler\nE = Sampler(title='E', function='m:f')\n"
+        "from genui.protocol.settings import Sampler\nE = Sampler(title='E', function=print)\n"
     )
     groups = "[genui.samplers]\neuler-e = two_rows:E\n[genui.recipes]\nall = two_rows:RECIPES\n"
     install(tmp_path, "two_rows", groups, sampler + MINE.format(name="of-a-package"))
@@ -113,6 +114,31 @@ def test_a_name_that_is_taken_is_said_and_left_out(
     assert "taken.py: icons of genui.recipes is built in; skipped" in capsys.readouterr().err
 
 
+def test_the_doctor_lists_what_was_left_out_of_every_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = "".join(f"{attribute} = {{'five': 5}}\n" for attribute in plugins.GROUPS.values())
+    wrong = write(tmp_path / "wrong.py", lists)
+    taken = write(tmp_path / "has_icons.py", MINE.format(name="icons"))
+    assert main(["--plugin", wrong, "--plugin", taken, "doctor"]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out")]
+    assert any(f"{taken}: icons of genui.recipes is built in" in line for line in told)
+    for group in plugins.GROUPS:
+        assert any(f"{wrong}: five of {group} is a int" in line for line in told)
+    assert main(["doctor", "--json"]) == 0
+    left_out = json.loads(capsys.readouterr().out)["left out"]
+    assert [line.removeprefix("left out").strip() for line in told] == left_out
+
+
+@pytest.mark.parametrize("words", [["--plugin", "mine.py"], ["--plugin=mine.py"]])
+def test_a_plugin_named_after_the_command_is_told_where_it_stands(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["recipes", *words]) == 2
+    told = "genui: recipes: --plugin stands before it: genui --plugin FILE recipes …\n"
+    assert capsys.readouterr().err == told
+
+
 def test_a_plugin_may_look_at_the_table_that_it_adds_to(tmp_path: Path) -> None:
     asks = "from genui.recipes import RECIPES as R\nN = len(R)\n" + MINE.format(name="asks")
     use_files([write(tmp_path / "asks.py", asks)])
@@ -123,7 +149,7 @@ def test_other_kinds_of_a_group_are_not_of_the_table(tmp_path: Path) -> None:
     use_files([write(tmp_path / "kinds.py", "RECIPES = {'n': 1, 's': 'text'}\n")])
     table = Table("genui.recipes", int, {"own": 0}, base=object)
     assert dict(table) == {"own": 0, "n": 1}
-    assert load_rows("genui.recipes") == {"n": 1, "s": "text"}
+    assert dict(Table("genui.recipes", str, {}, base=object)) == {"s": "text"}
 
 
 @pytest.mark.parametrize(

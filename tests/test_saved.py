@@ -90,13 +90,22 @@ def test_a_recipe_with_a_setting_that_is_gone_is_read_and_guarded_still() -> Non
     assert "rejection" not in saved.to_json(found.showing(View(kind="film")))
 
 
-@pytest.mark.parametrize("change", [{"gone": 1}, {"settings": {"type": "image", "sampler": "my"}}])
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"gone": 1}, r"is of another version or a plug-in \("),
+        (
+            {"settings": {"type": "image", "sampler": "my"}},
+            "needs the sampler 'my', which is not here; start genui with the plug-in that adds it",
+        ),
+    ],
+)
 def test_a_whole_recipe_of_another_version_or_a_plug_in_is_not_damaged(
-    change: dict[str, object],
+    change: dict[str, object], fault: str
 ) -> None:
     fields = json.loads(saved.to_json(image_recipe())) | change
     text = json.dumps(fields | {"digest": saved.digest_of(fields)})
-    with pytest.raises(GenuiError, match=r"^x: its recipe is of another version or a plug-in \("):
+    with pytest.raises(GenuiError, match=f"^x: its recipe {fault}"):
         saved.from_json(text, "x")
 
 

@@ -88,22 +88,25 @@ class Table(Mapping[str, Row], Generic[Row]):
         return added
 
 
+class UnknownNameError(ValueError):
+    """A name that no row has: perhaps one of a plug-in that is not here. `thing` says which."""
+
+    def __init__(self, thing: str, hint: str) -> None:
+        super().__init__(f"no {thing}: {hint}")
+        self.thing = thing
+
+
 def index_by_name(rows: Iterable[Row]) -> dict[str, Row]:
     """Rows that have a `name` each, as a mapping."""
     return {row.name: row for row in rows}  # type: ignore[attr-defined]
 
 
-def load_rows(group: str, kind: type[Row] = object) -> dict[str, Row]:
-    """The rows of that group of every plug-in by name, those of files first.
+def _find_rows(group: str, kind: type[Row]) -> dict[str, tuple[str, Row]]:
+    """The rows of that group of every plug-in by name, each with its source, those of files first.
 
     A plug-in that cannot be loaded, and a row that is no `kind`, is one line on stderr and left
     out.
     """
-    return {name: row for name, (_, row) in _find_rows(group, kind).items()}
-
-
-def _find_rows(group: str, kind: type[Row]) -> dict[str, tuple[str, Row]]:
-    """As `load_rows`, with the source of each row."""
     known: dict[str, tuple[str, Row]] = {}
     for source, name, rows in _load_groups(group):
         try:
@@ -150,6 +153,11 @@ def use_files(paths: Iterable[str]) -> None:
             _load_file(path)
 
 
+def list_faults() -> list[str]:
+    """A line for each plug-in or row that was left out so far in this process."""
+    return list(_reported)
+
+
 def list_sources() -> list[str]:
     """Names of the distributions and paths of the files of all plug-ins. Loads nothing."""
     files = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
@@ -162,7 +170,8 @@ _modules: dict[str, ModuleType | None] = {}
 """Files loaded so far by path; None for one that failed, or is being loaded."""
 _objects: dict[tuple[str, str, str], Any] = {}
 """Objects of entry points by source, group and name; None as above."""
-_reported: set[str] = set()
+_reported: dict[str, None] = {}
+"""Lines about what was left out, in their order."""
 _attempts = 0
 
 
@@ -243,9 +252,10 @@ def _attempt(source: str, load: Callable[[], Any]) -> Any:
 def _report(line: str) -> None:
     from genui.base.text import clean_line
 
+    line = clean_line(line)
     if line not in _reported:
-        _reported.add(line)
-        print(f"genui: {clean_line(line)}", file=sys.stderr)
+        _reported[line] = None
+        print(f"genui: {line}", file=sys.stderr)
 
 
 _scanned: dict[tuple[str, ...], list[tuple[str, str, str, Any]]] = {}

@@ -27,10 +27,11 @@ def configure_doctor(parser: argparse.ArgumentParser) -> None:
 
 def run_doctor(args: argparse.Namespace) -> int:
     facts = {**_software(), **_machine(), **_terminal(), **_places(), **_content()}
+    left_out = _left_out()
     if args.json:
-        output.emit(facts)
+        output.emit({**facts, "left out": left_out})
     else:
-        output.facts(facts.items())
+        output.facts([*facts.items(), *(("left out", line) for line in left_out)])
     return 0
 
 
@@ -146,6 +147,19 @@ def _content() -> dict[str, str]:
         models = str(error)
     loaded = ", ".join(plugins.list_sources()) or "none"
     return {"shipped models": models, "plug-ins": loaded, "emoji font": _emoji_font()}
+
+
+def _left_out() -> list[str]:
+    """A line for each plug-in that failed, and each of its rows that no table takes."""
+    from genui.engine.data.dataset import tables
+    from genui.formats.codec import CODECS
+    from genui.logs import FORMATS
+    from genui.protocol import SAMPLERS
+    from genui.recipes import RECIPES
+
+    for table in (RECIPES, SAMPLERS, CODECS, FORMATS, *tables()):
+        len(table)  # asks every plug-in for its rows
+    return plugins.list_faults()
 
 
 def _emoji_font() -> str:

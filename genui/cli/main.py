@@ -203,6 +203,8 @@ def _dispatch(words: list[str]) -> int:
         return done.code if isinstance(done.code, int) else 0
     if unknown or not known:
         where, word = (f"{command}: ", unknown[0]) if known else ("", command)
+        if known and word.partition("=")[0] == "--plugin":
+            raise MisuseError(f"{where}--plugin stands before it: genui --plugin FILE {command} …")
         what = "unknown option" if word.startswith("-") else "unexpected"
         raise MisuseError(f"{where}{what} {word!r}; see {parser.prog} --help")
     return args.run(args)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import open_regular, read_json, read_regular, show
+from genui.base.plugins import UnknownNameError
 from genui.formats import score
 from genui.protocol import Axis, EditAt, Frame, RgbImage, Seed, Settings, Start, Started, TextFrame
 
@@ -275,6 +276,11 @@ def decode_versioned(text: str | bytes, kind: type[T], name: str) -> tuple[T, di
             fault, remedy = "of another version or a plug-in", "open it with what wrote it"
         return msgspec.convert(fields, kind), fields
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        if isinstance(error.__cause__, UnknownNameError):
+            raise GenuiError(
+                f"{name}: its recipe needs the {error.__cause__.thing}, which is not here; start "
+                "genui with the plug-in that adds it: genui --plugin FILE"
+            ) from None
         reason = str(error).replace("`", "'").splitlines()[0][:160]
         raise GenuiError(f"{name}: its recipe is {fault} ({reason}); {remedy}") from None
 

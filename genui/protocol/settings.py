@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from msgspec import Meta, Struct
 
 from genui.base.errors import MisuseError, did_you_mean
-from genui.base.plugins import Table
+from genui.base.plugins import Table, UnknownNameError
 from genui.base.schema import about, markdown_table, setting, settings_of
 
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -24,10 +24,11 @@ BASES: tuple[BasisName, ...] = get_args(BasisName)
 
 
 class Sampler(Struct, frozen=True, kw_only=True):
-    """A way from one noise level to the next. To add one, add a row below and its function."""
+    """A way from one noise level to the next. To add one, add a row below, and its function to
+    `FUNCTIONS` of `genui/engine/sample/samplers.py`."""
 
     title: str
-    function: str | Callable[..., Any]  # a StepFunction of `genui.engine`, or `module:function`
+    function: Callable[..., Any] | None = None  # of a plug-in: its own StepFunction
     history: int = 0  # how many earlier levels it uses
     # Fresh noise per step: none, the share η of the settings, or the full amount.
     noise: Literal["none", "eta", "full"] = "none"
@@ -35,25 +36,19 @@ class Sampler(Struct, frozen=True, kw_only=True):
     corrects: bool = False
 
 
-_FUNCTIONS = "genui.engine.sample.samplers"
-
 SAMPLERS: Mapping[str, Sampler] = Table(
     "genui.samplers",
     Sampler,
     {
-        "dpmpp-2m": Sampler(
-            title="DPM-Solver++ 2M", function=f"{_FUNCTIONS}:dpmpp_2m", history=1, noise="eta"
-        ),
-        "heun": Sampler(title="Heun", function=f"{_FUNCTIONS}:heun"),
-        "euler": Sampler(title="Euler", function=f"{_FUNCTIONS}:euler"),
-        "ddim": Sampler(title="DDIM", function=f"{_FUNCTIONS}:ddim", noise="eta"),
-        "ddpm": Sampler(title="DDPM", function=f"{_FUNCTIONS}:ddpm", noise="full"),
-        "dpmpp-3m": Sampler(
-            title="DPM-Solver++ 3M", function=f"{_FUNCTIONS}:dpmpp_3m", history=2, noise="eta"
-        ),
-        "unipc": Sampler(title="UniPC", function=f"{_FUNCTIONS}:unipc", history=2, corrects=True),
-        "lcm": Sampler(title="LCM", function=f"{_FUNCTIONS}:lcm", noise="full"),
-        "deis": Sampler(title="DEIS", function=f"{_FUNCTIONS}:deis", history=2),
+        "dpmpp-2m": Sampler(title="DPM-Solver++ 2M", history=1, noise="eta"),
+        "heun": Sampler(title="Heun"),
+        "euler": Sampler(title="Euler"),
+        "ddim": Sampler(title="DDIM", noise="eta"),
+        "ddpm": Sampler(title="DDPM", noise="full"),
+        "dpmpp-3m": Sampler(title="DPM-Solver++ 3M", history=2, noise="eta"),
+        "unipc": Sampler(title="UniPC", history=2, corrects=True),
+        "lcm": Sampler(title="LCM", noise="full"),
+        "deis": Sampler(title="DEIS", history=2),
     },
 )
 """Samplers by name, in the order in which the app cycles through them."""
@@ -251,12 +246,10 @@ class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
     ] = 0.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an unknown sampler."""
+        """Raises UnknownNameError for an unknown sampler."""
         if self.sampler not in SAMPLERS:
-            raise ValueError(
-                f"no sampler '{self.sampler[:40]}': "
-                f"{did_you_mean(self.sampler, SAMPLERS, lists='genui help samplers')}"
-            )
+            hint = did_you_mean(self.sampler, SAMPLERS, lists="genui help samplers")
+            raise UnknownNameError(f"sampler '{self.sampler[:40]}'", hint)
 
     @property
     def lowest_sigma(self) -> float:

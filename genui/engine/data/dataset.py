@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_write, show
-from genui.base.plugins import Table, index_by_name, resolve
+from genui.base.plugins import Table, index_by_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +23,13 @@ class Dataset:
     name: str
     summary: str
     licence: str
-    load: str | Callable[..., Any]
-    """The function that reads the examples, or its path `module:function`, which is imported on
-    first use: generating images needs no font."""
-    check: str | Callable[[], int] = ""
-    """A function that says, before a run is made, what is missing on this machine: it returns how
-    many bytes must be downloaded, and raises GenuiError if the data cannot be had (no network, no
-    font). "" for data that is always here."""
-    stand_in: str | Callable[..., Any] = ""
+    load: Callable[..., Any]
+    """Reads the examples."""
+    check: Callable[[], int] | None = None
+    """Says, before a run is made, what is missing on this machine: it returns how many bytes must
+    be downloaded, and raises GenuiError if the data cannot be had (no network, no font). None for
+    data that is always here."""
+    stand_in: Callable[..., Any] | None = None
     """A function like `load` that returns random examples, to measure the speed of a training
     whose data is not downloaded yet."""
 
@@ -41,13 +40,13 @@ class Dataset:
 
     def missing_bytes(self) -> int:
         """How many bytes must be downloaded. Raises GenuiError if the data cannot be had."""
-        return int(resolve(self.check)()) if self.check else 0
+        return int(self.check()) if self.check else 0
 
     def read(self, *args: Any) -> Any:
         """Call `load`. Raises GenuiError, one line, for any error in it."""
         load = self.stand_in if _stand_ins and self.stand_in else self.load
         try:
-            return resolve(load)(*args)
+            return load(*args)
         except GenuiError:
             raise
         except Exception as error:
@@ -204,10 +203,14 @@ def describe_dataset(name: str) -> str:
 
 def dataset_named(name: str) -> Dataset | None:
     """The dataset of that name, of any medium, or None."""
+    return next((table[name] for table in tables() if name in table), None)
+
+
+def tables() -> tuple[Table[Any], ...]:
+    """The tables of all media."""
     # Late imports: these files import this one.
     from genui.engine.data.images import IMAGE_DATASETS
     from genui.engine.data.speech import SPEECH_DATASETS
     from genui.engine.data.text import LABELLED_TEXTS, TEXT_DATASETS
 
-    tables = (IMAGE_DATASETS, TEXT_DATASETS, LABELLED_TEXTS, SPEECH_DATASETS)
-    return next((table[name] for table in tables if name in table), None)
+    return IMAGE_DATASETS, TEXT_DATASETS, LABELLED_TEXTS, SPEECH_DATASETS

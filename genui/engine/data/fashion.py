@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genui.base.errors import MisuseError
 from genui.base.files import read_regular
 from genui.engine.data.download import check_reachable, fetch, is_downloaded, shared
-from genui.engine.data.images import SIDE, RawImages, fingerprint
+from genui.engine.data.raw_images import SIDE, RawImages, fingerprint
 
 # --- IDX, MNIST's format of arrays, plain or gzipped ------------------------------------------
 # Two zero bytes, a byte for the type, a byte for the number of dimensions, their sizes as

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-import emoji
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
@@ -24,7 +23,7 @@ from genui.base.errors import GenuiError
 from genui.base.files import atomic_path, read_regular
 from genui.base.paths import cache_dir
 from genui.engine.data.captions import split_words
-from genui.engine.data.images import SIDE, RawImages, fit_square
+from genui.engine.data.raw_images import SIDE, RawImages, fit_square
 
 # --- A cache of rendered images; if it is broken or read-only it is ignored -------------------
 
@@ -361,6 +360,8 @@ def find_font() -> Path:
 
 def choose_emoji() -> dict[str, str]:
     """Caption to emoji for those that are used, sorted by caption."""
+    import emoji  # late: it takes 30 ms, and the table of datasets imports this file
+
     chosen: dict[str, str] = {}
     for glyph, entry in emoji.EMOJI_DATA.items():
         if entry["status"] != emoji.STATUS["fully_qualified"]:

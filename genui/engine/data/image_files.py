@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, show
-from genui.engine.data.images import SIDE, fit_square
+from genui.engine.data.raw_images import SIDE, fit_square
 from genui.formats.image import image_errors, open_image, strips
 from genui.formats.recipe import METADATA, read_plan
 from genui.recipes import DiffusionRecipe

@@ -10,16 +10,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from genui.base.errors import GenuiError
-from genui.base.plugins import resolve
+from genui.engine.data import fashion, icons
 from genui.engine.data.captions import COLOURS, DEFAULT_GROUND, split_words
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
-from genui.formats.image import strips
+from genui.engine.data.raw_images import SIDE, RawImages, fingerprint
+from genui.engine.data.things import kind_of_thing
 from genui.recipes import DiffusionRecipe, GanRecipe
 
-SIDE = 32  # pixels
 CANVAS = 16  # pixels of the coarse image that the network predicts from the caption alone
 HELD_OUT = 60  # names
 SMALLEST_SPLIT = 50  # images; of fewer, none is held out
@@ -64,7 +63,7 @@ class CaptionedImages:
     held_out: NDArray[np.int64]  # indices never trained
     held_pairs: frozenset[Pair] = frozenset()  # (figure, ground) never trained together
     test_set: bool = False  # whether `held_out` is the dataset's own test set
-    label_of: str | Callable[[str], str] = ""  # as in ImageDataset
+    label_of: Callable[[str], str] | None = None  # as in ImageDataset
     notes: tuple[str, ...] = ()  # what was left out while reading, one line each
 
     def __len__(self) -> int:
@@ -233,15 +232,6 @@ class CaptionedImages:
 OWN_LICENCE = "the user's own"
 
 
-class RawImages(NamedTuple):
-    """What `load` of a row returns, as this or as a plain tuple."""
-
-    rgba: NDArray[np.uint8]  # [N, 32, 32, 4], alpha not premultiplied
-    captions: tuple[str, ...]  # lower case, one space between words
-    test: int = 0  # the last so many images are the dataset's own test set
-    fingerprint: str = ""  # computed from the arrays if it is empty
-
-
 @dataclass(frozen=True, kw_only=True)
 class ImageDataset(Dataset):
     """A dataset of captioned images. `load()` returns RawImages.
@@ -253,10 +243,10 @@ class ImageDataset(Dataset):
     scheme: Scheme = "plain"
     hold_out: Literal["images", "names", "test set"] = "images"
     always_trained: frozenset[str] = frozenset()  # names never held out
-    label_of: str | Callable[[str], str] = ""
+    label_of: Callable[[str], str] | None = None
     """For classifiers: the function from a caption to its label, or "" for no label. By default
     the caption is the label."""
-    reads: str | Callable[[str], bool] = ""
+    reads: Callable[[str], bool] | None = None
     """Whether the path given to `--data` is in this dataset's own format. If so `load(path)` reads
     it, if not it is read as the user's own captioned images."""
 
@@ -289,10 +279,10 @@ IMAGE_DATASETS = dataset_table(
             name="icons",
             summary="plain shapes, each under its own name, in any two of ten colours",
             licence="Apache-2.0 (Material Design Icons 7, by Pictogrammers)",
-            load="genui.engine.data.icons:read_icons",
+            load=icons.read_icons,
             scheme="figure-ground",
             hold_out="names",
-            label_of="genui.engine.data.image_labels:kind_of_thing",
+            label_of=kind_of_thing,
             limitations=_ONE_IMAGE,
             label_limitations=_DERIVED_LABELS,
         ),
@@ -300,8 +290,8 @@ IMAGE_DATASETS = dataset_table(
             name="emoji",
             summary="about 1,300 colour emoji, where the font is installed",
             licence="OFL-1.1 (Noto Color Emoji, by Google)",
-            load="genui.engine.data.icons:read_emoji",
-            check="genui.engine.data.icons:check_emoji",
+            load=icons.read_emoji,
+            check=icons.check_emoji,
             scheme="ground",
             hold_out="names",
             # The recipe's sample captions, and what people try first.
@@ -312,7 +302,7 @@ IMAGE_DATASETS = dataset_table(
                     *("thumbs up", "birthday cake"),
                 )
             ),
-            label_of="genui.engine.data.image_labels:kind_of_thing",
+            label_of=kind_of_thing,
             limitations=_ONE_IMAGE,
             label_limitations=_DERIVED_LABELS,
         ),
@@ -320,11 +310,11 @@ IMAGE_DATASETS = dataset_table(
             name="fashion",
             summary="Fashion-MNIST: ten kinds of clothing, 7,000 grey images each",
             licence="MIT (Fashion-MNIST, by Zalando SE)",
-            load="genui.engine.data.fashion:read_fashion",
-            check="genui.engine.data.fashion:check_fashion",
-            stand_in="genui.engine.data.fashion:random_fashion",
+            load=fashion.read_fashion,
+            check=fashion.check_fashion,
+            stand_in=fashion.random_fashion,
             hold_out="test set",
-            reads="genui.engine.data.fashion:holds_idx",
+            reads=fashion.holds_idx,
             limitations="It draws ten kinds of clothing, grey, 28×28 pixels, as in the catalogue "
             "of a shop, and knows ten captions.",
         ),
@@ -343,7 +333,7 @@ def load_images(dataset: str, data: str = "", every: bool = False) -> CaptionedI
         row = IMAGE_DATASETS.get(dataset)
     else:
         row = find_dataset(IMAGE_DATASETS, dataset, "image dataset")
-    if row is None or (data and not (row.reads and resolve(row.reads)(data))):
+    if row is None or (data and not (row.reads and row.reads(data))):
         from genui.engine.data.own_images import load_own  # late: it imports this file
 
         return load_own(data, every)
@@ -399,13 +389,6 @@ def with_notes(line: str, notes: Sequence[str]) -> str:
         return line
     more = f" (and {len(notes) - 1} more like it)" if len(notes) > 1 else ""
     return f"{line}; left out: {notes[0]}{more}"
-
-
-def fingerprint(rgba: NDArray[np.uint8], captions: Sequence[str]) -> str:
-    """16 hexadecimal digits that change when any image or caption does."""
-    digest = hashlib.sha256(np.ascontiguousarray(rgba).tobytes())
-    digest.update("\n".join(captions).encode())
-    return digest.hexdigest()[:16]
 
 
 def hold_out_names(
@@ -476,37 +459,3 @@ def shuffle_key(text: str) -> bytes:
 
 def _pair_numbers(pairs: Collection[Pair]) -> NDArray[np.int64]:
     return np.array([(_NAMES.index(f), _NAMES.index(g)) for f, g in sorted(pairs)], np.int64)
-
-
-_HIGH = 4096
-"""A narrow image higher than this is resized without the empty pixels beside it, which would take
-seconds, and centred to a whole pixel."""
-
-
-def fit_square(
-    image: Image.Image, margin: int = 0, resample: Image.Resampling = Image.Resampling.LANCZOS
-) -> NDArray[np.uint8]:
-    """Fit the whole image into a transparent square, its longer side `margin` pixels from the
-    edges.
-
-    Returns [32, 32, 4] for mode RGBA and [32, 32] for mode L.
-    """
-    longest, inner = max(image.size), SIDE - 2 * margin
-    left, top = (longest - image.width) // 2, (longest - image.height) // 2
-    smooth = image.mode == "RGBA" and resample != Image.Resampling.NEAREST and longest != inner
-    mode = "RGBa" if smooth else image.mode  # colours count by their opacity
-    # As one resize of the square, which of a long image would take gigabytes: each row first and
-    # then the columns, as Pillow does.
-    columns = Image.new(mode, (inner, longest))
-    is_high = image.height > max(_HIGH, 8 * image.width)
-    width = max(1, round(inner * image.width / longest)) if is_high else inner
-    for row, strip in strips(image, 8 * inner if is_high else longest):
-        if not is_high:
-            whole = Image.new(image.mode, (longest, strip.height))
-            whole.paste(strip, (left, 0))
-            strip = whole
-        narrow = strip.convert(mode).resize((width, strip.height), resample)
-        columns.paste(narrow, ((inner - width) // 2, top + row))
-    result = Image.new(image.mode, (SIDE, SIDE))
-    result.paste(columns.resize((inner, inner), resample).convert(image.mode), (margin, margin))
-    return np.asarray(result)

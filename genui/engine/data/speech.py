@@ -307,22 +307,6 @@ class SpeechDataset(Dataset):
     title: str = ""  # the name on screen, if it is not `name`
 
 
-SPEECH_DATASETS = dataset_table(
-    SpeechDataset,
-    (
-        SpeechDataset(
-            name="fsdd",
-            title="Free Spoken Digit Dataset",
-            summary="3,000 takes of ten digits by six speakers",
-            licence="CC BY-SA 4.0",
-            load="genui.engine.data.speech:read_fsdd",
-            check="genui.engine.data.speech:check_fsdd",
-            stand_in="genui.engine.data.speech:random_takes",
-        ),
-    ),
-)
-
-
 def read_fsdd() -> tuple[list[Take], list[bool]]:
     """Read the Free Spoken Digit Dataset: its takes, and for each whether it is a test take."""
     path = shared(FSDD) or fetch(FSDD, FSDD_URL, FSDD_SHA256, _digest)
@@ -359,6 +343,22 @@ def random_takes() -> tuple[list[Take], list[bool]]:
         for _ in range(2)
     ]
     return takes, [index % 5 == 0 for index in range(len(takes))]
+
+
+SPEECH_DATASETS = dataset_table(
+    SpeechDataset,
+    (
+        SpeechDataset(
+            name="fsdd",
+            title="Free Spoken Digit Dataset",
+            summary="3,000 takes of ten digits by six speakers",
+            licence="CC BY-SA 4.0",
+            load=read_fsdd,
+            check=check_fsdd,
+            stand_in=random_takes,
+        ),
+    ),
+)
 
 
 def prepare(samples: Samples, rate: int) -> Samples:

@@ -9,13 +9,13 @@ Names follow k-diffusion: `h` is the length of a step in λ = -log σ. `old` is 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import Tensor
 
-from genui.base.plugins import resolve
+from genui.base.errors import GenuiError
 from genui.protocol import SAMPLERS, ImageSettings
 
 SIGMA_MAX = 40.0
@@ -78,8 +78,12 @@ StepFunction = Callable[[Step, Denoise], Tensor]
 
 
 def find_sampler(settings: ImageSettings) -> StepFunction:
-    """The function of the sampler that the settings name."""
-    return resolve(SAMPLERS[settings.sampler].function)
+    """The function of the sampler that the settings name. Raises GenuiError if a plug-in gave
+    none."""
+    function = SAMPLERS[settings.sampler].function or FUNCTIONS.get(settings.sampler)
+    if function is None:
+        raise GenuiError(f"sampler {settings.sampler}: its plug-in gives no function; add it there")
+    return function
 
 
 def euler(step: Step, denoise: Denoise) -> Tensor:
@@ -246,3 +250,17 @@ def lcm(step: Step, denoise: Denoise) -> Tensor:
 def ddpm(step: Step, denoise: Denoise) -> Tensor:
     """DDPM: the posterior with variance β̃ (Ho et al. 2020, eqs. 6 and 7), or DDIM at η = 1."""
     return ddim(replace(step, eta=1.0), denoise)
+
+
+FUNCTIONS: Mapping[str, StepFunction] = {
+    "dpmpp-2m": dpmpp_2m,
+    "heun": heun,
+    "euler": euler,
+    "ddim": ddim,
+    "ddpm": ddpm,
+    "dpmpp-3m": dpmpp_3m,
+    "unipc": unipc,
+    "lcm": lcm,
+    "deis": deis,
+}
+"""The function of each sampler that is built in."""
