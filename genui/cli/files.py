@@ -10,7 +10,6 @@ from pathlib import Path
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
-from genui.base.plugins import resolve
 from genui.formats.codec import CODECS, Sample, codec_of, codecs_for, encode
 from genui.formats.recipe import TraceRecipe
 from genui.protocol.kinds import Kind
@@ -29,7 +28,7 @@ def check_target(target: Path, kind: Kind, medium: str, name: str = "--out") -> 
         suffixes += tuple(added.suffix for added in codecs_for(medium))
     check_file(target, name, suffixes, kind.makes)
     if codec is not None and codec.check_installed:
-        resolve(codec.check_installed)()
+        codec.check_installed()
 
 
 def check_file(target: Path, name: str, suffixes: Sequence[str], what: str) -> None:

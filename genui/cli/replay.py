@@ -18,9 +18,10 @@ from genui.cli.generation import Generation, generate, generate_all, show_loadin
 from genui.cli.parser import add_json
 from genui.cli.request import Request, parse_request
 from genui.formats import codec
-from genui.formats.codec import SavedFile, first_difference, read
+from genui.formats.codec import SavedFile, read
 from genui.formats.recipe import Machine, Result, result_of
 from genui.formats.record import first_change
+from genui.formats.sample import first_difference
 from genui.protocol import ImageFrame, TextSettings
 from genui.ui.traces.compare import Difference, describe_tokens, differing_step, image_difference
 

@@ -3,20 +3,21 @@
 import argparse
 import dataclasses
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import count, parameters
-from genui.base.plugins import resolve
 from genui.base.schema import settings_of
 from genui.base.text import clean
 from genui.cli import output
 from genui.cli.parser import add_json
 from genui.formats import image, score
-from genui.formats.codec import CODECS, NoRecipeError, SavedFile, carries_recipe, codec_of, read
+from genui.formats.codec import CODECS, SavedFile, carries_recipe, read
 from genui.formats.command import format_edits
 from genui.formats.recipe import Machine
+from genui.formats.sample import NoRecipeError
 from genui.formats.text import RECIPE_LINE
 from genui.formats.trees import Branch, ListedTrace, SavedTree, list_trees
 from genui.hub.formats import format_of
@@ -45,8 +46,8 @@ def configure_show(parser: argparse.ArgumentParser) -> None:
 
 def run_show(args: argparse.Namespace) -> int:
     file: Path = args.file
-    codec = codec_of(file)
-    if file.suffix.lower() == ".safetensors" or format_of(file):
+    suffix = file.suffix.lower()
+    if suffix == ".safetensors" or format_of(file):
         _show_model(str(file))
     elif file.is_dir():
         _show_run(file)
@@ -58,12 +59,13 @@ def run_show(args: argparse.Namespace) -> int:
         _show_model(str(file))
     elif not file.is_file():  # a named pipe would block
         raise MisuseError(f"{file}: not a regular file; name a file or a run folder")
-    elif codec is not None:
-        resolve(codec.show)(file)
+    elif suffix in _SHOWN or suffix in CODECS:
+        own = CODECS[suffix].show if suffix in CODECS else None
+        (own or _SHOWN.get(suffix, show_saved))(file)
     else:
         raise MisuseError(
-            f"{file}: shows files that end in {' '.join(sorted(CODECS))}, .safetensors and run "
-            "folders"
+            f"{file}: shows files that end in {' '.join(sorted({*CODECS, *_SHOWN}))}, .safetensors "
+            "and run folders"
         )
     return 0
 
@@ -236,6 +238,15 @@ def show_text(file: Path) -> None:
     elif mark:
         output.say()
         _show_recipe(file)
+
+
+_SHOWN: Mapping[str, Callable[[Path], None]] = {
+    **dict.fromkeys((".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"), show_image),
+    **dict.fromkeys((".log", ".md", ".py", ".txt"), show_text),
+    ".mid": show_score,
+}
+"""What shows files by their suffix, also files that genui did not write; `show_saved` is for
+others."""
 
 
 # --- `genui traces`: the traces that were saved -----------------------------------------------

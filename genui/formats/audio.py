@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
-from genui.formats.codec import Difference, Sample
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
+from genui.formats.sample import Difference, Sample
 from genui.protocol import Frame, ImageFrame, TextFrame
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE

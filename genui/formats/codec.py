@@ -7,13 +7,14 @@ validated.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
-from genui.base.plugins import Table, resolve
+from genui.base.plugins import Table
+from genui.formats import audio, image, midi, text, trees, video
 from genui.formats.recipe import (
     MAX_BYTES,
     Result,
@@ -23,34 +24,14 @@ from genui.formats.recipe import (
     read_bytes,
     to_start,
 )
+from genui.formats.sample import Difference, NoRecipeError, Sample
 from genui.formats.trees import SavedTree, branch_start
-from genui.protocol import Frame, Start
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One generation: the prompt as the model saw it, and its frames in order.
-
-    `suffix` is the text after the gap of a prompt that has one.
-    """
-
-    seed: int
-    prompt: str
-    frames: Sequence[Frame]
-    suffix: str = ""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The difference between two files of one codec: one line for a person, and numbers."""
-
-    line: str
-    numbers: dict[str, Any] = field(default_factory=dict)
+from genui.protocol import Start
 
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """One kind of file. A function may be given as `module:name`, which is imported when needed.
+    """One kind of file.
 
     The content that `decode` returns is a list of images uint8 [H, W, 3], a str, or another type
     that `difference` takes.
@@ -60,27 +41,27 @@ class Codec:
     """Lower case, with its dot."""
     title: str
     """The content of such a file, as offered by the app."""
-    encode: str | Callable[..., bytes] = ""
+    encode: Callable[[Sequence[Sample], TraceRecipe, float | None], bytes] | None = None
     """`encode(samples, recipe, rate)` returns the bytes of the file, drawn as `recipe.view` says;
-    `rate` is in steps a second, or None. "" if it is not written from frames."""
-    decode: str | Callable[..., tuple[Any, "str | bytes | TraceRecipe"]] = ""
+    `rate` is in steps a second, or None. None if it is not written from frames."""
+    decode: Callable[[bytes, str], tuple[Any, str | bytes | TraceRecipe]]
     """`decode(data, name)` returns the content and the recipe, "" if there is none. Raises
-    GenuiError, one line that begins with `name`. "" if such files have no recipe."""
-    difference: str | Callable[..., Difference | None] = ""
+    GenuiError, one line that begins with `name`."""
+    difference: Callable[[Any, Any, Sequence[Sample]], Difference | None] | None = None
     """`difference(saved, again, samples)` compares two contents; None if they are the same.
-    `samples` are those that `again` was written from. "" if the file contains no frames."""
+    `samples` are those that `again` was written from. None if the file contains no frames."""
     shows: Shows = "frame"
     """What such a file shows of a generation by default."""
     lossy: bool = False
     """Whether decoded frames differ from the encoded ones, so that digests are compared too."""
     one_text: bool = False
     """Whether it has room for only one text."""
-    check_installed: str | Callable[..., object] = ""
+    check_installed: Callable[[], object] | None = None
     """Raises GenuiError if a program that writes it is not installed."""
-    show: str | Callable[[Path], None] = "genui.cli.show:show_saved"
-    """`show(path)` prints the file in the shell."""
     media: tuple[str, ...] = ()
     """For plug-ins: the media of models whose samples are written to such files."""
+    show: Callable[[Path], None] | None = None
+    """For plug-ins: prints the file in the shell; None shows its last image and its recipe."""
 
     @property
     def name(self) -> str:
@@ -91,10 +72,9 @@ class Codec:
 _IMAGE = Codec(
     suffix=".png",
     title="an image",
-    encode="genui.formats.image:encode_png",
-    decode="genui.formats.image:decode_image",
-    difference="genui.formats.image:compare_images",
-    show="genui.cli.show:show_image",
+    encode=image.encode_png,
+    decode=image.decode_image,
+    difference=image.compare_images,
 )
 _ROWS = (
     _IMAGE,
@@ -102,7 +82,7 @@ _ROWS = (
         _IMAGE,
         suffix=".gif",
         title="every step, moving, 256 colours",
-        encode="genui.formats.image:encode_gif",
+        encode=image.encode_gif,
         shows="animation",
         lossy=True,
     ),
@@ -110,68 +90,58 @@ _ROWS = (
     Codec(
         suffix=".mp4",
         title="a clip for players",
-        encode="genui.formats.video:encode_mp4",
-        decode="genui.formats.video:decode_mp4",
-        difference="genui.formats.image:compare_images",
+        encode=video.encode_mp4,
+        decode=video.decode_mp4,
+        difference=image.compare_images,
         shows="animation",
         lossy=True,
-        check_installed="genui.formats.video:ffmpeg",
+        check_installed=video.ffmpeg,
     ),
     Codec(
         suffix=".wav",
         title="a sound",
-        encode="genui.formats.audio:encode_sound",
-        decode="genui.formats.audio:decode_sound",
-        difference="genui.formats.audio:compare_sounds",
+        encode=audio.encode_sound,
+        decode=audio.decode_sound,
+        difference=audio.compare_sounds,
         shows="sound",
     ),
     Codec(
         suffix=".mid",
         title="a MIDI file, a track a voice",
-        encode="genui.formats.midi:encode_score",
-        decode="genui.formats.midi:decode_score",
-        difference="genui.formats.midi:compare_scores",
+        encode=midi.encode_score,
+        decode=midi.decode_score,
+        difference=midi.compare_scores,
         shows="score",
-        show="genui.cli.show:show_score",
     ),
     Codec(
         suffix=".csv",
         title="points, x,y a line",
-        encode="genui.formats.text:encode_points",
-        decode="genui.formats.text:decode_points",
-        difference="genui.formats.text:compare_lines",
+        encode=text.encode_points,
+        decode=text.decode_points,
+        difference=text.compare_lines,
     ),
     Codec(
         suffix=".txt",
         title="prompt and text",
-        encode="genui.formats.text:encode_text",
-        decode="genui.formats.text:decode_text",
-        difference="genui.formats.text:compare_texts",
+        encode=text.encode_text,
+        decode=text.decode_text,
+        difference=text.compare_texts,
         shows="text",
-        show="genui.cli.show:show_text",
     ),
     Codec(
         suffix=".cast",
         title="a recording of the terminal, for asciinema",
-        encode="genui.formats.text:encode_recording",
-        decode="genui.formats.text:decode_recording",
-        difference="genui.formats.text:compare_recordings",
+        encode=text.encode_recording,
+        decode=text.decode_recording,
+        difference=text.compare_recordings,
         shows="animation",
         one_text=True,
     ),
     Codec(
         suffix=".trace",
         title="the branches, to open again",
-        decode="genui.formats.trees:decode_tree",
+        decode=trees.decode_tree,
         shows="tree",
-    ),
-    *(
-        Codec(suffix=suffix, title="an image", show=_IMAGE.show)
-        for suffix in (".bmp", ".jpeg", ".jpg", ".webp")
-    ),
-    *(
-        Codec(suffix=suffix, title="text", show="genui.cli.show:show_text")
-        for suffix in (".log", ".md", ".py")
     ),
 )
 
@@ -213,19 +183,9 @@ class SavedFile:
         return self.recipe.result
 
 
-class NoRecipeError(GenuiError):
-    """A file without a recipe."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"{name}: has no recipe; `genui generate --out` and the app write files with one"
-        )
-
-
 def carries_recipe(path: Path) -> bool:
     """Whether files of that suffix can contain a recipe."""
-    codec = codec_of(path)
-    return codec is not None and bool(codec.decode)
+    return codec_of(path) is not None
 
 
 def read(path: Path) -> SavedFile:
@@ -236,13 +196,14 @@ def read(path: Path) -> SavedFile:
     without a recipe.
     """
     codec = codec_of(path)
-    if codec is None or not codec.decode:
+    if codec is None:
         if not path.suffix and not os.path.lexists(path):
             read_bytes(path)  # raises: nothing has this name
-        suffixes = " ".join(codec.suffix for codec in CODECS.values() if codec.decode)
-        raise MisuseError(f"{show(path)}: a recipe is in files that end in {suffixes}; name one")
+        raise MisuseError(
+            f"{show(path)}: a recipe is in files that end in {' '.join(CODECS)}; name one"
+        )
     name = show(path)
-    content, recipe = resolve(codec.decode)(read_bytes(path), name)
+    content, recipe = codec.decode(read_bytes(path), name)
     if not isinstance(recipe, TraceRecipe):
         if not recipe:
             raise NoRecipeError(name)
@@ -258,7 +219,10 @@ def encode(
     `rate` is in steps a second, for animations. Several images are drawn side by side. Raises
     GenuiError if a step of the view does not exist or the file would be too large to be read back.
     """
-    data = resolve(CODECS[suffix].encode)(samples, recipe, rate)
+    write = CODECS[suffix].encode
+    if write is None:
+        raise ValueError(f"{suffix} is not written from frames")
+    data = write(samples, recipe, rate)
     if len(data) > MAX_BYTES:
         raise GenuiError(
             f"this would be a file of over {MAX_BYTES >> 20} MB; draw it smaller or take fewer "
@@ -276,13 +240,5 @@ def compare(file: SavedFile, samples: Sequence[Sample]) -> Difference | None:
         return None
     # The recipe is not compared: the file's may have fields that this version does not write.
     data = encode(file.codec.suffix, samples, file.recipe)
-    again, _ = resolve(file.codec.decode)(data, show(file.path))
-    return resolve(file.codec.difference)(file.content, again, samples)
-
-
-def first_difference(one: Sequence[Any], other: Sequence[Any]) -> int | None:
-    """The first index at which two sequences differ; None if they are equal."""
-    for at, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return at
-    return None if len(one) == len(other) else min(len(one), len(other))
+    again, _ = file.codec.decode(data, show(file.path))
+    return file.codec.difference(file.content, again, samples)

@@ -20,8 +20,8 @@ from genui.base.errors import GenuiError
 from genui.base.files import sanitize
 from genui.base.text import clean, clean_line
 from genui.formats import points
-from genui.formats.codec import Difference, Sample
 from genui.formats.recipe import MOVING, TraceRecipe, recipe_text, to_json
+from genui.formats.sample import Difference, Sample
 from genui.formats.text import body
 from genui.protocol import ImageFrame, PointsFrame
 

@@ -9,17 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import mido
 import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.config import load_config
 from genui.base.errors import GenuiError
 from genui.formats import score
-from genui.formats.codec import Difference, Sample
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
+from genui.formats.sample import Difference, Sample
 from genui.protocol import Frame, RgbImage, TextFrame, chorale
+
+if TYPE_CHECKING:
+    import mido
 
 TICKS = 480  # per quarter note in files that are written
 TEMPO = 76.0  # quarters a minute
@@ -66,6 +69,8 @@ def encode_midi(
     `notes` are (voice, MIDI number, first sixteenth, sixteenth after the last). A bar has `bar`
     sixteenths; the piece starts at sixteenth `begins` of a bar, after silence. `text` is ASCII.
     """
+    import mido  # late: it takes 30 ms, and the table of codecs imports this file
+
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS)
     head = file.add_track("genui")
     head.append(mido.MetaMessage("time_signature", numerator=bar // 4, denominator=4))
@@ -100,6 +105,8 @@ def decode_midi(data: bytes) -> MidiMusic:
     Raises ValueError, one line, if it is another format, truncated or damaged, counts in seconds
     instead of beats, or has over MAX_BYTES or MAX_QUARTERS.
     """
+    import mido
+
     if not data.startswith(b"MThd"):
         raise ValueError("is not a MIDI file")
     if len(data) > MAX_BYTES:
@@ -135,9 +142,11 @@ _ENDLESS = re.compile(rb"[\x80-\xff]{4096}")
 
 
 def _read_track(
-    track: mido.MidiTrack, music: MidiMusic, metres: dict[tuple[int, int], None], texts: list[str]
+    track: "mido.MidiTrack", music: MidiMusic, metres: dict[tuple[int, int], None], texts: list[str]
 ) -> None:
     """Adds the content of one track."""
+    from mido import tempo2bpm
+
     now, name = 0, ""
     notes: list[tuple[int, int, int, int]] = []  # channel, MIDI number, first tick, last tick
     sounding: dict[tuple[int, int], int] = {}  # channel and MIDI number to the first tick
@@ -151,7 +160,7 @@ def _read_track(
             case "key_signature":
                 music.key = music.key or message.key
             case "set_tempo" if message.tempo:
-                music.tempo = mido.tempo2bpm(message.tempo)
+                music.tempo = tempo2bpm(message.tempo)
             case "text":
                 texts.append(message.text)
             case "note_on" | "note_off":

@@ -13,8 +13,8 @@ import msgspec
 from genui.base.errors import GenuiError
 from genui.base.numbers import count
 from genui.base.text import clean, clean_line
-from genui.formats.codec import Difference, NoRecipeError, Sample, first_difference
 from genui.formats.recipe import TraceRecipe, to_json
+from genui.formats.sample import Difference, NoRecipeError, Sample, first_difference
 from genui.protocol import TextFrame
 
 if TYPE_CHECKING:

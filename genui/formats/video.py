@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
-from genui.formats.codec import Sample
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
+from genui.formats.sample import Sample
 
 if TYPE_CHECKING:
     import numpy as np
