@@ -155,9 +155,10 @@ def _left_out() -> list[str]:
     from genui.formats.codec import CODECS
     from genui.logs import FORMATS
     from genui.protocol import SAMPLERS
+    from genui.protocol.kinds import KINDS
     from genui.recipes import RECIPES
 
-    for table in (RECIPES, SAMPLERS, CODECS, FORMATS, *tables()):
+    for table in (KINDS, RECIPES, SAMPLERS, CODECS, FORMATS, *tables()):
         len(table)  # asks every plug-in for its rows
     return plugins.list_faults()
 
