@@ -6,15 +6,15 @@ Source: protobuf.dev/programming-guides/encoding.
 """
 
 import mmap
-import struct
+import re
 from collections.abc import Iterator
+from typing import Any
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 _LONGEST_VARINT = 10
 _LARGEST_VARINT = 2**64 - 1
-_DOUBLE = struct.Struct("<d")
-_FLOAT = struct.Struct("<f")
+_FIELD = re.compile(r"(\w+):(\w+)(\*?)=(\d+)")
 
 
 class WireError(ValueError):
@@ -69,14 +69,6 @@ def messages(
             yield value, stop
 
 
-def double(data: bytes, at: int) -> float:
-    return _DOUBLE.unpack_from(data, at)[0]
-
-
-def float32(data: bytes, at: int) -> float:
-    return _FLOAT.unpack_from(data, at)[0]
-
-
 def text(data: bytes, start: int, end: int) -> str:
     return data[start:end].decode(errors="replace")
 
@@ -84,3 +76,29 @@ def text(data: bytes, start: int, end: int) -> str:
 def signed(value: int) -> int:
     """A varint as int64."""
     return value - 2**64 if value >= 2**63 else value
+
+
+def define_messages(**layouts: str) -> dict[str, Any]:
+    """Classes of google.protobuf by name, with the fields that are given.
+
+    Those of a message are `name:type=number`, with a star after the type of a repeated one; the
+    type is one of protobuf's or another message. It is proto2, so `HasField` says what was written.
+    """
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(name="genui.proto", package="genui")
+    for name, layout in layouts.items():
+        message = file.message_type.add(name=name)
+        for field, kind, star, number in _FIELD.findall(layout):
+            one = message.field.add(name=field, number=int(number))
+            one.label = one.LABEL_REPEATED if star else one.LABEL_OPTIONAL
+            if kind in layouts:
+                one.type, one.type_name = one.TYPE_MESSAGE, f".genui.{kind}"
+            else:
+                one.type = getattr(one, f"TYPE_{kind.upper()}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"genui.{name}"))
+        for name in layouts
+    }

@@ -16,7 +16,7 @@ from typing import Any
 
 from genui.base.errors import GenuiError
 from genui.logs.formats import HPARAMS_FOLDER
-from genui.logs.tensorboard import EventsTail, Points
+from genui.logs.tensorboard import EventsTail, Point
 from genui.runs.api import Run
 
 _A_BEAT = 1024 * 1024  # bytes of a file that are read a second; a writer in Python writes less
@@ -98,15 +98,13 @@ class _Scalars(EventsTail):
         super().__init__(path)
         self._run, self._prefix = run, prefix
 
-    def add(self, points: list[Points], restarts: list[tuple[int, int]]) -> None:
+    def add(self, points: list[Point]) -> None:
         """Scalars of one step become one record; of a step that is written again the later
-        counts, so that `restarts` need nothing."""
+        counts."""
         records: dict[int, tuple[float, dict[str, float]]] = {}
-        for tag, _, steps, times, values in points:
-            name = self._prefix + tag.decode(errors="replace")
-            new = zip(steps.tolist(), times.tolist(), values.tolist(), strict=True)
-            for step, when, number in new:
-                records.setdefault(step, (when, {}))[1][name] = number
+        for name, step, number, when in points:
+            if step >= 0:
+                records.setdefault(step, (when, {}))[1][self._prefix + name] = number
         for step in sorted(records):
             self._run.add_record(step, *records[step])
 
@@ -114,5 +112,5 @@ class _Scalars(EventsTail):
         """What add_hparams writes; what the script gave to `init` counts more."""
         self._run.config.setdefaults(config)
 
-    def add_samples(self, samples: object, restarts: object) -> None:
+    def add_media(self, media: object) -> None:
         """Images, texts and histograms stay in the event file."""
