@@ -48,7 +48,7 @@ def test_every_setting_says_what_it_is(kind: type, one: Setting) -> None:
 
 @pytest.mark.parametrize("kind", KINDS_OF_SETTINGS)
 def test_a_setting_of_the_panel_can_be_bound_by_its_id(kind: type) -> None:
-    ids = {key.id.partition(".")[2] for key in keys.TABLE}
+    ids = {key.id.partition(".")[2] for key in keys.list_keys()}
     panel = [one for one in ordered(kind) if one.adjustable]
     assert panel
     assert ids >= {one.about.id or one.name for one in panel}

@@ -105,6 +105,10 @@ class Kind(Struct, frozen=True, kw_only=True):
     """Its sample with an article: "an image"."""
     pane: str = ""
     """The id of the pane that shows its traces."""
+    title: str = ""
+    """The title of that pane."""
+    keys: Callable[[], Sequence[object]] | None = None
+    """The keys of that pane, each a `genui.ui.keys.Key`; None if another kind has them."""
     replaces_canvas: bool = False
     """Whether the pane takes the place of the Canvas."""
     shows: Open | None = None

@@ -560,7 +560,7 @@ class Shell(LifecycleGuard, App[None]):
 
     async def action_press(self, key_id: str) -> None:
         """Run the action of a key in the footer that was clicked."""
-        await self.front.press(next(key for key in keys.TABLE if key.id == key_id))
+        await self.front.press(keys.find_key(key_id))
 
     def action_help_quit(self) -> None:
         """Ctrl+C: show how to quit, in the status line instead of a toast."""

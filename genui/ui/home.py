@@ -671,7 +671,7 @@ class HomeScreen(AppScreen[None]):
         for model in self.models:
             if model.source != "run":
                 pane = pane_of(model)
-                shown_in = f"{keys.TITLES[pane]} · " if pane is not None else ""
+                shown_in = f"{keys.titles()[pane]} · " if pane is not None else ""
                 yield Command(
                     f"Open model {clean_line(model.name)}",
                     clean_line(f"{shown_in}{model.family}{_of_data(model)} {model.summary}"),

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,10 +14,7 @@ from genui.base.schema import ordered
 from genui.protocol.kinds import KINDS
 from genui.protocol.settings import (
     ImageSettings,
-    LabSettings,
-    LatentSettings,
     TextSettings,
-    VoiceSettings,
 )
 
 if TYPE_CHECKING:
@@ -27,18 +25,14 @@ PaneName = str
 Scope = str
 """Where keys are heard: a pane, a screen, or a mode of it."""
 
-TITLES: dict[Scope, str] = {
+_TITLES: dict[Scope, str] = {
     "app": "Everywhere",
     "models": "Models",
     "training": "Training",
-    "text": "Text",
-    "canvas": "Canvas",
-    "roll": "Roll",
-    "walk": "Walk",
-    "speech": "Speech",
+}
+_OTHER_TITLES: dict[Scope, str] = {
     "board": "Training screen",
     "runs": "Table of runs",
-    "lab": "Lab",
     "points": "Setting points in the Lab",
     "settings": "Settings",
     "tour": "Tour",
@@ -61,7 +55,7 @@ class Key(NamedTuple):
     footer: bool = True
 
 
-def _unbound(id: str, action: str, description: str, tooltip: str) -> Key:
+def unbound(id: str, action: str, description: str, tooltip: str) -> Key:
     """Make a row without a key."""
     pane = id.partition(".")[0]
     return Key(id, pane, "", "", action, description, tooltip, footer=False)
@@ -159,16 +153,18 @@ _SHARED: dict[str, tuple[str, str, str, str, str, bool]] = {
 """By name, the rest of a row after its pane."""
 
 
-def _shared(pane: PaneName, *names: str, unit: str = "token") -> list[Key]:
+def shared(pane: PaneName, *names: str, unit: str = "token") -> list[Key]:
     """Make rows that several panes share."""
     rows = [Key(f"{pane}.{name}", pane, *_SHARED[name]) for name in names]
     return [row._replace(tooltip=row.tooltip.replace("token", unit)) for row in rows]
 
 
-def _settings(pane: PaneName, settings: type, without: str = "", unit: str = "token") -> list[Key]:
+def settings_keys(
+    pane: PaneName, settings: type, without: str = "", unit: str = "token"
+) -> list[Key]:
     """Make a row without a key for each setting of a panel, except `without`."""
     return [
-        _unbound(
+        unbound(
             f"{pane}.{one.about.id or one.name}",
             f"setting('{one.name}')",
             one.title,
@@ -200,15 +196,15 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Generate to the last token", False),
     Key("text.enter", "text", "enter", "⏎", "enter", "open/fork",
         "Full-screen; there, fork with the candidate that is chosen", False),
-    *_shared("text", "zoom", "fork", "branches"),
+    *shared("text", "zoom", "fork", "branches"),
     Key("text.prompt", "text", "e", "e", "edit", "prompt",
         "Edit the prompt (\\n is a new line; <FILL> in code is a gap to be filled); in a chat, "
         "write the next message"),
     Key("text.reseed", "text", "r", "r", "reseed", "reseed",
         "Generate again with another seed; in a chat, answer the last message again"),
-    *_shared("text", "settings"),
-    *_settings("text", TextSettings),
-    *_shared("text", "more", "less"),
+    *shared("text", "settings"),
+    *settings_keys("text", TextSettings),
+    *shared("text", "more", "less"),
     Key("text.up", "text", "up,k", "↑", "choose(-1)", "candidate above",
         "The likelier candidate for the token at the cursor; in Home, scroll up", False),
     Key("text.down", "text", "down,j", "↓", "choose(1)", "candidate below",
@@ -221,75 +217,25 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Search the text: Enter or ↓ goes to the next match, ↑ to the one before", False),
     Key("text.template", "text", "less_than_sign", "<", "template", "template",
         "A chat's template and special tokens: show them dim, or hide them", False),
-    _unbound("text.chat", "chat", "chat",
+    unbound("text.chat", "chat", "chat",
         "A chat by the model's template, or plain text"),
-    _unbound("text.insert", "insert", "insert",
+    unbound("text.insert", "insert", "insert",
         "Insert your own text at the cursor, as a branch, and continue"),
-    *_shared("text", "attention", "layers", "parts", "head", "head_before", "ablate"),
-    _unbound("text.steer", "steer", "steer",
+    *shared("text", "attention", "layers", "parts", "head", "head_before", "ablate"),
+    unbound("text.steer", "steer", "steer",
         "Add the difference of two texts to a layer: the token at the cursor is written again, as "
         "a branch"),
-    _unbound("text.patch", "patch", "patch",
+    unbound("text.patch", "patch", "patch",
         "Put the values of another branch into a layer: the token at the cursor is written again, "
         "as a branch"),
-    _unbound("text.side", "side_by_side", "side by side",
+    unbound("text.side", "side_by_side", "side by side",
         "Several continuations of the prompt on one timeline, from several seeds"),
-    *_shared("text", "variations", "nearest"),
-    _unbound("text.highlight", "highlight", "syntax",
+    *shared("text", "variations", "nearest"),
+    unbound("text.highlight", "highlight", "syntax",
         "Colour code by syntax, or by how surprising its tokens were"),
-    *_shared("text", "labels", "favourite", "compare", "save"),
+    *shared("text", "labels", "favourite", "compare", "save"),
     Key("text.export", "text", "x", "x", "export", "export",
         "Write a text, a cast or a trace file that replays", False),
-    # roll
-    Key("roll.play", "roll", "space", "space", "play", "play/pause",
-        "Generate music, or pause"),
-    Key("roll.forward", "roll", "right,l", "→", "step(1)", "note",
-        "One note forward: one voice at one sixteenth"),
-    Key("roll.back", "roll", "left,h", "←", "step(-1)", "note back",
-        "One note back", False),
-    Key("roll.forward10", "roll", "shift+right,L", "⇧→", "step(16)", "quarter",
-        "Four voices a quarter forward", False),
-    Key("roll.back10", "roll", "shift+left,H", "⇧←", "step(-16)", "quarter back",
-        "Four voices a quarter back", False),
-    Key("roll.start", "roll", "home", "home", "ends(-1)", "beginning",
-        "Back to the beginning", False),
-    Key("roll.end", "roll", "end", "end", "ends(1)", "end",
-        "Generate to the end of the piece", False),
-    Key("roll.enter", "roll", "enter", "⏎", "enter", "open/fork",
-        "Full-screen; there, fork with the note that is chosen", False),
-    *_shared("roll", "zoom"),
-    Key("roll.listen", "roll", "semicolon", ";", "listen", "listen",
-        "Play the music so far, if this machine has an audio player", False),
-    _unbound("roll.melody", "melody", "melody",
-        "Harmonise a MIDI file: its highest part is the melody"),
-    *_shared("roll", "fork", "branches"),
-    Key("roll.prompt", "roll", "e", "e", "edit", "key",
-        "The key, the metre and an upbeat of the piece"),
-    Key("roll.reseed", "roll", "r", "r", "reseed", "reseed",
-        "Generate another piece, with another seed"),
-    *_shared("roll", "settings"),
-    *_settings("roll", TextSettings, without="grammar", unit="note"),
-    *_shared("roll", "more", "less"),
-    Key("roll.up", "roll", "up,k", "↑", "choose(-1)", "candidate above",
-        "The likelier candidate for the note at the cursor; in Home, the previous bars", False),
-    Key("roll.down", "roll", "down,j", "↓", "choose(1)", "candidate below",
-        "The less likely candidate; in Home, the next bars", False),
-    Key("roll.page_up", "roll", "pageup", "pgup", "scroll_text(-1)", "previous bar",
-        "Show the previous bars", False),
-    Key("roll.page_down", "roll", "pagedown", "pgdn", "scroll_text(1)", "next bar",
-        "Show the next bars", False),
-    _unbound("roll.insert", "insert", "insert",
-        "Insert your own notes at the cursor, as a branch, and continue"),
-    *_shared("roll", "attention", "layers", "parts", "head", "head_before", "ablate",
-        unit="note"),
-    _unbound("roll.side", "side_by_side", "side by side",
-        "Several pieces on one timeline, from several seeds"),
-    *_shared("roll", "variations"),
-    _unbound("roll.nearest", "nearest", "nearest",
-        "Is it copied? The longest run of notes that is in the training data"),
-    *_shared("roll", "favourite", "compare", "save"),
-    Key("roll.export", "roll", "x", "x", "export", "export",
-        "Write a MIDI file, a WAV or a trace file that replays", False),
     # canvas
     Key("canvas.play", "canvas", "space", "space", "play", "play/pause",
         "Denoise, or pause"),
@@ -309,7 +255,7 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Full-screen: the noisy image, schedule and settings"),
     Key("canvas.fork", "canvas", "f", "f", "fork", "fork",
         "Continue from here with other noise, as a branch"),
-    *_shared("canvas", "branches"),
+    *shared("canvas", "branches"),
     Key("canvas.caption", "canvas", "e", "e", "edit", "caption",
         "Edit the caption"),
     Key("canvas.reseed", "canvas", "r", "r", "reseed", "reseed",
@@ -318,9 +264,9 @@ TRACE_KEYS: tuple[Key, ...] = (
         "The next image of the step, large: the predicted x₀, the noisy one, the noise", False),
     Key("canvas.view_before", "canvas", "left_square_bracket", "[", "swap(-1)", "view before",
         "The image of the step before that", False),
-    *_shared("canvas", "settings"),
-    *_settings("canvas", ImageSettings),
-    _unbound("canvas.layout", "setting('layout')", "three/one",
+    *shared("canvas", "settings"),
+    *settings_keys("canvas", ImageSettings),
+    unbound("canvas.layout", "setting('layout')", "three/one",
         "All three images side by side, or one large; of a clip also all its frames"),
     Key("canvas.frame", "canvas", "full_stop", ".", "frame(1)", "next frame",
         "Clips: pause at the next frame", False),
@@ -328,153 +274,32 @@ TRACE_KEYS: tuple[Key, ...] = (
         "Clips: pause at the previous frame", False),
     Key("canvas.roll", "canvas", "semicolon", ";", "roll", "play clip",
         "Play the clip or the sound of this step, or pause it", False),
-    _unbound("canvas.hear", "hear", "hear",
+    unbound("canvas.hear", "hear", "hear",
         "Play the sound of this step, or stop it"),
-    _unbound("canvas.recaption", "recaption", "caption from here",
+    unbound("canvas.recaption", "recaption", "caption from here",
         "Another caption from this step on, as a branch"),
-    _unbound("canvas.noise", "add_noise", "add noise",
+    unbound("canvas.noise", "add_noise", "add noise",
         "Add noise back, to the level of a step, and denoise again"),
-    _unbound("canvas.image", "image", "from a file",
+    unbound("canvas.image", "image", "from a file",
         "Start from an image of yours, with a strength"),
-    _unbound("canvas.mask", "mask", "mask",
+    unbound("canvas.mask", "mask", "mask",
         "Paint a mask, and draw only that part again"),
-    _unbound("canvas.drown", "forward_process", "forward process",
+    unbound("canvas.drown", "forward_process", "forward process",
         "The forward process: watch noise being added; then f denoises from there"),
-    _unbound("canvas.negative", "negative", "negative prompt",
+    unbound("canvas.negative", "negative", "negative prompt",
         "What guidance steers the image away from, from this step on"),
-    _unbound("canvas.grid", "grid", "grid",
+    unbound("canvas.grid", "grid", "grid",
         "A grid of seeds, or of one setting along x and another along y"),
-    *_shared("canvas", "variations", "nearest", "labels", "favourite", "compare", "save"),
+    *shared("canvas", "variations", "nearest", "labels", "favourite", "compare", "save"),
     Key("canvas.export", "canvas", "x", "x", "export", "export",
         "Write a PNG, GIF, APNG, WAV, filmstrip, cast or trace file that replays", False),
-    *_shared("canvas", "more", "less"),
-    # walk
-    Key("walk.play", "walk", "space", "space", "play", "play/pause",
-        "Walk, or pause"),
-    Key("walk.forward", "walk", "right,l", "←→", "step(1)", "walk",
-        "One move along the direction"),
-    Key("walk.back", "walk", "left,h", "←", "step(-1)", "walk back",
-        "One move back", False),
-    Key("walk.forward10", "walk", "shift+right,L", "⇧←→", "step(10)", "ten",
-        "Ten moves along the direction", False),
-    Key("walk.back10", "walk", "shift+left,H", "⇧←", "step(-10)", "ten back",
-        "Ten moves back", False),
-    Key("walk.start", "walk", "home", "home", "ends(-1)", "one end",
-        "To the start of the walk", False),
-    Key("walk.end", "walk", "end", "end", "ends(1)", "other end",
-        "To the end of the walk", False),
-    Key("walk.zoom", "walk", "enter,z", "⏎", "zoom", "open",
-        "Full-screen: the directions, the score along the walk and the settings"),
-    Key("walk.next", "walk", "right_square_bracket,down,j", "[]", "turn(1)", "direction",
-        "The next direction, through the same point", False),
-    Key("walk.before", "walk", "left_square_bracket,up,k", "[", "turn(-1)", "previous direction",
-        "The previous direction, through the same point", False),
-    _unbound("walk.direction", "setting('direction')", "direction no.",
-        "A direction by its number"),
-    _unbound("walk.basis", "setting('basis')", "SeFa/PCA",
-        "Directions found in the first layer (SeFa), or in its activations (PCA)"),
-    _unbound("walk.interpolate", "setting('to')", "to a seed",
-        "Walk from here to another seed's image"),
-    Key("walk.fork", "walk", "f", "f", "fork", "fork",
-        "From here to a random seed's image, as a branch"),
-    *_shared("walk", "branches"),
-    Key("walk.caption", "walk", "e", "e", "edit", "caption",
-        "Edit the caption"),
-    Key("walk.reseed", "walk", "r", "r", "reseed", "reseed",
-        "Another image, from another seed"),
-    _unbound("walk.blend", "setting('blend')", "blend",
-        "Blend with other seeds, in equal parts"),
-    *_shared("walk", "settings"),
-    *_settings("walk", LatentSettings, without="basis"),
-    _unbound("walk.recaption", "recaption", "caption from here",
-        "Another caption from this step on, as a branch"),
-    _unbound("walk.grid", "grid", "grid",
-        "A grid of seeds and captions, walked at once"),
-    *_shared("walk", "variations", "nearest", "labels", "favourite", "compare", "save"),
-    Key("walk.export", "walk", "x", "x", "export", "export",
-        "Write a PNG, GIF, APNG, filmstrip, cast or trace file that replays", False),
-    *_shared("walk", "more", "less"),
-    # speech
-    Key("speech.play", "speech", "space", "space", "play", "play/pause",
-        "Speak, or pause"),
-    Key("speech.forward", "speech", "right,l", "←→", "step(1)", "sentence",
-        "One sentence forward"),
-    Key("speech.back", "speech", "left,h", "←", "step(-1)", "sentence back",
-        "One sentence back", False),
-    Key("speech.start", "speech", "home", "home", "ends(-1)", "start",
-        "Back to the first sentence", False),
-    Key("speech.end", "speech", "end", "end", "ends(1)", "last sentence",
-        "Speak to the last sentence", False),
-    Key("speech.zoom", "speech", "enter,z", "⏎", "zoom", "open",
-        "Full-screen, with the settings"),
-    Key("speech.hear", "speech", "semicolon", ";", "hear", "hear",
-        "Play the sound so far, or stop it"),
-    Key("speech.fork", "speech", "f", "f", "fork", "fork",
-        "Speak the rest with another seed, as a branch"),
-    *_shared("speech", "branches"),
-    Key("speech.prompt", "speech", "e", "e", "edit", "text",
-        "Edit the text"),
-    Key("speech.reseed", "speech", "r", "r", "reseed", "reseed",
-        "Speak again with another seed"),
-    *_shared("speech", "settings"),
-    *_settings("speech", VoiceSettings),
-    *_shared("speech", "variations", "nearest", "labels", "favourite", "compare", "save"),
-    Key("speech.export", "speech", "x", "x", "export", "export",
-        "Write a WAV, a PNG or a trace file that replays", False),
-    *_shared("speech", "more", "less"),
-    # the Lab
-    Key("lab.play", "lab", "space", "space", "play", "play/pause",
-        "Train, or pause"),
-    Key("lab.forward", "lab", "right,l", "←→", "step(1)", "step",
-        "One training step forward"),
-    Key("lab.back", "lab", "left,h", "←", "step(-1)", "step back",
-        "One training step back", False),
-    Key("lab.forward10", "lab", "shift+right,L", "⇧←→", "step(10)", "ten",
-        "Ten training steps forward", False),
-    Key("lab.back10", "lab", "shift+left,H", "⇧←", "step(-10)", "ten back",
-        "Ten training steps back", False),
-    Key("lab.start", "lab", "home", "home", "ends(-1)", "untrained",
-        "Back to the untrained network", False),
-    Key("lab.end", "lab", "end", "end", "ends(1)", "trained",
-        "Train to the last step", False),
-    _unbound("lab.family", "setting('family')", "family",
-        "The next family: GAN, diffusion, flow matching, autoregressive, classifier"),
-    _unbound("lab.data", "setting('data')", "data",
-        "The next data: two moons, eight Gaussians, spirals, checkerboard, your points"),
-    Key("lab.points", "lab", "e", "e", "points", "own points",
-        "Set points of your own, and train on them"),
-    _unbound("lab.open", "open", "CSV",
-        "Points from a CSV file: x,y or x,y,class"),
-    Key("lab.layers", "lab", "right_square_bracket", "]", "layers(1)", "layers",
-        "Which layers are drawn: all, or only the samples, the surface or the arrows", False),
-    Key("lab.layers_before", "lab", "left_square_bracket", "[", "layers(-1)", "layers before",
-        "The layers that were drawn before", False),
-    _unbound("lab.noise", "noise", "noise level",
-        "The next noise level of the surface and the arrows (diffusion, flow matching)"),
-    Key("lab.particles", "lab", "semicolon", ";", "particles", "particles",
-        "Watch particles move from noise to data, with the network as trained so far", False),
-    Key("lab.fork", "lab", "f", "f", "fork", "fork",
-        "Train from here with other random numbers, as a branch"),
-    Key("lab.more", "lab", "plus,equals_sign", "+", "nudge(1)", "more",
-        "Raise the setting that is chosen in the settings; first the learning rate", False),
-    Key("lab.less", "lab", "minus", "-", "nudge(-1)", "less",
-        "Lower the setting that is chosen in the settings", False),
-    *_shared("lab", "settings"),
-    *_settings("lab", LabSettings),
-    Key("lab.reseed", "lab", "r", "r", "reseed", "reseed",
-        "Start again with another seed"),
-    Key("lab.branches", "lab", "b", "b", "branches", "branches",
-        "Every branch as a tree: go to one, fold, star, name, save or export it", False),
-    Key("lab.save", "lab", "ctrl+s", "^s", "save", "save",
-        "Save the branches, to open again", False),
-    Key("lab.export", "lab", "x", "x", "export", "export",
-        "Write the training as a GIF, a step as a PNG, the samples as a CSV", False),
+    *shared("canvas", "more", "less"),
 )  # fmt: skip
 
 
 # --- The table --------------------------------------------------------------------------------
 
-TABLE: tuple[Key, ...] = (
+_ROWS: tuple[Key, ...] = (
     # models
     Key("models.open", "models", "enter", "⏎", "open_row", "open",
         "Generate with the model, or show the run's curves"),
@@ -501,7 +326,7 @@ TABLE: tuple[Key, ...] = (
         "Write a checkpoint now"),
     Key("training.stop", "training", "ctrl+x", "^x", "stop", "stop",
         "Stop the run after a last checkpoint (asks first)"),
-    _unbound("training.resume", "resume", "resume",
+    unbound("training.resume", "resume", "resume",
         "Continue a stopped or dead run from its checkpoint; without one, start it again"),
     Key("training.generate", "training", "G", "G", "generate", "generate",
         "Generate from the run's newest checkpoint"),
@@ -509,38 +334,9 @@ TABLE: tuple[Key, ...] = (
         "The previous sample, with its step marked on the curve", False),
     Key("training.later", "training", "full_stop", ".", "sample(1)", "later sample",
         "The next sample, up to the newest", False),
-    _unbound("training.log", "log", "log axis",
+    unbound("training.log", "log", "log axis",
         "Loss on a logarithmic axis, or back"),
     *TRACE_KEYS,
-    # setting points in the Lab
-    Key("points.set", "points", "enter", "⏎", "set", "set",
-        "Set a point at the cursor"),
-    Key("points.remove", "points", "backspace,delete", "⌫", "remove", "remove",
-        "Remove the point nearest to the cursor"),
-    Key("points.class", "points", "right_square_bracket", "]", "next_class(1)", "class",
-        "The class of the points that are set next: + × ○ □"),
-    Key("points.class_before", "points", "left_square_bracket", "[", "next_class(-1)",
-        "class before", "The class before that", False),
-    Key("points.right", "points", "right,l", "←↓↑→", "move(1, 0)", "move",
-        "The cursor to the right"),
-    Key("points.left", "points", "left,h", "←", "move(-1, 0)", "left",
-        "The cursor to the left", False),
-    Key("points.up", "points", "up,k", "↑", "move(0, 1)", "up",
-        "The cursor up", False),
-    Key("points.down", "points", "down,j", "↓", "move(0, -1)", "down",
-        "The cursor down", False),
-    Key("points.right5", "points", "shift+right,L", "⇧→", "move(5, 0)", "five right",
-        "The cursor five cells to the right", False),
-    Key("points.left5", "points", "shift+left,H", "⇧←", "move(-5, 0)", "five left",
-        "The cursor five cells to the left", False),
-    Key("points.up5", "points", "shift+up,K", "⇧↑", "move(0, 5)", "five up",
-        "The cursor five cells up", False),
-    Key("points.down5", "points", "shift+down,J", "⇧↓", "move(0, -5)", "five down",
-        "The cursor five cells down", False),
-    _unbound("points.clear", "clear", "clear",
-        "Remove every point"),
-    Key("points.done", "points", "escape,space", "esc", "done", "done: train",
-        "Train on these points"),
     # the Settings panel
     Key("settings.more", "settings", "right,l", "←→", "change(1)", "change",
         "Raise the chosen setting by a step, or take its next choice"),
@@ -555,7 +351,7 @@ TABLE: tuple[Key, ...] = (
         "Pause the run, resume it, or continue a stopped one from its checkpoint"),
     Key("board.checkpoint", "board", "ctrl+s", "^s", "checkpoint", "checkpoint",
         "Write a checkpoint now", False),
-    _unbound("board.rate", "rate", "learning rate",
+    unbound("board.rate", "rate", "learning rate",
         "Change the learning rate"),
     Key("board.stop", "board", "ctrl+x", "^x", "stop", "stop",
         "Stop the run after a last checkpoint (asks first)"),
@@ -584,17 +380,17 @@ TABLE: tuple[Key, ...] = (
         "Pan to the right", False),
     Key("board.everything", "board", "0", "0", "everything", "fit all",
         "Fit all: show the whole x axis", False),
-    _unbound("board.follow", "follow", "follow",
+    unbound("board.follow", "follow", "follow",
         "Follow the newest step, without a cursor"),
-    _unbound("board.smooth", "smooth", "smooth",
+    unbound("board.smooth", "smooth", "smooth",
         "Smoothing: off, .5, .9, .97, .99, the raw curve faint behind"),
-    _unbound("board.smooth_by", "smooth_by", "smooth by",
+    unbound("board.smooth_by", "smooth_by", "smooth by",
         "Smoothing by a number that you type"),
-    _unbound("board.log_y", "log('y')", "log",
+    unbound("board.log_y", "log('y')", "log",
         "Values on a logarithmic axis, or back"),
-    _unbound("board.log_x", "log('x')", "log x",
+    unbound("board.log_x", "log('x')", "log x",
         "The x axis logarithmic, or back"),
-    _unbound("board.axis", "axis", "x axis",
+    unbound("board.axis", "axis", "x axis",
         "The x axis: steps, time, tokens or epochs, if they are known"),
     Key("board.settings", "board", "s", "s", "settings", "settings",
         "Smoothing, axes, the panel and the learning rate: ↑↓ chooses, ←→ changes"),
@@ -604,9 +400,9 @@ TABLE: tuple[Key, ...] = (
         "The next panel beside the curves: sample, console, config, system or layers"),
     Key("board.side_before", "board", "shift+tab", "⇧tab", "next_side(-1)", "previous panel",
         "The panel before that", False),
-    _unbound("board.wider", "widen(1)", "wider panel",
+    unbound("board.wider", "widen(1)", "wider panel",
         "The panel beside the curves wider; the mouse drags its border"),
-    _unbound("board.narrower", "widen(-1)", "narrower panel",
+    unbound("board.narrower", "widen(-1)", "narrower panel",
         "The panel beside the curves narrower"),
     Key("board.into", "board", "i", "i", "into", "details",
         "Focus the console, config or system: arrows scroll, / searches, Esc returns", False),
@@ -622,7 +418,7 @@ TABLE: tuple[Key, ...] = (
         "The next page of curves", False),
     Key("board.page_up", "board", "pageup", "pgup", "page(-1)", "previous page",
         "The previous page of curves", False),
-    _unbound("board.pin", "pin", "pin",
+    unbound("board.pin", "pin", "pin",
         "Pin the chosen curve to the front, or unpin it"),
     Key("board.first", "board", "right_square_bracket", "]", "turn(1)", "next run",
         "Make the next run the first one, which the keys control", False),
@@ -634,15 +430,15 @@ TABLE: tuple[Key, ...] = (
         "The cursor to the next sample", False),
     Key("board.play", "board", "semicolon", ";", "play", "play",
         "Play the history: the samples from the first to the newest", False),
-    _unbound("board.evaluate", "evaluate", "evaluate",
+    unbound("board.evaluate", "evaluate", "evaluate",
         "Evaluate now, with a sample"),
-    _unbound("board.resume", "resume", "resume",
+    unbound("board.resume", "resume", "resume",
         "Continue a stopped or dead run from its checkpoint; without one, start it again"),
     Key("board.generate", "board", "G", "G", "generate", "generate",
         "Generate from the run's newest checkpoint", False),
     Key("board.alerts", "board", "exclamation_mark", "!", "app.alerts", "alerts",
         "Every alert so far: NaN, divergence, stall, crash, finish; Enter goes to its step", False),
-    _unbound("board.bell", "app.ringing", "bell",
+    unbound("board.bell", "app.ringing", "bell",
         "Turn the bell and the notifications on or off"),
     # the list of runs on the Training screen
     Key("runs.open", "runs", "enter,z", "⏎", "open", "show",
@@ -663,15 +459,15 @@ TABLE: tuple[Key, ...] = (
         "Pin the run to the top, whatever the filter, or unpin it", False),
     Key("runs.settings", "runs", "s", "s", "settings", "settings",
         "Sorting, groups, columns and the chart: ↑↓ chooses, ←→ changes"),
-    _unbound("runs.all", "all", "overlay all",
+    unbound("runs.all", "all", "overlay all",
         "Overlay every run that matches the filter"),
-    _unbound("runs.sweep", "sweep", "sweep",
+    unbound("runs.sweep", "sweep", "sweep",
         "Only the sweep of the run, the best first; then all runs again"),
-    _unbound("runs.stop_sweep", "stop_sweep", "stop sweep",
+    unbound("runs.stop_sweep", "stop_sweep", "stop sweep",
         "Stop the sweep of the run, with all its trials (asks first)"),
-    _unbound("runs.resume_sweep", "resume_sweep", "resume sweep",
+    unbound("runs.resume_sweep", "resume_sweep", "resume sweep",
         "Go on with the sweep of the run: trials that were cut short, and those that wait"),
-    _unbound("runs.chart", "chart", "chart",
+    unbound("runs.chart", "chart", "chart",
         "Scatter of two columns, then parallel coordinates, then none"),
     Key("runs.edit", "runs", "e", "e", "edit_run", "rename",
         "Rename the run, tag it, or add a note"),
@@ -727,6 +523,33 @@ TABLE: tuple[Key, ...] = (
 )  # fmt: skip
 
 
+def list_keys() -> tuple[Key, ...]:
+    """Return the rows of the table: those of the app, then those of the panes of kinds."""
+    return _rows_with(tuple(KINDS))
+
+
+@lru_cache(maxsize=2)
+def _rows_with(kinds: tuple[tuple[str, str], ...]) -> tuple[Key, ...]:
+    rows = list(_ROWS)
+    for kind in map(KINDS.__getitem__, kinds):
+        rows += [row for row in (kind.keys() if kind.keys else ()) if isinstance(row, Key)]
+    return tuple({row.id: row for row in rows}.values())
+
+
+def find_key(id: str) -> Key:
+    """Return the row with that id. Raises KeyError if there is none."""
+    for key in list_keys():
+        if key.id == id:
+            return key
+    raise KeyError(id)
+
+
+def titles() -> dict[Scope, str]:
+    """Return the title of each scope, in the order of the page of keys."""
+    panes = {kind.pane: kind.title for kind in KINDS.values() if kind.pane}
+    return _TITLES | panes | _OTHER_TITLES
+
+
 _KEY_PAGE_WIDTH = 90  # columns, which fit in a window of the app
 
 
@@ -735,7 +558,7 @@ def keys_markdown(keymap: Mapping[str, str] = MappingProxyType({})) -> str:
     lines = ["# Keys", "", "Every key of the app, by pane: the key, its id, and what it does.", ""]
     lines += ["To give an action other keys, name its id in `keys.toml` in the state folder that"]
     lines += ['`genui doctor` prints, one on each line: `"app.quit" = "ctrl+q"`.', ""]
-    for pane, title in TITLES.items():
+    for pane, title in titles().items():
         rows = [
             (" ".join(format_keys(keymap.get(key.id, key.keys))) or "^p", key.id, key.tooltip)
             for key in of_pane(pane)
@@ -785,7 +608,7 @@ _ON_OTHER_SCREENS = (
 
 def of_pane(pane: Scope) -> list[Key]:
     """Return the rows of a pane, in the order of the table."""
-    return [key for key in TABLE if key.pane == pane]
+    return [key for key in list_keys() if key.pane == pane]
 
 
 def common(pane: Scope) -> list[Key]:
@@ -847,7 +670,7 @@ def load_keymap(path: Path | None = None) -> dict[str, str]:
     """
     path = path or paths.state_dir() / KEYMAP_FILE
     table = read_toml(path, "keys stay as they are") or {}
-    known = {key.id for key in TABLE}
+    known = {key.id for key in list_keys()}
     keymap = dict(_flatten(table))
     for name, value in keymap.items():
         if name not in known:

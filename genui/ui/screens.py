@@ -318,7 +318,7 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
     def list_key_commands(self, scope: Scope, rows: Iterable[Key]) -> Iterator[Command]:
         for key in rows:
             if key.id != "app.palette":
-                title = keys.TITLES[scope]
+                title = keys.titles()[scope]
                 shown = " ".join(keys.format_keys(self.user_keys.get(key.id, key.keys)))
                 yield Command(
                     f"{title}: {key.description}",

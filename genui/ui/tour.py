@@ -258,14 +258,13 @@ END = (
 Part = str | tuple[str, str]
 
 _KEY = re.compile(r"\{([\w.]+)\}")
-_ROWS = {key.id: key for key in keys.TABLE}
 
 
 def show_keys(sentence: str, keymap: Mapping[str, str]) -> list[Part]:
     """The parts of a sentence for `Content.assemble`, with its keys as the user has them."""
     parts = list[Part](_KEY.split(sentence))
     for at in range(1, len(parts), 2):
-        parts[at] = (_first_key(_ROWS[str(parts[at])], keymap), "bold $primary")
+        parts[at] = (_first_key(keys.find_key(str(parts[at])), keymap), "bold $primary")
     return parts
 
 
@@ -394,7 +393,7 @@ class Tour:
         verbs = {"tour.skip": "skip", "tour.leave": "leave"} if self._left else {}
         parts = []
         for name, verb in (verbs or {"tour.leave": "close"}).items():
-            row = _ROWS[name]
+            row = keys.find_key(name)
             key = _first_key(row, self._app.user_keys)
             parts += [clickable(f"{key} ", "bold $primary", row.action)]
             parts += [clickable(f"{verb}\n", "$text-muted", row.action)]

@@ -55,7 +55,7 @@ ARROWS = ["up", "down", "left", "right", "home", "end", "pageup", "pagedown"]
 CONTROL = [f"ctrl+{letter}" for letter in "abdefghklnoprstuvwxyz"]  # ^c and ^q are the app's own
 FUNCTION = [f"f{n}" for n in range(1, 13)]
 OTHERS = ["enter", "escape", "tab", "shift+tab", "space", "backspace", "delete", "insert"]
-OF_THE_TABLE = sorted({key for row in keys.TABLE for key in row.keys.split(",") if key})
+OF_THE_TABLE = sorted({key for row in keys.list_keys() for key in row.keys.split(",") if key})
 
 
 class Input(NamedTuple):

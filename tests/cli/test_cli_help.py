@@ -12,7 +12,7 @@ from rich.markdown import Markdown
 from genui.base import manual
 from genui.cli.main import COMMANDS, command_parser, main
 from genui.protocol.settings import add_settings_tables
-from genui.ui.keys import TABLE
+from genui.ui.keys import list_keys
 
 Capture = pytest.CaptureFixture[str]
 
@@ -40,7 +40,7 @@ def test_every_topic_is_printed_and_can_be_drawn(topic: str, capsys: Capture) ->
 def test_the_page_of_keys_has_every_key(capsys: Capture) -> None:
     assert main(["help", "keys"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    for key in TABLE:
+    for key in list_keys():
         assert f" {key.id} {key.tooltip}" in text
 
 

@@ -22,7 +22,7 @@ from waiting import PATIENCE
 
 from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.home import HomeScreen
-from genui.ui.keys import TABLE
+from genui.ui.keys import list_keys
 from genui.ui.screens import AppScreen
 from genui.ui.session import Launch, Session, launch_process
 from genui.ui.stylesheet import CachedStylesheet
@@ -77,7 +77,7 @@ class QuickPilot(Pilot[None]):
         The id of a row of the table does what that row of the palette does.
         """
         for key in keys:
-            row = next((row for row in TABLE if row.id == key), None)
+            row = next((row for row in list_keys() if row.id == key), None)
             if row is None:
                 self.app.post_message(key_event(key))
             else:

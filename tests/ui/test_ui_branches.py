@@ -321,8 +321,8 @@ async def test_every_action_of_the_panes_there_are_is_in_the_palette(
     async with open_app() as pilot:
         await pilot.press("3")
         titles = {
-            f"{keys.TITLES[key.pane]}: {key.description}"
-            for key in keys.TABLE
+            f"{keys.titles()[key.pane]}: {key.description}"
+            for key in keys.list_keys()
             if key.pane in ("text", "canvas")
             and key.action in {"branches", "compare", "save", "export", "side_by_side"}
         }

@@ -27,12 +27,12 @@ from genui.ui.widgets.dialogs import HelpScreen, help_text
 
 
 def test_no_pane_has_a_key_twice() -> None:
-    for pane in keys.TITLES:
+    for pane in keys.titles():
         own = [k for key in keys.of_pane(pane) for k in key.keys.split(",") if k]
         if pane != "app":
             own += [k for key in keys.common(pane) for k in key.keys.split(",")]
         assert len(own) == len(set(own)), pane
-    assert len({key.id for key in keys.TABLE}) == len(keys.TABLE)
+    assert len({key.id for key in keys.list_keys()}) == len(keys.list_keys())
 
 
 MEANINGS = {
@@ -75,7 +75,7 @@ MEANINGS = {
 
 
 def test_a_key_of_the_grammar_means_the_same_in_every_pane() -> None:
-    for row in keys.TABLE:
+    for row in keys.list_keys():
         action = row.action.partition("(")[0]
         for key in filter(None, row.keys.split(",")):
             if key in MEANINGS:
@@ -108,7 +108,7 @@ def test_windows_have_no_other_use_for_the_verbs_of_the_grammar() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_the_footer_never_loses_help_and_quit(width: int) -> None:
-    for pane in keys.TITLES:
+    for pane in keys.titles():
         shown = fit_keys(keys.footer(pane), width, {})
         assert {"app.help", "app.quit"} <= {key.id for key in shown}
         assert sum(len(k.shown) + len(k.description) + 3 for k in shown) <= width

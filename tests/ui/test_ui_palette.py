@@ -150,7 +150,7 @@ async def test_only_panes_that_are_there_have_commands(
 
         def slots(listed: list[str]) -> set[str]:
             scopes = {line.partition(":")[0] for line in listed}
-            return scopes & {keys.TITLES["canvas"], keys.TITLES["roll"], keys.TITLES["walk"]}
+            return scopes & {keys.titles()["canvas"], keys.titles()["roll"], keys.titles()["walk"]}
 
         assert slots(await titles(palette)) == {"Canvas"}
         home.open_model(next(model for model in home.models if model.name == "chorales"))

@@ -1,5 +1,7 @@
 """Generators that were trained against a discriminator, and walks in their latent space."""
 
+from collections.abc import Sequence
+
 from genui.kinds.image import prints
 from genui.protocol.kinds import Kind, Recipes
 from genui.protocol.settings import LatentSettings
@@ -34,6 +36,12 @@ def _generates() -> object:
     return Generates(load=load_latent_model)
 
 
+def _keys() -> Sequence[object]:
+    from genui.kinds.gan.keys import KEYS
+
+    return KEYS
+
+
 def _shows() -> object:
     from genui.ui.generate.latent import WALK
     from genui.ui.kinds import Shows
@@ -63,6 +71,8 @@ KINDS = (
         batches=True,
         makes="a walk",
         pane="walk",
+        title="Walk",
+        keys=_keys,
         replaces_canvas=True,
         shows=_shows,
         files=(".gif", ".apng", ".png", ".cast"),

@@ -66,6 +66,7 @@ DENOISED = Kind(
     options=("init", "strength", "forward", "mask", "grid", "film", "frames", "scale"),
     makes="an image",
     pane="canvas",
+    title="Canvas",
     replaces_canvas=True,
     shows=_shows,
     files=(".png", ".gif", ".apng", ".cast"),

@@ -1,7 +1,15 @@
 """The Lab: small networks that learn points in the plane while you watch."""
 
+from collections.abc import Sequence
+
 from genui.protocol.kinds import Kind, LabFamily
 from genui.protocol.settings import LabSettings
+
+
+def _keys() -> Sequence[object]:
+    from genui.kinds.lab.keys import KEYS
+
+    return KEYS
 
 
 def _shows() -> object:
@@ -23,6 +31,8 @@ def _in_the_lab(family: str, lab: LabFamily, samples: bool = True) -> Kind:
         lab=lab,
         makes="a training in the Lab",
         pane="lab",
+        title="Lab",
+        keys=_keys,
         shows=_shows,
         files=(".gif", ".apng", ".png", *([".csv"] if samples else [])),
     )

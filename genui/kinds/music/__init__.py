@@ -1,5 +1,7 @@
 """Music for four voices, written by a Transformer."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from genui.kinds.text import SAMPLED_TEXT
@@ -44,6 +46,12 @@ def _prints() -> object:
     return Prints(as_json=score_as_json, draw=draw_rolls, read_token=read_note)
 
 
+def _keys() -> Sequence[object]:
+    from genui.kinds.music.keys import KEYS
+
+    return KEYS
+
+
 def _shows() -> object:
     from genui.ui.generate.roll import ROLL
     from genui.ui.kinds import Shows
@@ -70,6 +78,8 @@ KINDS = (
         options=("init", "melody", "voices", "gm"),
         makes="a piece",
         pane="roll",
+        title="Roll",
+        keys=_keys,
         replaces_canvas=True,
         shows=_shows,
         files=(".mid", ".wav"),

@@ -1,5 +1,7 @@
 """Speech: a diffusion model of spectrograms, and open voices."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from genui.kinds.image import DENOISED, prints
@@ -45,6 +47,12 @@ def _shows() -> object:
     return Shows(pane=CANVAS, view=ImageView, exports=SOUNDS)
 
 
+def _keys() -> Sequence[object]:
+    from genui.kinds.speech.keys import KEYS
+
+    return KEYS
+
+
 def _shows_sentences() -> object:
     from genui.ui.generate.speech import SPEECH
     from genui.ui.kinds import Shows
@@ -84,6 +92,8 @@ KINDS = (
         options=("scale",),
         makes="a sound",
         pane="speech",
+        title="Speech",
+        keys=_keys,
         replaces_canvas=True,
         shows=_shows_sentences,
         files=(".wav", ".png"),

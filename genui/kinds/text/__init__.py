@@ -69,6 +69,7 @@ SAMPLED_TEXT = Kind(
     first_step=1,
     makes="text",
     pane="text",
+    title="Text",
     shows=_shows,
     files=(".txt", ".cast"),
     streams=True,

@@ -364,7 +364,7 @@ class CanvasView(TraceImageView):
         if frame is None or not frame.sound:
             wave.show(b"", 0)
             return
-        key = next(key for key in keys.TABLE if key.id == HEAR)
+        key = keys.find_key(HEAR)
         shown = keys.display(key, getattr(self.screen, "user_keys", {}))
         wave.show(frame.sound, frame.rate, f"{shown} hear")
 

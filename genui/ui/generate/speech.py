@@ -49,7 +49,7 @@ class SpeechView(TraceImageView):
             wave.show(b"", 0)
         else:
             image.show_frame(frame, "x")
-            key = next(key for key in keys.TABLE if key.id == HEAR)
+            key = keys.find_key(HEAR)
             shown = keys.display(key, getattr(self.screen, "user_keys", {}))
             wave.show(frame.sound, frame.rate, f"{shown} hear")
         self.query_one(Timeline).follow(trace)

@@ -385,7 +385,7 @@ class FooterLine(Line):
             if key.id not in self._without
         ]
         if self._zoomed:
-            back = next(key for key in keys.TABLE if key.id == "app.back")
+            back = keys.find_key("app.back")
             rows = [back if key.action == "zoom" else key for key in rows]
         parts = []
         for key in fit_keys(rows, self.size.width, self._keymap):

@@ -336,7 +336,7 @@ class HelpScreen(ReadScreen):
             yield KeyTable(self._pane, self._keymap)
 
     def on_mount(self) -> None:
-        title = f"Keys of {keys.TITLES[self._pane]}"
+        title = f"Keys of {keys.titles()[self._pane]}"
         self.set_titles(title, "esc close · f1 manual · ctrl+p every action by name")
 
     def action_manual(self) -> None:
@@ -377,7 +377,7 @@ def help_text(pane: Scope, keymap: dict[str, str], width: int) -> Content:
     room = max(cell_len(label) for label in labels.values())
     indent = " " * (room + 4)
     parts: list[str | tuple[str, str]] = []
-    for heading, block in ((keys.TITLES[pane], own), ("Everywhere", keys.common(pane))):
+    for heading, block in ((keys.titles()[pane], own), ("Everywhere", keys.common(pane))):
         rows = [key for key in block if labels[key.id]]
         if rows:
             parts.append((f"{heading}\n", "bold $text-muted"))
