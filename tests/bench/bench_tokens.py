@@ -150,7 +150,7 @@ class Peer:
 
 
 class Own:
-    """The model in this process: its decoder alone, and a batch."""
+    """The model in this process: its decoder alone, and several texts."""
 
     def __init__(self, model: str, prompt: str, cpu: bool) -> None:
         import numpy as np
@@ -207,14 +207,6 @@ class Own:
         frames = sum(isinstance(one, TextFrame) for each in Streams(starts) for one in each)
         return frames / (self.seconds() - begin)
 
-    def batch(self, rows: int, tokens: int) -> float:
-        """Tokens a second of `rows` texts written as one batch, without frames."""
-        from genui.engine.sample.text import generate_batch
-
-        begin = self.seconds()
-        generate_batch(self.generator, self.row, range(rows), TextSettings(tokens=tokens))
-        return rows * tokens / (self.seconds() - begin)
-
 
 def llama_config(own: Own) -> dict[str, Any]:
     """A Llama with as many parameters, layers and heads as our Transformer. The gated feed-forward
@@ -251,7 +243,6 @@ def main() -> None:
             "in the worker, with odds and frames": lambda: worker.write(tokens)[0],
             "the decoder alone": lambda: own.decode(tokens),
             "16 texts together, with odds and frames": lambda: own.together(16, tokens),
-            "16 in a batch, without frames": lambda: own.batch(16, tokens),
         }
         if args.peers:
             config = {} if file else llama_config(own)

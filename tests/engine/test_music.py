@@ -15,12 +15,11 @@ from genui.engine.metrics.music import (
     Pieces,
     chorale_sonorities,
     nearest_music,
-    write_pieces,
     written,
 )
 from genui.engine.sample.lens import attention
 from genui.engine.sample.trace import Trace
-from genui.engine.train.language import MusicTask, held_out, nats_of, write_piece
+from genui.engine.train.language import MusicTask, held_out, nats_of
 from genui.formats import score
 from genui.protocol import (
     AddNoise,
@@ -324,11 +323,3 @@ def test_the_quote_of_a_trace_is_made_of_the_steps_that_it_names() -> None:
     assert f"BWV {piece.bwv}" in found.quote.where
     assert "6 quarters" in found.quote.where
     assert found.quote.text.startswith("soprano: ")
-
-
-def test_many_pieces_at_once_are_those_written_one_by_one() -> None:
-    model, opening = small_model().eval(), chorale.parse_opening("G major, 4/4, upbeat")
-    settings = TextSettings(tokens=150, temperature=1.0, top_p=1.0)  # over two contexts
-    together = write_pieces(model, MACHINE, opening, [1, 2, 3], settings)
-    alone = write_piece(small_generator(), "G major, 4/4, upbeat", 2, settings)
-    assert [list(v) for v in together[1].voices] == [list(v) for v in alone.voices]

@@ -18,7 +18,7 @@ from genui.engine.data.text import TextData, load_text
 from genui.engine.data.tokenizer import strip_last_space
 from genui.engine.metrics.copying import copying
 from genui.engine.sample import text as filling
-from genui.engine.sample.text import TextGenerator, beam_search, generate_batch
+from genui.engine.sample.text import TextGenerator, beam_search
 from genui.engine.train.language import encode_documents, held_out_loss
 from genui.protocol import TextSettings
 from genui.protocol.kinds import KINDS
@@ -30,7 +30,6 @@ TOKENS = 1000  # per function, at most
 LONGEST = 16  # tokens in a gap, at most
 BEAMS = 4
 FUNCTIONS, GAPS = 200, 400
-CODE_BATCH = 50
 MARGIN = 120  # characters before and after a masked identifier, at least
 
 
@@ -78,11 +77,9 @@ def functions(
     its last complete line.
     """
     settings = msgspec.structs.replace(settings, tokens=TOKENS)
-    prompt = generator.tokenizer.encode("\n\n\ndef")
-    for first in range(0, count, CODE_BATCH):
-        seeds = range(first, min(first + CODE_BATCH, count))
-        for text in generate_batch(generator, prompt, seeds, settings, b"\n\n\n"):
-            yield _first_function("def" + text.decode("utf-8", "replace"))
+    for seed in range(count):
+        text = generator.write("\n\n\ndef", seed, settings, until="\n\n\n")
+        yield _first_function("def" + text)
 
 
 def _first_function(text: str) -> str:

@@ -9,13 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.engine.data.chorales import Chorale, count_notes, load_music
-from genui.engine.device import Machine
-from genui.engine.models.language_model import LanguageModel
-from genui.engine.sample.logits import distribution, pick, uniform
-from genui.engine.sample.music import MusicGenerator, MusicState, mask_slot
-from genui.engine.sample.tokens import RowReader
+from genui.engine.sample.music import MusicGenerator, MusicState
 from genui.engine.sample.trace import Trace
-from genui.engine.train.language import held_out
+from genui.engine.train.language import held_out, write_piece
 from genui.formats import score
 from genui.formats.score import Note
 from genui.protocol import Neighbours, Quote, TextSettings, chorale
@@ -199,45 +195,6 @@ def _spell_notes(notes: Sequence[score.Note], first: int, end: int, flats: bool)
     return "\n".join(lines)
 
 
-# --- Batches of pieces ------------------------------------------------------------------------
-
-
-def write_pieces(
-    model: LanguageModel,
-    machine: Machine,
-    opening: chorale.Opening,
-    seeds: Sequence[int],
-    settings: TextSettings,
-) -> list[score.Grid]:
-    """A piece for each seed, sampled as by `MusicGenerator` but as one batch; logits agree to
-    rounding. Pieces that have ended are padded with zeros."""
-    leads = chorale.MELODY_FIRST
-    grids = [score.Grid(leads) for _ in seeds]
-    sounds = [[chorale.HOLD] * len(chorale.VOICES) for _ in seeds]
-    inputs = np.tile(np.array(chorale.opening_inputs(leads, opening), np.int64), (len(seeds), 1))
-    reader = RowReader(model, machine, len(seeds), inputs.shape[1])
-    for step in range(settings.tokens):
-        if all(grid.next is None for grid in grids):
-            break
-        logits = reader.logits(inputs)
-        column = np.zeros(len(seeds), np.int64)
-        for i, (grid, seed) in enumerate(zip(grids, seeds, strict=True)):
-            slot = grid.next
-            if slot is None:
-                continue
-            masked = mask_slot(logits[i], slot, leads, grid.sixteenths)
-            probability = distribution(masked, settings).probability
-            token = pick(probability, uniform(seed, step + 1)).token
-            grid.write(token)
-            if token not in (chorale.HOLD, chorale.END):
-                sounds[i][slot.voice] = token
-            after = grid.next
-            position = 0 if after is None else chorale.beat_position(after, leads, opening)
-            column[i] = chorale.input_id(token, sounds[i][slot.voice], slot.voice, position)
-        inputs = np.concatenate([inputs, column[:, None]], axis=1)
-    return grids
-
-
 # --- The metrics ------------------------------------------------------------------------------
 
 PIECES = 20  # generated pieces
@@ -280,10 +237,8 @@ def pieces(
     assert isinstance(usual, TextSettings)
     grids: list[score.Grid] = []
     for number, opening in enumerate(OPENINGS):
-        seeds = range(number + 1, count + 1, len(OPENINGS))
-        if seeds:
-            start = chorale.parse_opening(opening)
-            grids += write_pieces(generator.model, generator.machine, start, seeds, usual)
+        for seed in range(number + 1, count + 1, len(OPENINGS)):
+            grids.append(write_piece(generator, opening, seed, usual))
     return grids
 
 

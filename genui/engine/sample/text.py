@@ -1,6 +1,6 @@
-"""Text generation with language models: traces, fill-in-the-middle, beam search, batches."""
+"""Text generation with language models: traces, fill-in-the-middle, beam search."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,10 +21,9 @@ from genui.engine.models.language_model import LanguageModel
 from genui.engine.sample import grammar
 from genui.engine.sample.chat import continue_chat, open_chat
 from genui.engine.sample.inside import Interventions
-from genui.engine.sample.logits import NEVER, draw_token, needs_history
+from genui.engine.sample.logits import NEVER
 from genui.engine.sample.tokens import (
     Chunks,
-    RowReader,
     TokenGenerator,
     TokenList,
     TokenState,
@@ -452,47 +451,3 @@ def beam_search(
         state.select(torch.from_numpy(rows).to(model.device))
         token_ids = tokens[:, None]
     return best[1]
-
-
-# --- Batches of texts, for metrics ------------------------------------------------------------
-
-
-def generate_batch(
-    generator: TextGenerator,
-    prompt: Sequence[int],
-    seeds: Sequence[int],
-    settings: TextSettings,
-    until: bytes = b"",
-) -> list[bytes]:
-    """The text after `prompt` for each seed, sampled as by `TextGenerator`, but as one batch.
-
-    A text ends with its end token, with `until` (included), or after `settings.tokens`. Logits
-    agree with those of a single text to rounding.
-    """
-    tokenizer = generator.tokenizer
-    penalized, constrained = needs_history(settings), settings.grammar == "python"
-    prompt_bytes = b"".join(map(tokenizer.token_bytes, prompt))
-    texts = [b""] * len(seeds)
-    rows = np.arange(len(seeds))  # of the unfinished texts
-    token_ids = np.tile(np.array(prompt, np.int64), (len(seeds), 1))  # [rows, T]
-    reader = RowReader(generator.model, generator.machine, len(seeds), len(prompt))
-    for step in range(1, settings.tokens + 1):
-        logits = mask_gap_marks(reader.logits(token_ids), tokenizer)  # [rows, V]
-        tokens = np.empty((len(rows), 1), np.int64)
-        for i, row in enumerate(rows.tolist()):
-            allowed = None
-            if constrained:
-                allowed = grammar.token_filter(prompt_bytes + texts[row], tokenizer)
-            history = token_ids[i] if penalized else None
-            _, draw = draw_token(logits[i], settings, history, (seeds[row], step), allowed)
-            tokens[i] = draw.token
-            texts[row] += tokenizer.token_bytes(draw.token)
-        ended = [bool(until) and until in texts[row] for row in rows]
-        left = np.flatnonzero(~(np.array(ended, bool) | (tokens[:, 0] == tokenizer.end)))
-        if not len(left):
-            break
-        token_ids = np.concatenate((token_ids, tokens), axis=1)
-        if len(left) < len(rows):
-            rows, token_ids = rows[left], token_ids[left]
-            reader.select(left)
-    return texts

@@ -516,13 +516,6 @@ class Reader:
         The last one is always read, for its logits. Among windows that share equally many tokens
         the shortest wins: it may continue without a copy.
         """
-        known = len(token_ids) - 1
-        for newest in self._windows[-1:]:  # the next token of the same text
-            shares_all = len(newest.token_ids) == known and newest.interventions == interventions
-            if shares_all and known == newest.count_shared(
-                token_ids, prefill, interventions, chunks
-            ):
-                return newest, known
         ranked = [
             (w.count_shared(token_ids, prefill, interventions, chunks), -len(w.token_ids), i)
             for i, w in enumerate(self._windows)
@@ -574,32 +567,6 @@ class Reader:
 def _active(interventions: Interventions, length: int) -> Interventions:
     """The interventions that hold at one of the first `length` tokens, or held before."""
     return tuple(one for one in interventions if one.position < length)
-
-
-class RowReader:
-    """Runs a model on a batch of texts of equal length, which grow by a token at each call.
-
-    When the context is full it continues with the newest half, as in `span`.
-    """
-
-    def __init__(self, model: LanguageModel, machine: Machine, rows: int, prompt: int) -> None:
-        self._model, self._machine = model, machine
-        self._rows, self._prompt = rows, prompt
-        self._first = 0
-        self._state = model.new_state(rows)
-
-    def logits(self, token_ids: np.ndarray) -> np.ndarray:
-        """Logits float32 [rows, V] after token_ids int64 [rows, T]."""
-        first = span(token_ids.shape[1], self._prompt, self._model).first
-        if first != self._first:
-            self._first, self._state = first, self._model.new_state(self._rows)
-        new = token_ids[:, first + self._state.length :]
-        return read(self._model, self._machine, new, self._state)
-
-    def select(self, rows: np.ndarray) -> None:
-        """Keep or repeat rows: from now on row k is what row `rows[k]` was; `rows` is int64."""
-        self._rows = len(rows)
-        self._state.select(torch.from_numpy(rows).to(self._model.device))
 
 
 # --- The generator that text and music share --------------------------------------------------
