@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from genui.engine import trainer
 from genui.engine.device import Machine
 from genui.engine.load import stream
-from genui.engine.metrics.distance import SampleSet, collapse, coverage, sample_caption_pairs
+from genui.engine.metrics.distance import SampleSet, collapse, sample_caption_pairs
 from genui.engine.train import gan
 from genui.engine.train.gan import WIDTH, GanTask, score_text
 from genui.engine.train.loop import Trainer
@@ -278,7 +278,7 @@ def test_coverage_and_variety_fall_where_samples_grow_alike() -> None:
     one = np.repeat(first[:1], 200, axis=0)
     stuck = collapse(SampleSet(first, one), SampleSet(second, one))
     assert stuck["coverage"] < 0.1 < healthy["coverage"]
-    assert coverage(first.reshape(200, -1), first.reshape(200, -1)) == 1.0
+    assert collapse(SampleSet(first, first), SampleSet(second, second))["coverage"] == 1.0
 
 
 def test_pairs_share_their_caption_and_are_two() -> None:

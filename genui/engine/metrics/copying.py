@@ -70,10 +70,9 @@ class Verbatim:
             size += len(parts[-2]) + 1
         self.whole = size >= sum(map(len, texts)) + len(texts)  # whether all texts are indexed
         self.data = b"".join(parts)
-        self._bytes = np.frombuffer(self.data, np.uint8)
-        self._aligned = _grams(self.data)[::STRIDE]
-        self._order = np.argsort(self._aligned, kind="stable").astype(np.int32)
-        self._sorted = self._aligned[self._order]
+        aligned = _grams(self.data)[::STRIDE]
+        self._order = np.argsort(aligned, kind="stable").astype(np.int32)
+        self._sorted = aligned[self._order]
 
     def longest(self, text: bytes) -> TextRun:
         """The first of the longest runs of `text` that occur in the indexed texts.
@@ -81,109 +80,36 @@ class Verbatim:
         Its length is 0 if there is no run of `SHORTEST` bytes.
         """
         text = text.replace(_GAP, b" ")
-        best = TextRun(0, 0, 0)
         grams = _grams(text)
-        if not len(grams):
-            return best
-        low = np.searchsorted(self._sorted, grams, "left")
-        high = np.searchsorted(self._sorted, grams, "right")
-        known: dict[bytes, NDArray[np.int64]] = {}  # a repeated piece is searched once
-        for start in np.flatnonzero(high > low).tolist():
-            # A better run whose first indexed gram is here has at least `least` bytes from here.
-            # The search begins at the rarest of their grams.
-            least = max(best.length + 1 - (STRIDE - 1), GRAM)
-            if start + least > len(text):
-                break
-            piece = text[start : start + least]
-            if (places := known.get(piece)) is None:
-                chain = np.arange(start, start + least - GRAM + 1, GRAM)
-                rarest = int(chain[(high[chain] - low[chain]).argmin()])
+        low, high = (np.searchsorted(self._sorted, grams, side) for side in ("left", "right"))
+        best = TextRun(0, SHORTEST - 1, 0)
+        for start in range(len(text)):
+            for first in range(start, start + STRIDE):  # an indexed gram of a longer run
+                end = start + best.length + 1
+                if end > len(text):
+                    return best if best.length >= SHORTEST else TextRun(0, 0, 0)
+                counts = (high - low)[first : end - GRAM + 1 : GRAM]
+                rarest = first + GRAM * int(counts.argmin())
                 places = self._order[low[rarest] : high[rarest]].astype(np.int64) * STRIDE
-                places = self._matching(grams, chain, places - (rarest - start), start)
-                known[piece] = places
-            if len(places):
-                length = least // GRAM * GRAM
-                run = self._extend(text, grams, start, length, places)
-                if run.length > best.length:
-                    best, known = run, {}
-        return best if best.length >= SHORTEST else TextRun(0, 0, 0)
+                for place in (places - (rarest - start)).tolist():
+                    best = self._extend(text, start, place, best)
+        return TextRun(0, 0, 0)
+
+    def _extend(self, text: bytes, start: int, place: int, best: TextRun) -> TextRun:
+        """The run from `start` and `place` on, if it is longer than the best one."""
+        length = best.length + 1
+        piece = text[start : start + length]
+        if place < 0 or len(piece) < length or not self.data.startswith(piece, place):
+            return best
+        # The last byte is a gap, which matches no text.
+        while start + length < len(text) and self.data[place + length] == text[start + length]:
+            length += 1
+        return TextRun(start, length, place)
 
     def locate(self, place: int) -> tuple[int, int]:
         """The number of the text that a byte of `data` is in, and its line; both count from 1."""
         number = bisect_right(self.starts, place)
         return number, 1 + self.data.count(b"\n", self.starts[number - 1], place)
-
-    def _matching(
-        self,
-        grams: NDArray[np.uint64],
-        chain: NDArray[np.int64],
-        places: NDArray[np.int64],
-        start: int,
-    ) -> NDArray[np.int64]:
-        """Those of `places` at which every gram of the chain from `start` on matches."""
-        places = places[places >= 0]
-        for at in chain[::-1].tolist():  # the far end first: most mismatches are there
-            on = (places + (at - start)) // STRIDE
-            places, on = places[on < len(self._aligned)], on[on < len(self._aligned)]
-            places = places[self._aligned[on] == grams[at]]
-        return places
-
-    def _extend(
-        self,
-        text: bytes,
-        grams: NDArray[np.uint64],
-        start: int,
-        length: int,
-        places: NDArray[np.int64],
-    ) -> TextRun:
-        """The longest run around the `length` bytes from `start` on, which occur at `places`."""
-        before = self._count_before(text, start, places)
-        best = TextRun(0, 0, 0)
-
-        def update_best() -> None:
-            """Take the place at which the run of the current length extends furthest back."""
-            nonlocal best
-            far = int(before.argmax())
-            back = int(before[far])
-            if length + back > best.length:
-                best = TextRun(start - back, length + back, int(places[far]) - back)
-
-        def narrow(match: NDArray[np.bool_]) -> bool:
-            """Keep the matching places; whether there are any."""
-            nonlocal places, before
-            if not match.all():
-                update_best()
-            places, before = places[match], before[match]
-            return len(places) > 0
-
-        while start + length + GRAM <= len(text):
-            on = (places + length) // STRIDE
-            match = on < len(self._aligned)
-            match[match] = self._aligned[on[match]] == grams[start + length]
-            if not match.any() or not narrow(match):
-                break
-            length += GRAM
-        while start + length < len(text):
-            # The last byte is a gap, which matches no text.
-            on = np.minimum(places + length, len(self._bytes) - 1)
-            if not narrow(self._bytes[on] == text[start + length]):
-                return best
-            length += 1
-        update_best()
-        return best
-
-    def _count_before(
-        self, text: bytes, start: int, places: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """How many bytes before `start` match those before each place: fewer than `STRIDE`, since
-        a longer run was found from an earlier gram."""
-        match = np.ones(len(places), bool)
-        before = np.zeros(len(places), np.int64)
-        for back in range(1, min(start, STRIDE - 1) + 1):
-            on = np.maximum(places - back, 0)
-            match &= (places >= back) & (self._bytes[on] == text[start - back])
-            before += match
-        return before
 
 
 def _grams(data: bytes) -> NDArray[np.uint64]:

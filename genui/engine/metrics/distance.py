@@ -270,18 +270,10 @@ def collapse(first: SampleSet, second: SampleSet) -> dict[str, float]:
     """
     real, generated = _pool(first.real), _pool(first.generated)
     return {
-        "coverage": coverage(real, generated),
+        "coverage": manifold_metrics(real, generated, NEIGHBOURS).coverage,
         "variety": _rms_difference(generated, _pool(second.generated))
         / max(_rms_difference(real, _pool(second.real)), 1e-6),
     }
-
-
-def coverage(real: Images, generated: Images, neighbours: int = NEIGHBOURS) -> float:
-    """The share of real features [N, D] with a generated one [M, D] within the distance of the
-    `neighbours`-th nearest other real one."""
-    k = min(neighbours, len(real) - 1)
-    radius = np.partition(_squared_distances(real, real), k, axis=1)[:, k]  # itself is the 0th
-    return float((_squared_distances(real, generated).min(axis=1) <= radius).mean())
 
 
 def sample_caption_pairs(
@@ -313,9 +305,3 @@ def _pool(x: Images) -> Images:
 
 def _rms_difference(one: Images, other: Images) -> float:
     return float(np.sqrt(np.square(one - other).mean()))
-
-
-def _squared_distances(one: Images, other: Images) -> Images:
-    """Squared distances [N, M]."""
-    lengths = np.square(one).sum(1)[:, None] + np.square(other).sum(1)
-    return np.maximum(lengths - 2 * one @ other.T, 0)
