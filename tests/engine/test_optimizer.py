@@ -1,12 +1,10 @@
 import numpy as np
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from networks import random_network, small_recipe
 
 from genui.engine.models.denoisers import build_denoiser
 from genui.engine.models.dit import DiT
-from genui.engine.train.batches import examples_of, permute
+from genui.engine.train.batches import examples_of
 from genui.engine.train.optimizer import Optimizers
 from genui.engine.train.task import Player
 from genui.recipes import TransformerRecipe, find_recipe, override
@@ -75,25 +73,6 @@ def test_the_words_of_an_image_model_learn_faster_than_the_rest() -> None:
     words = [by for name, by in moved.items() if "embedding" in name]
     others = [by for name, by in moved.items() if "embedding" not in name]
     assert min(words) > 0.9 * DiT.EMBEDDING_RATE * max(others)
-
-
-@given(st.integers(1, 3000), st.integers(0, 2**32), st.integers(0, 9))
-def test_every_example_comes_once_in_an_order_that_is_not_listed(
-    count: int, seed: int, epoch: int
-) -> None:
-    order = permute(np.arange(count), count, (seed, epoch))
-    assert sorted(order.tolist()) == list(range(count))
-
-
-def test_an_order_that_is_not_listed_is_shuffled_and_another_each_epoch() -> None:
-    count = 5000
-    first, second = (permute(np.arange(count), count, (1, epoch)) for epoch in (0, 1))
-    for other in (np.arange(count), second):
-        assert abs(np.corrcoef(first, other)[0, 1]) < 0.1
-    assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < 0.1
-    huge = permute(np.arange(9), 10**12, (1, 0))
-    assert len(set(huge.tolist())) == 9
-    assert huge.max() < 10**12
 
 
 def test_steps_take_each_example_once_an_epoch_in_another_order() -> None:

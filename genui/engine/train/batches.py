@@ -24,36 +24,6 @@ def _permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, 0, epoch)).permutation(count)
 
 
-_ROUNDS = 6
-
-
-def permute(places: NDArray[np.int64], count: int, seeds: tuple[int, ...]) -> NDArray[np.int64]:
-    """What a random permutation of 0 to `count` - 1 has at these places [B], without listing it.
-
-    A Feistel network (Luby and Rackoff 1988) permutes the numbers of 2k bits, the fewest that
-    hold `count`; a result that is too large is permuted again (Black and Rogaway 2002).
-    """
-    half = np.uint64(max(1, ((count - 1).bit_length() + 1) // 2))
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    keys = np.random.SeedSequence(seeds).generate_state(_ROUNDS, np.uint64)
-    values = places.astype(np.uint64)
-    outside = np.arange(len(values))
-    while len(outside):
-        left, right = values[outside] >> half, values[outside] & mask
-        for key in keys:
-            left, right = right, left ^ (_mix(right ^ key) & mask)
-        values[outside] = left << half | right
-        outside = outside[values[outside] >= count]
-    return values.astype(np.int64)
-
-
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele et al. 2014)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
 def augment(rgb: Tensor, rng: np.random.Generator, shift: float, zoom: float, flip: bool) -> Tensor:
     """Augment [B, C, H, W]: shift by up to `shift` pixels, scale by 1 ± `zoom`, and mirror half of
     them with `flip`. The border's colour fills what comes in from outside."""

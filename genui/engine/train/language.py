@@ -52,7 +52,7 @@ from genui.engine.models.chorale_transformer import ChoraleTransformer, chorale_
 from genui.engine.models.language_model import LanguageModel, TokenNetwork
 from genui.engine.sample.music import MusicGenerator
 from genui.engine.sample.text import TextGenerator
-from genui.engine.train.batches import examples_of, permute
+from genui.engine.train.batches import examples_of
 from genui.engine.train.schedule import Schedule
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
 from genui.formats import score
@@ -91,14 +91,11 @@ def tokens_per_step(recipe: TextRecipe) -> int:
     return round(tokens / recipe.steps)
 
 
-def windows(
-    step: int, batch: int, tokens: int, context: int, *seed: int, listed: bool = True
-) -> np.ndarray:
+def windows(step: int, batch: int, tokens: int, context: int, *seed: int) -> np.ndarray:
     """Start positions of a step's windows, int64 [batch].
 
     An epoch cuts the text into consecutive windows from a random offset and shuffles them, so that
-    every token is seen once per epoch, each time in another window. If the windows of an epoch are
-    not `listed` in memory, they come in the order of `permute`.
+    every token is seen once per epoch, each time in another window.
     """
     count = windows_per_epoch(tokens, context)
     starts = np.empty(batch, np.int64)
@@ -106,13 +103,8 @@ def windows(
     for epoch in np.unique(epochs):
         seeds = (seed[0], int(epoch), *seed[1:])
         rows = epochs == epoch
-        if listed:
-            shuffled, offset = _shuffle_windows(seeds, count, context)
-            order = shuffled[places[rows]].astype(np.int64)
-        else:
-            order = permute(places[rows], count, seeds)
-            offset = int(np.random.default_rng(seeds).integers(0, context))
-        starts[rows] = order * context + offset
+        shuffled, offset = _shuffle_windows(seeds, count, context)
+        starts[rows] = shuffled[places[rows]].astype(np.int64) * context + offset
     return np.minimum(starts, tokens - context - 1)
 
 
@@ -125,7 +117,8 @@ def _shuffle_windows(
     Kept, since it costs more than a step of a small model: 8 ms for 500,000 windows.
     """
     rng = np.random.default_rng(seeds)
-    order = rng.permutation(count).astype(np.uint32)
+    order = np.arange(count, dtype=np.uint32)
+    rng.shuffle(order)
     return order, int(rng.integers(0, context))
 
 
@@ -286,8 +279,7 @@ class TextTask:
         begins = ((self.schedule.step_at(stage.first), stage) for stage in reversed(recipe.stages))
         begin, (first, context, count) = next(each for each in begins if each[0] <= step)
         seed = (recipe.seed, first) if first else (recipe.seed,)
-        listed = not isinstance(self._train, TokenFile)
-        starts = windows(step - begin, count, len(self._train), context, *seed, listed=listed)
+        starts = windows(step - begin, count, len(self._train), context, *seed)
         rows = read_windows(self._train, starts, context + 1)
         weights = None
         if recipe.fim_rate:
