@@ -78,10 +78,6 @@ class FlopCounter(TorchDispatchMode):
         super().__init__()
         self.flops = 0
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # or the first operation imports torch's compiler, which takes a second
-
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:

@@ -172,7 +172,8 @@ class DiT(CaptionedTransformer):
         width, patch = config.width, config.patch
         channels = 3 + (CANVAS_CHANNELS if config.canvas else 0)
         self.patches_in = nn.Linear(channels * patch * patch, width)
-        self.place = nn.Parameter(torch.randn((DIT_SIDE // patch) ** 2, width) * 0.1)
+        self.place = nn.Parameter(torch.empty((DIT_SIDE // patch) ** 2, width))
+        nn.init.normal_(self.place, std=0.1)
         self.add_blocks()
         self.patches_out = zeroed(nn.Linear(width, 3 * patch * patch))
         if config.canvas:

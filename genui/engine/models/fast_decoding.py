@@ -28,8 +28,8 @@ from torch import Tensor, nn
 
 from genui.engine.models import llama, recurrent, transformer
 from genui.engine.models.chorale_transformer import ChoraleTransformer
+from genui.engine.models.language_model import LOGIT_CAP
 from genui.engine.models.lora import AdaptedModel, Adapter
-from genui.engine.models.transformer import LOGIT_CAP
 
 Array = NDArray[np.float32]
 

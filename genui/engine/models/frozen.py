@@ -1,7 +1,6 @@
 """Networks loaded for inference only, and the guide that a model's file may contain."""
 
-import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -13,73 +12,47 @@ from genui.base.errors import MisuseError
 M = TypeVar("M", bound=nn.Module)
 
 
-def load_frozen(build: Callable[[], M], state_dict: Mapping[str, Tensor]) -> M:
-    """Build a network, load these weights, and freeze it.
-
-    A small file may describe a huge network, so at most the file's share of memory is allocated. A
-    larger network is built on torch's meta device, where tensors have no memory, to find out which
-    tensor does not fit. Raises RuntimeError, one line, if names or shapes differ.
-    """
-    try:
-        with _LimitedMemory(state_dict.values()):
-            model = build()
-    except _TooLargeError:
-        # Only in this case, because the meta device imports torch's compiler, which takes 2 s.
-        with torch.device("meta"):
-            _check_fits(build(), state_dict)
-        model = build()
-    _check_fits(model, state_dict)
-    model.load_state_dict(dict(state_dict))
+def load_frozen(build: Callable[[], M], tensors: Mapping[str, Tensor]) -> M:
+    """Build a network, load these weights, and freeze it. Raises as `plan_network`, before memory
+    is taken: a small file may describe a huge network."""
+    plan_network(build, tensors)
+    model = build()
+    model.load_state_dict(dict(tensors))
     return model.eval().requires_grad_(False)
 
 
-def _check_fits(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
-    """Raise RuntimeError, one line, if names or shapes differ."""
+def plan_network(build: Callable[[], M], tensors: Mapping[str, Tensor]) -> M:
+    """Build a network on torch's meta device, where it takes no memory.
+
+    Raises RuntimeError, one line, if the tensors are not its weights.
+    """
+    with _WithoutInit(), torch.device("meta"):
+        model = build()
     expected = {name: list(value.shape) for name, value in model.state_dict().items()}
-    stored = {name: list(value.shape) for name, value in state_dict.items()}
-    for name, shape in expected.items():
+    stored = {name: list(value.shape) for name, value in tensors.items()}
+    for name in sorted(expected.keys() | stored.keys()):
         if name not in stored:
             raise RuntimeError(f"it has no tensor {name}")
-        if shape != stored[name]:
-            raise RuntimeError(f"{name} is {stored[name]} in it and {shape} by the recipe")
-    if extra := stored.keys() - expected.keys():
-        raise RuntimeError(f"the recipe knows no tensor {min(extra)}")
+        if name not in expected:
+            raise RuntimeError(f"this network knows no tensor {name}")
+        if expected[name] != stored[name]:
+            raise RuntimeError(f"{name} is {stored[name]} and should be {expected[name]}")
+    return model
 
 
-class _TooLargeError(Exception):
-    """A network needs more memory than its file justifies."""
+class _WithoutInit(TorchFunctionMode):
+    """A context in which new layers get no random weights. On the meta device these would import
+    torch's compiler, which takes a second."""
 
-
-class _LimitedMemory(TorchFunctionMode):
-    """A context that limits new tensors to the total size of these, plus small tables.
-
-    Raises _TooLargeError for more.
-    """
-
-    _FACTORIES = (torch.empty, torch.zeros, torch.ones, torch.randn, torch.arange, torch.outer)
-
-    def __init__(self, tensors: Collection[Tensor]) -> None:
-        super().__init__()
-        self._largest = max([1 << 16, *(tensor.numel() for tensor in tensors)])
-        self._left = (1 << 20) + sum(tensor.numel() for tensor in tensors)
+    _INITS = (torch.Tensor.uniform_, nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if func in self._FACTORIES:
-            elements = _count_elements(func, args)
-            self._left -= elements
-            if elements > self._largest or self._left < 0:
-                raise _TooLargeError
-        return func(*args, **(kwargs or {}))
-
-
-def _count_elements(func: Any, args: tuple[Any, ...]) -> int:
-    """An upper bound of the elements of the tensor that this call makes."""
-    if func is torch.outer:
-        return args[0].numel() * args[1].numel()
-    size = args[0] if isinstance(args[0], tuple | list) else args
-    return max(size) if func is torch.arange else math.prod(size)
+        kwargs = kwargs or {}
+        if func in self._INITS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 # --- The guide: a weaker model of the same data, for autoguidance (Karras et al. 2024) --------

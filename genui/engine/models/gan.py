@@ -113,7 +113,8 @@ class Generator(nn.Module):
         self.first = nn.Linear(
             config.latent + config.caption_width, first * SMALLEST * SMALLEST, bias=False
         )
-        self.base = nn.Parameter(torch.randn(first, SMALLEST, SMALLEST))
+        self.base = nn.Parameter(torch.empty(first, SMALLEST, SMALLEST))
+        nn.init.normal_(self.base)
         init_scaled(self.first)
         self.stages, self.resized = build_stages(config.widths, config.blocks)
         self.out = nn.Conv2d(last, config.channels * FOLD * FOLD, 3, padding=1)

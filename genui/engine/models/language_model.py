@@ -198,10 +198,19 @@ def nats_in_pieces(
     return total
 
 
+LOGIT_CAP = 15.0
+
+
+def frozen_scale(x: Tensor, eps: float = torch.finfo(torch.float32).eps) -> Tensor:
+    """The factor, fp32, by which RMSNorm without weights scales x [C]."""
+    return (x.float().square().mean() + eps).rsqrt()
+
+
 class TokenNetwork(nn.Module):
-    """The base of our language models: the loss, and reading into a state."""
+    """The base of our language models: the head, the loss, and reading into a state."""
 
     unlimited = False
+    head: nn.Linear  # by default after RMSNorm without weights, its logits capped
 
     def __init__(self, context: int) -> None:
         super().__init__()
@@ -217,6 +226,19 @@ class TokenNetwork(nn.Module):
     def hidden_states(self, token_ids: Tensor, state: Any = None) -> tuple[Tensor, ...]:
         """As in `LanguageModel`; the tokens are read into `state` if it is given."""
         raise NotImplementedError
+
+    def forward(self, token_ids: Tensor, state: Any = None) -> Tensor:
+        return self.read_out(self.hidden_states(token_ids, state)[-1])
+
+    def read_out(self, x: Tensor) -> Tensor:
+        """As in `LayeredModel`."""
+        logits = self.head(F.rms_norm(x, x.shape[-1:])).float()
+        return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
+
+    def token_directions(self, x: Tensor, token_ids: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As in `LayeredModel`."""
+        directions = frozen_scale(x) * rows_of(self.head.weight, token_ids)
+        return directions, directions.new_zeros(len(directions))
 
     def prefill(self, token_ids: Tensor, state: Any) -> Tensor:
         return self(token_ids, state)[:, -1]

@@ -16,11 +16,17 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from genui.base.errors import GenuiError
-from genui.engine.models.language_model import LayerParts, TokenNetwork, nats_in_pieces, rows_of
-from genui.engine.models.transformer import frozen_scale, rotate
+from genui.engine.models.frozen import plan_network
+from genui.engine.models.language_model import (
+    LayerParts,
+    TokenNetwork,
+    frozen_scale,
+    nats_in_pieces,
+    rows_of,
+)
+from genui.engine.models.transformer import rotate
 from genui.hub.huggingface import MODEL_TYPES
 
 
@@ -689,31 +695,7 @@ def build_llama(
             f"its configuration has {config.layers:,} layers and {config.heads:,} heads of width "
             f"{config.head_width:,}, its weights have others"
         )
-    with _WithoutInit(), torch.device("meta"):
-        model = Llama(config)
-    expected = {name: list(value.shape) for name, value in model.state_dict().items()}
-    stored = {name: list(value.shape) for name, value in tensors.items()}
-    for name in sorted(expected.keys() | stored.keys()):
-        if name not in stored:
-            raise RuntimeError(f"it has no tensor {name}")
-        if name not in expected:
-            raise RuntimeError(f"this network knows no tensor {name}")
-        if expected[name] != stored[name]:
-            raise RuntimeError(f"{name} is {stored[name]} and should be {expected[name]}")
+    model = plan_network(lambda: Llama(config), tensors)
     ours = {n: t.to(torch.float32 if "norm" in n else dtype) for n, t in tensors.items()}
     model.load_state_dict(ours, assign=True)
     return model.eval().requires_grad_(False)
-
-
-class _WithoutInit(TorchFunctionMode):
-    """A context in which new layers get no random weights. On the meta device these would import
-    torch's compiler, which takes a second."""
-
-    _INITS = (torch.Tensor.uniform_, torch.Tensor.normal_, nn.init.kaiming_uniform_)
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        if func in self._INITS:
-            return args[0] if args else (kwargs or {})["tensor"]
-        return func(*args, **(kwargs or {}))

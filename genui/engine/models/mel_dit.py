@@ -18,7 +18,8 @@ class MelDiT(CaptionedTransformer):
         super().__init__(config)
         width, values = config.width, MELS * config.patch
         self.moments_in = nn.Linear(values, width)
-        self.place = nn.Parameter(torch.randn(MEL_FRAMES // config.patch, width) * 0.1)
+        self.place = nn.Parameter(torch.empty(MEL_FRAMES // config.patch, width))
+        nn.init.normal_(self.place, std=0.1)
         self.add_blocks()
         self.moments_out = zeroed(nn.Linear(width, values))
 

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.engine.models.config import config_from
-from genui.engine.models.language_model import LayerParts, TokenNetwork, rows_of
-from genui.engine.models.transformer import LOGIT_CAP, FeedForward, frozen_scale
+from genui.engine.models.language_model import LayerParts, TokenNetwork
+from genui.engine.models.transformer import FeedForward
 
 MAX_STORED = 128
 """The most earlier states that are stored, evenly spaced, to go back to."""
@@ -170,17 +170,6 @@ class MinGRU(TokenNetwork):
         if state is not None:
             state.advance(torch.stack(last_states), token_ids.shape[1])
         return tuple(hidden_states)
-
-    def forward(self, token_ids: Tensor, state: RecurrentState | None = None) -> Tensor:
-        return self.read_out(self.hidden_states(token_ids, state)[-1])
-
-    def read_out(self, x: Tensor) -> Tensor:
-        logits = self.head(F.rms_norm(x, x.shape[-1:])).float()
-        return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
-
-    def token_directions(self, x: Tensor, token_ids: Tensor | None) -> tuple[Tensor, Tensor]:
-        directions = frozen_scale(x) * rows_of(self.head.weight, token_ids)
-        return directions, directions.new_zeros(len(directions))
 
     def layer_parts(self) -> tuple[LayerParts, ...]:
         return tuple(

@@ -19,9 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.engine.models.config import config_from
-from genui.engine.models.language_model import LayerParts, TokenNetwork, rows_of
-
-LOGIT_CAP = 15.0
+from genui.engine.models.language_model import LayerParts, TokenNetwork
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ def build_transformer(recipe: object, vocab_size: int) -> "Transformer":
 
 def rotary_tables(length: int, head_width: int, base: float = 10_000.0) -> tuple[Tensor, Tensor]:
     """Cosines and sines, fp32 [length, head_width / 2] (Su et al. 2021, eq. 15)."""
-    frequency = base ** (-torch.arange(0, head_width, 2).float() / head_width)
-    angle = torch.outer(torch.arange(length).float(), frequency)
+    frequency = base ** (-torch.arange(0, head_width, 2, device="cpu").float() / head_width)
+    angle = torch.outer(torch.arange(length, device="cpu").float(), frequency)
     return angle.cos(), angle.sin()
 
 
@@ -61,11 +59,6 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     x1, x2 = x.chunk(2, dim=-1)
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     return torch.cat((x1 * cos - x2 * sin, x1 * sin + x2 * cos), dim=-1)
-
-
-def frozen_scale(x: Tensor, eps: float = torch.finfo(torch.float32).eps) -> Tensor:
-    """The factor, fp32, by which RMSNorm without weights scales x [C]."""
-    return (x.float().square().mean() + eps).rsqrt()
 
 
 # --- Embeddings of n-grams --------------------------------------------------------------------
@@ -318,17 +311,6 @@ class Transformer(TokenNetwork):
         if state is not None:
             state.length = start + T
         return tuple(hidden_states)
-
-    def forward(self, token_ids: Tensor, state: KVCache | None = None) -> Tensor:
-        return self.read_out(self.hidden_states(token_ids, state)[-1])
-
-    def read_out(self, x: Tensor) -> Tensor:
-        logits = self.head(F.rms_norm(x, x.shape[-1:])).float()
-        return LOGIT_CAP * torch.tanh(logits / LOGIT_CAP)
-
-    def token_directions(self, x: Tensor, token_ids: Tensor | None) -> tuple[Tensor, Tensor]:
-        directions = frozen_scale(x) * rows_of(self.head.weight, token_ids)
-        return directions, directions.new_zeros(len(directions))
 
     def layer_parts(self) -> tuple[LayerParts, ...]:
         return tuple(

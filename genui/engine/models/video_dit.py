@@ -51,8 +51,10 @@ class VideoDiT(CaptionedTransformer):
         self.found_in = nn.Linear(pixels, width)
         self.centres_in = nn.Linear(2 * span, width)
         self.canvas_in = nn.Linear(pixels, width)
-        self.place = nn.Parameter(torch.randn((DIT_SIDE // patch) ** 2, width) * 0.1)
-        self.time = nn.Parameter(torch.randn(VIDEO_FRAMES // span, 1, width) * 0.1)
+        self.place = nn.Parameter(torch.empty((DIT_SIDE // patch) ** 2, width))
+        self.time = nn.Parameter(torch.empty(VIDEO_FRAMES // span, 1, width))
+        for parameter in (self.place, self.time):
+            nn.init.normal_(parameter, std=0.1)
         self.add_blocks()
         self.canvas = nn.Sequential(
             nn.Linear(config.caption_width, width), nn.SiLU(), nn.Linear(width, DIT_SIDE * DIT_SIDE)
