@@ -6,7 +6,6 @@ top-k, top-p, min-p. Each filter works on the tokens that the one before has kep
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -100,7 +99,7 @@ def distribution(
 
     top-k keeps the k likeliest tokens (Fan et al. 2018); top-p the smallest set whose probability
     reaches p (Holtzman et al. 2020); min-p those at least min_p times as likely as the likeliest
-    (Nguyen et al. 2024). At least one token is kept.
+    (Nguyen et al. 2024). At least one token is kept, and tokens as likely as the last one kept.
     """
     if history is not None and settings.repetition_penalty != 1:
         logits = apply_repetition_penalty(logits, history, settings.repetition_penalty)
@@ -114,51 +113,33 @@ def distribution(
     probability = softmax(logits / settings.temperature)
     if not (settings.top_k or settings.top_p < 1 or settings.min_p > 0):
         return Distribution(probability / probability.sum(), filters)
-    ranking = _Ranking(probability)
-    kept = len(probability)
+    kept = np.ones(len(probability), bool)
     for number, name in enumerate(FILTERS):
-        left = _count_kept(name, ranking, kept, settings)
-        if left < kept == len(probability):
-            filters[:] = number
-            filters[ranking.first(left)] = 0
-        elif left < kept:
-            filters[ranking.first(kept)[left:]] = number
-        kept = left
-    if kept < len(probability):
-        probability[filters > 0] = 0.0
+        dropped = kept & (probability < _least(name, probability[kept], settings))
+        filters[dropped] = number
+        kept &= ~dropped
+    probability[~kept] = 0.0
     return Distribution(probability / probability.sum(), filters)
 
 
-SORTED = 8192
-"""Of a larger vocabulary only the likeliest tokens are sorted: 49,152 tokens take 6 ms."""
-
-
-class _Ranking:
-    """The tokens by probability [V], equal ones by their number; sorted as far as needed."""
-
-    def __init__(self, probability: np.ndarray) -> None:
-        self.probability = probability
-        self._order = np.empty(0, np.int64)
-
-    def first(self, count: int) -> np.ndarray:
-        """The likeliest `count` tokens, in order."""
-        if len(self._order) < count:
-            size = len(self.probability)
-            more = size if size <= SORTED else max(count, 4 * len(self._order))
-            self._order = likeliest(self.probability, more)
-        return self._order[:count]
-
-    def descending(self, count: int) -> np.ndarray:
-        """The highest `count` probabilities, in order."""
-        return self.probability[self.first(count)]
+def _least(name: str, kept: np.ndarray, settings: TextSettings) -> float:
+    """The lowest probability that a filter keeps, of tokens with the probabilities `kept` [N]."""
+    match name:
+        case "top-k" if 0 < settings.top_k < len(kept):
+            return np.partition(kept, -settings.top_k)[-settings.top_k]
+        case "top-p" if settings.top_p < 1:
+            descending = np.sort(kept)[::-1]
+            cumulative = np.cumsum(descending / descending.sum())
+            return descending[min(int(cumulative.searchsorted(settings.top_p)), len(kept) - 1)]
+        case "min-p":
+            return settings.min_p * kept.max()
+    return 0.0
 
 
 def likeliest(probability: np.ndarray, count: int) -> np.ndarray:
     """The tokens with the `count` highest probabilities of [V], in order; equal ones by number."""
-    size = len(probability)
-    if size <= SORTED or count > size // 4:
-        return np.argsort(-probability, kind="stable")[:count]
-    least = np.partition(probability, size - count)[size - count]
+    count = min(count, len(probability))
+    least = np.partition(probability, -count)[-count]
     tokens = np.flatnonzero(probability >= least)
     return tokens[np.argsort(-probability[tokens], kind="stable")][:count]
 
@@ -193,35 +174,6 @@ def draw_token(
         logits[draw.token] = NEVER
 
 
-def _count_kept(name: str, ranking: _Ranking, kept: int, settings: TextSettings) -> int:
-    """How many of the `kept` likeliest tokens the filter keeps."""
-    match name:
-        case "top-k" if settings.top_k:
-            return min(kept, settings.top_k)
-        case "top-p" if settings.top_p < 1:
-            return _count_top_p(ranking, kept, settings.top_p)
-        case "min-p" if settings.min_p > 0:
-            least = settings.min_p * ranking.descending(1)[0]
-            return min(kept, int(np.count_nonzero(ranking.probability >= least)))
-    return kept
-
-
-def _count_top_p(ranking: _Ranking, kept: int, top_p: float) -> int:
-    """The size of the smallest set of the `kept` likeliest tokens with the share `top_p`."""
-    if kept <= SORTED:
-        descending = ranking.descending(kept)
-        cumulative = np.cumsum(descending / descending.sum())
-        return min(kept, int(np.searchsorted(cumulative, top_p)) + 1)
-    whole = len(ranking.probability)
-    total = (ranking.probability if kept == whole else ranking.descending(kept)).sum()
-    count = 64
-    while True:  # most of a distribution is in few tokens
-        count = min(kept, 4 * count)
-        cumulative = np.cumsum(ranking.descending(count) / total)
-        if cumulative[-1] >= top_p or count == kept:
-            return min(kept, int(np.searchsorted(cumulative, top_p)) + 1)
-
-
 def apply_repetition_penalty(logits: np.ndarray, history: np.ndarray, penalty: float) -> np.ndarray:
     """Logits [V], lowered for the tokens of `history` (Keskar et al. 2019, section 4.1).
 
@@ -248,21 +200,7 @@ def entropy(probability: np.ndarray) -> float:
 
 def uniform(seed: int, step: int, *more: int) -> float:
     """A random number in [0, 1), a function of the key (seed, step, …)."""
-    if more:
-        return float(np.random.default_rng((seed, step, *more)).random())
-    return _uniforms(seed, step // AHEAD)[step % AHEAD]
-
-
-AHEAD = 32
-"""Steps whose random numbers are made at once. One alone takes 10 µs, and 60 between two tokens,
-when the weights have driven NumPy's code out of the processor's cache."""
-
-
-@lru_cache(maxsize=64)
-def _uniforms(seed: int, block: int) -> list[float]:
-    """The random numbers of the steps from block · AHEAD on."""
-    steps = range(block * AHEAD, (block + 1) * AHEAD)
-    return [float(np.random.default_rng((seed, step)).random()) for step in steps]
+    return float(np.random.default_rng((seed, step, *more)).random())
 
 
 def pick(probability: np.ndarray, u: float) -> Draw:
