@@ -5,9 +5,7 @@ import hashlib
 import io
 import os
 import re
-import shutil
 import string
-import subprocess
 import zipfile
 from collections.abc import Iterable
 from importlib import resources
@@ -294,11 +292,9 @@ def _read_font() -> tuple[dict[str, str], bytes]:
 
 FONT_NAME = "NotoColorEmoji.ttf"
 FOLDERS = (
-    "/usr/share/fonts/truetype/noto",
-    "/usr/share/fonts/noto",
-    "/usr/share/fonts/google-noto-emoji",
-    "/usr/share/fonts/google-noto-color-emoji-fonts",
+    "/usr/share/fonts",
     "/usr/local/share/fonts",
+    "/run/current-system/sw/share/X11/fonts",
     "~/.local/share/fonts",
     "~/.fonts",
 )
@@ -336,7 +332,7 @@ def check_emoji() -> int:
 
 
 def find_font() -> Path:
-    """Find the font file: from the setting `emoji_font`, in the usual folders, or by fontconfig.
+    """Find the font file: from the setting `emoji_font`, or in or below the usual folders.
 
     Raises GenuiError, which says how to install it.
     """
@@ -346,12 +342,8 @@ def find_font() -> Path:
             raise GenuiError(f"emoji_font {named}: no such file; name a {FONT_NAME}")
         return path
     for folder in FOLDERS:
-        path = Path(os.path.expanduser(folder)) / FONT_NAME
-        if path.is_file():
+        for path in Path(os.path.expanduser(folder)).rglob(FONT_NAME):
             return path
-    match = _from_fontconfig()
-    if match is not None:
-        return match
     raise GenuiError(
         f"no {FONT_NAME} found: install it (Debian, Ubuntu: apt install fonts-noto-color-emoji) "
         "or name the file: genui config set emoji_font FILE"
@@ -425,21 +417,3 @@ def _open(path: Path, font: bytes) -> ImageFont.FreeTypeFont:
             f"{path}: cannot be opened as a colour bitmap font; name a {FONT_NAME} "
             "in GENUI_EMOJI_FONT"
         ) from None
-
-
-def _from_fontconfig() -> Path | None:
-    matcher = shutil.which("fc-match")
-    if matcher is None:
-        return None
-    try:
-        reply = subprocess.run(
-            [matcher, "--format=%{file}", "Noto Color Emoji"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    path = Path(reply.stdout.strip())  # the nearest match, which may be another font
-    return path if path.name == FONT_NAME and path.is_file() else None

@@ -1,6 +1,5 @@
 """Colour emoji, where the font is installed."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,6 @@ def emoji(tmp_path_factory: pytest.TempPathFactory) -> CaptionedImages:
 def no_font(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GENUI_EMOJI_FONT", raising=False)
     monkeypatch.setattr(icons, "FOLDERS", ())
-    monkeypatch.setattr("shutil.which", lambda name: None)
 
 
 def test_names_and_images_are_distinct(emoji: CaptionedImages) -> None:
@@ -69,23 +67,16 @@ def test_without_the_font_the_package_is_named(no_font: None) -> None:
     assert "\n" not in str(fault.value)
 
 
-def test_fontconfig_is_asked_last_and_its_nearest_font_is_not_taken_for_it(
+def test_the_font_is_found_below_the_usual_folders(
     no_font: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    other, wanted = tmp_path / "DejaVuSans.ttf", tmp_path / "NotoColorEmoji.ttf"
-    answer = other
-    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/fc-match")
-    monkeypatch.setattr(
-        subprocess,
-        "run",
-        lambda *args, **options: subprocess.CompletedProcess(args, 0, stdout=str(answer)),
-    )
-    for path in (other, wanted):
-        path.write_bytes(b"font")
+    monkeypatch.setattr(icons, "FOLDERS", (str(tmp_path / "none"), str(tmp_path)))
     with pytest.raises(GenuiError):
         find_font()
-    answer = wanted
-    assert find_font() == wanted
+    folder = tmp_path / "truetype" / "noto"
+    folder.mkdir(parents=True)
+    (folder / "NotoColorEmoji.ttf").write_bytes(b"font")
+    assert find_font() == folder / "NotoColorEmoji.ttf"
 
 
 def test_a_font_named_by_hand_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
