@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize, show
 from genui.hub.client import ADD_S, Client, StatusError, malformed, parse_address
-from genui.hub.odds import END, HASHED, SAID, Odds, Parts, Token, hashed, is_said, said
+from genui.hub.odds import END, SAID, Odds, Parts, Token, hashed, is_said, said
 from genui.hub.open_model import OpenModel
 from genui.hub.records import SUFFIX, Record, read_record
 
@@ -168,15 +168,10 @@ class _Named(msgspec.Struct):
     token: str = ""
     raw: list[_Byte] | None = msgspec.field(default=None, name="bytes")
     logprob: float | None = None
-    prob: float | None = None
-    tok_str: str | None = None  # llama-server before December 2024
 
     def pair(self) -> tuple[Token, float]:
-        raw = self.raw
-        text = bytes(raw) if raw else (self.tok_str or self.token).encode("utf-8", "replace")
-        chance = self.logprob
-        if chance is None:
-            chance = math.log(self.prob) if self.prob else -math.inf
+        text = bytes(self.raw) if self.raw else self.token.encode("utf-8", "replace")
+        chance = -math.inf if self.logprob is None else self.logprob
         return (Token(self.id, text) if self.id >= 0 else hashed(text)), chance
 
 
@@ -184,12 +179,9 @@ class _Step(_Named):
     """The odds of one position in any of the shapes that servers use."""
 
     top_logprobs: list[_Named] = []
-    top_probs: list[_Named] = []
-    probs: list[_Named] = []  # llama-server before December 2024
 
     def odds(self, url: str) -> Odds:
-        listed = self.top_logprobs or self.top_probs or self.probs
-        return rank([one.pair() for one in listed or [self]], url)
+        return rank([one.pair() for one in self.top_logprobs or [self]], url)
 
 
 def _decode(data: bytes, kind: type[T], url: str) -> T:
@@ -336,44 +328,27 @@ class _LlamaPrefix:
         self._client, self._record, self._prompt = client, record, prompt
         self._ids: dict[Parts, list[int]] = {}
         self._messages: dict[int, Parts] = {}
-        self._is_old = False  # of December 2024 or before: no token ids, odds after all filters
 
     def next(self, written: Sequence[Token]) -> Odds:
-        prompt: Any
-        if any(token.id >= HASHED for token in written):  # a server that tells no ids
-            prompt = flatten(self._prompt) + text_of(written)
-        else:
-            prompt = self._read(written) or ""
         body = {
-            "prompt": prompt,
+            "prompt": self._read(written) or "",
             "n_predict": 1,
             "n_probs": self._record.top,
             "cache_prompt": True,
             "stream": False,
-            "temperature": 1.0,
-            # An older server gives the odds after these filters.
-            "top_k": 0,
-            "top_p": 1.0,
-            "min_p": 0.0,
-            "repeat_penalty": 1.0,
-            "seed": 1,
+            # It takes a token itself, and tells no odds, or fails, if that is a part of a
+            # character. So it is made to take a plain one, which leaves the odds as they are.
+            "logit_bias": [["a", 1000.0]],
         }
-        # It takes a token itself, and tells no odds, or fails, if that is a part of a character. So
-        # it is made to take a plain one, which leaves the odds as they are but for older servers.
-        completion = None
-        if not self._is_old:
-            completion = self._complete(body | {"logit_bias": [["a", 1000.0]]})
-            self._is_old = any(step.id < 0 for step in completion.completion_probabilities)
-        if completion is None or self._is_old:
-            completion = self._complete(body)
+        url = self._client.url
+        completion = _decode(self._client.post("/completion", body), _Completion, url)
         if not completion.completion_probabilities:
             if completion.stop_type == "eos":
                 return Odds()
-            raise malformed(self._client.url, "no odds")
-        return completion.completion_probabilities[0].odds(self._client.url)
-
-    def _complete(self, body: dict[str, Any]) -> _Completion:
-        return _decode(self._client.post("/completion", body), _Completion, self._client.url)
+            raise malformed(url, "no odds")
+        if completion.completion_probabilities[0].id < 0:
+            raise malformed(url, "no token ids, as a llama-server before December 2024 does")
+        return completion.completion_probabilities[0].odds(url)
 
     def say(self, parts: Parts) -> Token:
         token = said(flatten(parts))

@@ -111,13 +111,11 @@ def test_a_server_with_token_ids_writes_what_the_same_model_writes_here(
     )
 
 
-@pytest.mark.parametrize(
-    ("dialect", "old"), [("llama", False), ("llama", True), ("ollama", False), ("openai", False)]
-)
+@pytest.mark.parametrize("dialect", ["llama", "ollama", "openai"])
 def test_a_saved_text_is_replayed_from_its_record_without_the_server(
-    dialect: str, old: bool, serving: Serve, run: Run, tmp_path: Path
+    dialect: str, serving: Serve, run: Run, tmp_path: Path
 ) -> None:
-    server = serving(dialect, old=old)
+    server = serving(dialect)
     files = tmp_path / "a.txt", tmp_path / "a.trace"
     code, _, note = run(
         "generate", dialect, *WRITE, "--out", str(files[0]), "--trace", str(files[1])
@@ -130,6 +128,14 @@ def test_a_saved_text_is_replayed_from_its_record_without_the_server(
         assert run("replay", str(file))[:2] == (0, "identical\n")
     assert len(server.asked) == asked
     assert files[0].stat().st_size < 400 * 30 + 2000  # twenty odds a step
+
+
+def test_a_server_without_token_ids_says_how_old_it_is(serving: Serve, run: Run) -> None:
+    server = serving("llama")
+    server.old = True
+    code, _, fault = run("generate", "llama", *WRITE)
+    assert code == 1
+    assert "no token ids, as a llama-server before December 2024 does" in fault
 
 
 def test_the_server_is_asked_again_on_demand(serving: Serve, run: Run, tmp_path: Path) -> None:

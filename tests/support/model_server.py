@@ -88,10 +88,8 @@ class ModelServer:
             case "/completion":
                 odds = self.odds(body["prompt"], body["n_probs"])
                 biased = "logit_bias" in body
-                if not self.old and not biased:  # as if it had taken a part of a character
+                if not biased:  # as if it had taken a part of a character
                     return {"content": "\N{REPLACEMENT CHARACTER}", "stop_type": "limit"}
-                if self.old and biased:  # the bias is in its odds
-                    odds = [(0, "a", 0.0)]
                 if self.old:
                     probs = [{"tok_str": text, "prob": math.exp(p)} for _, text, p in odds]
                     step: Any = {"content": odds[0][1], "probs": probs}
