@@ -163,6 +163,15 @@ class Media(NamedTuple):
     content: Any = None  # of a histogram: see MediaStore; of a curve: x and y; of a table: itself
 
 
+def file_below(folder: Path, name: object) -> Path | None:
+    """The file of that name in a folder or below it; None if it is elsewhere: a log may come from
+    someone else."""
+    if not isinstance(name, str) or name.startswith("/") or "\0" in name:
+        return None
+    parts = Path(name).parts
+    return folder.joinpath(*parts) if parts and ".." not in parts else None
+
+
 class MediaStore:
     """The samples of a log, at most MAX_SAMPLES. The mapping is replaced when one is added.
 

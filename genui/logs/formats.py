@@ -285,31 +285,16 @@ def formats_by_content(name: str, head: bytes) -> list[Format]:
 
 def describe_content(head: bytes) -> str:
     """The kind of a file that no row of the table reads, for a message."""
-    kinds = {
-        b"\x89PNG": "a PNG image",
-        b"\xff\xd8\xff": "a JPEG image",
-        b"PK\x03\x04": "a zip archive (perhaps a PyTorch checkpoint)",
-        b"\x1f\x8b": "a gzip archive",
-        b"SQLite format 3\0": "an SQLite database, not of trackio or MLflow",
-        b"\x89HDF": "an HDF5 file",
-        b"\x93NUMPY": "a numpy array",
-        b"PAR1": "a Parquet file",
-        b"%PDF": "a PDF document",
-        b"\x7fELF": "a program",
-    }
-    for magic, kind in kinds.items():
-        if head.startswith(magic):
-            return kind
     if not head:
         return "an empty file: try again when it has content"
-    if head[8:9] == b"{" and head[:8].rstrip(b"\0") != head[:8]:
-        return "a safetensors file"
-    if b"\0" in head:
-        return "a binary file of another program"
-    if head.lstrip()[:1] in (b"{", b"["):
-        return "a JSON document without lines of metrics"
+    if head.startswith(MAGIC):
+        return "an SQLite database, not of trackio or MLflow"
     try:
-        head[:-4].decode()
+        text = head[:-4].decode()
     except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
         return "a binary file of another program"
+    if text.lstrip()[:1] in ("{", "["):
+        return "a JSON document without lines of metrics"
     return "plain text without metrics at its beginning: call it NAME.log to follow it anyway"

@@ -21,18 +21,9 @@ from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
 from genui.base.files import SMALL, files_below, read_regular
-from genui.logs import sqlite
 from genui.logs.base import MAX_FILES, Format, LineFile, LineReader, Log
 from genui.logs.records import decode_settings, unquote
-from genui.logs.sqlite import (
-    LONGEST_NAME,
-    MAX_RUNS,
-    Row,
-    SqliteTail,
-    column_names,
-    open_database,
-    run_path,
-)
+from genui.logs.sqlite import MAX_RUNS, Row, SqliteFormat, SqliteTail, column_names
 from genui.runs.listing import RunSummary
 
 if TYPE_CHECKING:
@@ -166,48 +157,32 @@ _MAX_SETTINGS = 2000
 _ROW_BYTES = 80
 
 
-class MlflowDatabase(Format):
-    """A database with any number of runs, each of which is a log."""
+class MlflowDatabase(SqliteFormat):
+    """A database with any number of runs."""
 
-    def fits_named(self, name: str, head: bytes) -> bool:
-        return self.begins(head)  # an empty file has no runs
+    tables = _TABLES
 
-    def logs(self, path: Path, root: Path) -> list[Log]:
-        relative = path.relative_to(root)
-        try:
-            with open_database(path, _TABLES, LONGEST_NAME) as connection:
-                if not _is_mlflow(connection):
-                    return []
-                rows = connection.execute(
-                    "SELECT runs.run_uuid, runs.name, runs.start_time, runs.status, "
-                    "experiments.name FROM runs LEFT JOIN experiments USING (experiment_id) "
-                    f"WHERE runs.lifecycle_stage = 'active' LIMIT {MAX_RUNS}"
-                ).fetchall()
-                tags: dict[str, dict[str, str]] = {}
-                for run, name, value in connection.execute(
-                    f"SELECT run_uuid, key, value FROM tags LIMIT {20 * MAX_RUNS}"
-                ):
-                    tags.setdefault(str(run), {})[str(name)] = str(value or "")[:_LONGEST_PARAM]
-        except BlockingIOError:  # a writer holds it: the next search finds it
-            return []
-        above = relative.parts[:-1]
-        logs: list[Log] = []
-        for run, run_name, started, status, experiment in rows:
+    def _runs(self, connection: "sqlite3.Connection", file: Path) -> Iterator[Log]:
+        if not _is_mlflow(connection):
+            return
+        tags: dict[str, dict[str, str]] = {}
+        for run, name, value in connection.execute(
+            f"SELECT run_uuid, key, value FROM tags LIMIT {20 * MAX_RUNS}"
+        ):
+            tags.setdefault(str(run), {})[str(name)] = str(value or "")[:_LONGEST_PARAM]
+        for run, run_name, started, status, experiment in connection.execute(
+            "SELECT runs.run_uuid, runs.name, runs.start_time, runs.status, "
+            "experiments.name FROM runs LEFT JOIN experiments USING (experiment_id) "
+            f"WHERE runs.lifecycle_stage = 'active' LIMIT {MAX_RUNS}"
+        ):
             own = tags.get(str(run), {})
             name = str(run_name or own.get("mlflow.runName") or run)
             project = str(experiment or "")
-            logs.append(
-                Log(
-                    run_path(path, str(run)), "/".join((*above, *filter(None, [project]), name)),
-                    f"{relative}/{run}", project, key=str(run), tags=_own_tags(own),
-                    note=own.get(_NOTE, ""), created=_seconds(started),
-                    ended=_STATES.get(str(status), ""),
-                )
+            yield Log(
+                file, "/".join(filter(None, [*file.parts[:-1], project, name])), project=project,
+                key=str(run), tags=_own_tags(own), note=own.get(_NOTE, ""),
+                created=_seconds(started), ended=_STATES.get(str(status), ""),
             )  # fmt: skip
-        return logs
-
-    def times(self, path: Path) -> Iterator[float]:
-        return sqlite.times(path)
 
 
 def _is_mlflow(connection: "sqlite3.Connection") -> bool:

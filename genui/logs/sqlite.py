@@ -10,13 +10,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, unquote
 
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, sanitize, show
-from genui.logs.base import CHUNK, Reader
+from genui.logs.base import CHUNK, Format, Log, Reader
 
 if TYPE_CHECKING:
     import sqlite3
@@ -130,12 +131,35 @@ def column_names(connection: "sqlite3.Connection", table: str, *others: str) -> 
     return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
-def times(path: Path) -> Iterator[float]:
-    """When the file of a run, and its write-ahead log, were last written. Raises OSError."""
-    database = str(parts_of(path)[0])
-    for name in (database, f"{database}-wal"):
-        if os.path.isfile(name):
-            yield os.stat(name).st_mtime
+class SqliteFormat(Format, ABC):
+    """Files with any number of runs, each of which is a log."""
+
+    tables: ClassVar[frozenset[str]]  # that are read
+
+    @abstractmethod
+    def _runs(self, connection: "sqlite3.Connection", file: Path) -> Iterator[Log]:
+        """The runs in a file, with the tool's own id as `key`; none if it is not of this tool.
+        `file` is relative to the folder that is searched."""
+
+    def fits_named(self, name: str, head: bytes) -> bool:
+        return self.begins(head)  # an empty file has no runs
+
+    def logs(self, path: Path, root: Path) -> list[Log]:
+        relative = path.relative_to(root)
+        try:
+            with open_database(path, self.tables, LONGEST_NAME) as connection:
+                runs = list(self._runs(connection, relative))
+        except BlockingIOError:  # a writer holds it: the next search finds it
+            return []
+        return [
+            replace(run, path=run_path(path, run.key), id=f"{relative}/{run.key}") for run in runs
+        ]
+
+    def times(self, path: Path) -> Iterator[float]:
+        database = str(parts_of(path)[0])
+        for name in (database, f"{database}-wal"):
+            if os.path.isfile(name):
+                yield os.stat(name).st_mtime
 
 
 # --- The reader: rows are appended, so only those after the last one are read -------------------

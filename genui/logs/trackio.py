@@ -5,38 +5,20 @@ A project is a file in $TRACKIO_DIR (else $HF_HOME/trackio) with any number of r
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from genui.logs import sqlite
-from genui.logs.base import Extras, Format, Log, Media, MediaKind, MediaStore
+from genui.logs.base import Extras, Log, Media, MediaKind, MediaStore, file_below
 from genui.logs.records import Record, decode_lines, decode_record
-from genui.logs.sqlite import (
-    LONGEST,
-    LONGEST_NAME,
-    MAX_RUNS,
-    Row,
-    SqliteTail,
-    column_names,
-    open_database,
-    run_path,
-)
+from genui.logs.sqlite import LONGEST, MAX_RUNS, Row, SqliteFormat, SqliteTail, column_names
 
 if TYPE_CHECKING:
     import sqlite3
 
-TABLES = frozenset({"metrics", "configs"})
+_TABLES = frozenset({"metrics", "configs"})
 
 
-class TrackioRun(NamedTuple):
-    """One run in a project's file."""
-
-    id: str
-    name: str
-
-
-def id_column(connection: "sqlite3.Connection") -> str | None:
+def _id_column(connection: "sqlite3.Connection") -> str | None:
     """The column that identifies runs; None if it is not a trackio database, or has views, which
     could compute anything, in place of tables."""
     names = column_names(connection, "metrics", "configs")
@@ -45,48 +27,26 @@ def id_column(connection: "sqlite3.Connection") -> str | None:
     return "run_id" if "run_id" in names else "run_name"
 
 
-def runs_in(database: Path) -> list[TrackioRun]:
-    """The runs of a project in the order they began; empty for another kind of database. Raises
-    as `open_database`."""
-    with open_database(database, TABLES, LONGEST_NAME) as connection:
-        column = id_column(connection)
+class Trackio(SqliteFormat):
+    """A project's file: its runs in the order in which they began."""
+
+    tables = _TABLES
+
+    def _runs(self, connection: "sqlite3.Connection", file: Path) -> Iterator[Log]:
+        column = _id_column(connection)
         if column is None:
-            return []
+            return
         query = (
             f"SELECT {column}, max(run_name) FROM metrics GROUP BY {column} ORDER BY min(id) "
             f"LIMIT {MAX_RUNS}"
         )
-        runs: list[TrackioRun] = []
         room = LONGEST
         for run_id, name in connection.execute(query):
-            runs.append(TrackioRun(str(run_id), str(name)))
-            room -= len(runs[-1].id) + len(runs[-1].name)
+            room -= len(str(run_id)) + len(str(name))
+            stem = str(file).removesuffix(".db")
+            yield Log(file, f"{stem}/{name}", project=file.stem, key=str(run_id))
             if room < 0:
-                break
-        return runs
-
-
-class Trackio(Format):
-    """A project's file with any number of runs, each of which is a log."""
-
-    def fits_named(self, name: str, head: bytes) -> bool:
-        return self.begins(head)  # an empty file has no runs
-
-    def logs(self, path: Path, root: Path) -> list[Log]:
-        relative = path.relative_to(root)
-        try:
-            runs = runs_in(path)
-        except BlockingIOError:  # a writer holds it: the next search finds it
-            return []
-        stem = str(relative).removesuffix(".db")
-        logs = [
-            Log(run_path(path, run.id), f"{stem}/{run.name}", f"{relative}/{run.id}", path.stem)
-            for run in runs
-        ]
-        return [replace(log, key=run.id) for log, run in zip(logs, runs, strict=True)]
-
-    def times(self, path: Path) -> Iterator[float]:
-        return sqlite.times(path)
+                return
 
 
 # --- The reader --------------------------------------------------------------------------------
@@ -98,10 +58,10 @@ class TrackioTail(SqliteTail):
     """One run in a trackio project."""
 
     title = "a trackio project"
-    tables = TABLES
+    tables = _TABLES
 
     def _columns(self, connection: "sqlite3.Connection") -> tuple[str, str, str] | None:
-        column = id_column(connection)
+        column = _id_column(connection)
         metrics = "timestamp, step, CAST(ifnull(metrics, '') AS BLOB)"
         return None if column is None else ("id", column, metrics)
 
@@ -157,12 +117,10 @@ class TrackioTail(SqliteTail):
                 data = [[row.get(name) for name in columns] for row in rows]
                 content = {"columns": columns, "data": data}
             else:
-                file = str(value.get("file_path") or "")
-                parts = Path(file).parts
-                # The file may come from someone else: nothing outside its folder is read.
-                if not parts or ".." in parts or file.startswith("/") or "\0" in file:
+                file = file_below(self._database.parent / "media", value.get("file_path"))
+                if file is None:
                     continue
-                path = self._database.parent.joinpath("media", *parts)
+                path = file
             caption = value.get("caption")
             text = caption if isinstance(caption, str) else ""
             self._media.add(Media(step, name, kind, path, caption=text, content=content))

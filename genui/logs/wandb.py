@@ -24,6 +24,7 @@ from genui.logs.base import (
     MediaKind,
     MediaStore,
     Reader,
+    file_below,
 )
 from genui.logs.wandb_file import (
     EXIT,
@@ -579,12 +580,9 @@ def _media_of(name: str, step: int, values: Mapping[str, Any], folder: Path) -> 
     captions += [None] * (len(paths) - len(captions))
     media: list[Media] = []
     for path, caption in zip(paths, captions, strict=False):
-        # The log may come from someone else: nothing outside its folder is read.
-        if isinstance(path, str) and path and not path.startswith("/"):
-            parts = Path(path).parts
-            if ".." not in parts and "\0" not in path:
-                text = caption if isinstance(caption, str) else ""
-                media.append(Media(step, name, kind, folder.joinpath(*parts), caption=text))
+        if (file := file_below(folder, path)) is not None:
+            text = caption if isinstance(caption, str) else ""
+            media.append(Media(step, name, kind, file, caption=text))
     return media
 
 

@@ -100,7 +100,7 @@ def test_a_log_that_cannot_even_be_listed_costs_no_other(
     def fail(*_: object) -> list[object]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("genui.logs.trackio.runs_in", fail)
+    monkeypatch.setattr("genui.logs.trackio.Trackio.logs", fail)
     assert main(["inspect", str(tmp_path)]) == 1  # nothing else is there: why not is said
     told = capsys.readouterr().err
     assert told.count("\n") == 1

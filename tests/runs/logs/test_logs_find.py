@@ -191,8 +191,7 @@ def test_a_single_file_of_any_name_is_told_by_its_contents(format: str, tmp_path
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\x89PNG\r\n\x1a\n" + bytes(50), "a PNG image"),
-        (b"PK\x03\x04" + bytes(50), "a zip archive"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "a binary file"),
         (b"It was a dark and stormy night.\n", "plain text"),
         (b"", "an empty file"),
         (b'{"a": [1,\n2]}', "a JSON document"),

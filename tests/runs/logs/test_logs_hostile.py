@@ -10,12 +10,18 @@ import pytest
 from log_makers import read_all, seen, whole_log
 
 from genui.base.errors import GenuiError
-from genui.logs import open_tail, sqlite
+from genui.logs import FORMATS, open_tail, sqlite
+from genui.logs.base import Log
 from genui.logs.find import find_logs
 from genui.logs.sqlite import run_path
-from genui.logs.trackio import TrackioTail, runs_in
+from genui.logs.trackio import TrackioTail
 
 Capture = pytest.CaptureFixture[str]
+
+
+def logs_in(path: Path) -> list[Log]:
+    return FORMATS["trackio"].logs(path, path.parent)
+
 
 COLUMNS = "'r' AS run_id, 'first' AS run_name, '2026-01-01' AS timestamp"
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
@@ -91,7 +97,7 @@ def test_a_database_with_names_that_are_no_text_is_one_line(tmp_path: Path):
     data = path.read_bytes()
     path.write_bytes(data.replace(b"zzzz", b"z\xff\xfez").replace(b"(step, run", b"(st\xffp, run"))
     with pytest.raises(GenuiError, match=r"cannot read .*bad\.db as a log of trackio") as refusal:
-        runs_in(path)
+        logs_in(path)
     assert "\n" not in str(refusal.value)
     (tmp_path / "good.jsonl").write_bytes(whole_log("jsonl"))
     assert [one.info.name for one in find_logs(tmp_path)] == ["good.jsonl"]
@@ -120,7 +126,7 @@ def test_a_database_that_takes_too_long_is_left(tmp_path: Path, monkeypatch: pyt
     tail = TrackioTail(run_path(path, "r"))
     monkeypatch.setattr(sqlite, "SECONDS", 0.0)
     with pytest.raises(GenuiError, match=r"long\.db .*not read within 0 s"):
-        runs_in(path)
+        logs_in(path)
     for _ in range(2):
         with pytest.raises(GenuiError, match=r"long\.db .*not read within 0 s"):
             read_all(tail)
@@ -169,7 +175,7 @@ def test_a_tree_of_pages_without_end_is_left(tmp_path: Path, monkeypatch: pytest
     assert path.stat().st_size < 64 * 1024
     monkeypatch.setattr(sqlite, "SECONDS", 0.2)
     with pytest.raises(GenuiError, match=r"tree\.db .*not read within"):
-        runs_in(path)
+        logs_in(path)
     with pytest.raises(GenuiError, match=r"tree\.db .*(not read within|malformed|out of order)"):
         read_all(TrackioTail(run_path(path, "nobody")))
 
@@ -182,7 +188,7 @@ def test_a_large_database_is_read_in_parts_within_the_bounds(tmp_path: Path):
         "INSERT INTO metrics VALUES (9000, 'r', 'first', '', 9000, "
         '\'{"loss": 3, "text": "\' || hex(zeroblob(500000)) || \'"}\')',
     )
-    assert [run.id for run in runs_in(path)] == ["r"]
+    assert [log.key for log in logs_in(path)] == ["r"]
     tail = TrackioTail(run_path(path, "r"))
     looks = 0
     while tail.read(100_000):
