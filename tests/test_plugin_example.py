@@ -99,12 +99,9 @@ def test_a_model_of_its_recipe_is_trained_and_draws_with_its_sampler(
 
 
 def test_its_file_type_is_offered_by_the_app_for_images_alone(installed: None) -> None:
-    for request, medium, offered in (
-        (ImageSettings(), "image", True),
-        (TextSettings(), "text", False),
-    ):
-        start = Start(trace=0, model="m", prompt="", seed=0, settings=request)
-        trace: Trace = Trace(request=start, first=0, medium=medium)
+    for settings, offered in ((ImageSettings(), True), (TextSettings(), False)):
+        start = Start(trace=0, model="m", prompt="", seed=0, settings=settings)
+        trace: Trace = Trace(request=start, first=0)
         assert (".ppm" in [form.suffix for form in formats(trace)]) == offered
 
 
