@@ -57,6 +57,21 @@ def app_stage(bare: None, twenty_steps: None, tidy: None) -> None:
     """What every test of the app needs."""
 
 
+@pytest.fixture(autouse=True)
+def stage_first(request: pytest.FixtureRequest) -> None:
+    """Set the stage before the fixtures of a test's own file, which put models on it."""
+    if "app_stage" in request.fixturenames:
+        request.getfixturevalue("app_stage")
+
+
+@pytest.fixture
+def truecolour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw in truecolour whatever terminal the tests run in."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
 @pytest.fixture
 def quick(app_stage: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has been computed is played in one tick, and frames come without a pause to collect

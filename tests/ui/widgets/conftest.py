@@ -1,10 +1,7 @@
-"""Widgets are drawn in truecolour whatever terminal the tests run in."""
+"""Widgets are drawn in truecolour."""
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def truecolour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.setenv("TERM", "xterm-256color")
+def drawn_in_truecolour(truecolour: None) -> None: ...

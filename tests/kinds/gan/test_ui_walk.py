@@ -37,6 +37,8 @@ from genui.ui.traces.trees import Trace
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.image import DirectionBars
 
+pytestmark = pytest.mark.usefixtures("app_stage")
+
 WALKER = in_process(FakeWalk)
 
 

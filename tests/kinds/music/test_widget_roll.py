@@ -1,9 +1,12 @@
 """A piano roll in one system or two."""
 
+import pytest
 from widget_stage import Stage, lines_of
 
 from genui.formats.score import Note, columns_of
 from genui.ui.widgets.roll import TALL, Roll
+
+pytestmark = pytest.mark.usefixtures("app_stage", "truecolour")
 
 BAR, BEGINS, LENGTH = 16, 12, 400  # sixteenths; the piece begins with an upbeat of four
 PIECE = columns_of([Note(0, 48 + 5 * n % 36, 4 * n, 4 * n + 4) for n in range(LENGTH // 4)], LENGTH)
