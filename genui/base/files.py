@@ -23,6 +23,7 @@ LARGEST_JSON = 64 * 1024 * 1024
 """Bytes; the largest JSON of others that is read: tokenizers of 262,144 tokens have about 33 MB."""
 
 _PARTIAL = ".aside"
+_BLOCK = 64 * 1024  # bytes of a file that are searched at once
 
 T = TypeVar("T")
 
@@ -52,6 +53,15 @@ def cannot_read(path: Path, error: OSError) -> GenuiError:
         f"cannot read {show(path)}: {(error.strerror or str(error)).lower()}; "
         "check that it exists and that you may read it"
     )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises `cannot_write` of the path for an OSError in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from None
 
 
 def cannot_use(path: Path, fault: str, remedy: str) -> MisuseError:
@@ -111,6 +121,39 @@ def write_all(fd: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
+
+
+def open_append(path: Path) -> int:
+    """A descriptor to append to a file, which is made if it is missing. Raises OSError."""
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Appends a whole line, on one of its own if a killed writer has torn the last. Raises
+    GenuiError naming the file."""
+    with writing(path):
+        fd = open_append(path)
+        try:
+            size = os.fstat(fd).st_size
+            torn = size and os.pread(fd, 1, size - 1) != b"\n"
+            append_whole(fd, b"\n" + line if torn else line)
+        finally:
+            os.close(fd)
+
+
+def drop_torn_line(path: Path) -> None:
+    """Removes an incomplete last line, as a killed writer leaves it. Raises OSError."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        end = size = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            end = start + newline + 1
+            if newline >= 0:
+                break
+        if end < size:
+            file.truncate(end)
 
 
 def append_whole(fd: int, data: bytes) -> None:

@@ -32,7 +32,7 @@ def configure_run(parser: argparse.ArgumentParser) -> None:
 
 
 def run_run(args: argparse.Namespace) -> int:
-    from genui.logs import command
+    from genui.logs import command, printed
 
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
@@ -40,13 +40,13 @@ def run_run(args: argparse.Namespace) -> int:
     if shutil.which(words[0]) is None:
         raise MisuseError(f"run: there is no command {words[0]}; check its name and PATH")
     run = command.create(words, args.name, args.project)
-    choose(args, command.choice_key(run))
+    choose(args, printed.choice_key(run))
     if args.json:
         output.emit({"id": run.id, "path": run.path}, indent=False)
     else:
         print(run.id, flush=True)
     if not args.foreground:
-        command.start(run, words)
+        printed.start_recorder(run, words)
         output.note("running in the background: it continues when you close this terminal")
         output.note(f"  watch  genui watch {run.id}")
         output.note(f"  stop   genui stop {run.id}")

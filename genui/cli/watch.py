@@ -151,10 +151,9 @@ def _watch_pipe(args: argparse.Namespace) -> int:
     if sys.stdin is None or sys.stdin.isatty():
         raise MisuseError("watch -: nothing is piped in; use `COMMAND 2>&1 | genui watch -`")
     from genui.logs import printed
-    from genui.logs.printed_choice import key_of_run
 
-    choice = choose(args, key_of_run(args.project, args.name))
     run = printed.create(args.name, args.project)
+    choice = choose(args, printed.choice_key(run))
     terminal = _open_terminal()
     if terminal is None:
         output.note(f"recording as run {run.id}: `genui watch {run.id}` shows it")
@@ -163,7 +162,7 @@ def _watch_pipe(args: argparse.Namespace) -> int:
         sys.stdout.flush()
         printed.record(run, sys.stdin.fileno(), sys.stdout.fileno(), choice)
         return 0
-    printed.detach(run, choice)
+    printed.start_recorder(run)
     os.dup2(terminal, sys.stdin.fileno())  # Textual reads keys from standard input
     os.close(terminal)
     try:

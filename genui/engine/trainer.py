@@ -21,6 +21,7 @@ import torch
 
 import genui
 from genui.base.errors import GenuiError
+from genui.base.files import open_append
 from genui.base.numbers import quantity
 from genui.engine import device
 from genui.engine.data.dataset import watch_preparation
@@ -232,9 +233,8 @@ def _follow_launcher(run: RunDir, rank: int) -> None:
     if launcher := os.environ.get(WATCHED):
         threading.Thread(target=_end_with, args=(int(launcher),), daemon=True).start()
         if rank:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             with contextlib.suppress(OSError):
-                console = os.open(run.path / f"console-rank{rank}.log", flags, 0o644)
+                console = open_append(run.path / f"console-rank{rank}.log")
                 for number in (1, 2):
                     os.dup2(console, number)
 

@@ -16,10 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_write, write_all
+from genui.base.files import write_all
 from genui.base.secret import mask_command
-from genui.logs.printed import CHUNK, Recorder
-from genui.logs.printed_choice import key_of_run, recall
+from genui.logs.printed import CHUNK, Recorder, choice_key, record_input
+from genui.logs.printed_choice import recall
 from genui.runs import control
 from genui.runs.api import Run, plain_data
 from genui.runs.layout import RunDir, create_script_run, read_info
@@ -40,27 +40,6 @@ def create(command: Sequence[str], name: str = "", project: str = "") -> RunDir:
     # Names may be no UTF-8.
     config = plain_data({"command": mask_command(command), "folder": folder})
     return create_script_run(name or Path(script).stem, project, config)
-
-
-def choice_key(run: RunDir) -> str:
-    """The key of what the user chose about printed lines, as that of `genui watch -`."""
-    info = read_info(run)
-    return key_of_run(info.project, info.name)
-
-
-def start(run: RunDir, command: Sequence[str]) -> None:
-    """Starts the recorder, and with it the command, in the background. Raises GenuiError."""
-    try:
-        with run.console.open("ab") as console:
-            subprocess.Popen(
-                [sys.executable, "-m", "genui.logs.command", str(run.path), *command],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                start_new_session=True,
-            )
-    except OSError as error:
-        raise cannot_write(run.console, error) from None
 
 
 def record(folder: RunDir, command: Sequence[str], echo: int | None = None) -> int:
@@ -168,12 +147,15 @@ def stop_on(numbers: Iterable[int], folder: RunDir) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """The recorder: the run's folder, then the command."""
+    """The recorder: the run's folder, then the command; without one it records its input."""
     path, *command = argv
     folder = RunDir(Path(path))
     # For the command, not for its recorder. Not SIG_IGN, which the command would inherit.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
+    if not command:
+        record_input(folder)
+        return 0
     stop_on([signal.SIGTERM], folder)
     try:
         return record(folder, command)

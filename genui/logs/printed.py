@@ -2,12 +2,14 @@
 
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_write, write_all
-from genui.logs.printed_choice import Choice
+from genui.base.files import write_all, writing
+from genui.logs.printed_choice import Choice, key_of_run, recall
 from genui.logs.printed_log import Lines, PrintedLog
 from genui.runs.api import Run
 from genui.runs.layout import RunDir, create_script_run, read_info
@@ -79,41 +81,30 @@ class Recorder:
         self._run.rotate_console(MAX_CONSOLE)
 
 
-def detach(folder: RunDir, choice: Choice | None = None) -> None:
-    """Hands standard input to a recorder in the background, which outlives this process.
-
-    It forks, so call it before any thread is started. Raises GenuiError if the run's console log
-    cannot be opened.
-    """
-    try:
-        console = os.open(folder.console, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise cannot_write(folder.console, error) from None
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
-    if child:
-        os.close(console)
-        os.waitpid(child, 0)
-        return
-    # The second fork: init, not this process, collects the recorder when it ends.
-    code = 1
-    try:
-        os.setsid()
-        if os.fork() == 0:
-            os.dup2(console, 1)
-            os.dup2(console, 2)
-            _serve(folder, choice)
-        code = 0
-    finally:
-        os._exit(code)
+def choice_key(run: RunDir) -> str:
+    """The key of what the user chose about printed lines."""
+    info = read_info(run)
+    return key_of_run(info.project, info.name)
 
 
-def _serve(folder: RunDir, choice: Choice | None) -> None:
-    """Records until the command ends; after an error the rest of its output is still read."""
+def start_recorder(run: RunDir, command: Sequence[str] = ()) -> None:
+    """Starts a recorder in the background, which outlives this process: of the command, which it
+    starts, or of the standard input of this process. Raises GenuiError."""
+    with writing(run.console), run.console.open("ab") as console:
+        subprocess.Popen(
+            [sys.executable, "-m", "genui.logs.command", str(run.path), *command],
+            stdin=subprocess.DEVNULL if command else None,
+            stdout=console,
+            stderr=console,
+            start_new_session=True,
+        )
+
+
+def record_input(folder: RunDir) -> None:
+    """Records standard input until it ends; after an error the rest of it is still read."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        record(folder, 0, choice=choice)
+        record(folder, 0, choice=recall(choice_key(folder)))
     except KeyboardInterrupt:
         return
     except GenuiError as error:

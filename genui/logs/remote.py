@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 from genui.base import paths
 from genui.base.errors import GenuiError
-from genui.base.files import atomic_write, cannot_write, write_all
+from genui.base.files import atomic_write, cannot_write, write_all, writing
 from genui.base.text import clean_line
 from genui.runs.hosts import ssh_command
 
@@ -251,11 +251,9 @@ class Copy:
         self._seen: dict[str, tuple[int, int, float]] = {}  # replaced files: as last fetched
         self._chunk = CHUNK
         self._there = place.path
-        try:
+        with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise cannot_write(self.root, error) from None
         self._owned = False
 
     def own(self) -> bool:

@@ -23,7 +23,7 @@ import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, install
-from genui.base.files import LARGEST_JSON, atomic_write, cannot_write, read_json
+from genui.base.files import LARGEST_JSON, atomic_write, read_json, writing
 from genui.base.text import clean_line
 from genui.logs.base import About, Extras, FileStamp, Format, LineFile, LineReader, Log
 from genui.logs.records import decode_lines, flatten, number_or_text
@@ -88,11 +88,9 @@ class RunCopy:
         self.root = paths.cache_dir() / "wandb" / url.host / url.entity / url.project / url.id
         self.ended = False
         self._api = _call(url, lambda: _import_api()(overrides={"base_url": url.server}))
-        try:
+        with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise cannot_write(self.root, error) from None
 
     def fetch(self) -> None:
         """Adds what is new; nothing while another process does. Raises GenuiError."""
@@ -103,11 +101,9 @@ class RunCopy:
         _call(self.url, self._api.flush)  # or else it answers as before
         run = _call(self.url, lambda: self._api.run(self.url.path))
         about = _call(self.url, lambda: _describe(run))
-        try:
+        with writing(self.root):
             self._append(run)
             atomic_write(self.root / ABOUT, msgspec.json.encode(about))
-        except OSError as error:
-            raise cannot_write(self.root, error) from None
         self.ended = about["state"] in _ENDS
 
     def _append(self, run: Any) -> None:

@@ -21,13 +21,14 @@ from msgspec import Struct
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import (
     SMALL,
+    append_line,
     atomic_write,
     cannot_read,
     cannot_write,
     open_regular,
     sanitize,
     show,
-    write_all,
+    writing,
 )
 from genui.runs import slurm
 from genui.runs.layout import RunDir
@@ -89,10 +90,8 @@ def send(run: RunDir, command: Command, value: float | None = None) -> None:
     Raises MisuseError for a wrong value, GenuiError if it cannot be written.
     """
     control = Control(command, value)
-    try:
+    with writing(run.control):
         run.control.mkdir(exist_ok=True)
-    except OSError as error:
-        raise cannot_write(run.control, error) from None
     # Names sort by time, so commands are read in the order they were sent.
     name = f"{time.time_ns():020d}-{os.urandom(3).hex()}"
     atomic_write(run.control / name, control.encode())
@@ -233,17 +232,7 @@ class Event(Struct, frozen=True):
 def record(run: RunDir, step: int, event: str, text: str) -> None:
     """Append an event that happened now. Raises GenuiError naming the file."""
     line = msgspec.json.encode(Event(step, round(time.time(), 3), event, text)) + b"\n"
-    try:
-        fd = os.open(run.events, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            size = os.fstat(fd).st_size
-            if size and os.pread(fd, 1, size - 1) != b"\n":  # torn by a trainer that was killed
-                line = b"\n" + line
-            write_all(fd, line)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise cannot_write(run.events, error) from None
+    append_line(run.events, line)
 
 
 def read_events(run: RunDir) -> list[Event]:

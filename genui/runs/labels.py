@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from genui.base import paths
 from genui.base.errors import MisuseError
-from genui.base.files import atomic_write, cannot_write, read_json, sanitize
+from genui.base.files import atomic_write, read_json, sanitize, writing
 from genui.base.text import clean_line
 from genui.runs.layout import LONGEST_NAME, RunDir, check_name
 
@@ -135,11 +135,9 @@ def restore(removed: RunDir) -> RunDir:
 
 def _move(run: RunDir, folder: Path) -> RunDir:
     target = RunDir(folder / run.id)
-    try:
+    with writing(run.path):
         folder.mkdir(parents=True, exist_ok=True)
         os.rename(run.path, target.path)
-    except OSError as error:
-        raise cannot_write(run.path, error) from None
     return target
 
 

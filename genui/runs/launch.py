@@ -21,7 +21,7 @@ import msgspec
 
 import genui
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import cannot_write
+from genui.base.files import writing
 from genui.recipes import Recipe, override, recipe_from_dict
 from genui.runs import control, models, slurm
 from genui.runs.hosts import ALONE, Placement
@@ -240,20 +240,17 @@ def detach(run: RunDir, command: Sequence[str], lock: RunLock) -> None:
 
     Its output goes to the console of the folder. Raises GenuiError if it cannot be started.
     """
-    try:
-        with run.console.open("ab") as console:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                cwd="/",  # holds no folder or mount busy
-                env=_environment(lock),
-                pass_fds=(lock.fd,),
-                start_new_session=True,
-            )
-    except OSError as error:
-        raise cannot_write(run.console, error) from None
+    with writing(run.console), run.console.open("ab") as console:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            cwd="/",  # holds no folder or mount busy
+            env=_environment(lock),
+            pass_fds=(lock.fd,),
+            start_new_session=True,
+        )
     # Collects the exit status: a trainer that ends while the app runs would stay a zombie.
     threading.Thread(target=process.wait, name=f"reap {run.id}", daemon=True).start()
 

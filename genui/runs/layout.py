@@ -33,6 +33,7 @@ from genui.base.files import (
     read_json,
     sanitize,
     write_all,
+    writing,
 )
 from genui.runs.definitions import MetricDefinition
 
@@ -394,10 +395,8 @@ class RunLock:
 
     def _take(self) -> int:
         path = self._run.lock
-        try:
+        with writing(path):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise cannot_write(path, error) from None
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.base.files import append_whole, atomic_write, sanitize
+from genui.base.files import append_line, atomic_write, sanitize
 from genui.base.text import align_columns
 from genui.runs.layout import RunDir
 from genui.runs.writer import RESERVED, json_number
@@ -353,12 +353,7 @@ class Samples:
             + b"\n"
             for name, histogram in histograms
         )
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        fd = os.open(self._run.histograms, flags, 0o644)
-        try:
-            append_whole(fd, lines)
-        finally:
-            os.close(fd)
+        append_line(self._run.histograms, lines)
 
     def _save(self, suffix: str, data: bytes) -> None:
         atomic_write(self._run.sample(self._step, suffix), data, durable=False)

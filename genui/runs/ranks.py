@@ -19,7 +19,7 @@ import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError
-from genui.base.files import append_whole, atomic_write, cannot_write, read_json
+from genui.base.files import append_whole, atomic_write, open_append, read_json, writing
 from genui.base.text import clean_line
 from genui.runs.layout import LIVE, RunDir, RunInfo, read_info, read_status
 from genui.runs.listing import observe_state
@@ -147,13 +147,10 @@ class RankFile:
 
     def _append(self, step: int, fields: dict[str, Any]) -> None:
         record = {"step": step, "time": round(time.time(), 3), **fields}
-        try:
+        with writing(self._path):
             if self._fd < 0:
-                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-                self._fd = os.open(self._path, flags, 0o644)
+                self._fd = open_append(self._path)
             append_whole(self._fd, msgspec.json.encode(record) + b"\n")
-        except OSError as error:
-            raise cannot_write(self._path, error) from None
 
 
 class QuietWriter:
@@ -213,9 +210,7 @@ class RankWriter:
                         starts[status.started] = run
         newest = max(starts, default=0.0)
         if newest >= since:
-            path = rank_file(starts[newest], self._place.rank)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            self._fd = os.open(path, flags, 0o644)
+            self._fd = open_append(rank_file(starts[newest], self._place.rank))
 
     def _flush(self) -> None:
         while self._waiting and self._fd >= 0:

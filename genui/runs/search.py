@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import GenuiError, install
-from genui.base.files import cannot_write
+from genui.base.files import drop_torn_line, writing
 from genui.runs.sweep import SEED, Range, Sweep
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Search:
         self._optuna = optuna = load_optuna()
         self._sweep = sweep
         self._path = folder / JOURNAL
-        _drop_torn_line(self._path)
+        with writing(self._path):
+            drop_torn_line(self._path)  # Optuna refuses what follows it
         # The lock of the sweep keeps others out; Optuna's own is left behind by a kill.
         self._path.with_name(JOURNAL + ".lock").unlink(missing_ok=True)
         lists = {key: values for key, values in sweep.lists.items() if key != SEED}
@@ -151,16 +152,3 @@ def _text(value: Any, within: Range | None) -> str:
     value = min(max(value, within.low), within.high)
     texts = (f"{value:.{digits}g}" for digits in range(_DIGITS, 18))
     return next(text for text in texts if within.low <= float(text) <= within.high)
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off the incomplete last line that a kill left: Optuna refuses what follows it."""
-    try:
-        data = path.read_bytes()
-        if data and not data.endswith(b"\n"):
-            with path.open("r+b") as file:
-                file.truncate(data.rfind(b"\n") + 1)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise cannot_write(path, error) from None

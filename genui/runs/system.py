@@ -17,7 +17,8 @@ from pathlib import Path
 
 import msgspec
 
-from genui.base.files import append_whole
+from genui.base.errors import GenuiError
+from genui.base.files import append_line
 from genui.runs.gpus import Gpus, metrics_of, missing_library, visible
 from genui.runs.layout import RunDir
 
@@ -64,13 +65,8 @@ class SystemLog:
             self._append({"step": step, "time": round(moment, 3), **values})
 
     def _append(self, record: dict[str, float]) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        with suppress(OSError):
-            fd = os.open(self._run.system, flags, 0o644)
-            try:
-                append_whole(fd, msgspec.json.encode(record) + b"\n")
-            finally:
-                os.close(fd)
+        with suppress(GenuiError):
+            append_line(self._run.system, msgspec.json.encode(record) + b"\n")
 
 
 class SystemSampler:

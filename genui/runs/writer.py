@@ -17,10 +17,12 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import (
     append_whole,
     atomic_write,
-    cannot_write,
+    drop_torn_line,
+    open_append,
     remove_partial_files,
     sanitize,
     write_all,
+    writing,
 )
 from genui.runs.layout import (
     LIVE,
@@ -40,7 +42,6 @@ HEARTBEAT = 1.0
 """Seconds between two writes of status.json."""
 
 _PATIENCE = 10.0  # seconds for a driver or a disk that hangs the heartbeat
-_BLOCK = 64 * 1024
 RESERVED = frozenset({"step", "time", "rewind"})
 """Names that a metric may not have: the fields of every record."""
 
@@ -77,11 +78,13 @@ class RunWriter:
             stack.enter_context(self._lock)
             for folder in (self.run.path, self.run.samples, self.run.checkpoints):
                 remove_partial_files(folder)
-            self._metrics = _open_append(self.run.metrics)
+            with writing(self.run.metrics):
+                drop_torn_line(self.run.metrics)
+                self._metrics = open_append(self.run.metrics)
             stack.callback(os.close, self._metrics)
-            self._console = _open_append(self.run.console)
+            with writing(self.run.console):
+                self._console = open_append(self.run.console)
             stack.callback(os.close, self._console)
-            _drop_torn_line(self.run.metrics, self._metrics)
             self._status = self._first_status()
             write_status(self.run, self._status)
             heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -181,7 +184,7 @@ class RunWriter:
         with suppress(OSError):
             if os.fstat(self._console).st_size > limit:
                 os.replace(self.run.console, self.run.console.with_name("console.log.1"))
-                fresh = _open_append(self.run.console)
+                fresh = open_append(self.run.console)
                 os.dup2(fresh, self._console, inheritable=False)
                 os.close(fresh)
 
@@ -230,37 +233,11 @@ class RunWriter:
 
     def _append(self, path: Path, fd: int, line: str) -> None:
         data = line.encode(errors="replace") + b"\n"
-        try:
+        with writing(path):
             if fd == self._metrics:
                 append_whole(fd, data)
             else:  # also a launched trainer's stdout: truncating could remove other lines
                 write_all(fd, data)
-        except OSError as error:
-            raise cannot_write(path, error) from None
-
-
-def _open_append(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-
-
-def _drop_torn_line(path: Path, fd: int) -> None:
-    """Removes an incomplete last line, as a killed trainer leaves it."""
-    size = end = os.fstat(fd).st_size
-    try:
-        while end > 0:
-            start = max(0, end - _BLOCK)
-            newline = os.pread(fd, end - start, start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        if end < size:
-            os.ftruncate(fd, end)
-    except OSError as error:
-        raise cannot_write(path, error) from None
 
 
 def json_number(value: float) -> float | str:
