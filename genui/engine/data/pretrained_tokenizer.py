@@ -14,11 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeGuard, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from genui.base.errors import GenuiError, UnsupportedError
-from genui.engine.data.tokenizer import byte_alphabet, token_type
+from genui.engine.data.tokenizer import Tokenizer, byte_alphabet
 
 T = TypeVar("T")
 
@@ -36,10 +33,8 @@ SPACE = "▁"
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
-class PretrainedTokenizer:
+class PretrainedTokenizer(Tokenizer):
     """The tokenizer of somebody else's model."""
-
-    gap = None
 
     def __init__(
         self,
@@ -65,23 +60,17 @@ class PretrainedTokenizer:
         self.begin, self.end = begin, end
         self.ends = frozenset(ends) | (frozenset() if end is None else {end})
         self.special = {token: pieces[token] for token in special}
-        """The special tokens, and how they are spelled."""
         self.chat_template = chat_template
         self._pieces, self._encoder = pieces, encoder
         self._verbatim = frozenset(verbatim)
         self._byte_of = byte_alphabet() if byte_level else None
-        self.to_dict = to_dict
+        self._to_dict = to_dict
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of a text. Special tokens in it are encoded as ordinary text."""
         return self._encoder(text)
 
-    def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
-        return np.array(self.encode(text), token_type(self.size))
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """The text of tokens; special ones have none."""
-        return b"".join(map(self.token_bytes, tokens)).decode("utf-8", errors="replace")
+    def to_dict(self) -> dict[str, str]:
+        return self._to_dict()
 
     def token_bytes(self, token: int) -> bytes:
         if token in self.special:
@@ -97,9 +86,6 @@ class PretrainedTokenizer:
         if all(c in byte_of for c in piece):
             return bytes(byte_of[c] for c in piece)
         return piece.encode("utf-8", "replace")
-
-    def unknown(self, text: str) -> str:
-        return ""
 
 
 # --- Byte-level BPE ---------------------------------------------------------------------------

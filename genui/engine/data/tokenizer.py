@@ -4,11 +4,11 @@ import itertools
 import json
 import re
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,84 +37,56 @@ class GapTokens:
     middle: int
 
 
-class Tokenizer(Protocol):
-    """What the trainer and the generator need of a tokenizer."""
-
-    @property
-    def size(self) -> int:
-        """The number of tokens."""
-        ...
-
-    @property
-    def end(self) -> int | None:
-        """The token that ends a document, if there is one."""
-        ...
-
-    @property
-    def begin(self) -> int | None:
-        """The token that comes before every prompt, if the model needs one."""
-        ...
-
-    @property
-    def ends(self) -> frozenset[int]:
-        """The tokens that end a generation; `end` is one of them."""
-        ...
-
-    @property
-    def special(self) -> Mapping[int, str]:
-        """The tokens that stand for no text, and how they are spelled."""
-        ...
-
-    @property
-    def gap(self) -> GapTokens | None:
-        """The tokens of a gap to fill, if the tokenizer has them."""
-        ...
-
-    @property
-    def chat_template(self) -> str:
-        """How the model writes the messages of a chat, as a Jinja template; "" if it has none."""
-        ...
-
-    def encode(self, text: str) -> list[int]:
-        """The token ids of a text. Unknown characters are left out (see `unknown`)."""
-        ...
-
-    def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
-        """`encode`, fast for long texts, as an array of `token_type`."""
-        ...
-
-    def decode(self, tokens: Sequence[int]) -> str: ...
-
-    def token_bytes(self, token: int) -> bytes:
-        """One token as UTF-8, possibly a part of a character."""
-        ...
-
-    def unknown(self, text: str) -> str:
-        """The distinct characters of a text that cannot be encoded."""
-        ...
-
-    def to_dict(self) -> dict[str, str]:
-        """The form in a checkpoint, read back by `tokenizer_from_dict`."""
-        ...
-
-
 def token_type(size: int) -> np.dtype:
     """The smallest type of the token ids of a vocabulary of this size: uint8, uint16 or uint32."""
     return np.min_scalar_type(max(0, size - 1))
 
 
-class _Plain:
-    """What tokenizers without special tokens have."""
+class Tokenizer(ABC):
+    """What the trainer and the generator need of a tokenizer."""
 
-    begin: int | None = None
+    size: int
+    """The number of tokens."""
     end: int | None = None
+    """The token that ends a document, if there is one."""
+    begin: int | None = None
+    """The token that comes before every prompt, if the model needs one."""
     ends: frozenset[int] = frozenset()
+    """The tokens that end a generation; `end` is one of them."""
     special: Mapping[int, str] = MappingProxyType({})
+    """The tokens that stand for no text, and how they are spelled."""
     gap: GapTokens | None = None
-    chat_template = ""
+    """The tokens of a gap to fill, if the tokenizer has them."""
+    chat_template: str = ""
+    """How the model writes the messages of a chat, as a Jinja template; "" if it has none."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """The token ids of a text. Unknown characters are left out (see `unknown`); a special token
+        that is spelled out is ordinary text."""
+
+    def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
+        """`encode`, for long texts, as an array of `token_type`."""
+        return np.array(self.encode(text), token_type(self.size))
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens; special ones have none."""
+        return b"".join(map(self.token_bytes, tokens)).decode("utf-8", errors="replace")
+
+    @abstractmethod
+    def token_bytes(self, token: int) -> bytes:
+        """One token as UTF-8, possibly a part of a character."""
+
+    def unknown(self, text: str) -> str:
+        """The distinct characters of a text that cannot be encoded."""
+        return ""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, str]:
+        """The form in a checkpoint, read back by `tokenizer_from_dict`."""
 
 
-class CharTokenizer(_Plain):
+class CharTokenizer(Tokenizer):
     """One token for each character."""
 
     def __init__(self, characters: str) -> None:
@@ -157,7 +129,7 @@ def code_points(text: str) -> NDArray[np.unsignedinteger]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
-class ByteTokenizer(_Plain):
+class ByteTokenizer(Tokenizer):
     """One token for each byte of UTF-8."""
 
     size = 256
@@ -168,14 +140,8 @@ class ByteTokenizer(_Plain):
     def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
         return np.frombuffer(text.encode("utf-8", errors="replace"), np.uint8)
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        return bytes(tokens).decode("utf-8", errors="replace")
-
     def token_bytes(self, token: int) -> bytes:
         return bytes((token,))
-
-    def unknown(self, text: str) -> str:
-        return ""
 
     def to_dict(self) -> dict[str, str]:
         return {"kind": "bytes"}
@@ -205,7 +171,7 @@ LONG_WORD = 100
 """Characters; a longer word is not remembered."""
 
 
-class BPETokenizer(_Plain):
+class BPETokenizer(Tokenizer):
     """Byte-level byte-pair encoding (Sennrich et al. 2016) by the `tokenizers` library.
 
     With `gaps` it has two more tokens, those of a gap to fill.
@@ -246,16 +212,10 @@ class BPETokenizer(_Plain):
                 del known[word]
         return np.frombuffer(token_ids, dtype)
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        return b"".join(map(self.token_bytes, tokens)).decode("utf-8", errors="replace")
-
     def token_bytes(self, token: int) -> bytes:
         if token == self.end or token >= self._tokenizer.get_vocab_size():
             return b""
         return bytes(self._byte_of[c] for c in self._tokenizer.id_to_token(token) or "")
-
-    def unknown(self, text: str) -> str:
-        return ""
 
     def to_dict(self) -> dict[str, str]:
         fields = {"kind": "bpe", "tokenizer": self._serialised}

@@ -1,15 +1,14 @@
 """Text from a model on a server: the server tells the odds, and the token is chosen here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError
 from genui.base.text import clean
-from genui.engine.data.tokenizer import strip_last_space
+from genui.engine.data.tokenizer import ByteTokenizer, strip_last_space
 from genui.engine.device import Machine
 from genui.engine.sample.chat import continue_chat, open_chat
 from genui.engine.sample.logits import (
@@ -82,35 +81,15 @@ class ServerState(WritingState):
         return self.step if self.ended else self.token_budget
 
 
-class ServerTemplate:
-    """The Tokenizer of a chat template. The tokens are the server's, so it has none but the two
-    that a template may write by name."""
+class ServerTemplate(ByteTokenizer):
+    """The tokenizer of a chat template. The tokens are the server's, so its own are not used but
+    the two that a template may write by name."""
 
-    size, gap = 0, None
-    ends: frozenset[int] = frozenset()
     begin, end = 0, 1
 
     def __init__(self, record: records.Record) -> None:
         self.chat_template = record.chat_template
         self.special = {0: record.begin, 1: record.end}
-
-    def encode(self, text: str) -> list[int]:
-        return []
-
-    def encode_array(self, text: str) -> NDArray[np.unsignedinteger]:
-        return np.empty(0, np.uint8)
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        return ""
-
-    def token_bytes(self, token: int) -> bytes:
-        return b""
-
-    def unknown(self, text: str) -> str:
-        return ""
-
-    def to_dict(self) -> dict[str, str]:
-        return {}
 
 
 class ServerGenerator:
