@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import psutil
@@ -33,7 +33,6 @@ from genui.engine.train.task import (
     Staged,
     Task,
     check_one_player,
-    check_shares,
     players_of,
 )
 from genui.engine.train.world import AgreedError, World
@@ -50,9 +49,6 @@ PAUSE_POLL_S = 0.1
 
 RANKS_EVERY = 1.0
 """Seconds between two records of the ranks."""
-
-_COMMANDS = get_args(control.Command)
-_MOST_COMMANDS = 4  # of a step; others wait for the next one
 
 
 class Trainer:
@@ -84,8 +80,6 @@ class Trainer:
         self._players = players_of(task)
         shard = shard and world.size > 1
         check_processes(recipe, world.size, shard)
-        if world.size * recipe.micro_batches > 1:
-            check_shares(self._players)
         if shard:
             check_one_player(self._players)
             self._weights: Replicas = Shards(world, task.model, recipe.ema)
@@ -94,7 +88,6 @@ class Trainer:
         self._rank_file = RankFile(run, world.rank) if world.size > 1 else None
         self._record_ranks = False  # whether the ranks write a record of this step
         self._ranks_due = 0.0  # the next such step, by the monotonic clock of rank 0
-        self._inbox: list[control.Control] = []  # commands that the ranks have not agreed on
         self._schedule = task.schedule if isinstance(task, Staged) else Schedule(recipe)
         self._timing = Timing(recipe)
         self._budget: Budget | None = None  # only on rank 0
@@ -240,37 +233,26 @@ class Trainer:
         stop, since a signal may reach any rank, and whether the ranks write a record of the next
         step. Raises GenuiError if the run's folder was removed.
         """
-        world = self._world
+        world, due = self._world, False
         if world.rank == 0:
             if not self._run.path.is_dir():
                 raise GenuiError(
                     f"{self._run.path}: the run's folder is gone, so its training ends"
                 )
-            self._inbox += control.poll(self._run, self._writer.say)
-        if world.size == 1:
-            self._stop, commands, self._inbox = self._signalled, self._inbox, []
-            self._done = bool(self._reached)
-            if steps := self._new_steps():
-                self._change_steps(steps)
-            return commands
-        commands, self._inbox = self._inbox[:_MOST_COMMANDS], self._inbox[_MOST_COMMANDS:]
-        due = world.rank == 0 and time.monotonic() >= self._ranks_due
-        numbers = [float(self._signalled), float(due), float(bool(self._reached))]
-        numbers.append(float(self._new_steps()))
-        for request in commands:
-            numbers += [1 + _COMMANDS.index(request.command), request.value or 0.0]
-        numbers += [0.0] * (4 + 2 * _MOST_COMMANDS - len(numbers))
-        stop, record, reached, steps, *agreed = world.all_reduce(numbers)
-        self._stop, self._record_ranks, self._done = stop > 0, record > 0, reached > 0
+            due = world.size > 1 and time.monotonic() >= self._ranks_due
+            if due:
+                self._ranks_due = time.monotonic() + RANKS_EVERY
+        read = control.poll(self._run, self._writer.say) if world.rank == 0 else []
+        commands: list[tuple[control.Command, float | None]]
+        commands = [(each.command, each.value) for each in read]
+        everyone = world.all_gather(
+            (self._signalled, due, bool(self._reached), self._new_steps(), commands)
+        )
+        self._stop = any(signalled for signalled, *_ in everyone)
+        _, self._record_ranks, self._done, steps, agreed = everyone[0]
         if steps:
-            self._change_steps(int(steps))
-        if due:
-            self._ranks_due = time.monotonic() + RANKS_EVERY
-        return [
-            control.Control(_COMMANDS[int(code) - 1], value or None)
-            for code, value in zip(agreed[::2], agreed[1::2], strict=True)
-            if code
-        ]
+            self._change_steps(steps)
+        return [control.Control(*command) for command in agreed]
 
     def _apply_controls(self) -> None:
         """Carry out the commands given since the last step, in order. Raises as `_agree`."""
@@ -392,7 +374,7 @@ class Trainer:
             counting = nullcontext() if world.rank else self.utilization.counting()
             with self._weights.adding(player, share is shares[-1]), counting:
                 with autocast(self._machine):
-                    loss = self._weights.compute(player, partial(self._loss, player, share))
+                    loss = self._weights.compute(player, partial(player.loss, step, share))
                 world.backward(loss)
             weight = share.part_of(recipe.batch)
             values = {name: value * weight for name, value in player.metrics().items()}
@@ -403,10 +385,6 @@ class Trainer:
             own = sum(share.part_of(recipe.batch) for share in shares)
             self._own_loss = sums[player.metric("loss")] / own
         return dict(zip(sums, world.all_reduce(list(sums.values())), strict=True))
-
-    def _loss(self, player: Player, share: Share) -> Tensor:
-        """A share of a player's loss. Tasks of plug-ins may not know of shares."""
-        return player.loss(self._step) if share.count == 1 else player.loss(self._step, share)
 
     def _diverged(self, player: Player, loss: float, norm: float) -> GenuiError:
         whose = f"{player.name}'s " if player.name else ""

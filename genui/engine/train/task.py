@@ -1,6 +1,5 @@
 """The interface between the trainer and what it trains: a model, losses, evaluation, samples."""
 
-import inspect
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -176,13 +175,3 @@ def check_one_player(players: Sequence[Player]) -> None:
     """Raise MisuseError if the weights of a task cannot be shared out over processes."""
     if len(players) > 1:
         raise MisuseError(f"--shard: {SEVERAL_NETWORKS}")
-
-
-def check_shares(players: Sequence[Player]) -> None:
-    """Raise MisuseError if a step of a plug-in's task cannot be shared out."""
-    for player in players:
-        if len(inspect.signature(player.loss).parameters) < 2:
-            raise MisuseError(
-                "this kind of model is trained in one process and one part: its loss(step) takes "
-                "no share"
-            )
