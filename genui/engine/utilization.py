@@ -7,25 +7,18 @@ would do in the same time.
 """
 
 import functools
-import hashlib
-import socket
 import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from genui.base import paths
-from genui.base.errors import GenuiError
-from genui.base.files import atomic_write
 from genui.base.numbers import short
-from genui.engine.device import Machine, device_name
+from genui.engine.device import Machine
 
 # --- FLOPs of a step --------------------------------------------------------------------------
 
@@ -108,48 +101,9 @@ MEASURE_S = 0.1
 _SIDE = {"cpu": 768, "mps": 4096, "cuda": 8192}  # of the square matrices
 
 
-class Peak(msgspec.Struct, frozen=True):
-    """A measurement that is stored."""
-
-    flops: float  # per second
-    time: float  # unix time
-
-
-def peak_flops(machine: Machine) -> float:
-    """FLOPs per second of large matrix products on the machine: measured once for its device,
-    precision, threads and version of torch, and stored in the cache folder."""
-    with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(_path(machine).read_bytes(), type=Peak).flops
-    return measure_peak(machine)
-
-
 def measure_peak(machine: Machine) -> float:
-    """Measure the peak now; returns and stores the higher of it and the stored one, since other
-    processes can only lower it."""
-    flops = _measure(machine)
-    path = _path(machine)
-    with suppress(OSError, msgspec.DecodeError):
-        flops = max(flops, msgspec.json.decode(path.read_bytes(), type=Peak).flops)
-    with suppress(OSError, GenuiError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, msgspec.json.encode(Peak(flops, time.time())), durable=False)
-    return flops
-
-
-def _path(machine: Machine) -> Path:
-    what = (
-        machine.to_dict(),
-        str(torch.__version__),
-        socket.gethostname(),
-        device_name(machine.device),
-    )
-    digest = hashlib.sha256(msgspec.json.encode(what)).hexdigest()
-    return paths.cache_dir() / "peak" / f"{digest[:16]}.json"
-
-
-def _measure(machine: Machine) -> float:
-    """The FLOPs per second of the fastest of several products. The global random generator is not
-    used."""
+    """The FLOPs per second of the fastest of several large products on the machine. The global
+    random generator is not used."""
     side = _SIDE[machine.device]
     dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
     generator = torch.Generator().manual_seed(0)
@@ -198,7 +152,7 @@ class Utilization:
         """End the counting after a whole step. Returns a line about it for the console."""
         assert self.counter is not None
         self.flops, self.counter = self.counter.flops, None
-        self._peak = self._peak or peak_flops(self._machine)
+        self._peak = self._peak or measure_peak(self._machine)
         return (
             f"a step has {format_flops(self.flops)}; matrix products reach "
             f"{format_flops(self._peak)}/s here in {self._machine.precision}"

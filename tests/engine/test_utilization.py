@@ -122,12 +122,3 @@ def test_a_step_of_longer_sequences_is_counted_anew() -> None:
 def test_flops_as_text() -> None:
     assert utilization.format_flops(2.7e9) == "2.7 GFLOP"
     assert utilization.format_flops(312) == "312 FLOP"
-
-
-def test_the_peak_is_measured_once_and_only_rises(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates = iter((2e9, 1e9, 3e9, 5e9))
-    monkeypatch.setattr(utilization, "_measure", lambda machine: next(rates))
-    assert utilization.peak_flops(MACHINE) == utilization.peak_flops(MACHINE) == 2e9
-    assert utilization.measure_peak(MACHINE) == 2e9  # 1e9: another process was running
-    assert utilization.measure_peak(MACHINE) == utilization.peak_flops(MACHINE) == 3e9
-    assert utilization.peak_flops(Machine("cpu", "bf16", 1)) == 5e9
