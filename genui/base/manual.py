@@ -1,7 +1,7 @@
 """The pages of the manual, `genui/help/*.md`, and searching them.
 
-`index.md` lists the pages in reading order, with a summary of each. Some pages are generated, by
-those who show them.
+`index.md` lists the pages in reading order, with a summary of each, and where the pages of kinds
+come among them. Some pages are generated, by those who show them.
 """
 
 import re
@@ -16,6 +16,16 @@ _TOPIC = re.compile(r"^- \[([\w-]+)\]\(\1\.md\): (.+)$", re.MULTILINE)
 _BLOCK = re.compile(r"```.*?^```$|(?:(?!```)[^\n]+\n?)+", re.DOTALL | re.MULTILINE)
 
 
+class Page(NamedTuple):
+    """A page of the manual, of the core or of a kind."""
+
+    topic: str
+    summary: str
+    """A line for the list of topics."""
+    path: Path
+    """The Markdown file, which begins with a heading of one #: the page's title."""
+
+
 class Passage(NamedTuple):
     """A paragraph, an item of a list, a row of a table or an example."""
 
@@ -25,13 +35,20 @@ class Passage(NamedTuple):
     line: int  # of the page, in which it begins, from 0
 
 
-def read_page(topic: str) -> str:
-    return (PAGES / f"{topic}.md").read_text("utf-8")
+def core_pages() -> tuple[list[Page], list[Page]]:
+    """The pages before those of kinds, and the pages after them, in reading order."""
+    first, _, last = (PAGES / "index.md").read_text("utf-8").partition("\n## Kinds\n")
+    before, after = (
+        [Page(topic, summary, PAGES / f"{topic}.md") for topic, summary in _TOPIC.findall(part)]
+        for part in (first, last)
+    )
+    return before, after
 
 
-def topics() -> dict[str, str]:
-    """The topics in reading order, each with its summary."""
-    return dict(_TOPIC.findall(read_page("index")))
+def title_of(page: str) -> str:
+    """The title of a page, which is Markdown: its first heading; "" without one."""
+    heading = re.search(r"^#+ (.+)$", page, re.MULTILINE)
+    return heading[1] if heading else ""
 
 
 def find_passages(passages: Iterable[Passage], words: str) -> list[Passage]:

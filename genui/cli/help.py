@@ -1,8 +1,7 @@
 """`genui help`: the manual, one page for each topic.
 
-The pages are the Markdown files of `genui/help`; `index.md` lists them in reading order, with a
-summary of each. The pages of keys and commands are generated from the tables of the app and the
-shell, so they are never out of date.
+The pages are the Markdown files of `genui/help` and of the kinds. The pages of keys and commands
+are generated from the tables of the app and the shell, so they are never out of date.
 """
 
 import argparse
@@ -13,13 +12,13 @@ import sys
 from itertools import chain
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.manual import Passage, find_passages, list_passages, read_page, topics
+from genui.base.manual import Passage, find_passages, list_passages
 from genui.cli import output
 from genui.cli.parser import HelpFormatter
+from genui.protocol.manual import read_page, replace_links, topics
 
 WIDEST = 100  # columns of text
 
-_LINK = re.compile(r"\[[^\[\]]*\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
 _MARKS = re.compile(r"\*\*|`")
 
 
@@ -72,10 +71,6 @@ def page(topic: str) -> str:
         return keys_markdown()
     if topic == "commands":
         return commands_markdown()
-    if topic == "settings":
-        from genui.protocol.settings import add_settings_tables
-
-        return add_settings_tables(read_page(topic))
     if topic in topics():
         return read_page(topic)
     if topic in COMMANDS:
@@ -109,7 +104,7 @@ def _columns() -> int:
 
 def _for_shell(text: str) -> str:
     """The text with links to other pages as the commands that print them."""
-    return _LINK.sub(r"`genui help \1`", text)
+    return replace_links(text, lambda link: f"`genui help {link[2]}`")
 
 
 def _print_page(text: str) -> None:

@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from msgspec import Struct
 
 from genui.base.errors import MisuseError
+from genui.base.manual import Page
 from genui.base.plugins import Table
 from genui.protocol.settings import Settings
 
@@ -114,6 +115,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     shows: Open | None = None
     syntax: Literal["", "python"] = ""
     """The language of the syntax highlighting."""
+    help: Page | str = "start"
+    """Its page of the manual, or the topic of a page that there is without it."""
     files: tuple[str, ...] = ()
     """The suffixes that `--out` writes, the default first."""
     streams: bool = False
@@ -124,6 +127,11 @@ class Kind(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """Its name in files and tables: `transformer/text`."""
         return f"{self.family}/{self.medium}"
+
+    @property
+    def topic(self) -> str:
+        """The topic of its page of the manual."""
+        return self.help.topic if isinstance(self.help, Page) else self.help
 
     @property
     def can_generate(self) -> bool:

@@ -19,35 +19,31 @@ from textual.containers import Vertical
 from textual.widgets import Markdown, MarkdownViewer
 from textual.widgets.markdown import MarkdownBlock, MarkdownTableOfContents
 
-from genui.base.manual import PAGES, Passage, find_passages, list_passages, read_page, topics
+from genui.base.errors import GenuiError
+from genui.base.manual import Passage, find_passages, list_passages, title_of
 from genui.base.text import clean_line
-from genui.protocol.settings import add_settings_tables
-from genui.ui.keys import Scope, keys_markdown
+from genui.protocol.kinds import KINDS, Kind
+from genui.protocol.manual import read_page, topics
+from genui.ui.keys import Key, Scope, keys_markdown
 from genui.ui.widgets.base import FilterLine, LifecycleGuard, LineInput, Row, RowList
 from genui.ui.widgets.dialogs import ChooseScreen, Window
 
-_PANE_TOPICS: Mapping[Scope, str] = MappingProxyType(
-    {
-        "app": "start",
-        "models": "models",
-        "training": "training",
-        "text": "text",
-        "canvas": "images",
-        "roll": "music",
-        "walk": "walk",
-        "speech": "open-models",
-        "board": "watching",
-        "runs": "watching",
-        "lab": "lab",
-        "points": "lab",
-        "settings": "settings",
-    }
+_TOPICS: Mapping[Scope, str] = MappingProxyType(
+    {"app": "start", "tour": "start", "board": "watching", "runs": "watching"}
 )
+"""Of what no kind brings; a scope without a row has the page of its name."""
 
 
-def topic_of(pane: Scope, medium: str = "") -> str:
-    """The page of a medium, if it has one (video, audio, code), else that of the pane."""
-    return medium if medium in topics() else _PANE_TOPICS[pane]
+def topic_of(scope: Scope, medium: str = "") -> str:
+    """The topic of the kind that has these keys, and whose samples are of that medium, if any."""
+    kinds = [kind for kind in KINDS.values() if scope in _scopes_of(kind)]
+    kinds.sort(key=lambda kind: kind.medium != medium)
+    return kinds[0].topic if kinds else _TOPICS.get(scope, scope)
+
+
+def _scopes_of(kind: Kind) -> set[Scope]:
+    rows = kind.keys() if kind.keys else ()
+    return {kind.pane} | {row.pane for row in rows if isinstance(row, Key)}
 
 
 SNIPPET, BEFORE = 120, 16  # characters of a passage in the list; of those, before the words
@@ -95,7 +91,7 @@ class ManualScreen(Window[None]):
 
     async def on_mount(self) -> None:
         self.query_one(".window").border_subtitle = _KEYS
-        await self._viewer.go(PAGES / f"{self._first}.md")
+        await self._viewer.go(f"{self._first}.md")
 
     @property
     def _viewer(self) -> _Viewer:
@@ -104,8 +100,8 @@ class ManualScreen(Window[None]):
     @on(MarkdownViewer.NavigatorUpdated)
     def _page_opened(self) -> None:
         viewer = self._viewer
-        topic = Path(str(viewer.navigator.location).partition("#")[0]).stem
-        self.query_one(".window").border_title = f"Manual: {topic}"
+        title = clean_line(title_of(viewer.document.source), 60)
+        self.query_one(".window").border_title = f"Manual: {title}"
         if self._line is not None:
             self.call_after_refresh(self._show_line, self._line)
         elif "#" not in str(viewer.navigator.location):
@@ -170,7 +166,7 @@ class ManualScreen(Window[None]):
         )
         self.query_one(".window").border_subtitle = keys
         self._line = found.line
-        await self._viewer.go(PAGES / f"{found.topic}.md")
+        await self._viewer.go(f"{found.topic}.md")
 
     def _close_search(self) -> None:
         self.query_one(".window").remove_class("-searching")
@@ -207,7 +203,7 @@ class ManualScreen(Window[None]):
 
     async def _open(self, topic: str | None) -> None:
         if topic is not None and self.usable:
-            await self._viewer.go(PAGES / f"{topic}.md")
+            await self._viewer.go(f"{topic}.md")
 
     def action_contents(self) -> None:
         viewer = self._viewer
@@ -275,17 +271,18 @@ class _Document(Markdown):
         self._keymap = keymap
 
     async def load(self, path: Path) -> None:
-        """Load a page; those of keys, commands and settings are generated."""
-        topic = Path(str(path).partition("#")[0]).stem
+        """Load the page of the topic that a path ends in, which may have an anchor."""
+        name, anchor = self.sanitize_location(str(path))
+        topic = name.stem
         if topic == "keys":
             await self.update(keys_markdown(self._keymap))
         elif topic == "commands":
             await self.update("Reading every command's options …")
             await self.update(await _run_help(topic))
-        elif topic == "settings":
-            await self.update(_write_page(topic))
         else:
-            await super().load(path)
+            await self.update(_read_page(topic))
+        if anchor:
+            self.goto_anchor(anchor)
 
 
 async def _run_help(topic: str) -> str:
@@ -303,14 +300,16 @@ def _list_all(keymap: Mapping[str, str]) -> list[Passage]:
         if topic == "keys":
             passages += list_passages(topic, keys_markdown(keymap))
         elif topic != "commands":
-            passages += list_passages(topic, _write_page(topic))
+            passages += list_passages(topic, _read_page(topic))
     return passages
 
 
-def _write_page(topic: str) -> str:
-    """A page that is in the folder, with its tables."""
-    page = read_page(topic)
-    return add_settings_tables(page) if topic == "settings" else page
+def _read_page(topic: str) -> str:
+    """The page, or what is wrong with it."""
+    try:
+        return read_page(topic)
+    except GenuiError as error:
+        return str(error)
 
 
 def _passage_row(place: int, passage: Passage, words: str) -> Row:

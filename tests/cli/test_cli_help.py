@@ -6,11 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 from rich.markdown import Markdown
 
-from genui.base import manual
+import genui
+from genui.base.manual import GENERATED, Page
 from genui.cli.main import COMMANDS, command_parser, main
+from genui.protocol import manual
+from genui.protocol.kinds import KINDS
 from genui.protocol.settings import add_settings_tables
 from genui.ui.keys import list_keys
 
@@ -18,8 +22,10 @@ Capture = pytest.CaptureFixture[str]
 
 
 def test_the_topics_are_the_pages_there_are(capsys: Capture) -> None:
-    written = {path.stem for path in manual.PAGES.glob("*.md")}
-    assert {*manual.topics()} == written - {"index"} | {"keys"}
+    package = Path(genui.__file__).parent
+    written = {*package.glob("help/*.md"), *package.glob("kinds/*/help.md")}
+    listed = {page.path for topic, page in manual.list_pages().items() if topic != "keys"}
+    assert listed == written - {package / "help" / "index.md"}
     assert main(["help"]) == 0
     rows = capsys.readouterr().out.splitlines()[1:]
     assert [row.split()[0] for row in rows] == list(manual.topics())
@@ -59,6 +65,36 @@ def test_a_command_that_is_no_topic_has_its_part_of_the_page(capsys: Capture) ->
     assert text.startswith("## genui generate")
     assert "--guidance" in text
     assert "## genui compare" not in text
+
+
+def test_a_kind_brings_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    page = tmp_path / "help.md"
+    page.write_text("# Pen strokes\n\nSee [images](images.md) and [clay](clay.md#fire), too.\n")
+    (kind, *_) = KINDS.values()
+    strokes = replace(kind, medium="strokes", help=Page("strokes", "draw with a pen", page))
+    monkeypatch.setattr(manual, "KINDS", {**KINDS, ("pen", "strokes"): strokes})
+    assert main(["help"]) == 0
+    assert "draw with a pen" in capsys.readouterr().out
+    assert main(["help", "strokes"]) == 0
+    assert capsys.readouterr().out.endswith("See `genui help images` and clay, too.\n")
+    page.unlink()
+    assert main(["help", "strokes"]) == 1
+    assert capsys.readouterr().err.startswith(f"genui: {page}: this page of the manual cannot")
+
+
+def test_without_the_kinds_no_page_links_to_theirs(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    gone = {kind.topic for kind in KINDS.values() if isinstance(kind.help, Page)}
+    monkeypatch.setattr(manual, "KINDS", {})
+    assert gone
+    assert gone.isdisjoint(manual.topics())
+    for topic in {*manual.topics()} - {*GENERATED}:
+        assert main(["help", topic]) == 0
+        linked = re.findall(r"`genui help ([\w-]+)`", capsys.readouterr().out)
+        assert gone.isdisjoint(linked), topic
 
 
 def test_an_unknown_topic_is_one_line_with_a_near_name(capsys: Capture) -> None:
@@ -107,11 +143,11 @@ def test_links_between_pages_are_commands_in_the_shell(capsys: Capture) -> None:
     assert "`]` `[` take the next direction from the same point" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("topic", sorted({*manual.topics()} - {*manual.GENERATED}))
+@pytest.mark.parametrize("topic", sorted({*manual.topics()} - {*GENERATED}))
 def test_a_page_is_printed_whole(topic: str, capsys: Capture) -> None:
     assert main(["help", topic]) == 0
     out = capsys.readouterr().out
-    source = add_settings_tables((manual.PAGES / f"{topic}.md").read_text("utf-8"))
+    source = add_settings_tables(manual.list_pages()[topic].path.read_text("utf-8"))
     plain = re.sub(r"\[[\w-]+\]\(([\w-]+)\.md\)", r"`genui help \1`", source)
     assert out == plain
 

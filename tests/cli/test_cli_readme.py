@@ -21,6 +21,7 @@ from genui.cli.main import COMMANDS, command_parser, main
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.formats.audio import encode_wav
 from genui.formats.midi import encode_midi
+from genui.protocol.manual import list_pages
 from genui.recipes import (
     RECIPES,
     Recipe,
@@ -33,8 +34,14 @@ from genui.runs.layout import create_run
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-PAGES = sorted((ROOT / "genui" / "help").glob("*.md"))
+TOPICS = list_pages()
+PAGES = [page.path for topic, page in TOPICS.items() if topic != "keys"]  # which is generated
 DOCUMENTS = [README, *PAGES]
+
+
+def name_of(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
 
 _QUOTED = re.compile(r"\$'((?:\\.|[^'\\])*)'")
 
@@ -52,7 +59,7 @@ def examples(document: Path) -> Iterator[Command]:
     for block in re.findall(r"```sh\n(.*?)```", document.read_text("utf-8"), re.DOTALL):
         for line in block.splitlines():
             for words in _calls(line):
-                yield Command(document.name, line, words)
+                yield Command(name_of(document), line, words)
 
 
 def _calls(line: str) -> Iterator[list[str]]:
@@ -96,7 +103,7 @@ def test_every_example_is_a_call_that_is_understood(
     if name == "--plugin":
         # The page shows the file, under its name.
         file, name, *arguments = arguments
-        text = (ROOT / "genui" / "help" / command.document).read_text("utf-8")
+        text = (ROOT / command.document).read_text("utf-8")
         module = re.search(rf"```python\n# {re.escape(file)}\n(.*?)```", text, re.DOTALL)
         assert module is not None
         (tmp_path / file).write_text(module[1], "utf-8")
@@ -112,7 +119,7 @@ def test_every_example_is_a_call_that_is_understood(
         assert page(args.topic)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_commands_named_in_the_text_exist_with_their_options(document: Path) -> None:
     text = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL)
     for inline in re.findall(r"`([^`]+)`", text):
@@ -228,7 +235,7 @@ def at_home(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 RUNNABLE = {
-    document.name: [
+    name_of(document): [
         command
         for command in examples(document)
         if command.words
@@ -257,12 +264,12 @@ def test_most_examples_run_and_what_does_not_is_still_there() -> None:
 # --- links and names ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_link_and_image_is_there(document: Path) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", document.read_text("utf-8")):
         assert "://" not in target, "the manual works without a network"
-        generated = document in PAGES and target == "keys.md"
-        assert generated or (document.parent / target).is_file(), target
+        page = document in PAGES and target.removesuffix(".md") in TOPICS
+        assert page or (document.parent / target).is_file(), target
 
 
 def test_every_path_of_the_code_that_is_named_is_there() -> None:
@@ -270,9 +277,9 @@ def test_every_path_of_the_code_that_is_named_is_there() -> None:
         for path in re.findall(r"(?<![\w./])(?:genui|tests)/[\w/]+(?:\.py)?", document.read_text()):
             if path.endswith("bench_"):  # tests/bench/bench_*.py
                 continue
-            assert (ROOT / path).exists(), f"{document.name}: {path}"
+            assert (ROOT / path).exists(), f"{name_of(document)}: {path}"
         for bench in re.findall(r"(?<![/\w])bench_\w+\.py", document.read_text()):
-            assert (ROOT / "tests" / "bench" / bench).is_file(), f"{document.name}: {bench}"
+            assert (ROOT / "tests" / "bench" / bench).is_file(), f"{name_of(document)}: {bench}"
 
 
 def test_the_table_of_families_has_every_shipped_model() -> None:

@@ -17,6 +17,7 @@ from textual.widgets import Markdown, MarkdownViewer
 from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.protocol import TextSettings
+from genui.protocol.manual import topics
 from genui.ui import keys
 from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
@@ -152,10 +153,10 @@ async def test_f1_opens_the_manual_at_the_page_of_the_focused_pane(
 ) -> None:
     async with open_app() as pilot:
         for view, page, sentence in (
-            ("2", "text", "Write and step"),
-            ("3", "images", "Step"),
-            ("4", "watching", "Formats"),
-            ("5", "lab", "learns points in the plane"),
+            ("2", "Text", "Write and step"),
+            ("3", "Images", "Step"),
+            ("4", "Watching", "Formats"),
+            ("5", "Lab", "learns points in the plane"),
         ):
             await pilot.press(view, "f1")
             await until_seen(pilot, f"Manual: {page}")
@@ -171,6 +172,12 @@ async def test_the_manual_of_a_medium_that_has_its_own_page() -> None:
     assert topic_of("canvas", "video") == "video"
     assert topic_of("canvas", "audio") == "audio"
     assert topic_of("text", "code") == "code"
+    assert topic_of("speech", "audio") == "open-models"
+
+
+@pytest.mark.parametrize("scope", keys.titles())
+def test_every_place_has_a_page_of_the_manual(scope: str) -> None:
+    assert topic_of(scope) in topics()
 
 
 async def test_the_manual_turns_pages_and_goes_back(shipped, open_app: Opener) -> None:
@@ -178,14 +185,14 @@ async def test_the_manual_turns_pages_and_goes_back(shipped, open_app: Opener) -
         await pilot.press("2", "question_mark")
         await until_seen(pilot, "Keys of Text")
         await pilot.press("f1")  # from the keys of a pane to its page
-        await until_seen(pilot, "Manual: text")
+        await until_seen(pilot, "Manual: Text")
         viewer = pilot.app.screen.query_one(MarkdownViewer)
         await viewer.go("settings.md")  # as a link on the page does
-        await until_seen(pilot, "Manual: settings")
+        await until_seen(pilot, "Manual: Settings of a generation")
         await pilot.press("left")
-        await until_seen(pilot, "Manual: text")
+        await until_seen(pilot, "Manual: Text")
         await pilot.press("i", "down", "enter")  # the topics: start, then models
-        await until_seen(pilot, "Manual: models")
+        await until_seen(pilot, "Manual: Models")
         await pilot.press("t")
         await until_seen(pilot, "Ⅱ Limitations")  # a heading further down
         await pilot.press("t")
@@ -195,7 +202,7 @@ async def test_the_manual_turns_pages_and_goes_back(shipped, open_app: Opener) -
 async def test_the_manual_closes_while_a_page_is_being_made(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         await pilot.press("f1")
-        await until_seen(pilot, "Manual: models")
+        await until_seen(pilot, "Manual: Models")
         viewer = pilot.app.screen.query_one(MarkdownViewer)
         viewer.post_message(Markdown.LinkClicked(viewer.document, "commands.md"))
         await pilot.press("escape")
@@ -212,7 +219,7 @@ async def test_the_manual_has_the_generated_pages(
     (state / keys.KEYMAP_FILE).write_text('"app.new_run" = "f9"\n')
     async with open_app() as pilot:
         await pilot.press("f1")
-        await until_seen(pilot, "Manual: models")
+        await until_seen(pilot, "Manual: Models")
         viewer = pilot.app.screen.query_one(MarkdownViewer)
         await viewer.go("keys.md")
         await until_seen(pilot, "f9 ")  # the user's own, not n

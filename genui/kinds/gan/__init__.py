@@ -1,7 +1,9 @@
 """Generators that were trained against a discriminator, and walks in their latent space."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from genui.base.manual import Page
 from genui.kinds.image import prints
 from genui.protocol.kinds import Kind, Recipes
 from genui.protocol.settings import LatentSettings
@@ -51,10 +53,13 @@ def _shows() -> object:
     return Shows(pane=WALK, view=ImageView, exports=WALKS)
 
 
+_PAGE = Page("walk", "the latent space of a GAN", Path(__file__).with_name("help.md"))
+
 KINDS = (
     Kind(
         family="gan",
         medium="image",
+        help=_PAGE,
         place=30,
         does="draws images in one step",
         limitations="It was trained by a discriminator and never on the images themselves, so "

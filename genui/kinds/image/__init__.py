@@ -67,6 +67,7 @@ DENOISED = Kind(
     makes="an image",
     pane="canvas",
     title="Canvas",
+    help="images",
     replaces_canvas=True,
     shows=_shows,
     files=(".png", ".gif", ".apng", ".cast"),

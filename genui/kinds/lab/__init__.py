@@ -1,7 +1,9 @@
 """The Lab: small networks that learn points in the plane while you watch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from genui.base.manual import Page
 from genui.protocol.kinds import Kind, LabFamily
 from genui.protocol.settings import LabSettings
 
@@ -21,10 +23,16 @@ def _shows() -> object:
     return Shows(pane=LAB_PANE, view=PlaneView, exports=PLANES)
 
 
+_PAGE = Page(
+    "lab", "train a small network on points in the plane", Path(__file__).with_name("help.md")
+)
+
+
 def _in_the_lab(family: str, lab: LabFamily, samples: bool = True) -> Kind:
     return Kind(
         family=family,
         medium="points",
+        help=_PAGE,
         place=80,
         does="learns points in the plane",
         settings=LabSettings,

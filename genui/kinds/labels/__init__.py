@@ -1,5 +1,8 @@
 """Classifiers of images, text and sounds, for contrast: they label and cannot generate."""
 
+from pathlib import Path
+
+from genui.base.manual import Page
 from genui.protocol.kinds import Kind, Recipes
 
 
@@ -80,9 +83,14 @@ def _labels_text() -> object:
     return Labels(load=TextClassifier.load, example=text_example)
 
 
+_PAGE = Page(
+    "labels", "classifiers, alone and beside a generation", Path(__file__).with_name("help.md")
+)
+
 KINDS = (
     Kind(
         family="classifier",
+        help=_PAGE,
         medium="image",
         place=70,
         does="labels images",
@@ -95,6 +103,7 @@ KINDS = (
     ),
     Kind(
         family="classifier",
+        help=_PAGE,
         medium="text",
         place=70,
         does="labels text",
@@ -106,6 +115,7 @@ KINDS = (
     ),
     Kind(
         family="classifier",
+        help=_PAGE,
         medium="audio",
         place=70,
         does="labels sounds",

@@ -1,9 +1,11 @@
 """Music for four voices, written by a Transformer."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 
+from genui.base.manual import Page
 from genui.kinds.text import SAMPLED_TEXT
 from genui.protocol.kinds import Recipes
 from genui.protocol.settings import TextSettings
@@ -61,10 +63,15 @@ def _shows() -> object:
     return Shows(pane=ROLL, view=Roll, exports=PIECES)
 
 
+_PAGE = Page(
+    "music", "write four-voice music, harmonise a melody", Path(__file__).with_name("help.md")
+)
+
 KINDS = (
     replace(
         SAMPLED_TEXT,
         medium="music",
+        help=_PAGE,
         place=40,
         does="writes four-voice music",
         limitations="It was trained on the notes of Bach's chorales only: no words, no "

@@ -1,9 +1,11 @@
 """Speech: a diffusion model of spectrograms, and open voices."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec.structs import replace
 
+from genui.base.manual import Page
 from genui.kinds.image import DENOISED, prints
 from genui.protocol.kinds import PRETRAINED, Kind, Recipes
 from genui.protocol.settings import VoiceSettings
@@ -62,10 +64,13 @@ def _shows_sentences() -> object:
     return Shows(pane=SPEECH, view=ImageView, exports=SPOKEN)
 
 
+_PAGE = Page("audio", "spoken digits, and a voice of your own", Path(__file__).with_name("help.md"))
+
 KINDS = (
     replace(
         DENOISED,
         medium="audio",
+        help=_PAGE,
         place=50,
         does="speaks",
         limitations="It speaks only the words and the voices that it was trained on. Digits "
@@ -82,6 +87,7 @@ KINDS = (
     Kind(
         family=PRETRAINED,
         medium="audio",
+        help="open-models",
         place=50,
         does="speaks",
         limitations="Others trained it: its own card says on what. It speaks sentences, each "

@@ -70,6 +70,7 @@ SAMPLED_TEXT = Kind(
     makes="text",
     pane="text",
     title="Text",
+    help="text",
     shows=_shows,
     files=(".txt", ".cast"),
     streams=True,
@@ -99,6 +100,7 @@ def text_kinds(
     code = replace(
         text,
         medium="code",
+        help="code",
         trains=_trains_code,
         default_settings=TextSettings(
             temperature=0.5, top_p=0.9, repetition_penalty=1.1, dry=0.8, grammar="python"

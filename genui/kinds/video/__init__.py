@@ -1,7 +1,10 @@
 """Short clips, drawn by a diffusion model that moves an icon."""
 
+from pathlib import Path
+
 from msgspec.structs import replace
 
+from genui.base.manual import Page
 from genui.kinds.image import DENOISED
 from genui.protocol.kinds import Recipes
 
@@ -44,10 +47,13 @@ def _shows() -> object:
     return Shows(pane=CANVAS, view=ImageView, exports=CLIPS)
 
 
+_PAGE = Page("video", "clips of 16 frames", Path(__file__).with_name("help.md"))
+
 KINDS = (
     replace(
         DENOISED,
         medium="video",
+        help=_PAGE,
         place=60,
         does="draws short clips",
         limitations="It knows 159 icons and 10 motions by name. The shape of an icon is "
