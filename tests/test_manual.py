@@ -1,0 +1,75 @@
+"""The tables in the manual and in the README have every row of the tables in the code."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+import genui
+from genui.base.manual import Page
+from genui.base.plugins import GROUPS
+from genui.cli.convert import TARGETS
+from genui.engine.data.images import IMAGE_DATASETS
+from genui.engine.data.speech import SPEECH_DATASETS
+from genui.engine.data.text import LABELLED_TEXTS, TEXT_DATASETS
+from genui.formats.codec import CODECS
+from genui.hub.catalogue import CATALOGUE
+from genui.hub.diffusers import PIPELINES
+from genui.hub.formats import FORMATS as MODEL_FORMATS
+from genui.logs.formats import FORMATS as LOG_FORMATS
+from genui.protocol.kinds import KINDS, PRETRAINED, list_media
+from genui.protocol.manual import read_page, topics
+from genui.protocol.settings import SAMPLERS
+from genui.recipes import RECIPES
+
+PACKAGE = Path(genui.__file__).parent
+DATASETS = [*IMAGE_DATASETS, *TEXT_DATASETS, *LABELLED_TEXTS, *SPEECH_DATASETS]
+FAMILIES = {family for (family, _), kind in KINDS.items() if not kind.lab} - {PRETRAINED}
+SHIPPED = [card.parent.name for card in (PACKAGE / "weights").glob("*/card.json")]
+
+TABLES: dict[str, tuple[str, Collection[str]]] = {
+    "recipes": ("recipes", RECIPES),
+    "families": ("recipes", FAMILIES),
+    "media": ("recipes", list_media()),
+    "shipped models": ("models", SHIPPED),
+    "datasets": ("data", DATASETS),
+    "types of file": ("traces", CODECS),
+    "samplers": ("samplers", SAMPLERS),
+    "formats of logs": ("watching", LOG_FORMATS),
+    "formats of models": ("open-models", MODEL_FORMATS),
+    "pipelines": ("open-models", PIPELINES),
+    "models to fetch": ("open-models", CATALOGUE),
+    "formats to convert to": ("models", TARGETS),
+    "groups of plug-ins": ("extend", GROUPS),
+}
+"""What is listed: the page that lists it, and its names."""
+
+
+def _names_in(text: str) -> set[str]:
+    """The words in code, and those in the first row and the first column of tables."""
+    cells = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+    heads = re.findall(r"^(\|.+\|)\n\|-", text, re.MULTILINE)
+    named = [*re.findall(r"`([^`\n]+)`", text), *cells, *heads]
+    return set(re.findall(r"[\w.-]+", " ".join(named).casefold()))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_manual_lists_every_row(table: str) -> None:
+    """On the page of the table, or on the page of a kind, which brings its own rows."""
+    topic, rows = TABLES[table]
+    own = {kind.topic for kind in KINDS.values() if isinstance(kind.help, Page)}
+    named = _names_in("\n".join(map(read_page, (topic, *own))))
+    assert [row for row in rows if row.casefold() not in named] == []
+
+
+def test_every_kind_has_a_page() -> None:
+    assert {kind.topic for kind in KINDS.values()} <= topics().keys()
+
+
+def test_the_readme_says_where_the_data_of_every_shipped_model_are_from() -> None:
+    readme = PACKAGE.parent / "README.md"
+    table = readme.read_text("utf-8").partition("## Data and licences")[2]
+    assert SHIPPED
+    told = {RECIPES[name].dataset for name in _names_in(table) & RECIPES.keys()}
+    assert {RECIPES[name].dataset for name in SHIPPED} <= told
