@@ -135,7 +135,7 @@ def test_a_plugin_named_after_the_command_is_told_where_it_stands(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["recipes", *words]) == 2
-    told = "genui: recipes: --plugin stands before it: genui --plugin FILE recipes …\n"
+    told = "genui: --plugin must stand before the command: genui --plugin FILE recipes …\n"
     assert capsys.readouterr().err == told
 
 

@@ -204,7 +204,9 @@ def _dispatch(words: list[str]) -> int:
     if unknown or not known:
         where, word = (f"{command}: ", unknown[0]) if known else ("", command)
         if known and word.partition("=")[0] == "--plugin":
-            raise MisuseError(f"{where}--plugin stands before it: genui --plugin FILE {command} …")
+            raise MisuseError(
+                f"--plugin must stand before the command: genui --plugin FILE {command} …"
+            )
         what = "unknown option" if word.startswith("-") else "unexpected"
         raise MisuseError(f"{where}{what} {word!r}; see {parser.prog} --help")
     return args.run(args)

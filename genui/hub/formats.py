@@ -1,4 +1,8 @@
-"""The table of formats of other people's models. To add one, write its file and add a row."""
+"""The table of formats of other people's models.
+
+To add one, write its file and add a row, and add what opens its models to `LOADERS` of
+`genui/engine/load.py`.
+"""
 
 import hashlib
 import os
@@ -16,8 +20,7 @@ from genui.hub.open_model import OpenModel
 
 
 class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """How models of one format are recognised and described; `genui.engine.load.LOADERS` has how
-    they are opened."""
+    """How models of one format are recognised and described."""
 
     title: str
     """With an article, for messages: "a GGUF file"."""
