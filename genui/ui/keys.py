@@ -589,11 +589,12 @@ def home_scopes() -> tuple[Scope, ...]:
 KEYMAP_FILE = "keys.toml"
 
 
-def list_bindings(by: str, first: str, last: str) -> "list[Binding]":
-    """Make the bindings of a list: action `by` moves by rows, `first` and `last` to the ends."""
+def list_bindings() -> "list[Binding]":
+    """Make the bindings of a list: `move` by rows, and to the ends, and `page`."""
     from textual.binding import Binding  # the command line reads the table without Textual
 
-    actions = {"down,j": f"{by}(1)", "up,k": f"{by}(-1)", "home": first, "end": last}
+    actions = {"down,j": "move(1)", "up,k": "move(-1)"}
+    actions |= {"home": "move(-1000000)", "end": "move(1000000)"}
     actions |= {"pagedown": "page(1)", "pageup": "page(-1)"}
     return [Binding(key, action, show=False) for key, action in actions.items()]
 

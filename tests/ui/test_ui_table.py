@@ -155,14 +155,14 @@ async def test_a_log_that_grows_moves_up_under_the_cursor(array: Path) -> None:
         await until(pilot, lambda: read(pilot))
         await pilot.press("right", "end")
         await until(pilot, lambda: rows_of(pilot).number == 50)
-        row = rows_of(pilot).row
+        row = rows_of(pilot).chosen_row
         assert row is not None
         worst = row.run.info.name
         with (array / worst / "metrics.csv").open("a") as file:
             file.write("3,0.5,0.5\n")
         board_of(pilot).watcher.refresh()
         await until(pilot, lambda: names(pilot)[0] == worst)
-        row = rows_of(pilot).row
+        row = rows_of(pilot).chosen_row
         assert row is not None
         assert row.run.info.name == worst
         assert math.isclose(row.metrics["val_loss"].best, 0.5)
@@ -187,7 +187,7 @@ async def test_runs_of_genui_are_in_the_table_of_the_app(open_watch: Opener) -> 
         await pilot.press("o")
         await until_seen(pilot, "min val_loss")
         await until(
-            pilot, lambda: (row := rows_of(pilot).row) is not None and "loss" in row.metrics
+            pilot, lambda: (row := rows_of(pilot).chosen_row) is not None and "loss" in row.metrics
         )
 
 

@@ -7,15 +7,14 @@ from itertools import islice
 from typing import Any
 
 from rich.cells import cell_len
-from rich.style import Style
 from textual.app import ComposeResult
 from textual.strip import Strip
 
 from genui.base import numbers
 from genui.base.text import clean_line
-from genui.ui.training.rows import FilteredPanel, RowScroller
+from genui.ui.training.rows import FilteredPanel
 from genui.ui.training.snapshot import Snapshot
-from genui.ui.widgets.base import set_border, strip_of
+from genui.ui.widgets.base import RowScroller, set_border, strip_of
 
 # --- Configurations as lines of text ----------------------------------------------------------
 
@@ -111,10 +110,7 @@ class SettingRows(RowScroller):
         return len(self._rows)
 
     def row(self, number: int, width: int) -> Strip:
-        styles: dict[str, Style] = {}
-        for _, name in self._rows[number]:
-            styles[name] = styles.get(name) or self.get_component_rich_style(f"rows--{name}")
-        return strip_of((text, styles[name]) for text, name in self._rows[number])
+        return strip_of((text, self.style(name)) for text, name in self._rows[number])
 
     def _layout(self, width: int) -> list[_Row]:
         if not self._settings or width < 2 * _MIN_COLUMN:

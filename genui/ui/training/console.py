@@ -25,9 +25,9 @@ from genui.base.text import clean, clean_line
 from genui.logs.base import GrowingFile
 from genui.runs.layout import RunDir
 from genui.ui import messages
-from genui.ui.training.rows import SEARCH_KEY, RowScroller, SidePanel
+from genui.ui.training.rows import SEARCH_KEY, SidePanel
 from genui.ui.training.snapshot import Snapshot
-from genui.ui.widgets.base import SearchLine, set_border, strip_of
+from genui.ui.widgets.base import RowScroller, SearchLine, set_border, strip_of
 
 # --- Reading console.log as it grows, on a thread ---------------------------------------------
 
@@ -407,8 +407,8 @@ class ConsoleLines(RowScroller):
         self.refresh()
 
     def row(self, number: int, width: int) -> Strip:
-        style = self.get_component_rich_style
-        dim = style("rows--dim")
+        style = self.style
+        dim = style("dim")
         if number < self._head:
             skipped = numbers.size(self.text.skipped)
             return strip_of([(f"{skipped} before this are only in console.log", dim)])
@@ -417,17 +417,17 @@ class ConsoleLines(RowScroller):
         text = self.text.pending if pending else self.text.texts[line]
         stamp = "" if pending else self.text.stamps[line]
         level, sign = line_level(text)
-        text_style = style(f"rows--{level}" if level in {"bad", "warn"} else "rows--text")
+        text_style = style(level if level in {"bad", "warn"} else "text")
         first = start == 0
         parts: list[tuple[str, Style]] = []
         if self._lead > _SIGN:
             parts.append((f"{stamp if first else '':<{_STAMP}}", dim))
-        parts.append((f"{sign if first else ' '} ", style(f"rows--{level}") + Style(bold=True)))
+        parts.append((f"{sign if first else ' '} ", style(level) + Style(bold=True)))
         match = None if pending else self.matches.get(line)
         if match is None:
             parts.append((text[start:end], text_style))
         else:
-            hit = style("rows--hit-here" if line == self.current_line else "rows--hit")
+            hit = style("hit-here" if line == self.current_line else "hit")
             shift = len(stamp) + 1 if stamp else 0
             a = min(max(match.start - shift, start), end)
             b = min(max(match.end - shift, a), end)

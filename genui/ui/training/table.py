@@ -38,11 +38,11 @@ from genui.runs.table import (
     view_of_sweep,
 )
 from genui.ui import keys, messages
-from genui.ui.keys import list_bindings
 from genui.ui.training.model import Board
 from genui.ui.training.sweeps import ask_to_stop, resume_sweep
 from genui.ui.watcher import MARKS
 from genui.ui.widgets.base import (
+    CursorList,
     Framed,
     LifecycleGuard,
     LineWidget,
@@ -65,52 +65,29 @@ _LEAD = 7  # cells before a name: state, overlay, pin
 # --- The rows ---------------------------------------------------------------------------------
 
 
-class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
+class TableRows(CursorList):
     """The head and the visible rows; only these are drawn, however many there are."""
 
-    ALLOW_SELECT = False
+    HEAD = 1
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--sorted", "rows--pin"}
     DEFAULT_CSS = """
     TableRows {
-        & > .rows--text { color: $foreground; }
-        & > .rows--dim { color: $text-muted; }
-        & > .rows--heading { color: $text-muted; text-style: bold; }
+        scrollbar-size-vertical: 0;
         & > .rows--sorted { color: $text-primary; text-style: bold; }
-        & > .rows--good { color: $text-success; }
-        & > .rows--warn { color: $text-warning; }
-        & > .rows--bad { color: $text-error; }
         & > .rows--pin { color: $text-accent; }
-        & > .rows--chosen {
-            color: $block-cursor-foreground; background: $block-cursor-background; text-style: bold;
-        }
-        & > .rows--chosen-blurred {
-            color: $block-cursor-blurred-foreground; background: $block-cursor-blurred-background;
-        }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *list_bindings("move", "move(-1000000)", "move(1000000)")
-    ]
-
-    class Moved(Message):
-        """Another row is at the cursor."""
-
-    class Opened(Message):
-        """The row at the cursor was clicked again."""
 
     def __init__(self) -> None:
         super().__init__("no runs yet")
         self.lines: Sequence[Line] = ()
-        self._places: dict[str, int] = {}  # of the rows in `lines`, by their keys, in order
-        self._ranks: dict[str, int] = {}  # the number of each row, from 0
         self.columns: Sequence[str] = ()
-        self.chosen = ""  # the key of the row at the cursor
         self._state = TableState()
         self._order: dict[str, int] = {}
         self._style_of: Callable[[int], Style] = lambda hue: Style()
         self._widths: dict[str, int] = {}
         self._name_width = _MIN_NAME
         self._texts: set[str] = set()  # columns with texts, which are aligned at the left
-        self._top = 0  # the first visible line
         self._first = 0  # the first visible column
 
     def measure(self, rows: Sequence[TableRow], columns: Sequence[str]) -> None:
@@ -140,48 +117,22 @@ class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
 
         With `first` the cursor goes to the first row.
         """
-        if lines is not self.lines:
-            self._places = {
-                line.key: place for place, line in enumerate(lines) if isinstance(line, TableRow)
-            }
-            self._ranks = {key: rank for rank, key in enumerate(self._places)}
         self.lines, self._state, self._order = lines, state, order
-        self._style_of, self._empty = style_of, empty
-        if first or self._place is None:
-            self.chosen = next(iter(self._places), "")
-            self._top = 0
-        self._scroll()
-        self.redraw()
+        self._style_of = style_of
+        self._show_sorted()
+        self.set_empty_text(empty)
+        self.set_keys([line.key if isinstance(line, TableRow) else "" for line in lines])
+        self.keep_chosen(first)
 
     @property
-    def row(self) -> TableRow | None:
+    def chosen_row(self) -> TableRow | None:
         """The row at the cursor."""
-        place = self._place
+        place = self._places.get(self.chosen)
         line = None if place is None else self.lines[place]
         return line if isinstance(line, TableRow) else None
 
-    @property
-    def _place(self) -> int | None:
-        """The index in `lines` of the row at the cursor."""
-        return self._places.get(self.chosen)
-
-    @property
-    def number(self) -> int:
-        """The number of the row at the cursor, from 1; 0 if there is none."""
-        return self._ranks.get(self.chosen, -1) + 1
-
-    @property
-    def _height(self) -> int:
-        """The number of lines that are visible below the head."""
-        return max(1, self.size.height - 1)
-
-    def _scroll(self) -> None:
-        """Bring the row at the cursor, the head of its group and the sorted column into view."""
-        place = self._place or 0
-        top = place - 1 if place and isinstance(self.lines[place - 1], Heading) else place
-        self._top = min(self._top, top)
-        self._top = max(self._top, place - self._height + 1, 0)
-        self._top = max(0, min(self._top, len(self.lines) - self._height))
+    def _show_sorted(self) -> None:
+        """Bring the sorted column into view."""
         if self._state.sort in self.columns:
             at = self.columns.index(self._state.sort)
             self._first = min(self._first, at)
@@ -207,70 +158,36 @@ class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
         return min(self._name_width, max(_MIN_NAME, self.size.width // 3))
 
     def on_resize(self) -> None:
-        self._scroll()
+        self._show_sorted()
         super().on_resize()
-
-    def on_focus(self) -> None:
-        self.redraw()
-
-    def on_blur(self) -> None:
-        self.redraw()
-
-    # --- moving -----------------------------------------------------------------------
-
-    def action_move(self, by: int) -> None:
-        places = list(self._places.values())
-        if places:
-            at = self._ranks.get(self.chosen, 0)
-            self._go(places[max(0, min(len(places) - 1, at + by))])
-
-    def action_page(self, direction: int) -> None:
-        self.action_move(direction * max(1, self._height - 1))
-
-    def _go(self, place: int) -> None:
-        line = self.lines[place]
-        if isinstance(line, TableRow):
-            self.chosen = line.key
-            self._scroll()
-            self.redraw()
-            self.post_message(self.Moved())
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
+        event.prevent_default()
         self.action_move(3)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
+        event.prevent_default()
         self.action_move(-3)
-
-    def on_click(self, event: events.Click) -> None:
-        place = event.y - 1 + self._top
-        if event.y < 1 or place >= len(self.lines):
-            return
-        if place == self._place:
-            self.post_message(self.Opened())
-        self._go(place)
 
     # --- drawing ----------------------------------------------------------------------
 
-    def draw(self, width: int, height: int) -> list[Strip]:
-        base = self.rich_style
-        if not self.lines:
-            dim = self.style("rows--dim")
-            return message_strips(self._empty, dim, base, width, height)
-        visible = self.lines[self._top : self._top + height - 1]
-        return [self._draw_head(), *(self._draw_line(line, base) for line in visible)]
+    def render_line(self, y: int) -> Strip:
+        if y or not self.lines:
+            return super().render_line(y)
+        return self._draw_head().adjust_cell_length(self.size.width, self.rich_style)
 
     def _draw_head(self) -> Strip:
         names = self._names
-        head = self.style("rows--heading")
+        head = self.style("heading")
         parts = [(f"{'':{_LEAD}}{'name':{names}}", head)]
         for at in self._visible():
             key = self.columns[at]
             text = title(key)
             if key == self._state.sort:
                 text = f"{text} {'↓' if self._state.descending else '↑'}"
-            style = self.style("rows--sorted") if key == self._state.sort else head
+            style = self.style("sorted") if key == self._state.sort else head
             parts.append((f"  {self._cell(key, text)}", style))
         return strip_of(parts)
 
@@ -280,16 +197,16 @@ class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
         gap = " " * (width - cell_len(text))
         return text + gap if key in self._texts else gap + text
 
-    def _draw_line(self, line: Line, base: RichStyle) -> Strip:
+    def row(self, number: int, width: int) -> Strip:
+        line = self.lines[number]
         if isinstance(line, Heading):
             text = f" {clean_line(line.text)}  {numbers.quantity(line.runs, 'run')}"
             text += f"  {clean_line(line.summary)}" if line.summary else ""
-            return strip_of([(text, self.style("rows--heading"))])
+            return strip_of([(text, self.style("heading"))])
         sign, kind = MARKS.get(line.run.state, ("·", "dim"))
-        text, dim, mark = (self.style(f"rows--{name}") for name in ("text", "dim", kind))
-        pin, heads = self.style("rows--pin"), text
-        if line.key == self.chosen:
-            cursor = self.style("rows--chosen" if self.has_focus else "rows--chosen-blurred")
+        text, dim, mark, pin = map(self.style, ("text", "dim", kind, "pin"))
+        base, heads = self.rich_style, text
+        if (cursor := self.cursor_style(line.key)) is not None:
             base = text = dim = mark = pin = heads = cursor
         order = self._order.get(line.key)
         overlay = "  " if order is None else f"{choose_sign(order) or '━'} "
@@ -306,10 +223,7 @@ class TableRows(LineWidget, can_focus=True, inherit_bindings=False):
             key = self.columns[at]
             style = text if key == self._state.sort else dim
             parts.append((f"  {self._cell(key, format_value(key, line.get(key)))}", style))
-        strip = strip_of(parts)
-        if line.key == self.chosen:
-            return strip.adjust_cell_length(max(self.size.width, strip.cell_length), base)
-        return strip
+        return strip_of(parts).extend_cell_length(width, base)
 
 
 # --- The chart of a sweep ---------------------------------------------------------------------
@@ -495,7 +409,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         self.query_one(SweepChart).display = bool(state.chart)
         self._draw_around()
 
-    @on(TableRows.Moved)
+    @on(TableRows.Chosen)
     def _draw_around(self) -> None:
         """Update the border and the chart, which show where the cursor is."""
         count = numbers.count(len(self._matches))
@@ -567,7 +481,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
     @property
     def chosen(self) -> RunSummary | None:
         """The run at the cursor."""
-        row = self.rows.row
+        row = self.rows.chosen_row
         return None if row is None else row.run
 
     def action_change(self, by: int) -> None:

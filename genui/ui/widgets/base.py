@@ -588,17 +588,121 @@ class Row:
         return not self.key
 
 
-class RowList(ScrollView, can_focus=True, inherit_bindings=False):
-    """A list with one chosen row, which stays chosen, by its key, when the rows change."""
+class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
+    """Draws only the visible rows. A subclass defines their `count` and draws one (`row`).
 
+    With `follows` the end stays in view, unless the user has scrolled up from it.
+    """
+
+    ALLOW_SELECT = False
+    HEAD = 0  # lines above the rows, which do not scroll
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "rows--heading", "rows--name", "rows--dim", "rows--chosen", "rows--chosen-blurred",
-        "rows--good", "rows--warn", "rows--bad",
+        "rows--text", "rows--dim", "rows--heading", "rows--good", "rows--warn", "rows--bad",
+        "rows--key", "rows--hit", "rows--hit-here", "rows--chosen", "rows--chosen-blurred",
     }  # fmt: skip
+    DEFAULT_CSS = """
+    RowScroller {
+        width: 1fr;
+        height: 1fr;
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        & > .rows--text { color: $foreground; }
+        & > .rows--dim { color: $text-muted; }
+        & > .rows--heading { color: $text-muted; text-style: bold; }
+        & > .rows--good { color: $text-success; }
+        & > .rows--warn { color: $text-warning; }
+        & > .rows--bad { color: $text-error; }
+        & > .rows--key { color: $primary; }
+        & > .rows--hit { color: $accent; text-style: underline; }
+        & > .rows--hit-here, & > .rows--chosen {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+            text-style: bold;
+        }
+        & > .rows--chosen-blurred {
+            color: $block-cursor-blurred-foreground;
+            background: $block-cursor-blurred-background;
+        }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*list_bindings()]
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *list_bindings("move", "move(-100000)", "move(100000)")
-    ]
+    def __init__(self, empty: str = "", *, follows: bool = False, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._empty = empty
+        self._follows = follows
+        self._at_end = follows
+
+    @property
+    def count(self) -> int:
+        """The number of rows at the current width."""
+        raise NotImplementedError
+
+    def row(self, number: int, width: int) -> Strip:
+        """Draw a row, at most `width` cells."""
+        raise NotImplementedError
+
+    def style(self, part: str) -> RichStyle:
+        """Return the style of a component class `rows--part`."""
+        return self.get_component_rich_style(f"rows--{part}")
+
+    def set_empty_text(self, text: str) -> None:
+        """Set the text that is shown while there are no rows."""
+        if text != self._empty:
+            self._empty = text
+            self.refresh()
+
+    def update_rows(self) -> None:
+        """Redraw after the rows or their number have changed."""
+        at_end = self._at_end
+        self.virtual_size = Size(0, self.count + self.HEAD)
+        if self._follows and at_end:
+            self._jump(self.count)
+            self._at_end = True
+        self.refresh()
+
+    def reveal(self, number: int) -> None:
+        """Scroll a row that is not visible to the middle."""
+        top, height = self.scroll_offset.y, self.scrollable_content_region.height
+        if not top <= number < top + height:
+            self._jump(number - height // 2)
+
+    def _jump(self, y: int) -> None:
+        self.scroll_to(y=y, animate=False, immediate=True, force=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._at_end = self._follows and round(new_value) >= self.max_scroll_y
+
+    def on_resize(self) -> None:
+        self.update_rows()
+
+    def action_move(self, by: int) -> None:
+        self._jump(self.scroll_offset.y + by)
+
+    def action_page(self, direction: int) -> None:
+        self.action_move(direction * max(1, self.size.height - 2))
+
+    def render_line(self, y: int) -> Strip:
+        width, height = self.scrollable_content_region.size
+        base = self.rich_style
+        number = y + self.scroll_offset.y - self.HEAD
+        strip = Strip.blank(width, base)
+        if number < self.count:
+            strip = self.row(number, width)
+        elif not self.count:
+            strips = self.draw_empty(width, height)
+            strip = strips[y] if y < len(strips) else strip
+        return strip.adjust_cell_length(width, base)
+
+    def draw_empty(self, width: int, height: int) -> list[Strip]:
+        """Draw the text that is shown while there are no rows."""
+        return message_strips(self._empty, self.style("dim"), self.rich_style, width, height)
+
+
+class CursorList(RowScroller):
+    """A list with one chosen row, which stays chosen, by its key, when the rows change."""
 
     chosen: reactive[str] = reactive("", repaint=False)  # the two rows that change are repainted
 
@@ -611,104 +715,111 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     class Opened(Message):
         """The chosen row was clicked again."""
 
-    def __init__(self, *, id: str | None = None, empty: str = "", wraps: bool = False) -> None:
+    def __init__(self, empty: str = "", *, wraps: bool = False, id: str | None = None) -> None:
         """With `wraps` the first row comes after the last."""
-        super().__init__(id=id)
+        super().__init__(empty, id=id)
         self._wraps = wraps
-        self.rows: tuple[Row, ...] = ()
-        self._empty = empty
-        self._middle_at = 0  # cells from the left
+        self._keys: Sequence[str] = ()
+        self._places: dict[str, int] = {}  # of the rows that can be chosen, in order
 
-    def set_rows(self, rows: Sequence[Row], empty: str = "") -> None:
-        """Show `rows`; the chosen key stays, or the first row is chosen if it is gone."""
-        rows = tuple(rows)
-        if rows != self.rows or empty != self._empty:
-            self._empty = empty
-            self.rows = rows
-            names = [cell_len(row.lead + clean_line(row.left)) for row in rows if row.middle]
-            self._middle_at = max(names, default=0) + 5
-            self.virtual_size = Size(0, len(rows))
-            self.styles.height = max(1, len(rows))  # as high as its rows, up to max-height
-            self.refresh()
-        keys = self._keys()
-        if self.chosen not in keys:
-            self.chosen = keys[0] if keys else ""
+    def set_keys(self, keys: Sequence[str]) -> None:
+        """Take the key of each row, "" of a heading, and redraw. `keep_chosen` has to follow."""
+        self._keys = keys
+        self._places = {key: at for at, key in enumerate(keys) if key}
+        self.update_rows()
+
+    def keep_chosen(self, first: bool = False) -> None:
+        """Show the chosen row; if it is gone, or with `first`, the first row is chosen."""
+        if first or self.chosen not in self._places:
+            self.chosen = next(iter(self._places), "")
         self._show_chosen()
 
-    def _keys(self) -> list[str]:
-        return [row.key for row in self.rows if not row.is_heading]
+    @property
+    def count(self) -> int:
+        return len(self._keys)
 
-    def _line_of(self, key: str) -> int:
-        for line, row in enumerate(self.rows):
-            if row.key and row.key == key:
-                return line
-        return -1
+    @property
+    def number(self) -> int:
+        """The number of the chosen row, from 1; 0 if there is none."""
+        return [*self._places].index(self.chosen) + 1 if self.chosen in self._places else 0
 
     def watch_chosen(self, old: str, new: str) -> None:
         for key in (old, new):
-            line = self._line_of(key)
-            if line >= 0:
-                self.refresh_line(line)
+            if key in self._places:
+                self.refresh_line(self._places[key] + self.HEAD)
         self._show_chosen()
         if new:
             self.post_message(self.Chosen(new))
 
     def _show_chosen(self) -> None:
-        line = self._line_of(self.chosen)
-        if line < 0 or not self.size.height:
+        if not self.size.height or self.chosen not in self._places:
             return
+        at = self._places[self.chosen]
         # If the row is the first of a group, show the heading above it too.
-        top = line - 1 if line and self.rows[line - 1].is_heading else line
+        top = at - 1 if at and not self._keys[at - 1] else at
         self.scroll_to_region(
-            Region(0, top, 1, line - top + 1), animate=False, force=True, x_axis=False
+            Region(0, top, 1, at - top + 1 + self.HEAD), animate=False, force=True, x_axis=False
         )
 
     def on_resize(self) -> None:
         self._show_chosen()
 
-    # --- moving -----------------------------------------------------------------------
-
     def action_move(self, by: int) -> None:
-        keys = self._keys()
-        if keys:
+        if keys := [*self._places]:
             at = (keys.index(self.chosen) if self.chosen in keys else 0) + by
             if self._wraps and abs(by) == 1:
                 at %= len(keys)
             self.chosen = keys[max(0, min(len(keys) - 1, at))]
 
-    def action_page(self, direction: int) -> None:
-        self.action_move(direction * max(1, self.size.height - 2))
-
     def on_click(self, event: events.Click) -> None:
-        line = event.y + self.scroll_offset.y
-        if 0 <= line < len(self.rows) and (key := self.rows[line].key):
+        at = event.y + self.scroll_offset.y - self.HEAD
+        if event.y >= self.HEAD and at < self.count and (key := self._keys[at]):
             if key == self.chosen:
                 self.post_message(self.Opened())
             self.chosen = key
 
-    # --- drawing ----------------------------------------------------------------------
+    def cursor_style(self, key: str) -> RichStyle | None:
+        """The style of the row at the cursor; None for any other."""
+        if key != self.chosen:
+            return None
+        return self.style("chosen" if self.has_focus else "chosen-blurred")
 
-    def render_line(self, y: int) -> Strip:
-        width = self.scrollable_content_region.width
-        line = y + self.scroll_offset.y
-        base = self.rich_style
-        if not self.rows and y == 0 and self._empty:
-            strip = strip_of([(clean_line(self._empty, width), self._style("dim"))])
-            return strip.adjust_cell_length(width, base)
-        if line >= len(self.rows):
-            return Strip.blank(width, base)
-        row = self.rows[line]
+
+class RowList(CursorList):
+    """Rows with a text on the left and one on the right."""
+
+    def __init__(self, empty: str = "", *, wraps: bool = False, id: str | None = None) -> None:
+        super().__init__(empty, wraps=wraps, id=id)
+        self.rows: tuple[Row, ...] = ()
+        self._middle_at = 0  # cells from the left
+
+    def set_rows(self, rows: Sequence[Row], empty: str = "") -> None:
+        """Show `rows`; the chosen key stays, or the first row is chosen if it is gone."""
+        rows = tuple(rows)
+        self.set_empty_text(empty)
+        if rows != self.rows:
+            self.rows = rows
+            names = [cell_len(row.lead + clean_line(row.left)) for row in rows if row.middle]
+            self._middle_at = max(names, default=0) + 5
+            self.styles.height = max(1, len(rows))  # as high as its rows, up to max-height
+            self.set_keys([row.key for row in rows])
+        self.keep_chosen()
+
+    def draw_empty(self, width: int, height: int) -> list[Strip]:
+        return [strip_of([(clean_line(self._empty, width), self.style("dim"))])]
+
+    def row(self, number: int, width: int) -> Strip:
+        row = self.rows[number]
         if row.is_heading:
-            strip = strip_of([(clean_line(row.left, width), self._style("heading"))])
-            return strip.adjust_cell_length(width, base)
+            return strip_of([(clean_line(row.left, width), self.style("heading"))])
+        base = self.rich_style
         # The left text has priority, but leaves _MIN_RIGHT cells for the right one.
         room = max(1, width - 5 - cell_len(row.lead))
         right = shorten(row.right, max(_MIN_RIGHT, room - cell_len(clean_line(row.left))))
         left = clean_line(row.left, max(1, room - cell_len(right)))
         right = clean_line(right, max(0, room - cell_len(left)))
-        styles = (self._style(row.mark_kind), self._style("name"), self._style("dim"))
-        if row.key == self.chosen:
-            cursor = self._style("chosen" if self.has_focus else "chosen-blurred")
+        styles = (self.style(row.mark_kind), self.style("text"), self.style("dim"))
+        if (cursor := self.cursor_style(row.key)) is not None:
             styles = (cursor, cursor, cursor + RichStyle(bold=False))
             base = cursor
         parts = [(f" {row.mark} ", styles[0]), (row.lead, styles[2]), (left, styles[1])]
@@ -721,9 +832,6 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         gap = max(1, width - used - cell_len(right) - 1)
         strip = strip_of([*parts, (" " * gap, base), (right, styles[2]), (" ", base)])
         return strip.crop(0, width)
-
-    def _style(self, part: str) -> RichStyle:
-        return self.get_component_rich_style(f"rows--{part}")
 
 
 def shorten(text: str, room: int) -> str:
