@@ -12,7 +12,7 @@ A setting is one annotated field of a msgspec Struct or a dataclass:
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, get_type_hints
 
@@ -32,6 +32,8 @@ class About(Struct, frozen=True, kw_only=True):
     """Its name in `keys.toml`; by default that of the field."""
     step: float | tuple[float, ...] = 0
     """The step of `+` and `-`, or the values that they go through; 0 disables them."""
+    wraps: bool = False
+    """Whether the first of these values follows the last."""
     off: Any = None
     """The value that switches it off."""
     format: str = ""
@@ -42,8 +44,8 @@ class About(Struct, frozen=True, kw_only=True):
     """The paper or person that introduced it."""
     rare: bool = False
     """Whether it is shown only if it differs from the default."""
-    choices: Mapping[str, Any] | None = None
-    """The allowed names, each with a title or an object that has a `title`."""
+    choices: Mapping[Any, Any] | None = None
+    """The allowed values, each with a title or an object that has a `title`."""
 
 
 def about(description: str, title: str = "", **more: Any) -> Meta:
@@ -67,7 +69,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     gt: float | None = None
     le: float | None = None
     lt: float | None = None
-    choices: Mapping[str, Any] | None = None
+    choices: Mapping[Any, Any] | None = None
 
     @property
     def adjustable(self) -> bool:
@@ -102,7 +104,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     @property
     def help(self) -> str:
         """Its description with its choices or bounds."""
-        bounds = self.range if self.choices is None else ", ".join(self.choices)
+        bounds = self.range if self.choices is None else ", ".join(map(str, self.choices))
         return f"{self.description} ({bounds})" if bounds else self.description
 
     @property
@@ -136,14 +138,13 @@ class Setting(Struct, frozen=True, kw_only=True):
     def nudge(self, value: Any, direction: int) -> Any:
         """The value one step up or down, within its range."""
         if self.choices is not None:
-            names = list(self.choices)
-            return names[(names.index(value) + direction) % len(names)]
+            return next_of([*self.choices], value, direction)
         step = self.about.step
         if not step or value is None:
             return value
         if isinstance(step, tuple):
-            above = [s for s in step if s > value] or [value * 2]
-            below = [s for s in step if s < value] or [step[0]]
+            above = [s for s in step if s > value] or [step[0] if self.about.wraps else value * 2]
+            below = [s for s in step if s < value] or [step[-1 if self.about.wraps else 0]]
             new = above[0] if direction > 0 else below[-1]
         else:
             new = round(value + direction * step, 6)
@@ -166,6 +167,13 @@ class Setting(Struct, frozen=True, kw_only=True):
         if isinstance(value, int) and not isinstance(value, bool):
             return f"{value:,}"
         return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def next_of(values: Sequence[Any], current: Any, by: int) -> Any:
+    """The value after the current one, or before it with -1, round the ends; of one that is not
+    among them, as if it were the first."""
+    at = values.index(current) if current in values else 0
+    return values[(at + by) % len(values)]
 
 
 @lru_cache

@@ -2,11 +2,9 @@
 
 import argparse
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from genui.base.errors import MisuseError
-from genui.base.numbers import count
 from genui.cli import output
 from genui.cli.parser import add_run
 
@@ -68,45 +66,15 @@ def request(run: "RunDir", command: "Command", wait: float, value: float | None 
 
     Raises GenuiError if the run has no trainer.
     """
-    from genui.runs.control import send_live
+    from genui.runs.control import Outcome, send_live
 
-    outcome = _outcome(run, command)
+    outcome = Outcome(run, command)
     send_live(run, command, value)
     until = time.monotonic() + wait
-    while not (line := outcome()) and time.monotonic() < until:
+    while not (line := outcome.look()) and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
     action = "new learning rate" if command == "set_lr" else command
     output.say(f"{run.id}: {line or f'{action} requested; it takes effect between two steps'}")
-
-
-def _outcome(run: "RunDir", command: "Command") -> Callable[[], str]:
-    """A function that returns what the run has done since this call, and at which step; "" until
-    it has."""
-    from genui.runs.listing import summarise
-
-    before = len(_event_lines(run, command))
-
-    def from_events() -> str:
-        return next(iter(_event_lines(run, command)[before:]), "")
-
-    def from_status() -> str:
-        summary = summarise(run)
-        if command == "stop":
-            done = not summary.alive
-        else:
-            done = summary.state == ("paused" if command == "pause" else "running")
-        return f"{summary.state} at step {count(summary.status.step)}" if done else ""
-
-    # status.json has a new state at once, also that of a script.
-    return from_status if command in ("pause", "resume", "stop") else from_events
-
-
-def _event_lines(run: "RunDir", command: "Command") -> list[str]:
-    """The recorded events of that command, as lines."""
-    from genui.runs.control import read_events
-
-    events = [event for event in read_events(run) if event.event == command]
-    return [f"{event.text} at step {count(event.step)}" for event in events]
 
 
 # --- `genui set`: change the learning rate of a run while it trains ---------------------------

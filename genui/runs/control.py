@@ -254,6 +254,38 @@ def read_events(run: RunDir) -> list[Event]:
     return events
 
 
+_STATES = {"pause": "paused", "resume": "running"}
+_VERBS = {"set_lr": "change its learning rate", "checkpoint": "write the checkpoint"}
+
+
+class Outcome:
+    """What becomes of a command. Create it before the command is sent."""
+
+    def __init__(self, run: RunDir, command: Command) -> None:
+        self._run, self._command = run, command
+        self._earlier = len(self._events())
+
+    def _events(self) -> list[Event]:
+        with suppress(GenuiError):
+            return [event for event in read_events(self._run) if event.event == self._command]
+        return []
+
+    def look(self) -> str:
+        """What the run has done and at which step, or how it ended before; "" until then. Reads
+        the disk. Never raises."""
+        if new := self._events()[self._earlier :]:
+            return f"{new[-1].text} at step {new[-1].step:,}"
+        summary = summarise(self._run)
+        line = f"{summary.state} at step {summary.status.step:,}"
+        if summary.alive:  # status.json has a new state at once, also that of a script
+            return line if summary.state == _STATES.get(self._command) else ""
+        if self._command == "stop" and summary.state in ("stopped", "finished"):
+            return line
+        line += f" before it could {_VERBS.get(self._command, self._command)}"
+        reason = summary.status.error or summary.fault
+        return f"{line}: {reason}" if reason else line
+
+
 def changed_learning_rate(run: RunDir) -> float | None:
     """The base learning rate that a command has set and that still applies, else None.
 

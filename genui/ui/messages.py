@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message
+from textual.message_pump import MessagePump
 
 from genui import protocol
+from genui.base.errors import GenuiError
+from genui.base.text import clean_line
 from genui.ui.keys import PaneName
 from genui.ui.traces.trees import TraceReply
 
@@ -97,6 +100,14 @@ class Say(Message):
 
     line: str
     kind: Literal["error", "note"] = "error"
+
+
+async def saying_errors(host: MessagePump, work: Awaitable[None]) -> None:
+    """Do the work of a worker; of a GenuiError the line is shown."""
+    try:
+        await work
+    except GenuiError as error:
+        host.post_message(Say(clean_line(str(error))))
 
 
 @dataclass(eq=False)

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Literal
 
-from genui.base.errors import GenuiError
 from genui.base.numbers import size
 from genui.base.text import clean_line
 from genui.runs import labels
@@ -125,13 +124,8 @@ class RunOrganiser:
         self._screen.app.post_message(messages.Say(line, kind))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        async def run() -> None:
-            try:
-                await work
-            except GenuiError as error:
-                self._say(clean_line(str(error)))
-
-        self._screen.app.run_worker(run(), group="organise", exit_on_error=False)
+        app = self._screen.app
+        app.run_worker(messages.saying_errors(app, work), group="organise", exit_on_error=False)
 
 
 # --- What can be copied of a run --------------------------------------------------------------

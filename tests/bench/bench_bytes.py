@@ -44,7 +44,7 @@ class CountingDriver(HeadlessDriver):
 
 
 class Stage(App[None]):
-    CSS = "Screen { align: center middle; } #image { width: 64; height: 32; }"
+    CSS = "Screen { align: center middle; } #image, ImageView { width: 64; height: 32; }"
 
     def __init__(self, image: Widget) -> None:
         super().__init__(driver_class=CountingDriver)
@@ -144,7 +144,7 @@ def main() -> None:
     ):
         frames = [make(size, step) for step in range(4)]
         ordinary = median(asyncio.run(octets_a_step(Static(id="image"), show_ordinary, frames)))
-        ours = max(asyncio.run(octets_a_step(ImageView(id="image"), ImageView.show, frames)))
+        ours = max(asyncio.run(octets_a_step(ImageView(), ImageView.show, frames)))
         verdict = "" if ours <= BUDGET else "  OVER"
         print(f"{name:34}{ordinary:>10,}{ours:>10,}{verdict}")
     print_pixels(
@@ -158,7 +158,7 @@ def main() -> None:
         ]
     )
     same = [noise(32, 0)] * 3
-    ours = max(asyncio.run(octets_a_step(ImageView(id="image"), ImageView.show, same)))
+    ours = max(asyncio.run(octets_a_step(ImageView(), ImageView.show, same)))
     print(f"{'the same frame again':34}{'':>10}{ours:>10,}")
 
 

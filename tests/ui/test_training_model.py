@@ -21,7 +21,6 @@ from genui.ui.training.curves import layout_for, room_for, room_in_grid
 from genui.ui.training.model import (
     NO_CURVES,
     SIDE_TABS,
-    SMOOTHINGS,
     Board,
     ChartRange,
     Plot,
@@ -31,7 +30,6 @@ from genui.ui.training.model import (
     is_noisy,
     known_axes,
     make_plots,
-    parse_smoothing,
     select_plots,
     start_time,
     x_positions,
@@ -485,28 +483,27 @@ def test_a_log_without_times_has_no_other_axis() -> None:
 
 def test_logarithmic_axes_and_smoothings() -> None:
     board = board_of(run_of("plays"), view=(10.0, 20.0))
-    board.toggle_log("y")
+    board.nudge("log_y")
     assert board.state.log_y
     assert board.state.view == (10.0, 20.0)
-    board.toggle_log("x")
+    board.nudge("log_x")
     assert board.state.log_x
     assert board.state.view is None
-    board.toggle_log("y")
+    board.nudge("log_y")
     assert not board.state.log_y
-    lines = [board.smooth() for _ in SMOOTHINGS]
+    lines = [board.nudge("smoothing") for _ in range(5)]
     assert lines[:2] == ["smoothing 0.97", "smoothing 0.99"]
     assert lines[2] == "smoothing off"
     assert board.state.smoothing == 0.9
-    assert board.smooth(0.8) == "smoothing 0.8"
-    assert board.smooth() == "smoothing 0.9"
+    assert board.set("smoothing", 0.8) == "smoothing 0.8"
+    assert board.nudge("smoothing") == "smoothing 0.9"
+    assert board.nudge("smoothing", -1) == "smoothing 0.5"
 
 
 @pytest.mark.parametrize("text", ["2", "1", "-0.1", "nan", "much", ""])
 def test_what_is_no_smoothing_is_one_line(text: str) -> None:
-    with pytest.raises(
-        MisuseError, match=r"is not a smoothing: a number from 0 \(off\) to below 1"
-    ):
-        parse_smoothing(text)
+    with pytest.raises(MisuseError, match="smoothing: expected a number, 0 to below 1"):
+        model.VIEW_SETTINGS["smoothing"].parse(text, "smoothing")
 
 
 def keys_of(board: Board) -> list[str]:

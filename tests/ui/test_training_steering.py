@@ -21,7 +21,6 @@ from genui.runs.listing import summarise
 from genui.ui import keys, messages
 from genui.ui.training import steering
 from genui.ui.training.steering import (
-    ReplyWatch,
     Steering,
     key_hints,
     refusal,
@@ -99,7 +98,7 @@ async def test_what_was_asked_is_said_and_then_what_the_run_did(
     await host.until_said(asked)
     assert control.poll(run) == [Control(command)]
     control.record(run, 101, command, answer)
-    await host.until_said(f"step 101: {answer}")
+    await host.until_said(f"{answer} at step 101")
     assert not any("no answer" in line for line in host.said)
 
 
@@ -147,21 +146,17 @@ async def test_a_run_that_dies_before_it_obeys_says_so() -> None:
     await host.until_said("before it could write the checkpoint: no space left on device")
 
 
-def test_a_slow_answer_is_said_once_and_waited_for(
+async def test_a_slow_answer_is_said_once_and_waited_for(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = ReplyWatch(run, Control("pause"))
-    assert watch.look() is None
-    monkeypatch.setattr(steering, "SLOW", -1.0)
-    answer = watch.look()
-    assert answer is not None
-    assert answer.line.startswith("waiting")
-    assert not answer.last
-    assert watch.look() is None
-    monkeypatch.setattr(steering, "TIMEOUT", -1.0)
-    answer = watch.look()
-    assert answer is not None
-    assert answer.last
+    monkeypatch.setattr(steering, "SLOW", 0.0)
+    host, steer = steered(run)
+    steer.give("pause")
+    await host.until_said("waiting")
+    await asyncio.sleep(0.05)
+    assert sum(line.startswith("waiting") for line in host.said) == 1
+    monkeypatch.setattr(steering, "TIMEOUT", 0.0)
+    await host.until_said("no answer to pause")
 
 
 async def test_a_full_disk_is_one_line(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,7 +220,7 @@ async def test_the_keys_change_the_view_and_all_curves_are_drawn_by_it(
         log(run, {"step": 1600, "loss": 1.0, "lr": 0.003})
         await until(pilot, lambda: span(pilot)[0] <= 1600 <= span(pilot)[1])
         await pilot.press("board.smooth_by", *("backspace",) * 4, "2", "enter")
-        await until(pilot, lambda: "'2' is not a smoothing: a number from 0" in fault(pilot))
+        await until(pilot, lambda: "smoothing '2': expected a number, 0 to below 1" in fault(pilot))
         await pilot.press(*("backspace",) * 4, *"0.8", "enter")
         await until_seen(pilot, "smoothing 0.8")
         await until(pilot, lambda: {cell.curve.smoothing for cell in grid.cells} == {0.8})

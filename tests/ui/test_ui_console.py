@@ -45,7 +45,7 @@ async def test_the_console_follows_its_end_until_someone_scrolls_up() -> None:
             file.write("12:00:00 ValueError: line 301\n")
         app_of(pilot).show(look(run))
         lines = panel.query_one(ConsoleLines)
-        await until(pilot, lambda: lines.text.texts[-1].endswith("line 301"))
+        await until(pilot, lambda: lines.text.lines[-1].text.endswith("line 301"))
         assert "line 0 " in seen(pilot)
         await pilot.press("end")
         await until_seen(pilot, "✗ ValueError: line 301")
@@ -104,26 +104,30 @@ def read(file: ConsoleFile, text: ConsoleText) -> ConsoleText:
     return text
 
 
+def texts_of(text: ConsoleText) -> list[str]:
+    return [line.text for line in text.lines]
+
+
 def test_of_a_huge_console_the_end_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_log, "MAX_CONSOLE_BYTES", 1000)
     run = console(*(f"line {n}" for n in range(1000)))
     text = read(ConsoleFile(run.console), ConsoleText())
-    assert text.texts[-1] == "line 999"
-    assert re.fullmatch(r"line (8[5-9]|9[0-4])\d", text.texts[0])
+    assert text.lines[-1].text == "line 999"
+    assert re.fullmatch(r"line (8[5-9]|9[0-4])\d", text.lines[0].text)
     assert text.skipped == run.console.stat().st_size - 1000
 
 
 def test_a_console_written_anew_is_read_anew_and_a_progress_bar_is_as_it_is_now() -> None:
     run = console("old 1", "old 2")
     file, text = ConsoleFile(run.console), ConsoleText()
-    assert read(file, text).texts == ["old 1", "old 2"]
+    assert texts_of(read(file, text)) == ["old 1", "old 2"]
     run.console.write_text("new\n 10%|#   |\r 50%|##  |")
     read(file, text)
-    assert (text.texts, text.pending) == (["new"], "50%|##  |")
+    assert (texts_of(text), text.pending) == (["new"], "50%|##  |")
     with run.console.open("a") as more:
         more.write("\r100%|####|\ndone\n")
     read(file, text)
-    assert (text.texts, text.pending) == (["new", "100%|####|", "done"], "")
+    assert (texts_of(text), text.pending) == (["new", "100%|####|", "done"], "")
 
 
 def found(search: ConsoleSearch, text: ConsoleText) -> list[int]:
@@ -190,9 +194,9 @@ def test_wrapped_lines_keep_every_word_and_no_row_is_too_wide(
     parts = [""] * len(lines)
     for row in range(text.rows):
         line, start, end = text.at(row)
-        assert cell_len(text.texts[line][start:end]) <= width
-        parts[line] += text.texts[line][start:end]
-    for part, line in zip(parts, text.texts, strict=True):
+        assert cell_len(text.lines[line].text[start:end]) <= width
+        parts[line] += text.lines[line].text[start:end]
+    for part, line in zip(parts, texts_of(text), strict=True):
         assert part.replace(" ", "") == line.replace(" ", "")
 
 

@@ -23,6 +23,7 @@ class Owner(App[None]):
         self.picked: list[float] = []
         self.viewed: list[tuple[float, float] | None] = []
         self.captions: list[str] = []
+        self.follows = False  # whether it shows the view that is asked for
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -36,6 +37,8 @@ class Owner(App[None]):
 
     def on_curve_viewed(self, message: Curve.Viewed) -> None:
         self.viewed.append(message.view)
+        if self.follows:
+            self.curve.view = message.view
 
 
 def lines_of(curve: Curve) -> list[str]:
@@ -111,7 +114,8 @@ async def test_zooming_out_of_everything_asks_for_nothing() -> None:
 
 
 async def test_a_drag_pans_as_far_as_there_is_data_and_picks_nothing() -> None:
-    app = shown(alone=True)
+    app = shown()
+    app.follows = True
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app.curve)
         app.curve.view = (400.0, 600.0)
@@ -129,7 +133,8 @@ async def test_a_drag_pans_as_far_as_there_is_data_and_picks_nothing() -> None:
 
 
 async def test_a_double_click_asks_for_everything() -> None:
-    app = shown(alone=True)
+    app = shown()
+    app.follows = True
     async with app.run_test(size=SIZE) as pilot:
         await ready(pilot, app.curve)
         app.curve.view = (400.0, 600.0)
@@ -138,14 +143,6 @@ async def test_a_double_click_asks_for_everything() -> None:
         assert app.viewed[-1] is None
         assert app.curve.view is None
         assert len(app.picked) == 1
-
-
-async def test_alone_it_puts_its_cursor_where_it_is_clicked() -> None:
-    app = shown(alone=True)
-    async with app.run_test(size=SIZE) as pilot:
-        await ready(pilot, app.curve)
-        await pilot.click(Curve, offset=(30, 8))
-        assert app.curve.cursor == app.picked[0]
 
 
 async def test_the_caption_is_told_however_deep_the_curve_lies() -> None:
@@ -220,7 +217,10 @@ async def test_a_column_on_a_logarithmic_axis_grows_with_x() -> None:
         app.curve.log_x = True
         await pilot.pause()
         assert app.curve.span() == (1, 1000)
-        assert app.curve.column(100.0) == pytest.approx(10 * app.curve.column(10.0))
+        app.curve.cursor = 10.0
+        near = app.curve.column()
+        app.curve.cursor = 100.0
+        assert app.curve.column() == pytest.approx(10 * near)
 
 
 async def test_what_was_written_again_is_shown_and_named() -> None:

@@ -52,13 +52,13 @@ MEANINGS = {
     "c": {"compare"},
     "enter": {"open_row", "open", "zoom", "enter", "set", "type", "toggle_run"},
     "z": {"zoom", "open"},
-    "escape": {"back", "leave", "close", "done"},
+    "escape": {"back", "leave", "runs", "done"},
     "slash": {"filter", "search"},
     "y": {"copy"},
     "x": {"export"},
     "s": {"settings", "leave"},
     "n": {"new_run", "branch"},
-    "o": {"runs", "close"},
+    "o": {"runs"},
     "u": {"undo"},
     "ctrl+z": {"undo"},
     "ctrl+s": {"save", "checkpoint"},
@@ -77,7 +77,7 @@ MEANINGS = {
 
 def test_a_key_of_the_grammar_means_the_same_in_every_pane() -> None:
     for row in keys.list_keys():
-        action = row.action.partition("(")[0]
+        action = row.action.partition("(")[0].removeprefix("screen.")
         for key in filter(None, row.keys.split(",")):
             if key in MEANINGS:
                 assert action in MEANINGS[key], row.id
@@ -92,7 +92,7 @@ def test_a_key_of_the_grammar_means_the_same_in_every_pane() -> None:
 def test_windows_have_no_other_use_for_the_verbs_of_the_grammar() -> None:
     verbs = {
         "e": "edit edit_run name", "f": "fork", "b": "leave", "v": "leave", "c": "compare",
-        "r": "more", "x": "export sheet choose", "s": "settings", "o": "close", "u": "undo",
+        "r": "more", "x": "export sheet choose", "s": "settings", "o": "runs", "u": "undo",
         "n": "answer", "y": "answer",
     }  # fmt: skip
     for module in (
@@ -103,7 +103,7 @@ def test_windows_have_no_other_use_for_the_verbs_of_the_grammar() -> None:
             for binding in vars(kind).get("BINDINGS", ()) if isinstance(kind, type) else ():
                 for key in binding.key.split(","):
                     if key in verbs:
-                        action = binding.action.partition("(")[0]
+                        action = binding.action.partition("(")[0].removeprefix("screen.")
                         assert action in verbs[key].split(), (name, key, action)
 
 

@@ -49,16 +49,19 @@ def test_the_lines_of_a_log_are_added_and_the_last_one_may_grow() -> None:
     console.lines = ((0.0, "one"), (1.0, "tw"))
     lines = console.read()
     assert lines is not None
-    assert (lines.texts, lines.fresh) == (["one", "tw"], True)
+    assert ([line.text for line in lines.lines], lines.fresh) == (["one", "tw"], True)
     console.lines = ((0.0, "one"), (1.0, "tw"), (2.0, "\x1b[31mthree"))
     lines = console.read()
     assert lines is not None
-    assert (lines.texts, lines.fresh) == (["three"], False)
+    assert ([line.text for line in lines.lines], lines.fresh) == (["three"], False)
     console.lines = ((0.0, "one"), (1.0, "tw"), (2.0, "three and"), (np.nan, "four"))
     lines = console.read()
     assert lines is not None
-    assert (lines.texts, lines.fresh) == (["one", "tw", "three and", "four"], True)
-    assert lines.stamps[-1] == ""
+    assert ([line.text for line in lines.lines], lines.fresh) == (
+        ["one", "tw", "three and", "four"],
+        True,
+    )
+    assert lines.lines[-1].stamp == ""
 
 
 def test_measures_of_cores_and_of_unknown_units_have_a_group() -> None:

@@ -65,7 +65,7 @@ async def test_the_learning_rate_is_asked_for_and_checked_in_place(
         await until_seen(pilot, "learning rate 0.0003 requested")
         assert control.poll(run) == [Control("set_lr", 3e-4)]
         control.record(run, 101, "set_lr", "learning rate 0.003 → 0.0003")
-        await until_seen(pilot, "step 101: learning rate 0.003 → 0.0003")
+        await until_seen(pilot, "learning rate 0.003 → 0.0003 at step 101")
         await pilot.press("board.rate")  # the rate in force now is offered
         await until(pilot, lambda: isinstance(pilot.app.screen, ValueScreen))
         value = pilot.app.screen.query_one("LineInput").value  # type: ignore[attr-defined]

@@ -1,7 +1,6 @@
 """The Text pane: a model writes token by token, with the odds of each token beside the text."""
 
 import time
-from itertools import takewhile
 from typing import Any
 
 from rich.cells import cell_len
@@ -105,9 +104,7 @@ class TextView(View):
         self.controller = controller
         self.inside = inside
         self._chat = chat
-        self._template = False  # whether the prose shows the tokens of a chat's template
         self.code = CodeCheck(controller)
-        self._painted: Trace[TextFrame] | None = None  # the trace in the prose
 
     def compose(self) -> ComposeResult:
         yield PromptLine("prompt", self.placeholder)
@@ -149,7 +146,7 @@ class TextView(View):
             self.pane.say(f"no “{clean_line(text, 40)}” in this text")
 
     def copy_text(self) -> str:
-        return self.query_one(CodeProse).text if self._painted is not None else ""
+        return self.query_one(CodeProse).text
 
     @property
     def has_cursor(self) -> bool:
@@ -168,13 +165,11 @@ class TextView(View):
         prose = self.query_one(CodeProse)
         trace = self.controller.trace
         if trace is None or not (trace.started or trace.frames or trace.model_prompt):
-            self._painted = None
             self.code.result = None
             prose.writing = False
             prose.clear(self.pane.empty_text())
             return
-        if self._painted is not trace or self._shows_template != self._template:
-            self._switch_trace(prose, trace)
+        prose.begin_trace(trace, self._chat is not None and self._chat.shows_template)
         cursor = self.has_cursor
         frames = trace.frames if cursor else trace.frames[: trace.position]
         prose.show_frames(frames)
@@ -187,24 +182,6 @@ class TextView(View):
             prose.shade(None)
         elif heads is not None:  # else the shades stay as they are until the reply arrives
             prose.shade(levels(heads.weights(self.inside.head)), heads.prompt)
-
-    @property
-    def _shows_template(self) -> bool:
-        """Whether the tokens of a chat's template are to be shown."""
-        return self._chat is not None and self._chat.shows_template
-
-    def _switch_trace(self, prose: CodeProse, trace: Trace[TextFrame]) -> None:
-        """Begin another trace in the prose; the tokens that it shares with the last one stay."""
-        before, self._painted = self._painted, trace
-        given = trace.model_prompt, trace.model_suffix
-        template = self._shows_template
-        same = before is not None and (before.model_prompt, before.model_suffix) == given
-        if before is None or not same or template != self._template:
-            self._template = template
-            prose.begin_trace(trace, template)
-            return
-        pairs = zip(before.frames[: prose.token_count], trace.frames, strict=False)
-        prose.truncate(sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs)))
 
     def odds_title(self, step: int) -> str:
         """The title of the odds of that step."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-import numpy as np
 from rich.cells import get_character_cell_size
 from rich.style import Style
-from textual import on, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -25,9 +25,9 @@ from genui.base.text import clean, clean_line
 from genui.logs.base import GrowingFile
 from genui.runs.layout import RunDir
 from genui.ui import messages
-from genui.ui.training.rows import SEARCH_KEY, SidePanel
+from genui.ui.training.rows import FilteredPanel
 from genui.ui.training.snapshot import Snapshot
-from genui.ui.widgets.base import RowScroller, SearchLine, set_border, strip_of
+from genui.ui.widgets.base import RowScroller, set_border, strip_of
 
 # --- Reading console.log as it grows, on a thread ---------------------------------------------
 
@@ -39,50 +39,23 @@ _MAX_LINE = 16 * 1024  # characters; the rest of a longer line is left out
 _STAMPED = re.compile(r"(?:\d{4}-\d\d-\d\d[ T])?(\d\d:\d\d:\d\d)(?:[.,]\d+)?Z? (.*)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Lines:
-    """N lines that follow the earlier ones or, if `fresh`, replace them.
+class ConsoleLine(NamedTuple):
+    """A line: its time of day, "" for one without, and the rest of it."""
 
-    `stamps` are the times of day ("" for a line without one), `texts` the rest of the lines,
-    `cells` their widths (int64 [N]), `uneven` whether a line has characters that are not one
-    cell wide (bool [N]). `pending` is the last line while it has no end, `skipped` the number
-    of bytes of the file before the first line, `more` whether more can be read now.
-    """
-
-    stamps: list[str]
-    texts: list[str]
-    cells: np.ndarray
-    uneven: np.ndarray
-    pending: str
-    fresh: bool
-    skipped: int
-    more: bool
+    stamp: str
+    text: str
+    cells: int  # of the text
+    uneven: bool  # whether it has characters that are not one cell wide
 
 
-def _lines_of(
-    parts: Sequence[tuple[str, str]],
-    fresh: bool,
-    pending: str = "",
-    skipped: int = 0,
-    more: bool = False,
-) -> Lines:
-    """Lines from the time of day and the text of each."""
-    widths = [_width(text) for _, text in parts]
-    return Lines(
-        stamps=[stamp for stamp, _ in parts],
-        texts=[text for _, text in parts],
-        cells=np.array([cells for cells, _ in widths], np.int64),
-        uneven=np.array([uneven for _, uneven in widths], bool),
-        pending=pending,
-        fresh=fresh,
-        skipped=skipped,
-        more=more,
-    )
+class NewLines(NamedTuple):
+    """Lines that follow the earlier ones or, if `fresh`, replace them."""
 
-
-NO_LINES = Lines(
-    *([], [], np.empty(0, np.int64), np.empty(0, bool), ""), fresh=True, skipped=0, more=False
-)
+    lines: Sequence[ConsoleLine] = ()
+    fresh: bool = True
+    pending: str = ""  # the last line while it has no end
+    skipped: int = 0  # bytes of the file before the first line
+    more: bool = False  # whether more can be read now
 
 
 class ConsoleFile:
@@ -93,7 +66,7 @@ class ConsoleFile:
         self._skipped = 0
         self._rest = b""  # of a line without an end
 
-    def read(self) -> Lines | None:
+    def read(self) -> NewLines | None:
         """Return the lines that were appended, of at most PIECE bytes; None if there are none.
 
         A missing file has no lines. Raises GenuiError, one line, if the file cannot be read.
@@ -114,11 +87,10 @@ class ConsoleFile:
         if fresh and self._skipped:  # drop the first line: its beginning is missing
             _, end, whole = whole.partition(b"\n")
         self._rest = rest[-_MAX_LINE:]
-        parts = [_split(line) for line in whole.split(b"\n")] if end else []
-        return _lines_of(
-            parts,
-            pending=" ".join(_split(self._rest)).strip(),
+        return NewLines(
+            [_measured(*_split(line)) for line in whole.split(b"\n")] if end else [],
             fresh=fresh,
+            pending=" ".join(_split(self._rest)).strip(),
             skipped=self._skipped,
             more=file.offset < file.size,
         )
@@ -131,7 +103,7 @@ class LoggedConsole:
         self.lines: Sequence[tuple[float, str]] = ()
         self._shown: Sequence[tuple[float, str]] = ()
 
-    def read(self) -> Lines | None:
+    def read(self) -> NewLines | None:
         """The new lines; all of them if the earlier ones are not the same. None if there are
         none."""
         lines, shown = self.lines, self._shown
@@ -145,8 +117,8 @@ class LoggedConsole:
             and shown[-1:] == (lines[len(shown) - 1 : len(shown)])
         )
         new = lines[len(shown) :] if grown and shown else lines
-        parts = [(_time_of_day(when), _split(text.encode())[1]) for when, text in new]
-        return _lines_of(parts, fresh=not (grown and shown))
+        parts = [_measured(_time_of_day(when), _split(text.encode())[1]) for when, text in new]
+        return NewLines(parts, fresh=not (grown and shown))
 
 
 def _time_of_day(when: float) -> str:
@@ -165,12 +137,11 @@ def _split(line: bytes) -> tuple[str, str]:
     return (match[1], match[2]) if match else ("", text)
 
 
-def _width(text: str) -> tuple[int, bool]:
-    """The width of a text in cells, and whether any character is not one cell wide."""
+def _measured(stamp: str, text: str) -> ConsoleLine:
     if text.isascii():
-        return len(text), False
+        return ConsoleLine(stamp, text, len(text), False)
     sizes = [get_character_cell_size(character) for character in text]
-    return sum(sizes), any(size != 1 for size in sizes)
+    return ConsoleLine(stamp, text, sum(sizes), any(size != 1 for size in sizes))
 
 
 # --- Wrapping and searching the lines, without drawing ----------------------------------------
@@ -205,50 +176,45 @@ class ConsoleText:
     """The lines, wrapped into rows of a given width. Rows are counted from 0.
 
     The row in which each line begins is computed from the widths of the lines: only lines that
-    take several rows are wrapped for it, the others when they come into view.
+    take several rows are wrapped for it.
     """
 
     def __init__(self) -> None:
-        self.stamps: list[str] = []
-        self.texts: list[str] = []
+        self.lines: list[ConsoleLine] = []
         self.pending = ""
         self.skipped = 0  # bytes of the file before the first line
         self.stamped = False  # whether any line has a time of day
-        self._cells = np.empty(0, np.int64)
-        self._uneven = np.empty(0, bool)
         self._width = 80
-        self._ends = np.empty(0, np.int64)  # the row after each line's last
+        self._ends: list[int] = []  # the row after each line's last
 
-    def add(self, new: Lines) -> None:
+    def add(self, new: NewLines) -> None:
         """Add lines; fresh ones replace all others."""
         if new.fresh:
-            self.stamps, self.texts = [], []
-            self._cells, self._ends = self._cells[:0], self._ends[:0]
-            self._uneven = self._uneven[:0]
-            self.stamped = False
-        self.stamps += new.stamps
-        self.texts += new.texts
-        self.stamped = self.stamped or any(new.stamps)
-        self._cells = np.concatenate((self._cells, new.cells))
-        self._uneven = np.concatenate((self._uneven, new.uneven))
-        start = self.first_row(len(self._ends))
-        self._ends = np.concatenate((self._ends, start + self._sum_rows(len(self._ends))))
+            self.lines, self._ends, self.stamped = [], [], False
+        self.lines += new.lines
+        self.stamped = self.stamped or any(line.stamp for line in new.lines)
         self.pending, self.skipped = new.pending, new.skipped
+        self._find_ends()
 
     def resize(self, width: int) -> None:
         """Wrap the text into rows of `width` cells."""
         if max(width, 2) != self._width:
             self._width = max(width, 2)
-            self._ends = self._sum_rows(0)
+            self._ends = []
+            self._find_ends()
 
-    def _sum_rows(self, first: int) -> np.ndarray:
-        """Running sum of the rows of the lines from `first` on, int64 [N]."""
-        cells, uneven = self._cells[first:], self._uneven[first:]
-        # A wide character that does not fit leaves the last cell of a row empty.
-        heights = np.maximum(-(-cells // (self._width - uneven)), 1)
-        for line in np.flatnonzero((cells > self._width) & ~uneven).tolist():
-            heights[line] = len(_wrap(self.texts[first + line], self._width))
-        return np.cumsum(heights)
+    def _find_ends(self) -> None:
+        """Find where the lines end that were added."""
+        heights = map(self._height, self.lines[len(self._ends) :])
+        self._ends += [*accumulate(heights, initial=self.first_row(len(self._ends)))][1:]
+
+    def _height(self, line: ConsoleLine) -> int:
+        """The number of rows of a line."""
+        if line.cells <= self._width:
+            return 1
+        if line.uneven:  # a wide character that does not fit leaves the last cell of a row empty
+            return -(-line.cells // (self._width - 1))
+        return len(_wrap(line.text, self._width))
 
     @property
     def rows(self) -> int:
@@ -257,28 +223,27 @@ class ConsoleText:
 
     def first_row(self, line: int) -> int:
         """The row in which a line begins."""
-        return int(self._ends[line - 1]) if line else 0
+        return self._ends[line - 1] if line else 0
 
     def at(self, row: int) -> tuple[int, int, int]:
         """The line, first character and one past the last character of a row; the pending line
-        is number `len(texts)`."""
-        line = int(np.searchsorted(self._ends, row, side="right"))
-        if line == len(self.texts):
-            return line, 0, len(self.pending)
-        text, part = self.texts[line], row - self.first_row(line)
-        if self._uneven[line]:
-            return line, *_wrap_wide(text, part, self._width)
-        return line, *_wrap(text, self._width)[part]
+        is number `len(lines)`."""
+        at = bisect_right(self._ends, row)
+        if at == len(self.lines):
+            return at, 0, len(self.pending)
+        line, part = self.lines[at], row - self.first_row(at)
+        if line.uneven:
+            return at, *_wrap_wide(line.text, part, self._width)
+        return at, *_wrap(line.text, self._width)[part]
 
     def find(self, pattern: re.Pattern[str], first: int = 0) -> list[Match]:
         """Find the pattern in the lines from `first` on. Call it on a thread: it can be slow."""
-        stamps, texts = self.stamps, self.texts  # `add` replaces these lists or extends them
         matches: list[Match] = []
-        for line in range(first, len(texts)):
-            whole = f"{stamps[line]} {texts[line]}" if stamps[line] else texts[line]
+        for at, line in enumerate(self.lines[first:], first):
+            whole = f"{line.stamp} {line.text}" if line.stamp else line.text
             match = pattern.search(whole[:_MAX_SEARCHED])
             if match is not None:
-                matches.append(Match(line, match.start(), match.end()))
+                matches.append(Match(at, match.start(), match.end()))
         return matches
 
 
@@ -413,9 +378,8 @@ class ConsoleLines(RowScroller):
             skipped = numbers.size(self.text.skipped)
             return strip_of([(f"{skipped} before this are only in console.log", dim)])
         line, start, end = self.text.at(number - self._head)
-        pending = line == len(self.text.texts)
-        text = self.text.pending if pending else self.text.texts[line]
-        stamp = "" if pending else self.text.stamps[line]
+        pending = line == len(self.text.lines)
+        stamp, text, *_ = ("", self.text.pending) if pending else self.text.lines[line]
         level, sign = line_level(text)
         text_style = style(level if level in {"bad", "warn"} else "text")
         first = start == 0
@@ -443,11 +407,10 @@ NO_CONSOLE = "Nothing printed yet"
 FOREIGN = "A log of another tool: it has no console output"
 
 
-class ConsolePanel(SidePanel):
-    """Follows the console.log of the first run that has one."""
+class ConsolePanel(FilteredPanel):
+    """Follows the console.log of the first run that has one; what / finds is marked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        SEARCH_KEY,
         Binding("full_stop", "step_hit(1)", "Next hit", show=False),
         Binding("comma", "step_hit(-1)", "Previous hit", show=False),
     ]
@@ -464,23 +427,17 @@ class ConsolePanel(SidePanel):
 
     def compose(self) -> ComposeResult:
         yield self._lines
-        yield SearchLine()
+        yield self.filter
 
     def on_mount(self) -> None:
         self.border_title = "Console"
-        self._write_border()
+        self.write_border()
 
     def enter(self) -> None:
         """Focus the lines: arrows scroll, / searches, Esc goes back."""
         self._lines.focus()
 
-    def on_descendant_focus(self) -> None:
-        self._write_border()
-
-    def on_descendant_blur(self) -> None:
-        self.call_later(self._write_border)
-
-    def _write_border(self) -> None:
+    def write_border(self) -> None:
         set_border(self, subtitle=self._search.summary(self.has_focus_within))
 
     # --- following ----------------------------------------------------------------------
@@ -512,7 +469,7 @@ class ConsolePanel(SidePanel):
             self._file = None
         else:
             self._file = ConsoleFile(run.console) if native else LoggedConsole()
-        self._add(NO_LINES)
+        self._add(NewLines())
 
     def _read(self) -> None:
         if self._reading:
@@ -539,30 +496,25 @@ class ConsolePanel(SidePanel):
         if file is not self._file:
             self._read()
 
-    def _add(self, new: Lines) -> None:
+    def _add(self, new: NewLines) -> None:
         lines = self._lines
-        first = 0 if new.fresh else len(lines.text.texts)
+        first = 0 if new.fresh else len(lines.text.lines)
         lines.text.add(new)
         if new.fresh:
             self._search.clear()
             lines.mark({}, -1)
         lines.update_rows()
-        if self._search.pattern is not None and len(lines.text.texts) > first:
+        if self._search.pattern is not None and len(lines.text.lines) > first:
             self._find(self._search.pattern, first)
 
     # --- searching ----------------------------------------------------------------------
 
-    def action_search(self) -> None:
-        self.query_one(SearchLine).open()
-
-    @on(SearchLine.Typed)
-    def _search_typed(self, event: SearchLine.Typed) -> None:
-        event.stop()
-        if self._search.set_text(event.text):
+    def draw_matches(self) -> None:
+        if self._search.set_text(self.filter.value):
             self._lines.mark({}, -1)
             if self._search.pattern is not None:
                 self._find(self._search.pattern, 0)
-        self._write_border()
+        self.write_border()
 
     @work(group="search", exit_on_error=False)
     async def _find(self, pattern: re.Pattern[str], first: int) -> None:
@@ -574,7 +526,7 @@ class ConsolePanel(SidePanel):
         self._lines.mark({hit.line: hit for hit in search.hits}, self._lines.current_line)
         if search.at < 0 and search.hits:
             self._step(-1)  # begin with the last hit: in a console the newest lines matter
-        self._write_border()
+        self.write_border()
 
     def action_step_hit(self, by: int) -> None:
         """Go to the next or previous hit."""
@@ -586,4 +538,4 @@ class ConsolePanel(SidePanel):
     def _step(self, by: int) -> None:
         if (hit := self._search.step(by)) is not None:
             self._lines.go_to(hit.line)
-        self._write_border()
+        self.write_border()

@@ -29,7 +29,7 @@ from genui.ui.training.model import (
     curve_settings,
     metric_of,
 )
-from genui.ui.widgets.base import BORDER_RULES, Framed, LifecycleGuard, set_border
+from genui.ui.widgets.base import Framed, LifecycleGuard, set_border
 from genui.ui.widgets.curve import Curve
 
 PIN = "★"
@@ -54,9 +54,9 @@ class Cell(LifecycleGuard, Framed, Vertical):
     }
     """
 
-    def __init__(self, empty: str = "reading …") -> None:
+    def __init__(self) -> None:
         super().__init__(classes="box")
-        self.curve = Curve(empty, legend=False)
+        self.curve = Curve("reading …", legend=False)
         self.plot: Plot | None = None
         self._lines: Sequence[SeriesLine] = ()
         self._sources: object = None
@@ -73,7 +73,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
         self.app.theme_changed_signal.subscribe(self, lambda _: self._update_colours())
         self._ready = True
         if self.chosen:
-            self._style_border()
+            self.mark_border("cell--chosen", True)
         if self._show_on_mount is not None:
             self._show_on_mount()
 
@@ -142,15 +142,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
         if chosen != self.chosen:
             self.chosen = chosen
             if self._ready:
-                self._style_border()
-
-    def _style_border(self) -> None:
-        """Set the rules of the border only: through a class, Textual would set every rule and
-        redraw the curve."""
-        styles = self.get_component_styles("cell--chosen")
-        for rule in BORDER_RULES:
-            self.styles.set_rule(rule, styles.get_rule(rule) if self.chosen else None)
-        self.refresh()
+                self.mark_border("cell--chosen", chosen)
 
     def series_style(self, hue: int) -> Style:
         """The colour of a run by its number."""
@@ -159,7 +151,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
 
     def _update_colours(self) -> None:
         """Follow a change of theme: a border and its title keep the colours they were made with."""
-        self._style_border()
+        self.mark_border("cell--chosen", self.chosen)
         if self._title_args is not None:
             self._write_title(*self._title_args)
 
@@ -176,17 +168,16 @@ class Cell(LifecycleGuard, Framed, Vertical):
         units = {line.unit for line in self._lines}
         unit = units.pop() if len(units) == 1 else ""
         room = self.size.width - ENDS
-        title = self._title(state, runs, name, unit)
         # Without names if there is no room: the head has the runs' signs.
-        forms = ((True, unit, "  "), (True, unit, " "), (True, "", " "))
-        for short, its_unit, gap in forms:
+        forms = [(unit, False, "  ", False), (unit, True, "  ", False), (unit, True, " ", False)]
+        forms += [("", True, " ", False), ("", True, " ", runs > 1)]
+        title = self._title(state, runs, name, *forms[0])
+        for form in forms[1:]:
             if title.cell_length > room > 0:
-                title = self._title(state, runs, name, its_unit, short, gap)
-        if title.cell_length > room > 0 and runs > 1:
-            title = self._title(state, runs, name, "", True, " ", first_only=True)
+                title = self._title(state, runs, name, *form)
         if title.cell_length > room > 0:
             name = shorten_middle(name, max(len(name) - (title.cell_length - room), MIN_NAME))
-            title = self._title(state, runs, name, "", True, " ", first_only=runs > 1)
+            title = self._title(state, runs, name, *forms[-1])
         set_border(self, title=title)
 
     def _title(
@@ -195,9 +186,9 @@ class Cell(LifecycleGuard, Framed, Vertical):
         runs: int,
         name: str,
         unit: str,
-        short: bool = False,
-        gap: str = "  ",
-        first_only: bool = False,
+        short: bool,
+        gap: str,
+        first_only: bool,
     ) -> Content:
         """The name and the newest values, or with `first_only` those of the first run alone."""
         assert self.plot is not None

@@ -14,14 +14,16 @@ from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import atomic_write
+from genui.base.schema import about, next_of, settings_of
 from genui.base.text import clean_line
 from genui.render.axis import AXES, UNITS, compute_x
 from genui.render.series import Look, View, pan, zoom
@@ -286,6 +288,10 @@ def parse_share(text: str) -> int:
     return int(word)
 
 
+_SCALES = {False: "linear", True: "logarithmic"}
+_LINES = {False: "off", True: "on"}
+
+
 class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the user has chosen. `view` and `cursor` are in units of the x axis."""
 
@@ -295,10 +301,21 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     axis: XAxis = "step"
     as_defined: bool = True  # instead of steps, curves have the x axis that their tool defined
     overlays: tuple[tuple[str, str], ...] = ()  # keys of plots: one, and another drawn over it
-    smoothing: float = 0.9  # 0 off, below 1
-    log_y: bool = False
-    log_x: bool = False
-    guides: bool = False
+    smoothing: Annotated[
+        float,
+        Meta(ge=0, lt=1),
+        about(
+            "0 is off, nearer 1 is smoother: W&B's time-weighted average",
+            step=(0.0, 0.5, 0.9, 0.97, 0.99),
+            wraps=True,
+            off=0.0,
+        ),
+    ] = 0.9
+    log_y: Annotated[bool, about("Linear or logarithmic", "y scale", choices=_SCALES)] = False
+    log_x: Annotated[bool, about("Linear or logarithmic", "x scale", choices=_SCALES)] = False
+    guides: Annotated[
+        bool, about("Lines across the curves at the labels of the values", choices=_LINES)
+    ] = False
     grid: Grid = (0, 0)
     view: tuple[float, float] | None = None  # None: everything, following the newest point
     follow: bool = True  # the view moves with the newest point
@@ -311,17 +328,14 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
     table: TableState = TableState()
 
 
+VIEW_SETTINGS = {name: one for name, one in settings_of(ViewState).items() if one.description}
+"""The fields that the Settings panel changes, and that a Curve has too."""
+
+
 def curve_settings(state: ViewState) -> dict[str, Any]:
     """The values of a Curve's reactives, by name."""
-    return {
-        "unit": unit_of_axis(state.axis),
-        "smoothing": state.smoothing,
-        "log_x": state.log_x,
-        "log_y": state.log_y,
-        "guides": state.guides,
-        "view": state.view,
-        "cursor": state.cursor,
-    }
+    values = {name: getattr(state, name) for name in (*VIEW_SETTINGS, "view", "cursor")}
+    return {"unit": unit_of_axis(state.axis)} | values
 
 
 def recall(key: str) -> ViewState:
@@ -362,7 +376,7 @@ def _is_sane(state: ViewState) -> bool:
     if state.side_share and state.side_share not in SIDE_SHARES:
         return False
     ascending = state.view is None or state.view[0] < state.view[1]
-    return ascending and all(map(math.isfinite, numbers)) and 0 <= state.smoothing < 1
+    return ascending and all(map(math.isfinite, numbers))
 
 
 def _remove_oldest(folder: Path) -> None:
@@ -403,23 +417,9 @@ class ChartRange(NamedTuple):
     column: float  # the width of a terminal column
 
 
-def parse_smoothing(text: str) -> float:
-    """Parse a smoothing that was typed. Raises MisuseError, one line, if it is not in [0, 1)."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1:
-        raise MisuseError(
-            f"'{text.strip()[:20]}' is not a smoothing: a number from 0 (off) to below 1"
-        )
-    return value
-
-
 # --- The runs that are shown, and what each key does to the view of them ----------------------
 
 MAX_RUNS = 200  # that are shown together
-SMOOTHINGS = (0.0, 0.5, 0.9, 0.97, 0.99)
 NO_POINTS = "there are no points yet"
 NO_CURVES = "there are no curves yet"
 
@@ -483,7 +483,19 @@ class Board:
     def change(self, **fields: Any) -> None:
         if fields.get("axis", self.state.axis) != self.state.axis:
             self._places.clear()
+        if fields.get("log_x", self.state.log_x) != self.state.log_x:
+            fields |= {"view": None, "follow": True}
         self.state = msgspec.structs.replace(self.state, **fields)
+
+    def set(self, name: str, value: Any) -> str:
+        """Set a field that is a setting."""
+        self.change(**{name: value})
+        one = VIEW_SETTINGS[name]
+        return f"{one.title} {one.show(value)}" if one.choices is None else ""
+
+    def nudge(self, name: str, by: int = 1) -> str:
+        """Set a field that is a setting to its next value, or the one before."""
+        return self.set(name, VIEW_SETTINGS[name].nudge(getattr(self.state, name), by))
 
     # --- runs -------------------------------------------------------------------------
 
@@ -845,6 +857,9 @@ class Board:
         """Show this part of the x axis; None for all of it, following the newest point."""
         self.change(view=view, follow=view is None)
 
+    def show_everything(self) -> None:
+        self.look_at(None)
+
     def follow_newest(self) -> str:
         """Remove the cursor and follow the newest point at the current zoom."""
         self.change(follow=True, cursor=None)
@@ -861,7 +876,7 @@ class Board:
             (newest,) = self.from_plot(plot, max(ends))
             self.change(view=follow_x(state.view, newest))
 
-    # --- axes and smoothing -----------------------------------------------------------
+    # --- axes -------------------------------------------------------------------------
 
     def next_axis(self, by: int = 1) -> str:
         """Switch to the next known x axis or the one before; the cursor stays at its step."""
@@ -869,9 +884,7 @@ class Board:
         current = AS_DEFINED if self.axis_name == AS_DEFINED else self.state.axis
         if len(axes) < 2 and current in axes:
             return "this run has steps only"
-        return self.set_axis(
-            axes[(axes.index(current) + by) % len(axes)] if current in axes else axes[0]
-        )
+        return self.set_axis(next_of(axes, current, by) if current in axes else axes[0])
 
     def set_axis(self, axis: XAxis) -> str:
         """Show another x axis; the cursor stays at its step."""
@@ -930,25 +943,10 @@ class Board:
             return ""
         return ", ".join(over for below, over in self.state.overlays if below == plot.key)
 
-    def toggle_log(self, axis: Literal["x", "y"]) -> None:
-        """Switch between a logarithmic and a linear axis."""
-        if axis == "y":
-            self.change(log_y=not self.state.log_y)
-        else:
-            self.change(log_x=not self.state.log_x, view=None, follow=True)
-
     def add_columns(self, by: int) -> None:
         """One more column of curves, or one less; after the last is automatic."""
         columns, rows = self.state.grid
         self.change(grid=((columns + by) % (MAX_GRID + 1), rows))
-
-    def smooth(self, value: float | None = None, by: int = 1) -> str:
-        """Set the smoothing; without a value, the next of SMOOTHINGS, or the one before."""
-        if value is None:
-            current, known = self.state.smoothing, SMOOTHINGS[::by]
-            value = next((one for one in known if (one - current) * by > 1e-9), known[0])
-        self.change(smoothing=value)
-        return f"smoothing {value:g}" if value else "smoothing off"
 
     # --- which curve ------------------------------------------------------------------
 
@@ -1010,10 +1008,10 @@ class Board:
         """Show the next panel, or the one before; if the screen is not wide, in place of the
         curves, which come between the last panel and the first."""
         state, tabs, side = self.state, self.tabs, self.side
-        ends, at = (tabs[0], tabs[-1]), tabs.index(side) if side in tabs else 0
+        ends = tabs[0], tabs[-1]
         if not wide and not state.side_shown:
             self.change(side_shown=True, side=ends[0] if by > 0 else ends[1])
         elif not wide and side == (ends[1] if by > 0 else ends[0]):
             self.change(side_shown=False)
         else:
-            self.change(side=tabs[(at + by) % len(tabs)])
+            self.change(side=next_of(tabs, side, by))

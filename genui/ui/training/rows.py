@@ -12,8 +12,6 @@ from genui.base.errors import MisuseError
 from genui.ui.training.snapshot import Snapshot, pattern
 from genui.ui.widgets.base import Framed, LifecycleGuard, SearchLine
 
-SEARCH_KEY: BindingType = Binding("slash", "search", "Search", show=False)
-
 
 class FilterLine(SearchLine):
     """The filter of a panel's rows: a regular expression or a glob, typed after /.
@@ -68,9 +66,9 @@ class SidePanel(LifecycleGuard, Framed, Vertical):
 
 
 class FilteredPanel(SidePanel):
-    """A panel whose rows are filtered by a line that / opens."""
+    """A panel whose rows are filtered, or searched, by a line that / opens."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [SEARCH_KEY]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("slash", "search", "Search", show=False)]
 
     def __init__(self) -> None:
         super().__init__()

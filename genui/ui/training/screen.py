@@ -27,6 +27,7 @@ from genui.ui.training.curves import CurveGrid, room_for
 from genui.ui.training.head import BoardHead
 from genui.ui.training.model import (
     SIDE_TABS,
+    VIEW_SETTINGS,
     WATCH_TABS,
     Board,
     ChartRange,
@@ -34,7 +35,6 @@ from genui.ui.training.model import (
     format_grid,
     parse_grid,
     parse_share,
-    parse_smoothing,
 )
 from genui.ui.training.panels import SideColumn
 from genui.ui.training.snapshot import pattern
@@ -44,7 +44,7 @@ from genui.ui.training.values import waiting_text
 from genui.ui.watcher import RunView, Watcher
 from genui.ui.widgets.base import FooterLine, HeaderLine, SearchLine, Split, StatusLine
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.settings import Option, SettingsPanel
+from genui.ui.widgets.settings import Option, SettingsPanel, option_of
 
 PAINT_INTERVAL = 0.2  # seconds between paints of new data; the first is painted at once
 READING_INTERVAL = 0.8  # the same while a log is read: each paint delays the reading
@@ -58,7 +58,27 @@ NO_LOG = "No log yet: waiting for one; q quits"
 
 
 _WITH_KEYS = {"console", "config", "system"}  # panels that take keys
-SCALES = {False: "linear", True: "logarithmic"}
+
+ACTIONS: Mapping[str, Callable[..., str | None]] = {
+    "choose": Board.choose,
+    "open": Board.toggle_alone,
+    "pin": Board.toggle_pin,
+    "everything": Board.show_everything,
+    "follow": Board.follow_newest,
+    "sample": Board.move_to_sample,
+    "axis": Board.next_axis,
+    "nudge": Board.nudge,
+    "widen": Board.widen_side,
+}
+"""What keys do to the board, by the names of their actions."""
+
+CHART_ACTIONS: Mapping[str, Callable[..., str | None]] = {
+    "cursor": Board.move_cursor,
+    "ends": Board.move_to_end,
+    "zoom": Board.zoom,
+    "pan": Board.pan,
+}
+"""Those that also depend on the range of the chosen curve."""
 
 
 class Exit(NamedTuple):
@@ -70,9 +90,7 @@ class Exit(NamedTuple):
 
 
 class TrainingScreen(AppScreen[Exit]):
-    """Owns a Board, the model of what is shown, from which the screen is painted. Most actions
-    call one method of the Board, where they are described.
-
+    """Owns a Board, the model of what is shown, from which the screen is painted.
 
     `key` names what is watched; the view is saved under it. With `home` there is a main screen
     to go back to, which gets an Exit.
@@ -111,6 +129,18 @@ class TrainingScreen(AppScreen[Exit]):
         self._paint_timer: Timer | None = None
         self._final_paint_timer: Timer | None = None
         self._save_timer: Timer | None = None
+        for name, act in ACTIONS.items():
+            setattr(self, f"action_{name}", partial(self._act, act))
+        for name, act in CHART_ACTIONS.items():
+            setattr(self, f"action_{name}", partial(self._act_in_chart, act))
+
+    def _act(self, act: Callable[..., str | None], *values: object) -> None:
+        """Do something to the board, and show the result."""
+        self.show_result(act(self.board, *values))
+
+    def _act_in_chart(self, act: Callable[..., str | None], value: int) -> None:
+        if (chart := self._chart_range()) is not None:
+            self.show_result(act(self.board, value, chart))
 
     def _open(self, key: str, runs: Sequence[RunSummary]) -> None:
         """Start with these runs, or with those that were shown under `key` the last time."""
@@ -244,15 +274,9 @@ class TrainingScreen(AppScreen[Exit]):
             self._list_runs()
             table.focus_rows()
         else:
+            self.clear_line()
             self.set_focus(None)
         self.paint()
-
-    @on(RunTable.Closed)
-    def _table_closed(self, event: RunTable.Closed) -> None:
-        event.stop()
-        self.clear_line()
-        if self.table.display:
-            self.action_runs()
 
     @on(RunTable.Toggled)
     def _toggled(self, event: RunTable.Toggled) -> None:
@@ -275,11 +299,6 @@ class TrainingScreen(AppScreen[Exit]):
         self.board.change(table=event.state)
         self._save_later()
         self._show_options()
-
-    @on(RunTable.Settings)
-    def _table_settings(self, event: RunTable.Settings) -> None:
-        event.stop()
-        self.action_settings()
 
     # --- painting ---------------------------------------------------------------------
 
@@ -477,17 +496,8 @@ class TrainingScreen(AppScreen[Exit]):
         else:
             self.change(filter=event.text)
 
-    def action_choose(self, by: int) -> None:
-        self.show_result(self.board.choose(by))
-
     def action_page(self, by: int) -> None:
         self.show_result(self.board.turn_page(by, self.grid.room.capacity))
-
-    def action_open(self) -> None:
-        self.show_result(self.board.toggle_alone())
-
-    def action_pin(self) -> None:
-        self.show_result(self.board.toggle_pin())
 
     # --- the cursor, zoom and axes ----------------------------------------------------
 
@@ -510,40 +520,6 @@ class TrainingScreen(AppScreen[Exit]):
         plot = next((cell.plot for cell in self.grid.cells if cell.curve is curve), None)
         return places if plot is None else self.board.from_plot(plot, *places)
 
-    def action_cursor(self, columns: int) -> None:
-        if (chart := self._chart_range()) is not None:
-            self.show_result(self.board.move_cursor(columns, chart))
-
-    def action_ends(self, direction: int) -> None:
-        if (chart := self._chart_range()) is not None:
-            self.show_result(self.board.move_to_end(direction, chart))
-
-    def action_zoom(self, direction: int) -> None:
-        if (chart := self._chart_range()) is not None:
-            self.show_result(self.board.zoom(direction, chart))
-
-    def action_pan(self, direction: int) -> None:
-        if (chart := self._chart_range()) is not None:
-            self.show_result(self.board.pan(direction, chart))
-
-    def action_everything(self) -> None:
-        self.show_result(self.board.look_at(None))
-
-    def action_follow(self) -> None:
-        self.show_result(self.board.follow_newest())
-
-    def action_sample(self, by: int) -> None:
-        self.show_result(self.board.move_to_sample(by))
-
-    def action_axis(self) -> None:
-        self.show_result(self.board.next_axis())
-
-    def action_log(self, axis: Literal["x", "y"]) -> None:
-        self.show_result(self.board.toggle_log(axis))
-
-    def action_smooth(self) -> None:
-        self.show_result(self.board.smooth())
-
     @on(Curve.Picked)
     def _picked(self, event: Curve.Picked) -> None:
         event.stop()
@@ -554,7 +530,7 @@ class TrainingScreen(AppScreen[Exit]):
     def _viewed(self, event: Curve.Viewed) -> None:
         event.stop()
         if event.view is None:
-            self.show_result(self.board.look_at(None))
+            self.show_result(self.board.show_everything())
             return
         first, last = self._place_in(event.curve, *event.view)
         if first < last:
@@ -585,28 +561,14 @@ class TrainingScreen(AppScreen[Exit]):
         """The rows of the Settings panel."""
         if self.table.display:
             return self.table.options()
-        board, state = self.board, self.board.state
-
-        def use(text: str) -> None:
-            self.show_result(board.smooth(parse_smoothing(text)))
-
-        def log(axis: Literal["x", "y"]) -> Callable[[int], object]:
-            return lambda _: self.show_result(board.toggle_log(axis))
-
-        view = board.first
+        board, state, view = self.board, self.board.state, self.board.first
+        take = partial(self._act, Board.set)
+        fields = [option_of(one, lambda: board.state, take) for one in VIEW_SETTINGS.values()]
         lines = self._lines_options(view)
         rates = view.series.get("lr") if view is not None and view.summary.alive else None
         rate = f"{float(rates[1][-1]):.2g}" if rates is not None else "–"
         return [
-            Option(
-                *("smoothing", "smoothing", f"{state.smoothing:g}" if state.smoothing else "off"),
-                "0 is off, nearer 1 is smoother: W&B's time-weighted average",
-                lambda by: self.show_result(board.smooth(by=by)),
-                use,
-                f"{state.smoothing:g}",
-            ),
-            Option("log_y", "y scale", SCALES[state.log_y], "Linear or logarithmic", log("y")),
-            Option("log_x", "x scale", SCALES[state.log_x], "Linear or logarithmic", log("x")),
+            *fields[:3],  # smoothing and scales
             Option(
                 *("axis", "x axis", board.axis_name),
                 "Steps, time, tokens or epochs, if they are known; or type any metric",
@@ -626,24 +588,15 @@ class TrainingScreen(AppScreen[Exit]):
                 lambda text: self.change(grid=parse_grid(text)),
                 format_grid(state.grid),
             ),
+            *fields[3:],
             Option(
-                *("guides", "guides", "on" if state.guides else "off"),
-                "Lines across the curves at the labels of the values",
-                lambda _: self.change(guides=not state.guides),
-            ),
-            Option(
-                *(
-                    "side",
-                    "panel",
-                    self.board.side,
-                    "Beside the curves: sample, console, …",
-                ),
+                *("side", "panel", board.side, "Beside the curves: sample, console, …"),
                 self.action_next_side,
             ),
             Option(
                 *("width", "panel width", f"{state.side_share} %" if state.side_share else "auto"),
                 "Per cent of the width; the mouse drags the border between curves and panel",
-                self.action_widen,
+                lambda by: self.show_result(board.widen_side(by)),
                 lambda text: self.change(side_share=parse_share(text)),
                 str(state.side_share or "auto"),
             ),
@@ -710,10 +663,6 @@ class TrainingScreen(AppScreen[Exit]):
 
     def action_side(self, tab: SideTab) -> None:
         self.change(side=tab)
-
-    def action_widen(self, by: int) -> None:
-        """Make the panel wider, or narrower."""
-        self.show_result(self.board.widen_side(by))
 
     @on(Split.Dragged)
     def _border_dragged(self, event: Split.Dragged) -> None:

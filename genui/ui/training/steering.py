@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
@@ -16,14 +16,12 @@ from genui.runs.control import (
     HIGHEST_LR,
     Command,
     Control,
-    Event,
+    Outcome,
     changed_learning_rate,
     parse_learning_rate,
-    read_events,
     send_live,
 )
 from genui.runs.layout import RunDir, checkpoint_steps
-from genui.runs.listing import RunSummary, summarise
 from genui.ui import messages
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import bind_actions
@@ -116,62 +114,6 @@ def stop_text(view: RunView) -> str:
             return "Its command gets Ctrl+C, after 15 s SIGTERM."
         return "Its script ends where it checks run.stop_requested."
     return "It writes a checkpoint first, from which it can be resumed."
-
-
-# --- Replies of a run -------------------------------------------------------------------------
-
-
-class Reply(NamedTuple):
-    """What became of a command: a `line` for the user, `last` if no other will come."""
-
-    line: str
-    last: bool
-
-
-class ReplyWatch:
-    """Waits for the reply to a command. Create it before the command is sent."""
-
-    def __init__(self, run: RunDir, control: Control) -> None:
-        self._run = run
-        self._command: Command = control.command
-        self._old_count = len(_read_replies(run, control.command))
-        self._since = time.monotonic()
-        self._is_slow = False
-
-    def look(self) -> Reply | None:
-        """Return a new reply, if any. Reads the disk: call it on a thread. Never raises."""
-        new = _read_replies(self._run, self._command)[self._old_count :]
-        summary = summarise(self._run)
-        if new:
-            return Reply(f"step {new[-1].step:,}: {new[-1].text}", True)
-        if not summary.alive:
-            return Reply(_end_line(summary, self._command), True)
-        waited = time.monotonic() - self._since
-        if waited > TIMEOUT:
-            return Reply(f"no answer to {self._command} in {TIMEOUT:.0f} s", True)
-        if waited > SLOW and not self._is_slow:
-            self._is_slow = True
-            return Reply("waiting: a run takes commands between two steps", False)
-        return None
-
-
-def _read_replies(run: RunDir, command: Command) -> Sequence[Event]:
-    try:
-        return [event for event in read_events(run) if event.event == command]
-    except GenuiError:
-        return ()
-
-
-def _end_line(summary: RunSummary, command: Command) -> str:
-    step = summary.status.step
-    if command == "stop" and summary.state in ("stopped", "finished"):
-        return f"{summary.state} at step {step:,}"
-    verb = {"set_lr": "change its learning rate", "checkpoint": "write the checkpoint"}.get(
-        command, command
-    )
-    line = f"{summary.state} at step {step:,} before it could {verb}"
-    reason = summary.status.error or summary.fault
-    return f"{line}: {reason}" if reason else line
 
 
 # --- The learning rate ------------------------------------------------------------------------
@@ -322,7 +264,8 @@ class Steering:
         self._host.post_message(messages.Say(clean_line(line), kind))
 
     def _work(self, work: Coroutine[Any, Any, None], group: str, exclusive: bool = False) -> None:
-        self._host.run_worker(work, group=group, exclusive=exclusive, exit_on_error=False)
+        worker = messages.saying_errors(self._host, work)
+        self._host.run_worker(worker, group=group, exclusive=exclusive, exit_on_error=False)
 
     def _require_run(self, refuse: Callable[[RunView], str] = lambda _: "") -> RunView | None:
         """The run to control; None, with a line for the user, if there is none or `refuse` returns
@@ -340,41 +283,33 @@ class Steering:
         self._work(self._send_and_wait(run, control), "commands")
 
     async def _send_and_wait(self, run: RunDir, control: Control) -> None:
-        """Send the command to the trainer and wait for its reply."""
-        watch = await asyncio.to_thread(ReplyWatch, run, control)
-        try:
-            await asyncio.to_thread(send_live, run, control.command, control.value)
-        except GenuiError as error:
-            self._say(str(error))
-            return
+        """Send the command to the trainer and wait until the run has done it."""
+        outcome = await asyncio.to_thread(Outcome, run, control.command)
+        await asyncio.to_thread(send_live, run, control.command, control.value)
         self._say(CONFIRMATIONS[control.command].format(control.value), "note")
-        last = False
-        while not last:
+        since, is_slow, line = time.monotonic(), False, ""
+        while not line:
             await asyncio.sleep(POLL_INTERVAL)
-            if (reply := await asyncio.to_thread(watch.look)) is not None:
-                last = reply.last
-                self._say(reply.line, "note")
+            line, waited = await asyncio.to_thread(outcome.look), time.monotonic() - since
+            if not line and waited > TIMEOUT:
+                line = f"no answer to {control.command} in {TIMEOUT:.0f} s"
+            elif not line and waited > SLOW and not is_slow:
+                is_slow = True
+                self._say("waiting: a run takes commands between two steps", "note")
+        self._say(line, "note")
 
     async def _resume(self, run: RunDir) -> None:
         from genui.runs.launch import resume  # imports all recipes: only when needed
 
-        try:
-            await asyncio.to_thread(resume, run)
-        except GenuiError as error:
-            self._say(str(error))
-        else:
-            self._say("resuming from the newest checkpoint", "note")
+        await asyncio.to_thread(resume, run)
+        self._say("resuming from the newest checkpoint", "note")
 
     async def _retry(self, run: RunDir) -> None:
         from genui.runs.launch import retry  # imports all recipes: only when needed
 
-        try:
-            new = await asyncio.to_thread(retry, run)
-        except GenuiError as error:
-            self._say(str(error))
-        else:
-            self._host.post_message(messages.OpenRun(new))
-            self._say(f"{new.id} starts again with the same settings", "note")
+        new = await asyncio.to_thread(retry, run)
+        self._host.post_message(messages.OpenRun(new))
+        self._say(f"{new.id} starts again with the same settings", "note")
 
     async def _ask_learning_rate(self, view: RunView) -> None:
         current = await asyncio.to_thread(base_learning_rate, view)
@@ -397,12 +332,8 @@ class Steering:
         from genui.ui.new_run import NewRunScreen, source_of_run
 
         run, name = view.summary.run, view.summary.info.name
-        try:
-            recipe = recipe_from_dict(view.summary.info.recipe)
-            steps = await asyncio.to_thread(checkpoint_steps, run)
-        except GenuiError as error:
-            self._say(str(error))
-            return
+        recipe = recipe_from_dict(view.summary.info.recipe)
+        steps = await asyncio.to_thread(checkpoint_steps, run)
         if not steps:
             self._say("this run has no checkpoint yet: ^s writes one", "note")
             return

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
 
 from textual.widget import Widget
 
@@ -35,14 +34,11 @@ def resume_sweep(host: Widget, name: str) -> None:
 
 def _work(host: Widget, name: str, act: Callable[[str], str]) -> None:
     async def work() -> None:
-        kind: Literal["error", "note"] = "note"
-        try:
-            line = await asyncio.to_thread(act, name)
-        except GenuiError as error:
-            line, kind = str(error), "error"
-        host.post_message(messages.Say(clean_line(line), kind))
+        line = await asyncio.to_thread(act, name)
+        host.post_message(messages.Say(clean_line(line), "note"))
 
-    host.run_worker(work(), group="commands", exit_on_error=False)
+    worker = messages.saying_errors(host, work())
+    host.run_worker(worker, group="commands", exit_on_error=False)
 
 
 def _stop(name: str) -> str:

@@ -17,6 +17,7 @@ from textual.style import Style
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
+from genui.base.schema import next_of
 from genui.base.text import clean_line, shorten_middle
 from genui.render.chart import choose_sign
 from genui.runs.listing import RunSummary
@@ -317,12 +318,6 @@ class RunTable(LifecycleGuard, Framed, Vertical):
 
         state: TableState
 
-    class Closed(Message):
-        """Close the table."""
-
-    class Settings(Message):
-        """Open the settings of the table."""
-
     def __init__(self) -> None:
         super().__init__(classes="box runs")
         self.state = TableState()
@@ -533,8 +528,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
 
     def action_chart(self, by: int = 1) -> None:
         """Show the next chart of the runs below the table, or none."""
-        at = CHARTS.index(self.state.chart) if self.state.chart in CHARTS else 0
-        self._change(chart=CHARTS[(at + by) % len(CHARTS)])
+        self._change(chart=next_of(CHARTS, self.state.chart, by))
 
     def action_sweep(self) -> None:
         """Show only the sweep of the run at the cursor, the best first, or all runs again."""
@@ -567,9 +561,6 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             self.post_message(messages.Say("this run is not a trial of a sweep", "note"))
         return name
 
-    def action_settings(self) -> None:
-        self.post_message(self.Settings())
-
     def action_edit_run(self) -> None:
         """Edit the name, tags and note of the run at the cursor."""
         if (run := self._organisable()) is not None:
@@ -587,9 +578,6 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             self.post_message(messages.Say("this is a log of another tool: genui reads it", "note"))
             return None
         return run
-
-    def action_close(self) -> None:
-        self.post_message(self.Closed())
 
     # --- the filter -------------------------------------------------------------------
 
@@ -651,42 +639,30 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         columns = list(self.rows.columns)
         charts = state.chart or "off"
 
+        axes, xs = self._axes(), self._survey.varied
+
+        def column(text: str) -> str:
+            key = text.strip()
+            return check_column(key, self._rows) if key else ""
+
         def group(by: int) -> None:
             keys = ["sweep", "setting", *self._survey.varied, "tags", "state"]
             groups = ["", *filter(self._groups_runs, keys)]
-            at = groups.index(state.group) if state.group in groups else 0
-            self._change(group=groups[(at + by) % len(groups)])
-
-        def set_group(text: str) -> None:
-            key = text.strip()
-            self._change(group=check_column(key, self._rows) if key else "")
-
-        def set_sort(text: str) -> None:
-            key = text.strip()
-            self.sort_by(check_column(key, self._rows) if key else "")
+            self._change(group=next_of(groups, state.group, by))
 
         def set_columns(text: str) -> None:
-            words = [word.strip() for word in text.split(",") if word.strip()]
-            self._change(columns=tuple(check_column(word, self._rows) for word in words))
-
-        def set_x(text: str) -> None:
-            key = text.strip()
-            self._change(x=check_column(key, self._rows) if key else "")
-
-        axes = self._axes()
-        xs = self._survey.varied
+            self._change(columns=tuple(filter(None, map(column, text.split(",")))))
 
         def change_x(by: int) -> None:
-            at = xs.index(axes[0]) if axes and axes[0] in xs else 0
             if xs:
-                self._change(x=xs[(at + by) % len(xs)])
+                self._change(x=next_of(xs, axes[0] if axes else "", by))
 
         return [
             Option(
                 *("sort", "sort", title(state.sort) if state.sort else "newest first"),
                 "By a column, its best value first; Enter takes any metric or config key",
                 self.action_change,
-                set_sort,
+                lambda text: self.sort_by(column(text)),
                 state.sort,
             ),
             Option(
@@ -698,7 +674,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
                 *("group", "group by", title(state.group) if state.group else "–"),
                 "A heading for each value of a column, the best group first",
                 group,
-                set_group,
+                lambda text: self._change(group=column(text)),
                 state.group,
             ),
             Option(
@@ -716,7 +692,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
                 *("x", "x of scatter", title(axes[0]) if axes else "–"),
                 "Against the sorted metric; Enter takes any metric or config key",
                 change_x,
-                set_x,
+                lambda text: self._change(x=column(text)),
                 state.x,
             ),
         ]

@@ -167,6 +167,16 @@ class Framed(Widget):
             regions = tuple(side.translate(-self.content_offset) for side in sides)
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
+    def mark_border(self, component: str, marked: bool) -> None:
+        """Colour the border as a component class says, or as the style sheet does.
+
+        If this were a CSS class, Textual would set every rule again and repaint all children.
+        """
+        look = self.get_component_styles(component)
+        for rule in BORDER_RULES:
+            self.styles.set_rule(rule, look.get_rule(rule) if marked else None)
+        self.refresh()
+
 
 def set_border(
     widget: Widget, title: Content | str | None = None, subtitle: Content | str | None = None
@@ -502,17 +512,10 @@ class Pane(LifecycleGuard, Framed, Container, can_focus=True):
             self._mark()
 
     def _mark(self) -> None:
-        """Colour the border.
-
-        If this were a CSS class, Textual would set every rule again and repaint all children.
-        """
-        if self._marked is None:
-            return
-        current, zoomed = self._marked
-        look = self.get_component_styles("pane--current")
-        for rule in BORDER_RULES:
-            self.styles.set_rule(rule, look.get_rule(rule) if current and not zoomed else None)
-        self.refresh()
+        """Colour the border."""
+        if self._marked is not None:
+            current, zoomed = self._marked
+            self.mark_border("pane--current", current and not zoomed)
 
     @property
     def zoomed(self) -> bool:
@@ -689,11 +692,11 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
         base = self.rich_style
         number = y + self.scroll_offset.y - self.HEAD
         strip = Strip.blank(width, base)
-        if number < self.count:
-            strip = self.row(number, width)
-        elif not self.count:
+        if not self.count:
             strips = self.draw_empty(width, height)
             strip = strips[y] if y < len(strips) else strip
+        elif number < self.count:
+            strip = self.row(number, width)
         return strip.adjust_cell_length(width, base)
 
     def draw_empty(self, width: int, height: int) -> list[Strip]:
@@ -1051,8 +1054,8 @@ class FindLine(SearchLine):
 
         by: int
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__("text to find", id=id)
+    def __init__(self) -> None:
+        super().__init__("text to find")
 
     async def action_submit(self) -> None:
         self.action_step(1)
@@ -1087,15 +1090,8 @@ def escape_newlines(text: str) -> str:
 
 def unescape_newlines(text: str) -> str:
     """Return what was typed, with \\n, \\t and \\\\ replaced by their meaning."""
-    result: list[str] = []
-    characters = iter(text)
-    for character in characters:
-        if character != "\\":
-            result.append(character)
-            continue
-        following = next(characters, "")
-        result.append({"n": "\n", "t": "\t", "\\": "\\"}.get(following, "\\" + following))
-    return "".join(result)
+    meanings = {"n": "\n", "t": "\t", "\\": "\\"}
+    return re.sub(r"\\(.)", lambda match: meanings.get(match[1], match[0]), text, flags=re.DOTALL)
 
 
 # --- Colours for Rich and Textual ----------------------------------------------------
@@ -1158,10 +1154,8 @@ class LineWidget(Widget):
         cls.COMPONENT_CLASSES = set(re.findall(r"> \.([\w-]+)", css))
         super().__init_subclass__(**options)
 
-    def __init__(
-        self, empty: str = "", *, id: str | None = None, classes: str | None = None
-    ) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, empty: str = "", *, classes: str | None = None) -> None:
+        super().__init__(classes=classes)
         self._empty = empty
         self._strips: list[Strip] = []
         self._stale = True
@@ -1268,30 +1262,27 @@ class StepBar(LineWidget):
     }
     """
 
-    def __init__(
-        self, label: str = "step", *, id: str | None = None, classes: str | None = None
-    ) -> None:
-        super().__init__(id=id, classes=classes)
-        self._label = clean_line(label)
+    def __init__(self) -> None:
+        super().__init__()
         self.clear()
 
-    def set(self, step: int, steps: int, eta: float = -1.0, note: str = "") -> None:
+    def set(self, step: int, steps: int, eta: float = -1.0) -> None:
         """Show the progress; `eta` is in seconds, negative if unknown; `steps` 0: no end."""
-        self._state = (max(step, 0), max(steps, 0), eta, clean_line(note))
+        self._state = (max(step, 0), max(steps, 0), eta)
         self.redraw()
 
     def clear(self, empty: str | None = None) -> None:
         """Empty the bar."""
-        self._state: tuple[int, int, float, str] | None = None
+        self._state: tuple[int, int, float] | None = None
         super().clear(empty)
 
     def draw(self, width: int, height: int) -> list[Strip]:
         if self._state is None:
             return []
-        step, steps, eta, note = self._state
+        step, steps, eta = self._state
         label, value = self.style("step-bar--label"), self.style("step-bar--value")
         base = self.rich_style
-        before = [(f"{self._label} ", label), (count(step), value)]
+        before = [("step ", label), (count(step), value)]
         # Without room, the last of these are left out.
         after: list[list[tuple[str, RichStyle]]] = []
         share = min(step / steps, 1.0) if steps else 0.0
@@ -1300,8 +1291,6 @@ class StepBar(LineWidget):
             after.append([(f" {int(share * 100)} %", base)])
         if eta >= 0 and step >= _ETA_FROM:
             after.append([("  ETA ", label), (f"~{about(eta)}", base)])
-        if note:
-            after.append([(f"  {note}", label)])
         before.append((" ", base))
 
         def room() -> int:

@@ -2,7 +2,7 @@
 
 import struct
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
@@ -29,23 +29,19 @@ def token_text(text: str, width: int = _TOKEN_CELLS) -> str:
     return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
-class Candidates(LineWidget):
-    """The probability of each candidate, by the model and after the sampling settings, as a bar.
-
-    The chosen token has `▸` and its own colour; one that the settings removed has `✂`. A `table`
-    also shows the logits, the filter that removed a token, the candidate that the user selected
-    (`→`), and the random number that was drawn.
-    """
+class BarList(LineWidget):
+    """Rows of texts and numbers, each with a bar."""
 
     DEFAULT_CSS = """
-    Candidates {
-        & > .candidates--token { color: $foreground; }
-        & > .candidates--cut { color: $text-muted; }
-        & > .candidates--number { color: $text-muted; }
-        & > .candidates--model { color: $primary 45%; }
-        & > .candidates--sampled { color: $primary; }
-        & > .candidates--chosen { color: $warning; text-style: bold; }
-        & > .candidates--selected {
+    BarList {
+        & > .bars--text { color: $foreground; }
+        & > .bars--number { color: $text-muted; }
+        & > .bars--bar { color: $primary; }
+        & > .bars--faint { color: $primary 45%; }
+        & > .bars--accent { color: $accent; }
+        & > .bars--against { color: $error; }
+        & > .bars--chosen { color: $warning; text-style: bold; }
+        & > .bars--selected {
             color: $block-cursor-foreground;
             background: $block-cursor-background;
             text-style: bold;
@@ -53,25 +49,56 @@ class Candidates(LineWidget):
     }
     """
 
+    def __init__(self, empty: str = "computing …") -> None:
+        super().__init__(empty)
+
+    def look(self, name: str) -> Style:
+        """Return the style of a component class `bars--name`."""
+        return self.style(f"bars--{name}")
+
+    def list_rows(
+        self, heading: str, rows: Iterable[Strip], notes: Iterable[str], width: int
+    ) -> list[Strip]:
+        """Return a heading, rows, and notes below them."""
+        number = self.look("number")
+        lines = [strip_of([(line[:width], number)]) for line in (heading, *notes)]
+        return [lines[0], *rows, *lines[1:]]
+
+    def draw_bar(
+        self,
+        parts: Sequence[tuple[str, Style]],
+        share: float,
+        style: Style,
+        width: int,
+        selected: bool,
+    ) -> Strip:
+        """Return the parts of a row, all in one style if it is selected, then its bar."""
+        row, base = "".join(text for text, _ in parts), self.rich_style
+        filled = (bar(share, max(width - cell_len(row) - 2, 0)), style)
+        if selected:
+            parts = [(row[:width], self.look("selected"))]
+        return strip_of([*parts, (" ", base), filled]).crop(0, width)
+
+
+class Candidates(BarList):
+    """The probability of each candidate, by the model and after the sampling settings, as a bar.
+
+    The chosen token has `▸` and its own colour; one that the settings removed has `✂`. A `table`
+    also shows the logits, the filter that removed a token, the candidate that the user selected
+    (`→`), and the random number that was drawn.
+    """
+
     table: reactive[bool] = reactive(False, repaint=False)
     selected: reactive[int | None] = reactive(None, repaint=False)
     """The index of the candidate that the user selected; None for none."""
 
-    def __init__(
-        self,
-        empty: str = "The next token's candidates show here",
-        *,
-        table: bool = False,
-        id: str | None = None,
-        classes: str | None = None,
-    ) -> None:
-        super().__init__(empty, id=id, classes=classes)
+    def __init__(self) -> None:
+        super().__init__("The next token's candidates show here")
         self._candidates: tuple[Candidate, ...] = ()
         self._chosen = -1
         self._summary = ""
         self._frame: TextFrame | None = None
         self._greedy = False
-        self.set_reactive(Candidates.table, table)
 
     def watch_table(self) -> None:
         self.redraw()
@@ -79,32 +106,15 @@ class Candidates(LineWidget):
     def watch_selected(self) -> None:
         self.redraw()
 
-    def show(
-        self,
-        candidates: Sequence[Candidate],
-        chosen: int = -1,
-        entropy: float | None = None,
-        note: str = "",
-    ) -> None:
-        """Show candidates: `chosen` is a token id, -1 for none; `entropy` is in bits."""
-        self._frame = None
-        self._take(candidates, chosen, entropy, note)
-
     def show_frame(self, frame: TextFrame, note: str = "", greedy: bool = False) -> None:
         """Show the distribution that the frame's token was drawn from; `greedy`: the likeliest."""
         self._frame, self._greedy = frame, greedy
-        note = " · ".join(filter(None, (_describe_unseen(frame), note)))
-        self._take(frame.candidates, frame.token, frame.entropy, note)
-
-    def _take(
-        self, candidates: Sequence[Candidate], chosen: int, entropy: float | None, note: str
-    ) -> None:
-        self._candidates = tuple(candidates)
-        self._chosen = chosen
-        left = sum(candidate.sampled > 0 for candidate in candidates)
+        self._candidates, self._chosen = tuple(frame.candidates), frame.token
+        left, count = sum(one.sampled > 0 for one in frame.candidates), len(frame.candidates)
         parts = [
-            f"entropy {entropy:.1f} bits" if entropy is not None else "",
-            f"{left} of {len(candidates)} kept" if left < len(candidates) else "",
+            f"entropy {frame.entropy:.1f} bits" if frame.entropy is not None else "",
+            f"{left} of {count} kept" if left < count else "",
+            _describe_unseen(frame),
             clean_line(note),
         ]
         self._summary = " · ".join(filter(None, parts))
@@ -126,7 +136,7 @@ class Candidates(LineWidget):
         strips = [self._draw_line(candidate, highest, cells, width) for candidate in visible]
         if room < height:
             summary = clean_line(self._summary, width)
-            strips.append(strip_of([(summary, self.style("candidates--number"))]))
+            strips.append(strip_of([(summary, self.look("number"))]))
         return strips
 
     def _list_visible(self, room: int) -> list[int]:
@@ -148,17 +158,17 @@ class Candidates(LineWidget):
         pad = " " * (cells - cell_len(text))
         base = self.rich_style
         if candidate.token == self._chosen:
-            chosen = self.style("candidates--chosen")
+            chosen = self.look("chosen")
             return [("▸ ", chosen), (pad, base), (text, chosen), (" ", base)]
-        kind = "candidates--token" if candidate.sampled > 0 else "candidates--cut"
-        return [(f"  {pad}", base), (text, self.style(kind)), (" ", base)]
+        kind = "text" if candidate.sampled > 0 else "number"
+        return [(f"  {pad}", base), (text, self.look(kind)), (" ", base)]
 
     def _bar_style(self, candidate: Candidate) -> Style:
         chosen = candidate.token == self._chosen
-        return self.style("candidates--chosen" if chosen else "candidates--sampled")
+        return self.look("chosen" if chosen else "bar")
 
     def _draw_line(self, candidate: Candidate, highest: float, cells: int, width: int) -> Strip:
-        number, base = self.style("candidates--number"), self.rich_style
+        number, base = self.look("number"), self.rich_style
         sampled = f"{candidate.sampled:.2f}" if candidate.sampled > 0 else "  ✂ "
         bar_room = max(width - cells - 3 - 11, 0)
         return strip_of(
@@ -182,17 +192,12 @@ class Candidates(LineWidget):
         places = 3 if width >= _WIDE else 2
         limit = _TOKEN_CELLS if width >= _WIDE else 6
         cells = max(_measure_tokens(candidates, limit), len("token"))
-        number = self.style("candidates--number")
         odds = places + 2
         heading = f"  {'token':>{cells}} {'model':>{odds}} {'logit':>5} {'drawn':>{odds}}"
+        rows = [self._draw_row(at, highest, cells, places, width) for at in visible]
         # A blank line between the two if there is room.
         gap = [Strip.blank(width, self.rich_style)] if spare > 0 else []
-        return [
-            strip_of([(heading[:width], number)]),
-            *(self._draw_row(at, highest, cells, places, width) for at in visible),
-            *gap,
-            *notes,
-        ]
+        return self.list_rows(heading, [*rows, *gap, *notes], (), width)
 
     def _draw_row(self, at: int, highest: float, cells: int, places: int, width: int) -> Strip:
         candidate = self._candidates[at]
@@ -201,12 +206,12 @@ class Candidates(LineWidget):
         sampled = f"{candidate.sampled:.{places}f}" if kept else f"{'✂':>{odds}}"
         model = f"{candidate.model:.{places}f}"
         logit = f"{candidate.logit:.1f}".replace("-", "−")
-        number, base = self.style("candidates--number"), self.rich_style
+        number, base = self.look("number"), self.rich_style
         if at == self.selected:  # only the text: a bar on its background would look inverted
             text = token_text(candidate.text, cells)
             pad = " " * (cells - cell_len(text))
             text = f"→ {pad}{text} {model:>{odds}} {logit:>5} {sampled:>{odds}}"
-            row = [(text[:width], self.style("candidates--selected")), (" ", base)]
+            row = [(text[:width], self.look("selected")), (" ", base)]
         else:
             row = [
                 *self._draw_token(candidate, cells),
@@ -217,12 +222,12 @@ class Candidates(LineWidget):
             return strip_of([*row, (candidate.dropped[:bar_room], number)])
         full = bar(candidate.sampled / highest, bar_room)
         rest = "░" * (round(candidate.model / highest * bar_room) - len(full))
-        row += [(full, self._bar_style(candidate)), (rest, self.style("candidates--model"))]
+        row += [(full, self._bar_style(candidate)), (rest, self.look("faint"))]
         return strip_of(row)
 
     def _draw_notes(self, width: int, ruler: bool) -> list[Strip]:
         """Return lines with the surprise, the entropy, and the random number that was drawn."""
-        frame, number = self._frame, self.style("candidates--number")
+        frame, number = self._frame, self.look("number")
         base = self.rich_style
         if frame is None:
             return []
@@ -266,7 +271,7 @@ class Candidates(LineWidget):
         at = min(int(frame.u * cells), cells - 1)
         low = min(int(frame.low * cells), at)
         high = max(min(round(frame.high * cells), cells), at + 1)
-        number, chosen = self.style("candidates--number"), self.style("candidates--chosen")
+        number, chosen = self.look("number"), self.look("chosen")
         return [
             ("0 " + "─" * low, number),
             ("━" * (at - low), chosen),
@@ -312,7 +317,7 @@ _NAME_CELLS = 18
 _NUMBER_CELLS = 5
 
 
-class LabelBars(LineWidget):
+class LabelBars(BarList):
     """A heading and a line for each of the likeliest labels, if there are any."""
 
     DEFAULT_CSS = f"""
@@ -320,11 +325,6 @@ class LabelBars(LineWidget):
         width: 1fr;
         height: {ROWS + 1};
         display: none;
-        & > .labels--heading {{ color: $text-muted; }}
-        & > .labels--name {{ color: $foreground; }}
-        & > .labels--likeliest {{ color: $foreground; text-style: bold; }}
-        & > .labels--number {{ color: $text-muted; }}
-        & > .labels--bar {{ color: $accent; }}
     }}
     """
 
@@ -343,13 +343,13 @@ class LabelBars(LineWidget):
         names = [clean_line(name, _NAME_CELLS) for name, _ in rows]
         cells = max((cell_len(name) for name in names), default=0)
         room = max(width - cells - _NUMBER_CELLS - 2, 0)
-        strips = [strip_of([(clean_line(self.heading, width), self.style("labels--heading"))])]
+        strips = [strip_of([(clean_line(self.heading, width), self.look("number"))])]
         for at, (name, (_, share)) in enumerate(zip(names, rows, strict=True)):
-            style = self.style("labels--name" if at else "labels--likeliest")
+            style = self.look("text") + Style(bold=not at)
             row = [
                 (set_cell_size(name, cells), style),
-                (f"{share:>{_NUMBER_CELLS}.0%} ", self.style("labels--number")),
-                (bar(share, room), self.style("labels--bar")),
+                (f"{share:>{_NUMBER_CELLS}.0%} ", self.look("number")),
+                (bar(share, room), self.look("accent")),
             ]
             strips.append(strip_of(row))
         return strips
@@ -409,19 +409,11 @@ def levels(weights: Sequence[float]) -> list[int]:
     return [bisect_right(LEVEL_EDGES, weight / strongest) for weight in weights]
 
 
-class AttentionList(LineWidget):
+class AttentionList(BarList):
     """The tokens with the largest weights, with a bar and the distance back for each."""
 
-    DEFAULT_CSS = """
-    AttentionList {
-        & > .attention--token { color: $foreground; }
-        & > .attention--number { color: $text-muted; }
-        & > .attention--bar { color: $accent; }
-    }
-    """
-
-    def __init__(self, *, classes: str | None = None) -> None:
-        super().__init__("computing …", classes=classes)
+    def __init__(self) -> None:
+        super().__init__()
         self._texts: Sequence[str] = ()
         self._weights: Sequence[float] = ()
         self._first = 0
@@ -452,15 +444,10 @@ class AttentionList(LineWidget):
         if len(order) < len(self._texts):
             others = numbers.count(len(self._texts) - len(order))
             notes[0] = f"the other {others} have {max(rest, 0):.0%}"
-        number = self.style("attention--number")
         heading = f"{'token':>{cells}}   back   share"
         if width >= _CONTEXT_CELLS:
             heading += f"  {'in':>{_BEFORE + 1}}"
-        return [
-            strip_of([(heading[:width], number)]),
-            *rows,
-            *(strip_of([(line[:width], number)]) for line in notes),
-        ]
+        return self.list_rows(heading, rows, notes, width)
 
     def _notes(self) -> list[str]:
         """The size of the context, and what is outside it."""
@@ -470,7 +457,7 @@ class AttentionList(LineWidget):
         return lines
 
     def _draw_row(self, at: int, cells: int, width: int) -> Strip:
-        number = self.style("attention--number")
+        number = self.look("number")
         text = token_text(self._texts[at], cells)
         weight = self._weights[at]
         strongest = max(self._weights) or 1.0
@@ -480,17 +467,17 @@ class AttentionList(LineWidget):
         return strip_of(
             [
                 (" " * (cells - cell_len(text)), self.rich_style),
-                (text, self.style("attention--token")),
+                (text, self.look("text")),
                 (f" {back:>6} ", number),
                 (f"{weight:>6.1%} ", self.rich_style),
                 *around,
-                (bar(weight / strongest, room), self.style("attention--bar")),
+                (bar(weight / strongest, room), self.look("accent")),
             ]
         )
 
     def _draw_around(self, at: int) -> list[tuple[str, Style]]:
         """Return the token with the text around it: a single letter says little."""
-        text, number = self._texts[at], self.style("attention--number")
+        text, number = self._texts[at], self.look("number")
         before = _join_lines("".join(self._texts[max(at - _BEFORE, 0) : at]))
         after = _join_lines(text + "".join(self._texts[at + 1 : at + 1 + _AFTER]))
         cut = len(_join_lines(text))
@@ -498,7 +485,7 @@ class AttentionList(LineWidget):
         after = set_cell_size(after, _AFTER)
         return [
             (f" {before}", number),
-            (after[:cut], self.style("attention--token")),
+            (after[:cut], self.look("text")),
             (f"{after[cut:]} ", number),
         ]
 

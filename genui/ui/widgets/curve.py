@@ -52,8 +52,7 @@ class Curve(LineWidget):
     marked in its column, and a range of x that was logged twice on the axis.
 
     A click picks an x, the wheel zooms at the pointer, a drag pans and a double click shows
-    everything. They post Picked and Viewed; a widget with several curves sets `cursor` and `view`
-    of all of them. With `alone` the curve sets its own.
+    everything. They post Picked and Viewed; the owner sets `cursor` and `view` of its curves.
     """
 
     ALLOW_SELECT: ClassVar[bool] = False  # a drag pans, and selects no text
@@ -119,18 +118,14 @@ class Curve(LineWidget):
         legend: bool = True,
         log_y: bool = False,
         readout: bool = False,
-        alone: bool = False,
-        id: str | None = None,
-        classes: str | None = None,
     ) -> None:
         """`empty` is shown until there are points; `legend` gives the names a row of their own.
 
-        With `readout` the legend shows the values at the cursor; for `alone` see the class.
+        With `readout` the legend shows the values at the cursor.
         """
-        super().__init__(empty, id=id, classes=classes)
+        super().__init__(empty)
         self._with_legend = legend
         self._readout = readout
-        self._alone = alone
         self._curves: Curves | None = None
         self.frame: Frame | None = None  # of the plot, as it was last drawn
         self._pending = False  # a redraw is queued
@@ -181,14 +176,14 @@ class Curve(LineWidget):
         window = self._curves.window(self._options()) if self._curves is not None else None
         return (window.start, window.end) if window is not None else (0.0, 1.0)
 
-    def column(self, at: float | None = None) -> float:
-        """Return the width of a column in x; on a logarithmic axis, at `at` or the cursor."""
+    def column(self) -> float:
+        """Return the width of a column in x; on a logarithmic axis, at the cursor."""
         frame = self.frame
         start, end = self.span()
         cols = frame.cols if frame is not None else max(self.size.width, 1)
         if frame is None or not frame.window.log_x:
             return (end - start) / cols
-        x = at if at is not None else self.cursor if self.cursor is not None else end
+        x = self.cursor if self.cursor is not None else end
         return max(x, start) * ((end / start) ** (1 / cols) - 1)
 
     # --- drawing ----------------------------------------------------------------------
@@ -258,11 +253,6 @@ class Curve(LineWidget):
         share = (column - frame.left + 0.5) / frame.cols
         return frame.x_at(min(max(share, 0.0), 1.0))
 
-    def _request_view(self, view: View | None) -> None:
-        if self._alone:
-            self.view = view
-        self.post_message(self.Viewed(view, self))
-
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         self._zoom(event, _WHEEL)
 
@@ -279,7 +269,7 @@ class Curve(LineWidget):
         event.prevent_default()
         view = zoom(self.view, extent, factor, at, log_x=self.frame.window.log_x)
         if view != self.view:
-            self._request_view(view)
+            self.post_message(self.Viewed(view, self))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         self._dragged = False
@@ -300,7 +290,7 @@ class Curve(LineWidget):
             return
         view = pan(view, extent, -cells / self.frame.cols, log_x=self.frame.window.log_x)
         if view != self.view:
-            self._request_view(view)
+            self.post_message(self.Viewed(view, self))
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         if self._drag_start is not None:
@@ -318,8 +308,6 @@ class Curve(LineWidget):
             return
         event.stop()
         if event.chain == 2:
-            self._request_view(None)
+            self.post_message(self.Viewed(None, self))
         elif event.chain == 1:
-            if self._alone:
-                self.cursor = x
             self.post_message(self.Picked(x, self))

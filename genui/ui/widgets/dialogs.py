@@ -163,43 +163,6 @@ class ThemeScreen(ChooseScreen):
         super().action_leave()
 
 
-# --- One value --------------------------------------------------------------------------------
-
-
-class ValueScreen(Window[T | None], Generic[T]):
-    """Dismissed with the result of `parse` of the text, or None by Esc.
-
-    `parse` raises MisuseError for invalid text; its message is shown and the window stays.
-    """
-
-    def __init__(
-        self, title: str, value: str, hint: str, parse: Callable[[str], T], verb: str = "set"
-    ) -> None:
-        super().__init__()
-        self._title = title
-        self._value = value
-        self._hint = hint
-        self._parse = parse
-        self._verb = verb
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="window"):
-            yield LineInput(self._value, compact=True)
-            yield Static(self._hint, classes="hint", markup=False)
-            yield Static(classes="fault", markup=False)
-
-    def on_mount(self) -> None:
-        self.set_titles(self._title, f"⏎ {self._verb} · esc cancel")
-        self.begin_typing()
-
-    @on(LineInput.Submitted)
-    def _submitted(self, event: LineInput.Submitted) -> None:
-        try:
-            self.leave(self._parse(event.value))
-        except MisuseError as error:
-            self.show_fault(str(error))
-
-
 # --- A form -----------------------------------------------------------------------------------
 
 
@@ -240,11 +203,16 @@ class FormScreen(Window[T | None], Generic[T]):
                 with Horizontal(classes="field"):
                     yield Label(label, markup=False)
                     yield LineInput(value, placeholder=placeholder, compact=True)
-            yield Static(self._hint, classes="hint", markup=False)
-            yield Static(classes="fault", markup=False)
+            yield from self.compose_end()
+
+    def compose_end(self) -> ComposeResult:
+        """What is below the lines."""
+        yield Static(self._hint, classes="hint", markup=False)
+        yield Static(classes="fault", markup=False)
 
     def on_mount(self) -> None:
-        self.set_titles(self._title, f"⏎ next, then {self._verb} · esc cancel")
+        verb = f"next, then {self._verb}" if len(self._fields) > 1 else self._verb
+        self.set_titles(self._title, f"⏎ {verb} · esc cancel")
         self.begin_typing()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -272,6 +240,21 @@ class FormScreen(Window[T | None], Generic[T]):
     @on(LineInput.Changed)
     def _typed(self) -> None:
         self.show_fault("")
+
+
+class ValueScreen(FormScreen[T]):
+    """A form of one line, which needs no label."""
+
+    def __init__(
+        self, title: str, value: str, hint: str, parse: Callable[[str], T], verb: str = "set"
+    ) -> None:
+        fields = [Field("", value)]
+        super().__init__(title, fields, hint, lambda lines: parse(lines[0]), verb)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="window"):
+            yield LineInput(self._fields[0].value, compact=True)
+            yield from self.compose_end()
 
 
 # --- Help -------------------------------------------------------------------------------------

@@ -70,14 +70,8 @@ class ImageView(LineWidget):
     class Resized(Message):
         """The widget has another size, so its image has another scale."""
 
-    def __init__(
-        self,
-        empty: str = "No image yet",
-        *,
-        id: str | None = None,
-        classes: str | None = None,
-    ) -> None:
-        super().__init__(empty, id=id, classes=classes)
+    def __init__(self, empty: str = "No image yet", *, classes: str | None = None) -> None:
+        super().__init__(empty, classes=classes)
         self._rgb: np.ndarray | None = None
         self._spectrogram = False
         self._labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
@@ -450,8 +444,8 @@ class DirectionBars(LineWidget):
     }
     """
 
-    def __init__(self, empty: str = "The position of the walk shows here") -> None:
-        super().__init__(empty)
+    def __init__(self) -> None:
+        super().__init__("The position of the walk shows here")
         self._positions: tuple[float, ...] = ()
         self._current = 0
 

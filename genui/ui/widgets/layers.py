@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from rich.cells import cell_len
-from rich.style import Style
 from textual.strip import Strip
 
 from genui.base import numbers
 from genui.protocol import Contribution, LayerOdds, Layers
-from genui.ui.widgets.base import LineWidget, strip_of
-from genui.ui.widgets.candidates import bar, token_text
+from genui.ui.widgets.base import strip_of
+from genui.ui.widgets.candidates import BarList, bar, token_text
 
 _TOKEN_CELLS, _FEW_TOKEN_CELLS = 12, 8
 _WIDE = 36  # cells from which tokens have their full width
@@ -22,52 +21,20 @@ def _first_visible(selected: int, room: int, count: int) -> int:
     return max(0, min(selected - room // 2, count - room))
 
 
-class LayersWidget(LineWidget):
-    """Rows about the layers of a token, one of which is selected."""
-
-    DEFAULT_CSS = """
-    LayersWidget {
-        & > .layers--text { color: $foreground; }
-        & > .layers--number { color: $text-muted; }
-        & > .layers--for { color: $primary; }
-        & > .layers--against { color: $error; }
-        & > .layers--chosen { color: $warning; text-style: bold; }
-        & > .layers--selected {
-            color: $block-cursor-foreground;
-            background: $block-cursor-background;
-            text-style: bold;
-        }
-    }
-    """
-
-    def __init__(self) -> None:
-        super().__init__("computing …")
-        self._layers: Layers | None = None
-        self._selected = 0
-
-    def clear(self, empty: str | None = None) -> None:
-        self._layers = None
-        super().clear(empty)
-
-    def _draw_bar(
-        self, at: int, parts: Sequence[tuple[str, Style]], share: float, style: Style, width: int
-    ) -> Strip:
-        """Row `at`: its parts, then a bar; the selected one in one style."""
-        row, base = "".join(text for text, _ in parts), self.rich_style
-        filled = (bar(share, max(width - cell_len(row) - 2, 0)), style)
-        if at == self._selected:
-            selected = self.style("layers--selected")
-            return strip_of([(row[:width], selected), (" ", base), filled]).crop(0, width)
-        return strip_of([*parts, (" ", base), filled]).crop(0, width)
-
-
-class LayerList(LayersWidget):
+class LayerList(BarList):
     """The logit lens of a token: a row for each layer, and the likeliest tokens of the selected."""
+
+    _layers: Layers | None = None
+    _selected = 0
 
     def show(self, layers: Layers, selected: int) -> None:
         """Show the layers of a token; `selected` is an index of `layers.layers`."""
         self._layers, self._selected = layers, selected
         self.redraw()
+
+    def clear(self, empty: str | None = None) -> None:
+        self._layers = None
+        super().clear(empty)
 
     def draw(self, width: int, height: int) -> list[Strip]:
         layers = self._layers
@@ -78,14 +45,10 @@ class LayerList(LayersWidget):
         room = max(min(height - 1 - len(details), count), 1)
         first = _first_visible(self._selected, room, count)
         cells = self._token_cells(layers.layers, width)
-        number = self.style("layers--number")
         written = f"‘{token_text(layers.token, 6)}’"
         heading = f"{'layer':>{_LABEL_CELLS}} {'likeliest':<{cells + 5}} {written:>8}"
-        return [
-            strip_of([(heading[:width], number)]),
-            *(self._draw_row(layers, at, cells, width) for at in range(first, first + room)),
-            *details,
-        ]
+        rows = [self._draw_row(layers, at, cells, width) for at in range(first, first + room)]
+        return self.list_rows(heading, [*rows, *details], (), width)
 
     def _token_cells(self, layers: Sequence[LayerOdds], width: int) -> int:
         limit = _TOKEN_CELLS if width >= _WIDE else _FEW_TOKEN_CELLS
@@ -100,8 +63,8 @@ class LayerList(LayersWidget):
         pad = " " * (cells - cell_len(shown))
         label = str(at) if at else "input"
         rank = f"#{numbers.count(one.rank)}"
-        style = self.style("layers--chosen" if one.rank == 1 else "layers--text")
-        number, base = self.style("layers--number"), self.rich_style
+        style = self.look("chosen" if one.rank == 1 else "text")
+        number, base = self.look("number"), self.rich_style
         parts = [
             (f"{label:>{_LABEL_CELLS}} ", number),
             (shown, style),
@@ -109,12 +72,12 @@ class LayerList(LayersWidget):
             (f"{share:>4.0%} ", base),
             (f"{rank:>8}", number),
         ]
-        filled = self.style("layers--chosen" if one.rank == 1 else "layers--for")
-        return self._draw_bar(at, parts, share, filled, width)
+        filled = self.look("chosen" if one.rank == 1 else "bar")
+        return self.draw_bar(parts, share, filled, width, selected=at == self._selected)
 
     def _draw_details(self, layers: Layers, one: LayerOdds, width: int, room: int) -> list[Strip]:
         """The tokens of the selected layer, in one line or, with room, in lines with bars."""
-        number, base = self.style("layers--number"), self.rich_style
+        number, base = self.look("number"), self.rich_style
         wide = width >= _WIDE
         settled = f"{'layer ' if wide else ''}{layers.settled}" if layers.settled else "input"
         notes = [("entropy " if wide else "", number), (f"{one.entropy:.2f}", base)]
@@ -132,31 +95,34 @@ class LayerList(LayersWidget):
         lines = [Strip.blank(width, base)]
         for text, share in one.top[:_MOST_TOKENS]:
             shown = token_text(text)
-            style = self.style("layers--chosen" if text == layers.token else "layers--text")
+            style = self.look("chosen" if text == layers.token else "text")
             pad = " " * (_LABEL_CELLS + 1 + cells - cell_len(shown))
             line = [(pad, base), (shown, style), (f" {share:>6.1%} ", base)]
             room = max(width - _LABEL_CELLS - cells - 11, 0)
-            lines.append(strip_of([*line, (bar(share, room), self.style("layers--for"))]))
+            lines.append(strip_of([*line, (bar(share, room), self.look("bar"))]))
         return [*lines, last]
 
 
-class PartList(LayersWidget):
+class PartList(BarList):
     """What attention heads and feed-forwards added to the logit of a token, the most first."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._parts: Sequence[Contribution] = ()
+    _layers: Layers | None = None
+    _parts: Sequence[Contribution] = ()
+    _selected = 0
 
     def show(self, layers: Layers, parts: Sequence[Contribution], selected: int) -> None:
         """Show `parts` of the layers in this order; `selected` is an index of them."""
         self._layers, self._parts, self._selected = layers, parts, selected
         self.redraw()
 
+    def clear(self, empty: str | None = None) -> None:
+        self._layers = None
+        super().clear(empty)
+
     def draw(self, width: int, height: int) -> list[Strip]:
         layers = self._layers
         if layers is None or not self._parts:
             return self.message(self._empty, width, height)
-        number = self.style("layers--number")
         notes = [
             f"input and edits {format_signed(layers.rest)}",
             f"sum {format_signed(layers.difference)}, before soft-capping",
@@ -169,18 +135,15 @@ class PartList(LayersWidget):
         most = max(abs(part.value) for part in self._parts) or 1.0
         other = "the mean" if layers.over == "mean" else f"‘{token_text(layers.other, 8)}’"
         heading = f"{'part':<{cells}}   over {other}"
-        return [
-            strip_of([(heading[:width], number)]),
-            *(self._draw_row(at, names[at], cells, most, width) for at in rows),
-            *(strip_of([(line[:width], number)]) for line in notes),
-        ]
+        strips = [self._draw_row(at, names[at], cells, most, width) for at in rows]
+        return self.list_rows(heading, strips, notes, width)
 
     def _draw_row(self, at: int, name: str, cells: int, most: float, width: int) -> Strip:
         value = self._parts[at].value
-        text, base = self.style("layers--text"), self.rich_style
+        text, base = self.look("text"), self.rich_style
         parts = [(f"{name:<{cells}} ", text), (f"{format_signed(value):>7}", base)]
-        style = self.style("layers--for" if value > 0 else "layers--against")
-        return self._draw_bar(at, parts, abs(value) / most, style, width)
+        style = self.look("bar" if value > 0 else "against")
+        return self.draw_bar(parts, abs(value) / most, style, width, selected=at == self._selected)
 
 
 def part_name(part: Contribution, mixer: str) -> str:

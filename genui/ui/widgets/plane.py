@@ -47,8 +47,8 @@ class PlaneView(LineWidget):
     }
     """
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, *, classes: str | None = None) -> None:
+        super().__init__(classes=classes)
         self._scene: Scene | None = None
         self.cursor: tuple[float, float] | None = None  # in fractions of the plane
 

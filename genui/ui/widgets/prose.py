@@ -458,18 +458,12 @@ class Prose(ScrollView, can_focus=True):
 
     writing: reactive[bool] = reactive(False, repaint=False)
 
-    def __init__(
-        self,
-        empty: str = "Nothing written yet",
-        *,
-        id: str | None = None,
-        classes: str | None = None,
-    ) -> None:
-        super().__init__(id=id, classes=classes)
-        self._empty = empty
+    def __init__(self) -> None:
+        super().__init__()
+        self._empty = "Nothing written yet"
         self._text = MarkedText(80)
-        self._trace: Trace[TextFrame] | None = None  # in `show_trace`
-        self._trace_prompt: str | None = None  # its prompt when it was begun
+        self._trace: Trace[TextFrame] | None = None  # of `begin_trace`
+        self._given: tuple[str, str] = ("", "")  # its prompt and suffix
         self._template = False  # whether the template's tokens of a chat are shown
         self._tail: Marked = ()
         self._following = True
@@ -489,25 +483,25 @@ class Prose(ScrollView, can_focus=True):
     def show_trace(self, trace: Trace[TextFrame], moment: Moment) -> None:
         """Show a trace up to one of its steps."""
         if not (trace.started or trace.frames):
-            self._trace_prompt = None
             self.writing = False
             self.clear(moment.empty)
             return
-        before, self._trace = self._trace, trace
-        if self._trace_prompt != trace.model_prompt:
-            self._trace_prompt = trace.model_prompt
-            self.begin_trace(trace)
-        elif before is not None and before is not trace:
-            pairs = zip(before.frames, trace.frames, strict=False)
-            self.truncate(sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs)))
+        self.begin_trace(trace)
         self.show_frames(trace.frames[: moment.step])
         self.show_unanswered(trace, moment.step)
         self.writing = moment.playing
 
     def begin_trace(self, trace: Trace[TextFrame], template: bool = False) -> None:
-        """Start a new text with the prompt of a trace; of a chat with labels or the template."""
-        self._template = template
-        self.begin(mark_pieces(trace.pieces, template) or trace.model_prompt, trace.model_suffix)
+        """Start a new text with the prompt of a trace, of a chat with labels or the template,
+        unless it is shown; the tokens that the trace shares with the last one stay."""
+        before, self._trace = self._trace, trace
+        given = trace.model_prompt, trace.model_suffix
+        if before is None or (self._given, self._template) != (given, template):
+            self._given, self._template = given, template
+            self.begin(mark_pieces(trace.pieces, template) or given[0], given[1])
+        elif before is not trace:
+            pairs = zip(before.frames, trace.frames, strict=False)
+            self.truncate(sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs)))
 
     def show_unanswered(self, trace: Trace[TextFrame], step: int) -> None:
         """At the last step, show the message that was said after it, until there is an answer."""
@@ -568,6 +562,7 @@ class Prose(ScrollView, can_focus=True):
         """Remove the text; `empty` is the new text of the empty state, if given."""
         if empty is not None:
             self._empty = empty
+        self._trace = None
         self.begin()
 
     @property
@@ -584,11 +579,6 @@ class Prose(ScrollView, can_focus=True):
     def text(self) -> str:
         """The prompt and the tokens up to the cursor, cleaned."""
         return self._text.text
-
-    @property
-    def follow(self) -> bool:
-        """Whether the end stays in view as the text grows."""
-        return self._following
 
     def _extend(self, tokens: list[Written]) -> None:
         self._remove_marks()

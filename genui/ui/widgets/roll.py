@@ -45,8 +45,8 @@ class Roll(LineWidget):
     }
     """
 
-    def __init__(self, empty: str = "No music yet", *, id: str | None = None) -> None:
-        super().__init__(empty, id=id)
+    def __init__(self) -> None:
+        super().__init__("No music yet")
         self._columns: Sequence[Column] = ()
         self._bar, self._begins = 16, 0
         self._step = 0  # notes of later steps are dim

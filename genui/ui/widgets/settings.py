@@ -1,7 +1,7 @@
 """The Settings panel: the settings of a pane, one a row, changed and typed in place."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from genui.base.errors import MisuseError
+from genui.base.schema import Setting
 from genui.ui import keys
 from genui.ui.messages import KeysChanged
 from genui.ui.widgets.base import LifecycleGuard, LineInput, Row, RowList, set_border
@@ -28,6 +29,25 @@ class Option(NamedTuple):
     text: str = ""  # the value, as it is typed
     open: Callable[[], object] | None = None  # opens a window where the value is set
     first: bool = False  # whether it is listed before the others
+
+
+def option_of(one: Setting, get: Callable[[], Any], take: Callable[[str, Any], object]) -> Option:
+    """The row of a field of settings: `get` returns the settings, `take` takes the name of the
+    field and its new value. One with choices is not typed."""
+
+    def use(text: str) -> None:
+        take(one.name, one.parse(text, f"{one.title} {text.strip()!r}"))
+
+    value = getattr(get(), one.name)
+    return Option(
+        one.name,
+        one.title,
+        one.show(value),
+        one.description,
+        change=lambda by: take(one.name, one.nudge(getattr(get(), one.name), by)),
+        use=use if one.choices is None else None,
+        text=f"{value:g}" if isinstance(value, float) else str(value),
+    )
 
 
 class SettingsPanel(LifecycleGuard, Vertical):

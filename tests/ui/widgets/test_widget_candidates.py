@@ -6,40 +6,11 @@ from widget_stage import Stage, lines_of, styles_of
 from genui.protocol import Candidate, TextFrame
 from genui.ui.widgets.candidates import Candidates, bar, token_text
 
-ODDS = (
-    Candidate(5, " the", 0.31, 0.36),
-    Candidate(6, " yon", 0.17, 0.20),
-    Candidate(7, "\n", 0.12, 0.0),
+TABLE_ODDS = (
+    Candidate(5, " the", 0.31, 0.36, 4.25, ""),
+    Candidate(6, " yon", 0.17, 0.20, 3.65, ""),
+    Candidate(7, "\n", 0.12, 0.0, -1.5, "min-p"),
 )
-
-
-async def test_the_empty_state_says_what_will_come() -> None:
-    candidates = Candidates("Odds show here")
-    async with Stage(candidates).run_test(size=(40, 5)):
-        assert lines_of(candidates)[2].strip() == "Odds show here"
-        candidates.show(ODDS)
-        candidates.clear()
-        assert lines_of(candidates)[2].strip() == "Odds show here"
-
-
-async def test_one_line_a_candidate_with_both_probabilities() -> None:
-    candidates = Candidates()
-    async with Stage(candidates).run_test(size=(50, 6)):
-        candidates.show(ODDS, 6, 2.71, "T 0.8")
-        lines = [line.rstrip() for line in lines_of(candidates)]
-        assert lines[0].startswith("  ·the 0.31→0.36 ███")
-        assert lines[1].startswith("▸ ·yon 0.17→0.20 ███")
-        assert lines[2] == "     ⏎ 0.12→  ✂"
-        assert lines[3] == "entropy 2.7 bits · 2 of 3 kept · T 0.8"
-        assert lines[0].count("█") > lines[1].count("█")
-
-
-async def test_the_chosen_one_has_a_mark_and_a_colour_of_its_own() -> None:
-    candidates = Candidates()
-    async with Stage(candidates).run_test(size=(50, 6)):
-        candidates.show(ODDS, 6)
-        bars = [style for text, style in styles_of(candidates) if "█" in text]
-        assert bars[0] != bars[1]
 
 
 def frame(**changes: object) -> TextFrame:
@@ -60,16 +31,39 @@ def frame(**changes: object) -> TextFrame:
     return replace(told, **changes)
 
 
-TABLE_ODDS = (
-    Candidate(5, " the", 0.31, 0.36, 4.25, ""),
-    Candidate(6, " yon", 0.17, 0.20, 3.65, ""),
-    Candidate(7, "\n", 0.12, 0.0, -1.5, "min-p"),
-)
+async def test_the_empty_state_says_what_will_come() -> None:
+    candidates = Candidates()
+    async with Stage(candidates).run_test(size=(40, 5)):
+        assert lines_of(candidates)[2].strip() == "The next token's candidates show here"
+        candidates.show_frame(frame())
+        candidates.clear()
+        assert lines_of(candidates)[2].strip() == "The next token's candidates show here"
+
+
+async def test_one_line_a_candidate_with_both_probabilities() -> None:
+    candidates = Candidates()
+    async with Stage(candidates).run_test(size=(50, 6)):
+        candidates.show_frame(frame(entropy=2.71), "T 0.8")
+        lines = [line.rstrip() for line in lines_of(candidates)]
+        assert lines[0].startswith("  ·the 0.31→0.36 ███")
+        assert lines[1].startswith("▸ ·yon 0.17→0.20 ███")
+        assert lines[2] == "     ⏎ 0.12→  ✂"
+        assert lines[3] == "entropy 2.7 bits · 2 of 3 kept · T 0.8"
+        assert lines[0].count("█") > lines[1].count("█")
+
+
+async def test_the_chosen_one_has_a_mark_and_a_colour_of_its_own() -> None:
+    candidates = Candidates()
+    async with Stage(candidates).run_test(size=(50, 6)):
+        candidates.show_frame(frame())
+        bars = [style for text, style in styles_of(candidates) if "█" in text]
+        assert bars[0] != bars[1]
 
 
 async def test_the_table_has_logits_filters_and_how_the_choice_fell() -> None:
-    candidates = Candidates(table=True)
+    candidates = Candidates()
     async with Stage(candidates).run_test(size=(50, 18)):
+        candidates.table = True
         candidates.show_frame(frame())
         lines = [line.rstrip() for line in lines_of(candidates)]
         assert lines[0] == "  token model logit drawn"
@@ -88,8 +82,9 @@ async def test_the_table_has_logits_filters_and_how_the_choice_fell() -> None:
 
 
 async def test_a_choice_that_was_not_drawn_says_so() -> None:
-    candidates = Candidates(table=True)
+    candidates = Candidates()
     async with Stage(candidates).run_test(size=(50, 18)):
+        candidates.table = True
         candidates.show_frame(frame(forced=True))
         assert "forced: written by hand" in "".join(lines_of(candidates))
         candidates.show_frame(frame(), greedy=True)
@@ -99,8 +94,9 @@ async def test_a_choice_that_was_not_drawn_says_so() -> None:
 
 async def test_the_selected_one_is_marked_and_stays_in_sight() -> None:
     many = tuple(Candidate(n, f"t{n}", 0.1, 0.1) for n in range(12))
-    candidates = Candidates(table=True)
+    candidates = Candidates()
     async with Stage(candidates).run_test(size=(34, 9)):
+        candidates.table = True
         candidates.show_frame(frame(candidates=many, token=3))
         assert lines_of(candidates)[4].startswith("▸")
         candidates.selected = 11
@@ -117,8 +113,9 @@ async def test_the_selected_one_is_marked_and_stays_in_sight() -> None:
 @pytest.mark.parametrize("table", [False, True])
 async def test_the_chosen_one_is_in_sight_wherever_it_stands(table: bool) -> None:
     many = tuple(Candidate(n, f"t{n}", 0.1, 0.1) for n in range(12))
-    candidates = Candidates(table=table)
+    candidates = Candidates()
     async with Stage(candidates).run_test(size=(40, 8)):
+        candidates.table = table
         candidates.show_frame(frame(candidates=many, token=11))
         assert sum(line.startswith("▸") for line in lines_of(candidates)) == 1
 
@@ -126,12 +123,11 @@ async def test_the_chosen_one_is_in_sight_wherever_it_stands(table: bool) -> Non
 @pytest.mark.parametrize("size", [(10, 1), (14, 3), (26, 4), (120, 2)])
 @pytest.mark.parametrize("table", [False, True])
 async def test_any_room_will_do(size: tuple[int, int], table: bool) -> None:
-    candidates = Candidates(table=table)
+    candidates = Candidates()
     async with Stage(candidates).run_test(size=size) as pilot:
-        candidates.show(ODDS, 5, 2.0, "a rather long note about the settings")
-        if table:
-            candidates.show_frame(frame())
-            candidates.selected = 2
+        candidates.table = table
+        candidates.show_frame(frame(), "a rather long note about the settings")
+        candidates.selected = 2 if table else None
         await pilot.pause()
         assert {cell_len(line) for line in lines_of(candidates)} == {size[0]}
 

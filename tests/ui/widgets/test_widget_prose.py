@@ -25,9 +25,9 @@ def written(prose: Prose) -> list[str]:
 
 
 async def test_it_says_what_is_missing_until_there_is_text() -> None:
-    prose = Prose("Press e for a prompt")
+    prose = Prose()
     async with Stage(prose).run_test(size=(40, 9)) as pilot:
-        assert written(prose)[4].strip() == "Press e for a prompt"
+        assert written(prose)[4].strip() == "Nothing written yet"
         prose.begin("Hello")
         assert written(prose)[0] == "Hello"
         prose.clear("Nothing")
@@ -84,18 +84,18 @@ async def test_the_end_stays_in_view_until_someone_scrolls_up() -> None:
             prose.append(f"line {number}\n")
         await pilot.pause()
         assert written(prose)[3] == "line 49"
-        assert prose.follow
+        assert prose.scroll_offset.y == prose.max_scroll_y
         prose.focus()
         await pilot.press("pageup")
         await pilot.pause(0.4)
-        assert not prose.follow
+        assert prose.scroll_offset.y != prose.max_scroll_y
         seen = written(prose)
         prose.append("line 50\n")
         await pilot.pause()
         assert written(prose) == seen
         await pilot.press("ctrl+end", "end")
         await pilot.pause(0.4)
-        assert prose.follow
+        assert prose.scroll_offset.y == prose.max_scroll_y
         prose.append("line 51\n")
         await pilot.pause()
         assert written(prose)[3] == "line 51"
