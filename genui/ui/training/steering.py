@@ -22,6 +22,7 @@ from genui.runs.control import (
     send_live,
 )
 from genui.runs.layout import RunDir, checkpoint_steps
+from genui.runs.listing import find_sweep
 from genui.ui import messages
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import bind_actions
@@ -347,3 +348,40 @@ class Steering:
         chosen = before[-1] if before else steps[-1]
         source = source_of_run(run, clean_line(name, 40), recipe, steps, chosen)
         self._host.app.push_screen(NewRunScreen(source=source), started)
+
+
+# --- Sweeps, from the table of runs -----------------------------------------------------------
+
+
+def ask_to_stop(host: Widget, name: str) -> None:
+    """Stop the sweep with its trials, if the user confirms it. The host shows what became of it."""
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            control_sweep(host, name, "stop")
+
+    text = "Its trials write checkpoints first, from which it can be resumed."
+    window = ConfirmScreen(f"Stop the sweep {clean_line(name, 40)}?", text, "stop", "keep training")
+    host.app.push_screen(window, answered)
+
+
+def control_sweep(host: Widget, name: str, command: Literal["stop", "resume"]) -> None:
+    """Stop the sweep, or go on with it. The host shows what became of it."""
+
+    def act() -> str:
+        from genui.runs import sweep  # imports all recipes: only when needed
+
+        folder = find_sweep(name)
+        if folder is None:
+            raise GenuiError(f"the folder of sweep {name} is gone: its trials are ordinary runs")
+        if command == "resume":
+            return f"sweep {name} goes on: {sweep.resume(folder)} of its trials are left"
+        sweep.stop(folder)
+        return f"sweep {name} stops: its trials write their checkpoints"
+
+    async def work() -> None:
+        line = await asyncio.to_thread(act)
+        host.post_message(messages.Say(clean_line(line), "note"))
+
+    worker = messages.saying_errors(host, work())
+    host.run_worker(worker, group="commands", exit_on_error=False)

@@ -40,7 +40,7 @@ from genui.runs.table import (
 )
 from genui.ui import keys, messages
 from genui.ui.training.model import Board
-from genui.ui.training.sweeps import ask_to_stop, resume_sweep
+from genui.ui.training.steering import ask_to_stop, control_sweep
 from genui.ui.watcher import MARKS
 from genui.ui.widgets.base import (
     CursorList,
@@ -551,7 +551,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
     def action_resume_sweep(self) -> None:
         """Go on with the sweep of the run at the cursor."""
         if name := self._sweep_at_cursor():
-            resume_sweep(self, name)
+            control_sweep(self, name, "resume")
 
     def _sweep_at_cursor(self) -> str:
         """The sweep of the run at the cursor; "", with a line for the user, if it is of none."""
