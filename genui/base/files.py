@@ -156,6 +156,16 @@ def drop_torn_line(path: Path) -> None:
             file.truncate(end)
 
 
+def last_record(path: Path) -> dict[str, Any]:
+    """The last JSON object in a file with one a line; empty if there is none near its end."""
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 2 * SMALL))
+        for line in reversed(file.read().splitlines()):
+            with suppress(msgspec.DecodeError, RecursionError):
+                return msgspec.json.decode(line, type=dict[str, Any])
+    return {}
+
+
 def append_whole(fd: int, data: bytes) -> None:
     """Appends all of `data` or nothing; there must be no other writer. Raises OSError."""
     written = 0

@@ -18,7 +18,6 @@ from genui.base.errors import GenuiError
 from genui.base.text import clean_line
 from genui.logs.base import (
     CHUNK,
-    NO_EXTRAS,
     Extras,
     LineFile,
     LineReader,
@@ -200,32 +199,23 @@ class _AcrossRanks:
                 self._store.add([("ranks/slowest", steps, slowest, times[0])])
 
 
-class _HistogramReader:
+class _HistogramReader(LineReader):
     """The histograms of a script, a line each with step, name, bins and counts."""
 
-    def __init__(self, path: Path) -> None:
-        self._lines = LineFile(path)
-        self._exists = path.exists
+    def _forget(self) -> None:
+        super()._forget()
         self._media = MediaStore(MAX_SERIES)
-        self.extras = NO_EXTRAS
 
-    def read(self, limit_bytes: int) -> bool:
-        """Reads what was appended. Returns whether there are new histograms."""
-        if not self._exists():
-            return False
-        start = self._lines.offset
-        records, _ = decode_lines(self._lines.read_lines(limit_bytes))
-        if self._lines.restarted:
-            self._media = MediaStore(MAX_SERIES)
-        for record in records:
+    @property
+    def extras(self) -> Extras:
+        return Extras(media=self._media.by_step)
+
+    def _add_lines(self, file: LineFile, lines: bytes) -> None:
+        for record in decode_lines(lines)[0]:
             with suppress(KeyError, TypeError, ValueError, OverflowError):
                 step, name = int(record["step"]), clean_line(str(record["name"]), 200)
                 content = record["bins"], record["counts"]
-                self._media.add(Media(step, name, "histogram", self._lines.path, content=content))
-        if self._lines.offset == start:
-            return False
-        self.extras = Extras(media=self._media.by_step)
-        return True
+                self._media.add(Media(step, name, "histogram", file.path, content=content))
 
 
 class _Part(LineReader):

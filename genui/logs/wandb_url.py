@@ -23,7 +23,14 @@ import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, install
-from genui.base.files import LARGEST_JSON, atomic_write, read_json, writing
+from genui.base.files import (
+    LARGEST_JSON,
+    atomic_write,
+    drop_torn_line,
+    last_record,
+    read_json,
+    writing,
+)
 from genui.base.text import clean_line
 from genui.logs.base import About, Extras, FileStamp, Format, LineFile, LineReader, Log
 from genui.logs.records import decode_lines, flatten, number_or_text
@@ -108,14 +115,15 @@ class RunCopy:
 
     def _append(self, run: Any) -> None:
         path = self.root / HISTORY
-        last, size = _last_step(path)
+        drop_torn_line(path)
+        known = last_record(path).get("wandb_step")
+        last = known if isinstance(known, int) else -1
         newest = _call(self.url, lambda: int(run.lastHistoryStep))  # -1 if it is not known
-        if 0 <= newest < last:  # it was begun again
-            last, size = -1, 0
+        if last < 0 or 0 <= newest < last:  # there is none, it is damaged, or it was begun again
+            last = -1
             path.unlink(missing_ok=True)
         scan = _call(self.url, lambda: iter(run.scan_history(min_step=last + 1)))
         with open(path, "ab") as file:
-            file.truncate(size)  # a line that was cut off
             lines: list[bytes] = []
             while (row := _call(self.url, lambda: next(scan, None))) is not None:
                 step = row.get("_step")
@@ -231,17 +239,6 @@ def _line(step: int, row: Mapping[str, Any]) -> bytes:
     }
     line = {"wandb_step": step, "time": row.get("_timestamp"), "metrics": numbers}
     return msgspec.json.encode(line, enc_hook=str) + b"\n"
-
-
-def _last_step(path: Path) -> tuple[int, int]:
-    """The last step in a copy and the bytes of its whole lines; (-1, 0) if there is none."""
-    with suppress(OSError, msgspec.DecodeError, KeyError):
-        data = path.read_bytes()
-        end = data.rfind(b"\n") + 1
-        if end:
-            start = data.rfind(b"\n", 0, end - 1) + 1
-            return msgspec.json.decode(data[start:end])["wandb_step"], end
-    return -1, 0
 
 
 # --- The format -------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ Divergence is 3 high blocks in a row, after at least 9 blocks.
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast
 
@@ -56,14 +56,13 @@ def is_training_loss(name: str) -> bool:
     return bool(_LOSS.search(name)) and not _NOT_TRAINING.search(name)
 
 
-@dataclass(frozen=True)
-class Rise:
-    """A divergence."""
+class Change(NamedTuple):
+    """A divergence or a collapse."""
 
-    began: int  # step of the first high block
+    began: int  # step of the first block or value that shows it
     step: int  # at which it was certain
-    level: float  # median of the last high block
-    before: float  # the level before the rise
+    level: float  # then
+    before: float  # the level of a loss before, or the best value
 
 
 class Divergence:
@@ -82,7 +81,7 @@ class Divergence:
         self._high = np.zeros(HIGH_BLOCKS - 1, bool)  # whether the last blocks were
         self._begins = np.zeros(HIGH_BLOCKS - 1, np.int64)  # and their first steps
 
-    def take(self, steps: Steps, values: Floats) -> Rise | None:
+    def take(self, steps: Steps, values: Floats) -> Change | None:
         """The divergence that these points complete, the first if they hold several.
 
         `steps` int64 [N] ascending, `values` float64 [N]; values that are not finite are skipped.
@@ -97,7 +96,7 @@ class Divergence:
         with np.errstate(over="ignore", invalid="ignore"):
             return self._judge(steps[:full].reshape(-1, BLOCK), values[:full].reshape(-1, BLOCK))
 
-    def _judge(self, steps: Steps, values: Floats) -> Rise | None:
+    def _judge(self, steps: Steps, values: Floats) -> Change | None:
         """The first divergence in whole blocks, [blocks, BLOCK]."""
         fresh = _median(values)
         if np.isnan(self._start):
@@ -128,7 +127,7 @@ class Divergence:
         if not len(certain):
             return None
         block = int(certain[0])
-        return Rise(
+        return Change(
             began=int(begins[block]),
             step=int(steps[block, -1]),
             level=float(fresh[block]),
@@ -171,15 +170,6 @@ def should_hold(name: str) -> bool:
     return bool(_WATCHED.search(name))
 
 
-class Fall(NamedTuple):
-    """A collapse."""
-
-    began: int  # step of the first low value
-    step: int  # at which it was certain
-    level: float
-    best: float
-
-
 class Falling:
     """The rule above, for one metric whose points come in pieces of any size.
 
@@ -190,7 +180,7 @@ class Falling:
         self._best = -np.inf
         self._low: list[int] = []  # steps of the low values, one after the other
 
-    def take(self, steps: Steps, values: Floats) -> Fall | None:
+    def take(self, steps: Steps, values: Floats) -> Change | None:
         """The first collapse that these points complete: int64 [N] ascending, float64 [N].
 
         Values that are not finite are skipped.
@@ -202,7 +192,7 @@ class Falling:
             if self._best >= LEAST_BEST and value < SHARE * self._best:
                 self._low.append(step)
                 if len(self._low) == LOW_VALUES:
-                    first = first or Fall(self._low[0], step, value, self._best)
+                    first = first or Change(self._low[0], step, value, self._best)
             else:
                 self._low = []
             self._best = max(self._best, value)
@@ -283,16 +273,10 @@ class Alerts:
             if (at := metric.not_finite(fresh)) is not None:
                 line = f"{sanitize(name, 60)} is {_name_of(fresh[1][at])} at step {fresh[0][at]:,}"
                 broken.append((int(fresh[0][at]), self._moment(fresh[2][at]), line))
-            if (rise := metric.rise(fresh)) is not None:
-                when = fresh[2][np.searchsorted(fresh[0], rise.step)]
-                alerts.append(
-                    Alert("divergence", rise.step, self._moment(when), _divergence_line(name, rise))
-                )
-            if (fall := metric.fall(fresh)) is not None:
-                when = fresh[2][np.searchsorted(fresh[0], fall.step)]
-                alerts.append(
-                    Alert("collapse", fall.step, self._moment(when), _collapse_line(name, fall))
-                )
+            for kind, change in metric.changes(fresh):
+                when = self._moment(fresh[2][np.searchsorted(fresh[0], change.step)])
+                line = _describe_change(name, kind, change)
+                alerts.append(Alert(kind, change.step, when, line))
         if broken:
             broken.sort()
             step, when, line = broken[0]
@@ -390,22 +374,17 @@ class _Metric:
         self._not_finite = int(fresh[0][bad[0]])
         return int(bad[0])
 
-    def rise(self, fresh: Points) -> Rise | None:
-        """The divergence that `fresh` completes, if none was reported before."""
-        if not self._is_loss or self._rose is not None:
-            return None
-        rise = self._divergence.take(fresh[0], fresh[1])
-        if rise is not None:
-            self._rose = rise.step
-        return rise
-
-    def fall(self, fresh: Points) -> Fall | None:
-        """The collapse that `fresh` completes, if it was not reported before."""
+    def changes(self, fresh: Points) -> Iterator[tuple[Kind, Change]]:
+        """The divergence and the collapse that `fresh` completes, if not reported before."""
+        if self._is_loss and self._rose is None:
+            rise = self._divergence.take(fresh[0], fresh[1])
+            if rise is not None:
+                self._rose = rise.step
+                yield "divergence", rise
         fall = self._falling.take(fresh[0], fresh[1]) if self._falling is not None else None
-        if fall is None or fall.step <= self._fell:
-            return None
-        self._fell = fall.step
-        return fall
+        if fall is not None and fall.step > self._fell:
+            self._fell = fall.step
+            yield "collapse", fall
 
 
 class _Stall:
@@ -472,15 +451,9 @@ def _name_of(value: float) -> str:
     return "NaN" if np.isnan(value) else "infinite"
 
 
-def _collapse_line(name: str, fall: Fall) -> str:
+def _describe_change(name: str, kind: Kind, change: Change) -> str:
+    verb, form = ("diverges", ".4g") if kind == "divergence" else ("has collapsed", ".3g")
     return (
-        f"{sanitize(name, 60)} has collapsed since step {fall.began:,}: "
-        f"{fall.level:.3g}, was {fall.best:.3g}"
-    )
-
-
-def _divergence_line(name: str, rise: Rise) -> str:
-    return (
-        f"{sanitize(name, 60)} diverges since step {rise.began:,}: "
-        f"{rise.level:.4g}, was {rise.before:.4g}"
+        f"{sanitize(name, 60)} {verb} since step {change.began:,}: "
+        f"{change.level:{form}}, was {change.before:{form}}"
     )

@@ -10,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, SupportsInt
@@ -18,7 +17,7 @@ from typing import Any, Literal, NoReturn, Self, SupportsInt
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.base.files import SMALL, atomic_write, sanitize
+from genui.base.files import SMALL, atomic_write, last_record, sanitize
 from genui.base.secret import mask_settings
 from genui.base.text import clean_line
 from genui.runs import control, labels, layout
@@ -280,7 +279,8 @@ class Run:
             self._definitions = self._info.metrics
             self._samples = Samples(folder, self._notes.say)
             self._writer = RunWriter(folder, self._beat).__enter__()
-            if (last := _last_step(folder)) is not None:  # an earlier process wrote it
+            last = last_record(folder.metrics).get("step")
+            if isinstance(last, int):  # an earlier process wrote it
                 self.resumed = True
                 self._safely("summary", lambda _: self._read_summary(folder))
                 self._newest, self._next = last, last + 1
@@ -954,21 +954,6 @@ def _continue(script_id: str, values: Mapping[str, Any], place: Place) -> Run | 
     if values:
         run.config.update(values)
     return run
-
-
-def _last_step(folder: layout.RunDir) -> int | None:
-    """The step of the last record; None for a run without records."""
-    try:
-        with open(folder.metrics, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 2 * LONGEST_LINE))
-            lines = file.read().splitlines()
-        for line in reversed(lines):
-            with suppress(msgspec.DecodeError):
-                return int(msgspec.json.decode(line)["step"])
-    except (OSError, KeyError, TypeError, ValueError):
-        return None
-    return None
 
 
 def _values(config: Any) -> dict[str, Any]:

@@ -6,10 +6,8 @@ After a kill, `genui resume` starts another, which takes over the trials that ar
 resumes those that were cut short. While it waits, it only looks at a few small files.
 """
 
-import os
 import shutil
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -28,8 +26,10 @@ from genui.runs.layout import (
     RunDir,
     RunLock,
     Status,
+    last_status,
     read_info,
     read_status,
+    starting,
     write_info,
     write_status,
 )
@@ -348,15 +348,8 @@ class Coordinator:
 
 
 def _first_status(folder: RunDir, total: int) -> Status:
-    now = time.time()
-    try:
-        before = read_status(folder)
-    except GenuiError:
-        before = Status(state="starting")
-    return msgspec.structs.replace(
-        before, state="running", steps=total, pid=os.getpid(), host=socket.gethostname(),
-        heartbeat=now, started=now, error="",
-    )  # fmt: skip
+    status = msgspec.structs.replace(last_status(folder), **starting())
+    return msgspec.structs.replace(status, state="running", steps=total, started=status.heartbeat)
 
 
 def _name(summary: RunSummary) -> str:

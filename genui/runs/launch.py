@@ -6,11 +6,9 @@ Nothing here imports torch.
 
 import os
 import shutil
-import socket
 import subprocess
 import sysconfig
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -32,8 +30,10 @@ from genui.runs.layout import (
     RunLock,
     create_run,
     format_origin,
+    last_status,
     read_info,
     read_status,
+    starting,
     write_info,
     write_status,
 )
@@ -231,7 +231,8 @@ def _start(run: RunDir, lock: RunLock) -> None:
     if read_info(run).slurm:
         slurm.submit(run, _environment())
         return
-    _mark_starting(run)
+    # From here on a free lock means that the trainer has ended.
+    write_status(run, msgspec.structs.replace(last_status(run), **starting()))
     detach(run, foreground(run), lock)
 
 
@@ -253,26 +254,6 @@ def detach(run: RunDir, command: Sequence[str], lock: RunLock) -> None:
         )
     # Collects the exit status: a trainer that ends while the app runs would stay a zombie.
     threading.Thread(target=process.wait, name=f"reap {run.id}", daemon=True).start()
-
-
-def _mark_starting(run: RunDir) -> None:
-    """Write a live state: from here on a free lock means that the trainer has ended."""
-    try:
-        status = read_status(run)
-    except GenuiError:
-        return  # the trainer writes it anew
-    now = time.time()
-    write_status(
-        run,
-        msgspec.structs.replace(
-            status,
-            state="starting",
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            heartbeat=now,
-            error="",
-        ),
-    )
 
 
 def _environment(lock: RunLock | None = None) -> dict[str, str]:

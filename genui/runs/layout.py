@@ -276,6 +276,25 @@ def write_status(run: RunDir, status: Status) -> None:
     atomic_write(run.status, msgspec.json.encode(status, enc_hook=float), durable=False)
 
 
+def last_status(run: RunDir) -> Status:
+    """The content of status.json; a new one if it is damaged, as by a power cut."""
+    try:
+        return read_status(run)
+    except GenuiError:
+        return Status(state="starting")
+
+
+def change_status(run: RunDir, **fields: Any) -> None:
+    """Writes fields of status.json. Raises GenuiError as `read_status` and `write_status` do."""
+    write_status(run, msgspec.structs.replace(read_status(run), **fields))
+
+
+def starting() -> dict[str, Any]:
+    """The fields of Status of a run that this process starts."""
+    where = {"pid": os.getpid(), "host": socket.gethostname()}
+    return {"state": "starting", "heartbeat": time.time(), "error": "", **where}
+
+
 def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:
     """The folder of a new run, with its two records; `fields` are some of RunInfo.
 

@@ -18,7 +18,7 @@ import msgspec
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
-from genui.runs.layout import RunDir, read_info, read_status, write_info, write_status
+from genui.runs.layout import RunDir, change_status, read_info, read_status, write_info
 
 _SCRIPT = """\
 #!/bin/sh
@@ -88,19 +88,8 @@ def submit(run: RunDir, env: Mapping[str, str]) -> str:
 
 def mark_queued(run: RunDir) -> None:
     """Write into the run's status that its job waits."""
-    job = read_info(run).slurm.get("job", "")
-    status = read_status(run)
-    write_status(
-        run,
-        msgspec.structs.replace(
-            status,
-            state="queued",
-            pid=0,
-            host=socket.gethostname(),
-            error="",
-            doing=f"waits in Slurm's queue as job {job}",
-        ),
-    )
+    doing = f"waits in Slurm's queue as job {read_info(run).slurm.get('job', '')}"
+    change_status(run, state="queued", pid=0, host=socket.gethostname(), error="", doing=doing)
 
 
 def is_queued(run: RunDir) -> bool:
@@ -129,7 +118,7 @@ def is_queued(run: RunDir) -> bool:
 def cancel(run: RunDir) -> None:
     """Take the job of a queued run out of the queue. Raises GenuiError if that fails."""
     call_slurm(["scancel", read_info(run).slurm.get("job", "")])
-    write_status(run, msgspec.structs.replace(read_status(run), state="stopped", doing=""))
+    change_status(run, state="stopped", doing="")
 
 
 def call_slurm(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:

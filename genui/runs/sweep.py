@@ -38,9 +38,11 @@ from genui.runs.layout import (
     RunDir,
     RunLock,
     Status,
+    change_status,
     check_name,
     is_locked,
     read_status,
+    starting,
     write_status,
 )
 from genui.runs.listing import RunSummary, find_sweep, list_runs, observe_state, summarise
@@ -413,11 +415,7 @@ def resume(folder: RunDir, again: bool = False) -> int:
 
 def _detach(folder: RunDir, lock: RunLock) -> None:
     control.clear(folder)  # a stop that the coordinator before did not read
-    now, host = time.time(), socket.gethostname()
-    status = msgspec.structs.replace(
-        read_status(folder), state="starting", pid=os.getpid(), host=host, heartbeat=now, error=""
-    )
-    write_status(folder, status)  # from here on a free lock means that the coordinator has ended
+    change_status(folder, **starting())  # now a free lock means that the coordinator has ended
     launch.detach(folder, command(folder), lock)
 
 

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -29,8 +28,9 @@ from genui.runs.layout import (
     RunDir,
     RunLock,
     Status,
+    last_status,
     read_info,
-    read_status,
+    starting,
     write_status,
 )
 from genui.runs.system import SystemLog
@@ -85,7 +85,9 @@ class RunWriter:
             with writing(self.run.console):
                 self._console = open_append(self.run.console)
             stack.callback(os.close, self._console)
-            self._status = self._first_status()
+            self._status = msgspec.structs.replace(
+                last_status(self.run), **starting(), started=time.time(), eta=-1.0
+            )
             write_status(self.run, self._status)
             heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
             heart.start()
@@ -193,24 +195,6 @@ class RunWriter:
         path = self.run.sample(step, suffix)
         atomic_write(path, data)
         return path
-
-    def _first_status(self) -> Status:
-        """The last known status, with this process as its trainer."""
-        try:
-            last = read_status(self.run)
-        except GenuiError:  # damaged by a power cut: the trainer fills it again
-            last = Status(state="starting")
-        now = time.time()
-        return msgspec.structs.replace(
-            last,
-            state="starting",
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            heartbeat=now,
-            started=now,
-            error="",
-            eta=-1.0,
-        )
 
     def _beat(self) -> None:
         while not self._leaving.wait(HEARTBEAT):
