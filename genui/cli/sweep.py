@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from genui.base import numbers
@@ -254,14 +254,26 @@ def named(name: str | None) -> "RunDir":
 
 def _follow(folder: "RunDir") -> int:
     """Show the table until the sweep ends, or the user leaves by Ctrl-C."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
     from genui.runs.sweep import SweepReader
 
-    reader = SweepReader(folder)
+    reader, last = SweepReader(folder), ""
     view = reader.read()
+    console = Console(highlight=False)
+    shown = nullcontext()
+    if sys.stdout.isatty():
+        shown = Live(console=console, auto_refresh=False, transient=True)
     try:
-        with _LiveTable() as show:
+        with shown as live:
             while view.is_live:
-                show(view)
+                if live is not None:
+                    live.update(Text(_fitted(view, console.size), no_wrap=True), refresh=True)
+                elif (line := view.describe()) != last:
+                    output.note(line)
+                    last = line
                 time.sleep(REFRESH)
                 view = reader.read()
     except KeyboardInterrupt:
@@ -278,42 +290,14 @@ def _follow(folder: "RunDir") -> int:
     return 1 if view.state == "failed" else 0
 
 
-class _LiveTable:
-    """Shows views in one place of a terminal; one line for each change without a terminal."""
-
-    def __enter__(self) -> "_LiveTable":
-        self._live: Any = None
-        self._last = ""
-        if sys.stdout.isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            console = Console(highlight=False)
-            self._live = Live(console=console, auto_refresh=False, transient=True)
-            self._live.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live is not None:
-            self._live.__exit__(None, None, None)
-
-    def __call__(self, view: "View") -> None:
-        if self._live is None:
-            line = view.describe()
-            if line != self._last:
-                output.note(line)
-            self._last = line
-            return
-        from rich.text import Text
-
-        height = self._live.console.size.height - 3
-        lines = list(_lines(view))
-        more = len(lines) - height
-        if more > 0:
-            lines = [*lines[: height - 1], f"… {more + 1} more"]
-        width = self._live.console.size.width
-        text = "\n".join(line[:width] for line in [*lines, "ctrl+c leaves it; the sweep goes on"])
-        self._live.update(Text(text, no_wrap=True), refresh=True)
+def _fitted(view: "View", size: Any) -> str:
+    """The table of a sweep, cut to the size of the terminal."""
+    lines, height = list(_lines(view)), size.height - 3
+    more = len(lines) - height
+    if more > 0:
+        lines = [*lines[: height - 1], f"… {more + 1} more"]
+    lines.append("ctrl+c leaves it; the sweep goes on")
+    return "\n".join(line[: size.width] for line in lines)
 
 
 def _print(view: "View") -> None:
