@@ -115,24 +115,27 @@ def distribution(
         return Distribution(probability / probability.sum(), filters)
     kept = np.ones(len(probability), bool)
     for number, name in enumerate(FILTERS):
-        dropped = kept & (probability < _least(name, probability[kept], settings))
-        filters[dropped] = number
-        kept &= ~dropped
+        if least := _least(name, probability, kept, settings):
+            dropped = kept & (probability < least)
+            filters[dropped] = number
+            kept &= ~dropped
     probability[~kept] = 0.0
     return Distribution(probability / probability.sum(), filters)
 
 
-def _least(name: str, kept: np.ndarray, settings: TextSettings) -> float:
-    """The lowest probability that a filter keeps, of tokens with the probabilities `kept` [N]."""
+def _least(name: str, probability: np.ndarray, kept: np.ndarray, settings: TextSettings) -> float:
+    """The lowest probability [V] that a filter keeps, of the tokens that are `kept` so far, bool
+    [V]; 0 if it keeps all."""
     match name:
-        case "top-k" if 0 < settings.top_k < len(kept):
-            return np.partition(kept, -settings.top_k)[-settings.top_k]
+        case "top-k" if 0 < settings.top_k < len(probability):
+            return np.partition(probability, -settings.top_k)[-settings.top_k]
         case "top-p" if settings.top_p < 1:
-            descending = np.sort(kept)[::-1]
+            descending = np.sort(probability[kept])[::-1]
             cumulative = np.cumsum(descending / descending.sum())
-            return descending[min(int(cumulative.searchsorted(settings.top_p)), len(kept) - 1)]
-        case "min-p":
-            return settings.min_p * kept.max()
+            at = min(int(cumulative.searchsorted(settings.top_p)), len(descending) - 1)
+            return descending[at]
+        case "min-p" if settings.min_p > 0:
+            return settings.min_p * probability.max()
     return 0.0
 
 
