@@ -42,7 +42,7 @@ from genui.ui import facts, keys, messages, themes, watchdog
 from genui.ui.screens import AppScreen, PaletteScreen, Said
 from genui.ui.session import Launch, Session, launch_worker
 from genui.ui.stylesheet import CachedStylesheet
-from genui.ui.terminal import NoColour, ThinBlack, choose_driver, get_metered_driver
+from genui.ui.terminal import THIN_BLACK, choose_driver, get_metered_driver, no_colour
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
 from genui.ui.widgets.base import KeyAnswered, LifecycleGuard, colour_mode
@@ -222,10 +222,10 @@ class Shell(LifecycleGuard, App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         if colour_mode(self) == "16":
-            return [*super().get_line_filters(), ThinBlack()]
+            return [*super().get_line_filters(), THIN_BLACK]
         if not self.no_color:
             return super().get_line_filters()
-        return [NoColour(Color.parse(self.theme_variables["background"]))]
+        return [no_colour(Color.parse(self.theme_variables["background"]))]
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._theme_changed)

@@ -351,6 +351,9 @@ def _remove_colour(style: Style, ground: float) -> Style:
     )
 
 
+no_colour = lru_cache(maxsize=16)(NoColour)  # one for each ground: a strip keeps what it makes
+
+
 class ThinBlack(LineFilter):
     """Writes black text without bold, which terminals of sixteen colours draw in grey."""
 
@@ -359,6 +362,9 @@ class ThinBlack(LineFilter):
             Segment(text, style and _thin_black(style), control)
             for text, style, control in segments
         ]
+
+
+THIN_BLACK = ThinBlack()
 
 
 @lru_cache(maxsize=1024)

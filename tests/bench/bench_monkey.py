@@ -10,7 +10,9 @@ the last 50 inputs before each fault; the exit code is 1 if there was one.
 
 import argparse
 import asyncio
+import gc
 import random
+import resource
 import sys
 import time
 import traceback
@@ -168,10 +170,13 @@ def main() -> None:
                     asyncio.run(play(monkey, folder, args.worker))
             except Exception:
                 monkey.fail(traceback.format_exc())
+            gc.unfreeze()  # each app freezes what there is, for the life of its process
+            gc.collect()
         stalls = stalls_file().read_text() if stalls_file().exists() else ""
     seconds = time.monotonic() - begin
     print(f"{monkey.pressed} inputs in {seconds:.0f} s, {monkey.starts} starts", end="")
-    print(f", {monkey.faults} faults")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f", {monkey.faults} faults, at most {peak:.0f} MB in this process")
     if stalls:
         print(f"what took longer than {PATIENCE:g} s:\n{stalls}")
     sys.exit(bool(monkey.faults))

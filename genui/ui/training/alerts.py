@@ -148,7 +148,7 @@ class AlertDesk:
         self._due.update(dict.fromkeys(runs))
         if self._due and not self._working:
             self._working = True
-            self._app.run_worker(self._work(), group="alerts", exit_on_error=False)
+            self._app.run_worker(self._work, group="alerts", exit_on_error=False)
 
     async def _work(self) -> None:
         """Look at the runs that are due, one after another, on a thread."""

@@ -21,6 +21,7 @@ from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style as RichStyle
 from textual import events, messages, on
+from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
@@ -51,6 +52,11 @@ if TYPE_CHECKING:
     from textual.dom import DOMNode as _Node
 else:
     _Node = MessagePump  # Textual takes its styles from the first base that is a DOMNode
+
+
+_cached = vars(StylesCache)["get_inner_outer"]
+if not isinstance(_cached, classmethod):  # it would keep the lines of the last 1,024 widgets
+    StylesCache.get_inner_outer = classmethod(_cached)  # type: ignore[method-assign]
 
 
 class KeyAnswered(Message):
