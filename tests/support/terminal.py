@@ -3,6 +3,7 @@
 import fcntl
 import re
 import struct
+import sys
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +12,22 @@ from pathlib import Path
 import pyte
 from pseudo_terminal import GENUI, PATIENCE, Chunk, PseudoTerminal, environment
 
-__all__ = ["GENUI", "PATIENCE", "ROOT", "Chunk", "Terminal", "environment"]
+__all__ = ["ALONE", "GENUI", "PATIENCE", "ROOT", "Chunk", "Terminal", "environment"]
 
 ROOT = Path(__file__).resolve().parents[2]
+
+WITHOUT_WORKER = """
+import sys
+from functools import partial
+from genui.cli.main import main
+from genui.ui import app, session
+
+silent = partial(session.launch_process, "sh", "-c", "cat > /dev/null")
+app.GenuiApp.__init__.__defaults__ = silent, False
+"""
+ALONE = (sys.executable, "-c", f"{WITHOUT_WORKER}sys.exit(main())")
+"""genui with a worker that says nothing, where nothing is generated: torch and the models take two
+thirds of the time of an app that is only opened."""
 
 # What pyte prints instead of obeying: the keyboard protocol, given back at the end.
 _UNKNOWN_TO_PYTE = b"\x1b[<u"

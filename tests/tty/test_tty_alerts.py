@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from terminal import GENUI, Terminal
+from terminal import ALONE, Terminal
 
 from genui.recipes import RECIPES
 from genui.runs.layout import RunDir, RunLock, Status, create_run, write_status
@@ -55,7 +55,7 @@ def test_a_nan_rings_and_notifies_once(
 ) -> None:
     with RunLock(run):
         set_running(run)
-        with Terminal(env={"GENUI_HOME": str(tmp_path)} | env) as terminal:
+        with Terminal(ALONE, env={"GENUI_HOME": str(tmp_path)} | env) as terminal:
             terminal.until(lambda text: "1 training" in text and "plays" in text)
             assert bells(terminal.output) == 0
             log(run, 2, '"NaN"')
@@ -91,7 +91,7 @@ def test_within_tmux_the_terminal_outside_is_notified(run: RunDir, tmp_path: Pat
     try:
         with RunLock(run):
             set_running(run)
-            with Terminal((*tmux, "new-session", *GENUI, *options), env=env) as terminal:
+            with Terminal((*tmux, "new-session", *ALONE, *options), env=env) as terminal:
                 terminal.until(lambda text: "1 training" in text and "plays" in text)
                 log(run, 2, '"NaN"')
                 sequence = b"\x1b]9;genui: plays: loss is NaN at step 2\x1b\\"

@@ -3,7 +3,7 @@
 import re
 import sys
 
-from terminal import Terminal
+from terminal import ALONE, WITHOUT_WORKER, Terminal
 
 from genui.ui.facts import TRUECOLOUR
 
@@ -28,7 +28,7 @@ def colours(output: bytes) -> set[str]:
 
 def seen(**env: str) -> bytes:
     """What the app sends from its opening, through another pane and its help, to its end."""
-    with Terminal(env=env) as terminal:
+    with Terminal(ALONE, env=env) as terminal:
         terminal.until(lambda text: " Models " in text and "⏎ open" in text)
         terminal.press("\t")
         terminal.press("?")
@@ -65,9 +65,8 @@ def test_a_dumb_terminal_gets_the_plain_listing() -> None:
 
 
 # The app in a terminal that may answer late: the machine is busy, and the test with it.
-PATIENT = """
-import sys
-from genui.ui import app, driver
+PATIENT = f"""{WITHOUT_WORKER}
+from genui.ui import driver
 driver.FACTS_WAIT = float(sys.argv[1])
 sys.exit(app.run())
 """

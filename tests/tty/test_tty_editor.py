@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from terminal import Terminal
+from terminal import ALONE, Terminal
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -29,7 +29,7 @@ def open_prompt(terminal: Terminal) -> None:
 
 def test_what_is_saved_in_the_editor_is_the_prompt(editor: Path) -> None:
     env = {"EDITOR": f"'{editor}'", "VISUAL": "", "GENUI_QUIET": "on"}
-    with Terminal(size=(120, 40), env=env) as terminal:
+    with Terminal(ALONE, size=(120, 40), env=env) as terminal:
         open_prompt(terminal)
         terminal.press("\x0f")  # Ctrl+O
         terminal.until(lambda text: SEEN in text)
@@ -54,7 +54,7 @@ def test_what_is_saved_in_the_editor_is_the_prompt(editor: Path) -> None:
 )
 def test_an_editor_that_fails_or_is_missing_is_one_line(command: str, line: str) -> None:
     env = {"VISUAL": command, "EDITOR": "", "GENUI_QUIET": "on"}
-    with Terminal(size=(120, 40), env=env) as terminal:
+    with Terminal(ALONE, size=(120, 40), env=env) as terminal:
         open_prompt(terminal)
         terminal.press("abc\x0f")
         terminal.until(lambda text: line in text)

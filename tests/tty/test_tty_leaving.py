@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from terminal import PATIENCE, Terminal
+from terminal import ALONE, PATIENCE, Terminal
 
 from genui.runs.layout import RunDir, read_status
 from genui.runs.listing import summarise
@@ -109,7 +109,7 @@ def lives(pid: int) -> bool:
 
 
 def test_bytes_that_are_no_key_do_not_end_the_app() -> None:
-    with Terminal() as terminal:
+    with Terminal(ALONE) as terminal:
         terminal.until(lambda text: "─ Models " in text)
         for junk in ("\udcff", "\udce9x", "\x1b[9999999u", f"\x1b[{9**21}u"):
             terminal.press(junk)

@@ -2,11 +2,11 @@
 
 import subprocess
 
-from terminal import GENUI, ROOT, Terminal, environment
+from terminal import ALONE, GENUI, ROOT, Terminal, environment
 
 
 def test_a_large_terminal_shows_four_panes() -> None:
-    with Terminal(size=(120, 40)) as terminal:
+    with Terminal(ALONE, size=(120, 40)) as terminal:
         terminal.until(lambda text: "new run ─╯" in text)
         for title in ("─ Models ", "─ Training ", "─ Text ", "─ Canvas "):
             assert title in terminal.text
@@ -16,7 +16,7 @@ def test_a_large_terminal_shows_four_panes() -> None:
 
 
 def test_the_classic_terminal_shows_one_pane_and_tabs() -> None:
-    with Terminal(size=(80, 24)) as terminal:
+    with Terminal(ALONE, size=(80, 24)) as terminal:
         terminal.until(lambda text: "─ Models " in text)
         tabs = terminal.screen.display[0]
         assert all(word in tabs for word in ("Models", "Text", "Canvas", "Training", "Lab"))
@@ -26,7 +26,7 @@ def test_the_classic_terminal_shows_one_pane_and_tabs() -> None:
 
 
 def test_a_terminal_too_small_says_what_it_needs() -> None:
-    with Terminal(size=(40, 10)) as terminal:
+    with Terminal(ALONE, size=(40, 10)) as terminal:
         terminal.until(lambda text: "this terminal has 40×10" in text)
         assert "genui needs 60×16 cells" in terminal.text
         assert "─ Models " not in terminal.text

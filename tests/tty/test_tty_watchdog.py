@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from terminal import Terminal
+from terminal import WITHOUT_WORKER, Terminal
 from waiting import wait_for
 
-APP = """
-import asyncio, sys, time
-from genui.ui import app, watchdog
+APP = f"""{WITHOUT_WORKER}
+import asyncio, time
+from genui.ui import watchdog
 
 watchdog.PATIENCE = float(sys.argv[1])
 
