@@ -20,7 +20,6 @@ from genui.logs.mlflow import Mlflow, MlflowDatabase, MlflowDatabaseTail, Mlflow
 from genui.logs.records import STEP_KEYS, is_number, is_row_of_numbers
 from genui.logs.sqlite import MAGIC
 from genui.logs.trackio import Trackio, TrackioTail
-from genui.logs.wandb import WandbTail
 from genui.logs.wandb_file import Wandb
 from genui.logs.wandb_url import WandbUrl, WandbUrlTail
 from genui.runs.layout import RunDir
@@ -193,6 +192,12 @@ def _open_events(path: Path) -> Tail:
     return EventsTail(path)
 
 
+def _open_wandb(path: Path) -> Tail:
+    from genui.logs.wandb import WandbTail  # protobuf
+
+    return WandbTail(path)
+
+
 def _open_trainer_state(path: Path) -> Tail:
     from genui.logs.huggingface import TrainerStateTail
 
@@ -224,7 +229,7 @@ FORMATS: Mapping[str, Format] = Table("genui.logs", Format, index_by_name((
         re.compile(r".*tfevents.*"), _is_event_file,
     ),
     Wandb(
-        "wandb", "W&B runs (run-*.wandb)", WandbTail,
+        "wandb", "W&B runs (run-*.wandb)", _open_wandb,
         re.compile(r".+\.wandb"), lambda head: not head or head.startswith(b":W&B"),
         folder_names=re.compile(r".*"),
     ),

@@ -348,10 +348,11 @@ def test_a_log_being_written_is_told_from_a_line_half_written(tmp_path: Path):
     assert len(find_logs(tmp_path)) == 1
 
 
-def test_finding_logs_needs_no_numpy(many: Path):
+def test_finding_logs_needs_neither_numpy_nor_protobuf(many: Path):
     code = (
         "import sys, pathlib; from genui.logs import find_logs; "
-        "find_logs(pathlib.Path(sys.argv[1])); sys.exit('numpy' in sys.modules)"
+        "find_logs(pathlib.Path(sys.argv[1])); "
+        "sys.exit(not sys.modules.keys().isdisjoint({'numpy', 'google.protobuf'}))"
     )
     subprocess.run([sys.executable, "-c", code, str(many)], check=True)
 
