@@ -1,4 +1,4 @@
-"""`genui generate`: text, images, clips, music and speech, in the terminal or in files."""
+"""`genui generate`: samples of a model, in the terminal or in files."""
 
 import argparse
 from pathlib import Path
@@ -7,11 +7,13 @@ from typing import get_args
 from genui.cli import output
 from genui.cli.options import MAX_IN_FOLDER, MAX_SAMPLES, add_settings, generated_with
 from genui.cli.parser import add_json
+from genui.protocol.kinds import KINDS
 from genui.protocol.messages import LogitBase
 from genui.protocol.settings import AXIS_NAMES, FROM_DATA
 
 
 def configure_generate(parser: argparse.ArgumentParser) -> None:
+    examples = [line for kind in KINDS.values() for line in kind.examples]
     parser.epilog = (
         "Without --seed a random seed is used and printed on stderr, so that you can repeat it.\n"
         "Every file contains its recipe: `genui show FILE` prints it, `genui replay FILE` repeats\n"
@@ -25,13 +27,12 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "  genui generate video --prompt 'red heart moving up on black' --out up.gif --scale 8\n"
         "  genui generate voice --prompt 'four two seven jackson' --out 427.wav\n"
         "  ssh box genui generate voice --prompt '4 2 7' --out - | aplay     played here\n"
-        "  genui generate chorales --prompt 'G minor, 3/4' --out tune.mid\n"
-        "  genui generate chorales --melody hymn.mid --out four.wav\n"
         "  genui generate icons -n 1000 --out made/     a labelled folder to train on\n"
         "  genui generate cats.png --fork 6:guidance=6 --out other.png\n"
         "  genui generate icons --grid seed=1..6 --grid guidance=1,2,4 --out grid.png\n"
         "  genui generate fashion-gan --prompt sneaker --direction 2 --out walk.gif --scale 8\n"
         "  genui generate last --prompt 'def '          the newest checkpoint of your newest run"
+        + "".join(f"\n  {line}" for line in examples)
     )
     parser.add_argument(
         "model",
@@ -119,20 +120,9 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         help="the next message of the chat, said at the end of the answer; may be repeated",
     )
     add_settings(parser, *generated_with())
-    music = parser.add_argument_group("music models")
-    music.add_argument(
-        "--melody", metavar="FILE", help="a MIDI file to harmonise; its highest part is the soprano"
-    )
-    music.add_argument(
-        "--gm",
-        action="store_true",
-        help="with --out FILE.wav: play it with General MIDI instruments, by fluidsynth",
-    )
-    music.add_argument(
-        "--voices",
-        metavar="V,V",
-        help="the tracks to keep, such as soprano,bass; the model writes the others",
-    )
+    for kind in KINDS.values():
+        if kind.add_options is not None:
+            kind.add_options(parser)
     image = parser.add_argument_group("initial images")
     image.add_argument(
         "--init", metavar="IMAGE", help=f"start from an image; {FROM_DATA} is a training image"

@@ -17,10 +17,10 @@ from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean, clean_line
 from genui.cli import files, output
+from genui.cli.kinds import prints_of
 from genui.cli.output import Progress
 from genui.cli.request import Request, first_edit_fits
 from genui.engine.loading import reported
-from genui.formats import midi
 from genui.formats.codec import Sample, codec_of, encode
 from genui.formats.command import format_edit
 from genui.formats.image import film_steps
@@ -225,8 +225,8 @@ def check(args: argparse.Namespace, request: Request) -> None:
         raise MisuseError(f"--rate {args.rate}: expected a number, {LEAST_RATE} to {MAX_RATE:.0f}")
     if args.denoising and args.out is None:
         raise MisuseError("--denoising: needs --out")
-    if args.gm:
-        _check_orchestra(args, request)
+    if (check_own := prints_of(request.kind).check) is not None:
+        check_own(args, request)
     if args.out == files.DASH:
         files.check_pipe(args, request.kind)
     elif args.out is not None:
@@ -244,13 +244,6 @@ def check(args: argparse.Namespace, request: Request) -> None:
         files.check_folder(args.frames)
 
 
-def _check_orchestra(args: argparse.Namespace, request: Request) -> None:
-    codec = args.out and codec_of(files.name_piped(args.out, request.kind))
-    if not codec or codec.shows != "sound":
-        raise MisuseError("--gm: needs --out FILE.wav and a music model")
-    midi.fluidsynth()
-
-
 def write_output(args: argparse.Namespace, generations: Sequence[Generation], kind: Kind) -> None:
     """Writes every file that the options name, with a note for each."""
     samples = [one.sample for one in generations]
@@ -258,9 +251,9 @@ def write_output(args: argparse.Namespace, generations: Sequence[Generation], ki
     if args.out is not None:
         target = files.name_piped(args.out, kind)
         view = _view(target, generations[0], args.denoising, scale)
-        if args.gm:
-            view = msgspec.structs.replace(view, kind="orchestra")
-        recipe = _recipe(generations, view)
+        if (choose_view := prints_of(kind).choose_view) is not None:
+            view = choose_view(args, view)
+        recipe = recipe_for(generations, view)
         if args.out == files.DASH:
             files.write_pipe(encode(target.suffix, samples, recipe, args.rate))
         else:
@@ -268,7 +261,7 @@ def write_output(args: argparse.Namespace, generations: Sequence[Generation], ki
             output.note(f"wrote {target}")
     if args.film is not None:
         view = View(kind="film", steps=film_steps(samples), scale=scale)
-        files.write_file(args.film, samples, _recipe(generations, view))
+        files.write_file(args.film, samples, recipe_for(generations, view))
         output.note(f"wrote {args.film}")
     if args.frames is not None:
         count = _write_frames(args.frames, generations, scale)
@@ -281,27 +274,20 @@ def write_output(args: argparse.Namespace, generations: Sequence[Generation], ki
 def file_bytes(generation: Generation, name: Path) -> bytes:
     """One sample as the bytes of a file of that name, with its recipe."""
     view = _view(name, generation, denoising=False)
-    return encode(name.suffix, [generation.sample], _recipe([generation], view))
-
-
-def score_as_json(generation: Generation, scale: int) -> dict[str, Any]:
-    """One piece for scripts: its recipe and its notes."""
-    piece = midi.piece_of(generation.started.init, generation.started.prompt, generation.frames)
-    recipe = msgspec.to_builtins(_recipe([generation], View(kind="score")))
-    return {**recipe, "notes": [note._asdict() for note in piece.notes]}
+    return encode(name.suffix, [generation.sample], recipe_for([generation], view))
 
 
 def text_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     """One text for scripts: its recipe and the text."""
     return {
-        **msgspec.to_builtins(_recipe([generation], View(kind="text"))),
+        **msgspec.to_builtins(recipe_for([generation], View(kind="text"))),
         "text": generation.text,
     }
 
 
 def image_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     """One image for scripts: its recipe, and a PNG in base64."""
-    recipe = _recipe([generation], _still(generation, scale))
+    recipe = recipe_for([generation], _still(generation, scale))
     data = base64.b64encode(encode(".png", [generation.sample], recipe)).decode()
     return {**msgspec.to_builtins(recipe), "png_base64": data}
 
@@ -326,7 +312,7 @@ def _still(generation: Generation, scale: int) -> View:
     return View(steps=() if step == last else (step,), scale=scale)
 
 
-def _recipe(generations: Sequence[Generation], view: View) -> TraceRecipe:
+def recipe_for(generations: Sequence[Generation], view: View) -> TraceRecipe:
     """The recipe of these samples, for a file with this view."""
     from genui.engine.replay import machine
 
@@ -351,7 +337,7 @@ def _record(generations: Sequence[Generation]) -> bytes:
 def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -> int:
     """Writes one image per step and removes frames of an earlier command; returns their number."""
     samples = [one.sample for one in generations]
-    recipe = _recipe(generations, View(scale=scale))
+    recipe = recipe_for(generations, View(scale=scale))
     names = set()
     for frame in generations[0].frames:
         view = View(steps=(frame.step,), scale=scale)

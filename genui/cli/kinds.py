@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 from genui.protocol.kinds import Kind, open_face
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from genui.cli.generation import Generation
+    from genui.cli.request import Request
+    from genui.formats.recipe import View
+    from genui.protocol import Start
     from genui.runs.models import ModelInfo
 
 
@@ -21,6 +26,12 @@ class Prints:
     """Draws samples in the terminal, for kinds that do not stream."""
     read_token: "Callable[[str, ModelInfo, str], int] | None" = None
     """The token that the text of an edit names, for a model; faults begin with the last argument"""
+    parse_init: "Callable[[Namespace, Start], Start] | None" = None
+    """Adds what a trace starts from; None for images, by `--init`."""
+    check: "Callable[[Namespace, Request], None] | None" = None
+    """Raises MisuseError for options of its own that do not fit."""
+    choose_view: "Callable[[Namespace, View], View] | None" = None
+    """The view of a file by options of its own."""
 
 
 def prints_of(kind: Kind) -> Prints:

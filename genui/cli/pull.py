@@ -191,10 +191,10 @@ def _name_for(text: str, entry: Entry | None) -> str:
 
 def _check_name(name: str) -> None:
     """Raise MisuseError if the name cannot be used, before anything is fetched."""
-    from genui.base.paths import weights_dir
+    from genui.protocol.kinds import find_weights
 
     record_file(name)
-    if (weights_dir() / name).is_dir():
+    if find_weights(name).is_dir():
         raise MisuseError(f"{name} is a model that genui ships: give another name with --as")
     other = list_records().get(name)
     if other is not None and not other.source:

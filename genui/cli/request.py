@@ -17,7 +17,6 @@ from genui.base.errors import MisuseError, did_you_mean
 from genui.base.schema import settings_of
 from genui.cli.kinds import prints_of
 from genui.cli.options import MAX_SAMPLES, seed_from, setting_names, settings_for
-from genui.formats import score
 from genui.formats.codec import carries_recipe, read
 from genui.formats.command import format_edit
 from genui.protocol import (
@@ -35,7 +34,6 @@ from genui.protocol import (
     Start,
     WriteText,
     WriteToken,
-    chorale,
 )
 from genui.protocol.edits import LAYER_EDITS, parse_layer_edit, parse_strength
 from genui.protocol.kinds import KINDS, Kind, find_kind
@@ -135,11 +133,6 @@ def _token(prefix: str, text: str, model: "ModelInfo", kind: Kind) -> int:
     read_token = prints_of(kind).read_token
     assert read_token is not None  # kinds with the edit `token` have it
     return read_token(text, model, prefix)
-
-
-def read_note(text: str, model: "ModelInfo", prefix: str) -> int:
-    """The token of a note by its name. Raises MisuseError if it is invalid."""
-    return chorale.parse_token(text)
 
 
 def read_vocabulary_token(text: str, model: "ModelInfo", prefix: str) -> int:
@@ -266,9 +259,9 @@ def _takers(name: str) -> str:
 
 
 def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
-    """Adds the voices of a MIDI file or the image that the trace starts from."""
-    if "melody" in kind.options:
-        return _with_melody(args, base)
+    """Adds the image that the trace starts from, or what its kind starts from."""
+    if (parse_init := prints_of(kind).parse_init) is not None:
+        return parse_init(args, base)
     if args.init is not None:
         init = args.init if args.init == FROM_DATA else str(Path(args.init).expanduser().absolute())
         base = replace(base, init=init)
@@ -284,17 +277,6 @@ def _with_init(args: argparse.Namespace, base: Start, kind: Kind) -> Start:
                 f"--strength {args.strength}: give a number above 0 and up to 1"
             ) from None
     return base
-
-
-def _with_melody(args: argparse.Namespace, base: Start) -> Start:
-    """Adds the given voices of a MIDI file."""
-    path = args.melody or args.init
-    if path is None:
-        if args.voices is not None:
-            raise MisuseError("--voices: needs --melody FILE")
-        return base
-    init = str(Path(path).expanduser().absolute())
-    return replace(base, init=init + (score.VOICES_OF + args.voices if args.voices else ""))
 
 
 def is_given(args: argparse.Namespace, name: str) -> bool:

@@ -13,15 +13,16 @@ from genui.base.schema import settings_of
 from genui.base.text import clean
 from genui.cli import output
 from genui.cli.parser import add_json
-from genui.formats import image, score
+from genui.formats import image
 from genui.formats.codec import CODECS, SavedFile, carries_recipe, read
 from genui.formats.command import format_edits
+from genui.formats.kinds import kind_of_init, saves_of
 from genui.formats.recipe import Machine
 from genui.formats.sample import NoRecipeError
 from genui.formats.text import RECIPE_LINE
 from genui.formats.trees import Branch, ListedTrace, SavedTree, list_trees
 from genui.hub.formats import format_of
-from genui.protocol import Settings, chorale
+from genui.protocol import Settings
 from genui.recipes import FIXED
 
 # --- `genui show`: a file, a run or a model ----------------------------------------------------
@@ -144,16 +145,6 @@ def _show_recipe(file: Path) -> None:
     print_facts(saved)
 
 
-def show_score(file: Path) -> None:
-    """Prints the recipe of a file and draws its notes."""
-    from genui.cli.roll import draw_score
-
-    saved = read(file)
-    print_facts(saved)
-    output.say()
-    draw_score(saved.content, saved.recipe)
-
-
 def show_saved(file: Path) -> None:
     """Prints the recipe of a file, and its image or its branches."""
     saved = read(file)
@@ -190,9 +181,9 @@ def print_facts(saved: SavedFile) -> None:
     grid = [f"{axis.name} {', '.join(axis.values)}" for axis in recipe.grid]
     origin = "" if recipe.init is None else f"an image, strength {recipe.strength:g}"
     if isinstance(recipe.init, str):
-        given = score.Given.from_text(recipe.init)
-        named = " and ".join(chorale.VOICES[voice] for voice in sorted(given.leads))
-        origin = f"a given {named}, {chorale.spell_opening(given.opening)}"
+        kind = kind_of_init(recipe.init)
+        describe_init = saves_of(kind).describe_init if kind is not None else None
+        origin = describe_init(recipe.init) if describe_init is not None else recipe.init
     output.facts(
         [
             ("model", recipe.model),
@@ -243,7 +234,6 @@ def show_text(file: Path) -> None:
 _SHOWN: Mapping[str, Callable[[Path], None]] = {
     **dict.fromkeys((".apng", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"), show_image),
     **dict.fromkeys((".log", ".md", ".py", ".txt"), show_text),
-    ".mid": show_score,
 }
 """What shows files by their suffix, also files that genui did not write; `show_saved` is for
 others."""

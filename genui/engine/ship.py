@@ -70,7 +70,9 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
         tensors, described = frozen.join_guide((tensors, described), weaker)
         described["guide"]["recipe"] = without_paths(described["guide"]["recipe"])
     recipe = recipe_from_dict(described["recipe"])
-    target = paths.weights_dir() / recipe.name / "model.safetensors"
+    folder = KINDS[recipe.family, recipe.medium].folder
+    weights = folder / "weights" if folder is not None else paths.weights_dir()
+    target = weights / recipe.name / "model.safetensors"
     earlier = read_card(target)
     described["recipe"] = without_paths(asdict(recipe)) | default_logging(recipe.name)
     write_model(target, reduce_precision(tensors, bits), described)

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
+from genui.formats.kinds import saves_of
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
 from genui.formats.sample import Difference, Sample
-from genui.protocol import Frame, ImageFrame, TextFrame
+from genui.protocol import Frame, ImageFrame
+from genui.protocol.kinds import kind_of_trace
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 _NAMES = {2: "ADPCM", 6: "A-law", 7: "µ-law", 0x11: "IMA ADPCM", 0x55: "MP3"}
@@ -175,14 +177,13 @@ class SoundFile:
 
 
 def encode_sound(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
-    """The sound of each sample's last frame, or of the frame at the last step of the view; notes
-    are played. Raises GenuiError if there is none.
+    """The sound of each sample's last frame, or of the frame at the last step of the view, or
+    as the kind plays it. Raises GenuiError if there is none.
     """
     text = to_json(recipe)
-    if isinstance(samples[0].frames[0], TextFrame):
-        from genui.formats import midi
-
-        return midi.encode_played(samples, recipe)
+    play = saves_of(kind_of_trace(recipe.kind, recipe.settings)).encode_sound
+    if play is not None:
+        return play(samples, recipe)
     frames = [_frame(sample.frames, recipe.view.steps) for sample in samples]
     sample_rate = frames[0].rate
     rest = np.zeros(round(REST * sample_rate), np.int16)
@@ -218,4 +219,4 @@ def _frame(frames: Sequence[Frame], steps: Sequence[int]) -> ImageFrame:
         is_shown = not steps or frame.step == steps[-1]
         if is_shown and isinstance(frame, ImageFrame) and frame.sound and frame.rate:
             return frame
-    raise GenuiError("there is no sound to write: .wav is for models of speech and music")
+    raise GenuiError("there is no sound to write: .wav is for models that speak or play")

@@ -14,7 +14,8 @@ from typing import Any
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
 from genui.base.plugins import Table
-from genui.formats import audio, image, midi, text, trees, video
+from genui.formats import audio, image, text, trees, video
+from genui.formats.kinds import saves_of
 from genui.formats.recipe import (
     MAX_BYTES,
     Result,
@@ -27,6 +28,7 @@ from genui.formats.recipe import (
 from genui.formats.sample import Difference, NoRecipeError, Sample
 from genui.formats.trees import SavedTree, branch_start
 from genui.protocol import Start
+from genui.protocol.kinds import KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Codec:
     media: tuple[str, ...] = ()
     """For plug-ins: the media of models whose samples are written to such files."""
     show: Callable[[Path], None] | None = None
-    """For plug-ins: prints the file in the shell; None shows its last image and its recipe."""
+    """Prints the file in the shell; None shows its last image and its recipe."""
 
     @property
     def name(self) -> str:
@@ -106,14 +108,6 @@ _ROWS = (
         shows="sound",
     ),
     Codec(
-        suffix=".mid",
-        title="a MIDI file, a track a voice",
-        encode=midi.encode_score,
-        decode=midi.decode_score,
-        difference=midi.compare_scores,
-        shows="score",
-    ),
-    Codec(
         suffix=".csv",
         title="points, x,y a line",
         encode=text.encode_points,
@@ -145,7 +139,14 @@ _ROWS = (
     ),
 )
 
-CODECS: Mapping[str, Codec] = Table("genui.codecs", Codec, {codec.suffix: codec for codec in _ROWS})
+
+def _built_in() -> dict[str, Codec]:
+    """The rows above, and those of kinds of models."""
+    rows = (*_ROWS, *(codec for kind in KINDS.values() for codec in saves_of(kind).codecs))
+    return {codec.suffix: codec for codec in rows}
+
+
+CODECS: Mapping[str, Codec] = Table("genui.codecs", Codec, _built_in)
 """Suffix to the codec of its files; those of plug-ins come last."""
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from genui.base.errors import MisuseError
 from genui.base.schema import settings_of
-from genui.formats import score
+from genui.formats.kinds import kind_of_init, saves_of
 from genui.protocol import (
     Ablate,
     AddNoise,
@@ -92,11 +92,11 @@ def _init(start: Start, kind: Kind) -> list[str]:
     """The options of what it starts from."""
     if start.init is None:
         return []
-    if not isinstance(start.init, str) or start.init.startswith(score.GIVEN):
+    if not isinstance(start.init, str) or kind_of_init(start.init) is not None:
         raise MisuseError("it starts from an image or notes that are in no file: x exports it")
-    if "melody" in kind.options:
-        path, _, voices = start.init.partition(score.VOICES_OF)
-        return ["--melody", quote(path), *(["--voices", quote(voices)] if voices else [])]
+    if (options := saves_of(kind).init_options) is not None:
+        given = options(start.init)
+        return [word for name, value in given.items() for word in (f"--{name}", quote(value))]
     words = ["--init", quote(start.init)]
     if start.forward:
         words.append("--forward")

@@ -15,7 +15,7 @@ from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import open_regular, read_json, read_regular, show
 from genui.base.plugins import UnknownNameError
-from genui.formats import score
+from genui.formats.kinds import kind_of_init, saves_of
 from genui.protocol import Axis, EditAt, Frame, RgbImage, Seed, Settings, Start, Started, TextFrame
 
 _Name = Annotated[str, Meta(max_length=200)]
@@ -66,7 +66,7 @@ class Result(Struct, frozen=True, kw_only=True):
 
 Shows = Literal["frame", "film", "animation", "clip", "sound", "orchestra", "score", "text", "tree"]
 """What a file shows. "clip" moves through the images of one step, "animation" through the steps;
-"orchestra" is a sound by General MIDI's instruments."""
+"orchestra" is a sound by sampled instruments."""
 MOVING = ("animation", "clip")
 
 
@@ -92,7 +92,7 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     count: Annotated[int, Meta(ge=1, le=64)] = 1  # samples, from seeds seed, seed + 1, …
     settings: Settings
     edits: Annotated[tuple[EditAt, ...], Meta(max_length=10_000)] = ()
-    init: RgbImage | str | None = None  # a text holds given voices: `score.Given`
+    init: RgbImage | str | None = None  # a text is of `Kind.init_prefix`
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()
@@ -167,7 +167,7 @@ def recipe_of(
 
 def _is_kept(init: RgbImage | str | None) -> bool:
     """Whether it holds the start of a trace itself and not the name of a file."""
-    return not isinstance(init, str) or init.startswith(score.GIVEN)
+    return not isinstance(init, str) or kind_of_init(init) is not None
 
 
 def result_of(*samples: Sequence[Frame]) -> Result:
@@ -299,8 +299,13 @@ def check_images(recipe: TraceRecipe, name: str) -> None:
     if init is None:
         return
     if isinstance(init, str):
+        kind = kind_of_init(init)
+        if kind is None:
+            raise GenuiError(f"{name}: what it starts from is of a kind that is not installed")
         try:
-            score.Given.from_text(init if init.startswith(score.GIVEN) else "")
+            check_init = saves_of(kind).check_init
+            assert check_init is not None  # a kind with a prefix has it
+            check_init(init)
         except MisuseError as error:
             raise GenuiError(f"{name}: {error}") from None
         return

@@ -11,11 +11,13 @@ the room that calls it:
 | `trains` | `genui.engine.kinds.Trains` | torch |
 | `generates` | `genui.engine.kinds.Generates` | torch |
 | `labels` | `genui.engine.kinds.Labels` | torch |
+| `saves` | `genui.formats.kinds.Saves` | neither torch nor Textual |
 | `prints` | `genui.cli.kinds.Prints` | neither torch nor Textual |
 | `shows` | `genui.ui.kinds.Shows` | Textual |
 """
 
 import pkgutil
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -24,6 +26,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from msgspec import Struct
 
+from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.base.manual import Page
 from genui.base.plugins import Table
@@ -69,6 +72,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """The end of a sentence that begins with the model's name: "writes text"."""
     place: int = 100
     """Lists of kinds, recipes and models have the order of these numbers."""
+    folder: Path | None = None
+    """The folder with its `weights` and `styles.tcss`, as far as it has them."""
     limitations: str = ""
     """What its models cannot do; a dataset has its own `limitations`, which its card adds."""
 
@@ -113,6 +118,11 @@ class Kind(Struct, frozen=True, kw_only=True):
     replaces_canvas: bool = False
     """Whether the pane takes the place of the Canvas."""
     shows: Open | None = None
+    saves: Open | None = None
+    init_prefix: str = ""
+    """How `Start.init` begins if it is no file but holds what a trace starts from."""
+    scales: Mapping[str, tuple[float, float]] = {}
+    """A unit of a measured quality, of which less is better, to what is good and what is fair."""
     syntax: Literal["", "python"] = ""
     """The language of the syntax highlighting."""
     help: Page | str = "start"
@@ -122,6 +132,10 @@ class Kind(Struct, frozen=True, kw_only=True):
     streams: bool = False
     """Whether its samples are text, printed while generated and stored in a folder's index."""
     prints: Open | None = None
+    add_options: Callable[[ArgumentParser], None] | None = None
+    """Adds options of its own to `genui generate`."""
+    examples: tuple[str, ...] = ()
+    """Commands that the help of `genui generate` shows."""
 
     @property
     def name(self) -> str:
@@ -203,6 +217,18 @@ def list_families() -> tuple[str, ...]:
 def lab_families() -> Mapping[str, LabFamily]:
     """The families that the Lab trains, by name."""
     return {kind.family: kind.lab for kind in KINDS.values() if kind.lab is not None}
+
+
+def weights_folders() -> list[Path]:
+    """The folders with the weights and records that ship: the package's, and those of kinds."""
+    of_kinds = (kind.folder / "weights" for kind in KINDS.values() if kind.folder is not None)
+    return [paths.weights_dir(), *dict.fromkeys(of_kinds)]
+
+
+def find_weights(name: str) -> Path:
+    """The file or folder of that name below one of `weights_folders`, or where it would be."""
+    places = [folder / name for folder in weights_folders()]
+    return next((place for place in places if place.exists()), places[0])
 
 
 def find_kind(family: str, medium: str, name: str) -> Kind:

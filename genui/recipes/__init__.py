@@ -29,7 +29,6 @@ from genui.recipes.diffusion import VideoRecipe as VideoRecipe
 from genui.recipes.diffusion import VoiceRecipe as VoiceRecipe
 from genui.recipes.finetune import FineTuneRecipe as FineTuneRecipe
 from genui.recipes.gan import GanRecipe as GanRecipe
-from genui.recipes.transformer import MusicRecipe as MusicRecipe
 from genui.recipes.transformer import RecurrentRecipe as RecurrentRecipe
 from genui.recipes.transformer import TextRecipe as TextRecipe
 from genui.recipes.transformer import TransformerRecipe as TransformerRecipe

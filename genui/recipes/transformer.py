@@ -1,4 +1,4 @@
-"""Recipes of language models, Transformers and recurrent networks, of text, code and music."""
+"""Recipes of language models, Transformers and recurrent networks, of text and code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from genui.base.errors import MisuseError
 from genui.base.schema import about
 from genui.recipes.base import Count, Fraction, Pace, Positive, Rate, Recipe, Share, Size
 
-# Settings of both text and music.
+# Settings of all networks of tokens.
 Layers = Annotated[int, Meta(ge=1, le=96), about("blocks of the network")]
 Width = Annotated[int, Meta(ge=8, le=8192), about("features of a token")]
 Heads = Annotated[int, Meta(ge=1, le=128), about("attention heads, which share the width")]
@@ -343,56 +343,5 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
         eval_every=150,
         eval_batches=6,
         sample_prompt="ROMEO:\n",
-    ),
-)
-
-
-# --- Four-voice music -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class MusicRecipe(Recipe):
-    """A decoder-only Transformer on notes: one token per voice and sixteenth (see
-    `genui.protocol.chorale`)."""
-
-    family: str = "transformer"
-    medium: str = "music"
-    layers: Layers = 4
-    width: Width = 192
-    heads: Heads = 3
-    context: Annotated[
-        int, Meta(ge=64, le=8192), about("longest sequence, in tokens, 4 per sixteenth")
-    ] = 384
-    dropout: Dropout = 0.1
-    sample_prompt: Annotated[str, about("key and metre of a sample during training")] = (
-        "G major, 4/4, upbeat"
-    )
-    sample_tokens: SampleTokens = 400
-
-    ARCHITECTURE: ClassVar[tuple[str, ...]] = ("layers", "width", "heads")
-    EVALUATED: ClassVar[tuple[str, ...]] = ("val_loss", "val_note")
-
-    def check(self) -> None:
-        from genui.protocol.chorale import parse_opening  # late: listing recipes does not need it
-
-        check_rotary_heads(self.width, self.heads)
-        parse_opening(self.sample_prompt)
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return (self.sample_prompt, "G minor, 3/4, upbeat", "D major, 4/4")
-
-
-MUSIC_RECIPES: tuple[Recipe, ...] = (
-    MusicRecipe(
-        name="chorales",
-        dataset="chorales",
-        summary="four-voice chorales after Bach, sixteenth by sixteenth",
-        steps=1500,
-        batch=10,
-        eval_every=150,
-        sample_every=150,
-        checkpoint_every=150,
-        eval_batches=12,  # held-out chorales
     ),
 )

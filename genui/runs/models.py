@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from genui.base import numbers, paths
+from genui.base import numbers
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_read, cannot_use, cannot_write, read_json, sanitize, show
@@ -34,6 +34,7 @@ from genui.hub.formats import (
 from genui.hub.memory import describe_all
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
+from genui.protocol import kinds
 from genui.protocol.kinds import KINDS, PRETRAINED, Kind, list_families, list_media
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
@@ -214,10 +215,11 @@ def rate_quality(measured: str) -> str:
       90 %, fair from 70 %.
     - Held-out text: good up to 1.5 bits a character, fair up to 2.2. A recurrent network reaches
       about 1.4 on text8; a small Transformer 2.1 on Shakespeare.
-    - Held-out music: good up to 0.4 nats a token, fair up to 0.5. Transformers reach 0.34 to 0.42
-      on chorales (Huang et al. 2018).
+    - In a unit of a kind of model, by its `scales`.
     """
-    number = re.match(r"([\d.]+) ?(%|bits/char|nats/char|nats a token)", measured)
+    scales = {unit: scale for kind in KINDS.values() for unit, scale in kind.scales.items()}
+    units = "|".join(map(re.escape, ("%", "bits/char", "nats/char", *scales)))
+    number = re.match(rf"([\d.]+) ?({units})", measured)
     if number is None:
         return ""
     value = float(number[1])
@@ -226,8 +228,8 @@ def rate_quality(measured: str) -> str:
             real = re.search(r"right of ([\d.]+)% of real", measured)
             share = value / float(real[1]) if real else value / 100
             return _word_for(-share, -0.9, -0.7)
-        case "nats a token":
-            return _word_for(value, 0.4, 0.5)
+        case unit if unit in scales:
+            return _word_for(value, *scales[unit])
         case unit:
             return _word_for(value / (math.log(2) if unit == "nats/char" else 1), 1.5, 2.2)
 
@@ -309,11 +311,12 @@ def find_model(ref: str) -> ModelInfo:
 
 
 def _shipped_names() -> list[str]:
-    return sorted(p.parent.name for p in paths.weights_dir().glob("*/model.safetensors"))
+    folders = kinds.weights_folders()
+    return sorted(p.parent.name for f in folders for p in f.glob("*/model.safetensors"))
 
 
 def _shipped(name: str) -> ModelInfo:
-    folder = paths.weights_dir() / name
+    folder = kinds.find_weights(name)
     header = read_header(folder / "model.safetensors")
     card = read_json(folder / "card.json", dict[str, Any], "install genui again")
     return _model(header, ref=name, name=name, source="shipped", card=card, summary=_quality(card))

@@ -39,6 +39,7 @@ from genui.runs import labels
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs
 from genui.ui import facts, keys, messages, themes, watchdog
+from genui.ui.kinds import styles_of_kinds
 from genui.ui.screens import AppScreen, PaletteScreen, Said
 from genui.ui.session import Launch, Session, launch_worker
 from genui.ui.stylesheet import CachedStylesheet
@@ -143,15 +144,14 @@ class Shell(LifecycleGuard, App[None]):
     """
 
     TITLE = "genui"
-    CSS_PATH = STYLE_SHEET
     ENABLE_COMMAND_PALETTE = True
     COMMANDS = set()  # noqa: RUF012 - as Textual declares it; each screen has its own
     BINDINGS: ClassVar[list[BindingType]] = []
 
     watcher: Watcher
 
-    def __init__(self) -> None:
-        super().__init__(driver_class=choose_driver())
+    def __init__(self, style_sheets: Sequence[Path] = (STYLE_SHEET,)) -> None:
+        super().__init__(driver_class=choose_driver(), css_path=[*style_sheets])
         self.stylesheet = CachedStylesheet(variables=self.get_css_variables())
         self.user_keys: dict[str, str] = {}
         self.last_key_at = 0.0
@@ -579,10 +579,9 @@ class GenuiApp(Shell):
     BINDINGS: ClassVar[list[BindingType]] = [
         *keys.make_bindings(keys.of_pane("tour"), priority=True)  # in lines and windows too
     ]
-    CSS_PATH = [STYLE_SHEET, STYLE_SHEET.with_name("home.tcss")]  # noqa: RUF012 - as in Textual
 
     def __init__(self, launch: Launch = launch_worker, tour: bool = False) -> None:
-        super().__init__()
+        super().__init__([STYLE_SHEET, STYLE_SHEET.with_name("home.tcss"), *styles_of_kinds()])
         # Late: these import every pane and recipe, which `genui watch` does not need.
         from genui.runs.models import list_models
         from genui.ui.home import HomeScreen

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.widget import Widget
 
-from genui.protocol.kinds import Kind, open_face
+from genui.protocol.kinds import KINDS, Kind, open_face
 
 if TYPE_CHECKING:
     from genui.ui.generate.pane import PaneKind
@@ -22,6 +23,12 @@ class Shows:
     """Makes the widget, a `TraceView`, that shows its trace beside others."""
     exports: "Sequence[Format]"
     """The formats that the pane exports."""
+
+
+def styles_of_kinds() -> list[Path]:
+    """The style sheets of kinds, which style their panes."""
+    folders = dict.fromkeys(kind.folder for kind in KINDS.values() if kind.folder is not None)
+    return [path for folder in folders if (path := folder / "styles.tcss").is_file()]
 
 
 def shows_of(kind: Kind) -> Shows:

@@ -34,10 +34,11 @@ import torch.nn.functional as F
 from harness import Figure, home, machine, report
 from numpy.typing import NDArray
 
-from genui.engine.data.chorales import PARTS, Chorale, count_notes, load_chorales, row
 from genui.engine.device import autocast
 from genui.engine.load import find_and_load
-from genui.engine.metrics.music import (
+from genui.kinds.music import chorale
+from genui.kinds.music.data import PARTS, Chorale, count_notes, load_chorales, row
+from genui.kinds.music.metrics import (
     Faults,
     chorale_notes,
     chorale_sonorities,
@@ -46,10 +47,10 @@ from genui.engine.metrics.music import (
     sonorities,
     training_pieces,
 )
-from genui.engine.sample.music import MusicGenerator
-from genui.engine.train.language import held_out
-from genui.protocol import chorale
-from genui.recipes import MusicRecipe, find_recipe
+from genui.kinds.music.recipe import MusicRecipe
+from genui.kinds.music.sample import MusicGenerator
+from genui.kinds.music.task import held_out
+from genui.recipes import find_recipe
 
 PUBLISHED = (
     ("Transformer", "Huang et al. 2018, validation", 0.417),

@@ -113,10 +113,10 @@ def test_layers_are_told_of_one_token(capsys: pytest.CaptureFixture[str]) -> Non
     [
         ([*TEXT, "--layers", "99"], "step 99: this trace has tokens 1 to 8"),
         ([*TEXT, "--layers", "0"], "--layers 0: give the step of a token"),
-        ([*IMAGE, "--layers", "1"], "layers are of models that write text or music"),
+        ([*IMAGE, "--layers", "1"], "layers are of models that write tokens"),
         ([*TEXT, "--attention", "99"], "step 99: this trace has tokens 1 to 8"),
         ([*TEXT, "--attention", "x"], "--attention x: give the step of a token"),
-        ([*IMAGE, "--attention", "1"], "attention is of models that write text or music"),
+        ([*IMAGE, "--attention", "1"], "attention is of models that write tokens"),
     ],
 )
 def test_a_look_inside_that_cannot_be_is_one_line(

@@ -12,8 +12,10 @@ from genui.base.errors import GenuiError
 from genui.base.files import read_regular
 from genui.cli.main import main
 from genui.engine.data import download, fashion, speech, text
-from genui.engine.sample import media, music
-from genui.formats import codec, midi, points
+from genui.engine.sample import media
+from genui.formats import codec, points
+from genui.kinds.music import midi
+from genui.kinds.music import sample as music
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "text.txt": text.read_text,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tiny_models import write_coder
 
-from genui.base import paths
 from genui.cli.main import main
+from genui.protocol import kinds
 
 PREFIX, SUFFIX = "def area(r):\n    return ", " * r ** 2\n"
 GENERATE = ["generate", "coder", "--seed", "3", "--tokens", "8", "--prompt"]
@@ -17,7 +17,7 @@ FILL = [*GENERATE, f"{PREFIX}<FILL>{SUFFIX}"]
 @pytest.fixture(autouse=True)
 def _coder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_coder(tmp_path / "weights")
-    monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "weights")
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [tmp_path / "weights"])
 
 
 def test_the_middle_is_printed_between_what_stands_around_it(

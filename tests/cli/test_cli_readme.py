@@ -16,11 +16,12 @@ import pytest
 from PIL import Image
 from tiny_models import write_coder, write_gan, write_models, write_music, write_video, write_voice
 
-from genui.base import paths, plugins
+from genui.base import plugins
 from genui.cli.main import COMMANDS, command_parser, main
 from genui.engine.train.checkpoint import load_weights, write_tensors
 from genui.formats.audio import encode_wav
-from genui.formats.midi import encode_midi
+from genui.kinds.music.midi import encode_midi
+from genui.protocol import kinds
 from genui.protocol.manual import list_pages
 from genui.recipes import (
     RECIPES,
@@ -210,7 +211,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def at_home(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the examples take for granted: files, a log, a run with checkpoints."""
-    monkeypatch.setattr(paths, "weights_dir", lambda: tiny_weights)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [tiny_weights])
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

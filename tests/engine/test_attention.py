@@ -105,5 +105,5 @@ def test_images_have_no_attention_to_show(image_generator: DiffusionGenerator) -
     trace = Trace(
         image_generator, Start(trace=1, model="m", prompt="cat", seed=1, settings=settings)
     )
-    with pytest.raises(MisuseError, match="that write text or music"):
+    with pytest.raises(MisuseError, match="that write tokens"):
         attention(trace, 1)

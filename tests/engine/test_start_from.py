@@ -11,7 +11,6 @@ import pytest
 import torch
 from forks import train_until_killed
 
-from genui.base import paths
 from genui.cli.main import main
 from genui.engine import ship, trainer
 from genui.engine.kinds import build_task
@@ -19,6 +18,7 @@ from genui.engine.train import checkpoint
 from genui.engine.train.checkpoint import quantise
 from genui.engine.train.task import OneLoss
 from genui.logs.native import MetricsTail
+from genui.protocol import kinds
 from genui.recipes import find_recipe, override, recipe_from_dict
 from genui.runs import launch, models
 from genui.runs.control import read_events
@@ -114,7 +114,7 @@ def test_a_shipped_model_in_eight_bits_is_fine_tuned_on_other_text(
 ) -> None:
     tensors, described = checkpoint.load_weights(source.checkpoint(20))
     described["recipe"] |= {"data": ""}
-    monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "weights")
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [tmp_path / "weights"])
     shipped = tmp_path / "weights" / "plays" / "model.safetensors"
     checkpoint.write_tensors(shipped, quantise(tensors), {"genui": json.dumps(described)})
     (shipped.parent / "card.json").write_text("{}")

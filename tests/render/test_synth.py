@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from genui.formats.midi import RATE, synthesise
+from genui.kinds.music.midi import RATE, synthesise
 
 
 def test_a_note_sounds_at_its_pitch() -> None:

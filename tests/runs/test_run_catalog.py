@@ -5,8 +5,8 @@ import msgspec
 import pytest
 from run_makers import a_run, add_checkpoint, checkpoint_bytes
 
-from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
+from genui.protocol import kinds
 from genui.runs.layout import read_status, write_status
 from genui.runs.models import ModelInfo, find_model, group_models, list_models, rate_quality
 
@@ -17,7 +17,7 @@ IMAGE = {"name": "icons", "family": "diffusion", "medium": "image", "dataset": "
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A weights folder with one image model and one text model."""
     folder = tmp_path / "weights"
-    monkeypatch.setattr(paths, "weights_dir", lambda: folder)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [folder])
     for name, content, card in (
         ("icons", checkpoint_bytes(8000, recipe=IMAGE), {"summary": "icons in colour"}),
         ("plays", checkpoint_bytes(2400), {"quality": {"validation": "1.44 nats/char"}}),

@@ -12,8 +12,7 @@ import stage
 from acting import FAST, HERE, Opener, SharedStylesheet, running, until
 from textual.pilot import Pilot
 
-from genui.base import paths
-from genui.protocol import ImageSettings
+from genui.protocol import ImageSettings, kinds
 from genui.protocol.kinds import KINDS
 from genui.runs import models
 from genui.runs.layout import RunDir, RunLock
@@ -34,7 +33,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     that are parsed once for all apps; the same random seeds each time."""
     random.seed(0)
     monkeypatch.setattr(app, "CachedStylesheet", SharedStylesheet)
-    monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "nothing")
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [tmp_path / "nothing"])
     monkeypatch.setenv("PYTHONPATH", str(HERE.parent.parent))
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setattr(base, "FADE", 600.0)  # a message lasts as long as a busy machine takes
@@ -100,7 +99,7 @@ def shipped(app_stage: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Four shipped models."""
     folder = tmp_path / "weights"
     stage.ship(folder, "shakespeare", "python", "emoji", "icons")
-    monkeypatch.setattr(paths, "weights_dir", lambda: folder)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [folder])
     return folder
 
 

@@ -17,8 +17,7 @@ from fake_pipes import Fake, serve
 from msgspec.structs import replace
 
 from genui import protocol
-from genui.formats import score
-from genui.protocol import chorale
+from genui.kinds.music import chorale, score
 from genui.protocol.edits import add_edit, inputs_at
 
 TEXT = (

@@ -8,9 +8,10 @@ import mido
 import torch
 
 from genui.engine.device import Machine
-from genui.engine.models.chorale_transformer import ChoraleTransformer, chorale_config
-from genui.engine.sample.music import MusicGenerator
-from genui.recipes import MusicRecipe, find_recipe, override
+from genui.kinds.music.network import ChoraleTransformer, chorale_config
+from genui.kinds.music.recipe import MusicRecipe
+from genui.kinds.music.sample import MusicGenerator
+from genui.recipes import find_recipe, override
 
 SMALL = {"width": "32", "heads": "2", "layers": "1", "context": "64"}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from cli_fakes import FakeEngine, write_checkpoint
 
-from genui.base import paths
 from genui.formats.recipe import Machine
+from genui.protocol import kinds
 from genui.recipes import find_recipe
 from genui.runs.layout import RunDir, create_run
 
@@ -24,7 +24,7 @@ def bare_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_checkpoint(weights / name / "model.safetensors", find_recipe(recipe))
         card = {"name": name, "quality": {"loss": "1.44 nats/char"}, "licence": "public domain"}
         (weights / name / "card.json").write_text(json.dumps(card))
-    monkeypatch.setattr(paths, "weights_dir", lambda: weights)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [weights])
     return weights
 
 
@@ -61,5 +61,5 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     weights = tmp_path / "tiny"
     write_models(weights)
-    monkeypatch.setattr(paths, "weights_dir", lambda: weights)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [weights])
     return weights

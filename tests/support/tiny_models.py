@@ -8,15 +8,15 @@ from torch import nn
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer, train_bpe
-from genui.engine.models.chorale_transformer import ChoraleTransformer, chorale_config
 from genui.engine.models.denoisers import build_denoiser
 from genui.engine.models.gan import GAN, gan_config
 from genui.engine.models.transformer import build_transformer
 from genui.engine.train.checkpoint import model_metadata, write_tensors
+from genui.kinds.music.network import ChoraleTransformer, chorale_config
+from genui.kinds.music.recipe import MusicRecipe
 from genui.recipes import (
     DiffusionRecipe,
     GanRecipe,
-    MusicRecipe,
     Recipe,
     TransformerRecipe,
     VideoRecipe,

@@ -12,9 +12,8 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 
 import genui
-from genui.base import paths
 from genui.formats.trees import load_tree, save_tree
-from genui.protocol import ImageSettings, SetSeed
+from genui.protocol import ImageSettings, SetSeed, kinds
 from genui.ui import demo
 from genui.ui.demo import LabPreview
 from genui.ui.generate.pane import TracePane
@@ -32,7 +31,7 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual_pace: None) 
     folder = tmp_path / "weights"
     stage.ship(folder, "shakespeare", "icons", "video")
     shutil.copytree(RECORDS, folder / "records")
-    monkeypatch.setattr(paths, "weights_dir", lambda: folder)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [folder])
     monkeypatch.setenv("GENUI_QUIET", "auto")
     busy(monkeypatch)
     return folder
@@ -199,7 +198,8 @@ async def test_the_last_step_of_a_fork_is_shown(shipped: Path, open_app: Opener)
         await pilot.press("right")
         await until(pilot, lambda: trace(pilot, "text").computed == 4)
         total = trace(pilot, "text").total
-        await until(pilot, lambda: last_path("text").is_file())
+        last = last_path("text")
+        await until(pilot, lambda: last.is_file() and load_tree(last).playhead == 4)
     async with open_app() as pilot:
         await until_seen(pilot, "· last time")
         assert (trace(pilot, "text").position, trace(pilot, "text").total) == (4, total)

@@ -7,7 +7,6 @@ import stage
 from acting import SLOW, Opener, each_size, fault, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
-from genui.base import paths
 from genui.protocol import (
     Ablate,
     EditAt,
@@ -17,6 +16,7 @@ from genui.protocol import (
     TextSettings,
     WriteText,
     WriteToken,
+    kinds,
 )
 from genui.ui.generate.pane import TracePane
 from genui.ui.generate.text import TextView
@@ -289,7 +289,7 @@ async def test_a_recurrent_model_writes_here_and_says_that_it_has_no_attention(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_app: Opener
 ) -> None:
     stage.ship(tmp_path / "weights", "shakespeare-gru")
-    monkeypatch.setattr(paths, "weights_dir", lambda: tmp_path / "weights")
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [tmp_path / "weights"])
     async with open_app() as pilot:
         pane = await write(pilot)
         trace = pane.trace

@@ -207,7 +207,7 @@ def _parts(texts: Sequence[bytes], size: int) -> list[list[bytes]]:
 
 
 # --- The training data most similar to a sample -----------------------------------------------
-# For images, clips and recordings the nearest neighbours, for text and music a quote.
+# For images, clips and recordings the nearest neighbours, for tokens a quote.
 
 CHUNK = 1024  # training images per comparison: 12 MB
 IMAGE_DISTANCE = "root mean square of the colours' differences, 0 to 255"

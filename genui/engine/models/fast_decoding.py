@@ -27,8 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genui.engine.models import llama, recurrent, transformer
-from genui.engine.models.chorale_transformer import ChoraleTransformer
-from genui.engine.models.language_model import LOGIT_CAP
+from genui.engine.models.language_model import LOGIT_CAP, TokenNetwork
 from genui.engine.models.lora import AdaptedModel, Adapter
 
 Array = NDArray[np.float32]
@@ -65,7 +64,9 @@ def build_decoder(model: Any) -> Decoder | None:
     if isinstance(model, AdaptedModel):
         network = model.base.network
         adapters = {model.base.layers[name]: each for name, each in model.adapters().items()}
-    decoder = _DECODERS.get(type(network))  # one that derives from it may compute something else
+    # One that derives from another may compute something else, unless it says so.
+    same = network.decoded_as if isinstance(network, TokenNetwork) else None
+    decoder = _DECODERS.get(same or type(network))
     if decoder is None or (set_threads := _blas_threads()) is None:
         return None
     if adapters and decoder is not LlamaDecoder:  # the others do not apply them
@@ -199,7 +200,7 @@ def attend(scores: Array, values: Array) -> Array:
 
 
 class TransformerDecoder:
-    """The decoder of `Transformer` and `ChoraleTransformer`."""
+    """The decoder of `Transformer`, and of those that say so."""
 
     def __init__(self, network: transformer.Transformer, adapters: Adapters) -> None:
         self.network = network
@@ -521,7 +522,6 @@ class _Turns:
 
 _DECODERS: Mapping[type[nn.Module], Callable[[Any, Adapters], Decoder]] = {
     transformer.Transformer: TransformerDecoder,
-    ChoraleTransformer: TransformerDecoder,
     recurrent.MinGRU: MinGRUDecoder,
     llama.Llama: LlamaDecoder,
 }

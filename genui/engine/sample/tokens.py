@@ -1,4 +1,4 @@
-"""What text and music generators share: token lists, sampling a token, the KV cache, and traces."""
+"""What generators of tokens share: token lists, sampling a token, the KV cache, and traces."""
 
 import itertools
 import weakref
@@ -569,7 +569,7 @@ def _active(interventions: Interventions, length: int) -> Interventions:
     return tuple(one for one in interventions if one.position < length)
 
 
-# --- The generator that text and music share --------------------------------------------------
+# --- The generator that all of them share -----------------------------------------------------
 
 S = TypeVar("S", bound=TokenState)
 

@@ -335,12 +335,6 @@ TEXTS = (
     Format("cast", ".cast", "a recording of the terminal, for asciinema", "text"),
     Format("trace", ".trace", "the branches, to open again; no text", "tree"),
 )
-PIECES = (
-    Format("mid", ".mid", "a MIDI file, a track a voice", "score"),
-    Format("wav", ".wav", "the piece played by a small synthesiser", "sound"),
-    Format("gm", ".wav", "the same with General MIDI instruments; needs fluidsynth", "orchestra"),
-    Format("trace", ".trace", "the branches, to open again; no notes", "tree"),
-)
 
 
 def formats(trace: Trace[Any]) -> tuple[Format, ...]:

@@ -9,7 +9,7 @@ from genui.base.errors import GenuiError
 from genui.base.files import show
 from genui.formats.frames import unpack_frames
 from genui.formats.trees import SavedTree, branch_start, load_tree
-from genui.protocol import LAB
+from genui.protocol import LAB, kinds
 from genui.protocol.kinds import kind_of_trace
 from genui.runs.models import ModelInfo, find_model
 from genui.ui.traces.trees import Source, Trace
@@ -17,7 +17,7 @@ from genui.ui.traces.trees import Source, Trace
 
 def record_path(pane: str) -> Path:
     """The record of the package that a pane plays while it has nothing else."""
-    return paths.weights_dir() / "records" / f"{pane}.trace"
+    return kinds.find_weights(f"records/{pane}.trace")
 
 
 def last_path(pane: str) -> Path:

@@ -364,7 +364,7 @@ NARROW = 20  # cells; a narrower column has no room beside its border
 
 
 class ColumnView(LifecycleGuard, Vertical):
-    """A trace beside others: its label, and its text, music or image at a step."""
+    """A trace beside others: its label, and its text, image or sound at a step."""
 
     def __init__(self, column: Column) -> None:
         super().__init__(classes="column")
@@ -385,7 +385,7 @@ class ColumnView(LifecycleGuard, Vertical):
         return cast("TraceView", self.children[0])
 
     def scroll_text(self, by: int) -> None:
-        """Scroll text or music."""
+        """Scroll what is longer than the column."""
         self.view.scroll_text(by)
 
     def paint(

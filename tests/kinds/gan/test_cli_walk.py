@@ -7,16 +7,16 @@ import pytest
 from PIL import Image
 from tiny_models import write_gan
 
-from genui.base import paths
 from genui.cli.main import main
 from genui.formats.codec import read
+from genui.protocol import kinds
 
 
 @pytest.fixture(autouse=True)
 def clothes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = tmp_path / "weights"
     write_gan(weights)
-    monkeypatch.setattr(paths, "weights_dir", lambda: weights)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [weights])
 
 
 def test_a_walk_is_written_moving_and_replays(

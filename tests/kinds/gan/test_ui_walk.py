@@ -17,11 +17,10 @@ from fake_walk_worker import DIRECTIONS, FakeWalk
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
-from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.engine.sample.latent import seed_latent
 from genui.engine.train.gan import score_text
-from genui.protocol import ImageFrame, LatentSettings, SetPrompt, SetSettings
+from genui.protocol import ImageFrame, LatentSettings, SetPrompt, SetSettings, kinds
 from genui.runs.models import find_model
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
@@ -46,7 +45,7 @@ WALKER = in_process(FakeWalk)
 def fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "weights"
     stage.ship(folder, "shakespeare", "icons", "fashion-gan")
-    monkeypatch.setattr(paths, "weights_dir", lambda: folder)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [folder])
 
 
 def pane_of(pilot: Pilot[None]) -> TracePane:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genui.base.errors import MisuseError
-from genui.protocol import chorale
+from genui.kinds.music import chorale
 
 LEADS = st.frozensets(st.integers(0, 3))
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from tiny_models import write_music
 
-from genui.base import paths
 from genui.cli.main import main
-from genui.formats import midi
 from genui.formats.audio import decode_wav
-from genui.formats.midi import decode_midi, encode_midi
+from genui.kinds.music import midi
+from genui.kinds.music.midi import decode_midi, encode_midi
+from genui.protocol import kinds
 
 TOKENS = ("--tokens", "90", "--seed", "3")
 TUNE = [(0, 67 + n, 4 * n, 4 * n + 4) for n in range(4)]
@@ -20,7 +20,7 @@ TUNE = [(0, 67 + n, 4 * n, 4 * n + 4) for n in range(4)]
 def tunes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     weights = tmp_path / "weights"
     write_music(weights)
-    monkeypatch.setattr(paths, "weights_dir", lambda: weights)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [weights])
     return tmp_path
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from genui.engine.metrics.music import faults
-from genui.formats.score import Note
+from genui.kinds.music.metrics import faults
+from genui.kinds.music.score import Note
 
 
 def two(upper: tuple[int, int], lower: tuple[int, int]) -> list[Note]:

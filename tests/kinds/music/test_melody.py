@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from music_makers import write_midi
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.engine.sample.music import from_midi
-from genui.formats import score
-from genui.protocol import chorale
+from genui.kinds.music import chorale, score
+from genui.kinds.music.sample import from_midi
 
 
 def spelled(given_: score.Given, voice: int = 0) -> list[tuple[str, int]]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genui.formats.midi import MAX_BYTES, decode_midi, encode_midi
+from genui.kinds.music.midi import MAX_BYTES, decode_midi, encode_midi
 
 TUNE = [(0, 67, 0, 4), (0, 67, 4, 8), (0, 69, 8, 16), (3, 43, 0, 16)]
 

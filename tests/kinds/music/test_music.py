@@ -9,18 +9,18 @@ from music_makers import small_generator, small_model, small_recipe
 from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
-from genui.engine.data.chorales import Chorale, load_chorales, load_music, row
 from genui.engine.device import Machine
-from genui.engine.metrics.music import (
+from genui.engine.sample.lens import attention
+from genui.engine.sample.trace import Trace
+from genui.kinds.music import chorale, score
+from genui.kinds.music.data import Chorale, load_chorales, load_music, row
+from genui.kinds.music.metrics import (
     Pieces,
     chorale_sonorities,
     nearest_music,
     written,
 )
-from genui.engine.sample.lens import attention
-from genui.engine.sample.trace import Trace
-from genui.engine.train.language import MusicTask, held_out, nats_of
-from genui.formats import score
+from genui.kinds.music.task import MusicTask, held_out, nats_of
 from genui.protocol import (
     AddNoise,
     Edit,
@@ -33,7 +33,6 @@ from genui.protocol import (
     TextSettings,
     WriteText,
     WriteToken,
-    chorale,
 )
 
 MACHINE = Machine("cpu", "fp32", 1)

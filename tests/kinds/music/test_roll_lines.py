@@ -1,7 +1,6 @@
 """A piano roll in characters."""
 
-from genui.formats.score import Note, columns_of
-from genui.render.piano_roll import (
+from genui.kinds.music.piano_roll import (
     GUTTER,
     ONSETS,
     choose_scale,
@@ -9,6 +8,7 @@ from genui.render.piano_roll import (
     format_bar_numbers,
     format_roll,
 )
+from genui.kinds.music.score import Note, columns_of
 
 PIECE = columns_of([Note(0, 67, 0, 4), Note(3, 48, 0, 2), Note(3, 50, 2, 4)], 4)
 

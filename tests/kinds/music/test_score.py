@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genui.base.errors import MisuseError
-from genui.formats import score
-from genui.protocol import chorale
+from genui.kinds.music import chorale, score
 
 C4, D4 = chorale.note_token(60), chorale.note_token(62)
 

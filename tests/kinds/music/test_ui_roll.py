@@ -7,13 +7,13 @@ import stage
 from acting import SLOW, Opener, each_size, fault, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
-from genui.base import paths
-from genui.formats.midi import decode_midi
-from genui.protocol import WriteText, WriteToken, chorale
+from genui.kinds.music import chorale
+from genui.kinds.music.midi import decode_midi
+from genui.kinds.music.pane import MusicActions
+from genui.kinds.music.roll import Roll
+from genui.protocol import WriteText, WriteToken, kinds
 from genui.ui.generate.pane import TracePane
-from genui.ui.generate.roll import MusicActions
 from genui.ui.widgets.candidates import Candidates
-from genui.ui.widgets.roll import Roll
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def tunes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One shipped model, of music."""
     folder = tmp_path / "weights"
     stage.ship(folder, "chorales")
-    monkeypatch.setattr(paths, "weights_dir", lambda: folder)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [folder])
     return folder
 
 

@@ -3,8 +3,8 @@
 import pytest
 from widget_stage import Stage, lines_of
 
-from genui.formats.score import Note, columns_of
-from genui.ui.widgets.roll import TALL, Roll
+from genui.kinds.music.roll import TALL, Roll
+from genui.kinds.music.score import Note, columns_of
 
 pytestmark = pytest.mark.usefixtures("app_stage", "truecolour")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tiny_models import write_voice
 
-from genui.base import paths
 from genui.cli.main import main
 from genui.formats.audio import decode_wav, encode_wav, to_pcm
+from genui.protocol import kinds
 
 WORDS = ["generate", "talk", "--prompt", "4 2 anna", "--seed", "3", "--steps", "2"]
 
@@ -19,7 +19,7 @@ WORDS = ["generate", "talk", "--prompt", "4 2 anna", "--seed", "3", "--steps", "
 def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     weights = tmp_path / "weights"
     write_voice(weights)
-    monkeypatch.setattr(paths, "weights_dir", lambda: weights)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [weights])
     return weights
 
 

@@ -8,8 +8,8 @@ from acting import Opener, seen, until, until_seen
 from canvas_acting import drawn_to, pane_of, shown
 from textual.pilot import Pilot
 
-from genui.base import paths
 from genui.formats.audio import decode_wav
+from genui.protocol import kinds
 from genui.ui import sound
 from genui.ui.generate.image import CanvasSound
 from genui.ui.widgets.image import Waveform
@@ -21,7 +21,7 @@ NO_DEVICE = 'echo "no sound card" >&2; exit 1'
 def voice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "weights"
     stage.ship(folder, "voice")
-    monkeypatch.setattr(paths, "weights_dir", lambda: folder)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [folder])
     return folder
 
 

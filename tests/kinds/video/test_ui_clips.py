@@ -9,9 +9,8 @@ from acting import SLOW, Opener, each_size, seen, until, until_seen
 from canvas_acting import pane_of, shown, view_of
 from textual.pilot import Pilot
 
-from genui.base import paths
 from genui.formats.image import clip_pixels
-from genui.protocol import ImageFrame
+from genui.protocol import ImageFrame, kinds
 from genui.protocol import RgbImage as Given
 from genui.ui.compare import CompareScreen, VariationsScreen
 from genui.ui.generate.image import tile_largest
@@ -23,7 +22,7 @@ from genui.ui.widgets.image import ColumnView, ImageView, MaskPainter
 def video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "weights"
     stage.ship(folder, "video")
-    monkeypatch.setattr(paths, "weights_dir", lambda: folder)
+    monkeypatch.setattr(kinds, "weights_folders", lambda: [folder])
     return folder
 
 

@@ -1,6 +1,6 @@
 """The Transformer of four-voice music.
 
-Every position of a piece's grid has a voice and a beat (see `genui.protocol.chorale`). They are
+Every position of a piece's grid has a voice and a beat (see `genui.kinds.music.chorale`). They are
 embedded, so that the network need not count: the input is the sum of the embeddings of the token,
 of its voice, and of the beat position of the next slot.
 """
@@ -11,12 +11,14 @@ from torch import nn
 
 from genui.engine.models.config import config_from
 from genui.engine.models.transformer import Transformer, TransformerConfig
-from genui.protocol import chorale
-from genui.recipes import MusicRecipe
+from genui.kinds.music import chorale
+from genui.kinds.music.recipe import MusicRecipe
 
 
 class ChoraleTransformer(Transformer):
     """Input ids of `chorale.input_id` [B, T] to logits of tokens [B, T, chorale.SIZE]."""
+
+    decoded_as = Transformer
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)

@@ -8,16 +8,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.engine.data.chorales import Chorale, count_notes, load_music
-from genui.engine.sample.music import MusicGenerator, MusicState
 from genui.engine.sample.trace import Trace
-from genui.engine.train.language import held_out, write_piece
-from genui.formats import score
-from genui.formats.score import Note
-from genui.protocol import Neighbours, Quote, TextSettings, chorale
-from genui.protocol.chorale import VOICES
+from genui.kinds.music import chorale, score
+from genui.kinds.music.chorale import VOICES
+from genui.kinds.music.data import Chorale, count_notes, load_music
+from genui.kinds.music.recipe import MusicRecipe
+from genui.kinds.music.sample import MusicGenerator, MusicState
+from genui.kinds.music.score import Note
+from genui.kinds.music.task import held_out, write_piece
+from genui.protocol import Neighbours, Quote, TextSettings
 from genui.protocol.kinds import KINDS
-from genui.recipes import MusicRecipe
 
 # --- Rules of part-writing --------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import read_regular, show
 from genui.engine.device import Machine
-from genui.engine.models.chorale_transformer import ChoraleTransformer, chorale_config
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.logits import NEVER
 from genui.engine.sample.tokens import (
@@ -24,9 +23,10 @@ from genui.engine.sample.tokens import (
     fixed_logits,
     next_token,
 )
-from genui.formats import midi, score
-from genui.protocol import RgbImage, Start, Started, TextFrame, TextSettings, chorale
-from genui.recipes import MusicRecipe
+from genui.kinds.music import chorale, midi, score
+from genui.kinds.music.network import ChoraleTransformer, chorale_config
+from genui.kinds.music.recipe import MusicRecipe
+from genui.protocol import RgbImage, Start, Started, TextFrame, TextSettings
 
 # --- Given voices: from a recipe or from a MIDI file ------------------------------------------
 

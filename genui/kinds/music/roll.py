@@ -6,10 +6,8 @@ from rich.style import Style
 from textual.strip import Strip
 
 from genui.base.errors import MisuseError
-from genui.formats import score
-from genui.protocol import TextFrame, chorale
-from genui.render.canvas import merge_runs
-from genui.render.piano_roll import (
+from genui.kinds.music import chorale, score
+from genui.kinds.music.piano_roll import (
     GUTTER,
     Column,
     Scale,
@@ -17,6 +15,8 @@ from genui.render.piano_roll import (
     draw_roll_rows,
     format_bar_numbers,
 )
+from genui.protocol import TextFrame
+from genui.render.canvas import merge_runs
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import LineWidget, Moment, strip_of
 

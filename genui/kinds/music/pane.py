@@ -8,16 +8,17 @@ from textual.widgets import Static
 
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
-from genui.formats import score
-from genui.protocol import TextSettings, chorale
+from genui.kinds.music import chorale, score
+from genui.kinds.music.roll import Roll
+from genui.protocol import TextSettings
 from genui.protocol.kinds import KINDS
 from genui.ui.generate.actions import SoundActions
 from genui.ui.generate.inside import InsideActions, LayerEditActions, TextController
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.text import TextActions, TextInspector, TextView
 from genui.ui.traces.controller import Opening
+from genui.ui.traces.export import Format
 from genui.ui.widgets.dialogs import ValueScreen
-from genui.ui.widgets.roll import Roll
 from genui.ui.widgets.settings import Option
 
 
@@ -142,7 +143,7 @@ class MusicActions(SoundActions):
         frames = trace.frames[: trace.position]
 
         def wav() -> bytes:
-            from genui.formats import midi
+            from genui.kinds.music import midi
 
             return midi.play_piece(midi.piece_of(init, prompt, frames))
 
@@ -179,4 +180,11 @@ ROLL = PaneKind(
     without=frozenset({"grammar"}),
     fps=15,
     catch_up=0.2,
+)
+
+PIECES = (
+    Format("mid", ".mid", "a MIDI file, a track a voice", "score"),
+    Format("wav", ".wav", "the piece played by a small synthesiser", "sound"),
+    Format("gm", ".wav", "the same with General MIDI instruments; needs fluidsynth", "orchestra"),
+    Format("trace", ".trace", "the branches, to open again; no notes", "tree"),
 )

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.protocol import chorale
-from genui.recipes import MusicRecipe
+from genui.kinds.music import chorale
+from genui.kinds.music.recipe import MusicRecipe
 
 FILE = Path(__file__).with_name("chorales.npz")
 """Made by tests/bench/pack_chorales.py, which names the source."""

@@ -1,6 +1,6 @@
 """A piece while it is generated: the grid of its tokens, its notes, and voices that are given.
 
-The tokens are those of `genui.protocol.chorale`.
+The tokens are those of `genui.kinds.music.chorale`.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from genui.base.errors import MisuseError
-from genui.protocol import chorale
+from genui.kinds.music import chorale
 
 GIVEN = "notes:"
 """In `Start.init`: the prefix of voices as `Given.to_text` writes them."""
@@ -175,3 +175,16 @@ def grid_of(init: str | None, prompt: str) -> tuple[Grid, chorale.Opening]:
         return Grid(chorale.MELODY_FIRST), chorale.parse_opening(prompt)
     given = Given.from_text(init)
     return Grid(given.leads, given.sixteenths), given.opening
+
+
+def describe_given(text: str) -> str:
+    """Given voices in words: "a given soprano and bass, G major, 4/4"."""
+    given = Given.from_text(text)
+    named = " and ".join(chorale.VOICES[voice] for voice in sorted(given.leads))
+    return f"a given {named}, {chorale.spell_opening(given.opening)}"
+
+
+def split_init(init: str) -> dict[str, str]:
+    """The options of `genui generate` for a `Start.init` that names a MIDI file."""
+    path, _, voices = init.partition(VOICES_OF)
+    return {"melody": path, "voices": voices} if voices else {"melody": path}

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from genui.base.config import load_config
 from genui.base.errors import GenuiError
-from genui.formats import score
+from genui.formats.codec import Codec
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
 from genui.formats.sample import Difference, Sample
-from genui.protocol import Frame, RgbImage, TextFrame, chorale
+from genui.kinds.music import chorale, score
+from genui.protocol import Frame, RgbImage, TextFrame
 
 if TYPE_CHECKING:
     import mido
@@ -430,3 +431,20 @@ def compare_scores(
         return None
     at = min(note.first for note in changed) + 1
     return Difference(f"other notes from sixteenth {at} on", {"sixteenth": at})
+
+
+def _show(path: Path) -> None:
+    from genui.kinds.music.shell import show_score  # late: the app does not need the shell
+
+    show_score(path)
+
+
+CODEC = Codec(
+    suffix=".mid",
+    title="a MIDI file, a track a voice",
+    encode=encode_score,
+    decode=decode_score,
+    difference=compare_scores,
+    shows="score",
+    show=_show,
+)

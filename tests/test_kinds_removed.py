@@ -1,0 +1,104 @@
+"""A kind of model can be removed: nothing outside its folder names it, and the rest works."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import genui
+
+PACKAGE = Path(genui.__file__).parent
+
+
+class Leaf(NamedTuple):
+    """A kind that can be removed."""
+
+    folder: str
+    needed_by: tuple[str, ...]
+    """The kinds that go with it."""
+    names: str
+    """A regular expression of its identifiers."""
+    absent: tuple[str, ...]
+    """Words that the shell's lists have with it, and not without it."""
+
+
+LEAVES = (
+    Leaf(
+        "music",
+        (),
+        r"chorale|midi\b|[Mm]usic[A-Z_]|_music\b|\bbach\b|piano_roll|RollView|(en|de)code_score|fluidsynth",
+        ("chorales", "--melody", "--gm", "harmonise"),
+    ),
+)
+OTHER_FILES = ("genui/engine/data/icons.py", "genui/engine/data/clips.py")
+"""Files with lists of names of icons, of which some are words of a kind."""
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.folder)
+def test_nothing_outside_its_folder_names_a_kind(leaf: Leaf) -> None:
+    own = [PACKAGE / "kinds" / name for name in (leaf.folder, *leaf.needed_by)]
+    found = []
+    for path in (*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.tcss")):
+        place = path.relative_to(PACKAGE.parent).as_posix()
+        if place in OTHER_FILES or any(path.is_relative_to(folder) for folder in own):
+            continue
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            if re.search(leaf.names, line):
+                found.append(f"{place}:{number}: {line.strip()}")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.folder)
+def test_without_a_kind_the_rest_lists_and_generates_as_before(leaf: Leaf, tmp_path: Path) -> None:
+    copy = tmp_path / "without" / "genui"
+    # Links, not copies, of what is large.
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+    (copy / "weights").symlink_to(PACKAGE / "weights")
+    for name in (leaf.folder, *leaf.needed_by):
+        shutil.rmtree(copy / "kinds" / name)
+    for kind in (copy / "kinds").iterdir():
+        weights = PACKAGE / "kinds" / kind.name / "weights"
+        if weights.is_dir():
+            (kind / "weights").symlink_to(weights)
+
+    def run(root: Path, code: str) -> str:
+        environment = os.environ | {"PYTHONPATH": str(root), "GENUI_HOME": str(tmp_path / "home")}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment, cwd=tmp_path, text=True, capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    listed = (
+        "from genui.cli.main import main\n"
+        "for words in 'models', 'recipes', 'generate --help', '--help', 'help', 'help keys':\n"
+        "  try: main(words.split())\n"
+        "  except SystemExit: pass"
+    )
+    made = (
+        "import hashlib, sys; from pathlib import Path; from genui.cli.main import main\n"
+        "main('generate icons --seed 3 --steps 2 --out a.png'.split())\n"
+        "print(hashlib.sha256(Path('a.png').read_bytes()).hexdigest())\n"
+        "Path('a.png').unlink()"
+    )
+    with_it, without = run(PACKAGE.parent, listed), run(copy.parent, listed)
+    for word in leaf.absent:
+        assert word in with_it
+        assert word not in without
+    assert run(PACKAGE.parent, made) == run(copy.parent, made)
+    opened = (
+        "import asyncio; from genui.ui.app import GenuiApp\n"
+        "async def main():\n"
+        "  app = GenuiApp()\n"
+        "  async with app.run_test(size=(120, 40)) as pilot:\n"
+        "    await pilot.pause()\n"
+        "    assert app.home.models\n"
+        "asyncio.run(main())"
+    )
+    run(copy.parent, opened)
