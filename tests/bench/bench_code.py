@@ -6,7 +6,7 @@
 - How many of 200 top-level functions do not parse (as the app writes code: temperature 0.5,
   top-p 0.9, repetition penalty 1.1, DRY 0.8, held to Python's grammar, to its end or for 1,000
   tokens), beside the same without DRY and grammar.
-- How often the likeliest filling of a gap, of 4 beams, is the identifier of a held-out module
+- How often the likeliest tokens for a gap are the identifier of a held-out module
   that stood there, beside always naming the most frequent identifier of the training modules.
   The identifiers are drawn from all occurrences; keywords, builtins and single letters are none.
 """

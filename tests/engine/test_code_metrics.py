@@ -1,6 +1,7 @@
 """What is measured of a model of code: functions, gaps, and a compressor beside it."""
 
 import lzma
+from dataclasses import replace
 
 import pytest
 from networks import NETWORKS, random_network
@@ -10,7 +11,7 @@ from genui.engine.data.tokenizer import train_bpe
 from genui.engine.device import Machine
 from genui.engine.metrics import language
 from genui.engine.sample import logits
-from genui.engine.sample.text import TextGenerator
+from genui.engine.sample.text import TextGenerator, TextState
 from genui.protocol import FILL, Start, TextFrame, TextSettings
 
 MODULE = "import os\n\n\ndef total(values, start):\n    return sum(values) + start\n"
@@ -124,9 +125,17 @@ def test_a_masked_identifier_stands_in_its_module() -> None:
 def test_a_gap_is_restored_only_by_the_name_that_was_there(
     writer: TextGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language, "beam_search", lambda *_: writer.tokenizer.encode("values"))
+    ids = [*writer.tokenizer.encode("values"), writer.tokenizer.end]
+
+    def likeliest(self: TextGenerator, state: TextState) -> tuple[TextState, TextFrame]:
+        return step(self, replace(state, written=tuple(ids)))
+
+    step = TextGenerator.step
+    monkeypatch.setattr(TextGenerator, "step", likeliest)
     masked = [language.Masked("a", "values", "b"), language.Masked("a", "start", "b")]
     assert language.restore_names(writer, masked) == [True, False]
+    ids = writer.tokenizer.encode("values" * 20)  # without an end
+    assert language.restore_names(writer, masked) == [False, False]
 
 
 def test_the_compressor_has_read_the_training_text_first() -> None:

@@ -121,7 +121,6 @@ def test_going_back_and_forking_give_the_same_bits(model: Any) -> None:
         start = branch.seek(back)
         for at in range(start, LENGTH):
             np.testing.assert_array_equal(decoder(ids[at], branch), read[at])
-    state.select(torch.tensor([0]))
     np.testing.assert_array_equal(decoder(1, state), decoder(1, fork))
 
 

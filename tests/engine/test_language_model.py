@@ -95,16 +95,6 @@ def test_what_is_read_into_a_snapshot_leaves_the_state(model: TokenNetwork) -> N
 
 
 @torch.inference_mode()
-def test_selected_rows_go_on_as_they_would_have(model: TokenNetwork) -> None:
-    tokens = torch.stack([row(9)[0], row(9)[0].flip(0), row(9)[0] + 5])
-    state = model.new_state(3)
-    model.prefill(tokens[:, :8], state)
-    state.select(torch.tensor([2, 0, 2, 2]))
-    answers = model.decode(tokens[[2, 0, 2, 2], 8], state)
-    torch.testing.assert_close(answers, model(tokens)[[2, 0, 2, 2], -1], atol=1e-4, rtol=1e-4)
-
-
-@torch.inference_mode()
 def test_hidden_states_go_from_the_embedding_to_what_the_head_reads(
     model: TokenNetwork, network: str
 ) -> None:

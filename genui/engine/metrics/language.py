@@ -17,10 +17,9 @@ import numpy as np
 from genui.engine.data.text import TextData, load_text
 from genui.engine.data.tokenizer import strip_last_space
 from genui.engine.metrics.copying import copying
-from genui.engine.sample import text as filling
-from genui.engine.sample.text import TextGenerator, beam_search
+from genui.engine.sample.text import TextGenerator
 from genui.engine.train.language import encode_documents, held_out_loss
-from genui.protocol import TextSettings
+from genui.protocol import FILL, Start, TextSettings
 from genui.protocol.kinds import KINDS
 from genui.recipes import TextRecipe
 
@@ -28,7 +27,6 @@ from genui.recipes import TextRecipe
 
 TOKENS = 1000  # per function, at most
 LONGEST = 16  # tokens in a gap, at most
-BEAMS = 4
 FUNCTIONS, GAPS = 200, 400
 MARGIN = 120  # characters before and after a masked identifier, at least
 
@@ -56,11 +54,10 @@ def measure_code(generator: TextGenerator, data: TextData) -> dict[str, str]:
         masked = masked_identifiers(data.validation, GAPS)
         usual = most_frequent(data.train)
         right = np.mean(restore_names(generator, masked))
-        greedy = np.mean(restore_names(generator, masked, width=1))
         base = np.mean([one.name == usual for one in masked])
         metrics["gaps"] = (
             f"{right:.0%} of {len(masked)} masked identifiers of held-out modules restored "
-            f"(likeliest of {BEAMS} beams; greedily {greedy:.0%}; always '{usual}' {base:.0%})"
+            f"(greedily; always '{usual}' {base:.0%})"
         )
     train, held = ("".join(part).encode() for part in (data.train, data.validation))
     xz = xz_bits_per_byte(train, held)
@@ -150,16 +147,20 @@ def most_frequent(modules: Iterable[str]) -> str:
     return counts.most_common(1)[0][0]
 
 
-def restore_names(
-    generator: TextGenerator, masked: Iterable[Masked], width: int = BEAMS
-) -> list[bool]:
-    """Whether beam search with `width` beams restores each identifier; 1 is greedy search."""
-    tokenizer, context = generator.tokenizer, generator.model.context
+def restore_names(generator: TextGenerator, masked: Iterable[Masked]) -> list[bool]:
+    """Whether the likeliest tokens for each gap, up to the end token, are the identifier."""
+    settings = TextSettings(temperature=0, tokens=LONGEST)
     right = []
     for one in masked:
-        prompt, _ = filling.encode_gap(one.prefix, one.suffix, tokenizer, context, LONGEST)
-        middle = tokenizer.decode(beam_search(generator, prompt, one.prefix, width, LONGEST))
-        right.append(strip_last_space(one.prefix) + middle == one.prefix + one.name)
+        prompt = f"{one.prefix}{FILL}{one.suffix}"
+        start = Start(trace=0, model="", prompt=prompt, seed=0, settings=settings)
+        state, _ = generator.begin(start)
+        middle = ""
+        while not generator.finished(state):
+            state, frame = generator.step(state)
+            middle += frame.text
+        restored = strip_last_space(one.prefix) + middle
+        right.append(state.ended and restored == one.prefix + one.name)
     return right
 
 

@@ -1,6 +1,6 @@
 """The interface between generators of tokens and the networks that predict them.
 
-Generators, beam search and metrics use only `LanguageModel` and `ReadingState`. Our own networks
+Generators and metrics use only `LanguageModel` and `ReadingState`. Our own networks
 derive from `TokenNetwork` and define `hidden_states`, `forward` and `new_state`. A network that can
 be looked into and intervened in is also a `LayeredModel`.
 """
@@ -36,10 +36,6 @@ class ReadingState(Protocol):
 
     def snapshot(self, length: int) -> Self:
         """An independent copy that has sought `length`."""
-        ...
-
-    def select(self, rows: Tensor) -> None:
-        """Replace row k by row `rows[k]`; `rows` int64 of any length."""
         ...
 
 

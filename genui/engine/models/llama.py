@@ -229,9 +229,6 @@ class GrowingCache:
         copy._resize(max(LEAST, 1 << max(length, 1).bit_length()))  # room for the next tokens
         return copy
 
-    def select(self, rows: Tensor) -> None:
-        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
-
 
 # --- The network ------------------------------------------------------------------------------
 

@@ -81,10 +81,6 @@ class RecurrentState:
         copy.seek(length)
         return copy
 
-    def select(self, rows: Tensor) -> None:
-        self.hidden = self.hidden[:, rows]
-        self.stored = {at: h[:, rows] for at, h in self.stored.items()}
-
 
 class Recurrence(nn.Module):
     """The minGRU layer."""

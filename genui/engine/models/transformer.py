@@ -182,10 +182,6 @@ class KVCache:
         copy.length = length
         return copy
 
-    def select(self, rows: Tensor) -> None:
-        self.keys, self.values = self.keys[:, rows], self.values[:, rows]
-        self.token_ids = self.token_ids[rows]
-
 
 class Attention(nn.Module):
     """Causal multi-head self-attention."""

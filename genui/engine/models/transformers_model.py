@@ -78,11 +78,6 @@ class TransformersState:
         other.seek(length)
         return other
 
-    def select(self, rows: Tensor) -> None:
-        self.cache.batch_select_indices(rows)
-        for cache in self._stored.values():
-            cache.batch_select_indices(rows)
-
 
 def new_cache_like(cache: Any) -> Any:
     """An empty cache for the same model."""

@@ -1,4 +1,4 @@
-"""Text generation with language models: traces, fill-in-the-middle, beam search."""
+"""Text generation with language models: traces, fill-in-the-middle."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +28,6 @@ from genui.engine.sample.tokens import (
     TokenList,
     TokenState,
     next_token,
-    read,
     span,
 )
 from genui.protocol import (
@@ -410,44 +409,3 @@ def load_text_model(
     tokenizer = tokenizer_from_dict(described["tokenizer"])
     model = load_frozen(lambda: build_network(recipe, tokenizer.size), tensors).to(device)
     return TextGenerator(model, tokenizer, machine, recipe.family)
-
-
-# --- Beam search for a gap (Graves 2012; Sutskever et al. 2014, §3.2) --------------------------
-
-
-def beam_search(
-    generator: TextGenerator, prompt: list[int], prefix: str, width: int, most: int
-) -> list[int]:
-    """The likeliest tokens for a gap, without the end token; [] if none ends within `most` tokens.
-
-    `prompt` has the gap's token ids (`fim.format_gap`), `prefix` is the text before it. Each step
-    keeps the `width` likeliest beams; 1 is greedy search. The score includes the end token.
-    """
-    model, tokenizer = generator.model, generator.tokenizer
-    assert tokenizer.end is not None
-    state = model.new_state(1)
-    beams: list[tuple[float, list[int]]] = [(0.0, [])]
-    best: tuple[float, list[int]] = (-np.inf, [])
-    token_ids = np.array([prompt], np.int64)
-    for step in range(min(most, model.context - len(prompt))):
-        logits = mask_gap_marks(read(model, generator.machine, token_ids, state), tokenizer)
-        if step == 0:
-            logits = require_space(logits, tokenizer, prefix)
-        log_probs = torch.from_numpy(logits).log_softmax(-1).numpy()  # [beams, V]
-        scores = np.array([score for score, _ in beams])[:, None] + log_probs
-        order = np.argsort(scores, axis=None)[::-1][: 2 * width]
-        rows, tokens = np.unravel_index(order, scores.shape)
-        for row, token in zip(rows[:width], tokens[:width], strict=True):
-            if token == tokenizer.end:
-                best = max(best, (float(scores[row, token]), beams[row][1]))
-        unfinished = np.flatnonzero(tokens != tokenizer.end)[:width]
-        rows, tokens = rows[unfinished], tokens[unfinished]
-        if scores[rows[0], tokens[0]] <= best[0]:  # no longer beam can become likelier
-            break
-        beams = [
-            (float(scores[row, token]), [*beams[row][1], int(token)])
-            for row, token in zip(rows, tokens, strict=True)
-        ]
-        state.select(torch.from_numpy(rows).to(model.device))
-        token_ids = tokens[:, None]
-    return best[1]
