@@ -180,7 +180,8 @@ def run_twins(args: argparse.Namespace) -> int:
             run.log(dataclasses.asdict(point.scores[name]), step=point.examples)
         output.note(f"{point.examples:,} examples")
     for name, run in runs.items():
-        text = _sample(curve, name, QUESTIONS[name])
+        lines = ("  ".join(cells) for cells in output.align(_table(curve, [name]), right=range(4)))
+        text = "\n".join([QUESTIONS[name], "", *lines])  # which the app shows beside the curves
         run.log({"table": Text(text)}, step=curve[-1].examples)
         run.finish()
     ids = {name: run.id for name, run in runs.items()}
@@ -193,7 +194,7 @@ def run_twins(args: argparse.Namespace) -> int:
             }
         )
     else:
-        heads, rows = _table(curve)
+        heads, *rows = _table(curve, list(runs))
         output.table(heads, rows, right=range(len(heads)))
         output.say("; ".join(f"{name}: {question}" for name, question in QUESTIONS.items()))
         for each in model_scores:
@@ -242,9 +243,8 @@ def _flat(point: "Point") -> dict[str, Any]:
     }
 
 
-def _table(points: list["Point"]) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows: each point with all measures of both models."""
-    names = tuple(points[0].scores)
+def _table(points: list["Point"], names: Sequence[str]) -> list[list[str]]:
+    """Heads, and a row for each point with all measures of these models."""
     heads = ["EXAMPLES"]
     for title in ("ACCURACY", "LOG-LOSS", "CALIBRATION"):
         heads += [f"{title} {name[:4].upper()}." for name in names]
@@ -255,19 +255,7 @@ def _table(points: list["Point"]) -> tuple[list[str], list[list[str]]]:
         row += [f"{point.scores[name].log_loss:.3f}" for name in names]
         row += [f"{point.scores[name].calibration_error:.3f}" for name in names]
         rows.append(row)
-    return heads, rows
-
-
-def _sample(points: list["Point"], name: str, question: str) -> str:
-    """The text that the app shows beside the curves of one model."""
-    lines = [question, "", "examples  right  log-loss  calibration"]
-    for point in points:
-        scores = point.scores[name]
-        lines.append(
-            f"{point.examples:>8,}  {scores.accuracy:5.1%}  {scores.log_loss:8.3f}"
-            f"  {scores.calibration_error:11.3f}"
-        )
-    return "\n".join(lines)
+    return [heads, *rows]
 
 
 # --- `genui worth`: training on synthetic data, compared with as much real data -----------------

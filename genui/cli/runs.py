@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from genui.base.errors import MisuseError, did_you_mean
-from genui.base.numbers import clock, count, value
+from genui.base.numbers import about, clock, count, value
 from genui.cli import output
 from genui.cli.parser import add_json
 
@@ -399,13 +399,5 @@ def _run_row(summary: "RunSummary") -> tuple[str, ...]:
         f"{count(status.step)}/{count(status.steps)}" if status.steps else count(status.step),
         "" if status.val is None else value(status.val),
         clock(status.eta) if summary.state == "running" and status.eta >= 0 else "",
-        f"{span(summary.age)} ago",
+        f"{about(summary.age)} ago",
     )
-
-
-def span(seconds: float) -> str:
-    """A duration in one unit: 8 s, 5 min, 3 h, 2 days."""
-    for unit, size, below in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 48 * 3600)):
-        if seconds < below:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:.0f} days"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import MisuseError
+from genui.base.numbers import about
 from genui.cli import output
 from genui.cli.home import before_textual, has_terminal
 from genui.cli.runs import connect, find_path
@@ -136,10 +137,10 @@ def _path_of(word: str) -> Path:
 
 
 def _row(summary: "RunSummary") -> tuple[str, ...]:
-    from genui.cli.runs import span, title
+    from genui.cli.runs import title
 
     state = summary.fault or summary.state
-    return (title(summary), summary.format, state, f"{span(summary.age)} ago")
+    return (title(summary), summary.format, state, f"{about(summary.age)} ago")
 
 
 def _watch_pipe(args: argparse.Namespace) -> int:
