@@ -3,18 +3,18 @@
 import msgspec
 import pytest
 
+from genui.base.schema import settings_of
 from genui.base.text import from_text
 from genui.protocol import ImageSettings
 from genui.protocol.settings import parse_axes
 from genui.recipes import find_recipe, override
-from genui.ui.settings import parse_setting
 
 
 @pytest.mark.parametrize(("text", "value"), [(".5", 0.5), (" .25", 0.25), ("1e-3", 0.001)])
 def test_a_number_may_begin_with_its_point(text: str, value: float) -> None:
     assert from_text(text, float) == value
     assert override(find_recipe("prose"), {"learning_rate": text}).learning_rate == value
-    assert parse_setting(ImageSettings(), "eta", text).eta == value
+    assert settings_of(ImageSettings)["eta"].parse(text, "eta") == value
     assert parse_axes(f"eta {text}, 1", "")
 
 

@@ -58,7 +58,7 @@ def describe_model(model: ModelInfo) -> str:
     return format_step(model) + size
 
 
-# --- The settings of a generation: shown, nudged and typed ------------------------------------
+# --- The settings of a generation -------------------------------------------------------------
 
 
 def show_setting(settings: Any, name: str) -> str:
@@ -66,12 +66,6 @@ def show_setting(settings: Any, name: str) -> str:
     if isinstance(settings, ImageSettings) and name in _SHOWN:
         return _SHOWN[name](settings)
     return settings_of(type(settings))[name].show(getattr(settings, name))
-
-
-def type_setting(settings: Any, name: str) -> str:
-    """Return a setting as it is typed."""
-    value = getattr(settings, name)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def describe_setting(settings: Any, name: str) -> str:
@@ -105,19 +99,6 @@ def _steps(settings: ImageSettings) -> str:
 
 
 _SHOWN: dict[str, Callable[[ImageSettings], str]] = {"eta": _eta, "steps": _steps}
-
-
-def parse_setting(settings: S, name: str, text: str) -> S:
-    """Return the settings with a field as it was typed. Raises MisuseError, one line."""
-    one = settings_of(type(settings))[name]
-    value = one.parse(text, f"{name.replace('_', '-')} {text.strip()!r}")
-    return msgspec.structs.replace(settings, **{name: value})
-
-
-def nudge_setting(settings: S, name: str, direction: int) -> S:
-    """Return the settings with a field a step up or down, within its range."""
-    value = settings_of(type(settings))[name].nudge(getattr(settings, name), direction)
-    return msgspec.structs.replace(settings, **{name: value})
 
 
 def describe_change(old: S, new: S, joint: str = "-") -> str:

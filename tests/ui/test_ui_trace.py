@@ -4,8 +4,8 @@ import pytest
 
 from genui import protocol
 from genui.base.errors import MisuseError
+from genui.base.schema import settings_of
 from genui.protocol import ImageSettings, TextSettings
-from genui.ui.settings import nudge_setting, parse_setting
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import escape_newlines, unescape_newlines
 
@@ -135,18 +135,21 @@ def test_a_prompt_survives_being_put_on_one_line(text: str) -> None:
     assert unescape_newlines(escape_newlines(text)) == text
 
 
+FIELDS = settings_of(TextSettings)
+
+
 def test_settings_stay_in_their_range() -> None:
-    settings = TextSettings()
     for name in ("temperature", "top_k", "top_p", "tokens"):
-        low = high = settings
+        one = FIELDS[name]
+        low = high = one.default
         for _ in range(400):
-            low, high = nudge_setting(low, name, -1), nudge_setting(high, name, 1)
-        assert parse_setting(low, name, str(getattr(low, name))) == low
-        assert getattr(low, name) <= getattr(settings, name) <= getattr(high, name)
+            low, high = one.nudge(low, -1), one.nudge(high, 1)
+        assert one.parse(str(low), name) == low
+        assert low <= one.default <= high
 
 
 def test_a_number_may_begin_with_its_point() -> None:
-    assert parse_setting(TextSettings(), "min_p", " .05 ").min_p == 0.05
+    assert FIELDS["min_p"].parse(" .05 ", "min-p") == 0.05
 
 
 @pytest.mark.parametrize(
@@ -160,6 +163,6 @@ def test_a_number_may_begin_with_its_point() -> None:
 )
 def test_a_setting_that_cannot_be_is_refused_in_one_line(name: str, text: str, fault: str) -> None:
     with pytest.raises(MisuseError) as raised:
-        parse_setting(TextSettings(), name, text)
+        FIELDS[name].parse(text, name)
     assert fault in str(raised.value)
     assert "`" not in str(raised.value)

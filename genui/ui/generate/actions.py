@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec.structs import replace
 from textual.timer import Timer
 
 from genui.base.errors import GenuiError, MisuseError
@@ -27,10 +28,7 @@ from genui.runs.models import ModelInfo
 from genui.ui.settings import (
     describe_change,
     describe_setting,
-    nudge_setting,
-    parse_setting,
     show_setting,
-    type_setting,
     varied_along,
 )
 from genui.ui.sound import Speaker
@@ -40,7 +38,7 @@ from genui.ui.traces.trees import Branch, Lost, Trace, TraceReply
 from genui.ui.widgets.base import Row
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
-from genui.ui.widgets.settings import Option, SettingsPanel
+from genui.ui.widgets.settings import Option, SettingsPanel, option_of
 
 if TYPE_CHECKING:
     from genui.formats.trees import SavedTree
@@ -135,22 +133,16 @@ class SettingActions(Actions):
         return [*fields, seed]
 
     def _option(self, one: Setting) -> Option:
-        """A field of the settings; one with choices is not typed."""
+        """A field of the settings."""
         controller = self.pane.controller
         along = varied_along(controller.opening.grid)
+        value = along.get(one.name) or show_setting(controller.settings, one.name)
+        help = describe_setting(controller.settings, one.name)
+        option = option_of(one, lambda: controller.settings, self._take)
+        return option._replace(value=value, help=help)
 
-        def use(text: str) -> None:
-            self.change(parse_setting(controller.settings, one.name, text))
-
-        return Option(
-            one.name,
-            one.title,
-            along.get(one.name) or show_setting(controller.settings, one.name),
-            describe_setting(controller.settings, one.name),
-            change=lambda by: self.change(nudge_setting(controller.settings, one.name, by)),
-            use=use if one.choices is None else None,
-            text=type_setting(controller.settings, one.name),
-        )
+    def _take(self, name: str, value: object) -> None:
+        self.change(replace(self.pane.controller.settings, **{name: value}))
 
     def paint(self) -> None:
         """Show the settings as they are now."""

@@ -36,7 +36,7 @@ def option_of(one: Setting, get: Callable[[], Any], take: Callable[[str, Any], o
     field and its new value. One with choices is not typed."""
 
     def use(text: str) -> None:
-        take(one.name, one.parse(text, f"{one.title} {text.strip()!r}"))
+        take(one.name, one.parse(text, f"{one.option[2:]} {text.strip()!r}"))
 
     value = getattr(get(), one.name)
     return Option(
