@@ -1,14 +1,12 @@
 """What the user chose about printed lines, remembered by project, by name or by file."""
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
 
-from genui.base.errors import GenuiError
-from genui.base.files import atomic_write
+from genui.base.files import atomic_write, cannot_write
 from genui.base.paths import state_dir
 
 _MOST = 1000
@@ -18,8 +16,7 @@ COUNT = "count"
 """The step that numbers the records."""
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the user said about a log; the empty choice leaves it to the reader."""
 
     step: str = ""  # the name of the step; COUNT numbers the records
@@ -33,11 +30,6 @@ class Choice:
             for name, value in metrics.items()
             if any(fnmatchcase(name, pattern) for pattern in self.metrics)
         }
-
-
-class _Saved(msgspec.Struct):
-    step: str = ""
-    metrics: list[str] = []
 
 
 def key_of_file(path: Path) -> str:
@@ -62,8 +54,7 @@ def stamp() -> tuple[int, int]:
 
 def recall(key: str) -> Choice:
     """The remembered choice; the empty one if there is none. Never raises."""
-    saved = _read().get(key)
-    return Choice() if saved is None else Choice(saved.step, tuple(saved.metrics))
+    return _read().get(key, Choice())
 
 
 def remember(key: str, choice: Choice) -> None:
@@ -71,14 +62,14 @@ def remember(key: str, choice: Choice) -> None:
     choices = _read()
     choices.pop(key, None)
     if choice != Choice():
-        choices[key] = _Saved(choice.step, list(choice.metrics))
+        choices[key] = choice
     while len(choices) > _MOST:
         choices.pop(next(iter(choices)))
     path = _path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise GenuiError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+        raise cannot_write(path, error) from None
     atomic_write(path, msgspec.json.encode(choices))
 
 
@@ -86,8 +77,8 @@ def _path() -> Path:
     return state_dir() / "printed.json"
 
 
-def _read() -> dict[str, _Saved]:
+def _read() -> dict[str, Choice]:
     try:
-        return msgspec.json.decode(_path().read_bytes(), type=dict[str, _Saved])
+        return msgspec.json.decode(_path().read_bytes(), type=dict[str, Choice])
     except (OSError, msgspec.DecodeError):
         return {}
