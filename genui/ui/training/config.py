@@ -110,7 +110,7 @@ class SettingRows(RowScroller):
         return len(self._rows)
 
     def row(self, number: int, width: int) -> Strip:
-        return strip_of((text, self.style(name)) for text, name in self._rows[number])
+        return strip_of((text, self.look(name)) for text, name in self._rows[number])
 
     def _layout(self, width: int) -> list[_Row]:
         if not self._settings or width < 2 * _MIN_COLUMN:

@@ -372,7 +372,7 @@ class ConsoleLines(RowScroller):
         self.refresh()
 
     def row(self, number: int, width: int) -> Strip:
-        style = self.style
+        style = self.look
         dim = style("dim")
         if number < self._head:
             skipped = numbers.size(self.text.skipped)

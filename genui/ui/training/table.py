@@ -181,14 +181,14 @@ class TableRows(CursorList):
 
     def _draw_head(self) -> Strip:
         names = self._names
-        head = self.style("heading")
+        head = self.look("heading")
         parts = [(f"{'':{_LEAD}}{'name':{names}}", head)]
         for at in self._visible():
             key = self.columns[at]
             text = title(key)
             if key == self._state.sort:
                 text = f"{text} {'↓' if self._state.descending else '↑'}"
-            style = self.style("sorted") if key == self._state.sort else head
+            style = self.look("sorted") if key == self._state.sort else head
             parts.append((f"  {self._cell(key, text)}", style))
         return strip_of(parts)
 
@@ -203,9 +203,9 @@ class TableRows(CursorList):
         if isinstance(line, Heading):
             text = f" {clean_line(line.text)}  {numbers.quantity(line.runs, 'run')}"
             text += f"  {clean_line(line.summary)}" if line.summary else ""
-            return strip_of([(text, self.style("heading"))])
+            return strip_of([(text, self.look("heading"))])
         sign, kind = MARKS.get(line.run.state, ("·", "dim"))
-        text, dim, mark, pin = map(self.style, ("text", "dim", kind, "pin"))
+        text, dim, mark, pin = map(self.look, ("text", "dim", kind, "pin"))
         base, heads = self.rich_style, text
         if (cursor := self.cursor_style(line.key)) is not None:
             base = text = dim = mark = pin = heads = cursor

@@ -652,7 +652,7 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
         """Draw a row, at most `width` cells."""
         raise NotImplementedError
 
-    def style(self, part: str) -> RichStyle:
+    def look(self, part: str) -> RichStyle:
         """Return the style of a component class `rows--part`."""
         return self.get_component_rich_style(f"rows--{part}")
 
@@ -707,7 +707,7 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
 
     def draw_empty(self, width: int, height: int) -> list[Strip]:
         """Draw the text that is shown while there are no rows."""
-        return message_strips(self._empty, self.style("dim"), self.rich_style, width, height)
+        return message_strips(self._empty, self.look("dim"), self.rich_style, width, height)
 
 
 class CursorList(RowScroller):
@@ -791,7 +791,7 @@ class CursorList(RowScroller):
         """The style of the row at the cursor; None for any other."""
         if key != self.chosen:
             return None
-        return self.style("chosen" if self.has_focus else "chosen-blurred")
+        return self.look("chosen" if self.has_focus else "chosen-blurred")
 
 
 class RowList(CursorList):
@@ -815,19 +815,19 @@ class RowList(CursorList):
         self.keep_chosen()
 
     def draw_empty(self, width: int, height: int) -> list[Strip]:
-        return [strip_of([(clean_line(self._empty, width), self.style("dim"))])]
+        return [strip_of([(clean_line(self._empty, width), self.look("dim"))])]
 
     def row(self, number: int, width: int) -> Strip:
         row = self.rows[number]
         if row.is_heading:
-            return strip_of([(clean_line(row.left, width), self.style("heading"))])
+            return strip_of([(clean_line(row.left, width), self.look("heading"))])
         base = self.rich_style
         # The left text has priority, but leaves _MIN_RIGHT cells for the right one.
         room = max(1, width - 5 - cell_len(row.lead))
         right = shorten(row.right, max(_MIN_RIGHT, room - cell_len(clean_line(row.left))))
         left = clean_line(row.left, max(1, room - cell_len(right)))
         right = clean_line(right, max(0, room - cell_len(left)))
-        styles = (self.style(row.mark_kind), self.style("text"), self.style("dim"))
+        styles = (self.look(row.mark_kind), self.look("text"), self.look("dim"))
         if (cursor := self.cursor_style(row.key)) is not None:
             styles = (cursor, cursor, cursor + RichStyle(bold=False))
             base = cursor
