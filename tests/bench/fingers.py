@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -287,21 +287,27 @@ class Hand:
             return f"Esc and 1 do not lead home from {app.screen_stack!r}\n{pending()}"
         await self.press(Input("resize", SIZE))
         await self.press(Input("key", "escape"))
-        layout = self._measure()
-        self._layout = self._layout or layout
-        for _ in range(100):  # a busy machine lays out late
-            if layout == self._layout:
-                break
-            await asyncio.sleep(0.1)
-            await self.settle()
-            layout = self._measure()
-        else:
-            return f"the layout was {self._layout}, is {layout}"
+        self._layout = self._layout or self._measure()
+        if not await self._until(lambda: self._measure() == self._layout):
+            return f"the layout was {self._layout}, is {self._measure()}"
         await self.press(Input("key", "question_mark"))
-        if not isinstance(app.screen, windows.Window) or not app.screen.query(".help"):
+        if not await self._until(
+            lambda: isinstance(app.screen, windows.Window) and bool(app.screen.query(".help"))
+        ):
             return f"? does not open the help: {app.screen!r}, focus {app.focused!r}"
         await self.press(Input("key", "escape"))
-        return "" if app.screen is app.home else f"Esc does not leave the help: {app.screen!r}"
+        if not await self._until(lambda: app.screen is app.home):
+            return f"Esc does not leave the help: {app.screen!r}"
+        return ""
+
+    async def _until(self, true: Callable[[], bool]) -> bool:
+        """Wait until something is true: a busy machine lays out late, and answers late."""
+        for _ in range(100):
+            if true():
+                return True
+            await asyncio.sleep(0.1)
+            await self.settle()
+        return False
 
     def _measure(self) -> dict[str, Any]:
         """Where the panes and lines of Home are; one of those that share a place as the Canvas."""
