@@ -24,6 +24,7 @@ from genui.recipes import (
     find_recipe,
     override,
 )
+from genui.runs.layout import RunDir, Status, create_run, write_status
 
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
 CONTEXT = 32  # tokens
@@ -39,12 +40,27 @@ def write_models(weights: Path, seed: int = 0, alphabet: str = ALPHABET) -> None
     writer = build_transformer(text, tokenizer.size)
     _write(weights / "plays", text, _scattered(writer, 0.3), {"tokenizer": tokenizer.to_dict()})
 
-    changes = {"patch": "8", "caption_width": "16", "sample_captions": "cat"}
-    drawing = override(find_recipe("icons"), small | changes)
-    assert isinstance(drawing, DiffusionRecipe)
+    drawing, drawer, words = _make_drawer()
+    _write(weights / "shapes", drawing, _scattered(drawer, 0.1), words)
+
+
+def write_drawing_run(name: str) -> RunDir:
+    """A run in GENUI_HOME that has ended at step 1 and has learnt nothing: it draws noise."""
+    recipe, model, words = _make_drawer()
+    run = create_run(recipe, {}, name)
+    _write_weights(run.checkpoint(1), recipe, model, words)
+    write_status(run, Status(state="finished", step=1, steps=1))
+    return run
+
+
+def _make_drawer() -> tuple[DiffusionRecipe, nn.Module, dict]:
+    changes = {"layers": "1", "width": "32", "heads": "2"}
+    changes |= {"patch": "8", "caption_width": "16", "sample_captions": "cat"}
+    recipe = override(find_recipe("icons"), changes)
+    assert isinstance(recipe, DiffusionRecipe)
     vocabulary = Vocabulary.build(["cat", "dog"])
-    drawer = build_denoiser(drawing, vocabulary.size)
-    _write(weights / "shapes", drawing, _scattered(drawer, 0.1), {"words": vocabulary.words})
+    model = build_denoiser(recipe, vocabulary.size)
+    return recipe, model, {"words": vocabulary.words}
 
 
 def write_coder(weights: Path) -> None:
@@ -112,7 +128,10 @@ def _scattered(model: nn.Module, spread: float) -> nn.Module:
 
 
 def _write(folder: Path, recipe: Recipe, model: nn.Module, extra: dict) -> None:
-    described = model_metadata(recipe, 1, model, extra)
-    metadata = {"genui": json.dumps(described)}
-    write_tensors(folder / "model.safetensors", dict(model.state_dict()), metadata)
+    _write_weights(folder / "model.safetensors", recipe, model, extra)
     (folder / "card.json").write_text(json.dumps({"name": folder.name}))
+
+
+def _write_weights(path: Path, recipe: Recipe, model: nn.Module, extra: dict) -> None:
+    described = model_metadata(recipe, 1, model, extra)
+    write_tensors(path, dict(model.state_dict()), {"genui": json.dumps(described)})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import tiny
 from terminal import PATIENCE
+from tiny_models import write_drawing_run
 
 from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
@@ -16,7 +17,9 @@ from genui.runs.listing import summarise
 def icons_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GENUI_HOME with a tiny image model."""
     home = tmp_path_factory.mktemp("icons")
-    tiny.train_icons(home)
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("GENUI_HOME", str(home))
+        write_drawing_run("tiny")
     return home
 
 

@@ -51,7 +51,7 @@ def test_a_step_of_a_large_image_is_within_its_budget(icons_home: Path) -> None:
 
         terminal.until(lambda text: "✓ tiny" in text)
         terminal.press("G")  # the run is the first row
-        terminal.until(lambda text: "tiny @2" in text)
+        terminal.until(lambda text: "tiny @1" in text)
         until_step(STEPS)
         terminal.press(HOME)
         until_step(0)
