@@ -9,7 +9,7 @@ import pytest
 
 from genui.base import plugins
 from genui.base.errors import MisuseError
-from genui.base.plugins import Table, resolve, use_files
+from genui.base.plugins import Table, use_files
 from genui.cli.main import main
 from genui.protocol import SAMPLERS
 from genui.recipes import RECIPES, find_recipe
@@ -180,8 +180,3 @@ def test_other_processes_have_the_same_plugins_wherever_they_run(
 def test_an_unknown_file_raises(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="no such file"):
         use_files([str(tmp_path)])
-
-
-def test_a_reference_is_a_name_or_the_function_itself() -> None:
-    assert resolve("genui.recipes:find_recipe") is find_recipe
-    assert resolve(find_recipe) is find_recipe

@@ -42,8 +42,9 @@ class Table(Mapping[str, Row], Generic[Row]):
     """Rows by name: the built-in ones in their order, then those of plug-ins.
 
     Looking up a built-in name loads no plug-in. `built_in` may be a function that is called at the
-    first look-up. Rows of plug-ins must be a `base`, by default
-    `kind`; if the group has several tables, each takes the rows of its `kind`.
+    first look-up. `also` returns rows that plug-ins bring in another table. Rows of plug-ins must
+    be a `base`, by default `kind`; if the group has several tables, each takes the rows of its
+    `kind`.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class Table(Mapping[str, Row], Generic[Row]):
         kind: type[Row],
         built_in: Mapping[str, Row] | Callable[[], Mapping[str, Row]],
         base: type | None = None,
+        also: Callable[[], Mapping[str, Row]] = dict,
     ) -> None:
+        self._also = also
         self._built_in = built_in
         self._group = group
         self._kind = kind
@@ -77,7 +80,7 @@ class Table(Mapping[str, Row], Generic[Row]):
         """The rows of plug-ins, read again if plug-ins may have changed."""
         if self._last is not None and self._last[0] == _state():
             return self._last[1]
-        added = {}
+        added = {name: row for name, row in self._also().items() if name not in self.built_in}
         for name, (source, row) in _find_rows(self._group, self._base).items():
             if isinstance(row, self._kind):
                 if name in self.built_in:
@@ -123,15 +126,6 @@ def _find_rows(group: str, kind: type[Row]) -> dict[str, tuple[str, Row]]:
             elif known.setdefault(key, (source, row))[1] is not row:
                 _report(f"plug-in {source}: another plug-in has a '{key}' already; skipped")
     return known
-
-
-def resolve(reference: str | Callable[..., Any]) -> Any:
-    """The object that a row names as `module:name`, or holds."""
-    if not isinstance(reference, str):
-        return reference
-    from pkgutil import resolve_name
-
-    return resolve_name(reference)
 
 
 def use_files(paths: Iterable[str]) -> None:

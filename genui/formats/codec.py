@@ -6,14 +6,14 @@ validated.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
-from genui.base.plugins import Table
+from genui.base.plugins import Table, index_by_name
 from genui.formats import audio, image, text, trees, video
 from genui.formats.kinds import saves_of
 from genui.formats.recipe import (
@@ -28,7 +28,7 @@ from genui.formats.recipe import (
 from genui.formats.sample import Difference, NoRecipeError, Sample
 from genui.formats.trees import SavedTree, branch_start
 from genui.protocol import Start
-from genui.protocol.kinds import KINDS
+from genui.protocol.kinds import KINDS, Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,13 +140,16 @@ _ROWS = (
 )
 
 
-def _built_in() -> dict[str, Codec]:
-    """The rows above, and those of kinds of models."""
-    rows = (*_ROWS, *(codec for kind in KINDS.values() for codec in saves_of(kind).codecs))
-    return {codec.suffix: codec for codec in rows}
+def _codecs_of(kinds: Iterable[Kind]) -> dict[str, Codec]:
+    return index_by_name(codec for kind in kinds for codec in saves_of(kind).codecs)
 
 
-CODECS: Mapping[str, Codec] = Table("genui.codecs", Codec, _built_in)
+CODECS: Mapping[str, Codec] = Table(
+    "genui.codecs",
+    Codec,
+    lambda: index_by_name(_ROWS) | _codecs_of(KINDS.of_genui()),
+    also=lambda: _codecs_of(KINDS.of_plugins()),
+)
 """Suffix to the codec of its files; those of plug-ins come last."""
 
 

@@ -202,6 +202,13 @@ class Kinds(Mapping[tuple[str, str], Kind]):
     def __len__(self) -> int:
         return len(self._table)
 
+    def of_genui(self) -> list[Kind]:
+        """The kinds that are built in."""
+        return list(self._table.built_in.values())
+
+    def of_plugins(self) -> list[Kind]:
+        return [kind for name, kind in self._table.items() if name not in self._table.built_in]
+
 
 KINDS = Kinds()
 

@@ -16,7 +16,7 @@ from genui.base.conditions import parse_condition
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table, index_by_name
 from genui.base.schema import Setting, settings_of
-from genui.protocol.kinds import KINDS
+from genui.protocol.kinds import KINDS, Kind
 from genui.recipes.base import LOGGING_FIELDS as LOGGING_FIELDS
 from genui.recipes.base import PATH_FIELDS as PATH_FIELDS
 from genui.recipes.base import Recipe
@@ -34,13 +34,17 @@ from genui.recipes.transformer import TextRecipe as TextRecipe
 from genui.recipes.transformer import TransformerRecipe as TransformerRecipe
 
 
-def _shipped() -> dict[str, Recipe]:
-    """The recipes of all kinds, by name."""
-    families = (kind.recipes() for kind in KINDS.values() if kind.recipes is not None)
+def _recipes_of(kinds: Iterable[Kind]) -> dict[str, Recipe]:
+    families = (kind.recipes() for kind in kinds if kind.recipes is not None)
     return index_by_name(recipe for family in families for recipe in family.shipped)
 
 
-RECIPES: Mapping[str, Recipe] = Table("genui.recipes", Recipe, _shipped)
+RECIPES: Mapping[str, Recipe] = Table(
+    "genui.recipes",
+    Recipe,
+    lambda: _recipes_of(KINDS.of_genui()),
+    also=lambda: _recipes_of(KINDS.of_plugins()),
+)
 """The recipes by name, those of plug-ins last."""
 
 FIXED = frozenset({"name", "family", "medium", "base", "base_fingerprint"})
