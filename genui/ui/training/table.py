@@ -331,6 +331,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         self._filter_fault = ""
         self._unfinished: str | None = None  # a filter that is typed and not applied yet
         self._matches: list[TableRow] = []
+        self._sweep_shown = ""  # the sweep of all runs that match, if it is the same
         self._before_filter: set[str] = set()  # the runs that were listed when the filter was set
 
     def compose(self) -> ComposeResult:
@@ -399,6 +400,8 @@ class RunTable(LifecycleGuard, Framed, Vertical):
                 for line in lines
             ]
         self._matches = [line for line in lines if isinstance(line, TableRow)]
+        names = {sweep_of(row.run) for row in self._matches}
+        self._sweep_shown = names.pop() if len(names) == 1 else ""
         empty = "no run matches" if state.filter else "no runs yet"
         self.rows.show(lines, state, self._order, self._style_of, empty, first)
         self.query_one(SweepChart).display = bool(state.chart)
@@ -428,12 +431,6 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             self.query_one(SweepChart).show(
                 self._by_value(), self._axes(), self.state.chart, self.rows.chosen, self._order
             )
-
-    @property
-    def _sweep_shown(self) -> str:
-        """The sweep of all runs that match; "" if they are of several or of none."""
-        names = {sweep_of(row.run) for row in self._matches}
-        return names.pop() if len(names) == 1 else ""
 
     def _by_value(self) -> list[TableRow]:
         """The rows of the chart, the best first."""
