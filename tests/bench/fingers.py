@@ -27,6 +27,7 @@ from harness import Terminal, home
 import stage  # the tests' stage of the app, once it can be found
 from acting import idle, key_event
 from fake_lab_worker import FakeLab
+from fake_music_worker import FakeMusic
 from fake_pipes import Fake
 from fake_process import in_process
 from fake_walk_worker import FakeWalk
@@ -132,13 +133,15 @@ class Everything(Fake):
         super().__init__()
         self._worker = FakeWorker()
         self._of_kind = {protocol.LabSettings: FakeLab(), protocol.LatentSettings: FakeWalk()}
+        self._music = FakeMusic()
         self._of_trace: dict[int, Fake] = {}
 
     def answer(self, request: protocol.Request) -> None:
         fake: Fake = self._of_trace.get(getattr(request, "trace", -1), self._worker)
         match request:
             case protocol.Start():
-                fake = self._of_kind.get(type(request.settings), self._worker)
+                writer = self._music if request.model == "chorales" else self._worker
+                fake = self._of_kind.get(type(request.settings), writer)
             case protocol.Fork():
                 fake = self._of_trace[request.parent]
         if isinstance(request, protocol.Start | protocol.Fork):

@@ -22,12 +22,11 @@ from genui.engine import trainer
 from genui.engine.load import check_weights, find_and_load, load
 from genui.engine.metrics.classifiers import ImageClassifier, SoundClassifier, TextClassifier
 from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet
-from genui.engine.models.denoisers import build_denoiser
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import SCALE, model_metadata, quantise, write_model
 from genui.protocol import Start
 from genui.protocol.kinds import KINDS
-from genui.recipes import VideoRecipe, find_recipe, override
+from genui.recipes import find_recipe, override
 from genui.runs import launch
 from genui.runs.layout import read_status
 from genui.runs.models import find_origin, read_header
@@ -59,24 +58,13 @@ def _classifier(folder: Path, recipe: str, network: Callable[[int], torch.nn.Mod
     )
 
 
-def _video(folder: Path) -> None:
-    recipe = override(find_recipe("video"), {"layers": "2", "width": "32", "heads": "2"})
-    assert isinstance(recipe, VideoRecipe)
-    model = build_denoiser(recipe, 4)
-    described = model_metadata(recipe, 1, model, {"words": ["cat", "up"]})
-    write_model(folder / "model.safetensors", dict(model.state_dict()), described)
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one small model of each kind."""
     folder = tmp_path_factory.mktemp("models")
     tiny_models.write_models(folder)
     tiny_models.write_coder(folder)
-    tiny_models.write_music(folder)
-    tiny_models.write_gan(folder)
-    tiny_models.write_voice(folder)
-    _video(folder / "films")
+    tiny_models.write_of_kinds(folder)
     _classifier(folder / "looks", "icons-labels", lambda width: ConvNet(2, width, True))
     _classifier(folder / "hears", "voice-digits", lambda width: SoundNet(2, width))
     buckets = find_recipe("speakers").buckets  # type: ignore[attr-defined]
@@ -95,10 +83,7 @@ def described_in(path: Path) -> dict[str, Any]:
     [
         ("plays", find_and_load),
         ("shapes", find_and_load),
-        ("tunes", find_and_load),
-        ("clothes", find_and_load),
-        ("talk", find_and_load),
-        ("films", find_and_load),
+        *((name, find_and_load) for name in tiny_models.INSTALLED),
         ("looks", ImageClassifier.load),
         ("hears", SoundClassifier.load),
         ("reads", TextClassifier.load),
@@ -143,7 +128,7 @@ def test_opening_a_model_imports_no_compiler(models: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["plays", "shapes", "tunes", "clothes", "talk", "films", "looks", "hears", "reads"]
+    "name", ["plays", "shapes", *tiny_models.INSTALLED, "looks", "hears", "reads"]
 )
 def test_a_training_from_such_a_file_ends_before_its_network_is_built(
     models: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +160,7 @@ def test_a_training_from_such_a_file_ends_before_its_network_is_built(
         ("plays", {"recipe": []}),
         ("shapes", {"words": None}),
         ("shapes", {"guide": {"recipe": None}}),
-        ("talk", {"voices": [1]}),
+        *([("talk", {"voices": [1]})] if "talk" in tiny_models.INSTALLED else []),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
@@ -235,7 +220,7 @@ def changed(described: dict[str, Any], at: tuple[Any, ...], value: Any) -> dict[
 
 
 @settings(deadline=None, max_examples=25)
-@pytest.mark.parametrize("name", ["plays", "coder", "shapes", "tunes", "clothes", "talk", "films"])
+@pytest.mark.parametrize("name", ["plays", "coder", "shapes", *tiny_models.INSTALLED])
 @given(data=st.data())
 def test_a_model_file_changed_anywhere_generates_or_is_refused_in_one_line(
     models: Path, tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject

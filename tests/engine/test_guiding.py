@@ -136,8 +136,8 @@ def test_a_guide_of_other_data_or_of_another_kind_is_refused() -> None:
     tensors, described = weights(1)
     with pytest.raises(MisuseError, match="guide: of other fingerprint than the model"):
         frozen.join_guide(weights(0), (tensors, described | {"fingerprint": "other"}))
-    recipe = asdict(find_recipe("chorales"))
-    with pytest.raises(MisuseError, match="not transformer music"):
+    recipe = asdict(find_recipe("shakespeare"))
+    with pytest.raises(MisuseError, match="not transformer text"):
         frozen.join_guide(weights(0), (tensors, described | {"recipe": recipe}))
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from music_makers import small_generator
 from networks import TRANSFORMER, random_network
 from torch import Tensor
 
@@ -29,7 +28,6 @@ from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.trace import Trace
 from genui.protocol import (
     Ablate,
-    LayerOdds,
     Patch,
     SetSeed,
     Start,
@@ -181,21 +179,6 @@ def test_a_model_that_shows_no_layers_says_so(text_generator: TextGenerator) -> 
         trace.fork(1, 2, Ablate(layer=1))
     with pytest.raises(MisuseError, match="step 6: this trace has tokens 1 to 5"):
         read_layers(trace, 6)
-
-
-def test_the_lens_of_music_names_notes_that_can_follow() -> None:
-    generator = small_generator()
-    settings = TextSettings(tokens=12)
-    trace = Trace(generator, Start(trace=1, model="m", prompt="G minor", seed=1, settings=settings))
-    frames = [frame for frame in trace.advance(0, 12) if isinstance(frame, TextFrame)]
-    layers = read_layers(trace, 6)
-    assert layers.token == frames[5].text.strip()
-    last: LayerOdds = layers.layers[-1]
-    assert last.top[0][1] == pytest.approx(frames[5].candidates[0].model)
-    branch = trace.fork(2, 4, Ablate(layer=1, head=1))
-    assert [f.text for f in branch.advance(0, 4)] == [f.text for f in frames[:4]]  # type: ignore[union-attr]
-    with pytest.raises(MisuseError, match="music is not steered by texts"):
-        trace.fork(2, 4, Steer(layer=1, strength=1, towards="a", away="b"))
 
 
 @torch.inference_mode()

@@ -182,7 +182,7 @@ def test_models_are_grouped_by_medium_the_best_first_and_classifiers_last():
             model("plain", "transformer", "text"),
             model("better", "transformer", "text", "1.2 bits/char"),
             model("shakespeare", "transformer", "text", "1.9 bits/char"),
-            model("chorales", "transformer", "music", "0.3 nats a token"),
+            model("pens", "transformer", "strokes", "0.3 nats a token"),
             model("emoji", "diffusion", "image", "91%"),
             model("icons", "diffusion", "image", "80%"),
         ]
@@ -190,7 +190,7 @@ def test_models_are_grouped_by_medium_the_best_first_and_classifiers_last():
     assert {name: [model.name for model in group] for name, group in groups.items()} == {
         "image": ["icons", "emoji"],
         "text": ["shakespeare", "better", "plain"],
-        "music": ["chorales"],
+        "strokes": ["pens"],
         "classifiers": ["says"],
     }
-    assert list(groups) == ["image", "text", "music", "classifiers"]
+    assert list(groups) == ["image", "text", "strokes", "classifiers"]

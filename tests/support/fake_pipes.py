@@ -35,7 +35,7 @@ class Fake:
 
     def step_to(
         self, request: protocol.Advance, end: int
-    ) -> tuple[int, Literal["done", "cancelled"]]:
+    ) -> tuple[int, Literal["done", "cancelled", "finished"]]:
         """Sends the steps after the request's first up to `end`: where it stands, and why."""
         start = self.traces[request.trace]
         for step in range(request.start + 1, end + 1):

@@ -17,7 +17,6 @@ from fake_pipes import Fake, serve
 from msgspec.structs import replace
 
 from genui import protocol
-from genui.kinds.music import chorale, score
 from genui.protocol.edits import add_edit, inputs_at
 
 TEXT = (
@@ -46,6 +45,9 @@ def to_bytes(pixels: np.ndarray) -> bytes:
 
 
 class FakeWorker(Fake):
+    medium = "text"
+    """Of its models that draw nothing."""
+
     def __init__(
         self,
         delay: float = 0.0,
@@ -227,13 +229,13 @@ class FakeWorker(Fake):
                 trace=request.trace,
                 model=request.model,
                 family="diffusion" if image else "transformer",
-                medium="image" if image else "music" if sings(request) else "text",
+                medium="image" if image else self.medium,
                 prompt=protocol.join_pieces(pieces) or request.prompt.partition(protocol.FILL)[0],
                 pieces=pieces,
                 suffix=request.prompt.partition(protocol.FILL)[2],
                 total_steps=total,
                 step=step,
-                init=begun_from(request),
+                init=self.begun_from(request),
                 fingerprint=self.fingerprint,
                 note="the model does not know 'zebra'" if "zebra" in request.prompt else "",
             )
@@ -241,17 +243,17 @@ class FakeWorker(Fake):
         if image:
             self.send(self.frame(request, step))
 
+    def begun_from(self, start: protocol.Start) -> protocol.RgbImage | str | None:
+        """What a model says that it began from."""
+        return training_image() if start.init is not None else None
+
     def advance(self, request: protocol.Advance) -> None:
         start = self.traces.get(request.trace)
         if start is None:
             return
         began = time.monotonic()
         end = request.start + request.steps
-        if sings(start) and start.init is not None:
-            end = min(end, GIVEN_STEPS)
         step, reason = self.step_to(request, end)
-        if sings(start) and start.init is not None and step == GIVEN_STEPS:
-            reason = "finished"
         seconds = time.monotonic() - began
         self.send(
             protocol.Idle(
@@ -270,11 +272,14 @@ class FakeWorker(Fake):
         so_far = tuple(at for at in start.edits if at.step <= last)
         prompt, seed, settings = inputs_at(replace(start, edits=so_far))
         start = replace(start, prompt=prompt, seed=seed, settings=settings)
-        if sings(start):
-            return music_frame(start, step, [a for a in so_far if a.step == step - 1])
         if isinstance(settings, protocol.ImageSettings):
             return image_frame(start, step, levels(replace(start, edits=so_far)))
-        forced = [a for a in so_far if a.step == step - 1]
+        return self.token_frame(start, step, [a for a in so_far if a.step == step - 1])
+
+    def token_frame(
+        self, start: protocol.Start, step: int, forced: list[protocol.EditAt]
+    ) -> protocol.TextFrame:
+        """The token as the edits of its step have left it."""
         if forced and isinstance(forced[-1].edit, protocol.WriteText):
             frame = text_frame(start, step)
             return replace(frame, text=forced[-1].edit.text, forced=True)
@@ -294,49 +299,6 @@ def first_message(start: protocol.Start) -> tuple[protocol.Piece, ...]:
     label, text = protocol.label_turn("user", first=True), protocol.Piece("text", start.prompt)
     special = protocol.Piece("template", "<|user|>")
     return special, label, text, protocol.label_turn("assistant")
-
-
-GIVEN_STEPS = 64
-"""Tokens of the piece whose melody is given: four voices of sixteen sixteenths."""
-
-
-def sings(start: protocol.Start) -> bool:
-    """Whether its model writes music."""
-    return "chorales" in start.model
-
-
-def begun_from(start: protocol.Start) -> protocol.RgbImage | str | None:
-    """What a model says that it began from: of music, of any path four quarters of G4."""
-    if start.init is None:
-        return None
-    if not sings(start):
-        return training_image()
-    tune = bytes([chorale.note_token(67), *[chorale.HOLD] * 15])
-    return score.Given(chorale.parse_opening("G major"), (tune, b"", b"", b"")).to_text()
-
-
-def music_frame(
-    start: protocol.Start, step: int, edits: list[protocol.EditAt]
-) -> protocol.TextFrame:
-    """Quarters that go up the scale, each voice an octave below the one above it."""
-    init = begun_from(start)
-    grid, _ = score.grid_of(init if isinstance(init, str) else None, start.prompt)
-    slot = grid.slot(step)
-    quarter, rest = divmod(slot.sixteenth, 4)
-    pitch = (72, 64, 55, 48)[slot.voice] + (0, 2, 4, 5)[(quarter + start.seed) % 4]
-    token = chorale.HOLD if rest else chorale.note_token(pitch)
-    edit = edits[-1].edit if edits else None
-    forced = isinstance(edit, protocol.WriteToken)
-    if isinstance(edit, protocol.WriteToken):
-        token = edit.token
-    others = [chorale.note_token(pitch + by) for by in (12, -2)]
-    frame = text_frame(start, step)
-    candidates = tuple(
-        replace(frame.candidates[n], token=t, text=chorale.spell_token(t))
-        for n, t in enumerate([token, *others])
-    )
-    text = chorale.spell_token(token)
-    return replace(frame, token=token, text=text, forced=forced, candidates=candidates)
 
 
 def known_image(path: str) -> bool:
@@ -441,7 +403,7 @@ def text_frame(start: protocol.Start, step: int) -> protocol.TextFrame:
     )
 
 
-def main() -> None:
+def main(make: type[FakeWorker] = FakeWorker) -> None:
     parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS)
     parser.add_argument("--delay", type=float, help="seconds a step")
     parser.add_argument("--version", type=int)
@@ -450,7 +412,7 @@ def main() -> None:
     options = vars(parser.parse_args())
     if options.pop("die_at_start", False):
         sys.exit("no module named torch")
-    serve(FakeWorker(**options))
+    serve(make(**options))
 
 
 if __name__ == "__main__":

@@ -9,21 +9,10 @@ from torch import nn
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer, train_bpe
 from genui.engine.models.denoisers import build_denoiser
-from genui.engine.models.gan import GAN, gan_config
 from genui.engine.models.transformer import build_transformer
 from genui.engine.train.checkpoint import model_metadata, write_tensors
-from genui.kinds.music.network import ChoraleTransformer, chorale_config
-from genui.kinds.music.recipe import MusicRecipe
-from genui.recipes import (
-    DiffusionRecipe,
-    GanRecipe,
-    Recipe,
-    TransformerRecipe,
-    VideoRecipe,
-    VoiceRecipe,
-    find_recipe,
-    override,
-)
+from genui.protocol.kinds import KINDS
+from genui.recipes import DiffusionRecipe, Recipe, TransformerRecipe, find_recipe, override
 from genui.runs.layout import RunDir, Status, create_run, write_status
 
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
@@ -77,6 +66,9 @@ def write_coder(weights: Path) -> None:
 
 def write_music(weights: Path) -> None:
     """`tunes`, which writes four-voice music."""
+    from genui.kinds.music.network import ChoraleTransformer, chorale_config
+    from genui.kinds.music.recipe import MusicRecipe
+
     torch.manual_seed(0)
     small = {"layers": "1", "width": "32", "heads": "2", "context": "64"}
     recipe = override(find_recipe("chorales"), small)
@@ -87,6 +79,9 @@ def write_music(weights: Path) -> None:
 
 def write_gan(weights: Path) -> None:
     """`clothes`, which is walked through."""
+    from genui.engine.models.gan import GAN, gan_config
+    from genui.recipes import GanRecipe
+
     torch.manual_seed(0)
     recipe = override(find_recipe("fashion-gan"), {"width": "8", "blocks": "1", "latent": "8"})
     assert isinstance(recipe, GanRecipe)
@@ -98,6 +93,8 @@ def write_gan(weights: Path) -> None:
 
 def write_voice(weights: Path) -> None:
     """`talk`, which speaks."""
+    from genui.recipes import VoiceRecipe
+
     torch.manual_seed(0)
     changes = {"layers": "1", "width": "32", "heads": "2", "patch": "8", "caption_width": "16"}
     recipe = override(find_recipe("voice"), changes)
@@ -110,6 +107,8 @@ def write_voice(weights: Path) -> None:
 
 def write_video(weights: Path) -> None:
     """`film`, which draws clips."""
+    from genui.recipes import VideoRecipe
+
     torch.manual_seed(0)
     changes = {"layers": "2", "width": "32", "heads": "2", "caption_width": "16"}
     recipe = override(find_recipe("video"), changes | {"canvas_batch": "4"})
@@ -117,6 +116,23 @@ def write_video(weights: Path) -> None:
     vocabulary = Vocabulary.build(["red heart moving up on black"])
     model = build_denoiser(recipe, vocabulary.size)
     _write(weights / "film", recipe, _scattered(model, 0.1), {"words": vocabulary.words})
+
+
+OF_KINDS = {
+    "tunes": (("transformer", "music"), write_music),
+    "clothes": (("gan", "image"), write_gan),
+    "talk": (("diffusion", "audio"), write_voice),
+    "film": (("diffusion", "video"), write_video),
+}
+"""Models of kinds that can be removed, which import what they need when they are written."""
+
+INSTALLED = tuple(name for name, (kind, _) in OF_KINDS.items() if kind in KINDS)
+
+
+def write_of_kinds(weights: Path) -> None:
+    """Those of OF_KINDS whose kind is installed."""
+    for name in INSTALLED:
+        OF_KINDS[name][1](weights)
 
 
 def _scattered(model: nn.Module, spread: float) -> nn.Module:

@@ -111,15 +111,15 @@ async def test_a_recipe_is_found_by_a_part_of_its_name(shipped, open_app: Opener
         await until_seen(pilot, QUICK)
         burst(pilot, *"icon")
         await until(pilot, lambda: form(pilot).recipe.name == "icons")
-        assert "chorales" not in seen(pilot)
+        assert "prose" not in seen(pilot)
         await pilot.press("right")
         await until(pilot, lambda: values(pilot)["field-recipe"] == "icons")
         await pilot.press("down")
         assert form(pilot).recipe is list(RECIPES.values())[list(RECIPES).index("icons") + 1]
-        burst(pilot, *"horales", "tab")
-        await until(pilot, lambda: values(pilot)["field-recipe"] == "chorales")
-        await pilot.press("shift+tab", *"chorlaes")
-        await until(pilot, lambda: "did you mean 'chorales'?" in fault(pilot))
+        burst(pilot, *"rose", "tab")
+        await until(pilot, lambda: values(pilot)["field-recipe"] == "prose")
+        await pilot.press("shift+tab", *"prsoe")
+        await until(pilot, lambda: "did you mean 'prose'?" in fault(pilot))
 
 
 async def test_the_form_counts_the_tables_of_n_grams(

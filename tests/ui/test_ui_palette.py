@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from genui.runs.layout import RunDir
-from genui.ui import keys, messages
+from genui.ui import messages
 from genui.ui.app import GenuiApp
 from genui.ui.home import HomeScreen
 from genui.ui.home_panes import TrainingPane
@@ -138,28 +138,6 @@ async def test_every_command_of_the_lab_can_be_done(shipped, open_app: Opener) -
         assert lab is not None
         begun = await run_all(pilot, Palette(lab, None), back)
         assert begun == {"Lab", "Everywhere", "Choose"}
-
-
-async def test_only_panes_that_are_there_have_commands(
-    shipped, open_app: Opener, tmp_path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stage.ship(shipped, "chorales")
-    async with open_app() as pilot:
-        home = home_of(pilot)
-        palette = Palette(home, None)
-
-        def slots(listed: list[str]) -> set[str]:
-            scopes = {line.partition(":")[0] for line in listed}
-            return scopes & {keys.titles()["canvas"], keys.titles()["roll"], keys.titles()["walk"]}
-
-        assert slots(await titles(palette)) == {"Canvas"}
-        home.open_model(next(model for model in home.models if model.name == "chorales"))
-        await until(pilot, lambda: bool(home.query("#roll")) and home.slot == "roll")
-        assert slots(await titles(palette)) == {"Roll"}
-        await pilot.press("ctrl+p", *"walk: ")
-        await until(pilot, lambda: isinstance(pilot.app.screen, PaletteScreen))
-        await pilot.press("enter")
-        assert not pilot.app.screen.query("#walk")
 
 
 async def test_a_command_whose_screen_was_left_is_not_done(shipped, open_app: Opener) -> None:

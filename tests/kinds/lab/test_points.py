@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from file_checks import check_reader
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.formats import points
 from genui.formats.points import (
     MAX_BYTES,
     MAX_CLASSES,
@@ -152,3 +154,7 @@ def test_points_in_the_plane_stay_where_they_are() -> None:
 
 def test_names_of_data_are_no_points() -> None:
     assert not is_points("two moons")
+
+
+def test_points_are_read_from_a_regular_file_alone(tmp_path: Path) -> None:
+    check_reader(tmp_path / "points.csv", points.read_csv, points.MAX_BYTES)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import mido
 import pytest
+from file_checks import check_reader
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from music_makers import write_midi
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.kinds.music import chorale, score
+from genui.kinds.music import chorale, midi, score
 from genui.kinds.music.sample import from_midi
 
 
@@ -183,3 +184,7 @@ def test_any_melody_is_given_whole_or_refused(tmp_path: Path, data: st.DataObjec
     if found is not None:
         assert score.Given.from_text(found.to_text()) == found
         assert 0 < len(spelled(found)) <= len(pitches)
+
+
+def test_a_melody_is_read_from_a_regular_file_alone(tmp_path: Path) -> None:
+    check_reader(tmp_path / "melody.mid", from_midi, midi.MAX_BYTES)

@@ -10,7 +10,7 @@ from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
 from genui.engine.device import Machine
-from genui.engine.sample.lens import attention
+from genui.engine.sample.lens import attention, read_layers
 from genui.engine.sample.trace import Trace
 from genui.kinds.music import chorale, score
 from genui.kinds.music.data import Chorale, load_chorales, load_music, row
@@ -22,13 +22,16 @@ from genui.kinds.music.metrics import (
 )
 from genui.kinds.music.task import MusicTask, held_out, nats_of
 from genui.protocol import (
+    Ablate,
     AddNoise,
     Edit,
     EditAt,
+    LayerOdds,
     RgbImage,
     SetSeed,
     SetSettings,
     Start,
+    Steer,
     TextFrame,
     TextSettings,
     WriteText,
@@ -322,3 +325,18 @@ def test_the_quote_of_a_trace_is_made_of_the_steps_that_it_names() -> None:
     assert f"BWV {piece.bwv}" in found.quote.where
     assert "6 quarters" in found.quote.where
     assert found.quote.text.startswith("soprano: ")
+
+
+def test_the_lens_of_music_names_notes_that_can_follow() -> None:
+    generator = small_generator()
+    settings = TextSettings(tokens=12)
+    trace = Trace(generator, Start(trace=1, model="m", prompt="G minor", seed=1, settings=settings))
+    frames = [frame for frame in trace.advance(0, 12) if isinstance(frame, TextFrame)]
+    layers = read_layers(trace, 6)
+    assert layers.token == frames[5].text.strip()
+    last: LayerOdds = layers.layers[-1]
+    assert last.top[0][1] == pytest.approx(frames[5].candidates[0].model)
+    branch = trace.fork(2, 4, Ablate(layer=1, head=1))
+    assert [f.text for f in branch.advance(0, 4)] == [f.text for f in frames[:4]]  # type: ignore[union-attr]
+    with pytest.raises(MisuseError, match="music is not steered by texts"):
+        trace.fork(2, 4, Steer(layer=1, strength=1, towards="a", away="b"))

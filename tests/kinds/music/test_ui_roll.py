@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import stage
-from acting import SLOW, Opener, each_size, fault, home_of, seen, until, until_seen
+from acting import Opener, each_size, fault, home_of, process, seen, until, until_seen
+from fake_music_worker import FakeMusic
+from fake_process import in_process
 from textual.pilot import Pilot
 
 from genui.kinds.music import chorale
@@ -13,7 +15,11 @@ from genui.kinds.music.pane import MusicActions
 from genui.kinds.music.roll import Roll
 from genui.protocol import WriteText, WriteToken, kinds
 from genui.ui.generate.pane import TracePane
+from genui.ui.screens import Palette, PaletteScreen
 from genui.ui.widgets.candidates import Candidates
+
+FAST_MUSIC = in_process(FakeMusic)
+SLOW_MUSIC = process("--delay", "0.1", script="fake_music_worker.py")
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def rows(pane: TracePane) -> list[str]:
 async def test_each_voice_is_drawn_with_its_own_mark_and_the_bars_are_numbered(
     tunes: Path, open_app: Opener
 ) -> None:
-    async with open_app() as pilot:
+    async with open_app(worker=FAST_MUSIC) as pilot:
         pane = await held(pilot, 120)
         async for _ in each_size(pilot):
             text = "\n".join(rows(pane))
@@ -70,7 +76,7 @@ async def test_each_voice_is_drawn_with_its_own_mark_and_the_bars_are_numbered(
 async def test_what_was_written_after_the_playhead_stays_and_is_dim(
     tunes: Path, open_app: Opener
 ) -> None:
-    async with open_app() as pilot:
+    async with open_app(worker=FAST_MUSIC) as pilot:
         pane = await held(pilot, 60)
         ahead = pane.query_one(Roll).get_component_rich_style("roll--ahead").color
         dim = [
@@ -90,7 +96,7 @@ async def test_what_was_written_after_the_playhead_stays_and_is_dim(
 async def test_the_odds_say_whose_note_it_is_and_another_candidate_forks(
     tunes: Path, open_app: Opener
 ) -> None:
-    async with open_app() as pilot:
+    async with open_app(worker=FAST_MUSIC) as pilot:
         pane = await held(pilot, 10)  # nine notes of the leading soprano, then the bass
         await until_seen(pilot, "Bass, bar 0")
         await pilot.press("down")
@@ -108,7 +114,7 @@ async def test_the_odds_say_whose_note_it_is_and_another_candidate_forks(
 async def test_notes_of_ones_own_are_checked_before_they_are_written(
     tunes: Path, open_app: Opener
 ) -> None:
-    async with open_app() as pilot:
+    async with open_app(worker=FAST_MUSIC) as pilot:
         pane = await held(pilot, 10)
         await pilot.press("roll.insert", *"H9", "enter")
         assert "give a note such as C4" in fault(pilot)
@@ -123,7 +129,7 @@ async def test_a_melody_is_asked_for_and_a_missing_file_is_told(
 ) -> None:
     path = tmp_path / "t.mid"
     path.write_bytes(b"MThd")
-    async with open_app() as pilot:
+    async with open_app(worker=FAST_MUSIC) as pilot:
         pane = await held(pilot, 4)
         await pilot.press("roll.melody", *"none.mid", "enter")
         assert "no such file" in fault(pilot)
@@ -137,7 +143,7 @@ async def test_a_melody_is_asked_for_and_a_missing_file_is_told(
 
 
 async def test_the_prompt_is_a_key_and_a_metre(tunes: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
+    async with open_app(worker=FAST_MUSIC) as pilot:
         pane = await opened(pilot)
         await pilot.press("e", *["backspace"] * 30, *"A minor, 3/4", "enter")
         await until(pilot, lambda: pane.trace is not None and pane.trace.position > 4)
@@ -149,7 +155,7 @@ async def test_the_prompt_is_a_key_and_a_metre(tunes: Path, open_app: Opener) ->
 async def test_listening_before_there_is_a_note_says_what_to_press(
     tunes: Path, open_app: Opener
 ) -> None:
-    async with open_app(worker=SLOW) as pilot:
+    async with open_app(worker=SLOW_MUSIC) as pilot:
         pane = await opened(pilot)
         await pilot.press("home")
         await until(pilot, lambda: pane.trace is not None and pane.trace.position == 0)
@@ -159,7 +165,7 @@ async def test_listening_before_there_is_a_note_says_what_to_press(
 
 async def test_a_piece_is_exported_as_midi(tunes: Path, open_app: Opener, tmp_path: Path) -> None:
     target = tmp_path / "tune.mid"
-    async with open_app() as pilot:
+    async with open_app(worker=FAST_MUSIC) as pilot:
         pane = await held(pilot, 100)
         assert pane.trace is not None
         await pilot.press("x")
@@ -173,3 +179,24 @@ async def test_a_piece_is_exported_as_midi(tunes: Path, open_app: Opener, tmp_pa
         await until(pilot, lambda: not pilot.app.screen.query(".export"))
     names = {track.name for track in decode_midi(target.read_bytes()).tracks}
     assert names == {"soprano", "alto", "tenor", "bass"}
+
+
+async def test_only_panes_that_are_there_have_commands(shipped: Path, open_app: Opener) -> None:
+    stage.ship(shipped, "chorales")
+    async with open_app(worker=FAST_MUSIC) as pilot:
+        home = home_of(pilot)
+        palette = Palette(home, None)
+
+        async def panes() -> set[str]:
+            """Of Canvas and Roll, those whose commands are listed."""
+            listed = [hit.text or "" async for hit in palette.discover()]
+            return {line.partition(":")[0] for line in listed} & {"Canvas", "Roll"}
+
+        assert await panes() == {"Canvas"}
+        home.open_model(next(model for model in home.models if model.name == "chorales"))
+        await until(pilot, lambda: bool(home.query("#roll")) and home.slot == "roll")
+        assert await panes() == {"Roll"}
+        await pilot.press("ctrl+p", *"canvas: ")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PaletteScreen))
+        await pilot.press("enter")
+        assert home.slot == "roll"

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from file_checks import check_reader
 
 from genui.base.errors import MisuseError
+from genui.engine.data import speech
 from genui.engine.data.speech import (
     DIGITS,
     LATEST,
@@ -170,3 +172,7 @@ def test_a_missing_take_is_told_in_one_clean_line(tmp_path: Path, name: str) -> 
     with pytest.raises(MisuseError, match="no such file") as caught:
         read_take(tmp_path / name)
     assert "\x1b" not in str(caught.value)
+
+
+def test_a_take_is_read_from_a_regular_file_alone(tmp_path: Path) -> None:
+    check_reader(tmp_path / "take.wav", speech.read_take, speech.MAX_TAKE_BYTES)
