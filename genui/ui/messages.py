@@ -102,7 +102,7 @@ class Say(Message):
     kind: Literal["error", "note"] = "error"
 
 
-async def saying_errors(host: MessagePump, work: Awaitable[None]) -> None:
+async def say_errors(host: MessagePump, work: Awaitable[None]) -> None:
     """Do the work of a worker; of a GenuiError the line is shown."""
     try:
         await work

@@ -125,7 +125,7 @@ class RunOrganiser:
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         app = self._screen.app
-        app.run_worker(messages.saying_errors(app, work), group="organise", exit_on_error=False)
+        app.run_worker(messages.say_errors(app, work), group="organise", exit_on_error=False)
 
 
 # --- What can be copied of a run --------------------------------------------------------------

@@ -88,7 +88,7 @@ class ConsoleFile:
             _, end, whole = whole.partition(b"\n")
         self._rest = rest[-_MAX_LINE:]
         return NewLines(
-            [_measured(*_split(line)) for line in whole.split(b"\n")] if end else [],
+            [_measure(*_split(line)) for line in whole.split(b"\n")] if end else [],
             fresh=fresh,
             pending=" ".join(_split(self._rest)).strip(),
             skipped=self._skipped,
@@ -117,7 +117,7 @@ class LoggedConsole:
             and shown[-1:] == (lines[len(shown) - 1 : len(shown)])
         )
         new = lines[len(shown) :] if grown and shown else lines
-        parts = [_measured(_time_of_day(when), _split(text.encode())[1]) for when, text in new]
+        parts = [_measure(_time_of_day(when), _split(text.encode())[1]) for when, text in new]
         return NewLines(parts, fresh=not (grown and shown))
 
 
@@ -137,7 +137,7 @@ def _split(line: bytes) -> tuple[str, str]:
     return (match[1], match[2]) if match else ("", text)
 
 
-def _measured(stamp: str, text: str) -> ConsoleLine:
+def _measure(stamp: str, text: str) -> ConsoleLine:
     if text.isascii():
         return ConsoleLine(stamp, text, len(text), False)
     sizes = [get_character_cell_size(character) for character in text]

@@ -13,7 +13,7 @@ from genui.ui.training.snapshot import Snapshot, pattern
 from genui.ui.widgets.base import Framed, LifecycleGuard, SearchLine
 
 
-class FilterLine(SearchLine):
+class PatternLine(SearchLine):
     """The filter of a panel's rows: a regular expression or a glob, typed after /.
 
     Typed reaches the panel after `pattern` and `is_bad` are set; the panel then draws its rows.
@@ -72,7 +72,7 @@ class FilteredPanel(SidePanel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.filter = FilterLine()
+        self.filter = PatternLine()
 
     def draw_matches(self) -> None:
         """Draw what matches the filter."""

@@ -265,7 +265,7 @@ class Steering:
         self._host.post_message(messages.Say(clean_line(line), kind))
 
     def _work(self, work: Coroutine[Any, Any, None], group: str, exclusive: bool = False) -> None:
-        worker = messages.saying_errors(self._host, work)
+        worker = messages.say_errors(self._host, work)
         self._host.run_worker(worker, group=group, exclusive=exclusive, exit_on_error=False)
 
     def _require_run(self, refuse: Callable[[RunView], str] = lambda _: "") -> RunView | None:
@@ -383,5 +383,5 @@ def control_sweep(host: Widget, name: str, command: Literal["stop", "resume"]) -
         line = await asyncio.to_thread(act)
         host.post_message(messages.Say(clean_line(line), "note"))
 
-    worker = messages.saying_errors(host, work())
+    worker = messages.say_errors(host, work())
     host.run_worker(worker, group="commands", exit_on_error=False)
