@@ -1,0 +1,182 @@
+"""The network, its training and its generator."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+
+from genui.base.errors import MisuseError
+from genui.engine.device import Machine
+from genui.engine.models.frozen import load_frozen
+from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
+from genui.protocol import Edit, ImageFrame, SetSeed, SetSettings, Start, Started, TextSettings
+from genui_strokes.recipe import StrokesRecipe, describe_data
+
+SIDE = 32  # pixels
+STROKES = 24  # of a circle
+
+
+class PenNetwork(nn.Module):
+    """The place of the pen [B, 2], in -1 to 1, to its next move [B, 2]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, width), nn.SiLU(), nn.Linear(width, 2))
+
+    def forward(self, places: Tensor) -> Tensor:
+        return self.layers(places)
+
+
+# --- Training -----------------------------------------------------------------------------------
+
+
+def draw_circles(seed: int, step: int, count: int) -> tuple[Tensor, Tensor]:
+    """Places on circles [count, 2] and the moves from there [count, 2]."""
+    rng = np.random.default_rng((seed, step))
+    radius, angle = rng.uniform(0.3, 0.8, (count, 1)), rng.uniform(0, 2 * np.pi, count)
+    after = angle + 2 * np.pi / STROKES
+    places = radius * np.stack((np.cos(angle), np.sin(angle)), 1)
+    moves = radius * np.stack((np.cos(after), np.sin(after)), 1) - places
+    return torch.from_numpy(places).float(), torch.from_numpy(moves).float()
+
+
+class StrokesTask:
+    """The squared error of the next move."""
+
+    unit = "stroke"
+    notes: tuple[str, ...] = ()
+
+    def __init__(
+        self, recipe: StrokesRecipe, device: torch.device, extra: dict[str, Any] | None = None
+    ) -> None:
+        self._recipe, self._device = recipe, device
+        self.data_line = describe_data(recipe)
+        self.units_per_step = recipe.batch
+        self.units_per_epoch = 1000 * STROKES
+        self.extra: dict[str, Any] = {"dataset": "circles", "licence": "CC0-1.0"}
+        self._batch = PerStep(lambda step: draw_circles(recipe.seed, step, recipe.batch))
+        torch.manual_seed(recipe.seed)
+        self.model = PenNetwork(recipe.width).to(device)
+
+    def loss(self, step: int, share: Share = WHOLE) -> Tensor:
+        places, moves = self._batch(step)
+        rows = share.rows(len(places))
+        found = self.model(places[rows].to(self._device))
+        loss = (found - moves[rows].to(self._device)).square().mean()
+        return share.scale(loss, rows.stop - rows.start, len(places))
+
+    def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
+        places, moves = draw_circles(self._recipe.seed + 1, 0, 256)
+        found = model(places.to(self._device)).cpu()
+        return {"val_loss": float((found - moves).square().mean())}
+
+    def sample(self, model: nn.Module, machine: Machine) -> Sequence[Sample]:
+        assert isinstance(model, PenNetwork)
+        generator = StrokesGenerator(model)
+        settings = TextSettings(tokens=self._recipe.sample_strokes)
+        start = Start(trace=0, model="", prompt="", seed=self._recipe.seed, settings=settings)
+        state, _ = generator.begin(start)
+        while not generator.finished(state):
+            state, _ = generator.step(state)
+        return (Sample(".png", png(state.pixels())),)
+
+
+def measure_strokes(generator: "StrokesGenerator", recipe: StrokesRecipe) -> Mapping[str, str]:
+    """How far the pen is from a circle after one round."""
+    places, moves = draw_circles(recipe.seed + 1, 0, 256)
+    error = float((generator.network(places) - moves).norm(dim=1).mean())
+    return {"error": f"{error:.4f} of half the paper a stroke"}
+
+
+# --- Generation ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The places of the pen, the first one included. Coordinates are in -1 to 1."""
+
+    places: tuple[tuple[float, float], ...]
+    seed: int
+    settings: TextSettings
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The drawing, uint8 [SIDE, SIDE, 3]."""
+        image = Image.new("RGB", (SIDE, SIDE))
+        points = [((x + 1) * SIDE / 2, (y + 1) * SIDE / 2) for x, y in self.places]
+        ImageDraw.Draw(image).line(points, fill="white")
+        return np.asarray(image)
+
+
+class StrokesGenerator:
+    """A `genui.engine.sample.trace.Generator`; a step is one stroke."""
+
+    def __init__(self, network: PenNetwork) -> None:
+        self.network = network.eval()
+
+    def begin(self, request: Start) -> tuple[Drawing, Started]:
+        settings = self._check(request.settings)
+        place = np.random.default_rng((request.seed, 0)).uniform(-0.6, 0.6, 2)
+        state = Drawing(((float(place[0]), float(place[1])),), request.seed, settings)
+        started = Started(
+            trace=request.trace,
+            model=request.model,
+            family="strokes",
+            medium="drawing",
+            prompt="",
+            total_steps=self.total(state),
+        )
+        return state, started
+
+    def step(self, state: Drawing) -> tuple[Drawing, ImageFrame]:
+        x, y = state.places[-1]
+        with torch.inference_mode():
+            move = self.network(torch.tensor([[x, y]]))[0].double().numpy()
+        noise = np.random.default_rng((state.seed, len(state.places))).normal(0, 0.02, 2)
+        x, y = np.clip((x, y) + move + state.settings.temperature * noise, -1, 1)
+        after = replace(state, places=(*state.places, (float(x), float(y))))
+        return after, self.frame(after)
+
+    def frame(self, state: Drawing) -> ImageFrame:
+        rgb = state.pixels().tobytes()
+        step = len(state.places) - 1
+        return ImageFrame(
+            trace=0, step=step, sigma=0.0, width=SIDE, height=SIDE, x=rgb, denoised=rgb
+        )
+
+    def edit(self, state: Drawing, edit: Edit) -> Drawing:
+        match edit:
+            case SetSeed(seed=seed):
+                return replace(state, seed=seed)
+            case SetSettings(settings=settings):
+                return replace(state, settings=self._check(settings))
+        raise MisuseError("a drawing takes another seed and other settings")
+
+    def note(self, state: Drawing) -> str:
+        return ""
+
+    def finished(self, state: Drawing) -> bool:
+        return len(state.places) > self.total(state)
+
+    def total(self, state: Drawing) -> int:
+        return state.settings.tokens
+
+    def _check(self, settings: object) -> TextSettings:
+        if not isinstance(settings, TextSettings):
+            raise MisuseError("a model that draws needs text settings")
+        return settings
+
+
+def load_strokes(
+    recipe: StrokesRecipe,
+    tensors: dict[str, Tensor],
+    described: Mapping[str, Any],
+    machine: Machine,
+    device: torch.device,
+) -> StrokesGenerator:
+    """The generator of a checkpoint."""
+    return StrokesGenerator(load_frozen(lambda: PenNetwork(recipe.width), tensors))

@@ -1,0 +1,67 @@
+"""The pane, in the place of the Canvas."""
+
+from textual.app import ComposeResult
+
+from genui.base.schema import settings_of
+from genui.protocol import ImageFrame, TextSettings
+from genui.ui.generate.image import ImageInspector, TraceImageView
+from genui.ui.generate.pane import PaneKind, Parts, TracePane
+from genui.ui.generate.prompt import PromptLine
+from genui.ui.traces.controller import TraceController
+from genui.ui.widgets.base import Line, Timeline
+from genui.ui.widgets.image import ImageView
+
+USED = {"temperature", "tokens"}
+
+
+class PenView(ImageView):
+    """A drawing beside others."""
+
+
+class PenTraceView(TraceImageView):
+    """The drawing, large."""
+
+    def compose(self) -> ComposeResult:
+        yield PromptLine("nothing", "")
+        yield Line(classes="caption")
+        yield ImageView(classes="large")
+        yield Timeline("", "drawing")
+
+    def paint(self) -> None:
+        controller = self.pane.controller
+        image, frame = self.query_one(".large", ImageView), controller.frame
+        if frame is None:
+            image.clear(self.pane.empty_text())
+        else:
+            image.show_frame(frame, "x")
+        self.query_one(Timeline).follow(controller.trace)
+        self.show_caption("a drawing", controller.trace, ("stroke ", "$text-muted"))
+        self.show_border(image, "", "", f"seed {controller.seed}")
+        self.sharpen_later()
+
+
+class PenInspector(ImageInspector):
+    """The settings."""
+
+    def compose(self) -> ComposeResult:
+        yield self.pane.tuning.panel
+
+    def paint_step(self) -> None:
+        self.pane.tuning.paint()
+
+
+def _build(pane: TracePane) -> Parts:
+    controller = TraceController[ImageFrame, TextSettings](
+        pane.session, pane, TextSettings(tokens=24), steps="tokens"
+    )
+    return Parts(controller, PenTraceView(pane), PenInspector(pane), ())
+
+
+PEN = PaneKind(
+    "pen",
+    "Pen",
+    "image-pane pen-pane",
+    _build,
+    "temperature",
+    without=frozenset(settings_of(TextSettings)) - USED,
+)

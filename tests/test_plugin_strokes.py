@@ -1,0 +1,97 @@
+"""A whole kind of model as a plug-in: one folder outside genui, in the shell and in the app."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).with_name("plugin_strokes")
+POINTS = "[genui.kinds]\nstrokes = genui_strokes:KINDS\n"
+SMALL = ("device=cpu", "threads=1", "batch=32")
+
+Genui = Callable[..., str]
+
+
+@pytest.fixture
+def genui(tmp_path: Path) -> Genui:
+    """Runs Python with genui and what `pip install tests/plugin_strokes` leaves."""
+    site = tmp_path / "site"
+    shutil.copytree(EXAMPLE / "genui_strokes", site / "genui_strokes")
+    info = site / "genui_strokes-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: genui-strokes\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(POINTS)
+    path = f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *words],
+            env=os.environ | {"PYTHONPATH": path}, cwd=tmp_path, text=True, capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def train(genui: Genui) -> None:
+    settings = [word for pair in SMALL for word in ("--set", pair)]
+    words = ("train", "circles", "--steps", "30", "--name", "mine", *settings, "--foreground")
+    genui("-m", "genui", *words)
+
+
+def test_a_kind_of_a_plug_in_is_listed_trained_drawn_and_replayed(
+    genui: Genui, tmp_path: Path
+) -> None:
+    assert "circles" in genui("-m", "genui", "recipes")
+    assert "stroke by stroke" in genui("-m", "genui", "help", "pen")
+    assert "pen.reseed" in genui("-m", "genui", "help", "keys")
+    train(genui)
+    assert "drawing" in genui("-m", "genui", "models")
+    for name in ("a.png", "a.gif"):
+        words = ("generate", "mine", "--tokens", "6", "--seed", "1", "--out", name)
+        genui("-m", "genui", *words)
+        assert genui("-m", "genui", "replay", name).strip() == "identical"
+    assert '"kind":"strokes/drawing"' in (tmp_path / "a.png").read_bytes().decode("latin-1")
+
+
+IN_THE_APP = """
+import asyncio
+from pathlib import Path
+from genui.runs.models import find_model
+from genui.ui.app import GenuiApp
+from genui.ui.generate.pane import TracePane
+
+async def until(pilot, holds):
+    while not holds():
+        await pilot.pause(0.05)
+
+async def main():
+    app = GenuiApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: any(m.name == "mine" for m in app.home.models))
+        app.home.open_model(next(m for m in app.home.models if m.name == "mine"))
+        await until(pilot, lambda: app.home.query("#pen"))
+        pane = app.home.query_one("#pen", TracePane)
+        await until(pilot, lambda: pane.controller.frame is not None)
+        await pilot.press("end")
+        await until(pilot, lambda: pane.controller.trace.position == 24)
+        before = pane.controller.frame.x
+        await pilot.press("r", "end")
+        await until(pilot, lambda: pane.controller.trace.position == 24)
+        assert pane.controller.frame.x != before
+        from genui.ui.traces.export import formats
+        assert ".png" in [form.suffix for form in formats(pane.controller.trace)]
+        print("drawn")
+
+asyncio.run(asyncio.wait_for(main(), 240))
+"""
+
+
+def test_the_app_shows_it_in_the_place_of_the_canvas(genui: Genui, tmp_path: Path) -> None:
+    train(genui)
+    assert "drawn" in genui("-c", IN_THE_APP)
