@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genui.engine.models import llama, recurrent, transformer
-from genui.engine.models.language_model import LOGIT_CAP, TokenNetwork
+from genui.engine.models.language_model import LOGIT_CAP, GrowingCache, TokenNetwork
 from genui.engine.models.lora import AdaptedModel, Adapter
 
 Array = NDArray[np.float32]
@@ -244,6 +244,8 @@ class TransformerDecoder:
         """Logits [.., V] of embeddings x [.., C]: those of one row, or of R rows."""
         heads, shape, (cos, sin) = self.heads, x.shape[:-1], angles
         width, shares, eps = heads * self.head_width, self.shares, np.float32(EPS)
+        for state in states:
+            state.reserve(1)
         caches = [
             (state.length, state.keys.numpy()[:, 0], state.values.numpy()[:, 0]) for state in states
         ]
@@ -370,11 +372,11 @@ class LlamaDecoder:
         self.turns = _Turns(network.rotary)
         self.local_turns = _Turns(network.local_rotary) if local else self.turns
 
-    def __call__(self, token_id: int, state: llama.GrowingCache) -> Array:
+    def __call__(self, token_id: int, state: GrowingCache) -> Array:
         turns = self.turns.at(state.length), self.local_turns.at(state.length)
         return self._read(self._embed([token_id])[0], turns, [state])
 
-    def read_rows(self, token_ids: Sequence[int], states: Sequence[llama.GrowingCache]) -> Array:
+    def read_rows(self, token_ids: Sequence[int], states: Sequence[GrowingCache]) -> Array:
         lengths = [state.length for state in states]
         turns = self.turns.of_rows(lengths), self.local_turns.of_rows(lengths)
         return self._read(self._embed(token_ids), turns, states)
@@ -386,7 +388,7 @@ class LlamaDecoder:
         self,
         x: Array,
         turns: tuple["Turn", "Turn"],
-        states: Sequence[llama.GrowingCache],
+        states: Sequence[GrowingCache],
     ) -> Array:
         """Logits [.., V] of embeddings x [.., C]: those of one row, or of R rows."""
         config, (turn, local_turn) = self.config, turns

@@ -5,6 +5,7 @@ derive from `TokenNetwork` and define `hidden_states`, `forward` and `new_state`
 be looked into and intervened in is also a `LayeredModel`.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
@@ -192,6 +193,73 @@ def nats_in_pieces(
         else:
             total = total + nats(*part)
     return total
+
+
+LEAST = 64
+"""Tokens for which a new cache has room. It grows by doubling."""
+
+
+class GrowingCache:
+    """Keys and values of the tokens read so far, [layers, B, heads, capacity, D] each.
+
+    The first `length` positions are valid. Reading the same tokens again writes the same values, so
+    going back only lowers `length`.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int, int],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """`shape` is [layers, B, heads, D]."""
+        *sizes, head_width = shape
+        self.keys = torch.zeros((*sizes, 0, head_width), device=device, dtype=dtype)
+        self.values = torch.zeros_like(self.keys)
+        self.length = 0
+
+    @property
+    def capacity(self) -> int:
+        return self.keys.shape[3]
+
+    @property
+    def nbytes(self) -> int:
+        return self.keys.nbytes + self.values.nbytes
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write [B, H, T, D] at `length`; returns all keys and values up to there."""
+        self.reserve(key.shape[2])
+        end = self.length + key.shape[2]
+        self.keys[layer, :, :, self.length : end] = key
+        self.values[layer, :, :, self.length : end] = value
+        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
+
+    def reserve(self, tokens: int) -> None:
+        """Make room for so many more tokens."""
+        end = self.length + tokens
+        if end > self.capacity:
+            self._resize(max(LEAST, 1 << (end - 1).bit_length()))
+
+    def _resize(self, capacity: int) -> None:
+        """Make room for `capacity` tokens, and keep the first `length`."""
+        self.keys, self.values = (
+            torch.cat((old[..., : self.length, :], self._room(capacity)), dim=3)
+            for old in (self.keys, self.values)
+        )
+
+    def _room(self, capacity: int) -> Tensor:
+        layers, rows, heads, _, head_width = self.keys.shape
+        return self.keys.new_zeros((layers, rows, heads, capacity - self.length, head_width))
+
+    def seek(self, length: int) -> int:
+        self.length = length
+        return length
+
+    def snapshot(self, length: int) -> Self:
+        other = copy.copy(self)
+        other.length = length
+        other._resize(max(LEAST, 1 << max(length, 1).bit_length()))  # room for the next tokens
+        return other
 
 
 LOGIT_CAP = 15.0

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from genui.base.errors import GenuiError
 from genui.engine.models.frozen import plan_network
 from genui.engine.models.language_model import (
+    GrowingCache,
     LayerParts,
     TokenNetwork,
     frozen_scale,
@@ -163,71 +164,6 @@ class Rotary(nn.Module):
         positions = torch.arange(start, start + length, device=self.frequencies.device).float()
         angles = torch.outer(positions, self.frequencies.float())
         return angles.cos() * self.factor, angles.sin() * self.factor
-
-
-# --- The state --------------------------------------------------------------------------------
-
-LEAST = 64
-"""Tokens for which a new cache has room. It grows by doubling."""
-
-
-class GrowingCache:
-    """Keys and values of the tokens read so far, [layers, B, kv_heads, capacity, D] each.
-
-    The first `length` positions are valid. Reading the same tokens again writes the same values, so
-    going back only lowers `length`.
-    """
-
-    def __init__(
-        self, config: LlamaConfig, rows: int, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        shape = (config.layers, rows, config.kv_heads, 0, config.head_width)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
-        self.length = 0
-
-    @property
-    def capacity(self) -> int:
-        return self.keys.shape[3]
-
-    @property
-    def nbytes(self) -> int:
-        return self.keys.nbytes + self.values.nbytes
-
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write [B, H, T, D] at `length`; returns all keys and values up to there."""
-        self.reserve(key.shape[2])
-        end = self.length + key.shape[2]
-        self.keys[layer, :, :, self.length : end] = key
-        self.values[layer, :, :, self.length : end] = value
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
-
-    def reserve(self, tokens: int) -> None:
-        """Make room for so many more tokens."""
-        end = self.length + tokens
-        if end > self.capacity:
-            self._resize(max(LEAST, 1 << (end - 1).bit_length()))
-
-    def _resize(self, capacity: int) -> None:
-        """Make room for `capacity` tokens, and keep the first `length`."""
-        self.keys, self.values = (
-            torch.cat((old[..., : self.length, :], self._room(capacity)), dim=3)
-            for old in (self.keys, self.values)
-        )
-
-    def _room(self, capacity: int) -> Tensor:
-        layers, rows, heads, _, head_width = self.keys.shape
-        return self.keys.new_zeros((layers, rows, heads, capacity - self.length, head_width))
-
-    def seek(self, length: int) -> int:
-        self.length = length
-        return length
-
-    def snapshot(self, length: int) -> "GrowingCache":
-        copy = object.__new__(GrowingCache)
-        copy.keys, copy.values, copy.length = self.keys, self.values, length
-        copy._resize(max(LEAST, 1 << max(length, 1).bit_length()))  # room for the next tokens
-        return copy
 
 
 # --- The network ------------------------------------------------------------------------------
@@ -395,7 +331,9 @@ class Llama(TokenNetwork):
         return self.embedding.weight.dtype
 
     def new_state(self, rows: int) -> GrowingCache:
-        return GrowingCache(self.config, rows, self.device, self.dtype)
+        config = self.config
+        shape = (config.layers, rows, config.kv_heads, config.head_width)
+        return GrowingCache(shape, self.device, self.dtype)
 
     def hidden_states(
         self, token_ids: Tensor, state: GrowingCache | None = None

@@ -12,14 +12,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genui.engine.models.config import config_from
-from genui.engine.models.language_model import LayerParts, TokenNetwork
+from genui.engine.models.language_model import GrowingCache, LayerParts, TokenNetwork
 
 
 @dataclass(frozen=True)
@@ -140,47 +140,23 @@ class NgramEmbedding(nn.EmbeddingBag):
 # --- The network ------------------------------------------------------------------------------
 
 
-class KVCache:
-    """Keys and values of the tokens read so far, [layers, B, H, context, D] each, and the tokens
-    [B, context] if the network has embeddings of n-grams.
-
-    The first `length` positions are valid. Reading the same tokens again writes the same values, so
-    going back only lowers `length`.
-    """
+class KVCache(GrowingCache):
+    """A cache with the tokens [B, context], if the network has embeddings of n-grams."""
 
     def __init__(self, config: TransformerConfig, batch: int, device: torch.device) -> None:
-        head_width = config.width // config.heads
-        shape = (config.layers, batch, config.heads, config.context, head_width)
-        self.keys = torch.zeros(shape, device=device)
-        self.values = torch.zeros(shape, device=device)
+        super().__init__((config.layers, batch, config.heads, config.width // config.heads), device)
         tokens = config.context if config.ngrams > 1 else 0
         self.token_ids = torch.zeros(batch, tokens, dtype=torch.long, device=device)
-        self.length = 0
-
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Append [B, H, T, D] at `length`; returns all keys and values up to there."""
-        end = self.length + key.shape[2]
-        self.keys[layer, :, :, self.length : end] = key
-        self.values[layer, :, :, self.length : end] = value
-        return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
     def remember(self, token_ids: Tensor) -> Tensor:
         """Append token_ids [B, T] at `length`; returns all tokens before them."""
         self.token_ids[:, self.length : self.length + token_ids.shape[1]] = token_ids
         return self.token_ids[:, : self.length]
 
-    def seek(self, length: int) -> int:
-        self.length = length
-        return length
-
-    def snapshot(self, length: int) -> "KVCache":
-        copy = object.__new__(KVCache)
-        copy.keys, copy.values = torch.zeros_like(self.keys), torch.zeros_like(self.values)
-        copy.keys[..., :length, :] = self.keys[..., :length, :]
-        copy.values[..., :length, :] = self.values[..., :length, :]
-        copy.token_ids = self.token_ids.clone()
-        copy.length = length
-        return copy
+    def snapshot(self, length: int) -> Self:
+        other = super().snapshot(length)
+        other.token_ids = self.token_ids.clone()
+        return other
 
 
 class Attention(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError
 from genui.engine.convert.llama import hugging_face_config, hugging_face_tensors
-from genui.engine.models import language_model, llama
+from genui.engine.models import language_model
 from genui.engine.models.llama import Llama, config_from_hugging_face, from_hugging_face
 
 transformers = import_when_used("transformers")
@@ -135,7 +135,7 @@ def test_attention_is_that_of_transformers(pair: tuple[Any, Llama]) -> None:
 def test_going_back_and_forking_give_the_same_bits(
     pair: tuple[Any, Llama], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(llama, "LEAST", 2)  # the cache grows several times
+    monkeypatch.setattr(language_model, "LEAST", 2)  # the cache grows several times
     _, ours = pair
     state = ours.new_state(2)
     ours.prefill(token_ids()[:, :5], state)
