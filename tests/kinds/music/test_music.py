@@ -37,6 +37,7 @@ from genui.protocol import (
     WriteText,
     WriteToken,
 )
+from genui.runs.models import rate_quality
 
 MACHINE = Machine("cpu", "fp32", 1)
 SETTINGS = TextSettings(tokens=60, temperature=1.0, top_p=1.0)
@@ -340,3 +341,8 @@ def test_the_lens_of_music_names_notes_that_can_follow() -> None:
     assert [f.text for f in branch.advance(0, 4)] == [f.text for f in frames[:4]]  # type: ignore[union-attr]
     with pytest.raises(MisuseError, match="music is not steered by texts"):
         trace.fork(2, 4, Steer(layer=1, strength=1, towards="a", away="b"))
+
+
+@pytest.mark.parametrize(("nats", "word"), [("0.371", "good"), ("0.45", "fair"), ("0.6", "weak")])
+def test_nats_a_token_are_rated_in_a_word(nats: str, word: str) -> None:
+    assert rate_quality(f"{nats} nats a token") == word
