@@ -53,14 +53,15 @@ class CachedStylesheet(Stylesheet):
     ) -> None:
         """Set the styles of a node and its parts, from a remembered match if there is one."""
         key = self._key(node)
-        match = None if animate else self._matches.get(key)
+        match = self._matches.get(key)
         if match is None:
             super().apply(node, animate=animate, cache=cache)
-            if not animate:
+            rules = node.styles.base.get_rules()
+            if not (animate and "transitions" in rules):  # else they may be on their way
                 if len(self._matches) > MAX_MATCHES:
                     self._matches.clear()
                 self._matches[key] = Match(
-                    node.styles.base.get_rules(),
+                    rules,
                     node._has_hover_style,
                     node._has_focus_within,
                     node._has_order_style,
@@ -72,7 +73,7 @@ class CachedStylesheet(Stylesheet):
         if node.styles.base.get_rules() == match.styles:
             node.notify_style_update()  # the styles of a node above may have changed
         else:
-            self.replace_rules(node, match.styles)
+            self.replace_rules(node, match.styles, animate=animate)
         self._process_component_classes(node)
 
     def _process_component_classes(self, node: DOMNode) -> None:
@@ -92,9 +93,7 @@ class CachedStylesheet(Stylesheet):
     def _key(self, node: DOMNode) -> tuple[Any, ...]:
         """All on which the match of a node depends."""
         if self._parsed is not self.rules:
-            self._parsed = self.rules
-            self._order = {id(rule): at for at, rule in enumerate(self._parsed)}
-            self._dependencies.clear()
+            self._take_rules(self.rules)
         names = frozenset(node._selector_names)
         known = self._dependencies.get(names)
         if known is None:
@@ -112,6 +111,11 @@ class CachedStylesheet(Stylesheet):
                         key.extend(map(above.has_pseudo_class, states[name]))
             above = above._parent
         return tuple(key)
+
+    def _take_rules(self, rules: list[RuleSet]) -> None:
+        self._parsed = rules
+        self._order = {id(rule): at for at, rule in enumerate(rules)}
+        self._dependencies = {}
 
     def _find_dependencies(self, names: frozenset[str]) -> Dependencies:
         """Read from the rules what the match of a node with these names depends on."""

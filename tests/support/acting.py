@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import pytest
 from fake_process import in_process
@@ -15,8 +16,10 @@ from fake_worker import FakeWorker
 from textual import events
 from textual.app import App
 from textual.cache import LRUCache
+from textual.css.model import RuleSet
 from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Static
 from waiting import PATIENCE
 
@@ -50,6 +53,7 @@ class SharedStylesheet(CachedStylesheet):
     """Keeps what it has parsed and matched for the next app in the same colours."""
 
     _shared: ClassVar[dict[object, tuple[Any, ...]]] = {}
+    _known: ClassVar[dict[tuple[object, ...], Any]] = {}
 
     def __init__(self, *, variables: dict[str, str] | None = None) -> None:
         super().__init__(variables=variables)
@@ -64,7 +68,12 @@ class SharedStylesheet(CachedStylesheet):
         colours = tuple(sorted(self._variables.items()))
         shared = self._shared.setdefault(colours, (LRUCache(1000), {}, {}))
         self._parse_cache, self._matches, self._numbers = shared
-        self._dependencies.clear()
+        self._parsed = []  # what depends on them is taken anew
+
+    def _take_rules(self, rules: list[RuleSet]) -> None:
+        super()._take_rules(rules)
+        known = self._known.setdefault((id(self._numbers), *rules), {})
+        self._dependencies = known
 
 
 class QuickPilot(Pilot[None]):
@@ -87,13 +96,29 @@ class QuickPilot(Pilot[None]):
             await self.pause()
 
     async def pause(self, delay: float | None = None) -> None:
-        """Wait so long, and until the app has nothing to do; draw what it will draw soon."""
+        """Wait so long, and until the app has nothing to do; paint what it will paint soon."""
         if delay:
             await asyncio.sleep(delay)
         await idle()
         if self.app.screen_stack:
             self.app.screen._on_timer_update()
             await idle()
+        if self.app.screen_stack and not self.app._exit:
+            PAINT(self.app.screen)
+            await idle()
+
+
+PAINT = Screen._compositor_refresh
+
+
+def put_off_paint(screen: Screen[Any]) -> None:
+    """Leave what has changed on a screen to the end of the pilot's pause, if no terminal shows it:
+    an app lays itself out many times until it is idle, and to paint takes a third of a test."""
+    app = screen.app
+    if not app.is_headless or screen is not app.screen:
+        PAINT(screen)
+    else:
+        app._update_mouse_over(screen)
 
 
 def key_event(key: str) -> events.Key:
@@ -121,11 +146,12 @@ async def idle(seconds: float = 5) -> None:
 @asynccontextmanager
 async def running(app: App[Any], size: tuple[int, int]) -> AsyncIterator[QuickPilot]:
     """The app on a terminal of that size that is not there. It ends as a user leaves it."""
-    async with app.run_test(size=size):
-        pilot = QuickPilot(app)
-        await pilot.pause()
-        yield pilot
-        app.exit()  # Textual's shutdown alone would go on handling messages, without the widgets
+    with mock.patch.object(Screen, "_compositor_refresh", put_off_paint):
+        async with app.run_test(size=size):
+            pilot = QuickPilot(app)
+            await pilot.pause()
+            yield pilot
+            app.exit()  # Textual's shutdown alone would handle messages without the widgets
 
 
 def home_of(pilot: Pilot[None]) -> HomeScreen:
