@@ -34,6 +34,12 @@ LEAVES = (
         r"chorale|midi\b|[Mm]usic[A-Z_]|_music\b|\bbach\b|piano_roll|RollView|(en|de)code_score|fluidsynth",
         ("chorales", "--melody", "--gm", "harmonise"),
     ),
+    Leaf(
+        "open_image",
+        (),
+        r"kinds.open_image|open_diffusion|PIPELINES|OpenImages|FolderSchedule|AdaptedReader|PipelineParts",
+        (),
+    ),
 )
 OTHER_FILES = ("genui/engine/data/icons.py", "genui/engine/data/clips.py")
 """Files with lists of names of icons, of which some are words of a kind."""

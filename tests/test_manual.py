@@ -15,8 +15,8 @@ from genui.engine.data.speech import SPEECH_DATASETS
 from genui.engine.data.text import LABELLED_TEXTS, TEXT_DATASETS
 from genui.formats.codec import CODECS
 from genui.hub.catalogue import CATALOGUE
-from genui.hub.diffusers import PIPELINES
 from genui.hub.formats import FORMATS as MODEL_FORMATS
+from genui.kinds.open_image.folder import PIPELINES
 from genui.logs.formats import FORMATS as LOG_FORMATS
 from genui.protocol.kinds import KINDS, PRETRAINED, list_media
 from genui.protocol.manual import read_page, topics

@@ -42,9 +42,9 @@ class Table(Mapping[str, Row], Generic[Row]):
     """Rows by name: the built-in ones in their order, then those of plug-ins.
 
     Looking up a built-in name loads no plug-in. `built_in` may be a function that is called at the
-    first look-up. `also` returns rows that plug-ins bring in another table. Rows of plug-ins must
-    be a `base`, by default `kind`; if the group has several tables, each takes the rows of its
-    `kind`.
+    first look-up. `also` returns rows that plug-ins bring in another table; a table without a
+    `group` has only those. Rows of plug-ins must be a `base`, by default `kind`; if the group has
+    several tables, each takes the rows of its `kind`.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class Table(Mapping[str, Row], Generic[Row]):
         if self._last is not None and self._last[0] == _state():
             return self._last[1]
         added = {name: row for name, row in self._also().items() if name not in self.built_in}
-        for name, (source, row) in _find_rows(self._group, self._base).items():
+        found = _find_rows(self._group, self._base) if self._group else {}
+        for name, (source, row) in found.items():
             if isinstance(row, self._kind):
                 if name in self.built_in:
                     _report(f"plug-in {source}: {name} of {self._group} is built in; skipped")

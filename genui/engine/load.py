@@ -1,8 +1,11 @@
 """Load checkpoints as generators, and run traces in this process."""
 
+import importlib
+import logging
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +26,7 @@ from genui.engine.train.checkpoint import load_weights
 from genui.hub import formats
 from genui.hub.open_model import OpenModel
 from genui.protocol import LAB, Frame, Say, Start, Started, TextSettings
+from genui.protocol.kinds import KINDS, open_face
 from genui.recipes import recipe_from_dict
 from genui.recipes.classifier import ClassifierRecipe
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
@@ -50,7 +54,7 @@ def load_open(path: Path, format: str, machine: device.Machine | None = None) ->
     model = formats.FORMATS[format].describe(path)
     with recipe_errors(path, "configuration", "fetch or copy it again"):
         try:
-            return LOADERS[format]().load(model, machine or device.for_generation())
+            return find_loader(format).load(model, machine or device.for_generation())
         except (TooLargeError, UnsupportedError) as error:  # a MisuseError's text stays as it is
             raise type(error)(f"{show(path)}: {error}") from None
 
@@ -84,7 +88,7 @@ def load_tokenizer(model: ModelInfo) -> Tokenizer:
 def load_open_tokenizer(path: Path, format: str, name: str = "") -> Tokenizer:
     """The tokenizer of somebody else's model of text. Raises MisuseError or GenuiError if it is
     damaged, and if the model, called `name`, has none here."""
-    tokenizer = LOADERS[format]().tokenizer
+    tokenizer = find_loader(format).tokenizer
     if tokenizer is None:
         raise MisuseError(
             f"{name or show(path)} has its vocabulary on a server; use text=TEXT for any text"
@@ -127,12 +131,6 @@ def _server() -> Loader:
     return Loader(load_server_model)
 
 
-def _diffusers() -> Loader:
-    from genui.engine.sample.open_diffusion.load import load
-
-    return Loader(load)
-
-
 def _onnx() -> Loader:
     from genui.engine.sample.onnx_voice import load
 
@@ -144,10 +142,19 @@ LOADERS: Mapping[str, Callable[[], Loader]] = {
     "huggingface": _hugging_face,
     "peft": _peft,
     "server": _server,
-    "diffusers": _diffusers,
     "onnx": _onnx,
 }
-"""For each format of `genui.hub.formats` what opens its models, imported when it is called."""
+"""For each format that is no kind's own what opens its models, imported when it is called."""
+
+
+def find_loader(format: str) -> Loader:
+    """What opens models of a format of `genui.hub.formats`."""
+    if format in LOADERS:
+        return LOADERS[format]()
+    kinds = (kind for kind in KINDS.values() if kind.formats and format in kind.formats())
+    loader = open_face(next(kinds).opens, Loader)
+    assert loader is not None  # a kind with formats has it
+    return loader
 
 
 def check_weights(path: Path, name: Path) -> None:
@@ -164,6 +171,26 @@ def check_weights(path: Path, name: Path) -> None:
         else:
             machine = device.Machine("cpu", "fp32", 1)  # for_generation() would set the threads
             build_generator(recipe, tensors, described, machine, torch.device("cpu"))
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Within the block the libraries print no warnings and no progress bars."""
+    names = ("transformers", "diffusers", "accelerate")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names[:2]:
+            with suppress(ImportError):  # late, as in `_class`, which reports it
+                importlib.import_module(f"{name}.utils.logging").disable_progress_bar()
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
 
 
 @contextmanager

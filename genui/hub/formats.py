@@ -6,7 +6,7 @@ To add one, write its file and add a row, and add what opens its models to `LOAD
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -15,8 +15,10 @@ import msgspec
 
 from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import show
-from genui.hub import diffusers, gguf, huggingface, onnx, peft, records
+from genui.base.plugins import Table
+from genui.hub import gguf, huggingface, onnx, peft, records
 from genui.hub.open_model import OpenModel
+from genui.protocol.kinds import KINDS, Kind
 
 
 class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +50,7 @@ def _describe_server(path: Path) -> OpenModel:
     return server.describe(path)
 
 
-FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
+_ROWS: Mapping[str, ModelFormat] = MappingProxyType(
     {
         "gguf": ModelFormat(
             title="a GGUF file",
@@ -77,14 +79,6 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             recognise=records.is_server,
             describe=_describe_server,
         ),
-        "diffusers": ModelFormat(
-            title="a diffusers folder",
-            recognise=diffusers.recognise,
-            describe=diffusers.describe,
-            needs=("diffusers", "diffusers"),
-            files=diffusers.files,
-            converts=True,
-        ),
         "onnx": ModelFormat(
             title="a voice of piper (.onnx with its .json)",
             recognise=onnx.recognise,
@@ -93,6 +87,19 @@ FORMATS: Mapping[str, ModelFormat] = MappingProxyType(
             files=onnx.files,
         ),
     }
+)
+
+
+def _formats_of(kinds: Iterable[Kind]) -> dict[str, ModelFormat]:
+    rows = ((name, row) for kind in kinds if kind.formats for name, row in kind.formats().items())
+    return {name: row for name, row in rows if isinstance(row, ModelFormat)}
+
+
+FORMATS: Mapping[str, ModelFormat] = Table(
+    "",
+    ModelFormat,
+    lambda: {**_ROWS, **_formats_of(KINDS.of_genui())},
+    also=lambda: _formats_of(KINDS.of_plugins()),
 )
 """The format's name to its row, in the order in which a path is tried."""
 

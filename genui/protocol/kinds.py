@@ -11,6 +11,7 @@ the room that calls it:
 | `trains` | `genui.engine.kinds.Trains` | torch |
 | `generates` | `genui.engine.kinds.Generates` | torch |
 | `labels` | `genui.engine.kinds.Labels` | torch |
+| `opens` | `genui.engine.load.Loader` | torch |
 | `saves` | `genui.formats.kinds.Saves` | neither torch nor Textual |
 | `prints` | `genui.cli.kinds.Prints` | neither torch nor Textual |
 | `shows` | `genui.ui.kinds.Shows` | Textual |
@@ -86,6 +87,10 @@ class Kind(Struct, frozen=True, kw_only=True):
     generates: Open | None = None
     """None for models that others trained: a row of `genui.hub.formats` loads them."""
     labels: Open | None = None
+    formats: Callable[[], Mapping[str, object]] | None = None
+    """Formats of other people's models, each a `genui.hub.formats.ModelFormat`."""
+    opens: Open | None = None
+    """What opens them."""
     settings: type[Settings] | None = None
     default_settings: Settings | None = None
     """Its default settings, if they differ from those of the class."""

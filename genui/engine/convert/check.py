@@ -20,10 +20,9 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError, TooLargeError
 from genui.engine.device import check_memory
-from genui.engine.load import find_and_load
+from genui.engine.load import find_and_load, quiet_libraries
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import noise
-from genui.engine.sample.open_diffusion.load import quiet_libraries
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Generator
 from genui.engine.train.checkpoint import load_weights

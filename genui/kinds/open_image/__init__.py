@@ -1,15 +1,53 @@
-"""Open models that draw images, such as Stable Diffusion."""
+"""Open models that draw images: folders of diffusers, in our own loop.
+
+- `folder`: what a folder says of its model, and the table of pipelines
+- `schedule`: the levels of a scheduler's configuration, and what its network predicts
+- `conditions`: prompts and classes as token ids, and the text encoders that read them
+- `adapters`: LoRA files that a prompt names
+- `pipelines`: how each pipeline calls its network
+- `images`: latents and pixels as images, and cheap previews
+- `load`: the components of a folder, and the memory that they take
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from genui.kinds.image import DENOISED
 from genui.protocol.kinds import PRETRAINED
 
+
+def _formats() -> Mapping[str, object]:
+    from genui.hub.formats import ModelFormat
+    from genui.kinds.open_image import folder
+
+    row = ModelFormat(
+        title="a diffusers folder",
+        recognise=folder.recognise,
+        describe=folder.describe,
+        needs=("diffusers", "diffusers"),
+        files=folder.files,
+        converts=True,
+    )
+    return {"diffusers": row}
+
+
+def _opens() -> object:
+    from genui.engine.load import Loader
+    from genui.kinds.open_image.load import load
+
+    return Loader(load)
+
+
 KINDS = (
     replace(
         DENOISED,
         family=PRETRAINED,
         place=25,
+        folder=Path(__file__).parent,
         limitations="Others trained it: its own card says on what, and what it cannot do.",
+        formats=_formats,
+        opens=_opens,
     ),
 )

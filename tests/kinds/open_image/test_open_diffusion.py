@@ -27,11 +27,11 @@ from genui.engine.metrics.copying import nearest
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import noise
 from genui.engine.sample.media import to_rgb
-from genui.engine.sample.open_diffusion import load
-from genui.engine.sample.open_diffusion.images import OpenImages
-from genui.engine.sample.open_diffusion.schedule import FolderSchedule
 from genui.hub import formats
 from genui.hub.huggingface import read_licence
+from genui.kinds.open_image import load
+from genui.kinds.open_image.images import OpenImages
+from genui.kinds.open_image.schedule import FolderSchedule
 from genui.protocol import (
     AddNoise,
     Axis,

@@ -2,7 +2,7 @@
 
 A folder has `model_index.json`, which names the pipeline's class and the library and class of each
 component, and a sub-folder for each component. The engine loads the components
-(`genui.engine.sample.open_diffusion`).
+(`load` here).
 """
 
 import json

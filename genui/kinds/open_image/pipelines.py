@@ -1,6 +1,6 @@
 """The table of kinds of pipelines: what each reads, and how it calls its network.
 
-`genui.hub.diffusers.PIPELINES` has a row of the same name with what is known before loading.
+`PIPELINES` of `folder` has a row of the same name with what is known before loading.
 """
 
 import types
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genui.engine.sample.open_diffusion.adapters import AdaptedReader, group_rows
-from genui.engine.sample.open_diffusion.conditions import (
+from genui.kinds.open_image.adapters import AdaptedReader, group_rows
+from genui.kinds.open_image.conditions import (
     ClassLabels,
     Embeddings,
     Encoder,
@@ -23,8 +23,8 @@ from genui.engine.sample.open_diffusion.conditions import (
     Reader,
     class_names,
 )
-from genui.engine.sample.open_diffusion.schedule import FolderSchedule
-from genui.hub.diffusers import Folder
+from genui.kinds.open_image.folder import Folder
+from genui.kinds.open_image.schedule import FolderSchedule
 
 
 @dataclass(frozen=True)

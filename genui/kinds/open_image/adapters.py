@@ -21,8 +21,8 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import show
 from genui.engine.sample.diffusion_state import Row
-from genui.engine.sample.open_diffusion.conditions import Embeddings, Reader
 from genui.hub.formats import fingerprint, state_of
+from genui.kinds.open_image.conditions import Embeddings, Reader
 
 MOST = 4
 """Adapters of one prompt."""

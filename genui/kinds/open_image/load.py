@@ -1,11 +1,8 @@
 """The components of a diffusers folder, loaded as they are: no pickles, no code, no downloads."""
 
 import importlib
-import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +11,13 @@ import torch
 from genui.base.errors import GenuiError, MisuseError, install
 from genui.engine import loading
 from genui.engine.device import Machine, check_memory
+from genui.engine.load import quiet_libraries
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.open_diffusion.adapters import AdaptedReader, Adapters
-from genui.engine.sample.open_diffusion.images import (
+from genui.hub.formats import fingerprint
+from genui.hub.open_model import OpenModel
+from genui.kinds.open_image.adapters import AdaptedReader, Adapters
+from genui.kinds.open_image.folder import Component, Folder, read_folder
+from genui.kinds.open_image.images import (
     Latents,
     OpenImages,
     Pixels,
@@ -24,11 +25,8 @@ from genui.engine.sample.open_diffusion.images import (
     cached_colours,
     fit_colours,
 )
-from genui.engine.sample.open_diffusion.pipelines import KINDS, OpenDenoiser, Parts
-from genui.engine.sample.open_diffusion.schedule import FolderSchedule
-from genui.hub.diffusers import Component, Folder, read_folder
-from genui.hub.formats import fingerprint
-from genui.hub.open_model import OpenModel
+from genui.kinds.open_image.pipelines import KINDS, OpenDenoiser, Parts
+from genui.kinds.open_image.schedule import FolderSchedule
 from genui.protocol import ImageSettings
 from genui.protocol.kinds import PRETRAINED
 
@@ -156,26 +154,6 @@ def _class(component: Component) -> Any:
         f"{component.path.name}: the installed {component.library} {library.__version__} has no "
         f"class {component.cls}; upgrade it"
     )
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Within the block the libraries print no warnings and no progress bars."""
-    names = ("transformers", "diffusers", "accelerate")
-    loggers = [logging.getLogger(name) for name in names]
-    before = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name in names[:2]:
-            with suppress(ImportError):  # late, as in `_class`, which reports it
-                importlib.import_module(f"{name}.utils.logging").disable_progress_bar()
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)
 
 
 # --- What it draws on -----------------------------------------------------------------------------
