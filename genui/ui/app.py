@@ -548,13 +548,16 @@ class Shell(LifecycleGuard, App[None]):
     def _remember_undoable(self, event: messages.Undoable) -> None:
         self._undoable.append(event)
 
-    async def action_undo(self) -> None:
-        """Undo what was done last of what can be undone."""
+    def action_undo(self) -> None:
+        """Undo what was done last of what can be undone, while keys go on."""
         if not self._undoable:
             self.front.say("nothing to undo", "note")
             return
+        self.run_worker(partial(self._undo, self._undoable.pop()))
+
+    async def _undo(self, last: messages.Undoable) -> None:
         try:
-            self.front.say(await self._undoable.pop().undo(), "note")
+            self.front.say(await last.undo(), "note")
         except GenuiError as error:
             self.front.say(str(error))
 

@@ -55,7 +55,7 @@ class FavouritesScreen(Window[Favourite | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "take", "Open", show=False),
         Binding("d,delete", "drop", "Remove", show=False),
-        Binding("u,ctrl+z", "undo", "Bring back", show=False),
+        Binding("u,ctrl+z", "app.undo", "Bring back", show=False),
         Binding("escape,q,F", "leave", "Close", show=False),
     ]
 
@@ -113,16 +113,13 @@ class FavouritesScreen(Window[Favourite | None]):
 
         async def undo() -> str:
             await asyncio.to_thread(atomic_write, listed.path, content)
+            if self.usable:
+                self._say("")
+                self._read()
             return f"{name} is a favourite again"
 
         self.app.post_message(messages.Undoable(undo))
         self._say("removed; u brings it back")
-        self._read()
-
-    async def action_undo(self) -> None:
-        """Bring back the favourite that was removed last."""
-        await self.run_action("app.undo")
-        self._say("")
         self._read()
 
     def _say(self, line: str) -> None:

@@ -10,10 +10,10 @@ import pytest
 from saved_samples import as_once_written
 from tiny_models import write_models
 
-from genui.base import paths
 from genui.cli.main import main
 from genui.formats import codec, image
 from genui.formats import recipe as saved
+from genui.protocol import kinds
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -78,7 +78,7 @@ def test_a_fresh_process_says_identical(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("x.png", "x.gif", "x.txt")]
     for path in files:
         words = TEXT if path.suffix == ".txt" else IMAGE
-        weights = paths.weights_dir() / words[1] / "model.safetensors"
+        weights = kinds.find_weights(f"{words[1]}/model.safetensors")
         assert main(["generate", str(weights), *words[2:], "--out", str(path)]) == 0
     script = (
         "import sys; from genui.cli.main import main\nfor f in sys.argv[1:]: main(['replay', f])"

@@ -103,7 +103,11 @@ def test_windows_have_no_other_use_for_the_verbs_of_the_grammar() -> None:
             for binding in vars(kind).get("BINDINGS", ()) if isinstance(kind, type) else ():
                 for key in binding.key.split(","):
                     if key in verbs:
-                        action = binding.action.partition("(")[0].removeprefix("screen.")
+                        action = (
+                            binding.action.partition("(")[0]
+                            .removeprefix("screen.")
+                            .removeprefix("app.")
+                        )
                         assert action in verbs[key].split(), (name, key, action)
 
 

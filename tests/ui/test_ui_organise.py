@@ -1,5 +1,6 @@
 """Runs are renamed, tagged, noted, deleted and brought back; which run the Training pane shows."""
 
+import asyncio
 import threading
 from contextlib import ExitStack
 
@@ -13,7 +14,7 @@ from genui.runs import labels
 from genui.runs.labels import Labels
 from genui.runs.layout import RunDir, RunLock
 from genui.runs.listing import RunSummary, list_runs, summarise
-from genui.ui import organise
+from genui.ui import messages, organise
 from genui.ui.app import GenuiApp
 from genui.ui.app import run as run_app
 from genui.ui.home_panes import TrainingPane
@@ -51,6 +52,22 @@ async def test_a_run_is_renamed_tagged_and_noted_and_undo_brings_the_name_back(
         await pilot.press("ctrl+z")
         await until(pilot, lambda: summarise(run).labels == Labels())
         await until(pilot, lambda: "wider" not in seen(pilot))
+
+
+async def test_keys_are_heard_while_something_is_undone(shipped, open_app: Opener) -> None:
+    done = asyncio.Event()
+
+    async def undo() -> str:
+        await done.wait()
+        return "as it was"
+
+    async with open_app() as pilot:
+        pilot.app.post_message(messages.Undoable(undo))
+        await pilot.pause()
+        await pilot.press("u", "2")
+        await until(pilot, lambda: home_of(pilot).view == "text")
+        done.set()
+        await until_seen(pilot, "as it was")
 
 
 async def test_a_deleted_run_can_be_brought_back_until_the_app_closes(

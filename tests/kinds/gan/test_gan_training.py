@@ -21,7 +21,7 @@ from genui.engine.train import gan
 from genui.engine.train.gan import WIDTH, GanTask, score_text
 from genui.engine.train.loop import Trainer
 from genui.engine.train.optimizer import Optimizers
-from genui.engine.train.task import Player, Sample, players_of
+from genui.engine.train.task import WHOLE, Player, Sample, Share, players_of
 from genui.logs.native import MetricsTail
 from genui.protocol import ImageFrame, LatentSettings, Start
 from genui.recipes import find_recipe, override
@@ -115,7 +115,7 @@ def test_a_loss_that_is_no_number_names_its_side(
     run = tiny_gan()
     loss = GanTask._discriminator_loss
     monkeypatch.setattr(
-        GanTask, "_discriminator_loss", lambda self, step: loss(self, step) * float("nan")
+        GanTask, "_discriminator_loss", lambda self, *of: loss(self, *of) * float("nan")
     )
     assert trainer.train(run) == 1
     assert "the discriminator's loss became nan at step 1" in read_status(run).error
@@ -203,10 +203,10 @@ class TugTask:
     def _product(self) -> Tensor:
         return (self.model.left.weight * self.model.right.weight).sum()
 
-    def _left(self, step: int) -> Tensor:
+    def _left(self, step: int, share: Share = WHOLE) -> Tensor:
         return self._product()
 
-    def _right(self, step: int) -> Tensor:
+    def _right(self, step: int, share: Share = WHOLE) -> Tensor:
         left = self.model.left.weight
         self.seen.append((float(left.detach()), left.requires_grad))
         return -self._product()
