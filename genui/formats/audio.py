@@ -181,7 +181,7 @@ def encode_sound(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | N
     as the kind plays it. Raises GenuiError if there is none.
     """
     text = to_json(recipe)
-    play = saves_of(kind_of_trace(recipe.kind, recipe.settings)).encode_sound
+    play = saves_of(kind_of_trace(samples[0].kind, recipe.settings)).encode_sound
     if play is not None:
         return play(samples, recipe)
     frames = [_frame(sample.frames, recipe.view.steps) for sample in samples]

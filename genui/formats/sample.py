@@ -12,13 +12,15 @@ from genui.protocol import Frame
 class Sample:
     """One generation: the prompt as the model saw it, and its frames in order.
 
-    `suffix` is the text after the gap of a prompt that has one.
+    `suffix` is the text after the gap of a prompt that has one, and `kind` the name of its kind of
+    model.
     """
 
     seed: int
     prompt: str
     frames: Sequence[Frame]
     suffix: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def recorded(trace: Trace[Any]) -> RecordedText:
 def sample_of(trace: Trace[Any]) -> Sample:
     """The computed frames as a sample, from which files are written."""
     prompt, suffix = clean(trace.model_prompt), clean(trace.model_suffix)
-    return Sample(trace.request.seed, prompt, tuple(trace.frames), suffix)
+    return Sample(trace.request.seed, prompt, tuple(trace.frames), suffix, trace.kind)
 
 
 # --- Saving ----------------------------------------------------------------------------------

@@ -498,7 +498,7 @@ def test_the_worker_cancels_at_once_while_a_server_hangs(serving: Serve, tmp_pat
         (("generate", "llama", "--grammar", "python"), "needs every token's odds"),
         (("generate", "llama", "--prompt", "a<FILL>b"), "fills no <FILL>"),
         (("generate", "llama", "--tokens", "3", "--fork", "1:token=a"), "use text=TEXT"),
-        (("generate", "llama", "--tokens", "3", "--attention", "2"), "music on this machine"),
+        (("generate", "llama", "--tokens", "3", "--attention", "2"), "tokens on this machine"),
         (("train", "--from", "llama"), "cannot be trained on"),
     ],
 )
