@@ -24,6 +24,7 @@ def refer(screen: Screen[Any]) -> list[weakref.ref[object]]:
 
 def all_freed(references: list[weakref.ref[object]]) -> Callable[[], bool]:
     def freed() -> bool:
+        gc.unfreeze()  # the app freezes what there is after its first paint: here a window perhaps
         gc.collect()
         return not any(reference() is not None for reference in references)
 
