@@ -1,7 +1,7 @@
-"""Draw twins.png: `python screenshots/draw_twins.py`, from `genui twins fashion` and the app.
+"""Draw twins.png: `python screenshots/draw_twins.py`, from `genui twins` and the app.
 
-A curve of each model over the other, by number of examples. Takes about a minute; needs the
-`dev` extra (resvg), a monospace font, and Fashion-MNIST or the network.
+A curve of each model over the other, by number of examples: Python or English, two texts that come
+with genui. Needs the `dev` extra (resvg) and a monospace font.
 """
 
 import asyncio
@@ -15,13 +15,16 @@ from draw import save
 async def draw() -> None:
     from genui.runs.listing import list_runs
     from genui.ui.app import WatchApp
+    from genui.ui.watcher import WatchTarget
 
-    app = WatchApp("", list_runs(), list_runs, listing=False, note="")
+    app = WatchApp(WatchTarget("", tuple(list_runs()), list_runs, False))
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause(3.0)
-        for key in ("o", "down", "space", "escape", "Y"):  # both runs, by logarithmic steps
+        for key in ("o", "down", "space", "escape"):  # both runs
             await pilot.press(key)
             await pilot.pause(2.0)
+        await app.action_press("board.log_x")
+        await pilot.pause(2.0)
         save(app, "twins.png")
 
 
@@ -31,7 +34,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as home:
         os.environ["GENUI_HOME"] = os.environ.get("GENUI_HOME") or home
         os.environ.setdefault("COLORTERM", "truecolor")
-        code = 0 if os.environ["GENUI_HOME"] != home else genui(["twins", "fashion"])
+        code = 0 if os.environ["GENUI_HOME"] != home else genui(["twins", "python-or-prose"])
         if code == 0:
             asyncio.run(draw())
         return code

@@ -199,7 +199,7 @@ def run_twins(args: argparse.Namespace) -> int:
         output.say("; ".join(f"{name}: {question}" for name, question in QUESTIONS.items()))
         for each in model_scores:
             output.say(_describe(each))
-        output.note(f"curves: genui watch {' '.join(ids.values())}   (o: both; Y: logarithmic)")
+        output.note(f"curves: genui watch {' '.join(ids.values())}   (o: both; s: logarithmic)")
     return 0
 
 
@@ -247,7 +247,8 @@ def _table(points: list["Point"], names: Sequence[str]) -> list[list[str]]:
     """Heads, and a row for each point with all measures of these models."""
     heads = ["EXAMPLES"]
     for title in ("ACCURACY", "LOG-LOSS", "CALIBRATION"):
-        heads += [f"{title} {name[:4].upper()}." for name in names]
+        several = len(names) > 1
+        heads += [f"{title} {name[:4].upper()}." if several else title for name in names]
     rows = []
     for point in points:
         row = [count(point.examples)]
