@@ -176,6 +176,7 @@ class Shell(LifecycleGuard, App[None]):
         self._full_gc_at = time.monotonic()
         self._run_views: dict[RunDir, RunView] = {}  # not shown yet
         self._undoable: list[messages.Undoable] = []  # the newest last
+        self._undoing: set[asyncio.Task[None]] = set()
         self._runs_timer: Timer | None = None
         for theme in themes.OWN:
             self.register_theme(theme)
@@ -553,7 +554,10 @@ class Shell(LifecycleGuard, App[None]):
         if not self._undoable:
             self.front.say("nothing to undo", "note")
             return
-        self.run_worker(partial(self._undo, self._undoable.pop()))
+        # A task and no worker: what was begun is undone also if the app is closed meanwhile.
+        task = asyncio.create_task(self._undo(self._undoable.pop()))
+        self._undoing.add(task)
+        task.add_done_callback(self._undoing.discard)
 
     async def _undo(self, last: messages.Undoable) -> None:
         try:
