@@ -22,7 +22,7 @@ from genui.runs.hosts import HERE, Placement
 from genui.runs.launch import create
 from genui.runs.layout import HANDED_OVER, RunDir, is_locked, read_info, read_status
 from genui.runs.listing import summarise
-from genui.runs.processes import LOST, WATCHED
+from genui.runs.processes import WATCHED
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="torch without distributed"
@@ -33,12 +33,20 @@ import os, sys, time
 from pathlib import Path
 from genui.runs import control
 from genui.runs.layout import RunDir
+from genui.runs.processes import LOST
 from genui.runs.ranks import write_failure
 from genui.runs.writer import RunWriter
 run, rank = RunDir(Path(sys.argv[1])), int(os.environ["RANK"])
 def wait_for_stop():
     while [each.command for each in control.poll(run)] != ["stop"]:
         time.sleep(0.01)
+def leave(code):
+    (run.path / f"left{rank}").touch()
+    os._exit(code)
+def lose(other):  # as one that waits for another notices that it has gone
+    while not (run.path / f"left{other}").exists():
+        time.sleep(0.01)
+    os._exit(LOST)
 def others():
     (run.path / f"here{rank}").touch()
     for each in range(int(os.environ["WORLD_SIZE"])):
@@ -83,15 +91,15 @@ SLEEP = "time.sleep(60)"
         (SLEEP, "os.kill(os.getpid(), 9)", 1, "failed", "rank 1 on HOST was killed by SIGKILL; "),
         ("os.kill(os.getpid(), 9)", SLEEP, 1, "failed", "rank 0 on HOST was killed by SIGKILL; "),
         (
-            f"sys.stdout.flush(); os._exit({LOST})",
-            "write_failure(run, 1, 'failed: f.jsonl: cannot be written'); sys.exit(1)",
+            "sys.stdout.flush(); lose(1)",
+            "write_failure(run, 1, 'failed: f.jsonl: cannot be written'); leave(1)",
             1,
             "failed",
             "rank 1 on HOST failed: f.jsonl: cannot be written; there is no checkpoint yet: ",
         ),
         (
-            "writer.update(state='failed', error='the loss became nan'); os._exit(3)",
-            f"os._exit({LOST})",
+            "writer.update(state='failed', error='the loss became nan'); leave(3)",
+            "lose(0)",
             3,
             "failed",
             "the loss became nan",
