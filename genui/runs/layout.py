@@ -298,24 +298,31 @@ def starting() -> dict[str, Any]:
 def _make_run(name: str, *, steps: int = 0, **fields: Any) -> RunDir:
     """The folder of a new run, with its two records; `fields` are some of RunInfo.
 
-    If one of them cannot be written, the folder is removed."""
+    It has a hidden name until both are there, so that no list shows half a run as a failed one. If
+    one of them cannot be written, the folder is removed."""
     now, host = time.time(), socket.gethostname()
-    run = _make_folder(name, now)
+    made = _make_folder(name, now)
+    run = RunDir(made.path.with_name(made.path.name.removeprefix(".")))
     try:
         info = RunInfo(id=run.id, name=name, versions=_versions(), host=host, created=now, **fields)
-        write_info(run, info)
-        write_status(run, Status(state="starting", steps=steps, host=host, heartbeat=now))
+        write_info(made, info)
+        write_status(made, Status(state="starting", steps=steps, host=host, heartbeat=now))
+        with writing(run.path):
+            made.path.rename(run.path)
     except BaseException:
-        shutil.rmtree(run.path, ignore_errors=True)  # a full disk, say: half a run is a broken one
+        shutil.rmtree(made.path, ignore_errors=True)  # a full disk, say: half a run is a broken one
         raise
     return run
 
 
 def _make_folder(name: str, now: float) -> RunDir:
-    """An empty run directory with an unused name."""
+    """An empty run directory with an unused name, which is hidden by a dot."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     while True:
-        run = RunDir(paths.runs_dir() / f"{name}-{stamp}-{os.urandom(2).hex()}")
+        id = f"{name}-{stamp}-{os.urandom(2).hex()}"
+        if (paths.runs_dir() / id).exists():
+            continue
+        run = RunDir(paths.runs_dir() / f".{id}")
         try:
             run.path.parent.mkdir(parents=True, exist_ok=True)
             run.path.mkdir()

@@ -15,6 +15,7 @@ from genui.base.files import atomic_path, atomic_write
 from genui.recipes import find_recipe, recipe_from_dict
 from genui.runs import layout
 from genui.runs.layout import RunDir, Status, create_run, read_info, read_status, write_status
+from genui.runs.listing import list_runs
 
 
 def test_a_new_run_says_what_was_asked():
@@ -156,3 +157,17 @@ def test_paths_sort_by_step():
     assert run.checkpoint(1200).name == "step-00001200.safetensors"
     assert run.checkpoint_state(1200).name == "step-00001200.state.safetensors"
     assert run.sample(200, ".png").name == "step-00000200.png"
+
+
+def test_a_run_that_is_being_made_is_in_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing between its two records would show it as failed."""
+    write_status, listed = layout.write_status, []
+
+    def look_and_write(run: RunDir, status: Status) -> None:
+        listed.append(list_runs())
+        write_status(run, status)
+
+    monkeypatch.setattr(layout, "write_status", look_and_write)
+    run = create_run(find_recipe("shakespeare"), {}, "mine")
+    assert listed == [[]]
+    assert [(each.run, each.state) for each in list_runs()] == [(run, "starting")]
