@@ -1,12 +1,11 @@
 """The example plug-in, installed as a package and named as a file, from the shell to a model."""
 
 import json
-import shutil
-import tomllib
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from plugin_site import install_plugin
 
 from genui.base import plugins
 from genui.base.errors import GenuiError
@@ -35,19 +34,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     PYTHONPATH too, for the processes that genui starts.
     """
-    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
     place = tmp_path / "site"
-    info = place / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    info.mkdir(parents=True)
-    shutil.copy(EXAMPLE / MODULE, place)
-    (info / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    )
-    groups = (
-        "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in points.items()), ""])
-        for group, points in project["entry-points"].items()
-    )
-    (info / "entry_points.txt").write_text("\n".join(groups))
+    install_plugin(EXAMPLE, place)
     monkeypatch.syspath_prepend(str(place))
     monkeypatch.setenv("PYTHONPATH", str(place), prepend=":")
 

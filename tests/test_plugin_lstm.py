@@ -1,15 +1,14 @@
 """A text network as a plug-in: one folder outside genui, trained, generating and replayed."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from plugin_site import install_plugin
 
 EXAMPLE = Path(__file__).with_name("plugin_lstm")
-POINTS = "[genui.kinds]\nlstm = genui_lstm:KINDS\n"
 SMALL = ("batch=4", "width=32", "layers=1", "context=32", "device=cpu", "threads=1")
 
 
@@ -17,11 +16,7 @@ SMALL = ("batch=4", "width=32", "layers=1", "context=32", "device=cpu", "threads
 def site(tmp_path: Path) -> Path:
     """What `pip install tests/plugin_lstm` leaves, without a network or a build."""
     place = tmp_path / "site"
-    shutil.copytree(EXAMPLE / "genui_lstm", place / "genui_lstm")
-    info = place / "genui_lstm-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: genui-lstm\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(POINTS)
+    install_plugin(EXAMPLE, place)
     return place
 
 

@@ -1,16 +1,15 @@
 """A whole kind of model as a plug-in: one folder outside genui, in the shell and in the app."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from plugin_site import install_plugin
 
 EXAMPLE = Path(__file__).with_name("plugin_strokes")
-POINTS = "[genui.kinds]\nstrokes = genui_strokes:KINDS\n"
 SMALL = ("device=cpu", "threads=1", "batch=32")
 
 Genui = Callable[..., str]
@@ -20,11 +19,7 @@ Genui = Callable[..., str]
 def genui(tmp_path: Path) -> Genui:
     """Runs Python with genui and what `pip install tests/plugin_strokes` leaves."""
     site = tmp_path / "site"
-    shutil.copytree(EXAMPLE / "genui_strokes", site / "genui_strokes")
-    info = site / "genui_strokes-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: genui-strokes\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(POINTS)
+    install_plugin(EXAMPLE, site)
     path = f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
 
     def run(*words: str) -> str:

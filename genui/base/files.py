@@ -183,7 +183,7 @@ def files_below(
     folder: Path, suffixes: tuple[str, ...] = ("",), most: int | None = None
 ) -> list[Path]:
     """The regular files in a folder and below it that end so, without hidden ones, in order; at
-    most so many. None if there is no folder."""
+    most so many, and none if there is no folder."""
     found = (
         os.path.join(above, name)
         for above, _, names in os.walk(folder)

@@ -62,8 +62,7 @@ class Generation:
     def sample(self) -> Sample:
         """The sample that files are written from."""
         prompt, suffix = clean(self.started.prompt), clean(self.started.suffix)
-        kind = f"{self.started.family}/{self.started.medium}"
-        return Sample(self.start.seed, prompt, self.frames, suffix, kind)
+        return Sample(self.start.seed, prompt, self.frames, suffix, self.started.kind)
 
     @property
     def recorded(self) -> RecordedText:

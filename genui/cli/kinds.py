@@ -25,7 +25,7 @@ class Prints:
     draw: "Callable[[Sequence[Generation]], None] | None" = None
     """Draws samples in the terminal, for kinds that do not stream."""
     read_token: "Callable[[str, ModelInfo, str], int] | None" = None
-    """The token that the text of an edit names, for a model; faults begin with the last argument"""
+    """The token of a model that a text names; faults begin with the last argument."""
     parse_init: "Callable[[Namespace, Start], Start] | None" = None
     """Adds what a trace starts from; None for images, by `--init`."""
     check: "Callable[[Namespace, Request], None] | None" = None

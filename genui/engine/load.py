@@ -182,7 +182,7 @@ def quiet_libraries() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in names[:2]:
-            with suppress(ImportError):  # late, as in `_class`, which reports it
+            with suppress(ImportError):  # one that is needed and missing is told later
                 importlib.import_module(f"{name}.utils.logging").disable_progress_bar()
         for logger in loggers:
             logger.setLevel(logging.ERROR)

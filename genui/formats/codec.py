@@ -147,8 +147,8 @@ def _codecs_of(kinds: Iterable[Kind]) -> dict[str, Codec]:
 CODECS: Mapping[str, Codec] = Table(
     "genui.codecs",
     Codec,
-    lambda: index_by_name(_ROWS) | _codecs_of(KINDS.of_genui()),
-    also=lambda: _codecs_of(KINDS.of_plugins()),
+    lambda: index_by_name(_ROWS) | _codecs_of(KINDS.list_built_in()),
+    also=lambda: _codecs_of(KINDS.list_of_plugins()),
 )
 """Suffix to the codec of its files; those of plug-ins come last."""
 

@@ -144,7 +144,7 @@ def recipe_of(
     return seal(
         TraceRecipe(
             model=start.model,
-            kind=f"{started.family}/{started.medium}" if started.family else "",
+            kind=started.kind,
             fingerprint=started.fingerprint,
             prompt=start.prompt,
             seed=start.seed,

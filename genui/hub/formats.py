@@ -98,8 +98,8 @@ def _formats_of(kinds: Iterable[Kind]) -> dict[str, ModelFormat]:
 FORMATS: Mapping[str, ModelFormat] = Table(
     "",
     ModelFormat,
-    lambda: {**_ROWS, **_formats_of(KINDS.of_genui())},
-    also=lambda: _formats_of(KINDS.of_plugins()),
+    lambda: {**_ROWS, **_formats_of(KINDS.list_built_in())},
+    also=lambda: _formats_of(KINDS.list_of_plugins()),
 )
 """The format's name to its row, in the order in which a path is tried."""
 

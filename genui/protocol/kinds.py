@@ -207,11 +207,11 @@ class Kinds(Mapping[tuple[str, str], Kind]):
     def __len__(self) -> int:
         return len(self._table)
 
-    def of_genui(self) -> list[Kind]:
-        """The kinds that are built in."""
+    def list_built_in(self) -> list[Kind]:
+        """The kinds of `genui/kinds`. Loads no plug-in."""
         return list(self._table.built_in.values())
 
-    def of_plugins(self) -> list[Kind]:
+    def list_of_plugins(self) -> list[Kind]:
         return [kind for name, kind in self._table.items() if name not in self._table.built_in]
 
 

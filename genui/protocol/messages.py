@@ -225,6 +225,11 @@ class Started(Struct, frozen=True, tag="started", kw_only=True):
     precision: str = ""  # "" if it is that of the worker
     pieces: tuple[Piece, ...] = ()  # of a chat: `prompt` with the template's tokens
 
+    @property
+    def kind(self) -> str:
+        """The name of the kind of its model; "" if that is not known."""
+        return f"{self.family}/{self.medium}" if self.family else ""
+
 
 class Candidate(Struct, frozen=True, array_like=True, gc=False):
     """One possible next token."""

@@ -42,8 +42,8 @@ def _recipes_of(kinds: Iterable[Kind]) -> dict[str, Recipe]:
 RECIPES: Mapping[str, Recipe] = Table(
     "genui.recipes",
     Recipe,
-    lambda: _recipes_of(KINDS.of_genui()),
-    also=lambda: _recipes_of(KINDS.of_plugins()),
+    lambda: _recipes_of(KINDS.list_built_in()),
+    also=lambda: _recipes_of(KINDS.list_of_plugins()),
 )
 """The recipes by name, those of plug-ins last."""
 

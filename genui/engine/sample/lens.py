@@ -46,7 +46,7 @@ def attention(trace: Trace, step: int) -> Attention:
     computed in one pass and agree to rounding with those of generation, token by token.
 
     For a network without attention there are no weights, and `fault` says so. Raises MisuseError
-    for models of neither tokens, and for a step that was not computed.
+    for models that write no tokens, and for a step that was not computed.
     """
     state = _state_before(trace, step, "attention is")
     generator: TokenGenerator[TokenState] = trace.generator  # type: ignore[assignment]
@@ -114,7 +114,7 @@ def read_layers(trace: Trace, step: int, over: LogitBase = "other") -> Layers:
 def read_tokens(trace: Trace, step: int) -> Tokens:
     """The ids of all tokens of the model's input at `step`.
 
-    Raises MisuseError for models of neither tokens, and for a step that was not computed.
+    Raises MisuseError for models that write no tokens, and for a step that was not computed.
     """
     if not isinstance(trace.generator, TokenGenerator) or not 0 <= step <= trace.reached:
         raise MisuseError(f"step {step}: this trace has no tokens there; let it be written first")

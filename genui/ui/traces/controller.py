@@ -337,7 +337,7 @@ class TraceController(Generic[F, S]):
 
     def _new_trace(self, request: protocol.Start, total: int) -> Trace[F]:
         model = self.models.get(request.model, self.model)
-        kind = f"{model.family}/{model.medium}" if model is not None else ""
+        kind = model.kind.name if model is not None and model.kind is not None else ""
         return Trace(request=request, first=self.first, total=total, kind=kind)
 
     def _go(self, play: bool) -> None:

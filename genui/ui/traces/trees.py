@@ -222,8 +222,7 @@ class Trace(Generic[F]):
         self.model_prompt, self.model_suffix = started.prompt, started.suffix
         self.pieces = started.pieces
         self.fingerprint, self.precision = started.fingerprint, started.precision
-        if started.family:
-            self.kind = f"{started.family}/{started.medium}"
+        self.kind = started.kind or self.kind
         self.computed_by_worker = started.step
         if started.init is not None:
             self.request = replace(self.request, init=started.init)

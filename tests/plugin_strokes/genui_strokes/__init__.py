@@ -43,9 +43,10 @@ def _generates() -> object:
 def _shows() -> object:
     from genui.ui.kinds import Shows
     from genui.ui.traces.export import IMAGES
-    from genui_strokes.pane import PEN, PenView
+    from genui.ui.widgets.image import ImageView
+    from genui_strokes.pane import PEN
 
-    return Shows(pane=PEN, view=PenView, exports=IMAGES)
+    return Shows(pane=PEN, view=ImageView, exports=IMAGES)
 
 
 def _keys() -> Sequence[object]:

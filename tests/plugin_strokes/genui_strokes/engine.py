@@ -87,10 +87,10 @@ class StrokesTask:
 
 
 def measure_strokes(generator: "StrokesGenerator", recipe: StrokesRecipe) -> Mapping[str, str]:
-    """How far the pen is from a circle after one round."""
+    """The mean distance of a stroke's end from where the circle goes; half the paper is 1."""
     places, moves = draw_circles(recipe.seed + 1, 0, 256)
     error = float((generator.network(places) - moves).norm(dim=1).mean())
-    return {"error": f"{error:.4f} of half the paper a stroke"}
+    return {"error": f"{error:.4f} of half the paper"}
 
 
 # --- Generation ---------------------------------------------------------------------------------

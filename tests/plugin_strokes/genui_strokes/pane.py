@@ -14,11 +14,7 @@ from genui.ui.widgets.image import ImageView
 USED = {"temperature", "tokens"}
 
 
-class PenView(ImageView):
-    """A drawing beside others."""
-
-
-class PenTraceView(TraceImageView):
+class PenView(TraceImageView):
     """The drawing, large."""
 
     def compose(self) -> ComposeResult:
@@ -54,7 +50,7 @@ def _build(pane: TracePane) -> Parts:
     controller = TraceController[ImageFrame, TextSettings](
         pane.session, pane, TextSettings(tokens=24), steps="tokens"
     )
-    return Parts(controller, PenTraceView(pane), PenInspector(pane), ())
+    return Parts(controller, PenView(pane), PenInspector(pane), ())
 
 
 PEN = PaneKind(
