@@ -1,4 +1,4 @@
-"""The part of protobuf's wire format that TensorBoard's and W&B's logs and ONNX files use.
+"""The part of protobuf's wire format that TensorBoard's and W&B's logs and files of models use.
 
 A message is a sequence of fields: a varint of number and wire type, then a varint (type 0), eight
 bytes (1), a length and that many bytes (2), or four bytes (5).

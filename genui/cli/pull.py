@@ -23,7 +23,7 @@ from genui.hub.records import Record, list_records, record_file, write_record
 def configure_pull(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Models of the hub go into the cache of huggingface_hub; its token, HF_HOME and\n"
-        "HF_ENDPOINT apply. Only .gguf, .safetensors, .onnx, configurations, tokenizers and\n"
+        "HF_ENDPOINT apply. Only weights (no pickles), configurations, tokenizers and\n"
         "templates are fetched. A download that is cut is continued by the same command.\n\n"
         "examples:\n"
         "  genui pull                                   the catalogue\n"

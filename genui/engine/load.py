@@ -131,18 +131,11 @@ def _server() -> Loader:
     return Loader(load_server_model)
 
 
-def _onnx() -> Loader:
-    from genui.engine.sample.onnx_voice import load
-
-    return Loader(load)
-
-
 LOADERS: Mapping[str, Callable[[], Loader]] = {
     "gguf": _gguf,
     "huggingface": _hugging_face,
     "peft": _peft,
     "server": _server,
-    "onnx": _onnx,
 }
 """For each format that is no kind's own what opens its models, imported when it is called."""
 

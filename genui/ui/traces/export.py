@@ -280,7 +280,7 @@ class Format:
 
 
 _CAST = Format("cast", ".cast", "a recording of the terminal, for asciinema", "animation")
-_TREE = Format("trace", ".trace", "the branches, to open again; no images", "tree")
+TREE = Format("trace", ".trace", "the branches, to open again; no images", "tree")
 
 IMAGES = (
     Format("png", ".png", "the {part} at step {step}", "frame", still=True, shrink=1),
@@ -288,7 +288,7 @@ IMAGES = (
     Format("gif", ".gif", "every step, moving, 256 colours", "animation", shrink=1),
     Format("apng", ".apng", "every step, moving, all colours", "animation", shrink=1),
     _CAST,
-    _TREE,
+    TREE,
 )
 CLIPS = (
     Format("gif", ".gif", "the clip as it is at step {step}, 256 colours",
@@ -305,21 +305,12 @@ CLIPS = (
         "animation", shrink=4),
     Format("cast", ".cast", "the clip as a recording of the terminal, for asciinema",
         "clip", still=True),
-    _TREE,
+    TREE,
 )  # fmt: skip
 WALKS = (
     Format("png", ".png", "the image at step {step}", "frame", still=True, shrink=1),
     Format("film", ".png", "a filmstrip, ten steps of the walk", "film", shrink=4),
     *IMAGES[2:],
-)
-SOUNDS = (
-    Format("wav", ".wav", "the sound of the prediction at step {step}", "sound", still=True),
-    *IMAGES,
-)
-SPOKEN = (
-    Format("wav", ".wav", "the sound up to sentence {step}", "sound", still=True),
-    Format("png", ".png", "its spectrogram", "frame", still=True, shrink=1),
-    _TREE,
 )
 PLANES = (
     Format("gif", ".gif", "the training, moving, 256 colours", "animation"),
@@ -328,7 +319,7 @@ PLANES = (
         "frame", still=True, find_step=last_plane_step),
     Format("csv", ".csv", "the samples of that step, x,y a line", "frame", still=True,
         find_step=last_plane_step),
-    _TREE,
+    TREE,
 )  # fmt: skip
 TEXTS = (
     Format("txt", ".txt", "prompt and text", "text"),

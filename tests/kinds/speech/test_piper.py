@@ -14,8 +14,9 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.formats.audio import decode_wav
 from genui.hub.formats import describe, format_of
-from genui.hub.onnx import config_file
+from genui.hub.pull import choose_files, parse_source
 from genui.hub.records import Record, write_record
+from genui.kinds.speech.piper import config_file
 from genui.protocol import EditAt, ImageFrame, SetPrompt, SetSeed, SetSettings, Start, VoiceSettings
 from genui.runs.models import find_model
 from genui.ui.settings import model_card
@@ -183,3 +184,21 @@ def test_a_model_that_needs_a_package_says_so_in_lists_and_on_its_card(
     assert "-m pip install 'onnxruntime>=" in capsys.readouterr().out
     card = model_card(find_model("tiny")).plain
     assert "needs onnxruntime: " in card
+
+
+# --- fetching -------------------------------------------------------------------------------
+
+
+def test_a_voice_comes_with_its_configuration_and_card() -> None:
+    names = ["a/MODEL_CARD", "a/v.onnx", "a/v.onnx.json", "a/x.onnx", "b/MODEL_CARD", "a/x.wav"]
+    chosen, _ = choose_files(parse_source("a/b/a/v.onnx"), names)
+    assert chosen == ["a/v.onnx", "a/v.onnx.json", "a/MODEL_CARD"]
+
+
+def test_the_catalogue_has_a_voice_and_says_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert main(["pull"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed if "needs onnxruntime; " in line] == ["joe"]

@@ -21,8 +21,8 @@ from genui.base.files import sanitize
 from genui.base.text import clean
 from genui.engine.device import Machine
 from genui.formats.audio import to_pcm
-from genui.hub.onnx import VoiceConfig, read_config
 from genui.hub.open_model import OpenModel
+from genui.kinds.speech.piper import VoiceConfig, read_config
 from genui.protocol import (
     Edit,
     Frame,

