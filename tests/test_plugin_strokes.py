@@ -81,6 +81,15 @@ async def main():
         assert pane.controller.frame.x != before
         from genui.ui.traces.export import formats
         assert ".png" in [form.suffix for form in formats(pane.controller.trace)]
+        def tells(words):  # whether the tour is there
+            return any(words in str(line.content) for line in app.screen.query(".tour-text"))
+        app.action_tour()
+        await until(pilot, lambda: tells("The models are listed"))
+        while not tells("with a pen"):
+            assert not tells("That was the tour")
+            await pilot.press("f2")
+        await pilot.press("r")
+        await until(pilot, lambda: tells("Now train a model"))
         print("drawn")
 
 asyncio.run(asyncio.wait_for(main(), 240))

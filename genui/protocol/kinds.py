@@ -125,6 +125,10 @@ class Kind(Struct, frozen=True, kw_only=True):
     replaces_canvas: bool = False
     """Whether the pane takes the place of the Canvas."""
     shows: Open | None = None
+    tour: Callable[[], Sequence[object]] | None = None
+    """Its station of the tour, each a `genui.ui.tour.Step`; kinds that share one offer it once."""
+    demo: Open | None = None
+    """What plays on Home before a key is pressed, a `genui.ui.demo.Demonstration`."""
     saves: Open | None = None
     init_prefix: str = ""
     """How `Start.init` begins if it is no file but holds what a trace starts from."""

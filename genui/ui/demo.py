@@ -12,21 +12,23 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from textual import on
-from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.timer import Timer
 
 from genui.base.config import AUTO, load_config
 from genui.base.errors import GenuiError, MisuseError
-from genui.protocol import LabSettings
+from genui.protocol.kinds import KINDS
+from genui.protocol.settings import Settings
 from genui.ui import messages
-from genui.ui.generate.pane import ORIGINS, TracePane
+from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane, panes_in_canvas
 from genui.ui.keys import PaneName
 from genui.ui.session import Session
@@ -41,37 +43,14 @@ if TYPE_CHECKING:
     from genui.runs.models import ModelInfo
     from genui.ui.home import HomeScreen
 
-CAPTIONS = (
-    "green cat on white",
-    "red heart on black",
-    "blue rocket on yellow",
-    "orange fish on blue",
-    "purple ghost on white",
-    "yellow star on blue",
-    "pink flower on black",
-)
-"""Captions that the model has not seen and draws well."""
-
-SPEAKERS = ("ROMEO:\n", "JULIET:\n", "KING RICHARD III:\n", "GLOUCESTER:\n")
-PROMPTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "canvas": ("icons", CAPTIONS),
-    "text": ("shakespeare", SPEAKERS),
-}
-"""The pane to the shipped model that computes there, and to its prompts."""
-SAVED_PANES: tuple[PaneName, ...] = ("text", "canvas", "training")
-"""The panes that begin with a saved trace, in this order: images need numpy, and come later."""
-LAB = LabSettings(steps=600)
 LONGEST = 120.0  # seconds
 TICK = 0.1  # seconds
 BUSY_TICKS = 4  # between two panes that are drawn on a busy machine: at most a tenth of a core
-PACE = {"text": 0.12, "training": 0.1}  # seconds for which a step of a record is shown
-USUAL_PACE = 0.6
 REST = 6.0  # seconds for which the last step of a record stays
 END_TICKS = 20  # for which a finished trace stays
 BUSY_CHECK = 10  # ticks between two looks at the load
 MAX_BUSY = 12  # ticks in a row in which the terminal may be busy
 
-LEARNS = "a small network learns two moons"
 HINT = "space plays live · ←→ step · e caption · 1 models · n trains · ? keys · F2 tour"
 BUSY = "this machine is busy, so these are records · space plays live, at once"
 
@@ -95,48 +74,24 @@ def is_busy() -> bool:
     return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
-class LabPreview(LifecycleGuard, Vertical):
-    """A training of the Lab in the Training pane, whose curve shows its loss."""
+class Preview(LifecycleGuard, Vertical):
+    """What a kind without a pane of its own on Home shows in the Training pane."""
 
-    def __init__(self, session: Session, pane: TrainingPane) -> None:
+    controller: TraceController[Any, Any]
+
+    def __init__(self) -> None:
         super().__init__(classes="preview")
-        # Late: they import numpy.
-        from genui.ui.lab import Curves, LabController, PlaneCache
-        from genui.ui.widgets.plane import PlaneView
-
-        self._pane = pane
-        self._curves = Curves()
-        self._planes = PlaneCache()
-        self._view = PlaneView()
-        self.controller = LabController(session, self)
-        self.controller.settings = LAB
-
-    def compose(self) -> ComposeResult:
-        yield self._view
 
     def tick(self) -> None:
-        trace = self.controller.trace
-        if trace is not None and trace.tick(4.0, 1 / TICK) and may_animate(self.app, 0.0):
-            self.paint()
+        """Show what has been computed since the last tick."""
+        raise NotImplementedError
 
     def paint(self) -> None:
-        from genui.formats.points import scene_of
+        raise NotImplementedError
 
-        trace = self.controller.trace
-        is_read = trace is not None and trace.is_read
-        origin = [(f" · {ORIGINS['record']}", "$warning")] if is_read else []
-        self._pane.set_title((LEARNS, "bold"), *origin)
-        self._pane.set_subtitle("5 the Lab · n new run")
-        if trace is None or not trace.frames:
-            return
-        if (plane := self._planes.latest(trace, 0.0)) is not None:
-            self._view.show(scene_of(plane, trace.frames[0]))
-        self._curves.take(trace)
-        losses = self._curves.losses
-        if losses:
-            self._pane.query_one(Curve).set_series(losses, dict.fromkeys(losses, "smoothed"))
-
-    hold = paint
+    def hold(self) -> None:
+        """Show the current step, and nothing that moves."""
+        self.paint()
 
     # --- the Listener of the controller ---------------------------------------------------
 
@@ -159,6 +114,32 @@ class LabPreview(LifecycleGuard, Vertical):
     @on(messages.Reply)
     def _handle_reply(self, event: messages.Reply) -> None:
         self.controller.handle(event.reply)
+
+
+MakePreview = Callable[[Session, TrainingPane], Preview]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demonstration:
+    """What plays in a pane of Home until the user acts: what was generated there last, or the
+    record of the package; then what is computed for a new user."""
+
+    pane: PaneName
+    pace: float = 0.6
+    """Seconds for which a step is shown of what was read."""
+    model: str = ""
+    """The shipped model that computes; "" in the Training pane."""
+    prompts: Sequence[str] = ()
+    settings: Settings | None = None
+    """What it computes with, if not with the settings of its pane."""
+    preview: MakePreview | None = None
+    """Makes the widget that shows it in the Training pane."""
+
+
+def list_demonstrations() -> list[Demonstration]:
+    """Return what kinds offer, in the order of their places."""
+    offers = dict.fromkeys(kind.demo for kind in KINDS.values() if kind.demo is not None)
+    return [shown for offer in offers if isinstance(shown := offer(), Demonstration)]
 
 
 class SavedTrace(NamedTuple):
@@ -189,9 +170,9 @@ def find_saved(pane: PaneName) -> SavedTrace | None:
 class Player:
     """Moves the playhead of a trace that was read, as time goes by."""
 
-    def __init__(self, saved: SavedTrace) -> None:
+    def __init__(self, saved: SavedTrace, pace: float) -> None:
         self.saved = saved
-        self._pace = PACE.get(saved.pane, USUAL_PACE)  # seconds a step
+        self._pace = pace  # seconds a step
         self.begin()
 
     def begin(self) -> None:
@@ -219,11 +200,11 @@ class Demo:
         self._home = home
         self._session = session
         self._timer: Timer | None = None
-        self._preview: LabPreview | None = None
+        self._preview: Preview | None = None
         self._players: dict[str, Player] = {}  # by pane
         self._models: dict[str, ModelInfo] = {}  # shipped, to compute with; for a new user only
         self._part: Part = "denoised"  # what the Canvas showed of a step before the demo
-        self._count = 0  # of captions played
+        self._counts: Counter[str] = Counter()  # of the prompts played in a pane
         self._ticks = 0
         self._is_busy = False
         self._end_ticks: Counter[str] = Counter()  # since the trace of a pane has finished
@@ -235,32 +216,37 @@ class Demo:
     def playing(self) -> bool:
         return self._timer is not None
 
+    @cached_property
+    def _offers(self) -> dict[str, Demonstration]:
+        """What may play, by pane."""
+        return {shown.pane: shown for shown in list_demonstrations()}
+
     @property
     def refs(self) -> list[str]:
         """The models that it computes with."""
-        return [self._models[name].ref for name, _ in PROMPTS.values() if self._models]
+        return [model.ref for model in self._models.values()]
 
     # --- beginning and ending ---------------------------------------------------------------
 
     async def show_files(self) -> None:
         """Show in each pane what was read for it, and play it. With the setting `quiet`, and once
         the user has acted, it stands still."""
-        for name in SAVED_PANES:
-            saved = await asyncio.to_thread(find_saved, name)
-            if saved is None or not await self._show(saved):
+        for shown in self._offers.values():  # of text first: images need numpy
+            saved = await asyncio.to_thread(find_saved, shown.pane)
+            if saved is None or not await self._show(saved, shown.preview):
                 continue
             if not self.over and read_quiet() != "on":
-                self._players[saved.pane] = Player(saved)
+                self._players[saved.pane] = Player(saved, shown.pace)
                 self._go()
         self._greet()
 
-    async def _show(self, saved: SavedTrace) -> bool:
+    async def _show(self, saved: SavedTrace, make: MakePreview | None) -> bool:
         """Show what was read, unless the pane shows something already."""
         home = self._home
-        if saved.pane == "training":
+        if make is not None:
             if home.watched is not None or home.runs:
                 return False
-            await self._show_preview()
+            await self._show_preview(make)
         else:
             await home.mount_pane(saved.pane)
         place = self._place(saved.pane)
@@ -275,9 +261,10 @@ class Demo:
         if self.over or self._models or read_quiet() == "on":
             return
         by_name = {model.name: model for model in models if model.source == "shipped"}
-        if not {name for name, _ in PROMPTS.values()} <= by_name.keys():
+        names = {shown.model for shown in self._offers.values() if shown.model}
+        if not names <= by_name.keys():
             return
-        self._models = by_name
+        self._models = {name: by_name[name] for name in names}
         if may_compute():
             self._go()
         self._greet()
@@ -307,7 +294,7 @@ class Demo:
         self._timer.stop()
         self._timer = None
         self._place("canvas").view.part = self._part
-        for place in (*self._home.query(TracePane), *self._home.query(LabPreview)):
+        for place in (*self._home.query(TracePane), *self._home.query(Preview)):
             trace = place.controller.trace
             place.controller.pause()
             if trace is not None and trace.is_read:
@@ -342,7 +329,7 @@ class Demo:
             return
         home = self._home
         names: list[PaneName] = [name for name in (home.slot, "text") if home.shows(name)]
-        if home.shows("training") and home.watched is None:
+        if "training" in self._offers and home.shows("training") and home.watched is None:
             names.append("training")
         for number, name in enumerate(names):
             turn = self._ticks % (BUSY_TICKS * len(names)) == BUSY_TICKS * number
@@ -387,47 +374,47 @@ class Demo:
         if player is not None and player.saved.trace.source == "last":
             return
         if self._models and self._session.ready is not None and not self._is_busy:
-            if name == "training":
-                self._home.run_worker(self._compute_training(), exit_on_error=False)
-            elif name in PROMPTS:
-                self._compute(name)
+            shown = self._offers.get(name)
+            if shown is not None and shown.preview is not None:
+                self._home.run_worker(
+                    self._compute_preview(shown, shown.preview), exit_on_error=False
+                )
+            elif shown is not None:
+                self._compute(shown)
         elif player is not None:
             player.begin()
             controller = self._place(name).controller
             if controller.trace is not player.saved.trace:
                 _replace(controller, lambda: controller.show_saved(*player.saved[1:]))
 
-    def _compute(self, name: PaneName) -> None:
+    def _compute(self, shown: Demonstration) -> None:
         """Generate with the next prompt, in place of what the pane shows."""
-        model, prompts = PROMPTS[name]
-        controller = self._place(name).controller
-        if controller.model is not self._models[model]:
-            controller.use_model(self._models[model])
-        prompt = prompts[self._count % len(prompts)]
-        self._count += name == "canvas"
-        self._play(controller, prompt)
-
-    async def _compute_training(self) -> None:
-        await self._show_preview()
-        if self._preview is not None and not self.over:
-            controller = self._preview.controller
-            controller.settings = LAB
-            self._play(controller, controller.prompt)
-
-    def _play(self, controller: TraceController[Any, Any], prompt: str) -> None:
-        controller.prompt, controller.seed = prompt, random.randrange(1, 10_000)
+        controller = self._place(shown.pane).controller
+        if shown.model and controller.model is not self._models[shown.model]:
+            controller.use_model(self._models[shown.model])
+        if shown.settings is not None:
+            controller.settings = shown.settings
+        if shown.prompts:
+            controller.prompt = shown.prompts[self._counts[shown.pane] % len(shown.prompts)]
+        self._counts[shown.pane] += 1
+        controller.seed = random.randrange(1, 10_000)
         _replace(controller, lambda: controller.start_over(play=True))
         if controller.trace is not None:
             controller.trace.source = "demo"
         controller.refresh()
 
-    async def _show_preview(self) -> None:
-        """Make room for a training in the Training pane, if there is none."""
+    async def _compute_preview(self, shown: Demonstration, make: MakePreview) -> None:
+        await self._show_preview(make)
+        if self._preview is not None and not self.over:
+            self._compute(shown)
+
+    async def _show_preview(self, make: MakePreview) -> None:
+        """Make room for a preview in the Training pane, if there is none."""
         pane = self._home.query_one(TrainingPane)
         if self._preview is None:
             pane.add_class("-preview")
             pane.query_one(Curve).clear("")
-            self._preview = LabPreview(self._session, pane)
+            self._preview = make(self._session, pane)
             await pane.query_one(".body").mount(self._preview)
             self._preview.paint()
 

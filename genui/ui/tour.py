@@ -1,13 +1,13 @@
 """The tour: the app explained in the app, a sentence at a time.
 
-STEPS is the whole of it. A step is over when what it names has happened, which is observed in the
-state of the app, not in the keys: nothing is simulated, and every key works as always.
+Its steps are those of kinds of models (`Kind.tour`) between BEGINNING and ENDING. A step is over
+when what it names has happened, which is observed in the state of the app, not in the keys: nothing
+is simulated, and every key works as always.
 """
 
 import re
 import time
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from textual.app import ComposeResult
@@ -15,9 +15,10 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
 
+from genui.protocol.kinds import KINDS
 from genui.ui import keys
 from genui.ui.generate.pane import TracePane
-from genui.ui.home_panes import TrainingPane, tab_of
+from genui.ui.home_panes import CURVES, TrainingPane, tab_of
 from genui.ui.widgets.base import FooterLine, Line, clickable
 
 if TYPE_CHECKING:
@@ -56,13 +57,16 @@ class Scene(NamedTuple):
     full: bool = False  # whether the pane fills the screen
     window: str = ""  # the class of the window in front; "" for none
     demo: bool = False
-    text: Shown = Shown()
-    image: Shown = Shown()
+    traces: Mapping[str, Shown] = {}
+    """By the id of the pane; "canvas" has that of the pane in its place."""
     runs: frozenset[str] = frozenset()
     alive: bool = False  # whether the watched run is
     points: int = 0  # of its loss
     sampled: bool = False
     cursor: bool = False  # whether there is one in the curves of the Training screen
+
+    def trace(self, pane: str) -> Shown:
+        return self.traces.get(pane, Shown())
 
 
 def look(app: "GenuiApp", before: Scene) -> Scene:
@@ -72,23 +76,21 @@ def look(app: "GenuiApp", before: Scene) -> Scene:
     window = "" if screen in {home, board, home.lab} else type(screen).__name__
     pane: str = "lab" if home.visible_lab else "board" if board else tab_of(home.current)
     run = board.board.first if board is not None else home.query_one(TrainingPane).run
-    loss = next((run.series[name] for name in _LOSSES if name in run.series), None) if run else None
+    loss = next((run.series[name] for name in CURVES if name in run.series), None) if run else None
+    panes = home.query(TracePane)
+    traces = {pane.pane: _shown(pane, before.trace(pane.pane)) for pane in panes}
     return Scene(
         pane=pane,
         full=home.view != "home",
         window=window,
         demo=home.demo.playing,
-        text=_shown(home.query_one("#text", TracePane), before.text),
-        image=_shown(home.query_one(f"#{home.slot}", TracePane), before.image),
+        traces=traces | {"canvas": traces[home.slot]},
         runs=frozenset(one.run.id for one in home.runs),
         alive=run is not None and run.summary.alive,
         points=len(loss[0]) if loss is not None else 0,
         sampled=run is not None and run.sample is not None,
         cursor=board is not None and board.board.cursor_step is not None,
     )
-
-
-_LOSSES = ("loss", "generator_loss")
 
 
 def _shown(pane: TracePane, before: Shown) -> Shown:
@@ -112,6 +114,19 @@ def _shown(pane: TracePane, before: Shown) -> Shown:
 # --- The steps ----------------------------------------------------------------------------------
 
 
+class Place(NamedTuple):
+    """Where a step can be done, and the way there."""
+
+    way: str
+    holds: Callable[[Scene], bool]
+
+
+ANYWHERE = Place("", lambda _: True)
+HOME = Place("{app.home} first: ", lambda now: now.pane not in ("board", "lab"))
+MODELS = Place("{app.home} goes to the list. ", lambda now: now.pane == "models")
+TRAINING = Place("{app.training} for Training: ", lambda now: now.pane in ("training", "board"))
+
+
 class Step(NamedTuple):
     """A sentence with keys by their ids in braces, and what must happen: `done(now, start)`.
 
@@ -121,102 +136,32 @@ class Step(NamedTuple):
 
     sentence: str
     done: Callable[[Scene, Scene], bool]
-    place: str = ""
+    place: Place = ANYWHERE
     applies: Callable[[Scene], bool] = lambda _: True
 
 
-class Place(NamedTuple):
-    """Where a step can be done, and the way there."""
-
-    way: str
-    holds: Callable[[Scene], bool]
-
-
-PLACES: Mapping[str, Place] = MappingProxyType({
-    "": Place("", lambda _: True),
-    "home": Place("{app.home} first: ", lambda now: now.pane not in ("board", "lab")),
-    "models": Place("{app.home} goes to the list. ", lambda now: now.pane == "models"),
-    "text": Place("{app.text} for Text: ", lambda now: now.pane == "text" and now.full),
-    "canvas": Place("{app.canvas} goes to the Canvas. ", lambda now: now.pane == "canvas"),
-    "training": Place(
-        "{app.training} for Training: ", lambda now: now.pane in ("training", "board")
-    ),
-})  # fmt: skip
 CLOSE = "Esc closes this. "
 
 
-def _began(now: Shown, start: Shown) -> bool:
+def has_begun(now: Shown, start: Shown) -> bool:
+    """Whether another trace has begun in a pane."""
     return now.branch != start.branch and now.step > 0
 
 
-STEPS: tuple[Step, ...] = (
+BEGINNING = (
     Step(
         "Shipped models at work: recorded, then live if this machine is idle. "
         "Any key takes over: try {app.home}.",
         lambda now, start: not now.demo,
         applies=lambda now: now.demo,
     ),
-    Step(
-        "The models are listed by what they make. Go to shakespeare with ↑↓, "
-        "then {models.play}: it writes a play.",
-        lambda now, start: _began(now.text, start.text),
-        place="models",
-    ),
-    Step(
-        "{app.text} fills the screen with Text. Green tokens were expected, red ones a surprise; "
-        "beside them are their odds.",
-        lambda now, start: now.pane == "text" and now.full,
-    ),
-    Step(
-        "{text.play} pauses, {text.back} goes back a token. Every generation is a timeline, "
-        "and its steps are kept.",
-        lambda now, start: now.text.went_back,
-        place="text",
-    ),
-    Step(
-        "↑↓ choose another token here, Enter continues with it. The first text is kept: "
-        "{text.branches} lists such branches.",
-        lambda now, start: now.text.forked and now.text.branch != start.text.branch,
-        place="text",
-    ),
-    Step(
-        "{text.settings} goes to the settings: ↑↓ choose one, {settings.more} raises it. "
-        "At a higher temperature it takes less likely words.",
-        lambda now, start: now.text.settings != start.text.settings,
-        place="text",
-    ),
-    Step(
-        "{app.canvas} is the Canvas. {canvas.caption} takes a caption: type heart, then Enter. "
-        "Noise becomes an image.",
-        lambda now, start: _began(now.image, start.image) and now.image.finished,
-    ),
-    Step(
-        "{canvas.back} goes back towards the noise. {canvas.view} shows the noisy image, "
-        "the noise, the prediction.",
-        lambda now, start: now.image.went_back,
-        place="canvas",
-    ),
-    Step(
-        "The caption named no colours: {canvas.reseed} takes another seed, so other noise "
-        "and other colours.",
-        lambda now, start: (
-            _began(now.image, start.image)
-            and now.image.finished
-            and now.image.seed != start.image.seed
-        ),
-        place="canvas",
-    ),
-    Step(
-        "{canvas.compare}, then Enter: another branch beside it, on one timeline. "
-        "{canvas.back} and {canvas.forward} move both.",
-        lambda now, start: now.window == "CompareScreen",
-        place="canvas",
-    ),
+)
+ENDING = (
     Step(
         "Now train a model: {app.new_run}, then Ctrl+s. shakespeare-quick needs no download "
         "and takes a minute or two.",
         lambda now, start: now.alive and not now.runs <= start.runs,
-        place="home",
+        place=HOME,
     ),
     Step(
         "It trains in a process of its own, also after you quit. Soon it has a curve "
@@ -234,7 +179,7 @@ STEPS: tuple[Step, ...] = (
         "{training.stop} stops it and keeps a checkpoint: {board.resume} resumes it, "
         "{training.generate} writes with it, {models.delete} in the list deletes it.",
         lambda now, start: not now.alive,
-        place="training",
+        place=TRAINING,
         applies=lambda now: now.alive,
     ),
     Step(
@@ -246,6 +191,14 @@ STEPS: tuple[Step, ...] = (
         lambda now, start: now.window in ("HelpScreen", "ManualScreen"),
     ),
 )
+
+
+def list_steps() -> list[Step]:
+    """Return the steps, those of kinds in the order of their places."""
+    offers = dict.fromkeys(kind.tour for kind in KINDS.values() if kind.tour is not None)
+    of_kinds = [step for offer in offers for step in offer() if isinstance(step, Step)]
+    return [*BEGINNING, *of_kinds, *ENDING]
+
 
 END = (
     "That was the tour. In the shell genui pull smollm2 fetches a model to chat with. "
@@ -297,7 +250,7 @@ class Tour:
 
     def __init__(self, app: "GenuiApp") -> None:
         self._app = app
-        self._left = list(STEPS)  # from the current one on
+        self._left = list_steps()  # from the current one on
         self._count = 0  # of the steps that are over
         self._done_at: float | None = None  # when the current step was done
         self._here_at = 0.0  # when the user was last in the place of the current step
@@ -331,7 +284,7 @@ class Tour:
         if not app.is_running or not app.home.usable:
             return
         self.now = look(app, self.now)
-        if self._left and PLACES[self._left[0].place].holds(self.now):
+        if self._left and self._left[0].place.holds(self.now):
             self._here_at = time.monotonic()
         if self._done_at is not None:
             if time.monotonic() - self._done_at >= PAUSE:
@@ -351,10 +304,8 @@ class Tour:
             self._left.pop(0)
         self._done_at, self._here_at = None, 0.0
         now = self.now
-        self._start = self.now = now._replace(
-            text=now.text._replace(farthest=now.text.step),
-            image=now.image._replace(farthest=now.image.step),
-        )
+        traces = {pane: one._replace(farthest=one.step) for pane, one in now.traces.items()}
+        self._start = self.now = now._replace(traces=traces)
 
     # --- the strip ------------------------------------------------------------------------
 
@@ -378,7 +329,7 @@ class Tour:
 
     def _sentence(self) -> str:
         now, step = self.now, self._left[0] if self._left else None
-        place = PLACES[step.place if step is not None else ""]
+        place = step.place if step is not None else ANYWHERE
         if self._done_at is not None:
             way = ""
         elif now.window and now.window == self._start.window:

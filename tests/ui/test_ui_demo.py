@@ -6,19 +6,15 @@ from typing import Any
 
 import pytest
 import stage
-from acting import Opener, home_of, seen, until, until_seen
-from fake_lab_worker import FakeLab
-from fake_process import in_process
+from acting import Opener, home_of, until
 from textual.pilot import Pilot
 
+from genui.kinds.image import CAPTIONS
 from genui.ui import demo
-from genui.ui.demo import LabPreview
 from genui.ui.generate.pane import TracePane
-from genui.ui.home_panes import ModelsPane, TrainingPane
+from genui.ui.home_panes import ModelsPane
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import RowList
-
-LAB = in_process(FakeLab)
 
 
 @pytest.fixture(autouse=True)
@@ -38,29 +34,13 @@ def moving(pilot: Pilot[None], name: str) -> bool:
     return shown_steps(pane(pilot, name).trace) > 0
 
 
-async def test_an_image_a_text_and_a_training_play_by_themselves(
-    shipped: Path, open_app: Opener
-) -> None:
+async def test_an_image_and_a_text_play_by_themselves(shipped: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await until(pilot, lambda: moving(pilot, "canvas") and moving(pilot, "text"))
-        assert "learns two moons" in seen(pilot)
         model = pane(pilot, "canvas").controller.model
         assert model is not None
         assert model.name == "icons"
-        assert pane(pilot, "canvas").controller.prompt in demo.CAPTIONS
-
-
-async def test_the_training_is_the_labs(shipped: Path, open_app: Opener) -> None:
-    async with open_app(worker=LAB) as pilot:
-        preview = await preview_of(pilot)
-        await until(pilot, lambda: shown_steps(preview.controller.trace) > 0)
-        assert "·" in seen(pilot)
-
-
-async def preview_of(pilot: Pilot[None]) -> LabPreview:
-    home = home_of(pilot)
-    await until(pilot, lambda: bool(home.query(LabPreview)))
-    return home.query_one(LabPreview)
+        assert pane(pilot, "canvas").controller.prompt in CAPTIONS
 
 
 async def test_a_key_takes_over_and_leaves_what_is_shown(
@@ -116,22 +96,12 @@ async def test_a_new_caption_follows_and_after_two_minutes_all_is_still(
 
         def changed() -> bool:
             captions.add(pane(pilot, "canvas").controller.prompt)
-            return len(captions & set(demo.CAPTIONS)) > 1
+            return len(captions & set(CAPTIONS)) > 1
 
         await until(pilot, changed)
         monkeypatch.setattr(demo, "LONGEST", 0.0)
         await until(pilot, lambda: home_of(pilot).demo.over)
         assert not home_of(pilot).demo.playing
-
-
-async def test_a_run_takes_the_place_of_the_small_training(shipped: Path, open_app: Opener) -> None:
-    async with open_app() as pilot:
-        await preview_of(pilot)
-        run = stage.make_run()
-        home_of(pilot).look_at(run)
-        await until(pilot, lambda: not home_of(pilot).query(LabPreview))
-        await until_seen(pilot, "plays-2")
-        assert not home_of(pilot).query_one(TrainingPane).has_class("-preview")
 
 
 @pytest.mark.parametrize("reason", ["quiet", "load", "run", "models"])

@@ -1,5 +1,6 @@
 """Home shows something from the start: the records of the package, or what was shown last."""
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -13,9 +14,10 @@ from textual.pilot import Pilot
 
 import genui
 from genui.formats.trees import load_tree, save_tree
+from genui.kinds.image import CAPTIONS
 from genui.protocol import ImageSettings, SetSeed, kinds
 from genui.ui import demo
-from genui.ui.demo import LabPreview
+from genui.ui.demo import Preview, list_demonstrations
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
 from genui.ui.traces.records import last_path, record_path
@@ -53,15 +55,14 @@ def trace(pilot: Pilot[None], name: str) -> Trace[Any]:
 
 async def all_shown(pilot: Pilot[None]) -> None:
     """Wait until each pane plays its record."""
-    await until(pilot, lambda: len(home_of(pilot).query(LabPreview)) == 1)
-    await until(pilot, lambda: seen(pilot).count("· recorded") == 3)
+    await until(pilot, lambda: seen(pilot).count("· recorded") == len(list_demonstrations()))
 
 
 async def test_on_a_busy_machine_each_pane_plays_a_record(recorded: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await all_shown(pilot)
-        preview = home_of(pilot).query_one(LabPreview)
-        for shown in (trace(pilot, "text"), trace(pilot, "canvas"), preview.controller.trace):
+        previews = [preview.controller.trace for preview in home_of(pilot).query(Preview)]
+        for shown in (trace(pilot, "text"), trace(pilot, "canvas"), *previews):
             assert shown is not None
             at = shown.position
             await until(pilot, lambda shown=shown, at=at: shown.position != at)
@@ -132,11 +133,12 @@ async def test_an_idle_machine_computes_after_the_record(
 ) -> None:
     busy(monkeypatch, 0.0)
     monkeypatch.setattr(demo, "REST", 0.0)
-    monkeypatch.setattr(demo, "USUAL_PACE", 0.01)
+    fast = [dataclasses.replace(shown, pace=0.01) for shown in list_demonstrations()]
+    monkeypatch.setattr(demo, "list_demonstrations", lambda: fast)
     async with open_app() as pilot:
         await until(pilot, lambda: pane(pilot, "canvas").trace is not None)
         await until(pilot, lambda: trace(pilot, "canvas").source == "demo")
-        assert pane(pilot, "canvas").controller.prompt in demo.CAPTIONS
+        assert pane(pilot, "canvas").controller.prompt in CAPTIONS
 
 
 async def test_a_run_has_the_training_pane_and_the_others_play(
@@ -144,7 +146,7 @@ async def test_a_run_has_the_training_pane_and_the_others_play(
 ) -> None:
     stage.make_run()
     async with open_app() as pilot:
-        await until(pilot, lambda: seen(pilot).count("· recorded") == 2)
+        await until(pilot, lambda: all(pane(pilot, name).trace for name in ("text", "canvas")))
         await until_seen(pilot, "plays-2")
         assert not home_of(pilot).query_one(TrainingPane).has_class("-preview")
 
@@ -152,7 +154,8 @@ async def test_a_run_has_the_training_pane_and_the_others_play(
 async def test_a_damaged_record_is_left_out(recorded: Path, open_app: Opener) -> None:
     (recorded / "records/canvas.trace").write_bytes(b"{")
     async with open_app() as pilot:
-        await until(pilot, lambda: seen(pilot).count("· recorded") == 2)
+        others = len(list_demonstrations()) - 1
+        await until(pilot, lambda: seen(pilot).count("· recorded") == others)
         assert pane(pilot, "canvas").trace is None
 
 

@@ -17,10 +17,11 @@ from genui.ui import keys, new_run, tour
 from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import ModelsPane
-from genui.ui.tour import CLOSE, END, PLACES, STEPS, TourStrip, show_keys
+from genui.ui.tour import CLOSE, END, TourStrip, list_steps, show_keys
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.widgets.base import FooterLine, LineInput, RowList
 
+STEPS = list_steps()
 COUNT = len(STEPS) - 1  # without the demo, which the tests have off
 
 
@@ -103,7 +104,7 @@ async def text_seen_finished(pilot: Pilot[None]) -> None:
     """Waits until the tour has seen the end of the text."""
     app = pilot.app
     assert isinstance(app, GenuiApp)
-    await until(pilot, lambda: app.tour is not None and app.tour.now.text.finished)
+    await until(pilot, lambda: app.tour is not None and app.tour.now.trace("text").finished)
 
 
 def has_curve(board: TrainingScreen) -> bool:
@@ -117,7 +118,7 @@ def has_curve(board: TrainingScreen) -> bool:
 def test_each_sentence_fits_in_two_lines_of_80_columns() -> None:
     room = 80 - 2 - 6 - 9  # without the padding, the number and the keys
     sentences = [step.sentence for step in STEPS] + [END]
-    ways = [PLACES[step.place].way + step.sentence for step in STEPS]
+    ways = [step.place.way + step.sentence for step in STEPS]
     for one in [*sentences, *ways, *(CLOSE + sentence for sentence in sentences)]:
         parts = show_keys(one, {})
         text = "".join(part if isinstance(part, str) else part[0] for part in parts)

@@ -1,5 +1,7 @@
 """Diffusion models that draw images, trained by genui."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from genui.protocol.kinds import Kind, Recipes
@@ -45,6 +47,18 @@ def _shows() -> object:
     return Shows(pane=CANVAS, view=ImageView, exports=IMAGES)
 
 
+def _tour() -> Sequence[object]:
+    from genui.kinds.image.tour import STEPS
+
+    return STEPS
+
+
+def _demo() -> object:
+    from genui.ui.demo import Demonstration
+
+    return Demonstration(pane="canvas", model="icons", prompts=CAPTIONS)
+
+
 def prints() -> object:
     """How images are printed, and what is shown as an image."""
     from genui.cli.generation import draw_images, image_as_json
@@ -52,6 +66,17 @@ def prints() -> object:
 
     return Prints(as_json=image_as_json, draw=draw_images)
 
+
+CAPTIONS = (
+    "green cat on white",
+    "red heart on black",
+    "blue rocket on yellow",
+    "orange fish on blue",
+    "purple ghost on white",
+    "yellow star on blue",
+    "pink flower on black",
+)
+"""Captions that `icons` has not seen and draws well."""
 
 DENOISED = Kind(
     family="diffusion",
@@ -70,6 +95,8 @@ DENOISED = Kind(
     help="images",
     replaces_canvas=True,
     shows=_shows,
+    tour=_tour,
+    demo=_demo,
     files=(".png", ".gif", ".apng", ".cast"),
     prints=prints,
 )

@@ -23,6 +23,12 @@ def _shows() -> object:
     return Shows(pane=LAB_PANE, view=PlaneView, exports=PLANES)
 
 
+def _demo() -> object:
+    from genui.kinds.lab.demo import LEARNING
+
+    return LEARNING
+
+
 _PAGE = Page(
     "lab", "train a small network on points in the plane", Path(__file__).with_name("help.md")
 )
@@ -42,6 +48,7 @@ def _in_the_lab(family: str, lab: LabFamily, samples: bool = True) -> Kind:
         title="Lab",
         keys=_keys,
         shows=_shows,
+        demo=_demo,
         files=(".gif", ".apng", ".png", *([".csv"] if samples else [])),
     )
 

@@ -1,6 +1,6 @@
 """Networks that write text and code, trained by genui."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -55,6 +55,19 @@ def _shows() -> object:
     return Shows(pane=TEXT, view=Prose, exports=TEXTS)
 
 
+def _tour() -> Sequence[object]:
+    from genui.kinds.text.tour import STEPS
+
+    return STEPS
+
+
+def _demo() -> object:
+    from genui.ui.demo import Demonstration
+
+    speakers = ("ROMEO:\n", "JULIET:\n", "KING RICHARD III:\n", "GLOUCESTER:\n")
+    return Demonstration(pane="text", model="shakespeare", prompts=speakers, pace=0.12)
+
+
 SAMPLED_TEXT = Kind(
     family="transformer",
     medium="text",
@@ -72,6 +85,8 @@ SAMPLED_TEXT = Kind(
     title="Text",
     help="text",
     shows=_shows,
+    tour=_tour,
+    demo=_demo,
     files=(".txt", ".cast"),
     streams=True,
     prints=_prints,

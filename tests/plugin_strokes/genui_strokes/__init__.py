@@ -55,6 +55,12 @@ def _keys() -> Sequence[object]:
     return KEYS
 
 
+def _tour() -> Sequence[object]:
+    from genui_strokes.pane import STEPS
+
+    return STEPS
+
+
 KINDS = (
     Kind(
         family="strokes",
@@ -75,6 +81,7 @@ KINDS = (
         keys=_keys,
         replaces_canvas=True,
         shows=_shows,
+        tour=_tour,
         files=(".png", ".gif"),
         prints=prints,
         help=Page("pen", "drawings, stroke by stroke", Path(__file__).with_name("help.md")),

@@ -7,6 +7,7 @@ from genui.protocol import ImageFrame, TextSettings
 from genui.ui.generate.image import ImageInspector, TraceImageView
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import PromptLine
+from genui.ui.tour import Step, has_begun
 from genui.ui.traces.controller import TraceController
 from genui.ui.widgets.base import Line, Timeline
 from genui.ui.widgets.image import ImageView
@@ -61,3 +62,12 @@ PEN = PaneKind(
     "temperature",
     without=frozenset(settings_of(TextSettings)) - USED,
 )
+
+STEPS = (
+    Step(
+        "Choose a model that draws with a pen in the list, then {models.play}: it draws a shape, "
+        "stroke by stroke.",
+        lambda now, start: has_begun(now.trace("pen"), start.trace("pen")),
+    ),
+)
+"""Its station of the tour."""
