@@ -21,7 +21,7 @@ from genui.recipes.base import (
 )
 from genui.recipes.transformer import check_heads
 
-# Settings of all three media.
+# Settings of several media.
 Heads = Annotated[int, Meta(ge=1, le=64), about("attention heads, which share the width")]
 CaptionWidth = Annotated[
     int, Meta(ge=16, le=2048), about("size of a word's embedding in a caption")
@@ -35,15 +35,11 @@ SampleCaptions = Annotated[tuple[str, ...], about("captions of the samples durin
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffusionRecipe(Recipe):
-    """A captioned diffusion model of 32×32 images (Karras et al. 2022).
-
-    The network is a Transformer of patches (Peebles & Xie 2023) or a U-Net (Ho et al. 2020).
-    """
+class EDMRecipe(Recipe):
+    """The settings of captioned diffusion models of every medium, trained by the objective of EDM
+    (Karras et al. 2022)."""
 
     family: str = "diffusion"
-    medium: str = "image"
-    batch: Positive = 64
     learning_rate: Rate = 1.5e-3
     beta2: Fraction = 0.98
     warmup: Count = 100
@@ -51,6 +47,26 @@ class DiffusionRecipe(Recipe):
     weight_decay: Strength = 0.01
     eval_every: Positive = 200
     sample_every: Positive = 200
+    caption_width: CaptionWidth = 192
+    caption_words: CaptionWords = 12
+    caption_dropout: CaptionDropout = 0.1
+    sigma_data: SigmaData = 0.5
+    log_sigma_mean: LogSigmaMean = -0.5
+    log_sigma_std: LogSigmaStd = 1.3
+    sample_captions: SampleCaptions = ()
+
+    EVALUATED: ClassVar[tuple[str, ...]] = ("seen_loss", "val_loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionRecipe(EDMRecipe):
+    """A captioned diffusion model of 32×32 images (Karras et al. 2022).
+
+    The network is a Transformer of patches (Peebles & Xie 2023) or a U-Net (Ho et al. 2020).
+    """
+
+    medium: str = "image"
+    batch: Positive = 64
     network: Annotated[Literal["dit", "unet"], about("a Transformer of patches, or a U-Net")] = (
         "dit"
     )
@@ -66,16 +82,11 @@ class DiffusionRecipe(Recipe):
         about("features of a patch; for the U-Net, channels at half the side"),
     ] = 256
     heads: Heads = 4
-    caption_width: CaptionWidth = 192
-    caption_words: CaptionWords = 12
     caption_dropout: CaptionDropout = 0.12
     canvas_batch: Annotated[
         Count, about("extra captions per step for the canvas loss; 0 turns the canvas off")
     ] = 192
     sigma_data: SigmaData = 0.75
-    log_sigma_mean: LogSigmaMean = -0.5
-    log_sigma_std: LogSigmaStd = 1.3
-    sample_captions: SampleCaptions = ()
 
     # augmentation, against memorisation
     shift: Shift = 0.0
@@ -99,7 +110,6 @@ class DiffusionRecipe(Recipe):
         *("patch", "layers", "width", "heads", "caption_width", "caption_words"),
         *("canvas_batch", "sigma_data"),
     )
-    EVALUATED: ClassVar[tuple[str, ...]] = ("seen_loss", "val_loss")
 
     def check(self) -> None:
         if self.network == "unet":
@@ -183,33 +193,22 @@ IMAGE_RECIPES: tuple[Recipe, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoRecipe(Recipe):
+class VideoRecipe(EDMRecipe):
     """A captioned diffusion Transformer of clips of 16 frames, 32×32 RGB."""
 
-    family: str = "diffusion"
     medium: str = "video"
     dataset: str = "motion"
     batch: Positive = 24
-    learning_rate: Rate = 1.5e-3
-    beta2: Fraction = 0.98
-    warmup: Count = 100
-    decay_from: Share = 0.5
-    weight_decay: Strength = 0.01
-    eval_every: Positive = 200
-    sample_every: Positive = 200
     patch: Annotated[Literal[4, 8, 16], about("side of a patch, in pixels")] = 8
     span: Annotated[Literal[1, 2, 4], about("frames per token")] = 4
     layers: Annotated[int, Meta(ge=2, le=64), about("blocks of the network")] = 6
     width: Annotated[int, Meta(ge=16, le=4096), about("features of a token")] = 192
     heads: Heads = 4
-    caption_width: CaptionWidth = 192
     caption_words: CaptionWords = 8
-    caption_dropout: CaptionDropout = 0.1
     canvas_batch: Annotated[Count, about("extra captions per step for the canvas loss")] = 160
     sigma_data: SigmaData = 0.7
     log_sigma_mean: LogSigmaMean = 0.4
     log_sigma_std: LogSigmaStd = 1.6
-    sample_captions: SampleCaptions = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("patch", "span", "layers", "width", "heads", "caption_width", "caption_words"),
@@ -250,18 +249,11 @@ FRAMES = 80  # of a spectrogram, a second
 
 
 @dataclass(frozen=True, kw_only=True)
-class VoiceRecipe(Recipe):
+class VoiceRecipe(EDMRecipe):
     """A captioned diffusion Transformer of log-mel spectrograms (Karras et al. 2022)."""
 
-    family: str = "diffusion"
     medium: str = "audio"
     batch: Positive = 48
-    learning_rate: Rate = 1.5e-3
-    beta2: Fraction = 0.98
-    warmup: Count = 100
-    decay_from: Share = 0.5
-    weight_decay: Strength = 0.01
-    eval_every: Positive = 200
     sample_every: Positive = 400
     patch: Annotated[int, Meta(ge=1, le=16), about("frames per token")] = 2
     layers: Annotated[int, Meta(ge=1, le=64), about("blocks of the network")] = 6
@@ -269,16 +261,10 @@ class VoiceRecipe(Recipe):
     heads: Heads = 4
     caption_width: CaptionWidth = 128
     caption_words: CaptionWords = 4
-    caption_dropout: CaptionDropout = 0.1
-    sigma_data: SigmaData = 0.5
-    log_sigma_mean: LogSigmaMean = -0.5
-    log_sigma_std: LogSigmaStd = 1.3
-    sample_captions: SampleCaptions = ()
 
     ARCHITECTURE: ClassVar[tuple[str, ...]] = (
         *("patch", "layers", "width", "heads", "caption_width", "caption_words", "sigma_data"),
     )
-    EVALUATED: ClassVar[tuple[str, ...]] = ("seen_loss", "val_loss")
 
     def check(self) -> None:
         check_heads(self.width, self.heads)

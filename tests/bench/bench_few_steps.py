@@ -41,11 +41,13 @@ from genui import protocol
 from genui.engine.data.clips import load_clips
 from genui.engine.data.images import as_floats, load_images
 from genui.engine.load import find_and_load
-from genui.engine.metrics import clips, images
+from genui.engine.metrics import clips, images, speech
 from genui.engine.metrics.classifiers import ImageClassifier, SoundClassifier
 from genui.engine.metrics.distance import frechet_distance
+from genui.engine.sample.clips import to_clips
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.media import FINAL_ROUNDS, SpeechMedium, sound_of, to_clips, to_rgb
+from genui.engine.sample.media import to_rgb
+from genui.engine.sample.speech import FINAL_ROUNDS, SpeechMedium, sound_of
 from genui.protocol import ImageSettings
 from genui.recipes import DiffusionRecipe, find_recipe
 
@@ -131,8 +133,8 @@ def examine_clips(count: int) -> Examination:
 def examine_speech(generator: DiffusionGenerator, count: int) -> Examination:
     """Voice: the digit and the voice that the shipped classifiers hear."""
     assert isinstance(generator.medium, SpeechMedium)
-    captions = clips.spoken_captions(generator.medium.voices, count)
-    named = (("digit", clips.DIGIT_CLASSIFIER, 0), ("voice", clips.VOICE_CLASSIFIER, -1))
+    captions = speech.spoken_captions(generator.medium.voices, count)
+    named = (("digit", speech.DIGIT_CLASSIFIER, 0), ("voice", speech.VOICE_CLASSIFIER, -1))
 
     def judge(x: Tensor) -> Scores:
         mels = x[:, 0].float().cpu().numpy()

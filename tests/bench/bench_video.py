@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from genui.engine.data.clips import MOTIONS, Clips, load_clips
 from genui.engine.metrics.clips import TrackedClip, clips_copied, draw, draw_real, track_clips
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.train.diffusion import clip_sheet
+from genui.engine.train.clips import clip_sheet
 from genui.protocol import ImageSettings
 from genui.runs.models import find_model
 

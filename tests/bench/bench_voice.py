@@ -18,7 +18,7 @@ from genui.base.errors import MisuseError
 from genui.engine.data.speech import Samples, load_speech, vocode
 from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import SoundClassifier
-from genui.engine.metrics.clips import (
+from genui.engine.metrics.speech import (
     COPIES,
     DIGIT_CLASSIFIER,
     SPEECH_BATCH,
@@ -29,7 +29,7 @@ from genui.engine.metrics.clips import (
     spoken_captions,
 )
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.media import FINAL_ROUNDS
+from genui.engine.sample.speech import FINAL_ROUNDS
 from genui.protocol import ImageSettings
 from genui.recipes import find_recipe
 

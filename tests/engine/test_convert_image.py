@@ -10,7 +10,7 @@ from small_recipes import SMALL
 from genui.cli.main import main
 from genui.engine.data.captions import Vocabulary
 from genui.engine.load import open_trace
-from genui.engine.models.denoisers import build_denoiser
+from genui.engine.models.denoisers import build_image_denoiser
 from genui.engine.sample.diffusion_state import noise
 from genui.engine.train.checkpoint import model_metadata, write_model
 from genui.protocol import ImageSettings, Start
@@ -38,7 +38,7 @@ def write(path: Path, name: str, **settings: str) -> None:
     """A checkpoint of a small random network."""
     recipe = override(find_recipe(name), SMALL | settings)
     torch.manual_seed(0)
-    model = build_denoiser(recipe, WORDS.size)  # type: ignore[arg-type]
+    model = build_image_denoiser(recipe, WORDS.size)  # type: ignore[arg-type]
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(std=0.1)

@@ -15,7 +15,7 @@ from genui.engine import trainer
 from genui.engine.data.captions import Vocabulary
 from genui.engine.load import load
 from genui.engine.models import frozen
-from genui.engine.models.denoisers import build_denoiser
+from genui.engine.models.denoisers import build_image_denoiser
 from genui.engine.sample.diffusion import AUTOGUIDED_FROM, DiffusionGenerator
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import load_weights, quantise, write_tensors
@@ -38,7 +38,7 @@ def weights(seed: int, **changes: str) -> Weights:
     recipe = override(find_recipe("icons"), SMALL | {"sample_captions": "cat"} | changes)
     assert isinstance(recipe, DiffusionRecipe)
     vocabulary = Vocabulary.build(["cat", "dog"])
-    model = build_denoiser(recipe, vocabulary.size)
+    model = build_image_denoiser(recipe, vocabulary.size)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.1)

@@ -19,7 +19,7 @@ from genui.engine.data.speech import (
 )
 from genui.engine.device import Machine
 from genui.engine.metrics.classifiers import SoundClassifier
-from genui.engine.metrics.clips import speech_copied, spoken_captions
+from genui.engine.metrics.speech import speech_copied, spoken_captions
 from genui.engine.models.classifiers import SoundNet
 from genui.engine.train.checkpoint import model_metadata, write_tensors
 from genui.engine.train.classifier import SoundClassifierTask, vary

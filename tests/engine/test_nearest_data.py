@@ -14,7 +14,7 @@ from genui.engine import trainer
 from genui.engine.data.own_images import load_own
 from genui.engine.data.speech import Speech, Take, log_mel, pad_take
 from genui.engine.load import open_trace
-from genui.engine.metrics import copying
+from genui.engine.metrics import speech as speech_metrics
 from genui.engine.metrics.copying import image_distances, nearest
 from genui.engine.sample.diffusion_state import DiffusionState, Grid, Row
 from genui.protocol import EditAt, ImageSettings, Start, TextSettings, WriteText
@@ -94,8 +94,8 @@ def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.Monke
     speech = Speech(
         name="mine", licence="", takes=takes, train=np.array([0, 1]), held_out=np.array([2])
     )
-    monkeypatch.setattr(copying, "_speech", lambda dataset, data: speech)
-    copying._spectrograms.cache_clear()
+    monkeypatch.setattr(speech_metrics, "_speech", lambda dataset, data: speech)
+    speech_metrics._spectrograms.cache_clear()
     mel = log_mel(np.stack([pad_take(takes[1].samples)]))
     clean = torch.from_numpy(mel.astype(np.float32))[:, None]
     row = Row("two jackson", 1, ImageSettings(steps=1))
@@ -109,7 +109,7 @@ def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.Monke
     )
     request = Start(trace=1, model="voice", prompt=row.caption, seed=1, settings=row.settings)
     trace: Any = SimpleNamespace(state=lambda step: state, request=request)
-    found = copying.nearest_takes(VoiceRecipe(name="v", dataset="mine"), trace, 0, 5)
+    found = speech_metrics.nearest_takes(VoiceRecipe(name="v", dataset="mine"), trace, 0, 5)
     assert [each.caption for each in found.images] == ["two jackson", "one jackson"]
     assert found.images[0].distance < 0.01 < found.images[1].distance
     near = found.images[0]

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from networks import random_network, small_recipe
 
-from genui.engine.models.denoisers import build_denoiser
+from genui.engine.models.denoisers import build_image_denoiser
 from genui.engine.models.dit import DiT
 from genui.engine.train.batches import examples_of
 from genui.engine.train.optimizer import Optimizers
@@ -60,7 +60,7 @@ def test_the_words_of_an_image_model_learn_faster_than_the_rest() -> None:
     tiny = {"width": "16", "heads": "1", "layers": "1", "caption_width": "16", "warmup": "0"}
     recipe = override(find_recipe("icons"), tiny | {"muon_rate": "0", "weight_decay": "0"})
     assert isinstance(recipe, DiffusionRecipe)
-    model = build_denoiser(recipe, 8)
+    model = build_image_denoiser(recipe, 8)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)

@@ -10,7 +10,7 @@ from torch import Tensor
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
-from genui.engine.models.denoisers import BorderedDenoiser, build_denoiser
+from genui.engine.models.denoisers import BorderedDenoiser, build_image_denoiser
 from genui.engine.models.unet import UNet
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import ImageMedium
@@ -31,7 +31,7 @@ def recipe_with(**settings: str) -> DiffusionRecipe:
 def alive(recipe: DiffusionRecipe) -> Any:
     """The recipe's denoiser with no weight at zero, as they begin."""
     torch.manual_seed(0)
-    model = build_denoiser(recipe, VOCABULARY.size)
+    model = build_image_denoiser(recipe, VOCABULARY.size)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.1)
@@ -45,7 +45,7 @@ def words(*captions: str) -> Tensor:
 @pytest.mark.parametrize(("channels", "side"), [(1, 28), (3, 32)])
 def test_an_image_comes_out_as_large_as_it_went_in(channels: int, side: int) -> None:
     recipe = recipe_with(channels=str(channels), border="0")
-    network = build_denoiser(recipe, VOCABULARY.size).network
+    network = build_image_denoiser(recipe, VOCABULARY.size).network
     assert isinstance(network, UNet)
     x = torch.randn(2, channels, side, side)
     out = network(x, torch.zeros(2), words("bag", "ankle boot"))
@@ -82,7 +82,7 @@ def test_the_border_is_black_whatever_is_under_it_and_costs_no_loss() -> None:
 
 def test_its_loss_falls() -> None:
     torch.manual_seed(0)
-    model = build_denoiser(recipe_with(), VOCABULARY.size)
+    model = build_image_denoiser(recipe_with(), VOCABULARY.size)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     clean = torch.zeros(4, 1, 32, 32)
     losses = []

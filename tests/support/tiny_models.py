@@ -8,7 +8,7 @@ from torch import nn
 
 from genui.engine.data.captions import Vocabulary
 from genui.engine.data.tokenizer import CharTokenizer, train_bpe
-from genui.engine.models.denoisers import build_denoiser
+from genui.engine.models.denoisers import build_image_denoiser
 from genui.engine.models.transformer import build_transformer
 from genui.engine.train.checkpoint import model_metadata, write_tensors
 from genui.protocol.kinds import KINDS
@@ -48,7 +48,7 @@ def _make_drawer() -> tuple[DiffusionRecipe, nn.Module, dict]:
     recipe = override(find_recipe("icons"), changes)
     assert isinstance(recipe, DiffusionRecipe)
     vocabulary = Vocabulary.build(["cat", "dog"])
-    model = build_denoiser(recipe, vocabulary.size)
+    model = build_image_denoiser(recipe, vocabulary.size)
     return recipe, model, {"words": vocabulary.words}
 
 
@@ -93,6 +93,7 @@ def write_gan(weights: Path) -> None:
 
 def write_voice(weights: Path) -> None:
     """`talk`, which speaks."""
+    from genui.engine.models.mel_dit import build_voice_denoiser
     from genui.recipes import VoiceRecipe
 
     torch.manual_seed(0)
@@ -100,13 +101,14 @@ def write_voice(weights: Path) -> None:
     recipe = override(find_recipe("voice"), changes)
     assert isinstance(recipe, VoiceRecipe)
     vocabulary = Vocabulary(("anna", "four", "two"))
-    model = build_denoiser(recipe, vocabulary.size)
+    model = build_voice_denoiser(recipe, vocabulary.size)
     extra = {"words": vocabulary.words, "voices": ("anna",)}
     _write(weights / "talk", recipe, _scattered(model, 0.1), extra)
 
 
 def write_video(weights: Path) -> None:
     """`film`, which draws clips."""
+    from genui.engine.models.video_dit import build_video_denoiser
     from genui.recipes import VideoRecipe
 
     torch.manual_seed(0)
@@ -114,7 +116,7 @@ def write_video(weights: Path) -> None:
     recipe = override(find_recipe("video"), changes | {"canvas_batch": "4"})
     assert isinstance(recipe, VideoRecipe)
     vocabulary = Vocabulary.build(["red heart moving up on black"])
-    model = build_denoiser(recipe, vocabulary.size)
+    model = build_video_denoiser(recipe, vocabulary.size)
     _write(weights / "film", recipe, _scattered(model, 0.1), {"words": vocabulary.words})
 
 

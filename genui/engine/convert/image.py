@@ -13,7 +13,7 @@ from genui.engine.convert.code import write_code
 from genui.engine.convert.text import DTYPES, write_json
 from genui.engine.data.captions import RESERVED
 from genui.engine.kinds import limitations
-from genui.engine.models.denoisers import build_denoiser
+from genui.engine.models.denoisers import build_image_denoiser
 from genui.engine.models.dit import DIT_SIDE
 from genui.engine.models.frozen import split_guide
 from genui.engine.sample.samplers import SIGMA_MAX
@@ -37,7 +37,7 @@ def write_image_model(model: ModelInfo, folder: Path, dtype: str) -> None:
     recipe = recipe_from_dict(described["recipe"])
     assert isinstance(recipe, DiffusionRecipe)
     own, _ = split_guide(tensors)
-    network = build_denoiser(recipe, RESERVED + len(described["words"])).network
+    network = build_image_denoiser(recipe, RESERVED + len(described["words"])).network
     unet = folder / "unet"
     scheduler = folder / "scheduler"
     for new in (unet, scheduler):

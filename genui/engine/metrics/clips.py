@@ -1,24 +1,38 @@
-"""Metrics of video and speech models: does the result match the caption?"""
+"""Metrics of clips: does one match its caption, and what was copied?"""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from genui.base.errors import MisuseError
+from genui.base.text import clean_line
 from genui.engine.data.captions import COLOURS
-from genui.engine.data.clips import INNER, PADDED, Clips, Scene, load_clips, pixel_shares
+from genui.engine.data.clips import (
+    CLIP_FRAMES,
+    INNER,
+    PADDED,
+    Clips,
+    Scene,
+    draw_poses,
+    load_clips,
+    pixel_shares,
+)
 from genui.engine.data.images import SIDE, as_pixels
-from genui.engine.data.speech import DIGITS, Samples, Speech, load_speech
-from genui.engine.metrics.classifiers import SoundClassifier
-from genui.engine.metrics.distance import copying_share, nearest
+from genui.engine.metrics.copying import closest
+from genui.engine.metrics.distance import copying_share
+from genui.engine.sample.clips import parse_scene, to_clips
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.media import FINAL_ROUNDS, sound_of, to_clips
-from genui.protocol import ImageSettings
-from genui.recipes.diffusion import VideoRecipe, VoiceRecipe
+from genui.engine.sample.trace import Trace
+from genui.formats.image import four_frames
+from genui.protocol import ImageFrame, ImageSettings, Neighbours
+from genui.protocol.edits import inputs_at
+from genui.recipes import VideoRecipe
 
 # --- Tracking the figure of a clip ------------------------------------------------------------
 # The caption is not used. The figure is what differs from the ground. Its centre is the centroid,
@@ -311,86 +325,56 @@ def _coarse(clips: NDArray[np.uint8]) -> NDArray[np.float32]:
     return squares.reshape(len(clips), -1).astype(np.float32)
 
 
-# --- Speech models: digits and voices ---------------------------------------------------------
+# --- The training clips most similar to a clip ------------------------------------------------
 
-DIGIT_CLASSIFIER, VOICE_CLASSIFIER = "voice-digits", "voice-speakers"
-SPEECH_SAMPLES = 500
-SPEECH_SETTINGS = ImageSettings(steps=12, guidance=2.0)
-SPEECH_BATCH = 20
-COPIES = 120  # samples, for copying
+CLIP_DISTANCE = "root mean square of the colours' differences over all 16 frames, 0 to 255"
+MAX_CLIPS = 200
 
 
-@dataclass(frozen=True, eq=False)
-class SpeechSamples:
-    """Generated words: N captions, sounds and spectrograms."""
+def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> Neighbours:
+    """The training clips of the caption's icon and motion nearest to the clip at `step`.
 
-    captions: list[str]
-    sounds: list[Samples]
-    mels: NDArray[np.float32]  # [N, MELS, FRAMES]
-
-
-def measure_voice(generator: DiffusionGenerator, recipe: VoiceRecipe) -> dict[str, str]:
-    """The accuracy of classifiers, trained on real takes, on the sound of SPEECH_SAMPLES words."""
-    speech = load_speech(recipe.dataset, recipe.data)
-    voices = list(dict.fromkeys(take.caption.split()[-1] for take in speech.takes))
-    spoken = speak(generator, spoken_captions(voices, SPEECH_SAMPLES))
-    digits, speakers = map(SoundClassifier.load, (DIGIT_CLASSIFIER, VOICE_CLASSIFIER))
-    held = [speech.takes[i] for i in speech.held_out]
-    real, real_captions = [take.samples for take in held], [take.caption for take in held]
-    return {
-        "digit heard": _format_right(digits, spoken.captions, spoken.sounds, 0),
-        "voice heard": _format_right(speakers, spoken.captions, spoken.sounds, -1),
-        "of real takes": (
-            f"digit {_format_right(digits, real_captions, real, 0)}, "
-            f"voice {_format_right(speakers, real_captions, real, -1)}"
-        ),
-        "copied": f"{speech_copied(speech, spoken.mels[:COPIES]):.0%} nearer to a trained take "
-        "than to one of as many held out (50 % copies nothing)",
-        "steps": f"{SPEECH_SETTINGS.steps}, guidance {SPEECH_SETTINGS.guidance:g}",
-    }
+    They are drawn again with the random numbers of the training, in the caption's colours. Raises
+    MisuseError for a grid, and for a caption that names no icon.
+    """
+    frame = trace.generator.frame(trace.state(step))
+    if not isinstance(frame, ImageFrame) or frame.images != CLIP_FRAMES or trace.request.grid:
+        raise MisuseError("one clip is compared, and not a grid: draw one")
+    caption = inputs_at(trace.request, step)[0]
+    scene = parse_scene(caption)
+    if scene is None:
+        raise MisuseError(f"“{clean_line(caption, 40)}” names no icon that was trained")
+    clips = load_clips()
+    poses = _trained_poses(recipe.seed, recipe.steps, recipe.batch, scene.figure, scene.motion)
+    data = f"{clips.name}, {len(poses)} trained clips of {scene.figure} {scene.motion}"
+    if not len(poses):
+        return Neighbours(trace=0, step=0, data=data, measured=CLIP_DISTANCE)
+    shape = (CLIP_FRAMES, frame.height, frame.width, 3)
+    sample = np.frombuffer(frame.denoised, np.uint8).reshape(shape).astype(np.float32)
+    trained = as_pixels(clips.draw([scene] * len(poses), poses))
+    distances = np.sqrt(((trained - sample) ** 2).mean(axis=(1, 2, 3, 4)))
+    return closest(
+        data, CLIP_DISTANCE, distances, count, lambda i: (scene.caption, four_frames(trained[i]))
+    )
 
 
-def spoken_captions(voices: Sequence[str], count: int) -> list[str]:
-    """`count` captions: all digits in all voices, in turn."""
-    pairs = [f"{digit} {voice}" for voice in voices for digit in DIGITS]
-    return [pairs[i % len(pairs)] for i in range(count)]
+@lru_cache(maxsize=8)
+def _trained_poses(seed: int, steps: int, batch: int, figure: str, motion: str) -> Floats:
+    """The poses of the training clips of an icon and motion, about `MAX_CLIPS`: [N, 16, 4].
 
-
-def speak(
-    generator: DiffusionGenerator, captions: list[str], settings: ImageSettings = SPEECH_SETTINGS
-) -> SpeechSamples:
-    """Generate a word for each caption, with seeds 0, 1, …"""
-    parts, sounds = [], []
-    for at in range(0, len(captions), SPEECH_BATCH):
-        batch = captions[at : at + SPEECH_BATCH]
-        x = generator.denoised(batch, list(range(at, at + len(batch))), settings)
-        mels = x[:, 0].float().cpu().numpy()
-        parts.append(mels)
-        sounds += [sound_of(mel[None], [slice(0, 1)], FINAL_ROUNDS) for mel in mels]
-    return SpeechSamples(captions, sounds, np.concatenate(parts))
-
-
-def count_right(
-    classifier: SoundClassifier, captions: Sequence[str], sounds: Sequence[Samples], word: int
-) -> int:
-    """For how many sounds the classifier's label is the caption's word at index `word`."""
-    predicted = classifier.probabilities(sounds).argmax(1)
-    pairs = zip(predicted, captions, strict=True)
-    return sum(classifier.labels[label] == caption.split()[word] for label, caption in pairs)
-
-
-def speech_copied(speech: Speech, mels: NDArray[np.float32], seed: int = 0) -> float:
-    """The share of spectrograms nearer to training takes than to as many held-out takes; 0.5 if
-    nothing is copied."""
-    held = speech.held_out
-    train = np.random.default_rng(seed).choice(speech.train, len(held), replace=False)
-    rows, *takes = (m.reshape(len(m), -1) for m in (mels, speech.mels(train), speech.mels(held)))
-    to_train, to_held = (nearest(rows, each)[0] for each in takes)
-    return float((to_train < to_held).mean())
-
-
-def _format_right(
-    classifier: SoundClassifier, captions: Sequence[str], sounds: Sequence[Samples], word: int
-) -> str:
-    count = count_right(classifier, captions, sounds, word)
-    return f"{count / len(captions):.1%} right of {len(captions)}"
+    The random numbers of a training step are a function of the seed and the step.
+    """
+    clips = load_clips()
+    matches: list[Floats] = []
+    for step in range(steps):
+        rng = np.random.default_rng((seed, step))
+        scenes = clips.scenes(batch, rng)
+        if not any((one.figure, one.motion) == (figure, motion) for one in scenes):
+            continue
+        for one in scenes:  # the same order and generator as in `Clips.batch`
+            poses = draw_poses(one.motion, rng)
+            if (one.figure, one.motion) == (figure, motion):
+                matches.append(poses)
+        if len(matches) >= MAX_CLIPS:
+            break
+    return np.stack(matches) if matches else np.empty((0, CLIP_FRAMES, 4), np.float32)

@@ -13,20 +13,13 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean, clean_line
 from genui.engine import kinds
-from genui.engine.data.clips import CLIP_FRAMES, draw_poses, load_clips
 from genui.engine.data.images import SIDE, CaptionedImages, as_floats, as_pixels, load_images
-from genui.engine.data.speech import MEL_FRAMES, MELS, Speech, load_speech, log_mel, pad_take
 from genui.engine.data.text import load_text
-from genui.engine.sample.diffusion_state import DiffusionState
-from genui.engine.sample.media import parse_scene
 from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.trace import Trace
-from genui.formats.image import four_frames
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
 from genui.protocol.edits import inputs_at
 from genui.recipes import Recipe, TextRecipe
-from genui.recipes.diffusion import VideoRecipe, VoiceRecipe
-from genui.render.image import apply_colour_map
 from genui.runs.models import find_model, read_header
 
 # --- The longest verbatim run of a text -------------------------------------------------------
@@ -211,13 +204,8 @@ def _parts(texts: Sequence[bytes], size: int) -> list[list[bytes]]:
 
 CHUNK = 1024  # training images per comparison: 12 MB
 IMAGE_DISTANCE = "root mean square of the colours' differences, 0 to 255"
-CLIP_DISTANCE = "root mean square of the colours' differences over all 16 frames, 0 to 255"
-SPEECH_DISTANCE = "root mean square of the log-mel differences, −1 to 1"
-MAX_CLIPS = 200
-TAKES_BATCH = 200
 
 Floats = NDArray[np.floating]
-Poses = NDArray[np.float32]
 
 
 def nearest(trace: Trace, step: int, count: int) -> Neighbours:
@@ -239,7 +227,7 @@ def nearest(trace: Trace, step: int, count: int) -> Neighbours:
     return replace(neighbours, trace=trace.request.trace, step=step)
 
 
-def _closest(
+def closest(
     data: str,
     measured: str,
     distances: Floats,
@@ -283,7 +271,7 @@ def nearest_images(recipe: Recipe, trace: Trace, step: int, count: int) -> Neigh
 
     data = f"{clean_line(images.name)}, {len(images.train):,} images"
     distances = image_distances(images, sample, caption)
-    return _closest(data, IMAGE_DISTANCE, distances, count, example)
+    return closest(data, IMAGE_DISTANCE, distances, count, example)
 
 
 def image_distances(
@@ -304,94 +292,6 @@ def image_distances(
 @lru_cache(maxsize=2)
 def _images(dataset: str, data: str) -> CaptionedImages:
     return load_images(dataset, data)
-
-
-def nearest_clips(recipe: VideoRecipe, trace: Trace, step: int, count: int) -> Neighbours:
-    """The training clips of the caption's icon and motion nearest to the clip at `step`.
-
-    They are drawn again with the random numbers of the training, in the caption's colours. Raises
-    MisuseError for a grid, and for a caption that names no icon.
-    """
-    frame = trace.generator.frame(trace.state(step))
-    if not isinstance(frame, ImageFrame) or frame.images != CLIP_FRAMES or trace.request.grid:
-        raise MisuseError("one clip is compared, and not a grid: draw one")
-    caption = inputs_at(trace.request, step)[0]
-    scene = parse_scene(caption)
-    if scene is None:
-        raise MisuseError(f"“{clean_line(caption, 40)}” names no icon that was trained")
-    clips = load_clips()
-    poses = _trained_poses(recipe.seed, recipe.steps, recipe.batch, scene.figure, scene.motion)
-    data = f"{clips.name}, {len(poses)} trained clips of {scene.figure} {scene.motion}"
-    if not len(poses):
-        return Neighbours(trace=0, step=0, data=data, measured=CLIP_DISTANCE)
-    shape = (CLIP_FRAMES, frame.height, frame.width, 3)
-    sample = np.frombuffer(frame.denoised, np.uint8).reshape(shape).astype(np.float32)
-    trained = as_pixels(clips.draw([scene] * len(poses), poses))
-    distances = np.sqrt(((trained - sample) ** 2).mean(axis=(1, 2, 3, 4)))
-    return _closest(
-        data, CLIP_DISTANCE, distances, count, lambda i: (scene.caption, four_frames(trained[i]))
-    )
-
-
-@lru_cache(maxsize=8)
-def _trained_poses(seed: int, steps: int, batch: int, figure: str, motion: str) -> Poses:
-    """The poses of the training clips of an icon and motion, about `MAX_CLIPS`: [N, 16, 4].
-
-    The random numbers of a training step are a function of the seed and the step.
-    """
-    clips = load_clips()
-    matches: list[Poses] = []
-    for step in range(steps):
-        rng = np.random.default_rng((seed, step))
-        scenes = clips.scenes(batch, rng)
-        if not any((one.figure, one.motion) == (figure, motion) for one in scenes):
-            continue
-        for one in scenes:  # the same order and generator as in `Clips.batch`
-            poses = draw_poses(one.motion, rng)
-            if (one.figure, one.motion) == (figure, motion):
-                matches.append(poses)
-        if len(matches) >= MAX_CLIPS:
-            break
-    return np.stack(matches) if matches else np.empty((0, CLIP_FRAMES, 4), np.float32)
-
-
-def nearest_takes(recipe: VoiceRecipe, trace: Trace, step: int, count: int) -> Neighbours:
-    """The recordings nearest to the first word of `denoised` at `step`.
-
-    Raises MisuseError for a grid, MisuseError or GenuiError if the recordings cannot be read.
-    """
-    state = trace.state(step)
-    assert isinstance(state, DiffusionState)
-    if trace.request.grid:
-        raise MisuseError("one sound is compared, and not a grid: speak one")
-    speech = _speech(recipe.dataset, recipe.data)
-    word = state.denoised[0, 0].float().cpu().numpy()  # [MELS, FRAMES]
-    takes = _spectrograms(recipe.dataset, recipe.data)
-
-    def example(i: int) -> tuple[str, NDArray[np.uint8]]:
-        caption = speech.takes[speech.train[i]].caption
-        return caption, apply_colour_map(takes[i][::-1].astype(np.float32))
-
-    data = f"{clean_line(speech.name)}, {len(speech.train):,} takes"
-    distances = np.sqrt(((takes - word) ** 2).mean(axis=(1, 2)))
-    return _closest(data, SPEECH_DISTANCE, distances, count, example)
-
-
-@lru_cache(maxsize=1)
-def _spectrograms(dataset: str, data: str) -> NDArray[np.float16]:
-    """The log-mel spectrograms of the training takes, [N, MELS, FRAMES]: only their beginning,
-    although training uses all of a take."""
-    speech = _speech(dataset, data)
-    mels = np.empty((len(speech.train), MELS, MEL_FRAMES), np.float16)
-    for at in range(0, len(mels), TAKES_BATCH):
-        takes = [speech.takes[i] for i in speech.train[at : at + TAKES_BATCH]]
-        mels[at : at + len(takes)] = log_mel(np.stack([pad_take(t.samples) for t in takes]))
-    return mels
-
-
-@lru_cache(maxsize=1)
-def _speech(dataset: str, data: str) -> Speech:
-    return load_speech(dataset, data)
 
 
 AROUND = 60  # bytes of training text shown before and after the run

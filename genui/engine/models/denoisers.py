@@ -1,10 +1,10 @@
 """The interface between diffusion and its networks: `Denoiser`, and EDM's preconditioning.
 
 Samplers and generators use only `Denoiser`; training uses `EDMDenoiser`, which has a loss. Only
-this file accesses the networks inside.
+denoisers access the networks inside.
 """
 
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -12,19 +12,10 @@ from torch import Tensor, nn
 
 from genui.engine.models.config import config_from
 from genui.engine.models.dit import DiT, DiTConfig, Network
-from genui.engine.models.mel_dit import MelDiT
 from genui.engine.models.unet import UNet, UNetConfig
-from genui.engine.models.video_dit import (
-    Prediction,
-    VideoDiT,
-    place_figure,
-    pose_numbers,
-    two_colours,
-)
-from genui.recipes import DiffusionRecipe, VideoRecipe, VoiceRecipe
+from genui.recipes import DiffusionRecipe
 
 BLACK = -1.0
-CLIP_DETAIL_SIGMA = 0.5  # below this σ only noise is left to remove from a clip
 
 
 class Denoiser(Protocol):
@@ -61,6 +52,13 @@ class Denoiser(Protocol):
     def __call__(self, x: Tensor, sigma: Tensor, condition: Tensor, /) -> Tensor: ...
 
 
+@runtime_checkable
+class DrawsCanvas(Protocol):
+    """A network that predicts a coarse image from captions alone, the canvas."""
+
+    def draw_canvas(self, token_ids: Tensor) -> Tensor: ...
+
+
 N = TypeVar("N", bound=Network)
 
 
@@ -84,28 +82,28 @@ class EDMDenoiser(nn.Module, Generic[N]):
         return next(self.parameters()).device
 
     def forward(self, x: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
-        c_skip, c_out, c_in = self._coefficients(sigma)
+        c_skip, c_out, c_in = self.coefficients(sigma)
         return c_skip * x + c_out * self.network(c_in * x, sigma.log() / 4, token_ids).float()
 
     def loss(self, clean: Tensor, noise: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
         """EDM's weighted denoising loss (eq. 8) of each array, [B]."""
-        noisy, target, c_in = self._target(clean, noise, sigma)
+        noisy, target, c_in = self.target(clean, noise, sigma)
         output = self.network(c_in * noisy, sigma.log() / 4, token_ids).float()
         return (output - target).square().mean(dim=(1, 2, 3))
 
     def draw_canvas(self, token_ids: Tensor) -> Tensor:
         """The coarse image predicted from the caption alone; only for networks with a canvas."""
         network = self.network
-        assert isinstance(network, DiT | VideoDiT)  # Recipe.check makes sure of it
+        assert isinstance(network, DrawsCanvas)  # Recipe.check makes sure of it
         return network.draw_canvas(token_ids).float()
 
-    def _target(self, clean: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def target(self, clean: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The noisy arrays, the network's target for them, and c_in."""
-        c_skip, c_out, c_in = self._coefficients(sigma)
+        c_skip, c_out, c_in = self.coefficients(sigma)
         noisy = clean + sigma.view(-1, 1, 1, 1) * noise
         return noisy, (clean - c_skip * noisy) / c_out, c_in
 
-    def _coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """c_skip, c_out and c_in (table 1), [B, 1, 1, 1] each."""
         s, d = sigma.view(-1, 1, 1, 1), self.sigma_data
         total = (s**2 + d**2).sqrt()
@@ -134,58 +132,14 @@ class BorderedDenoiser(EDMDenoiser[Network]):
         return x[..., self.border : -self.border, self.border : -self.border]
 
 
-class VideoDenoiser(EDMDenoiser[VideoDiT]):
-    """A denoiser of clips [B, 48, 32, 32] whose network also predicts a canvas and poses."""
-
-    unguided_below: float = CLIP_DETAIL_SIGMA
-
-    def forward(self, x: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
-        """As `Denoiser`. Below CLIP_DETAIL_SIGMA the result for a captioned clip is replaced by
-        the nearest clip of a figure in one colour on a background in another."""
-        c_skip, c_out, c_in = self._coefficients(sigma)
-        prediction = self.network.predict(c_in * x, sigma.log() / 4, token_ids)
-        denoised = c_skip * x + c_out * prediction.out.float()
-        is_detail = (sigma < CLIP_DETAIL_SIGMA) & (token_ids > 0).any(1)
-        if not is_detail.any():
-            return denoised
-        alpha = place_figure(prediction.canvas.detach(), prediction.poses[1])
-        flat = two_colours(denoised, alpha)
-        return torch.where(is_detail.view(-1, 1, 1, 1), flat, denoised)
-
-    def predict(self, noisy: Tensor, sigma: float, token_ids: Tensor) -> Prediction:
-        """The network's output, canvas and poses at one noise level."""
-        level = torch.full((len(noisy),), sigma, device=noisy.device).log() / 4
-        c_in = (sigma**2 + self.sigma_data**2) ** -0.5
-        return self.network.predict(c_in * noisy, level, token_ids)
-
-    def losses(
-        self, clean: Tensor, noise: Tensor, sigma: Tensor, token_ids: Tensor, poses: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """EDM's denoising loss [B], and the squared error [B] of the predicted poses."""
-        noisy, target, c_in = self._target(clean, noise, sigma)
-        prediction = self.network.predict(c_in * noisy, sigma.log() / 4, token_ids)
-        denoising = (prediction.out.float() - target).square().mean(dim=(1, 2, 3))
-        true = pose_numbers(poses)
-        posing = sum((pose - true).square().sum(-1).mean(-1) for pose in prediction.poses)
-        return denoising, torch.as_tensor(posing)
-
-
-def build_denoiser(
-    recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, vocab_size: int
-) -> EDMDenoiser:
-    """Build the denoiser of a recipe with new weights."""
-    has_canvas = not isinstance(recipe, VoiceRecipe) and recipe.canvas_batch > 0
-    sizes = config_from(recipe, DiTConfig, vocab_size=vocab_size, canvas=has_canvas)
-    match recipe:
-        case VideoRecipe():
-            return VideoDenoiser(VideoDiT(sizes), recipe.sigma_data)
-        case VoiceRecipe():
-            return EDMDenoiser(MelDiT(sizes), recipe.sigma_data)
+def build_image_denoiser(recipe: DiffusionRecipe, vocab_size: int) -> EDMDenoiser[Network]:
+    """Build the denoiser of images with new weights."""
     network: Network
     if recipe.network == "unet":
         network = UNet(config_from(recipe, UNetConfig, vocab_size=vocab_size))
     else:
-        network = DiT(sizes)
+        has_canvas = recipe.canvas_batch > 0
+        network = DiT(config_from(recipe, DiTConfig, vocab_size=vocab_size, canvas=has_canvas))
     if recipe.border:
         return BorderedDenoiser(network, recipe.sigma_data, recipe.border)
     return EDMDenoiser(network, recipe.sigma_data)

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from genui.engine.data.speech import MEL_FRAMES, MELS
+from genui.engine.models.config import config_from
+from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import CaptionedTransformer, DiTConfig, zeroed
+from genui.recipes import VoiceRecipe
 
 
 class MelDiT(CaptionedTransformer):
@@ -32,3 +35,9 @@ class MelDiT(CaptionedTransformer):
         h = self.transform(h, words, self.condition(noise_level, pooled))
         out = self.moments_out(h).view(B, W // patch, H, patch)
         return out.permute(0, 2, 1, 3).reshape(B, C, H, W)
+
+
+def build_voice_denoiser(recipe: VoiceRecipe, vocab_size: int) -> EDMDenoiser[MelDiT]:
+    """Build the denoiser of spectrograms with new weights."""
+    config = config_from(recipe, DiTConfig, vocab_size=vocab_size)
+    return EDMDenoiser(MelDiT(config), recipe.sigma_data)

@@ -16,7 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genui.engine.models.config import config_from
+from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import DIT_SIDE, CaptionedTransformer, DiTConfig, zeroed
+from genui.recipes import VideoRecipe
 
 VIDEO_FRAMES = 16
 CHANNELS = 3 * VIDEO_FRAMES  # of a clip whose time is folded into its channels: [48, 32, 32]
@@ -217,3 +220,50 @@ def two_colours(clip: Tensor, alpha: Tensor) -> Tensor:
     figure = ground + (mean - ground) / share.clamp(min=0.1)
     ground, figure = (colour[:, None, :, None, None] for colour in (ground, figure))
     return (ground + cover * (figure - ground)).clamp(-1, 1).flatten(1, 2)
+
+
+# --- The denoiser -----------------------------------------------------------------------------
+
+DETAIL_SIGMA = 0.5  # below this σ only noise is left to remove from a clip
+
+
+class VideoDenoiser(EDMDenoiser[VideoDiT]):
+    """A denoiser of clips [B, 48, 32, 32] whose network also predicts a canvas and poses."""
+
+    unguided_below: float = DETAIL_SIGMA
+
+    def forward(self, x: Tensor, sigma: Tensor, token_ids: Tensor) -> Tensor:
+        """As `Denoiser`. Below DETAIL_SIGMA the result for a captioned clip is replaced by
+        the nearest clip of a figure in one colour on a background in another."""
+        c_skip, c_out, c_in = self.coefficients(sigma)
+        prediction = self.network.predict(c_in * x, sigma.log() / 4, token_ids)
+        denoised = c_skip * x + c_out * prediction.out.float()
+        is_detail = (sigma < DETAIL_SIGMA) & (token_ids > 0).any(1)
+        if not is_detail.any():
+            return denoised
+        alpha = place_figure(prediction.canvas.detach(), prediction.poses[1])
+        flat = two_colours(denoised, alpha)
+        return torch.where(is_detail.view(-1, 1, 1, 1), flat, denoised)
+
+    def predict(self, noisy: Tensor, sigma: float, token_ids: Tensor) -> Prediction:
+        """The network's output, canvas and poses at one noise level."""
+        level = torch.full((len(noisy),), sigma, device=noisy.device).log() / 4
+        c_in = (sigma**2 + self.sigma_data**2) ** -0.5
+        return self.network.predict(c_in * noisy, level, token_ids)
+
+    def losses(
+        self, clean: Tensor, noise: Tensor, sigma: Tensor, token_ids: Tensor, poses: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """EDM's denoising loss [B], and the squared error [B] of the predicted poses."""
+        noisy, target, c_in = self.target(clean, noise, sigma)
+        prediction = self.network.predict(c_in * noisy, sigma.log() / 4, token_ids)
+        denoising = (prediction.out.float() - target).square().mean(dim=(1, 2, 3))
+        true = pose_numbers(poses)
+        posing = sum((pose - true).square().sum(-1).mean(-1) for pose in prediction.poses)
+        return denoising, torch.as_tensor(posing)
+
+
+def build_video_denoiser(recipe: VideoRecipe, vocab_size: int) -> VideoDenoiser:
+    """Build the denoiser of clips with new weights."""
+    config = config_from(recipe, DiTConfig, vocab_size=vocab_size)
+    return VideoDenoiser(VideoDiT(config), recipe.sigma_data)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from genui.engine.data.images import CaptionedImages, load_images
 from genui.engine.device import Machine, autocast
 from genui.engine.load import find_and_load
 from genui.engine.models import frozen
-from genui.engine.models.denoisers import Denoiser, build_denoiser
+from genui.engine.models.denoisers import Denoiser, EDMDenoiser, build_image_denoiser
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.diffusion_state import (
     DiffusionState,
@@ -33,7 +33,7 @@ from genui.engine.sample.diffusion_state import (
     respace,
     reverse,
 )
-from genui.engine.sample.media import ImageMedium, Medium, medium_of, to_rgb
+from genui.engine.sample.media import ImageMedium, Medium, to_rgb
 from genui.engine.sample.samplers import Point, Step, StepFunction, find_sampler
 from genui.protocol import (
     SAMPLERS,
@@ -50,7 +50,7 @@ from genui.protocol import (
     Started,
 )
 from genui.protocol.kinds import KINDS
-from genui.recipes import DiffusionRecipe, Recipe, VideoRecipe, VoiceRecipe, recipe_from_dict
+from genui.recipes import EDMRecipe, Recipe, recipe_from_dict
 from genui.runs.models import find_model, read_header
 
 # Noise is a function of (seed, step); noise that is not the sampler's has one of these as well.
@@ -513,33 +513,49 @@ def _caption_block(images: CaptionedImages, seed: int, number: int) -> tuple[str
 
 # --- Loading ----------------------------------------------------------------------------------
 
-
-def load_diffusion_model(
-    recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe,
-    tensors: dict[str, Tensor],
-    described: Mapping[str, Any],
-    machine: Machine,
-    device: torch.device,
-) -> DiffusionGenerator:
-    """The generator of a checkpoint; raises what `kinds.build_generator` says."""
-    vocabulary = Vocabulary(tuple(described["words"]))
-    own_tensors, guide_tensors = frozen.split_guide(tensors)
-    model = load_frozen(lambda: build_denoiser(recipe, vocabulary.size), own_tensors).to(device)
-    guide = None
-    if guide_tensors:
-        guide_recipe = _guide_recipe(described["guide"]["recipe"])
-        guide = load_frozen(lambda: build_denoiser(guide_recipe, vocabulary.size), guide_tensors)
-        guide = guide.to(device)
-    return DiffusionGenerator(model, vocabulary, machine, medium_of(recipe, described), guide)
+R = TypeVar("R", bound=EDMRecipe)
 
 
-def _guide_recipe(fields: dict[str, Any]) -> DiffusionRecipe:
-    """The recipe of a checkpoint's guide. Raises TypeError if it is not a diffusion recipe."""
+@dataclass(frozen=True)
+class DiffusionParts(Generic[R]):
+    """What a kind of captioned diffusion models adds: its network and its medium."""
+
+    build: Callable[[R, int], EDMDenoiser]
+    """The denoiser of a recipe and a size of the vocabulary, with new weights."""
+    medium: Callable[[R, Mapping[str, Any]], Medium]
+    """The medium of a recipe and the metadata of a checkpoint."""
+
+    def load(
+        self,
+        recipe: R,
+        tensors: dict[str, Tensor],
+        described: Mapping[str, Any],
+        machine: Machine,
+        device: torch.device,
+    ) -> DiffusionGenerator:
+        """The generator of a checkpoint; raises what `kinds.build_generator` says."""
+        vocabulary = Vocabulary(tuple(described["words"]))
+        own_tensors, guide_tensors = frozen.split_guide(tensors)
+        model = load_frozen(lambda: self.build(recipe, vocabulary.size), own_tensors).to(device)
+        guide = None
+        if guide_tensors:
+            guide_recipe = _guide_recipe(recipe, described["guide"]["recipe"])
+            guide = load_frozen(lambda: self.build(guide_recipe, vocabulary.size), guide_tensors)
+            guide = guide.to(device)
+        return DiffusionGenerator(model, vocabulary, machine, self.medium(recipe, described), guide)
+
+
+def _guide_recipe(recipe: R, fields: dict[str, Any]) -> R:
+    """The recipe of a checkpoint's guide. Raises TypeError if it is of another kind."""
     try:
-        recipe = recipe_from_dict(fields)
-        recipe.check()
+        guide = recipe_from_dict(fields)
+        guide.check()
     except MisuseError as error:
         raise TypeError(f"its guide: {error}") from None
-    if not isinstance(recipe, DiffusionRecipe):
-        raise TypeError("its guide is no diffusion model")
-    return recipe
+    if not isinstance(guide, type(recipe)):
+        raise TypeError(f"its guide is no {recipe.family} model of {recipe.medium}")
+    return guide
+
+
+IMAGES = DiffusionParts(build_image_denoiser, lambda recipe, described: ImageMedium(recipe))
+"""What images add to diffusion models."""

@@ -1,53 +1,36 @@
-"""The training of captioned diffusion models of images, clips and spoken words by the objective of
-EDM (Karras et al. 2022). Each medium adds its data, and what is learned beside denoising."""
+"""The training of captioned diffusion models by the objective of EDM (Karras et al. 2022), and that
+of images. A medium adds its data, and what is learned beside denoising."""
 
-import io
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary, use_one_word
-from genui.engine.data.clips import FPS, Clips, describe, load_clips, vocabulary_captions
 from genui.engine.data.image_files import find_reference
 from genui.engine.data.images import (
     CaptionedImages,
     load_images,
 )
 from genui.engine.data.own_images import load_own
-from genui.engine.data.speech import SAMPLE_RATE, Speech, load_speech
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.models import frozen
-from genui.engine.models.denoisers import EDMDenoiser, VideoDenoiser, build_denoiser
+from genui.engine.models.denoisers import EDMDenoiser, build_image_denoiser
 from genui.engine.models.frozen import load_frozen
-from genui.engine.models.video_dit import CHANNELS, PLACE_UNIT, pose_numbers
-from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.media import (
-    FINAL_ROUNDS,
-    ImageMedium,
-    Medium,
-    SpeechMedium,
-    VideoMedium,
-    find_voices,
-    sound_of,
-    to_clips,
-    to_rgb,
-)
+from genui.engine.sample.diffusion import IMAGES, DiffusionGenerator, DiffusionParts
+from genui.engine.sample.media import to_rgb
 from genui.engine.train.batches import augment
 from genui.engine.train.checkpoint import load_weights
 from genui.engine.train.task import WHOLE, PerStep, Player, Sample, Share, png
 from genui.formats import image
-from genui.formats.audio import encode_wav, to_pcm
 from genui.protocol import ImageSettings
-from genui.recipes import DiffusionRecipe, GanRecipe, VideoRecipe, VoiceRecipe, recipe_from_dict
-from genui.render.image import apply_colour_map
+from genui.recipes import DiffusionRecipe, EDMRecipe, Recipe, recipe_from_dict
 from genui.runs.models import ModelInfo
 
 # --- A task on captioned data, of any medium and objective ------------------------------------
@@ -57,8 +40,11 @@ from genui.runs.models import ModelInfo
 class Corpus:
     """Captioned data, its vocabulary, and a description."""
 
-    data: CaptionedImages | Clips | Speech
+    name: str
+    fingerprint: str
+    licence: str
     vocabulary: Vocabulary
+    words: int  # of the longest caption
     captions: tuple[str, ...]  # of the samples
     data_line: str
     examples: int  # number of training examples
@@ -66,7 +52,7 @@ class Corpus:
     extra: Mapping[str, Any] = field(default_factory=dict)  # additional metadata of checkpoints
 
 
-R = TypeVar("R", DiffusionRecipe, GanRecipe, VideoRecipe, VoiceRecipe)
+R = TypeVar("R", bound=Recipe)
 
 
 class CaptionedTask(Generic[R]):
@@ -77,6 +63,7 @@ class CaptionedTask(Generic[R]):
     def __init__(self, recipe: R, device: torch.device, corpus: Corpus) -> None:
         self._recipe, self._device = recipe, device
         self._vocabulary, self._captions = corpus.vocabulary, corpus.captions
+        self._words = corpus.words
         self.data_line, self.notes = corpus.data_line, corpus.notes
         self.units_per_step = recipe.batch
         self.units_per_epoch = corpus.examples  # sampled with replacement: once on average
@@ -84,30 +71,33 @@ class CaptionedTask(Generic[R]):
             "words": list(corpus.vocabulary.words),
             **corpus.extra,
             "captions": list(corpus.captions),
-            "dataset": corpus.data.name,
-            "fingerprint": corpus.data.fingerprint,
-            "licence": corpus.data.licence,
+            "dataset": corpus.name,
+            "fingerprint": corpus.fingerprint,
+            "licence": corpus.licence,
         }
 
     def _token_ids(self, captions: list[str]) -> Tensor:
         """Captions as token ids int64 [B, L]."""
-        return self._tensor(self._vocabulary.encode(captions, self._recipe.caption_words))
+        return self._tensor(self._vocabulary.encode(captions, self._words))
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return to_device(array, self._device)
 
 
 def image_corpus(
-    recipe: DiffusionRecipe | GanRecipe, images: CaptionedImages, extra: Mapping[str, Any] | None
+    recipe: Recipe, words: int, images: CaptionedImages, extra: Mapping[str, Any] | None
 ) -> Corpus:
-    """The corpus of captioned images. If a checkpoint's `extra` is given the vocabulary is the one
-    its weights were trained with."""
+    """The corpus of captioned images, of which so many `words` are read. If a checkpoint's `extra`
+    is given the vocabulary is the one its weights were trained with."""
     captions = images.captions
     vocabulary = Vocabulary(tuple(extra["words"])) if extra else Vocabulary.build(captions)
-    own = recipe.sample_captions if not recipe.data else ()
+    own = recipe.prompts if not recipe.data else ()
     return Corpus(
-        data=images,
+        name=images.name,
+        fingerprint=images.fingerprint,
+        licence=images.licence,
         vocabulary=vocabulary,
+        words=words,
         captions=own or tuple(captions[i] for i in images.train[:8]),
         data_line=(
             f"{images.name}: {len(images.train):,} images to train on, "
@@ -134,7 +124,7 @@ def _unknown_words(vocabulary: Vocabulary, captions: tuple[str, ...]) -> tuple[s
 EVALUATION_SIGMAS = (0.1, 0.25, 0.6, 1.5, 4.0, 10.0)
 SAMPLE_SETTINGS = ImageSettings(steps=12)
 
-D = TypeVar("D", DiffusionRecipe, VideoRecipe, VoiceRecipe)
+D = TypeVar("D", bound=EDMRecipe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,14 +134,11 @@ class Batch:
     captions: list[str]
     arrays: np.ndarray  # float32 [B, C, H, W] in -1 to 1
     canvas: np.ndarray | None = None  # target of the canvas loss, [B, …]
-    poses: np.ndarray | None = None  # of clips, [B, 16, 4]
 
-    def rows(self, rows: slice) -> "Batch":
+    def rows(self, rows: slice) -> Self:
         """Some of the examples."""
-        canvas, poses = (None if a is None else a[rows] for a in (self.canvas, self.poses))
-        return Batch(
-            captions=self.captions[rows], arrays=self.arrays[rows], canvas=canvas, poses=poses
-        )
+        parts = {name: None if each is None else each[rows] for name, each in vars(self).items()}
+        return replace(self, **parts)
 
 
 class Noisy(NamedTuple):
@@ -181,12 +168,14 @@ class DiffusionTask(CaptionedTask[D]):
     evaluated = 48  # examples of an evaluation, four times as many on all held-out data
     sigmas = EVALUATION_SIGMAS
 
-    def __init__(self, recipe: D, device: torch.device, corpus: Corpus, medium: Medium) -> None:
+    def __init__(
+        self, recipe: D, device: torch.device, corpus: Corpus, parts: DiffusionParts[D]
+    ) -> None:
         super().__init__(recipe, device, corpus)
-        self._medium = medium
+        self._medium = parts.medium(recipe, self.extra)
         self._step = PerStep(self._draw)
         torch.manual_seed(recipe.seed)
-        self.model = build_denoiser(recipe, corpus.vocabulary.size).to(device)
+        self.model = parts.build(recipe, corpus.vocabulary.size).to(device)
 
     @abstractmethod
     def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
@@ -282,9 +271,7 @@ class DiffusionTask(CaptionedTask[D]):
         return self._sample_files(arrays, [len(each) for each in parts])
 
 
-def draw_noise(
-    clean: Tensor, recipe: DiffusionRecipe | VideoRecipe | VoiceRecipe, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+def draw_noise(clean: Tensor, recipe: EDMRecipe, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Draw standard normal noise of the shape of clean [B, …], and log-normal σ [B]."""
     noise = to_device(rng.standard_normal(tuple(clean.shape), np.float32), clean.device)
     log_sigma = recipe.log_sigma_mean + recipe.log_sigma_std * rng.standard_normal(len(clean))
@@ -370,7 +357,7 @@ def _load_reference(model: ModelInfo, vocabulary: Vocabulary) -> EDMDenoiser:
             f"against: {model.name} knows other words; start from it: --from {model.name}"
         )
     own, _ = frozen.split_guide(tensors)
-    return load_frozen(lambda: build_denoiser(recipe, vocabulary.size), own)
+    return load_frozen(lambda: build_image_denoiser(recipe, vocabulary.size), own)
 
 
 # --- Images -----------------------------------------------------------------------------------
@@ -388,8 +375,8 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
         self, recipe: DiffusionRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
         self._images = load_images(recipe.dataset, recipe.data, every=True)
-        corpus = image_corpus(recipe, self._images, extra)
-        super().__init__(recipe, device, corpus, ImageMedium(recipe))
+        corpus = image_corpus(recipe, recipe.caption_words, self._images, extra)
+        super().__init__(recipe, device, corpus, IMAGES)
         if recipe.border and recipe.data:
             self.notes += (
                 f"the outer {recipe.border} pixels of every image are left black; "
@@ -472,165 +459,3 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
 
     def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
         return (Sample(".png", png(image.sheet(list(to_rgb(arrays)), COLUMNS))),)
-
-
-# --- Clips ------------------------------------------------------------------------------------
-
-SHOWN_FRAMES = (0, 5, 10, 15)  # of each clip, on the sheet
-POSE_SIGMA = 1.5  # noise level at which the poses are evaluated
-ENLARGED = 3  # factor of the animation's size
-
-CANVAS_WEIGHT = 4.0  # of its squared error on alphas from 0 to 1
-POSE_WEIGHT = 0.5
-
-
-class VideoTask(DiffusionTask[VideoRecipe]):
-    """Captioned clips: the denoising loss, and the squared errors of the canvas and the poses."""
-
-    unit = "clip"
-    evaluated = 24
-    sigmas = (0.2, 0.6, 1.5, 4.0, 10.0, 25.0)
-
-    def __init__(
-        self, recipe: VideoRecipe, device: torch.device, extra: dict[str, Any] | None = None
-    ) -> None:
-        self._clips = clips = load_clips()
-        corpus = Corpus(
-            data=clips,
-            vocabulary=(
-                Vocabulary(tuple(extra["words"]))
-                if extra
-                else Vocabulary.build(vocabulary_captions())
-            ),
-            captions=recipe.sample_captions,
-            data_line=describe(clips),
-            # Positions and speeds are random: an epoch is every trained pair once.
-            examples=len(clips.trained),
-        )
-        super().__init__(recipe, device, corpus, VideoMedium(recipe))
-
-    def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch:
-        batch = self._clips.batch(self._clips.scenes(count, rng, held_out), rng)
-        return Batch(
-            captions=batch.captions, arrays=batch.clips, canvas=batch.shapes, poses=batch.poses
-        )
-
-    def _clean(self, batch: Batch) -> Tensor:
-        """Clips as [B, 48, 32, 32]."""
-        return super()._clean(batch).flatten(1, 2)
-
-    def _draw_more(self, rng: np.random.Generator) -> More:
-        scenes = self._clips.scenes(self._recipe.canvas_batch, rng)
-        return More(self._clips.captions(scenes, rng), self._clips.shapes(scenes))
-
-    def _objective(self, batch: Batch, noisy: Noisy, more: More, share: Share) -> Tensor:
-        assert isinstance(self.model, VideoDenoiser)
-        assert batch.poses is not None
-        poses = self._tensor(batch.poses)
-        denoising, posing = self.model.losses(*noisy, poses)
-        canvas = CANVAS_WEIGHT * self._canvas_loss(batch, more, share)
-        return self._mean(denoising, share) + POSE_WEIGHT * self._mean(posing, share) + canvas
-
-    @torch.inference_mode()
-    def evaluate(self, model: nn.Module, machine: Machine, whole: bool) -> dict[str, float]:
-        """The losses of every medium and, on held-out clips, the root mean square `pose_error` (of
-        the figure's centre in pixels, at σ = 1.5) and `canvas_error` (of alpha)."""
-        metrics = super().evaluate(model, machine, whole)
-        count = self.evaluated * (4 if whole else 1)
-        batch = self._batch(count, True, np.random.default_rng(0))
-        return metrics | self._figure_errors(model, machine, batch)
-
-    def _figure_errors(self, model: nn.Module, machine: Machine, batch: Batch) -> dict[str, float]:
-        assert isinstance(model, VideoDenoiser)
-        assert batch.poses is not None
-        assert batch.canvas is not None
-        clean, token_ids = self._clean(batch), self._token_ids(batch.captions)
-        rng = np.random.default_rng(1)
-        noise = self._tensor(rng.standard_normal((len(clean), CHANNELS, 32, 32), np.float32))
-        with autocast(machine):
-            prediction = model.predict(clean + POSE_SIGMA * noise, POSE_SIGMA, token_ids)
-        true = pose_numbers(self._tensor(batch.poses))
-        errors = (prediction.poses[1] - true)[..., :2].float() * PLACE_UNIT
-        canvas = self._tensor(batch.canvas)
-        return {
-            "pose_error": float(errors.square().sum(-1).mean().sqrt()),
-            "canvas_error": float((prediction.canvas.float() - canvas).square().mean().sqrt()),
-        }
-
-    def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
-        """Four frames of each clip as a sheet, and an animation."""
-        clips = to_clips(arrays)
-        return (Sample(".png", clip_sheet(clips)), Sample(".gif", animation(clips)))
-
-
-def clip_sheet(clips: np.ndarray, columns: int = 2) -> bytes:
-    """A PNG of clips uint8 [N, 16, 32, 32, 3], each shown as four frames in a row."""
-    frames = _whole_rows(clips, columns)[:, SHOWN_FRAMES]
-    images = list(frames.reshape(-1, *frames.shape[2:]))
-    return png(image.sheet(images, columns * len(SHOWN_FRAMES)))
-
-
-def animation(clips: np.ndarray, columns: int = 4) -> bytes:
-    """A looping GIF of clips uint8 [N, 16, 32, 32, 3] side by side."""
-    clips = _whole_rows(clips, columns)
-    frames = np.stack([image.sheet(list(images), columns) for images in clips.swapaxes(0, 1)])
-    large = frames.repeat(ENLARGED, 1).repeat(ENLARGED, 2)
-    first, *rest = (Image.fromarray(frame) for frame in large)
-    file = io.BytesIO()
-    first.save(file, "GIF", save_all=True, append_images=rest, duration=1000 // FPS, loop=0)
-    return file.getvalue()
-
-
-def _whole_rows(clips: np.ndarray, columns: int) -> np.ndarray:
-    """Drop the clips of an incomplete last row, unless it is the only row."""
-    return clips[: len(clips) - len(clips) % columns] if len(clips) > columns else clips
-
-
-# --- Spoken words -----------------------------------------------------------------------------
-
-
-class VoiceTask(DiffusionTask[VoiceRecipe]):
-    """Spectrograms of captioned recordings of single words."""
-
-    unit = "take"
-
-    def __init__(
-        self, recipe: VoiceRecipe, device: torch.device, extra: dict[str, Any] | None = None
-    ) -> None:
-        self._speech = speech = load_speech(recipe.dataset, recipe.data)
-        known = tuple(extra["words"]) if extra else ()
-        # New words are appended to those of the checkpoint, whose ids stay the same.
-        new = tuple(word for word in speech.words if word not in known)
-        vocabulary = Vocabulary(known + new)
-        trained = [speech.takes[i].caption for i in speech.train]
-        known_voices = tuple(extra.get("voices", ())) if extra else ()
-        voices = tuple(dict.fromkeys(find_voices(trained) + known_voices))
-        own = recipe.sample_captions if not recipe.data else ()
-        corpus = Corpus(
-            data=speech,
-            vocabulary=vocabulary,
-            captions=own or tuple(dict.fromkeys(trained))[:6],
-            data_line=(
-                f"{speech.name}: {len(speech.train):,} takes to train on, "
-                f"{len(speech.held_out):,} held out, {len(vocabulary.words):,} words"
-            ),
-            examples=len(speech.train),
-            notes=speech.notes + ((f"new words: {', '.join(new[:8])}",) if extra and new else ()),
-            extra={"voices": list(voices)},
-        )
-        super().__init__(recipe, device, corpus, SpeechMedium(recipe, voices))
-
-    def _batch(self, count: int, held_out: bool, rng: np.random.Generator) -> Batch | None:
-        indices = self._speech.held_out if held_out else self._speech.train
-        if not len(indices):
-            return None
-        batch = self._speech.batch(rng.choice(indices, count), rng)
-        return Batch(captions=batch.captions, arrays=batch.mels)
-
-    def _sample_files(self, arrays: Tensor, parts: list[int]) -> tuple[Sample, ...]:
-        """The spectrograms as a sheet, and one recording of all of them."""
-        mels = arrays[:, 0].cpu().numpy()
-        sheet = image.sheet(list(apply_colour_map(mels[:, ::-1])), columns=max(parts))
-        sound = sound_of(mels, [slice(i, i + 1) for i in range(len(mels))], FINAL_ROUNDS)
-        wav = encode_wav(to_pcm(sound), SAMPLE_RATE, "")
-        return Sample(".png", png(sheet)), Sample(".wav", wav)

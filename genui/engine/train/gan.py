@@ -76,7 +76,8 @@ class GanTask(CaptionedTask[GanRecipe]):
         self, recipe: GanRecipe, device: torch.device, extra: dict[str, Any] | None = None
     ) -> None:
         self._images = load_images(recipe.dataset, recipe.data, every=True)
-        super().__init__(recipe, device, image_corpus(recipe, self._images, extra))
+        corpus = image_corpus(recipe, recipe.caption_words, self._images, extra)
+        super().__init__(recipe, device, corpus)
         self._real = PerStep(self._draw)
         self._metrics: dict[str, float] = {}
         torch.manual_seed(recipe.seed)

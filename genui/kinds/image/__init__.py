@@ -33,9 +33,9 @@ def _trains() -> object:
 def _generates() -> object:
     from genui.engine.convert.image import write_image_model
     from genui.engine.kinds import Generates
-    from genui.engine.sample.diffusion import load_diffusion_model
+    from genui.engine.sample.diffusion import IMAGES
 
-    return Generates(load=load_diffusion_model, converts={"diffusers": write_image_model})
+    return Generates(load=IMAGES.load, converts={"diffusers": write_image_model})
 
 
 def _shows() -> object:

@@ -26,18 +26,17 @@ def _prepares() -> object:
 
 def _trains() -> object:
     from genui.engine.kinds import Trains
-    from genui.engine.metrics.clips import measure_voice
-    from genui.engine.metrics.copying import nearest_takes
-    from genui.engine.train.diffusion import VoiceTask
+    from genui.engine.metrics.speech import measure_voice, nearest_takes
+    from genui.engine.train.speech import VoiceTask
 
     return Trains(task=VoiceTask, measure=measure_voice, nearest=nearest_takes)
 
 
 def _generates() -> object:
     from genui.engine.kinds import Generates
-    from genui.engine.sample.diffusion import load_diffusion_model
+    from genui.engine.sample.speech import SPEECH
 
-    return Generates(load=load_diffusion_model)
+    return Generates(load=SPEECH.load)
 
 
 def _formats() -> Mapping[str, object]:

@@ -24,18 +24,17 @@ def _prepares() -> object:
 
 def _trains() -> object:
     from genui.engine.kinds import Trains
-    from genui.engine.metrics.clips import measure_clips
-    from genui.engine.metrics.copying import nearest_clips
-    from genui.engine.train.diffusion import VideoTask
+    from genui.engine.metrics.clips import measure_clips, nearest_clips
+    from genui.engine.train.clips import VideoTask
 
     return Trains(task=VideoTask, measure=measure_clips, nearest=nearest_clips)
 
 
 def _generates() -> object:
     from genui.engine.kinds import Generates
-    from genui.engine.sample.diffusion import load_diffusion_model
+    from genui.engine.sample.clips import CLIPS
 
-    return Generates(load=load_diffusion_model)
+    return Generates(load=CLIPS.load)
 
 
 def _shows() -> object:

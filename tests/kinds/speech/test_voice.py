@@ -16,11 +16,11 @@ from genui.engine.device import Machine
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import DiTConfig
 from genui.engine.models.mel_dit import MelDiT
-from genui.engine.sample.diffusion import DiffusionGenerator, load_diffusion_model
-from genui.engine.sample.media import PAUSE, SpeechMedium, find_voices, sound_of
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.speech import PAUSE, SPEECH, SpeechMedium, find_voices, sound_of
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import grow_vocabulary
-from genui.engine.train.diffusion import VoiceTask
+from genui.engine.train.speech import VoiceTask
 from genui.formats.audio import decode_wav, encode_wav, to_pcm
 from genui.protocol import (
     AddNoise,
@@ -305,7 +305,7 @@ def test_a_checkpoint_speaks_as_the_task_did(recordings: Path) -> None:
     recipe = recipe_of(recordings)
     task = VoiceTask(recipe, torch.device("cpu"))
     tensors = dict(task.model.state_dict())
-    generator = load_diffusion_model(recipe, tensors, task.extra, MACHINE, torch.device("cpu"))
+    generator = SPEECH.load(recipe, tensors, task.extra, MACHINE, torch.device("cpu"))
     request = Start(trace=0, model="m", prompt="4 2", seed=1, settings=SETTINGS)
     state, started = generator.begin(request)
     assert [row.caption for row in state.rows] == ["four carla", "two carla"]

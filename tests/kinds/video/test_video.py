@@ -24,21 +24,21 @@ from genui.engine.data.clips import (
     vocabulary_captions,
 )
 from genui.engine.device import Machine
-from genui.engine.metrics.clips import clips_copied, draw_real, track_clips
-from genui.engine.metrics.copying import nearest_clips
-from genui.engine.models.denoisers import EDMDenoiser, build_denoiser
+from genui.engine.metrics.clips import clips_copied, draw_real, nearest_clips, track_clips
+from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.video_dit import (
     VideoDiT,
+    build_video_denoiser,
     from_patches,
     place_figure,
     pose_numbers,
     to_patches,
     two_colours,
 )
+from genui.engine.sample.clips import VideoMedium, to_clips
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.media import VideoMedium, to_clips
 from genui.engine.sample.trace import Trace
-from genui.engine.train.diffusion import VideoTask
+from genui.engine.train.clips import VideoTask
 from genui.protocol import FROM_DATA, Axis, ImageFrame, ImageSettings, RgbImage, Start
 from genui.recipes import find_recipe, override
 from genui.recipes.diffusion import VideoRecipe
@@ -62,7 +62,7 @@ def small_recipe(**changes: str) -> VideoRecipe:
 def generator() -> DiffusionGenerator:
     torch.manual_seed(0)
     recipe, vocabulary = small_recipe(), Vocabulary.build(vocabulary_captions())
-    model = build_denoiser(recipe, vocabulary.size)
+    model = build_video_denoiser(recipe, vocabulary.size)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.1)
