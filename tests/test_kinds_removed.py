@@ -35,12 +35,24 @@ LEAVES = (
         ("chorales", "--melody", "--gm", "harmonise"),
     ),
     Leaf(
+        "servers",
+        (),
+        r"kinds.servers|Server(Record|State|Generator)|LlamaServer|DIALECTS|add_address|key.env|\bOdds\b",
+        ("--key-env", "--again", "ask a model on a server"),
+    ),
+    Leaf(
         "open_image",
         (),
         r"kinds.open_image|open_diffusion|PIPELINES|OpenImages|FolderSchedule|AdaptedReader|PipelineParts",
         (),
     ),
 )
+LISTS = (
+    "models", "recipes", "generate --help", "models add --help", "replay --help", "--help", "help",
+    "help keys",
+)  # fmt: skip
+"""Commands that say what kinds bring."""
+
 OTHER_FILES = ("genui/engine/data/icons.py", "genui/engine/data/clips.py")
 """Files with lists of names of icons, of which some are words of a kind."""
 
@@ -83,7 +95,7 @@ def test_without_a_kind_the_rest_lists_and_generates_as_before(leaf: Leaf, tmp_p
 
     listed = (
         "from genui.cli.main import main\n"
-        "for words in 'models', 'recipes', 'generate --help', '--help', 'help', 'help keys':\n"
+        f"for words in {LISTS}:\n"
         "  try: main(words.split())\n"
         "  except SystemExit: pass"
     )

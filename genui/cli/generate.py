@@ -7,7 +7,7 @@ from typing import get_args
 from genui.cli import output
 from genui.cli.options import MAX_IN_FOLDER, MAX_SAMPLES, add_settings, generated_with
 from genui.cli.parser import add_json
-from genui.protocol.kinds import KINDS
+from genui.protocol.kinds import KINDS, add_options
 from genui.protocol.messages import LogitBase
 from genui.protocol.settings import AXIS_NAMES, FROM_DATA
 
@@ -120,9 +120,7 @@ def add_start(parser: argparse.ArgumentParser) -> None:
         help="the next message of the chat, said at the end of the answer; may be repeated",
     )
     add_settings(parser, *generated_with())
-    for kind in KINDS.values():
-        if kind.add_options is not None:
-            kind.add_options(parser)
+    add_options(parser, "generate")
     image = parser.add_argument_group("initial images")
     image.add_argument(
         "--init", metavar="IMAGE", help=f"start from an image; {FROM_DATA} is a training image"

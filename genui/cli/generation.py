@@ -24,8 +24,8 @@ from genui.engine.loading import reported
 from genui.formats.codec import Sample, codec_of, encode
 from genui.formats.command import format_edit
 from genui.formats.image import film_steps
+from genui.formats.kinds import RecordedText, record_of
 from genui.formats.recipe import TraceRecipe, View, recipe_of, result_of
-from genui.formats.record import RecordedText, record_of
 from genui.formats.text import body
 from genui.formats.trees import SavedTree, chain_branches, save_tree
 from genui.protocol import (
@@ -66,7 +66,7 @@ class Generation:
 
     @property
     def recorded(self) -> RecordedText:
-        """What the record of a server's answers is made of."""
+        """What the record of a model's answers is made of."""
         return self.start, self.frames
 
     @property
@@ -89,8 +89,8 @@ def generate_all(
 ) -> Iterator[Generation]:
     """Runs traces to their ends or to step `until`, with the progress of all on stderr. If `live`,
     the texts are printed on stdout instead, token by token. `says` are later messages of a chat,
-    each said at the end of an answer; they become edits of the start. With `keep`, what a server
-    answered before a fault is a generation with that fault, the last one.
+    each said at the end of an answer; they become edits of the start. With `keep`, what a model
+    elsewhere answered before a fault is a generation with that fault, the last one.
 
     Raises MisuseError for an edit at a step that the trace does not have.
     """
@@ -330,8 +330,10 @@ def recipe_for(generations: Sequence[Generation], view: View) -> TraceRecipe:
 
 
 def _record(generations: Sequence[Generation]) -> bytes:
-    """The answers of a server, if the model is on one."""
-    return record_of([one.recorded for one in generations], generations[0].start.record)
+    """What the model answered, if it computes elsewhere."""
+    first = generations[0]
+    texts = [one.recorded for one in generations]
+    return record_of(first.started.kind, texts, first.start.record)
 
 
 def _write_frames(folder: Path, generations: Sequence[Generation], scale: int) -> int:

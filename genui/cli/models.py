@@ -6,16 +6,19 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import MisuseError
 from genui.base.files import sanitize
 from genui.base.numbers import count, parameters, size
 from genui.cli import output
 from genui.cli.parser import Parser, add_json
+from genui.protocol.kinds import add_options
 from genui.runs.models import Origin, find_origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from genui.hub.records import Record
     from genui.runs.models import ModelInfo
 
@@ -25,7 +28,7 @@ def configure_models(parser: argparse.ArgumentParser) -> None:
         "genui show MODEL prints one model's whole card.\n\n"
         "examples:\n"
         "  genui models --json | jq -r '.[].ref'\n"
-        "  genui models add http://localhost:8080 --name smol\n"
+        "  genui models add ~/models/smol.gguf --name smol\n"
         "  genui models remove smol"
     )
     add_json(parser, "a JSON list with each model's card")
@@ -34,22 +37,13 @@ def configure_models(parser: argparse.ArgumentParser) -> None:
     )
     add = actions.add_parser(
         "add",
-        help="give a name to a model on a server, or to a file or folder of another program",
-        description="Gives a name to a model that others trained. A server (llama-server, Ollama, "
-        "vLLM or another OpenAI-compatible one) is asked once what it is; nothing else is sent to "
-        "it before you generate. Files and folders stay where they are.",
+        help="give a name to a model that others trained",
+        description="Gives a name to a model that others trained. Files and folders stay where "
+        "they are.",
     )
-    add.add_argument("what", metavar="WHAT", help="an address, a file or a folder")
+    add.add_argument("what", metavar="WHAT", help="a file, a folder or an address")
     add.add_argument("--name", metavar="NAME", default="", help="its name in genui")
-    add.add_argument(
-        "--model", metavar="MODEL", default="", help="which model of a server that has several"
-    )
-    add.add_argument(
-        "--key-env",
-        metavar="VARIABLE",
-        default="",
-        help="the environment variable that holds the server's key; the key is never written down",
-    )
+    add_options(add, "models add")
     remove = actions.add_parser(
         "remove",
         help="forget such a name; the model stays where it is",
@@ -62,7 +56,7 @@ def configure_models(parser: argparse.ArgumentParser) -> None:
 def run_models(args: argparse.Namespace) -> int:
     match args.action:
         case "add":
-            return _add(args.what, args.name, args.model, args.key_env)
+            return _add(args.what, args.name, vars(args))
         case "remove":
             return _remove(args.name)
     if args.json:
@@ -76,25 +70,16 @@ def run_models(args: argparse.Namespace) -> int:
 
 # --- Names for other people's models -----------------------------------------------------------
 
-_PATIENCE = 3.0  # seconds until a wait for a server is said
 
-
-def _add(what: str, name: str, model: str, key_env: str) -> int:
+def _add(what: str, name: str, options: "Mapping[str, Any]") -> int:
     """Writes the record of a model after it was described. Raises MisuseError or GenuiError."""
-    from genui.hub import client, formats, records, server
+    from genui.hub import formats, records
 
-    if re.fullmatch(r"[A-Za-z0-9.-]+:\d+(/\S*)?", what) and not os.path.exists(what):
-        what = f"http://{what}"  # HOST:PORT
-    if "://" in what or ("@" in what and not os.path.exists(what)):
-        call = client.Call(lambda: server.add_address(what, model, key_env))
-        if not call.wait(_PATIENCE):
-            output.note(f"{sanitize(what, 80)}: waiting for a token; it may be loading its model")
-        record = call.result()
-        stem = record.model.removesuffix(":latest").removesuffix(".gguf")
+    finders = [row.find for row in formats.FORMATS.values() if row.find is not None]
+    found = next((found for find in finders if (found := find(what, options))), None)
+    if found is not None:
+        record, stem = found
     else:
-        for option, value in (("--model", model), ("--key-env", key_env)):
-            if value:
-                raise MisuseError(f"{option}: is for a server, and {sanitize(what)} is none")
         path = Path(os.path.abspath(os.path.expanduser(what)))
         described = formats.describe(path)
         record, stem = records.Record(path=str(path), licence=described.licence), path.stem

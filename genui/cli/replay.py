@@ -19,10 +19,11 @@ from genui.cli.parser import add_json
 from genui.cli.request import Request, parse_request
 from genui.formats import codec
 from genui.formats.codec import SavedFile, read
+from genui.formats.kinds import saves_of_name
 from genui.formats.recipe import Machine, Result, result_of
-from genui.formats.record import first_change
 from genui.formats.sample import first_difference
 from genui.protocol import ImageFrame, TextSettings
+from genui.protocol.kinds import add_options
 from genui.ui.traces.compare import Difference, describe_tokens, differing_step, image_difference
 
 
@@ -88,13 +89,10 @@ def configure_replay(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Prints `identical` (exit code 0) or how the two differ (exit code 1). The same\n"
         "bits are promised for the same weights, versions, processor and number of threads;\n"
-        "if one of those differs, a difference may be rounding, and is reported as such. A text\n"
-        "of a model on a server is replayed from the server's answers in the file; --again asks\n"
-        "the server instead.\n\n"
+        "if one of those differs, a difference may be rounding, and is reported as such.\n\n"
         "examples:\n"
         "  genui replay cats.png\n"
-        "  genui replay play.txt --json\n"
-        "  genui replay --again answer.txt"
+        "  genui replay play.txt --json"
     )
     parser.add_argument(
         "file",
@@ -102,11 +100,8 @@ def configure_replay(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="a .png, .gif, .apng, .mp4, .wav, .txt, .cast or .trace file",
     )
-    parser.add_argument(
-        "--again",
-        action="store_true",
-        help="ask the server anew, and name the first step at which it answers otherwise",
-    )
+    parser.set_defaults(again=False)
+    add_options(parser, "replay")
     add_json(parser, "the comparison as JSON")
 
 
@@ -116,8 +111,8 @@ def run_replay(args: argparse.Namespace) -> int:
     file = read(args.file)
     if args.again and not file.recipe.record:
         raise MisuseError(
-            f"--again: {sanitize(str(args.file), 200)} is not of a model on a server, so it is "
-            "computed anew anyway; leave --again out"
+            f"--again: {sanitize(str(args.file), 200)} holds no answers of its model, so it "
+            "is computed anew anyway; leave --again out"
         )
     with show_loading(file.recipe.model):
         machine = prepare(file.recipe, str(args.file))
@@ -142,7 +137,7 @@ def run_replay(args: argparse.Namespace) -> int:
 
 
 def _generate_again(file: SavedFile, record: bytes) -> list[Generation]:
-    """Generates the samples of the file, up to its last step, by the `record` of a server."""
+    """Generates the samples of the file, up to its last step, by the `record` of its model."""
     start, result = file.start, file.result
     if not result.digest:
         raise GenuiError(
@@ -158,11 +153,13 @@ def _generate_again(file: SavedFile, record: bytes) -> list[Generation]:
 def _compare_odds(
     file: SavedFile, generations: Sequence[Generation], comparison: Comparison
 ) -> Comparison:
-    """The comparison, with the first step at which the server gave other odds than in the file."""
-    changed = first_change(file.recipe.record, [one.recorded for one in generations])
+    """The comparison, with the first step at which the model gave other odds than in the file."""
+    compare = saves_of_name(file.recipe.kind).first_change
+    texts = [one.recorded for one in generations]
+    changed = compare(file.recipe.record, texts) if compare is not None else None
     if changed is None:
         return comparison
-    line = f"the server's odds differ from step {changed.step} on, by {changed.most:.2%} there"
+    line = f"the model's odds differ from step {changed.step} on, by {changed.most:.2%} there"
     both = (comparison.line or "the text is the same") + f"; {line}"
     numbers = {"odds_step": changed.step, "odds_difference": changed.most}
     return Comparison(comparison.identical, both, comparison.numbers | numbers)

@@ -61,7 +61,7 @@ def load_open(path: Path, format: str, machine: device.Machine | None = None) ->
 
 def precision_of(generator: Generator) -> str:
     """How its model computes, such as "bf16", or "fp32 by transformers 5.24.0" if the model or its
-    generator says what it is `computed_by`; "" if it has no machine, such as a server.
+    generator says what it is `computed_by`; "" if it has no machine: it computes elsewhere.
 
     A recipe records it, since it determines the bits; a replay takes it (`device.using_precision`).
     """
@@ -91,7 +91,7 @@ def load_open_tokenizer(path: Path, format: str, name: str = "") -> Tokenizer:
     tokenizer = find_loader(format).tokenizer
     if tokenizer is None:
         raise MisuseError(
-            f"{name or show(path)} has its vocabulary on a server; use text=TEXT for any text"
+            f"{name or show(path)} has no vocabulary on this machine; use text=TEXT for any text"
         )
     return tokenizer(path)
 
@@ -125,17 +125,10 @@ def _peft() -> Loader:
     return Loader(load_adapter, load_base_tokenizer)
 
 
-def _server() -> Loader:
-    from genui.engine.sample.server import load_server_model
-
-    return Loader(load_server_model)
-
-
 LOADERS: Mapping[str, Callable[[], Loader]] = {
     "gguf": _gguf,
     "huggingface": _hugging_face,
     "peft": _peft,
-    "server": _server,
 }
 """For each format that is no kind's own what opens its models, imported when it is called."""
 
@@ -266,7 +259,7 @@ def _load_cached(
     machine = device.for_batches() if batches else None
     generator = load_open(path, format, machine) if format else load(path, machine)
     if fast:
-        getattr(generator, "decode_fast", lambda: None)()  # a server computes elsewhere
+        getattr(generator, "decode_fast", lambda: None)()  # some compute elsewhere
     device.return_memory()  # of what was read on the way
     return generator
 

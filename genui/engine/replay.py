@@ -28,7 +28,7 @@ def prepare(recipe: TraceRecipe, name: str) -> Machine:
         fingerprint = fingerprint_of(recipe.model)
     except GenuiError as error:
         raise GenuiError(f"{name}: its model '{recipe.model}' is missing ({error})") from None
-    # The steps of a record need no weights; what is beyond it is asked of the server.
+    # The steps of a record need no weights; what is beyond it is asked again.
     if recipe.fingerprint != fingerprint and not recipe.record:
         raise GenuiError(
             f"{name}: was made with weights {recipe.fingerprint or 'unknown'}, and "

@@ -1,15 +1,28 @@
 """What a kind of model gives the files that genui writes, in the app and in the shell."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from genui.protocol import Frame, Start
 from genui.protocol.kinds import KINDS, Kind, open_face
 
 if TYPE_CHECKING:
     from genui.formats.codec import Codec
     from genui.formats.recipe import TraceRecipe
     from genui.formats.sample import Sample
+
+
+RecordedText = tuple[Start, Sequence[Frame]]
+"""A text for a record: its request and its frames."""
+
+
+class Change(NamedTuple):
+    """The first step for which a model gave other odds than in a record, and the largest difference
+    of a probability there."""
+
+    step: int
+    most: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +42,32 @@ class Saves:
     """`init` in words: "a given soprano, G major, 4/4"."""
     init_options: Callable[[str], dict[str, str]] | None = None
     """The options of `genui generate`, with their values, for an `init` that names a file."""
+    record: Callable[[Iterable[RecordedText], bytes], bytes] | None = None
+    """The record of what a model answered, for the texts and what a record has already: a model
+    that computes elsewhere may answer otherwise when it is asked again."""
+    first_change: Callable[[bytes, Iterable[RecordedText]], Change | None] | None = None
+    """Where texts that were generated again differ from a record; None if they do not."""
 
 
 def saves_of(kind: Kind) -> Saves:
     """The face of a kind; an empty one if it has none."""
     return open_face(kind.saves, Saves) or Saves()
+
+
+def saves_of_name(kind: str) -> Saves:
+    """The face of the kind of that name; an empty one if it is not known."""
+    family, _, medium = kind.partition("/")
+    row = KINDS.get((family, medium))
+    return Saves() if row is None else saves_of(row)
+
+
+def record_of(kind: str, texts: Iterable[RecordedText], known: bytes) -> bytes:
+    """The record of texts of the kind of that name, with what a `known` one has.
+
+    Empty if no frame holds what a model answered.
+    """
+    record = saves_of_name(kind).record
+    return known if record is None else record(texts, known)
 
 
 def kind_of_init(init: str) -> Kind | None:

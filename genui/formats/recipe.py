@@ -46,7 +46,7 @@ FORMAT = 1
 """The version of recipes that this code writes, and the newest that it reads."""
 
 MAX_BYTES = 64 * 1024 * 1024  # of a file that carries a recipe
-MAX_RECORD = 8 * 1024 * 1024  # bytes of the record of a server's answers
+MAX_RECORD = 8 * 1024 * 1024  # bytes of the record of a model's answers
 MAX_SIDE = 4096  # pixels of an image that a recipe begins from
 
 T = TypeVar("T", bound=Struct)
@@ -96,7 +96,7 @@ class TraceRecipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()
-    record: Annotated[bytes, Meta(max_length=MAX_RECORD)] = b""  # of a model on a server
+    record: Annotated[bytes, Meta(max_length=MAX_RECORD)] = b""  # `Start.record`
     chat: bool = False
     system: str = ""
     view: View = View()

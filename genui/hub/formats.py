@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import show
 from genui.base.plugins import Table
-from genui.hub import gguf, huggingface, peft, records
+from genui.hub import gguf, huggingface, peft
 from genui.hub.open_model import OpenModel
+from genui.hub.records import Record
 from genui.protocol.kinds import KINDS, Kind
 
 
@@ -44,12 +46,9 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     files: Callable[[Path], list[Path]] | None = None
     """The files that a model is made of; None if they are the file itself, or those directly in
     the folder."""
-
-
-def _describe_server(path: Path) -> OpenModel:
-    from genui.hub import server  # late: it imports HTTP
-
-    return server.describe(path)
+    find: Callable[[str, Mapping[str, Any]], tuple[Record, str] | None] | None = None
+    """The record of a model that is no file but, say, an address, and a name for it, by the options
+    of `genui models add`; None if the text means no such model."""
 
 
 _ROWS: Mapping[str, ModelFormat] = MappingProxyType(
@@ -76,11 +75,6 @@ _ROWS: Mapping[str, ModelFormat] = MappingProxyType(
             "that folder",
             files=peft.files,
             converts=True,
-        ),
-        "server": ModelFormat(
-            title="a model on a server",
-            recognise=records.is_server,
-            describe=_describe_server,
         ),
     }
 )

@@ -6,15 +6,19 @@ from typing import Any
 
 import msgspec
 
+from genui.protocol.kinds import PRETRAINED
+
 
 class OpenModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model as its files describe it; no tensor was read."""
 
     path: Path
-    """The file or folder; for a model on a server the record of its address."""
+    """The file or folder, or the record of a model that has none here."""
     format: str
     """A row of `genui.hub.formats.FORMATS`."""
     name: str
+    family: str = PRETRAINED
+    """With `medium` the kind of the model."""
     medium: str = "text"
     architecture: str = ""
     """As the file names it: "llama"."""

@@ -7,6 +7,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -23,28 +24,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a model is, and where it came from."""
 
     path: str = ""
-    """The file or folder, absolute; "" for a model on a server."""
+    """The file or folder, absolute; "" for a model that is known by its record alone."""
     url: str = ""
-    """The address of a server, or the page that it was fetched from."""
-    model: str = ""
-    """The name of the model on the server."""
-    dialect: str = ""
-    """How the server is asked: a name of `server.DIALECTS`."""
-    key_env: str = ""
-    """The environment variable with the server's key; the key itself is never written."""
-    top: int = 0
-    """How many of the likeliest tokens the server tells."""
-    vocabulary: int = 0
-    context: int = 0
-    parameters: int = 0
-    chat_template: str = ""
-    begin: str = ""
-    """The token that a chat template may begin with, as it is spelled; `end` likewise."""
-    end: str = ""
+    """Where it is, if not here, or the page that it was fetched from."""
     source: str = ""
     """The repository it was fetched from: "HuggingFaceTB/SmolLM2-135M-Instruct"."""
     revision: str = ""
     licence: str = ""
+
+
+R = TypeVar("R", bound=Record)
 
 
 def records_dir() -> Path:
@@ -73,20 +62,12 @@ def list_records() -> dict[str, Record]:
     return records
 
 
-def read_record(file: Path) -> Record:
-    """The record in a file. Raises GenuiError, one line, if it is damaged."""
-    return read_json(file, Record, "remove it and add the model again")
+def read_record(file: Path, record: type[R] = Record) -> R:
+    """The record in a file, of the class `record`; only what the class has is read.
 
-
-def is_server(path: Path) -> bool:
-    """Whether a path is the record of a model on a server."""
-    if path.suffix != SUFFIX or path.parent != records_dir():
-        return False
-    try:
-        record = read_record(path)
-    except GenuiError:
-        return False
-    return bool(record.url) and not record.path
+    Raises GenuiError, one line, if it is damaged.
+    """
+    return read_json(file, record, "remove it and add the model again")
 
 
 def write_record(name: str, record: Record) -> Path:

@@ -143,8 +143,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     streams: bool = False
     """Whether its samples are text, printed while generated and stored in a folder's index."""
     prints: Open | None = None
-    add_options: Callable[[ArgumentParser], None] | None = None
-    """Adds options of its own to `genui generate`."""
+    add_options: Mapping[str, Callable[[ArgumentParser], None]] = {}
+    """Commands, such as "generate" or "models add", to what adds options of its own to them."""
     examples: tuple[str, ...] = ()
     """Commands that the help of `genui generate` shows."""
 
@@ -247,6 +247,13 @@ def find_weights(name: str) -> Path:
     """The file or folder of that name below one of `weights_folders`, or where it would be."""
     places = [folder / name for folder in weights_folders()]
     return next((place for place in places if place.exists()), places[0])
+
+
+def add_options(parser: ArgumentParser, command: str) -> None:
+    """Add the options that kinds bring for a command."""
+    for kind in KINDS.values():
+        if command in kind.add_options:
+            kind.add_options[command](parser)
 
 
 def find_kind(family: str, medium: str, name: str) -> Kind:

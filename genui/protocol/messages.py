@@ -47,7 +47,7 @@ class Start(Struct, frozen=True, tag="start", kw_only=True):
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6
     forward: bool = False  # the forward process: noise is added to `init`
     grid: Annotated[tuple[Axis, ...], Meta(max_length=2)] = ()  # along x, along y: one batch
-    record: bytes = b""  # of a model on a server: its answers so far (`genui.formats.record`)
+    record: bytes = b""  # of a model that computes elsewhere: its answers so far (`Saves.record`)
     chat: bool = False  # the prompt is the first message of a chat, by the model's template
     system: str = ""  # its system prompt
     # How the model computes, as in Started: of a saved trace. "": by the settings.
@@ -269,7 +269,7 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     high: float = 0.0
     forced: bool = False
     kept: int = 0  # number of tokens that passed the filters
-    # Of a model on a server:
+    # Of a model that computes elsewhere:
     rest: float = 0.0  # the probability of the tokens that it did not list
     vocabulary: int = 0  # the number of all its tokens, if it is known
     received: bytes = b""  # its answer, for the record

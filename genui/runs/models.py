@@ -35,7 +35,7 @@ from genui.hub.memory import describe_all
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
 from genui.protocol import kinds
-from genui.protocol.kinds import KINDS, PRETRAINED, Kind, list_families, list_media
+from genui.protocol.kinds import KINDS, Kind, list_families, list_media
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
 
@@ -421,12 +421,12 @@ def _list_open(patience: float) -> list[ModelInfo]:
 
 
 def _record_path(name: str, record: Record) -> Path:
-    """The file or folder that a record names, or the record itself for a model on a server."""
+    """The file or folder that a record names, or the record itself for a model without one."""
     return Path(record.path) if record.path else record_file(name)
 
 
 def _added(name: str, record: Record) -> ModelInfo:
-    """The model that a record names: a file, a folder, or one on a server."""
+    """The model that a record names: a file, a folder, or what the record itself says."""
     model = describe(_record_path(name, record))
     return _open(model, ref=name, name=name, source="added", licence=record.licence)
 
@@ -474,7 +474,7 @@ def _open(
     return ModelInfo(
         ref=ref,
         name=sanitize(name),
-        family=PRETRAINED,
+        family=model.family,
         medium=model.medium,
         dataset="",
         parameters=model.parameters,

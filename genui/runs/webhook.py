@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from genui.base.calls import Call
 from genui.base.config import Config, load_config
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
@@ -41,8 +42,6 @@ def post(config: Config, text: str) -> None:
     """Sends a text; no redirect is followed. Raises GenuiError, one line, without the path of the
     address, a secret, also if the server has not answered in time, and RuntimeError where no thread
     can be started to wait for it."""
-    from genui.hub.client import Call
-
     call = Call(lambda: _post(config, text))
     if not call.wait(_TIMEOUT):
         host = urlsplit(config.alert_url).hostname

@@ -132,7 +132,7 @@ KINDS = (
         scales={"nats a token": (0.4, 0.5)},
         streams=False,
         prints=_prints,
-        add_options=_add_options,
+        add_options={"generate": _add_options},
         examples=(
             "genui generate chorales --prompt 'G minor, 3/4' --out tune.mid",
             "genui generate chorales --melody hymn.mid --out four.wav",

@@ -16,9 +16,9 @@ from genui.base.text import clean, clean_line
 from genui.formats.codec import Sample, codecs_for, encode
 from genui.formats.frames import pack_frames
 from genui.formats.image import encode_sheet, film_steps
+from genui.formats.kinds import RecordedText, record_of
 from genui.formats.points import last_plane_step
 from genui.formats.recipe import Machine, Result, Shows, TraceRecipe, View, recipe_of, result_of
-from genui.formats.record import RecordedText, record_of
 from genui.formats.trees import (
     Branch,
     SavedTree,
@@ -56,7 +56,7 @@ def recipe_for(
     trace: Trace[Any], machine: Machine, result: Result | None = None, view: View | None = None
 ) -> TraceRecipe:
     """The recipe of one branch; parts that the worker has not reported yet are empty."""
-    record = record_of([recorded(trace)], trace.request.record)
+    record = record_of(trace.kind, [recorded(trace)], trace.request.record)
     begun = started_of(trace)
     return recipe_of(trace.request, begun, machine, result, view=view, record=record)
 
@@ -79,7 +79,7 @@ def started_of(trace: Trace[Any]) -> protocol.Started:
 
 
 def recorded(trace: Trace[Any]) -> RecordedText:
-    """What the record of a server's answers is made of."""
+    """What the record of a model's answers is made of."""
     return trace.request, trace.frames
 
 
@@ -110,7 +110,8 @@ def saved_tree(tree: trees.Tree[Any], current: trees.Branch[Any], machine: Machi
     branches = [branch for branch in tree.branches if root_of(tree, branch) is root]
     free_ids = itertools.count(max(branch.number for branch in branches) + 1)
     recipe = recipe_for(root.trace, machine, view=View(kind="tree"))
-    record = record_of([recorded(branch.trace) for branch in branches], recipe.record)
+    texts = [recorded(branch.trace) for branch in branches]
+    record = record_of(recipe.kind, texts, recipe.record)
     return SavedTree(
         name=name_of(root.trace.request),
         recipe=replace(recipe, record=record),

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from genui import protocol
 from genui.base import numbers
 from genui.base.text import clean_line
-from genui.formats.record import record_of
+from genui.formats.kinds import record_of
 from genui.protocol import (
     Attention,
     Denoise,
@@ -197,13 +197,13 @@ class Trace(Generic[F]):
         self.position = min(self.goal, self.computed)
 
     def start_request(self) -> protocol.Start:
-        """The request to start this branch by itself. What a server answered for its frames and
-        for those of its ancestors is in it, so that the same frames come again."""
+        """The request to start this branch by itself. What a model elsewhere answered for
+        its frames and for those of its ancestors is in it, so that the same frames come again."""
         texts, trace = [], self
         while trace is not None:
             texts.append((trace.request, trace.frames))
             trace = trace.parent
-        record = record_of(texts, self.request.record)
+        record = record_of(self.kind, texts, self.request.record)
         return replace(self.request, record=record) if record else self.request
 
     # --- the worker's replies ---------------------------------------------------------

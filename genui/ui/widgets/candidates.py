@@ -282,7 +282,7 @@ class Candidates(BarList):
 
 
 def _describe_unseen(frame: TextFrame) -> str:
-    """What a server did not list: "20 of 49,152 seen, the rest 3.1 %"; "" if all is known."""
+    """What was not listed: "20 of 49,152 seen, the rest 3.1 %"; "" if all is known."""
     if not frame.received:
         return ""
     seen = sum(candidate.model > 0 for candidate in frame.candidates)

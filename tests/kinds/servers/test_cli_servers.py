@@ -21,8 +21,9 @@ from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
 from genui.formats.recipe import Machine
 from genui.formats.trees import load_tree, save_tree
-from genui.hub import client
-from genui.hub.records import Record, list_records, record_file, write_record
+from genui.hub.records import list_records, read_record, record_file, write_record
+from genui.kinds.servers import client
+from genui.kinds.servers.model import ServerRecord
 from genui.protocol import (
     Advance,
     Cancel,
@@ -96,6 +97,11 @@ def down(server: ModelServer) -> None:
     server.fault = lambda path: (503, b'{"error":{"message":"down"}}', {})
 
 
+def added(name: str) -> ServerRecord:
+    """What is kept of a model that was added."""
+    return read_record(record_file(name), ServerRecord)
+
+
 # --- Generation and replay ----------------------------------------------------------------------
 
 
@@ -145,7 +151,7 @@ def test_the_server_is_asked_again_on_demand(serving: Serve, run: Run, tmp_path:
     server.shift = 1e-4  # nothing that changes a choice
     code, out, _ = run("replay", "--again", str(file))
     assert code == 0
-    assert out.startswith("the text is the same; the server's odds differ from step 1 on, by 0.0")
+    assert out.startswith("the text is the same; the model's odds differ from step 1 on, by 0.0")
     server.shift = 9.0
     code, out, _ = run("replay", "--again", str(file), "--json")
     facts = json.loads(out)
@@ -266,6 +272,11 @@ def test_a_token_written_by_hand_that_the_server_does_not_list(serving: Serve) -
 # --- The app's traces -----------------------------------------------------------------------------
 
 
+def shown() -> trees.Trace[TextFrame]:
+    """A trace of the app that has no frames yet."""
+    return trees.Trace[TextFrame](request=start(), first=1, kind="server/text")
+
+
 def computed(shown: trees.Trace[Any]) -> list[Any]:
     """The frames of a branch as a worker gives them if it is started by itself."""
     frames = opened(shown.start_request()).advance(0, 99)
@@ -276,7 +287,7 @@ def test_the_app_saves_every_branch_and_starts_lost_ones_with_the_same_steps(
     serving: Serve, tmp_path: Path
 ) -> None:
     server, tree = serving(), trees.Tree[TextFrame]()
-    first = tree.add(trees.Trace[TextFrame](request=start(), first=1), "seed 3").trace
+    first = tree.add(shown(), "seed 3").trace
     first.receive(computed(first), 0.0)
     other = next(c.token for c in first.frames[4].candidates if c.token != first.frames[4].token)
     fork = tree.fork(4, WriteToken(other), "other").trace
@@ -301,7 +312,7 @@ def test_the_app_saves_every_branch_and_starts_lost_ones_with_the_same_steps(
 
 def test_a_branch_from_the_prompt_meets_the_odds_of_its_parent(serving: Serve) -> None:
     server, tree = serving(), trees.Tree[TextFrame]()
-    first = tree.add(trees.Trace[TextFrame](request=start(), first=1), "seed 3").trace
+    first = tree.add(shown(), "seed 3").trace
     first.receive(computed(first), 0.0)
     server.shift = 5.0
     other = first.frames[0].candidates[-1].token
@@ -558,7 +569,7 @@ def test_of_several_models_one_is_chosen(dialect: str, serving: Serve, run: Run)
     assert "has 2 models; choose with --model: tiny" in err
     assert "has no model 'huge'" in run("models", "add", server.url, "--model", "huge")[2]
     assert run("models", "add", server.url, "--model", "large")[0] == 0
-    assert list_records()["large"].model.startswith("large")
+    assert added("large").model.startswith("large")
     assert server.asked[-1][1]["model"].startswith("large")
 
 
@@ -587,7 +598,7 @@ def test_what_is_no_address_is_refused(address: str, says: str, run: Run) -> Non
     "url", ["file:///etc/passwd", "http://me:secret@localhost:1", "http://[", "ftp://x"]
 )
 def test_a_record_with_another_address_is_one_line(url: str, run: Run, capsys: Any) -> None:
-    write_record("odd", Record(url=url, dialect="openai", model="m", top=5))
+    write_record("odd", ServerRecord(url=url, dialect="openai", model="m", top=5))
     code, _, err = run("generate", "odd", "--prompt", "a")
     assert code == 2
     assert "odd.json: " in err
@@ -645,8 +656,8 @@ def test_a_server_that_loads_its_model_for_the_first_token_is_waited_for(
 ) -> None:
     """It was given up after the 5 s in which it has to say what it is."""
     server = serving("openai", add=False)
-    monkeypatch.setattr("genui.hub.server.ADD_S", 0.3)
-    monkeypatch.setattr("genui.cli.models._PATIENCE", 0.0)
+    monkeypatch.setattr("genui.kinds.servers.dialects.ADD_S", 0.3)
+    monkeypatch.setattr("genui.kinds.servers.shell.PATIENCE", 0.0)
     server.fault = lambda path: time.sleep(0.6) if path == "/v1/completions" else None
     code, _, err = run("models", "add", server.url)
     assert (code, list(list_records())) == (0, ["tiny"])
@@ -689,7 +700,7 @@ def test_fewer_odds_are_asked_where_twenty_are_too_many(serving: Serve, run: Run
 
     server.fault = fault
     assert run("models", "add", server.url)[0] == 0
-    assert list_records()["tiny"].top == 5
+    assert added("tiny").top == 5
 
 
 def test_a_key_comes_from_the_environment_and_is_written_nowhere(

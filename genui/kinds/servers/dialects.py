@@ -1,7 +1,7 @@
 """Models on a server: llama-server, Ollama, vLLM and others that speak OpenAI's protocol.
 
 A server is asked for one token at a time, with the odds of the likeliest ones; the token is chosen
-here. Nothing is sent but to the address of the record (`hub.client`), and what a reply claims is
+here. Nothing is sent but to the address of the record (`client`), and what a reply claims is
 checked.
 """
 
@@ -22,19 +22,18 @@ from msgspec.structs import replace
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize, show
-from genui.hub.client import ADD_S, Client, StatusError, malformed, parse_address
-from genui.hub.odds import END, SAID, Odds, Parts, Token, hashed, is_said, said
 from genui.hub.open_model import OpenModel
-from genui.hub.records import SUFFIX, Record, read_record
-
-FORMAT = "server"
+from genui.hub.records import SUFFIX, read_record
+from genui.kinds.servers.client import ADD_S, Client, StatusError, malformed, parse_address
+from genui.kinds.servers.model import FAMILY, FORMAT, ServerRecord
+from genui.kinds.servers.odds import END, SAID, Odds, Parts, Token, hashed, is_said, said
 
 # --- Records of servers -----------------------------------------------------------------------
 
 
 def describe(path: Path) -> OpenModel:
     """The model of a record; the server is not asked. Raises GenuiError if it is damaged."""
-    record = read_record(path)
+    record = read_record(path, ServerRecord)
     dialect = _dialect_of(record, path)
     try:
         parse_address(record.url)
@@ -44,6 +43,7 @@ def describe(path: Path) -> OpenModel:
     return OpenModel(
         path=path,
         format=FORMAT,
+        family=FAMILY,
         name=path.name.removesuffix(SUFFIX),
         parameters=record.parameters,
         context=record.context,
@@ -53,7 +53,7 @@ def describe(path: Path) -> OpenModel:
     )
 
 
-def _dialect_of(record: Record, path: Path) -> "Dialect":
+def _dialect_of(record: ServerRecord, path: Path) -> "Dialect":
     dialect = DIALECTS.get(record.dialect)
     if dialect is None:
         raise MisuseError(
@@ -63,7 +63,7 @@ def _dialect_of(record: Record, path: Path) -> "Dialect":
     return dialect
 
 
-def add_address(address: str, model: str = "", key_env: str = "") -> Record:
+def add_address(address: str, model: str = "", key_env: str = "") -> ServerRecord:
     """The record of a model on a server, which is asked what it is and for one token.
 
     Raises MisuseError for an address that is none, or if `model` does not say which of several;
@@ -103,7 +103,7 @@ FEWER = 5
 _PROBE = ((False, "Once upon a time"),)
 
 
-def _probe(client: "Client", record: Record) -> Record:
+def _probe(client: "Client", record: ServerRecord) -> ServerRecord:
     """The record with the number of tokens whose odds the server tells."""
     for top in (TOP, FEWER):
         record = replace(record, top=top)
@@ -215,11 +215,11 @@ class Dialect(Protocol):
 
     title: str
 
-    def find(self, client: Client, model: str) -> Record | None:
+    def find(self, client: Client, model: str) -> ServerRecord | None:
         """What the server says of its model; None if it speaks another dialect."""
         ...
 
-    def open(self, client: Client, record: Record, prompt: Parts) -> Prefix: ...
+    def open(self, client: Client, record: ServerRecord, prompt: Parts) -> Prefix: ...
 
 
 def choose_model(names: Sequence[str], model: str, url: str) -> str:
@@ -286,7 +286,7 @@ class LlamaServer:
 
     title = "llama-server"
 
-    def find(self, client: Client, model: str) -> Record | None:
+    def find(self, client: Client, model: str) -> ServerRecord | None:
         try:
             props = msgspec.json.decode(client.find("/props") or b"null", type=_Props)
         except (msgspec.DecodeError, UnicodeError):
@@ -297,7 +297,7 @@ class LlamaServer:
             listed = msgspec.json.decode(client.find("/v1/models"), type=_ModelList).data
             meta = next((one.meta for one in listed if one.meta), meta)
         choose_model([name], model, client.url)
-        return Record(
+        return ServerRecord(
             model=name,
             context=props.default_generation_settings.n_ctx,
             vocabulary=meta.n_vocab,
@@ -307,7 +307,7 @@ class LlamaServer:
             end=props.eos_token or "",
         )
 
-    def open(self, client: Client, record: Record, prompt: Parts) -> Prefix:
+    def open(self, client: Client, record: ServerRecord, prompt: Parts) -> Prefix:
         return _LlamaPrefix(client, record, prompt)
 
 
@@ -324,7 +324,7 @@ def flatten(parts: Parts) -> str:
 
 
 class _LlamaPrefix:
-    def __init__(self, client: Client, record: Record, prompt: Parts) -> None:
+    def __init__(self, client: Client, record: ServerRecord, prompt: Parts) -> None:
         self._client, self._record, self._prompt = client, record, prompt
         self._ids: dict[Parts, list[int]] = {}
         self._messages: dict[int, Parts] = {}
@@ -483,7 +483,7 @@ class Ollama:
     title = "Ollama"
     LEAST = (0, 12, 11)
 
-    def find(self, client: Client, model: str) -> Record | None:
+    def find(self, client: Client, model: str) -> ServerRecord | None:
         try:
             version = msgspec.json.decode(client.find("/api/version"), type=_OllamaVersion).version
             listed = msgspec.json.decode(client.find("/api/tags"), type=_OllamaModels).models
@@ -505,7 +505,7 @@ class Ollama:
             shown = msgspec.json.decode(client.find("/api/show", {"model": name}), type=_OllamaShow)
         info = shown.model_info
         licence = info.get("general.license")
-        return Record(
+        return ServerRecord(
             model=name,
             context=_number(info, ".context_length"),
             vocabulary=_number(info, ".vocab_size"),
@@ -514,7 +514,7 @@ class Ollama:
             chat_template=_template(info.get("tokenizer.chat_template")),
         )
 
-    def open(self, client: Client, record: Record, prompt: Parts) -> Prefix:
+    def open(self, client: Client, record: ServerRecord, prompt: Parts) -> Prefix:
         def ask(text: str, temperature: float, seed: int) -> tuple[Odds, bool]:
             options = {"num_predict": 1, "temperature": temperature, "seed": seed}
             reply = client.post(
@@ -564,7 +564,7 @@ class OpenAi:
 
     title = "OpenAI-compatible"
 
-    def find(self, client: Client, model: str) -> Record | None:
+    def find(self, client: Client, model: str) -> ServerRecord | None:
         try:
             listed = msgspec.json.decode(client.find("/v1/models"), type=_ModelList).data
         except (msgspec.DecodeError, UnicodeError):
@@ -572,14 +572,14 @@ class OpenAi:
         name = choose_model([one.id for one in listed], model, client.url)
         info = next((one for one in listed if one.id == name), _ListedModel(name))
         meta = info.meta or _ModelMeta()
-        return Record(
+        return ServerRecord(
             model=name,
             context=info.max_model_len or 0,
             vocabulary=meta.n_vocab,
             parameters=meta.n_params,
         )
 
-    def open(self, client: Client, record: Record, prompt: Parts) -> Prefix:
+    def open(self, client: Client, record: ServerRecord, prompt: Parts) -> Prefix:
         def ask(text: str, temperature: float, seed: int) -> tuple[Odds, bool]:
             reply = client.post(
                 "/v1/completions",

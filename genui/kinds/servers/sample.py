@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
+from genui.base.calls import Call
 from genui.base.errors import MisuseError
 from genui.base.text import clean
 from genui.engine.data.tokenizer import ByteTokenizer, strip_last_space
@@ -22,12 +23,13 @@ from genui.engine.sample.logits import (
 from genui.engine.sample.text import split_utf8
 from genui.engine.sample.tokens import TokenList, WritingState
 from genui.engine.sample.trace import NotReadyError
-from genui.formats.record import Node, pack_step, read_record
-from genui.hub import client, records, server
-from genui.hub.client import Call
-from genui.hub.odds import END, Odds, Parts, Token, is_said
+from genui.hub import records
 from genui.hub.open_model import OpenModel
-from genui.hub.server import Prefix
+from genui.kinds.servers import client
+from genui.kinds.servers.dialects import DIALECTS, Prefix
+from genui.kinds.servers.model import FAMILY, ServerRecord
+from genui.kinds.servers.odds import END, Odds, Parts, Token, is_said
+from genui.kinds.servers.record import Node, pack_step, read_record
 from genui.protocol import (
     FILL,
     Candidate,
@@ -44,7 +46,6 @@ from genui.protocol import (
     WriteToken,
     join_pieces,
 )
-from genui.protocol.kinds import PRETRAINED
 
 POLL_S = 0.05
 """Seconds for which a step waits for the server before other requests have their turn."""
@@ -87,7 +88,7 @@ class ServerTemplate(ByteTokenizer):
 
     begin, end = 0, 1
 
-    def __init__(self, record: records.Record) -> None:
+    def __init__(self, record: ServerRecord) -> None:
         self.chat_template = record.chat_template
         self.special = {0: record.begin, 1: record.end}
 
@@ -99,11 +100,11 @@ class ServerGenerator:
     same ones; a server may answer differently when it is asked again.
     """
 
-    family = PRETRAINED
+    family = FAMILY
 
-    def __init__(self, record: records.Record) -> None:
+    def __init__(self, record: ServerRecord) -> None:
         self._record = record
-        self._dialect = server.DIALECTS[record.dialect]
+        self._dialect = DIALECTS[record.dialect]
         self._client = client.Client(record.url, record.key_env)
         self._template = ServerTemplate(record)
 
@@ -358,4 +359,4 @@ def _spelled(root: Node) -> dict[int, bytes]:
 
 def load_server_model(model: OpenModel, machine: Machine) -> ServerGenerator:
     """The generator of a model on a server, which is asked when a trace takes its first step."""
-    return ServerGenerator(records.read_record(model.path))
+    return ServerGenerator(records.read_record(model.path, ServerRecord))

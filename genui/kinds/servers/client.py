@@ -8,8 +8,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -242,43 +242,6 @@ def _reason(data: bytes) -> str:
             if isinstance(text, str) and text:
                 return text
     return ""
-
-
-T = TypeVar("T")
-
-
-class Call(Generic[T]):
-    """Work on a thread of its own, which is left alone when nobody waits for it any longer."""
-
-    def __init__(self, work: Callable[[], T]) -> None:
-        self._begun = time.monotonic()
-        self._done = threading.Event()
-        self._value: list[T] = []
-        self._error: BaseException | None = None
-        threading.Thread(target=self._run, args=(work,), name="server", daemon=True).start()
-
-    def _run(self, work: Callable[[], T]) -> None:
-        try:
-            self._value.append(work())
-        except BaseException as error:
-            self._error = error
-        self._done.set()
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it is done after at most so many seconds."""
-        return self._done.wait(seconds)
-
-    @property
-    def seconds(self) -> float:
-        """How long ago it began."""
-        return time.monotonic() - self._begun
-
-    def result(self) -> T:
-        """What the work returned; raises what it raised."""
-        self._done.wait()
-        if self._error is not None:
-            raise self._error
-        return self._value[0]
 
 
 def malformed(url: str, what: str) -> GenuiError:

@@ -8,14 +8,15 @@ all branches of a trace form one tree, in which a prefix occurs once.
 import math
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.hub.odds import Odds, Token, is_said, said
-from genui.protocol import Frame, Start, TextFrame
+from genui.formats.kinds import Change, RecordedText
+from genui.kinds.servers.odds import Odds, Token, is_said, said
+from genui.protocol import Start, TextFrame
 
 MAX_BYTES = 64 << 20
 """The largest record, unpacked: more than 100,000 steps."""
@@ -121,17 +122,13 @@ class _Packed(msgspec.Struct, array_like=True):
     steps: list[bytes]
 
 
-RecordedText = tuple[Start, Sequence[Frame]]
-"""A text for a record: its request and its frames."""
-
-
 def _key(start: Start) -> tuple[str, int]:
     """What the answers of a text depend on: its prompt, and the seed of its first branch."""
     prompt = f"{start.system}\0{start.prompt}" if start.chat else start.prompt
     return prompt, start.seed
 
 
-def record_of(texts: Iterable[RecordedText], known: bytes = b"") -> bytes:
+def record_texts(texts: Iterable[RecordedText], known: bytes) -> bytes:
     """The record of texts, and of what is in a `known` one.
 
     Empty if no frame holds what a server answered.
@@ -202,13 +199,6 @@ def _unpack(record: bytes) -> Iterator[tuple[tuple[str, int], Node]]:
         raise GenuiError(
             "its record of the server's answers is damaged; use the file as it was written"
         ) from None
-
-
-class Change(NamedTuple):
-    """The first step for which a server gave other odds, and the largest difference there."""
-
-    step: int
-    most: float
 
 
 def first_change(record: bytes, texts: Iterable[RecordedText]) -> Change | None:

@@ -1,0 +1,42 @@
+"""Work on a thread of its own, for which nobody waits longer than they like."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Call(Generic[T]):
+    """Work on a thread of its own, which is left alone when nobody waits for it any longer."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._begun = time.monotonic()
+        self._done = threading.Event()
+        self._value: list[T] = []
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, args=(work,), name="call", daemon=True).start()
+
+    def _run(self, work: Callable[[], T]) -> None:
+        try:
+            self._value.append(work())
+        except BaseException as error:
+            self._error = error
+        self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is done after at most so many seconds."""
+        return self._done.wait(seconds)
+
+    @property
+    def seconds(self) -> float:
+        """How long ago it began."""
+        return time.monotonic() - self._begun
+
+    def result(self) -> T:
+        """What the work returned; raises what it raised."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value[0]

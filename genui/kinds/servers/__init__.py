@@ -1,0 +1,107 @@
+"""Models on a server: llama-server, Ollama, vLLM and others that tell the odds of tokens.
+
+- `client`: HTTP with one address
+- `dialects`: how each server is asked, and what its replies are worth
+- `model`: the file with the address of a model
+- `odds`, `record`: what a server answered, as a saved file keeps it
+- `sample`: text, a token at a time
+- `shell`: what `genui models add` does with an address
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from genui.base.manual import Page
+from genui.kinds.text import SAMPLED_TEXT
+
+if TYPE_CHECKING:
+    from genui.hub.open_model import OpenModel
+    from genui.kinds.servers.model import ServerRecord
+
+
+def _find(what: str, options: Mapping[str, Any]) -> "tuple[ServerRecord, str] | None":
+    from genui.kinds.servers.shell import find_server  # late: it imports HTTP
+
+    return find_server(what, options)
+
+
+def _describe(path: Path) -> "OpenModel":
+    from genui.kinds.servers.dialects import describe  # late: it imports HTTP
+
+    return describe(path)
+
+
+def _formats() -> Mapping[str, object]:
+    from genui.hub.formats import ModelFormat
+    from genui.kinds.servers.model import FORMAT, is_server
+
+    row = ModelFormat(
+        title="a model on a server", recognise=is_server, describe=_describe, find=_find
+    )
+    return {FORMAT: row}
+
+
+def _opens() -> object:
+    from genui.engine.load import Loader
+    from genui.kinds.servers.sample import load_server_model
+
+    return Loader(load_server_model)
+
+
+def _saves() -> object:
+    from genui.formats.kinds import Saves
+    from genui.kinds.servers.record import first_change, record_texts
+
+    return Saves(record=record_texts, first_change=first_change)
+
+
+def _add_address_options(parser: ArgumentParser) -> None:
+    server = parser.add_argument_group(
+        "models on a server",
+        "llama-server, Ollama, vLLM or another OpenAI-compatible one is asked once what it is, as "
+        "in `genui models add http://localhost:8080`; nothing else is sent to it before you "
+        "generate.",
+    )
+    server.add_argument(
+        "--model", metavar="MODEL", default="", help="which model of a server that has several"
+    )
+    server.add_argument(
+        "--key-env",
+        metavar="VARIABLE",
+        default="",
+        help="the environment variable that holds the server's key; the key is never written down",
+    )
+
+
+def _add_replay_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="of a text of a model on a server, which is replayed from the server's answers in the "
+        "file: ask the server anew, and name the first step at which it answers otherwise",
+    )
+
+
+KINDS = (
+    replace(
+        SAMPLED_TEXT,
+        family="server",
+        place=16,
+        folder=Path(__file__).parent,
+        limitations="Others trained it: its own card says on what, and what it cannot do.",
+        prepares=None,
+        trains=None,
+        formats=_formats,
+        opens=_opens,
+        edits=("seed", "token", "text", "say"),
+        options=("chat", "system", "say"),
+        takers="open models with a chat template",
+        saves=_saves,
+        help=Page("servers", "ask a model on a server", Path(__file__).with_name("help.md")),
+        add_options={"models add": _add_address_options, "replay": _add_replay_options},
+    ),
+)
