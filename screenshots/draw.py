@@ -155,7 +155,7 @@ async def lab(pilot: object) -> None:
     await press("1", "5", "space")
 
     def trained() -> bool:
-        trace = app.home.lab.lab.trace
+        trace = app.home.screens["lab"].lab.trace
         return trace is not None and trace.position >= LAB_STEPS
 
     await until(pilot, trained)

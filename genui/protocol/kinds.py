@@ -124,6 +124,10 @@ class Kind(Struct, frozen=True, kw_only=True):
     """The keys of that pane, each a `genui.ui.keys.Key`; None if another kind has them."""
     replaces_canvas: bool = False
     """Whether the pane takes the place of the Canvas."""
+    has_screen: bool = False
+    """Whether the pane has a screen of its own, which a key `app.PANE` of its `keys` opens."""
+    modes: Mapping[str, str] = {}
+    """The scopes of keys in modes of the pane, with their titles."""
     shows: Open | None = None
     tour: Callable[[], Sequence[object]] | None = None
     """Its station of the tour, each a `genui.ui.tour.Step`; kinds that share one offer it once."""

@@ -610,7 +610,7 @@ class GenuiApp(Shell):
 
     @property
     def front(self) -> AppScreen[Any]:
-        return self.home.board or self.home.visible_lab or self.home
+        return self.home.board or self.home.visible_screen or self.home
 
     def start_background(self) -> None:
         super().start_background()

@@ -29,11 +29,19 @@ from genui.ui.demo import Demo
 from genui.ui.generate.actions import can_label
 from genui.ui.generate.pane import TracePane
 from genui.ui.generate.text import TEXT
-from genui.ui.home_panes import ModelsPane, TrainingPane, make_pane, panes_in_canvas, tab_of
+from genui.ui.home_panes import (
+    ModelsPane,
+    TrainingPane,
+    list_screens,
+    make_pane,
+    panes_in_canvas,
+    tab_of,
+)
 from genui.ui.keys import PaneName, Scope
+from genui.ui.kinds import shows_of
 from genui.ui.messages import ViewName
 from genui.ui.organise import RunOrganiser
-from genui.ui.screens import AppScreen, Command, Copyable
+from genui.ui.screens import AppScreen, Command, Copyable, PaneScreen
 from genui.ui.session import Session
 from genui.ui.settings import find_newest_model, list_classifiers, pane_of, pane_of_saved
 from genui.ui.watcher import RunView, Watcher
@@ -52,7 +60,6 @@ from genui.ui.widgets.settings import SettingsPanel
 
 if TYPE_CHECKING:
     from genui.formats.trees import ListedTrace
-    from genui.ui.lab import LabScreen
     from genui.ui.new_run import Source
     from genui.ui.training.screen import Exit, TrainingScreen
 
@@ -69,8 +76,6 @@ def too_small(width: int, height: int) -> str:
 
 Use = Callable[[TracePane], object]
 """What to do with a pane once it is mounted."""
-
-LAB_SCREEN = "lab"  # the name of the installed screen, which Textual keeps when it is closed
 
 HINT = "↑↓ choose · Enter opens it · space plays · n trains · ? every key · F2 tour"
 
@@ -101,7 +106,7 @@ class HomeScreen(AppScreen[None]):
         self.slot: PaneName = "canvas"  # the visible one of the panes that share a place
         self.demo = Demo(self, session)
         self.board: TrainingScreen | None = None  # while it is open
-        self.lab: LabScreen | None = None  # once it has been opened
+        self.screens: dict[PaneName, PaneScreen] = {}  # of kinds, once they have been opened
 
     def compose(self) -> ComposeResult:
         self._fit(self.app.size)  # before the panes exist: later it would restyle them all
@@ -209,35 +214,37 @@ class HomeScreen(AppScreen[None]):
             if result.generate and run is not None:
                 self.generate_from(run)
 
-    # --- the Lab ---------------------------------------------------------------------------
+    # --- the screens of kinds ---------------------------------------------------------------
 
     @property
-    def visible_lab(self) -> "LabScreen | None":
-        """The Lab, while it or one of its windows is open; else None."""
-        return self.lab if self.lab is not None and self.lab in self.app.screen_stack else None
+    def visible_screen(self) -> PaneScreen | None:
+        """The screen of a kind, while it or one of its windows is open; else None."""
+        stack = self.app.screen_stack
+        return next((screen for screen in self.screens.values() if screen in stack), None)
 
-    def open_lab(self, saved: Path | None = None) -> None:
-        """Open the Lab as it was left, or with a saved training."""
-        from genui.ui.lab import LabScreen
-
-        if self.lab is None:
-            self.lab = LabScreen(self._session)
-            self.app.install_screen(self.lab, LAB_SCREEN)
-        self.update_lab()
-        if self.visible_lab is None:
-            self.app.push_screen(self.lab, self._lab_closed)
+    def open_screen(self, pane: PaneName, saved: Path | None = None) -> None:
+        """Open the screen of a kind as it was left, or with a saved trace."""
+        if pane not in self.screens:
+            make = shows_of(list_screens()[pane]).screen
+            assert make is not None  # a kind that says that it has a screen
+            screen = self.screens[pane] = make(self._session)
+            self.app.install_screen(screen, pane)  # Textual keeps it when it is closed
+        screen = self.screens[pane]
+        self._update_screens()
+        if screen not in self.app.screen_stack:
+            self.app.push_screen(screen, self._screen_closed)
         if saved is not None:
-            self.lab.open_saved(saved)
+            screen.open_saved(saved)
 
-    def update_lab(self) -> None:
-        """Give the Lab the texts of the header and footer."""
-        if self.lab is not None:
-            self.lab.machine, self.lab.traffic = self.machine, self.traffic
-            self.lab.user_keys = self.user_keys
-            self.lab.live = sum(run.alive for run in self.runs)
-            self.lab.update_bars()
+    def _update_screens(self) -> None:
+        """Give the screens of kinds the texts of the header and footer."""
+        for screen in self.screens.values():
+            screen.machine, screen.traffic = self.machine, self.traffic
+            screen.user_keys = self.user_keys
+            screen.live = sum(run.alive for run in self.runs)
+            screen.update_bars()
 
-    def _lab_closed(self, view: ViewName | None) -> None:
+    def _screen_closed(self, view: ViewName | None) -> None:
         if view is not None:
             self._go_to(view)
 
@@ -335,10 +342,10 @@ class HomeScreen(AppScreen[None]):
             self.action_show_pane("models")
 
     def action_view(self, view: ViewName) -> None:
-        """Show Home, a pane full-screen, or the Training screen or the Lab."""
+        """Show Home, a pane full-screen, the Training screen or the screen of a kind."""
         self.clear_line()  # it was about what was shown before
-        if view == "lab":
-            self.open_lab()
+        if view in list_screens():
+            self.open_screen(view)
             return
         if view == "training":
             self.open_board()
@@ -410,7 +417,7 @@ class HomeScreen(AppScreen[None]):
         if self.board is not None:
             self.board.machine = machine
             self.board.update_bars()
-        self.update_lab()
+        self._update_screens()
         self.update_bars()
 
     def offered_keys(self, scope: Scope) -> list[keys.Key]:
@@ -466,7 +473,7 @@ class HomeScreen(AppScreen[None]):
             self._choose_watched(runs)
         if not runs:
             self.demo.start(models)
-        self.update_lab()
+        self._update_screens()
         self.update_bars()
 
     def offered_models(self) -> list[str]:
@@ -566,8 +573,8 @@ class HomeScreen(AppScreen[None]):
 
     def open_saved(self, path: Path, pane: PaneName) -> None:
         self.clear_line()
-        if pane == "lab":
-            self.open_lab(path)
+        if pane in list_screens():
+            self.open_screen(pane, path)
             return
         self._with_pane(pane, lambda pane: pane.files.open_saved(path))
 

@@ -382,6 +382,11 @@ def panes_in_canvas() -> dict[str, Kind]:
     return {kind.pane: kind for kind in KINDS.values() if kind.replaces_canvas}
 
 
+def list_screens() -> dict[str, Kind]:
+    """A kind of each pane that has a screen of its own, by the pane's id."""
+    return {kind.pane: kind for kind in KINDS.values() if kind.has_screen}
+
+
 def make_pane(name: PaneName, session: Session) -> TracePane:
     pane = TracePane(shows_of(panes_in_canvas()[name]).pane, session)
     pane.add_class("slot")

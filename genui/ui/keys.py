@@ -33,7 +33,6 @@ _TITLES: dict[Scope, str] = {
 _OTHER_TITLES: dict[Scope, str] = {
     "board": "Training screen",
     "runs": "Table of runs",
-    "points": "Setting points in the Lab",
     "settings": "Settings",
     "tour": "Tour",
 }
@@ -87,7 +86,7 @@ def format_keys(keys: str) -> list[str]:
 
 GRAMMAR: Mapping[str, str] = MappingProxyType({
     "tab": "the next pane", "shift+tab": "the previous pane", "1": "Home", "2": "Text",
-    "3": "Canvas", "4": "Training", "5": "the Lab",
+    "3": "Canvas", "4": "Training", "5": "the screen of a kind",
     "h,left": "left, or a step back", "l,right": "right, or a step forward",
     "k,up": "up", "j,down": "down", "home,end": "the ends",
     "space": "play or pause what is highlighted", "e": "edit the prompt, or the name of a run",
@@ -497,8 +496,6 @@ _ROWS: tuple[Key, ...] = (
         "Canvas full-screen", False),
     Key("app.training", "app", "4", "4", "view('training')", "training",
         "Training full-screen", False),
-    Key("app.lab", "app", "5", "5", "view('lab')", "lab",
-        "Watch a small network learn 2-D points", False),
     Key("app.back", "app", "escape", "esc", "back", "back",
         "Back to all panes", False),
     Key("app.palette", "app", "ctrl+p", "^p", "app.command_palette", "palette",
@@ -546,7 +543,9 @@ def find_key(id: str) -> Key:
 
 def titles() -> dict[Scope, str]:
     """Return the title of each scope, in the order of the page of keys."""
-    panes = {kind.pane: kind.title for kind in KINDS.values() if kind.pane}
+    panes: dict[Scope, str] = {}
+    for kind in KINDS.values():
+        panes |= ({kind.pane: kind.title} if kind.pane else {}) | dict(kind.modes)
     return _TITLES | panes | _OTHER_TITLES
 
 
@@ -579,6 +578,22 @@ def keys_markdown(keymap: Mapping[str, str] = MappingProxyType({})) -> str:
 # --- Rows, bindings and the footer, from the table --------------------------------------------
 # A user remaps a key by its id in `keys.toml`.
 
+_VIEWS = (
+    ("1", "Home", "home"),
+    ("2", "Text", "text"),
+    ("3", "Canvas", "canvas"),
+    ("4", "Training", "training"),
+)
+
+
+def list_views() -> list[tuple[str, str, str]]:
+    """List the views of the header: the digit, the name and the id of each."""
+    own = [
+        (find_key(f"app.{pane}").shown, title, pane)
+        for pane, title in {k.pane: k.title for k in KINDS.values() if k.has_screen}.items()
+    ]
+    return [*_VIEWS, *own]
+
 
 def home_scopes() -> tuple[Scope, ...]:
     """The scopes of the main screen."""
@@ -602,9 +617,10 @@ def list_bindings() -> "list[Binding]":
 _ALWAYS_SHOWN = ("app.help", "app.quit")
 _MAX_IN_FOOTER = 7  # keys besides those
 _ON_OTHER_SCREENS = (
-    *("app.home", "app.text", "app.canvas", "app.training", "app.lab", "app.back"),
-    *("app.copy", "app.undo", "app.palette", "app.messages", "app.help", "app.manual", "app.quit"),
+    *("app.home", "app.back", "app.copy", "app.undo", "app.palette"),
+    *("app.messages", "app.help", "app.manual", "app.quit"),
 )
+"""Besides those that open another view."""
 
 
 def of_pane(pane: Scope) -> list[Key]:
@@ -617,8 +633,9 @@ def common(pane: Scope) -> list[Key]:
     rows = of_pane("app")
     if pane == "app":
         return rows
-    if pane in ("board", "runs", "lab", "points", "settings", "tour"):
-        rows = [key for key in rows if key.id in _ON_OTHER_SCREENS]
+    if pane not in home_scopes():
+        views = tuple(key for key in rows if key.action.startswith("view("))
+        rows = [key for key in rows if key in views or key.id in _ON_OTHER_SCREENS]
     own = {name for key in of_pane(pane) for name in key.keys.split(",")}
     return [key for key in rows if own.isdisjoint(key.keys.split(","))]
 

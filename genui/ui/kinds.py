@@ -11,6 +11,8 @@ from genui.protocol.kinds import KINDS, Kind, open_face
 
 if TYPE_CHECKING:
     from genui.ui.generate.pane import PaneKind
+    from genui.ui.screens import PaneScreen
+    from genui.ui.session import Session
     from genui.ui.traces.export import Format
 
 
@@ -23,6 +25,8 @@ class Shows:
     """Makes the widget, a `TraceView`, that shows its trace beside others."""
     exports: "Sequence[Format]"
     """The formats that the pane exports."""
+    screen: "Callable[[Session], PaneScreen] | None" = None
+    """The screen of a pane that is not on Home."""
 
 
 def styles_of_kinds() -> list[Path]:

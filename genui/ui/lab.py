@@ -47,7 +47,7 @@ from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.home import arrange, too_small
 from genui.ui.keys import Scope
 from genui.ui.messages import ViewName
-from genui.ui.screens import AppScreen, Command, Copyable
+from genui.ui.screens import Command, Copyable, PaneScreen
 from genui.ui.session import Session
 from genui.ui.settings import describe_change
 from genui.ui.traces.controller import Listener, TraceController
@@ -803,9 +803,8 @@ LAB_PANE = PaneKind(
 # --- The Lab's screen -------------------------------------------------------------------------
 
 
-class LabScreen(AppScreen[ViewName]):
-    """The Lab's pane between the header and the footer. Dismissed with the next view; the screen
-    stays installed and is shown again as it was left."""
+class LabScreen(PaneScreen):
+    """The Lab's pane between the header and the footer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.make_bindings(keys.common("lab"))]
 
@@ -814,7 +813,6 @@ class LabScreen(AppScreen[ViewName]):
         self.lab = TracePane(LAB_PANE, session)
         assert isinstance(self.lab.view, LabView)
         self.view = self.lab.view
-        self.live = 0  # runs that are training
 
     def compose(self) -> ComposeResult:
         yield HeaderLine()

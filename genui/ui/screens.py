@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 
 from rich.cells import cell_len
@@ -345,6 +346,19 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
 
         window = ThemeScreen(sorted(self.app.available_themes), self.app.theme)
         self.app.push_screen(window, chosen)
+
+
+class PaneScreen(AppScreen[messages.ViewName]):
+    """A screen with the pane of a kind. Dismissed with the next view; it stays installed and is
+    shown again as it was left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live = 0  # runs that are training
+
+    def open_saved(self, path: Path) -> None:
+        """Open a saved tree in the pane."""
+        raise NotImplementedError
 
 
 def name_action(tooltip: str) -> str:

@@ -53,7 +53,7 @@ class Shown(NamedTuple):
 class Scene(NamedTuple):
     """What there is to see at one time."""
 
-    pane: str = "models"  # or the screen: "board", "lab"
+    pane: str = "models"  # or "board" for the Training screen, "screen" for that of a kind
     full: bool = False  # whether the pane fills the screen
     window: str = ""  # the class of the window in front; "" for none
     demo: bool = False
@@ -73,8 +73,9 @@ def look(app: "GenuiApp", before: Scene) -> Scene:
     """Observe the app; `before` is what was observed last."""
     home, board = app.home, app.home.board
     screen = app.screen
-    window = "" if screen in {home, board, home.lab} else type(screen).__name__
-    pane: str = "lab" if home.visible_lab else "board" if board else tab_of(home.current)
+    own = {home, board, *home.screens.values()}
+    window = "" if screen in own else type(screen).__name__
+    pane = "screen" if home.visible_screen else "board" if board else tab_of(home.current)
     run = board.board.first if board is not None else home.query_one(TrainingPane).run
     loss = next((run.series[name] for name in CURVES if name in run.series), None) if run else None
     panes = home.query(TracePane)
@@ -122,7 +123,7 @@ class Place(NamedTuple):
 
 
 ANYWHERE = Place("", lambda _: True)
-HOME = Place("{app.home} first: ", lambda now: now.pane not in ("board", "lab"))
+HOME = Place("{app.home} first: ", lambda now: now.pane not in ("board", "screen"))
 MODELS = Place("{app.home} goes to the list. ", lambda now: now.pane == "models")
 TRAINING = Place("{app.training} for Training: ", lambda now: now.pane in ("training", "board"))
 

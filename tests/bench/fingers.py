@@ -269,7 +269,7 @@ class Hand:
         """Esc and then 1, as a user does who is lost."""
         app = self.app
         for turn in range(ESCAPES):
-            if self.gone or app.screen in (app.home, app.home.lab, app.home.board):
+            if self.gone or app.screen in (app.home, *app.home.screens.values(), app.home.board):
                 break
             await self.press(Input("key", "escape"))
             await asyncio.sleep(0.02 * turn)  # a page of the manual is parsed on a thread

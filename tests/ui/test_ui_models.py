@@ -288,7 +288,7 @@ async def test_the_lab_says_how_many_runs_train(shipped, open_app: Opener) -> No
         async with open_app() as pilot:
             await until_seen(pilot, "● 1 training")
             await pilot.press("5")
-            await until(pilot, lambda: home_of(pilot).visible_lab is not None)
+            await until(pilot, lambda: home_of(pilot).visible_screen is not None)
             await until_seen(pilot, "● 1 training")
 
 

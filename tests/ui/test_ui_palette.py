@@ -126,7 +126,7 @@ async def test_every_command_of_the_lab_can_be_done(shipped, open_app: Opener) -
         async def back() -> None:
             while not isinstance(app.screen, LabScreen):
                 if app.screen is home:
-                    home.open_lab()
+                    home.open_screen("lab")
                 elif isinstance(app.screen, TrainingScreen):
                     app.screen.action_view("home")
                 else:
@@ -134,8 +134,7 @@ async def test_every_command_of_the_lab_can_be_done(shipped, open_app: Opener) -
                 await pilot.pause()
 
         await back()
-        lab = home.lab
-        assert lab is not None
+        lab = home.screens["lab"]
         begun = await run_all(pilot, Palette(lab, None), back)
         assert begun == {"Lab", "Everywhere", "Choose"}
 

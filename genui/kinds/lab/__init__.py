@@ -16,11 +16,11 @@ def _keys() -> Sequence[object]:
 
 def _shows() -> object:
     from genui.ui.kinds import Shows
-    from genui.ui.lab import LAB_PANE
+    from genui.ui.lab import LAB_PANE, LabScreen
     from genui.ui.traces.export import PLANES
     from genui.ui.widgets.plane import PlaneView
 
-    return Shows(pane=LAB_PANE, view=PlaneView, exports=PLANES)
+    return Shows(pane=LAB_PANE, view=PlaneView, exports=PLANES, screen=LabScreen)
 
 
 def _demo() -> object:
@@ -46,6 +46,8 @@ def _in_the_lab(family: str, lab: LabFamily, samples: bool = True) -> Kind:
         makes="a training in the Lab",
         pane="lab",
         title="Lab",
+        has_screen=True,
+        modes={"points": "Setting points in the Lab"},
         keys=_keys,
         shows=_shows,
         demo=_demo,

@@ -4,6 +4,8 @@ from genui.protocol.settings import LabSettings
 from genui.ui.keys import Key, settings_keys, shared, unbound
 
 KEYS = (
+    Key("app.lab", "app", "5", "5", "view('lab')", "lab",
+        "Watch a small network learn 2-D points", False),
     Key("lab.play", "lab", "space", "space", "play", "play/pause",
         "Train, or pause"),
     Key("lab.forward", "lab", "right,l", "←→", "step(1)", "step",

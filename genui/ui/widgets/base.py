@@ -43,7 +43,7 @@ from genui.base.numbers import about, count
 from genui.base.text import clean_line, shorten_middle
 from genui.render.colours import ColourMode
 from genui.ui import keys
-from genui.ui.keys import Key, PaneName, Scope, list_bindings
+from genui.ui.keys import Key, PaneName, Scope, list_bindings, list_views
 from genui.ui.messages import KeysChanged, ViewName, ZoomPane
 from genui.ui.traces.compare import Part
 from genui.ui.traces.trees import Trace
@@ -206,13 +206,6 @@ def set_border(
 
 # --- The lines around the panes: header, tabs, status and footer ------------------------------
 
-VIEWS: tuple[tuple[str, str, ViewName], ...] = (
-    ("1", "Home", "home"),
-    ("2", "Text", "text"),
-    ("3", "Canvas", "canvas"),
-    ("4", "Training", "training"),
-    ("5", "Lab", "lab"),
-)
 PANES: tuple[PaneName, ...] = ("models", "training", "text", "canvas")
 """In the order of their places on Home."""
 TABS: tuple[PaneName, ...] = ("models", "text", "canvas", "training")
@@ -290,7 +283,7 @@ class HeaderLine(Line):
     def _draw(self) -> None:
         left = [(" genui ", Style.parse("bold $background on $primary")), ("  ", Style())]
         tabbed = arrange(*self.app.size) == "tabs"
-        for digit, name, view in VIEWS:
+        for digit, name, view in list_views():
             if tabbed and view == "home":
                 name = "Models"
             current = view == self._view

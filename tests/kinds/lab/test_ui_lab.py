@@ -32,8 +32,8 @@ async def enter(pilot: Pilot[None]) -> TracePane:
 
 
 def lab_of(pilot: Pilot[None]) -> TracePane:
-    screen = home_of(pilot).lab
-    assert screen is not None
+    screen = home_of(pilot).screens["lab"]
+    assert isinstance(screen, LabScreen)
     return screen.lab
 
 
