@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genui import protocol
-from genui.protocol import Candidate, ImageFrame, Start, TextFrame, TextSettings
+from genui.protocol import (
+    Candidate,
+    ImageFrame,
+    Inspect,
+    Plane,
+    PointsFrame,
+    Start,
+    TextFrame,
+    TextSettings,
+)
 
 MESSAGES = [
     TextFrame(
@@ -46,6 +55,24 @@ def test_values_out_of_range_are_refused() -> None:
     wrong = Start(trace=1, model="m", prompt="p", seed=1, settings=TextSettings(temperature=-1))
     with pytest.raises(protocol.ProtocolError, match="not a genui message"):
         list(protocol.requests().feed(protocol.encode(wrong)))
+
+
+def test_settings_that_no_kind_has_are_refused_in_one_line() -> None:
+    start = Start(trace=1, model="m", prompt="p", seed=1, settings=TextSettings())
+    body = protocol.encode(start)[4:].replace(b"\xa4text", b"\xa4tixt")
+    with pytest.raises(protocol.ProtocolError, match="the settings 'tixt'") as refusal:
+        list(protocol.requests().feed(struct.pack("<I", len(body)) + body))
+    assert "\n" not in str(refusal.value)
+
+
+def test_messages_of_a_kind_are_read_beside_those_of_the_core() -> None:
+    plane = PointsFrame(trace=1, step=2, measures=(), digest=b"d", plane=Plane(samples=b"1234"))
+    question = Inspect(trace=1, step=2, noise=0.5)
+    replies = [*MESSAGES, plane, MESSAGES[0]]
+    assert list(protocol.replies().feed(b"".join(map(protocol.encode, replies)))) == replies
+    assert list(protocol.requests().feed(protocol.encode(question))) == [question]
+    with pytest.raises(protocol.ProtocolError, match="no kind of model with the request"):
+        list(protocol.requests().feed(protocol.encode(plane)))
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,11 @@ def test_a_recipe_edited_by_hand_is_told(change: Callable[[dict], dict]) -> None
     [
         ({"format": 2}, "its recipe has format 2 and this genui reads 1"),
         ({"seed": -1}, "its recipe is damaged"),
-        ({"settings": {"type": "sound"}}, "its recipe is damaged"),
+        (
+            {"settings": {"type": "sound"}},
+            "its recipe needs the kind of model with the settings",
+        ),
+        ({"settings": {}}, "its recipe is damaged"),
         ({"strange": 1}, "its recipe is damaged"),
         ({"fingerprint": "../../etc"}, "its recipe is damaged"),
         ({"count": 1_000_000}, "its recipe is damaged"),

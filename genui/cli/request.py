@@ -111,9 +111,11 @@ def _edit(
     }
     if name in others:
         return others[name]()
-    if name in LAYER_EDITS:
+    edits = (one for one in kind.messages if issubclass(one, Edit))
+    own = [one for one in edits if one.__struct_config__.tag == name]
+    if own or name in LAYER_EDITS:
         try:
-            return parse_layer_edit(name, text)
+            return own[0].parse_value(text) if own else parse_layer_edit(name, text)
         except MisuseError as error:
             raise MisuseError(f"{prefix}: {error}") from None
     changed = {name: settings_of(type(settings))[name].parse(text, prefix)}

@@ -31,11 +31,11 @@ from genui.protocol import (
     Fork,
     Hello,
     Idle,
-    Inspect,
     Label,
     Layers,
     Loading,
     Nearest,
+    Question,
     ReadLayers,
     ReadTokens,
     Ready,
@@ -178,8 +178,8 @@ class Worker:
                 self._nearest(request)
             case Label():
                 self._label(request)
-            case Inspect():
-                self._inspect(request)
+            case Question():
+                self._send(self._trace(request.trace).answer(request))
             case Warm(model=model):
                 self._warm(model)
             case Cancel(trace=trace):
@@ -264,11 +264,6 @@ class Worker:
         from genui.engine.metrics.copying import nearest
 
         self._send(nearest(self._trace(request.trace), request.step, request.count))
-
-    def _inspect(self, request: Inspect) -> None:
-        from genui.engine.sample.points import inspect_plane
-
-        self._send(inspect_plane(self._trace(request.trace), request))
 
     def _look(
         self,

@@ -149,6 +149,8 @@ def format_edit(edit: Edit, settings: Settings) -> str:
             return "denoise"
         case Ablate() | Steer() | Patch():
             return format_layer_edit(edit)
+        case _:
+            return f"{edit.__struct_config__.tag}={edit.format_value()}"
 
 
 def format_edits(edits: Sequence[EditAt], settings: Settings) -> list[str]:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from genui.base.errors import GenuiError
 from genui.formats.recipe import Result, result_of
 from genui.protocol import Frame, ImageFrame, Started
+from genui.protocol.kinds import decode_tagged
 
 MAX_PACKED = 2 << 20
 """Bytes of packed frames that a file may hold."""
@@ -42,8 +43,8 @@ def unpack_frames(packed: bytes, result: Result | None, name: str) -> _Kept:
     unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=4 * MAX_BYTES)
     try:
         data = unpacker.decompress(packed, MAX_BYTES)
-        started, frames = msgspec.msgpack.decode(data, type=_Kept)
-    except (lzma.LZMAError, EOFError, msgspec.DecodeError, UnicodeError):
+        started, frames = msgspec.msgpack.decode(data, type=_Kept, dec_hook=decode_tagged)
+    except (lzma.LZMAError, EOFError, ValueError):  # of msgspec, or an unknown kind of frame
         raise _not_kept(name) from None
     if not all(map(_is_whole, frames)) or result_of(frames) != result:
         raise _not_kept(name)

@@ -17,6 +17,7 @@ from genui.base.files import open_regular, read_json, read_regular, show
 from genui.base.plugins import UnknownNameError
 from genui.formats.kinds import kind_of_init, saves_of
 from genui.protocol import Axis, EditAt, Frame, RgbImage, Seed, Settings, Start, Started, TextFrame
+from genui.protocol.kinds import decode_tagged
 
 _Name = Annotated[str, Meta(max_length=200)]
 
@@ -227,7 +228,9 @@ def round_trip(struct: T) -> T:
     Raises GenuiError if it would be refused there.
     """
     try:
-        return msgspec.json.decode(msgspec.json.encode(struct), type=type(struct))
+        return msgspec.json.decode(
+            msgspec.json.encode(struct), type=type(struct), dec_hook=decode_tagged
+        )
     except (msgspec.ValidationError, UnicodeError) as error:
         reason = str(error).replace("`", "'")
         raise GenuiError(f"this cannot be saved ({reason}); change that value") from None
@@ -274,7 +277,7 @@ def decode_versioned(text: str | bytes, kind: type[T], name: str) -> tuple[T, di
         fields = msgspec.json.decode(text)
         if is_sealed(fields):  # then it is whole
             fault, remedy = "of another version or a plug-in", "open it with what wrote it"
-        return msgspec.convert(fields, kind), fields
+        return msgspec.convert(fields, kind, dec_hook=decode_tagged), fields
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         if isinstance(error.__cause__, UnknownNameError):
             raise GenuiError(
@@ -340,7 +343,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 def read_plan(folder: Path) -> Plan:
     """The plan of a folder. Raises GenuiError naming its file if it has none or it is damaged."""
-    return read_json(folder / PLAN, Plan, _NEW_FOLDER)
+    return read_json(folder / PLAN, Plan, _NEW_FOLDER, dec_hook=decode_tagged)
 
 
 def count_lines(path: Path, batch: int = 1) -> tuple[int, int]:

@@ -23,15 +23,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
+import msgspec
 from msgspec import Struct
 
 from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.base.manual import Page
-from genui.base.plugins import Table
-from genui.protocol.settings import Settings
+from genui.base.plugins import Table, UnknownNameError
+from genui.protocol.messages import CoreReply, CoreRequest
+from genui.protocol.settings import CoreEdit, Settings, Tagged
 
 Face = TypeVar("Face")
 Open = Callable[[], object]
@@ -98,6 +100,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """Its default settings, if they differ from those of the class."""
     for_data: Settings | None = None
     """The settings for samples that are compared with its data, if they differ."""
+    messages: tuple[type[Tagged], ...] = ()
+    """Its own frames, edits, requests and replies."""
     edits: tuple[str, ...] = ()
     """The edits of a trace besides its settings."""
     first_step: int = 0
@@ -226,6 +230,53 @@ class Kinds(Mapping[tuple[str, str], Kind]):
 
 
 KINDS = Kinds()
+
+
+# --- Settings, edits and messages of all kinds --------------------------------------------------
+
+T = TypeVar("T", bound=Tagged)
+_CORE: tuple[type[Tagged], ...] = (
+    *get_args(CoreRequest), *get_args(CoreReply), *get_args(CoreEdit)
+)  # fmt: skip
+
+
+def _list_tagged() -> Iterator[type[Tagged]]:
+    """The classes with a tag: the core's, then those of the kinds, which are listed only then."""
+    yield from _CORE
+    for list_kinds in (KINDS.list_built_in, KINDS.list_of_plugins):
+        for kind in list_kinds():
+            yield from kind.messages if kind.settings is None else (kind.settings, *kind.messages)
+
+
+def find_tagged(base: type[T], tag: str) -> type[T]:
+    """The class of that tag below `base`: Settings, Edit, Request, Reply or Frame.
+
+    No plug-in is loaded for a tag that is built in. Raises UnknownNameError if no kind has it.
+    """
+    for one in _list_tagged():
+        if issubclass(one, base) and one.__struct_config__.tag == tag:
+            return one
+    noun = base.__name__.lower()
+    raise UnknownNameError(f"kind of model with the {noun} '{tag[:40]}'", "it is not installed")
+
+
+def decode_tagged(base: type, value: Any) -> Any:
+    """The `dec_hook` of msgspec for a field that is a base of tagged classes.
+
+    Raises UnknownNameError as `find_tagged`, and msgspec.ValidationError for a wrong value.
+    """
+    tag = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(tag, str):
+        raise msgspec.ValidationError("Object missing required field `type`")
+    return msgspec.convert(value, find_tagged(base, tag), dec_hook=decode_tagged)
+
+
+def list_settings() -> list[type[Settings]]:
+    """The classes of settings of all kinds."""
+    return list(dict.fromkeys(kind.settings for kind in KINDS.values() if kind.settings))
+
+
+# --- Look-ups -----------------------------------------------------------------------------------
 
 
 def list_media() -> tuple[str, ...]:

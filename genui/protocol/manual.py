@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from genui.base.errors import GenuiError
 from genui.base.manual import Page, core_pages
-from genui.protocol.kinds import KINDS
-from genui.protocol.settings import add_settings_tables
+from genui.base.schema import markdown_table
+from genui.protocol.kinds import KINDS, list_settings
 
 _LINK = re.compile(r"\[([^\[\]]*)\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
 
@@ -41,6 +41,13 @@ def read_page(topic: str) -> str:
     return replace_links(
         add_settings_tables(text), lambda link: link[0] if link[2] in pages else link[1]
     )
+
+
+def add_settings_tables(page: str) -> str:
+    """A page; each line such as `{TextSettings}` becomes a table of settings."""
+    for kind in list_settings():
+        page = page.replace(f"{{{kind.__name__}}}", markdown_table(kind))
+    return page
 
 
 def replace_links(text: str, replace: Callable[[re.Match[str]], str]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
-from genui.protocol.settings import Axis, Edit, EditAt, RgbImage, Seed, Settings
+from genui.protocol.settings import Axis, Edit, EditAt, RgbImage, Seed, Settings, Tagged
 
 VERSION = 3
 
@@ -21,13 +21,19 @@ LAB = "lab:"
 # --- app to worker ------------------------------------------------------------------
 
 
-class Hello(Struct, frozen=True, tag="hello"):
+class Request(Tagged, frozen=True):
+    """The base of requests."""
+
+    __slots__ = ()
+
+
+class Hello(Request, Struct, frozen=True, tag="hello"):
     """The first message; the worker answers Ready or exits."""
 
     version: int = VERSION
 
 
-class Start(Struct, frozen=True, tag="start", kw_only=True):
+class Start(Request, Struct, frozen=True, tag="start", kw_only=True):
     """Begin a trace, with the edits of its branch. Answered by Started or Failed.
 
     The same request on the same machine gives the same bits; the number of the trace is
@@ -54,7 +60,7 @@ class Start(Struct, frozen=True, tag="start", kw_only=True):
     precision: Annotated[str, Meta(max_length=200)] = ""
 
 
-class Fork(Struct, frozen=True, tag="fork", kw_only=True):
+class Fork(Request, Struct, frozen=True, tag="fork", kw_only=True):
     """A new trace with the steps of `parent` up to `step`, where the edit applies.
 
     Answered by Started or Failed.
@@ -67,7 +73,7 @@ class Fork(Struct, frozen=True, tag="fork", kw_only=True):
     then: Edit | None = None  # a second edit at the same step, made after the first
 
 
-class Advance(Struct, frozen=True, tag="advance", kw_only=True):
+class Advance(Request, Struct, frozen=True, tag="advance", kw_only=True):
     """Take up to `steps` steps from step `start`. Answered by a frame for each, then Idle."""
 
     trace: int
@@ -75,19 +81,19 @@ class Advance(Struct, frozen=True, tag="advance", kw_only=True):
     steps: int
 
 
-class Cancel(Struct, frozen=True, tag="cancel"):
+class Cancel(Request, Struct, frozen=True, tag="cancel"):
     """Stop advancing; takes effect within one step."""
 
     trace: int
 
 
-class Close(Struct, frozen=True, tag="close"):
+class Close(Request, Struct, frozen=True, tag="close"):
     """Remove the trace from memory."""
 
     trace: int
 
 
-class Attend(Struct, frozen=True, tag="attend", kw_only=True):
+class Attend(Request, Struct, frozen=True, tag="attend", kw_only=True):
     """The attention of the token of `step`. Answered by Attention or Failed."""
 
     trace: int
@@ -98,7 +104,7 @@ LogitBase = Literal["other", "mean"]
 """What a logit is compared with: that of the likeliest other token, or the mean of all tokens."""
 
 
-class ReadLayers(Struct, frozen=True, tag="read_layers", kw_only=True):
+class ReadLayers(Request, Struct, frozen=True, tag="read_layers", kw_only=True):
     """What each layer makes of the token of `step`. Answered by Layers or Failed."""
 
     trace: int
@@ -106,14 +112,14 @@ class ReadLayers(Struct, frozen=True, tag="read_layers", kw_only=True):
     over: LogitBase = "other"
 
 
-class ReadTokens(Struct, frozen=True, tag="read_tokens", kw_only=True):
+class ReadTokens(Request, Struct, frozen=True, tag="read_tokens", kw_only=True):
     """The token ids of the model's input at `step`. Answered by Tokens or Failed."""
 
     trace: int
     step: int
 
 
-class Nearest(Struct, frozen=True, tag="nearest", kw_only=True):
+class Nearest(Request, Struct, frozen=True, tag="nearest", kw_only=True):
     """The training data most similar to `step`. Answered by Neighbours or Failed."""
 
     trace: int
@@ -121,7 +127,16 @@ class Nearest(Struct, frozen=True, tag="nearest", kw_only=True):
     count: Annotated[int, Meta(ge=1, le=16)] = 6  # of images
 
 
-class Inspect(Struct, frozen=True, tag="look", kw_only=True):
+class Question(Request, frozen=True, kw_only=True):
+    """The base of requests of a kind about one step, which its generator answers."""
+
+    __slots__ = ()
+
+    trace: int
+    step: int
+
+
+class Inspect(Question, Struct, frozen=True, tag="look", kw_only=True):
     """The output of a network of the Lab over the plane after `step` steps.
 
     `noise` is the noise level, for families that have one (0: none, 1: all noise). With `paths`
@@ -134,7 +149,7 @@ class Inspect(Struct, frozen=True, tag="look", kw_only=True):
     paths: bool = False
 
 
-class Label(Struct, frozen=True, tag="label", kw_only=True):
+class Label(Request, Struct, frozen=True, tag="label", kw_only=True):
     """Classify the sample at `step`. Answered by Labels or Failed."""
 
     trace: int
@@ -142,13 +157,13 @@ class Label(Struct, frozen=True, tag="label", kw_only=True):
     model: str  # the classifier
 
 
-class Warm(Struct, frozen=True, tag="warm"):
+class Warm(Request, Struct, frozen=True, tag="warm"):
     """Load a model before it is needed."""
 
     model: str
 
 
-Request = (
+CoreRequest = (
     Hello
     | Start
     | Fork
@@ -161,7 +176,6 @@ Request = (
     | Nearest
     | Label
     | Warm
-    | Inspect
 )
 
 
@@ -170,7 +184,21 @@ Request = (
 # the garbage collector skips them and keys are answered sooner.
 
 
-class Ready(Struct, frozen=True, tag="ready", kw_only=True):
+class Reply(Tagged, frozen=True):
+    """The base of replies."""
+
+    __slots__ = ()
+
+
+class Answer(Reply, frozen=True, kw_only=True):
+    """The base of replies about one trace."""
+
+    __slots__ = ()
+
+    trace: int
+
+
+class Ready(Reply, Struct, frozen=True, tag="ready", kw_only=True):
     version: int
     device: str
     precision: str
@@ -210,7 +238,7 @@ def label_message(text: str) -> tuple[Piece, ...]:
     return label_turn("user"), Piece("text", text), label_turn("assistant")
 
 
-class Started(Struct, frozen=True, tag="started", kw_only=True):
+class Started(Answer, Struct, frozen=True, tag="started", kw_only=True):
     trace: int
     model: str
     family: str
@@ -242,14 +270,31 @@ class Candidate(Struct, frozen=True, array_like=True, gc=False):
     dropped: str = ""  # the filter that dropped it: "top-k", "top-p" or "min-p"
 
 
-# The fields of a frame depend on the kind of model. Every frame has
-# - `identity`: equal for two frames with the same result,
-# - `content`: the bytes that a saved trace is checked against,
-# - `text`: what the step wrote; "" for a step that writes nothing,
-# - `facts()`: the step for scripts, as JSON data.
+class Frame(Answer, frozen=True, kw_only=True):
+    """The base of frames: one step of a trace. Other fields depend on the kind of model."""
+
+    __slots__ = ()
+
+    step: int
+    text: str = ""
+    """What the step wrote; "" for a step that writes nothing."""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Equal for two frames with the same result."""
+        raise NotImplementedError
+
+    @property
+    def content(self) -> bytes:
+        """The bytes that a saved trace is checked against."""
+        raise NotImplementedError
+
+    def facts(self) -> dict[str, Any]:
+        """The step for scripts, as JSON data."""
+        raise NotImplementedError
 
 
-class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
+class TextFrame(Frame, Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     """One generated token; `candidates` is the distribution from which it was sampled.
 
     The token was chosen because `u` lies in [`low`, `high`), its share of the cumulative
@@ -259,7 +304,7 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
     trace: int
     step: int  # 1-based: after this many tokens
     token: int
-    text: str
+    text: str = ""
     surprisal: float  # bits, under the model
     entropy: float  # bits, of the model's distribution
     candidates: tuple[Candidate, ...]
@@ -300,7 +345,7 @@ class TextFrame(Struct, frozen=True, tag="text_frame", kw_only=True, gc=False):
         return facts | ({"before": join_pieces(self.before)} if self.before else {})
 
 
-class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False):
+class ImageFrame(Frame, Struct, frozen=True, tag="image_frame", kw_only=True, gc=False):
     """One step of an image. Images are height × width × 3 bytes, RGB, row by row.
 
     A grid is one image, its cells side by side. For a clip, each of `x`, `denoised` and `noise`
@@ -320,8 +365,6 @@ class ImageFrame(Struct, frozen=True, tag="image_frame", kw_only=True, gc=False)
     rate: int = 0  # sample rate of `sound`, in Hz
     score: float | None = None  # the discriminator's logit for `denoised`
     along: tuple[float, ...] = ()  # for a latent walk: the position along each direction
-
-    text = ""
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -353,7 +396,7 @@ class Plane(Struct, frozen=True, kw_only=True, gc=False):
     arrows: bytes = b""  # [A, 2, 2] positions: from, to
 
 
-class PointsFrame(Struct, frozen=True, tag="points_frame", kw_only=True, gc=False):
+class PointsFrame(Frame, Struct, frozen=True, tag="points_frame", kw_only=True, gc=False):
     """One training step in the Lab."""
 
     trace: int
@@ -366,8 +409,6 @@ class PointsFrame(Struct, frozen=True, tag="points_frame", kw_only=True, gc=Fals
     data: bytes = b""  # [N, 2] positions of the data
     classes: bytes = b""  # [N] their classes
     floor: float | None = None  # the divergence of samples from the true density itself
-
-    text = ""
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -382,10 +423,7 @@ class PointsFrame(Struct, frozen=True, tag="points_frame", kw_only=True, gc=Fals
         return {"step": self.step, **dict(self.measures)}
 
 
-Frame = TextFrame | ImageFrame | PointsFrame
-
-
-class Idle(Struct, frozen=True, tag="idle", kw_only=True):
+class Idle(Answer, Struct, frozen=True, tag="idle", kw_only=True):
     """An Advance ended. `seconds` is the compute time of `steps` steps.
 
     `total` is the step at which the trace ends now; an edit may have changed it.
@@ -399,7 +437,7 @@ class Idle(Struct, frozen=True, tag="idle", kw_only=True):
     reason: Literal["done", "finished", "cancelled"]
 
 
-class Loading(Struct, frozen=True, tag="loading", kw_only=True):
+class Loading(Answer, Struct, frozen=True, tag="loading", kw_only=True):
     """A large model is being loaded for a trace, or it reads a long prompt. A Cancel or Close of
     the trace stops it."""
 
@@ -409,14 +447,14 @@ class Loading(Struct, frozen=True, tag="loading", kw_only=True):
     prompt: int = 0  # tokens of the prompt that is read; 0 while the model is loaded
 
 
-class Failed(Struct, frozen=True, tag="failed"):
+class Failed(Answer, Struct, frozen=True, tag="failed"):
     """An error message of one line. `trace` is -1 if it is not about a trace."""
 
     trace: int
     message: str
 
 
-class Attention(Struct, frozen=True, tag="attention", kw_only=True):
+class Attention(Answer, Struct, frozen=True, tag="attention", kw_only=True):
     """The attention of one token: `weights` is float16 [layers, heads, tokens], rows sum to 1.
 
     A network without attention has no weights, and `fault` says so.
@@ -454,7 +492,7 @@ class LayerOdds(Struct, frozen=True, array_like=True, gc=False):
     entropy: float  # bits
 
 
-class Layers(Struct, frozen=True, tag="layers", kw_only=True):
+class Layers(Answer, Struct, frozen=True, tag="layers", kw_only=True):
     """The reply to a ReadLayers: the logit lens of one token, and what added to its logit.
 
     The contributions are to the difference of two logits before any cap: that of `token`, which
@@ -488,7 +526,7 @@ class Layers(Struct, frozen=True, tag="layers", kw_only=True):
         ]
 
 
-class Tokens(Struct, frozen=True, tag="tokens", kw_only=True):
+class Tokens(Answer, Struct, frozen=True, tag="tokens", kw_only=True):
     """The reply to a ReadTokens: the prompt with its template, and all that follows."""
 
     trace: int
@@ -496,7 +534,7 @@ class Tokens(Struct, frozen=True, tag="tokens", kw_only=True):
     token_ids: tuple[int, ...]
 
 
-class Labels(Struct, frozen=True, tag="labels", kw_only=True):
+class Labels(Answer, Struct, frozen=True, tag="labels", kw_only=True):
     """The reply to a Label: labels and their probabilities, the likeliest first.
 
     If the classifier cannot label such a sample, `fault` says why.
@@ -530,7 +568,7 @@ class Quote(Struct, frozen=True, kw_only=True, gc=False):
     after: str
 
 
-class Neighbours(Struct, frozen=True, tag="neighbours", kw_only=True):
+class Neighbours(Answer, Struct, frozen=True, tag="neighbours", kw_only=True):
     """The training data most similar to a sample: images, nearest first, or a quote.
 
     If the data are not available, `fault` says why and what to do.
@@ -545,7 +583,7 @@ class Neighbours(Struct, frozen=True, tag="neighbours", kw_only=True):
     fault: str = ""
 
 
-class Inspection(Struct, frozen=True, tag="seen", kw_only=True, gc=False):
+class Inspection(Answer, Struct, frozen=True, tag="seen", kw_only=True, gc=False):
     """The reply to an Inspect. `paths` is [levels, N, 2] positions, from noise to samples."""
 
     trace: int
@@ -556,11 +594,11 @@ class Inspection(Struct, frozen=True, tag="seen", kw_only=True, gc=False):
     paths: bytes = b""
 
 
-class Warmed(Struct, frozen=True, tag="warmed"):
+class Warmed(Reply, Struct, frozen=True, tag="warmed"):
     model: str
 
 
-Reply = (
-    Ready | Started | TextFrame | ImageFrame | PointsFrame | Attention | Layers | Tokens
-    | Neighbours | Labels | Inspection | Idle | Loading | Failed | Warmed
+CoreReply = (
+    Ready | Started | TextFrame | ImageFrame | Attention | Layers | Tokens
+    | Neighbours | Labels | Idle | Loading | Failed | Warmed
 )  # fmt: skip

@@ -2,17 +2,19 @@
 
 import struct
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 
-from genui.protocol.messages import Reply, Request
+from genui.protocol.kinds import decode_tagged, find_tagged
+from genui.protocol.messages import CoreReply, CoreRequest, Reply, Request
 
 MAX_MESSAGE = 16 * 1024 * 1024
 
 _LENGTH = struct.Struct("<I")
 
-T = TypeVar("T")
+T = TypeVar("T", Request, Reply)
 
 
 class ProtocolError(Exception):
@@ -30,11 +32,19 @@ def encode(message: Request | Reply) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-class Reader(Generic[T]):
-    """Splits a byte stream into messages; `feed` takes the bytes received."""
+class _Head(Struct):
+    type: str
 
-    def __init__(self, kind: type[T]) -> None:
-        self._decoder = msgspec.msgpack.Decoder(kind)
+
+class Reader(Generic[T]):
+    """Splits a byte stream into messages; `feed` takes the bytes received.
+
+    A message is of the union `core`, which is decoded at once, or another `base` of a kind.
+    """
+
+    def __init__(self, base: type[T], core: Any) -> None:
+        self._base = base
+        self._decoder = msgspec.msgpack.Decoder(core, dec_hook=decode_tagged)
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[T]:
@@ -50,16 +60,23 @@ class Reader(Generic[T]):
             body = bytes(self._buffer[_LENGTH.size : end])
             del self._buffer[:end]
             try:
-                yield self._decoder.decode(body)
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+                yield self._decode(body)
+            except (ValueError, RecursionError) as error:  # of msgspec, UTF-8, or an unknown tag
                 raise ProtocolError(f"not a genui message: {error}") from None
+
+    def _decode(self, body: bytes) -> T:
+        try:
+            return self._decoder.decode(body)
+        except msgspec.ValidationError:
+            found = find_tagged(self._base, msgspec.msgpack.decode(body, type=_Head).type)
+            return msgspec.msgpack.decode(body, type=found, dec_hook=decode_tagged)
 
 
 def replies() -> "Reader[Reply]":
     """A reader of the messages of a worker."""
-    return Reader(Reply)  # type: ignore[arg-type]
+    return Reader(Reply, CoreReply)
 
 
 def requests() -> "Reader[Request]":
     """A reader of the messages of the app."""
-    return Reader(Request)  # type: ignore[arg-type]
+    return Reader(Request, CoreRequest)

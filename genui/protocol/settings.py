@@ -6,16 +6,35 @@ Requests to the worker, saved files and shell commands all use these types.
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 from msgspec import Meta, Struct
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table, UnknownNameError
-from genui.base.schema import about, markdown_table, setting, settings_of
+from genui.base.schema import about, setting, settings_of
 
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 SEED = setting("seed", Seed)
+
+
+if TYPE_CHECKING:
+
+    class Tagged(Struct, frozen=True, kw_only=True):
+        """A base of Structs that are told apart by their tags, to which kinds add theirs.
+
+        At run time it is no Struct itself: msgspec then leaves a field of such a type to
+        `genui.protocol.kinds.decode_tagged`, which finds the class.
+        """
+
+else:
+
+    class Tagged:
+        __slots__ = ()
+
+        def __init_subclass__(cls, **options: Any) -> None:
+            """Take the options that the type checker needs."""
+
 
 BasisName = Literal["sefa", "pca"]
 BASES: tuple[BasisName, ...] = get_args(BasisName)
@@ -57,10 +76,20 @@ SAMPLERS: Mapping[str, Sampler] = Table(
 # --- settings -----------------------------------------------------------------------
 # The annotation of a field is the only place that describes a setting: shell options, forms,
 # Settings panels, `+` and `-`, grid axes and errors are derived from it (`genui.base.schema`).
-# FIRST are the settings that a panel lists first; GROUP is their heading in the help.
 
 
-class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
+class Settings(Tagged, frozen=True, kw_only=True):
+    """The base of the settings of a generation: each kind of model has its own."""
+
+    __slots__ = ()
+
+    GROUP: ClassVar[str]
+    """The heading of its options in the help."""
+    FIRST: ClassVar[tuple[str, ...]] = ()
+    """The settings that a panel lists first."""
+
+
+class TextSettings(Settings, Struct, frozen=True, tag="text", kw_only=True):
     """How a token is chosen; the filters apply in this order.
 
     A `grammar` excludes tokens after which the text could not become valid.
@@ -151,7 +180,7 @@ class TextSettings(Struct, frozen=True, tag="text", kw_only=True):
     tokens: Annotated[int, Meta(ge=1, le=100_000), about("how many tokens to write", step=50)] = 400
 
 
-class ImageSettings(Struct, frozen=True, tag="image", kw_only=True):
+class ImageSettings(Settings, Struct, frozen=True, tag="image", kw_only=True):
     """How noise becomes an image.
 
     `eta` goes from 0, the probability-flow ODE, to 1, the reverse SDE: DDPM for DDIM, and
@@ -280,7 +309,7 @@ lower than for an image to look at.
 """
 
 
-class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
+class LatentSettings(Settings, Struct, frozen=True, tag="latent", kw_only=True):
     """A walk through a generator's latent space in `steps` equal steps.
 
     Along a direction it goes from `-reach` to `+reach` around the seed's point, so the seed
@@ -327,7 +356,7 @@ class LatentSettings(Struct, frozen=True, tag="latent", kw_only=True):
     ] = 1.0
 
 
-class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
+class LabSettings(Settings, Struct, frozen=True, tag="lab", kw_only=True):
     """How a network of the Lab is trained. Any step can be shown; every `every` steps the plane
     is drawn and the divergence measured."""
 
@@ -371,7 +400,7 @@ class LabSettings(Struct, frozen=True, tag="lab", kw_only=True):
     ] = 20
 
 
-class VoiceSettings(Struct, frozen=True, tag="voice", kw_only=True):
+class VoiceSettings(Settings, Struct, frozen=True, tag="voice", kw_only=True):
     """Speech of a piper voice; a step is a sentence. The defaults are those of piper."""
 
     GROUP: ClassVar[str] = "piper voices"
@@ -400,57 +429,64 @@ class VoiceSettings(Struct, frozen=True, tag="voice", kw_only=True):
     ] = 0
 
 
-Settings = TextSettings | ImageSettings | LatentSettings | LabSettings | VoiceSettings
-
-
-def add_settings_tables(page: str) -> str:
-    """A page of the manual; each line such as `{TextSettings}` becomes a table of settings."""
-    for kind in get_args(Settings):
-        page = page.replace(f"{{{kind.__name__}}}", markdown_table(kind))
-    return page
-
-
 # --- Edits: what makes a fork ---------------------------------------------------------
-# An edit changes the state at one step; later steps differ.
 
 
-class SetSettings(Struct, frozen=True, tag="settings"):
+class Edit(Tagged, frozen=True):
+    """The base of edits: an edit changes the state at one step, and later steps differ.
+
+    The tag of an edit of a kind is its name in `--fork STEP:NAME=VALUE`.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse_value(cls, text: str) -> Self:
+        """The edit with a VALUE as typed. Raises MisuseError, one line."""
+        raise NotImplementedError
+
+    def format_value(self) -> str:
+        """Its VALUE as it is typed."""
+        raise NotImplementedError
+
+
+class SetSettings(Edit, Struct, frozen=True, tag="settings"):
     """Other settings from here on. For images, `steps` counts those of the whole trace."""
 
     settings: Settings
 
 
-class SetSeed(Struct, frozen=True, tag="seed"):
+class SetSeed(Edit, Struct, frozen=True, tag="seed"):
     """Other random numbers from here on."""
 
     seed: Seed
 
 
-class SetPrompt(Struct, frozen=True, tag="prompt"):
+class SetPrompt(Edit, Struct, frozen=True, tag="prompt"):
     """Another caption from here on."""
 
     prompt: str
 
 
-class WriteText(Struct, frozen=True, tag="write"):
+class WriteText(Edit, Struct, frozen=True, tag="write"):
     """The next tokens are those of this text, not sampled."""
 
     text: str
 
 
-class WriteToken(Struct, frozen=True, tag="token"):
+class WriteToken(Edit, Struct, frozen=True, tag="token"):
     """The next token is this one, not sampled."""
 
     token: Annotated[int, Meta(ge=0)]
 
 
-class Say(Struct, frozen=True, tag="say"):
+class Say(Edit, Struct, frozen=True, tag="say"):
     """In a chat, the user's next message: it ends the answer, and the model answers it."""
 
     text: str
 
 
-class AddNoise(Struct, frozen=True, tag="noise", kw_only=True):
+class AddNoise(Edit, Struct, frozen=True, tag="noise", kw_only=True):
     """Adds noise, up to the level of step `to` of the schedule (0: pure noise).
 
     With a mask (a byte for each pixel, row by row, 1 where the image may change) only the
@@ -461,7 +497,7 @@ class AddNoise(Struct, frozen=True, tag="noise", kw_only=True):
     mask: bytes = b""
 
 
-class Denoise(Struct, frozen=True, tag="denoise"):
+class Denoise(Edit, Struct, frozen=True, tag="denoise"):
     """Ends a forward process: from here on the image is denoised."""
 
 
@@ -471,7 +507,7 @@ class Denoise(Struct, frozen=True, tag="denoise"):
 LayerNumber = Annotated[int, Meta(ge=1, le=1000)]
 
 
-class Ablate(Struct, frozen=True, tag="ablate", kw_only=True):
+class Ablate(Edit, Struct, frozen=True, tag="ablate", kw_only=True):
     """Takes away what an attention head adds to the residual stream; without `head`, what the
     feed-forward of the layer adds."""
 
@@ -479,7 +515,7 @@ class Ablate(Struct, frozen=True, tag="ablate", kw_only=True):
     head: Annotated[int, Meta(ge=1, le=1000)] | None = None
 
 
-class Steer(Struct, frozen=True, tag="steer", kw_only=True):
+class Steer(Edit, Struct, frozen=True, tag="steer", kw_only=True):
     """Adds a vector to the residual stream after a layer (Turner et al. 2023).
 
     It is `strength` times the mean of that stream over the tokens of `towards`, less that over
@@ -493,7 +529,7 @@ class Steer(Struct, frozen=True, tag="steer", kw_only=True):
     away: Annotated[str, Meta(min_length=1)]
 
 
-class Patch(Struct, frozen=True, tag="patch", kw_only=True):
+class Patch(Edit, Struct, frozen=True, tag="patch", kw_only=True):
     """Replaces the residual stream after a layer, at one position, by that of another text
     (Meng et al. 2022).
 
@@ -510,7 +546,7 @@ class Patch(Struct, frozen=True, tag="patch", kw_only=True):
 
 LayerEdit = Ablate | Steer | Patch
 
-Edit = (
+CoreEdit = (
     SetSettings | SetSeed | SetPrompt | WriteText | WriteToken | Say | AddNoise | Denoise
     | Ablate | Steer | Patch
 )  # fmt: skip

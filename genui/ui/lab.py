@@ -35,7 +35,7 @@ from genui.formats.points import (
     is_points,
     scene_of,
 )
-from genui.protocol import EDGE, LAB, Failed, Inspection, LabSettings, Plane, PointsFrame
+from genui.protocol import EDGE, LAB, Failed, Inspect, Inspection, LabSettings, Plane, PointsFrame
 from genui.protocol.edits import inputs_at
 from genui.protocol.kinds import lab_families
 from genui.render import plane
@@ -297,7 +297,8 @@ class PlaneActions(Actions):
         noise = self.noise if lab_families()[family].noisy else 0.0
         place = self.cache.next_request(trace, noise)
         if place is not None:
-            self.pane.session.inspect(*place)
+            number, step, level = place
+            self.pane.session.put(Inspect(trace=number, step=step, noise=level))
         return (
             self.cache.exact(trace, noise)
             or self.cache.latest(trace, noise)
@@ -353,7 +354,7 @@ class PlaneActions(Actions):
             self.pane.say("this step is not computed yet: space trains, then ; again")
             return
         self._paths_pending = True
-        self.pane.session.inspect(trace.id, trace.position, 0.0, paths=True)
+        self.pane.session.put(Inspect(trace=trace.id, step=trace.position, paths=True))
 
     def _move_particles(self) -> None:
         if self.particles is not None and not self.particles.tick():

@@ -130,9 +130,9 @@ class Session:
         """Request the training samples nearest to a step."""
         self._send(protocol.Nearest(trace=trace, step=step))
 
-    def inspect(self, trace: int, step: int, noise: float, paths: bool = False) -> None:
-        """Request the plane of a network of the Lab after `step` training steps."""
-        self._send(protocol.Inspect(trace=trace, step=step, noise=noise, paths=paths))
+    def put(self, question: protocol.Question) -> None:
+        """Request what only the kind of a trace can answer."""
+        self._send(question)
 
     def _add_owner(self, owner: MessagePump) -> int:
         trace = next(self._ids)
@@ -269,7 +269,7 @@ class Session:
         frames: dict[int, list[protocol.Frame]] = {}
         for reply in replies:
             match reply:
-                case protocol.TextFrame() | protocol.ImageFrame() | protocol.PointsFrame():
+                case protocol.Frame():
                     frames.setdefault(reply.trace, []).append(reply)
                     continue
                 case protocol.Ready():
@@ -287,7 +287,7 @@ class Session:
                     # Earlier frames must be posted first.
                     self._post_frames(reply.trace, frames.pop(reply.trace, None))
                     self._post(reply)
-                case _:
+                case protocol.Answer():
                     self._post(reply)
         for trace, group in frames.items():
             self._post_frames(trace, group)

@@ -15,7 +15,7 @@ from genui.base.manual import GENERATED, Page
 from genui.cli.main import COMMANDS, command_parser, main
 from genui.protocol import manual
 from genui.protocol.kinds import KINDS
-from genui.protocol.settings import add_settings_tables
+from genui.protocol.manual import add_settings_tables
 from genui.ui.keys import list_keys
 
 Capture = pytest.CaptureFixture[str]

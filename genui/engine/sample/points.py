@@ -18,7 +18,6 @@ from torch import Tensor
 from genui.base.errors import MisuseError
 from genui.engine.data import points
 from genui.engine.data.points import HELD, Data, Floats, data_named, rng
-from genui.engine.sample.trace import Trace
 from genui.engine.train.points import Classifier, Family, Learned, Measures, Sight, make_family
 from genui.formats.points import is_points
 from genui.protocol import (
@@ -262,8 +261,10 @@ class LabGenerator:
         )
 
     def answer(self, state: LabState, request: Inspect) -> Inspection:
-        """The reply to an Inspect. Raises MisuseError if it asks for paths and the family moves no
-        particles."""
+        """The output of the network over the plane.
+
+        Raises MisuseError if the request asks for paths and the family moves no particles.
+        """
         if request.paths and not state.family.levels:
             raise MisuseError(
                 f"{state.family.title} moves no particles: diffusion and flow matching do"
@@ -295,18 +296,6 @@ class LabGenerator:
         draw = rng(state.display_seed, 0, points.LATENT)
         with _one_thread(), torch.no_grad():
             return state.family.look(state.learned, draw, COUNT, noise)
-
-
-def inspect_plane(trace: Trace, request: Inspect) -> Inspection:
-    """The output of a network of the Lab over the plane at a step that was computed.
-
-    Raises MisuseError for another step, and for a model that is not of the Lab.
-    """
-    if not isinstance(trace.generator, LabGenerator):
-        raise MisuseError("only a training in the Lab can be looked at in the plane")
-    if not 0 <= request.step <= trace.reached:
-        raise MisuseError(f"step {request.step}: this training is at step {trace.reached}")
-    return trace.generator.answer(trace.state(request.step), request)
 
 
 def fingerprint() -> str:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from genui.base.errors import MisuseError
-from genui.protocol import Edit, Frame, Start, Started
+from genui.protocol import Edit, Frame, Question, Start, Started
 from genui.protocol.edits import add_edit
 
 RECENT = 32
@@ -128,6 +128,18 @@ class Trace:
         self._states = Keyframes(getattr(generator, "spread", SPREAD))
         self._states.keep(0, self._apply_edits(0, first))
         self.reached = 0  # the furthest step computed
+
+    def answer(self, question: Question) -> Any:
+        """The generator's Answer about a step that was computed.
+
+        Raises MisuseError for another step, and for what its kind does not answer.
+        """
+        answer = getattr(self.generator, "answer", None)
+        if answer is None:
+            raise MisuseError(f"{self.request.model} does not answer this: ask another model")
+        if not 0 <= question.step <= self.reached:
+            raise MisuseError(f"step {question.step}: this trace is at step {self.reached}")
+        return answer(self.state(question.step), question)
 
     @property
     def opening(self) -> Frame | None:

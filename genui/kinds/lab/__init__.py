@@ -5,6 +5,7 @@ from pathlib import Path
 
 from genui.base.manual import Page
 from genui.protocol.kinds import Kind, LabFamily
+from genui.protocol.messages import Inspect, Inspection, PointsFrame
 from genui.protocol.settings import LabSettings
 
 
@@ -42,6 +43,7 @@ def _in_the_lab(family: str, lab: LabFamily, samples: bool = True) -> Kind:
         place=80,
         does="learns points in the plane",
         settings=LabSettings,
+        messages=(PointsFrame, Inspect, Inspection),
         lab=lab,
         makes="a training in the Lab",
         pane="lab",

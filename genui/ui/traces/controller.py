@@ -21,15 +21,10 @@ from genui.protocol import (
     Axis,
     Failed,
     Idle,
-    ImageSettings,
-    LabSettings,
-    LatentSettings,
     Loading,
     RgbImage,
     Settings,
     Started,
-    TextSettings,
-    VoiceSettings,
 )
 from genui.protocol.edits import inputs_at
 from genui.runs.models import ModelInfo
@@ -46,7 +41,7 @@ from genui.ui.traces.trees import (
     weights_warning,
 )
 
-S = TypeVar("S", TextSettings, ImageSettings, LatentSettings, LabSettings, VoiceSettings)
+S = TypeVar("S", bound=Settings)
 
 NO_MODEL = "no model is chosen yet: pick one in Models and press Enter"
 LABEL_CELLS = 32  # of a branch's label

@@ -17,23 +17,15 @@ from genui.base import numbers
 from genui.base.text import clean_line
 from genui.formats.kinds import record_of
 from genui.protocol import (
-    Attention,
     Denoise,
-    Failed,
-    Idle,
     ImageFrame,
-    Inspection,
-    Labels,
-    Layers,
     Loading,
-    Neighbours,
     Start,
     Started,
-    Tokens,
 )
 from genui.protocol.edits import add_edit, schedule_step, steps_at
 
-F = TypeVar("F", protocol.TextFrame, protocol.ImageFrame, protocol.PointsFrame)
+F = TypeVar("F", bound=protocol.Frame)
 
 Ask = Literal["start", "fork", "cancel"] | tuple[int, int]
 """A request to the worker: start the trace, by itself or as a fork of its parent, stop advancing,
@@ -345,10 +337,7 @@ class Lost:
     """The worker with the traces has ended; they can be started again."""
 
 
-TraceReply = (
-    Started | Loading | Frames | Idle | Failed | Lost | Attention | Layers | Tokens | Labels
-    | Neighbours | Inspection
-)  # fmt: skip
+TraceReply = protocol.Answer | Frames | Lost
 
 
 class Worker(Protocol):

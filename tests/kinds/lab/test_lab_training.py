@@ -8,7 +8,6 @@ import torch
 
 from genui.base.errors import MisuseError
 from genui.engine.load import open_trace
-from genui.engine.sample.points import inspect_plane
 from genui.engine.sample.trace import Trace
 from genui.formats.points import Point, to_text
 from genui.protocol import (
@@ -142,7 +141,7 @@ def test_every_so_many_steps_the_plane_is_looked_at(family: str) -> None:
 def test_particles_go_from_noise_to_the_samples() -> None:
     trace = start("flow")
     frames(trace)
-    seen = inspect_plane(trace, Inspect(trace=1, step=4, paths=True))
+    seen = trace.answer(Inspect(trace=1, step=4, paths=True))
     ways = np.frombuffer(seen.paths, "<u2").reshape(seen.levels, -1, 2)
     shown = np.frombuffer(seen.plane.samples, "<u2").reshape(-1, 2)
     assert (ways[-1] == shown[: len(ways[-1])]).all()
@@ -153,9 +152,7 @@ def test_particles_go_from_noise_to_the_samples() -> None:
 def test_every_noise_level_has_a_sight_of_its_own(family: str) -> None:
     trace = start(family)
     frames(trace, steps=4)
-    looks = [
-        inspect_plane(trace, Inspect(trace=1, step=4, noise=noise)) for noise in (0, 0.25, 0.5, 1)
-    ]
+    looks = [trace.answer(Inspect(trace=1, step=4, noise=noise)) for noise in (0, 0.25, 0.5, 1)]
     assert len({seen.plane.samples for seen in looks}) == 4
     assert len({seen.plane.arrows for seen in looks}) == 4
 
@@ -171,7 +168,7 @@ def test_a_look_that_cannot_be_is_refused(request_: Inspect, said: str) -> None:
     trace = start("gan")
     frames(trace, steps=3)
     with pytest.raises(MisuseError, match=said):
-        inspect_plane(trace, request_)
+        trace.answer(request_)
 
 
 OWN = [Point(-0.5, 0.0, 0), Point(0.5, 0.1, 1), Point(0.0, 0.4, 1)]
