@@ -19,17 +19,11 @@ from genui.base.files import free_space
 from genui.base.numbers import size
 from genui.engine.data.conversations import load_rows
 from genui.engine.data.dataset import dataset_named, use_stand_ins
-from genui.engine.data.documents import find_source
-from genui.engine.data.own_images import is_large as is_large_images
-from genui.engine.data.text import is_large
 from genui.engine.kinds import prepares
 from genui.recipes import (
-    DiffusionRecipe,
     FineTuneRecipe,
-    GanRecipe,
     Recipe,
     Size,
-    TextRecipe,
     override,
 )
 from genui.runs.layout import KEEP_STATES, KEEP_WEIGHTS, RunDir
@@ -168,10 +162,8 @@ def _stand_ins(recipe: Recipe, download: int) -> AbstractContextManager[None]:
 
 def _is_large(recipe: Recipe) -> bool:
     """Whether the data of a recipe do not fit into memory, so that a sample of them is measured."""
-    if isinstance(recipe, TextRecipe) and recipe.data:
-        return is_large(find_source(Path(recipe.data).expanduser()))
-    is_image = isinstance(recipe, DiffusionRecipe | GanRecipe)
-    return is_image and bool(recipe.data) and is_large_images(recipe.data)
+    is_large = prepares(recipe).is_large
+    return is_large is not None and bool(recipe.data) and is_large(recipe.data)
 
 
 def _measured(recipe: Recipe, begin: float, download: int, load: Load) -> Iterator[Plan]:

@@ -45,6 +45,8 @@ class Prepares(Generic[R]):
 
     check: Callable[[R], str]
     """Reads the training data and returns one line about them."""
+    is_large: Callable[[str], bool] | None = None
+    """Whether data at a path do not fit into memory, so that a sample of them is measured."""
     plan: "Callable[[R], Plan] | None" = None
     """The plan of a training that takes too long to load to be measured."""
 
@@ -58,6 +60,8 @@ class Trains(Generic[R, M]):
     measure: Callable[[M, R], Mapping[str, str]]
     """Labels to values with units, the most important first, of a generator; of a classifier, which
     is none, by its ModelInfo."""
+    classifier: "Callable[[R, dict[str, Tensor], Mapping[str, Any]], object] | None" = None
+    """The classifier of a recipe, tensors and the metadata of a checkpoint, for a kind of them."""
     nearest: "Callable[[R, Trace, int, int], Neighbours] | None" = None
     """The training data most similar to a step of a trace: `nearest(recipe, trace, step, count)`"""
 
@@ -93,7 +97,7 @@ def build_task(recipe: Recipe, device: "torch.device", extra: dict[str, Any] | N
 
     Raises MisuseError if the recipe asks for what its network cannot do.
     """
-    task = _trains(recipe).task(recipe, device, extra)
+    task = trains(recipe).task(recipe, device, extra)
     if recipe.checkpoint_activations:
         from genui.engine.train.recompute import checkpoint_blocks  # late: it imports torch
 
@@ -136,7 +140,7 @@ def measure(info: "ModelInfo", recipe: Recipe) -> Mapping[str, str]:
     from genui.engine.load import find_and_load
 
     made = find_and_load(str(info.path)) if _kind(recipe).generates else info
-    return _trains(recipe).measure(made, recipe)
+    return trains(recipe).measure(made, recipe)
 
 
 def nearest(recipe: Recipe, trace: "Trace", step: int, count: int) -> "Neighbours":
@@ -145,7 +149,7 @@ def nearest(recipe: Recipe, trace: "Trace", step: int, count: int) -> "Neighbour
     Raises MisuseError for a kind without this comparison, MisuseError or GenuiError if the data
     cannot be read.
     """
-    find_nearest = _trains(recipe).nearest
+    find_nearest = trains(recipe).nearest
     if find_nearest is None:
         raise MisuseError(f"a {recipe.family} of {recipe.medium} is not compared with its data")
     return find_nearest(recipe, trace, step, count)
@@ -176,7 +180,7 @@ def limitations(recipe: Recipe) -> str:
     return f"{kind.limitations} {of_data}".rstrip()
 
 
-def _trains(recipe: Recipe) -> Trains[Any, Any]:
+def trains(recipe: Recipe) -> Trains[Any, Any]:
     trains = open_face(_kind(recipe).trains, Trains)
     assert trains is not None  # each kind with recipes has it
     return trains

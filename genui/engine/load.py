@@ -17,9 +17,7 @@ from genui.base.errors import GenuiError, MisuseError, TooLargeError, Unsupporte
 from genui.base.files import show
 from genui.engine import device
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
-from genui.engine.kinds import build_generator
-from genui.engine.models.classifiers import build_classifier
-from genui.engine.models.frozen import load_frozen
+from genui.engine.kinds import build_generator, trains
 from genui.engine.sample.tokens import TokenGenerator, read_ahead
 from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
@@ -28,7 +26,6 @@ from genui.hub.open_model import OpenModel
 from genui.protocol import LAB, Frame, Say, Start, Started, TextSettings
 from genui.protocol.kinds import KINDS, open_face
 from genui.recipes import recipe_from_dict
-from genui.recipes.classifier import ClassifierRecipe
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
 from genui.runs.writer import one_line
 
@@ -152,8 +149,8 @@ def check_weights(path: Path, name: Path) -> None:
     tensors, described = load_weights(path)
     recipe = recipe_from_dict(described["recipe"])
     with recipe_errors(name):
-        if isinstance(recipe, ClassifierRecipe):
-            load_frozen(lambda: build_classifier(recipe, len(described["labels"])), tensors)
+        if (classifier := trains(recipe).classifier) is not None:
+            classifier(recipe, tensors, described)
         else:
             machine = device.Machine("cpu", "fp32", 1)  # for_generation() would set the threads
             build_generator(recipe, tensors, described, machine, torch.device("cpu"))

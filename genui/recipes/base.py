@@ -184,6 +184,16 @@ class Recipe:
         return int(getattr(self, "width", 0))
 
     @property
+    def more_sizes(self) -> tuple[str, ...]:
+        """What the settings alone do not say of its size, for a list of them."""
+        return ()
+
+    @property
+    def base_model(self) -> str:
+        """The model that is trained on, whose chat template it keeps; "" if there is none."""
+        return str(getattr(self, "base", ""))
+
+    @property
     def prompts(self) -> tuple[str, ...]:
         """Suggested prompts."""
         return tuple(getattr(self, "sample_captions", ()))

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 from msgspec import Meta
 
 from genui.base.errors import MisuseError
+from genui.base.numbers import parameters
 from genui.base.schema import about
 from genui.recipes.base import Count, Fraction, Pace, Positive, Rate, Recipe, Share, Size
 
@@ -159,9 +160,12 @@ class TransformerRecipe(TextRecipe):
         }
 
     @property
-    def ngram_parameters(self) -> int:
-        """The most parameters that the tables of n-grams have; a small vocabulary needs fewer."""
-        return (self.ngrams - 1) * self.ngram_rows * min(self.ngram_width or self.width, self.width)
+    def more_sizes(self) -> tuple[str, ...]:
+        if self.ngrams == 1:
+            return ()
+        columns = min(self.ngram_width or self.width, self.width)
+        most = (self.ngrams - 1) * self.ngram_rows * columns  # a small vocabulary needs fewer
+        return (f"up to {parameters(most)} in n-grams",)
 
 
 _FAST: Mapping[str, float | str] = {

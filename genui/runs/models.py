@@ -531,11 +531,8 @@ def _model(
 
 def _base_chats(recipe: "Recipe") -> bool:
     """Whether a fine-tuned model has the chat template of its base."""
-    from genui.recipes import FineTuneRecipe
-
-    if isinstance(recipe, FineTuneRecipe):
-        with suppress(GenuiError):
-            return find_model(recipe.base).chat
+    with suppress(GenuiError):
+        return bool(recipe.base_model) and find_model(recipe.base_model).chat
     return False
 
 

@@ -26,10 +26,9 @@ from textual.widget import Widget
 from textual.widgets import Label, Static
 
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.numbers import parameters
 from genui.base.schema import Setting, settings_of
 from genui.base.text import clean_line
-from genui.recipes import FIXED, RECIPES, Recipe, TransformerRecipe, override, parse_settings
+from genui.recipes import FIXED, RECIPES, Recipe, override, parse_settings
 from genui.runs.launch import launch
 from genui.runs.layout import RunDir, check_name
 from genui.runs.models import find_origin
@@ -319,9 +318,8 @@ class NewRunScreen(Window[RunDir | None]):
         else:
             values = dataclasses.asdict(recipe).items()
             sizes = [f"{name} {value}" for name, value in values if name in _SIZES]
-            if isinstance(recipe, TransformerRecipe) and recipe.ngrams > 1:
-                sizes.append(f"up to {parameters(recipe.ngram_parameters)} in n-grams")
-            about = f"{recipe.family} on {recipe.dataset} · {' · '.join(sizes)}"
+            sizes = " · ".join((*sizes, *recipe.more_sizes))
+            about = f"{recipe.family} on {recipe.dataset} · {sizes}"
         self.query_one("#about", Static).update(about)
         self._ask_plan()
 

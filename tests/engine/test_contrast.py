@@ -18,7 +18,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import ship, trainer
-from genui.engine.data.images import check_images
+from genui.engine.data.images import check_diffusion_images
 from genui.engine.load import fingerprint_of
 from genui.engine.train import checkpoint
 from genui.engine.train.diffusion import ImageTask, twice
@@ -159,27 +159,27 @@ def test_a_shipped_model_says_what_it_was_trained_against_and_no_path(drawn: Pat
 
 def test_a_folder_that_no_model_drew(model: str, tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path, tmp_path / "bright")
-    for check in (check_images, lambda recipe: ImageTask(recipe, DEVICE)):
+    for check in (check_diffusion_images, lambda recipe: ImageTask(recipe, DEVICE)):
         with pytest.raises(MisuseError, match=r"bright: is not a folder of generated images"):
             check(recipe)
 
 
 def test_a_folder_that_is_not_there(model: str, tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="nowhere: is not a folder of generated images"):
-        check_images(recipe_of(tmp_path, tmp_path / "nowhere"))
+        check_diffusion_images(recipe_of(tmp_path, tmp_path / "nowhere"))
 
 
 def test_a_damaged_plan(drawn: Path, tmp_path: Path) -> None:
     (drawn / "genui.json").write_text("{")
     with pytest.raises(MisuseError, match="is not a folder of generated images"):
-        check_images(recipe_of(tmp_path, drawn))
+        check_diffusion_images(recipe_of(tmp_path, drawn))
 
 
 def test_a_model_whose_weights_are_others_now(drawn: Path, tmp_path: Path) -> None:
     plan = json.loads((drawn / "genui.json").read_text())
     (drawn / "genui.json").write_text(json.dumps(plan | {"fingerprint": "0" * 16}))
     with pytest.raises(MisuseError, match="was generated with other weights of"):
-        check_images(recipe_of(tmp_path, drawn))
+        check_diffusion_images(recipe_of(tmp_path, drawn))
 
 
 def test_a_model_of_another_family(drawn: Path, tmp_path: Path) -> None:
@@ -187,18 +187,18 @@ def test_a_model_of_another_family(drawn: Path, tmp_path: Path) -> None:
     plan = json.loads((drawn / "genui.json").read_text())
     (drawn / "genui.json").write_text(json.dumps(plan | gan))
     with pytest.raises(MisuseError, match="fashion-gan is no diffusion model of images"):
-        check_images(recipe_of(tmp_path, drawn))
+        check_diffusion_images(recipe_of(tmp_path, drawn))
 
 
 def test_a_model_that_is_gone(model: str, drawn: Path, tmp_path: Path) -> None:
     shutil.rmtree(paths.runs_dir() / model)
     with pytest.raises(GenuiError, match=model):
-        check_images(recipe_of(tmp_path, drawn))
+        check_diffusion_images(recipe_of(tmp_path, drawn))
 
 
 def test_a_model_of_other_arrays_or_words(model: str, drawn: Path, tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match=r"has sigma_data=0\.75 and this recipe 0\.5; start from"):
-        check_images(recipe_of(tmp_path, drawn, sigma_data="0.5"))
+        check_diffusion_images(recipe_of(tmp_path, drawn, sigma_data="0.5"))
     other = own(tmp_path / "others", 99)
     for file in other.glob("cat_*"):
         file.rename(file.with_name(file.name.replace("cat", "bird")))

@@ -15,9 +15,10 @@ from genui.base.errors import GenuiError
 from genui.engine.data import fashion, icons
 from genui.engine.data.captions import COLOURS, DEFAULT_GROUND, split_words
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
+from genui.engine.data.image_files import find_reference
 from genui.engine.data.raw_images import SIDE, RawImages, fingerprint
 from genui.engine.data.things import kind_of_thing
-from genui.recipes import DiffusionRecipe, GanRecipe
+from genui.recipes import DiffusionRecipe, Recipe
 
 CANVAS = 16  # pixels of the coarse image that the network predicts from the caption alone
 HELD_OUT = 60  # names
@@ -368,19 +369,20 @@ def _check(name: str, raw: RawImages) -> None:
         )
 
 
-def check_images(recipe: DiffusionRecipe | GanRecipe) -> str:
+def check_images(recipe: Recipe) -> str:
     """Load the images of a recipe and describe them in one line."""
     from genui.engine.data.own_images import check_large, is_large  # late: it imports this file
 
     if recipe.data and is_large(recipe.data):
         return check_large(recipe.data)
     images = load_images(recipe.dataset, recipe.data)
-    line = f"{images.name}: {len(images):,} images"
-    if isinstance(recipe, DiffusionRecipe) and recipe.against:
-        from genui.engine.data.image_files import find_reference  # late: it imports this file
+    return with_notes(f"{images.name}: {len(images):,} images", images.notes)
 
-        line += f", against what {find_reference(recipe).name} drew"
-    return with_notes(line, images.notes)
+
+def check_diffusion_images(recipe: DiffusionRecipe) -> str:
+    """`check_images`, and the model that drew those that the recipe is trained against."""
+    line = check_images(recipe)
+    return f"{line}; against what {find_reference(recipe).name} drew" if recipe.against else line
 
 
 def with_notes(line: str, notes: Sequence[str]) -> str:

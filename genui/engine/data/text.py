@@ -186,6 +186,11 @@ def is_large(source: Source) -> bool:
     return _has_more_text(source, MAX_BYTES)
 
 
+def is_large_file(path: str) -> bool:
+    """`is_large` of the source at a path."""
+    return is_large(find_source(Path(path).expanduser()))
+
+
 @lru_cache(maxsize=8)
 def _has_more_text(source: Source, most: int) -> bool:
     """Whether the texts of tables and compressed files have more characters: how far they grow is

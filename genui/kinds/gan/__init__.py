@@ -17,9 +17,10 @@ def _recipes() -> Recipes:
 
 def _prepares() -> object:
     from genui.engine.data.images import check_images
+    from genui.engine.data.own_images import is_large
     from genui.engine.kinds import Prepares
 
-    return Prepares(check=check_images)
+    return Prepares(check=check_images, is_large=is_large)
 
 
 def _trains() -> object:

@@ -47,26 +47,32 @@ def _prepares_sounds() -> object:
 
 def _trains_images() -> object:
     from genui.engine.kinds import Trains
-    from genui.engine.metrics.classifiers import measure_classifier
+    from genui.engine.metrics.classifiers import ImageClassifier, measure_classifier
     from genui.engine.train.classifier import ImageClassifierTask
 
-    return Trains(task=ImageClassifierTask, measure=measure_classifier)
+    return Trains(
+        task=ImageClassifierTask, measure=measure_classifier, classifier=ImageClassifier.of
+    )
 
 
 def _trains_text() -> object:
     from genui.engine.kinds import Trains
-    from genui.engine.metrics.classifiers import measure_text_classifier
+    from genui.engine.metrics.classifiers import TextClassifier, measure_text_classifier
     from genui.engine.train.classifier import TextClassifierTask
 
-    return Trains(task=TextClassifierTask, measure=measure_text_classifier)
+    return Trains(
+        task=TextClassifierTask, measure=measure_text_classifier, classifier=TextClassifier.of
+    )
 
 
 def _trains_sounds() -> object:
     from genui.engine.kinds import Trains
-    from genui.engine.metrics.classifiers import measure_sound_classifier
+    from genui.engine.metrics.classifiers import SoundClassifier, measure_sound_classifier
     from genui.engine.train.classifier import SoundClassifierTask
 
-    return Trains(task=SoundClassifierTask, measure=measure_sound_classifier)
+    return Trains(
+        task=SoundClassifierTask, measure=measure_sound_classifier, classifier=SoundClassifier.of
+    )
 
 
 def _labels_images() -> object:
