@@ -124,18 +124,9 @@ def _is_event_file(head: bytes) -> bool:
     # A length and its checksum begin the first record, which usually says "brain.Event:2".
     if not head or b"brain.Event:" in head[:64]:
         return True
-    return len(head) >= 12 and _crc32c(head[:8]) == int.from_bytes(head[8:12], "little")
+    from genui.logs.tensorboard import checksum  # numpy and protobuf
 
-
-def _crc32c(data: bytes) -> int:
-    """The masked checksum of TFRecord (tfrecord.py), of a few bytes without numpy."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return len(head) >= 12 and checksum(head[:8]) == int.from_bytes(head[8:12], "little")
 
 
 class Csv(Format):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
@@ -19,87 +20,17 @@ from genui.logs.formats import HPARAMS_FOLDER
 from genui.logs.native import Row
 
 # --- TFRecord framing: length, its checksum, data, its checksum, repeated ----------------------
-# Source: tensorflow/core/lib/io/record_writer.h; the checksum is CRC-32C, rotated and shifted.
+# Source: tensorflow/core/lib/io/record_writer.h.
 
-HEADER = 12  # bytes before the data: uint64 length, uint32 checksum of the length
-FOOTER = 4  # bytes after it: uint32 checksum of the data
-
-Bytes = NDArray[np.uint8]
-
-_LENGTH = struct.Struct("<Q")
-_POLYNOMIAL = 0x82F63B78  # Castagnoli, reflected
-_MASK = np.uint32(0xA282EAD8)
+_HEADER = struct.Struct("<QI")  # the length of the data, and its checksum
+_LENGTH = 8  # bytes of the length
+_FOOTER = struct.Struct("<I")  # the checksum of the data
 
 
-def _table() -> NDArray[np.uint32]:
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = (table >> np.uint32(1)) ^ (table & np.uint32(1)) * np.uint32(_POLYNOMIAL)
-    return table
-
-
-_TABLE = _table()
-
-
-def checksums(rows: Bytes) -> NDArray[np.uint32]:
-    """The masked CRC-32C of each row [records, bytes]."""
-    crc = np.full(len(rows), 0xFFFFFFFF, np.uint32)
-    for column in np.ascontiguousarray(rows.T):
-        crc = _TABLE[(crc ^ column) & 0xFF] ^ (crc >> 8)
-    crc = ~crc
-    rotated = (crc >> np.uint32(15)) | (crc << np.uint32(17))
-    return (rotated + _MASK).astype(np.uint32, copy=False)
-
-
-def rows_at(data: Bytes, starts: NDArray[np.int64], length: int) -> Bytes:
-    """The `length` bytes after each start, uint8 [starts, length]."""
-    return data[starts[:, None] + np.arange(length)]
-
-
-def length_of(header: bytes) -> int | None:
-    """The length of the data after this header of HEADER bytes; None if it is damaged."""
-    row = np.frombuffer(header, np.uint8, HEADER)
-    if checksums(row[None, :8])[0] != row[8:].view("<u4")[0]:
-        return None
-    return _LENGTH.unpack_from(header)[0]
-
-
-def split(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """(start of each whole record's data, its length, end of the last record); stops at the first
-    damaged header."""
-    offsets: list[int] = []
-    at, end = 0, len(data)
-    unpack = _LENGTH.unpack_from
-    while at + HEADER <= end:
-        after = at + HEADER + unpack(data, at)[0] + FOOTER
-        if after > end:
-            break
-        offsets.append(at)
-        at = after
-    heads = np.array(offsets, np.int64)
-    if len(heads):
-        rows = rows_at(np.frombuffer(data, np.uint8), heads, HEADER)
-        wrong = checksums(rows[:, :8]) != np.ascontiguousarray(rows[:, 8:]).view("<u4")[:, 0]
-        if wrong.any():
-            first = int(wrong.argmax())
-            heads, at = heads[:first], offsets[first]
-    ends = np.append(heads[1:], at)[: len(heads)]
-    return heads + HEADER, ends - heads - HEADER - FOOTER, at
-
-
-def are_whole(data: Bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[bool]:
-    """Whether each record has its checksum; of long ones it is not computed."""
-    right = np.ones(len(starts), bool)
-    for length in np.unique(lengths).tolist():
-        if length <= _CHECKED:
-            which = np.flatnonzero(lengths == length)
-            records = rows_at(data, starts[which], length + FOOTER)
-            stored = np.ascontiguousarray(records[:, length:]).view("<u4")[:, 0]
-            right[which] = checksums(records[:, :length]) == stored
-    return right.tolist()
-
-
-_CHECKED = 4096  # bytes
+def checksum(data: bytes) -> int:
+    """The checksum of TFRecord: CRC-32C, rotated and shifted."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 # --- Messages: the fields that are read ---------------------------------------------------------
@@ -231,40 +162,49 @@ class _EventFile(GrowingFile):
         data = self.read(limit)
         if self.restarted:
             self.damaged, self._stuck = 0, False
-        if len(data) < HEADER:
+        if len(data) < _HEADER.size:
             return []
         self.damaged -= self._stuck
         self._stuck = False
-        starts, lengths, end = split(data)
-        if not end:
-            length = length_of(data[:HEADER])
-            if length is None:
-                if not self.offset:
-                    raise GenuiError(
-                        f"{show(self.path)} is not a TensorBoard event file, or its "
-                        "beginning is damaged: remove it, or name another file"
-                    )
-                self._stuck, self.damaged = True, self.damaged + 1
-                return []
-            whole = HEADER + length + FOOTER
-            if whole > self.size - self.offset:
-                return []
-            if whole > _LARGEST_RECORD:
-                self.skip(whole)
-                return []
-            restarted = self.restarted
-            records = self.take_records(whole)
-            self.restarted |= restarted
-            return records
-        before = self.offset
-        self.take(data, end)
-        right = are_whole(np.frombuffer(data, np.uint8), starts, lengths)
-        self.damaged += right.count(False)
-        return [
-            (before + start, data[start : start + length])
-            for start, length, whole in zip(starts.tolist(), lengths.tolist(), right, strict=True)
-            if whole
-        ]
+        records: list[tuple[int, bytes]] = []
+        at = length = 0
+        is_damaged = False
+        while at + _HEADER.size <= len(data):
+            length, stored = _HEADER.unpack_from(data, at)
+            is_damaged = checksum(data[at : at + _LENGTH]) != stored
+            start = at + _HEADER.size
+            if is_damaged or start + length + _FOOTER.size > len(data):
+                break
+            record = data[start : start + length]
+            if checksum(record) == _FOOTER.unpack_from(data, start + length)[0]:
+                records.append((self.offset + start, record))
+            else:
+                self.damaged += 1
+            at = start + length + _FOOTER.size
+        if at:
+            self.take(data, at)
+        elif is_damaged:
+            if not self.offset:
+                raise GenuiError(
+                    f"{show(self.path)} is not a TensorBoard event file, or its "
+                    "beginning is damaged: remove it, or name another file"
+                )
+            self._stuck, self.damaged = True, self.damaged + 1
+        else:
+            return self._take_large(_HEADER.size + length + _FOOTER.size)
+        return records
+
+    def _take_large(self, whole: int) -> list[tuple[int, bytes]]:
+        """The next record, of so many bytes, once it is written; none if it is skipped."""
+        if whole > self.size - self.offset:
+            return []
+        if whole > _LARGEST_RECORD:
+            self.skip(whole)
+            return []
+        restarted = self.restarted
+        records = self.take_records(whole)
+        self.restarted |= restarted
+        return records
 
 
 class EventsTail(FilesReader[_EventFile]):
@@ -382,9 +322,6 @@ class EventsTail(FilesReader[_EventFile]):
 VERSION = b"brain.Event:2"
 """The content of the first record of an event file."""
 
-_BATCH = 4096  # records whose checksums are computed together
-_CHECKSUM = struct.Struct("<I")
-
 
 def event_file(names: Sequence[str], rows: Iterable[Row], created: float) -> Iterator[bytes]:
     """The bytes of an event file, in pieces: an event for each row.
@@ -392,43 +329,18 @@ def event_file(names: Sequence[str], rows: Iterable[Row], created: float) -> Ite
     `names` are the tags; `created` is the unix time for rows without a time.
     """
     tags = [name.encode(errors="replace") for name in names]
-    first = _Event(wall_time=created, version=VERSION).SerializeToString()
-    batch = [first]
+    yield _framed(_Event(wall_time=created, version=VERSION))
     for row in rows:
-        batch.append(_event(tags, row, created))
-        if len(batch) == _BATCH:
-            yield _framed(batch)
-            batch = []
-    yield _framed(batch)
+        event = _Event(wall_time=created if row.time != row.time else row.time, step=row.step)
+        for tag, value in zip(tags, row.values, strict=True):
+            if value is not None:
+                event.summary.values.add(tag=tag, simple=value)
+        yield _framed(event)
 
 
-def _event(tags: Sequence[bytes], row: Row, created: float) -> bytes:
-    event = _Event(wall_time=created if row.time != row.time else row.time, step=row.step)
-    for tag, value in zip(tags, row.values, strict=True):
-        if value is not None:
-            event.summary.values.add(tag=tag, simple=value)
-    return event.SerializeToString()
-
-
-def _framed(records: Sequence[bytes]) -> bytes:
-    """The records as TFRecords."""
-    lengths = [_LENGTH.pack(len(record)) for record in records]
-    pieces: list[bytes] = []
-    for length, head, record, body in zip(
-        lengths, _checksums(lengths), records, _checksums(records), strict=True
-    ):
-        pieces += (length, head, record, body)
-    return b"".join(pieces)
-
-
-def _checksums(records: Sequence[bytes]) -> list[bytes]:
-    """The checksum of each record, computed for all records of one length at once."""
-    alike: dict[int, list[int]] = {}
-    for number, record in enumerate(records):
-        alike.setdefault(len(record), []).append(number)
-    results = [b""] * len(records)
-    for length, numbers in alike.items():
-        data = np.frombuffer(b"".join(records[i] for i in numbers), np.uint8)
-        for number, crc in zip(numbers, checksums(data.reshape(-1, length)), strict=True):
-            results[number] = _CHECKSUM.pack(int(crc))
-    return results
+def _framed(event: Any) -> bytes:
+    """The event as a TFRecord."""
+    data = event.SerializeToString()
+    length = len(data).to_bytes(_LENGTH, "little")
+    header = _HEADER.pack(len(data), checksum(length))
+    return header + data + _FOOTER.pack(checksum(data))

@@ -18,7 +18,7 @@ from genui.logs.native import MetricsTail
 from genui.logs.printed_file import TextTail
 from genui.logs.sqlite import run_path
 from genui.logs.tables import CsvTail
-from genui.logs.tensorboard import EventsTail, checksums
+from genui.logs.tensorboard import EventsTail, checksum
 from genui.logs.text import JsonlTail
 from genui.logs.wandb import WandbTail
 from genui.logs.wandb_url import WandbUrlTail
@@ -261,4 +261,4 @@ def field(number: int, data: bytes) -> bytes:
 
 
 def _checksum(data: bytes) -> bytes:
-    return checksums(np.frombuffer(data, np.uint8)[None, :]).astype("<u4").tobytes()
+    return checksum(data).to_bytes(4, "little")
