@@ -12,8 +12,6 @@ from collections import deque
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
 from genui.logs.base import CHUNK, PIECE, SETTLED, Extras, GrowingFile, Reader
 from genui.logs.printed_choice import Choice, key_of_file, recall, stamp
 from genui.logs.printed_log import Lines, Point, Printed, PrintedLog
@@ -158,19 +156,12 @@ class TextTail(Reader):
     def _add(self, points: list[tuple[Point, float]]) -> None:
         if points and self._first is None:
             self._first = points[0][0].step
-        cells: dict[str, tuple[list[int], list[float], list[float]]] = {}
-        for (step, metrics), when in points:
-            if parse_step(step) is None:  # beyond int64
-                self._damaged += 1
-                continue
-            for name, value in metrics.items():
-                steps, values, times = cells.setdefault(name, ([], [], []))
-                steps.append(step)
-                values.append(value)
-                times.append(when)
-        self._collected.add(
-            (name, np.array(steps, np.int64), np.array(values), np.array(times))
-            for name, (steps, values, times) in cells.items()
+        good = [(point, when) for point, when in points if parse_step(point.step) is not None]
+        self._damaged += len(points) - len(good)  # beyond int64
+        self._collected.add_points(
+            (name, step, value, when)
+            for (step, metrics), when in good
+            for name, value in metrics.items()
         )
 
 

@@ -447,7 +447,7 @@ class _Stream:
         points = []
         rows = self._tables.take(text)
         if rows is not None:
-            for line in rows.lines:
+            for line in rows:
                 self._emit(self._row_as_chosen(line), points)
             return points
         line = read_clean(text)
@@ -472,7 +472,7 @@ class _Stream:
 
     def finish(self) -> list[Point]:
         points = [point for text in self._dicts.finish() for point in self._take(text, True)]
-        for line in self._tables.end().lines:
+        for line in self._tables.end():
             self._emit(line, points)
         self._end_block(points)
         for lead in self._leads.values():

@@ -29,13 +29,6 @@ _SUMMARY = frozenset(("all", "mean", "avg", "average", "overall", "total"))
 
 
 @dataclass
-class Rows:
-    """What a line of a table gave."""
-
-    lines: list[Line] = field(default_factory=list)
-
-
-@dataclass
 class _Header:
     names: list[str]
     kind: str  # what is between cells: a bar, a comma, a tab, or two spaces
@@ -58,7 +51,7 @@ class Tables:
         self._group = ""
         self._indent = 0
 
-    def take(self, text: str) -> Rows | None:
+    def take(self, text: str) -> list[Line] | None:
         """The rows that a line completes; None if it is no part of a table."""
         bare = text.strip()
         above, self._above = self._above, ""
@@ -67,28 +60,23 @@ class Tables:
         if _RULER.fullmatch(bare):
             if "  " in bare or " " in bare.strip():
                 self._rule(above, text)
-            return self._end()
+            return self.end()
         if bare[0] in _BARS and bare[-1] in _BARS and len(bare) > 2:
             rows = self._barred(bare)
             if rows is not None:
                 return rows
         # Another line between the rows does not end a table; many do.
         self._others += 1
-        ended = self._end() if self._others > _MAX_OTHERS else Rows()
+        ended = self.end() if self._others > _MAX_OTHERS else []
         rows = self._columns(text, bare)
         if rows is not None:
-            rows.lines = ended.lines + rows.lines
-            return rows
+            return ended + rows
         self._above = text if len(text) < 400 else ""
-        return ended if ended.lines else None
-
-    def end(self) -> Rows:
-        """The table of names and numbers that the end of the log completes."""
-        return self._end()
+        return ended or None
 
     # --- a name and a number a row, and rows between bars ---
 
-    def _barred(self, bare: str) -> Rows | None:
+    def _barred(self, bare: str) -> list[Line] | None:
         raw = _SPLIT.split(bare[1:-1])
         cells = [cell.strip() for cell in raw]
         if not 2 <= len(cells) <= _WIDEST:
@@ -99,19 +87,21 @@ class Tables:
         if all(value is None for value in values):
             if self._is_header(cells):
                 self._set(cells, "|")
-                return Rows()
+                return []
             return None
         header = self._barred_header(len(cells))
         words = [cell for cell, value in zip(cells, values, strict=True) if cell and value is None]
         if header is None or (len(words) > 1 and any(" " in word for word in words)):
-            return None if header is None else Rows()  # texts with a score each: samples
+            return None if header is None else []  # texts with a score each: samples
         return self._row(header, cells)
 
     def _barred_header(self, count: int) -> _Header | None:
         header = next((header for header in self._headers if header.kind == "|"), None)
         return header if header and len(header.names) == count else None
 
-    def _pair(self, raw: list[str], cells: list[str], values: list[float | None]) -> Rows | None:
+    def _pair(
+        self, raw: list[str], cells: list[str], values: list[float | None]
+    ) -> list[Line] | None:
         name, value = cells[0], values[1]
         if not name or values[0] is not None:
             header = self._barred_header(2)
@@ -126,12 +116,12 @@ class Tables:
             self._group, self._indent = name.rstrip("/") + "/", indent
         elif self._is_header(cells):
             self._set(cells, "|")
-        return Rows()
+        return []
 
-    def _end(self) -> Rows:
-        """The table of pairs so far as one line."""
+    def end(self) -> list[Line]:
+        """The table of names and numbers so far, which ends here, as one line."""
         if not self._pairs:
-            return Rows()
+            return []
         pairs, self._pairs, self._group = self._pairs, {}, ""
         line = Line(record=True)
         level, known = 0, False
@@ -148,11 +138,11 @@ class Tables:
                 line.metrics[name] = value
                 known = known or about.known
         line.weak = not known and not line.placed
-        return Rows([line] if line.metrics and not line.weak else [])
+        return [line] if line.metrics and not line.weak else []
 
     # --- columns under a header ---
 
-    def _columns(self, text: str, bare: str) -> Rows | None:
+    def _columns(self, text: str, bare: str) -> list[Line] | None:
         drawn = ("%" in bare and ("|" in bare or "─" in bare)) or "━" in bare
         plain = _BAR_TAIL.sub("", bare) if drawn else bare
         for header in self._headers:
@@ -161,7 +151,7 @@ class Tables:
             cells = self._cells(header, _BAR_TAIL.sub("", text) if plain != bare else text, plain)
             if len(cells) == len(header.names) and self._fits(header, cells):
                 rows = self._row(header, cells)
-                for line in rows.lines:
+                for line in rows:
                     line.redrawn = plain != bare
                 return rows
         self._idle += 1
@@ -174,7 +164,7 @@ class Tables:
             least = 3 if kind == "  " else 2
             if least <= len(cells) <= _WIDEST and self._is_header(cells, strict=True):
                 self._set(cells, "\t" if "\t" in plain else kind)
-                return Rows()
+                return []
         return None
 
     def _rule(self, above: str, text: str) -> None:
@@ -235,7 +225,7 @@ class Tables:
         self._idle = 0
         return header
 
-    def _row(self, header: _Header, cells: list[str]) -> Rows:
+    def _row(self, header: _Header, cells: list[str]) -> list[Line]:
         self._idle = 0
         line = Line(record=True, row=True, anew=header.anew)
         header.anew = False
@@ -260,10 +250,10 @@ class Tables:
             if header.label is None:
                 header.label = label
             elif label != header.label and header.label.lower() in _SUMMARY:
-                return Rows()  # a class of its own, below the row of all
+                return []  # a class of its own, below the row of all
             elif label != header.label:
                 line.metrics = {f"{label}/{name}": v for name, v in line.metrics.items()}
-        return Rows([line] if line.metrics else [])
+        return [line] if line.metrics else []
 
 
 def _about(name: str) -> Traits:

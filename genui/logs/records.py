@@ -41,34 +41,14 @@ _LONGEST_NUMBER = 40  # characters
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 """A surrogate, half of a character above U+FFFF; a single one cannot be encoded."""
 
-_EMPTY = re.compile(rb"^[ \t\r]*\n", re.MULTILINE)
-
 _decoder = msgspec.json.Decoder(Record)
 
 
 def decode_lines(lines: bytes) -> tuple[list[Record], int]:
     """The records in whole lines, and the number of other lines."""
-    try:
-        records = _decoder.decode_lines(lines)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        records = []
-    if one_a_line(len(records), lines):
-        return records, 0
     decoded = [decode_record(line) for line in lines.split(b"\n") if line.strip()]
     good = [record for record in decoded if record is not None]
     return good, len(decoded) - len(good)
-
-
-def one_a_line(count: int, lines: bytes) -> bool:
-    """Whether that many records were decoded from as many lines.
-
-    Two records on one line are damage, and must not balance an empty line: the count of damaged
-    lines must not depend on the pieces in which a file is read.
-    """
-    if count != lines.count(b"\n"):
-        return False
-    objects = lines.startswith(b"{") + lines.count(b"\n{")  # much faster than the search
-    return objects == count or not _EMPTY.search(lines)
 
 
 def decode_record(text: bytes) -> Record | None:

@@ -4,12 +4,12 @@ A project is a file in $TRACKIO_DIR (else $HF_HOME/trackio) with any number of r
 `run_id`, in older versions by `run_name`. Source: trackio/sqlite_storage.py 0.43.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genui.logs.base import Extras, Log, Media, MediaKind, MediaStore, file_below
-from genui.logs.records import Record, decode_lines, decode_record
+from genui.logs.records import Record, decode_record
 from genui.logs.sqlite import LONGEST, MAX_RUNS, Row, SqliteFormat, SqliteTail, column_names
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class TrackioTail(SqliteTail):
 
         good = [
             (record, step, time)
-            for record, (_, time, step, _) in zip(_records(rows), rows, strict=True)
-            if record is not None and isinstance(step, int) and step >= 0
+            for _, time, step, text in rows
+            if (record := decode_record(text)) is not None and isinstance(step, int) and step >= 0
         ]
         self._damaged += len(rows) - len(good)
         if any(b'"_type"' in text for *_, text in rows):
@@ -134,16 +134,6 @@ _KINDS: Mapping[str, MediaKind] = {
 
 def _list(value: object) -> list[Any]:
     return list(value) if isinstance(value, list) else []
-
-
-def _records(rows: list[Row]) -> Sequence[Record | None]:
-    """The metrics of each row; None for a damaged one."""
-    texts = [text for *_, text in rows]
-    if not any(b"\n" in text for text in texts):
-        records, damaged = decode_lines(b"\n".join([*texts, b""]))  # twice as fast
-        if not damaged and len(records) == len(rows):
-            return records
-    return [decode_record(text) for text in texts]
 
 
 def _config(connection: "sqlite3.Connection", column: str, run: str) -> dict[str, Any]:
