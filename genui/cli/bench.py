@@ -308,9 +308,7 @@ def _print(machine: Mapping[str, str], results: Sequence[Result]) -> None:
         value = f"{format_number(result.value)} {result.row.unit}"
         rows.append((result.row.title, value, _range(result), note))
     heads = ["MEASUREMENT", "GENUI", "RANGE", ""]
-    used = [at for at in range(len(heads)) if any(row[at] for row in rows)]
-    cells = [[row[at] for at in used] for row in rows]
-    output.table([heads[at] for at in used], cells, right=(1,))
+    output.table(heads, rows, right=(1,), optional=(2, 3))
 
 
 def _profile(recipe: str, as_json: bool) -> int:

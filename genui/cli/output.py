@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,30 +54,39 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
-    """Prints columns as wide as their widest cell; those numbered in `right` are right-aligned.
-
-    On a terminal that is too narrow the last column wraps.
-    """
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    right: Container[int] = (),
+    optional: Container[int] = (),
+) -> None:
+    """Prints columns as `align` does. On a terminal that is too narrow the last column wraps."""
     from rich.cells import cell_len
 
-    for cells in align([heads, *rows], right):
+    for cells in align([heads, *rows], right, optional):
         print_hanging("  ".join(cells).rstrip(), cell_len("  ".join(cells[:-1])) + 2)
 
 
-def align(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[list[str]]:
-    """The rows, sanitised, with every cell padded to the width of its column."""
+def align(
+    rows: Iterable[Sequence[str]], right: Container[int] = (), optional: Container[int] = ()
+) -> list[tuple[str, ...]]:
+    """The rows, sanitised, with every cell padded to the width of its column.
+
+    The first row has the heads. The columns numbered in `right` are right-aligned, those in
+    `optional` left out if all their cells are empty.
+    """
     from rich.cells import cell_len
 
     lines = [[clean_line(cell) for cell in row] for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    to_right = frozenset(right)
-
-    def pad(at: int, cell: str) -> str:
-        gap = " " * (widths[at] - cell_len(cell))
-        return gap + cell if at in to_right else cell + gap
-
-    return [[pad(at, cell) for at, cell in enumerate(line)] for line in lines]
+    columns: list[list[str]] = []
+    for at, column in enumerate(zip(*lines, strict=True)):
+        if at in optional and not any(column[1:]):
+            continue
+        width = max(map(cell_len, column))
+        gaps = [" " * (width - cell_len(cell)) for cell in column]
+        pairs = zip(gaps, column, strict=True)
+        columns.append([gap + cell if at in right else cell + gap for gap, cell in pairs])
+    return list(zip(*columns, strict=True))
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:

@@ -360,17 +360,8 @@ def listing(tag: str | None = None) -> None:
     if not summaries:
         output.say("no runs yet: `genui train shakespeare-quick` starts one")
         return
-    heads = ("RUN", "STATE", "STEP", "VAL", "LEFT", "LAST WRITE")
-    rows = [_run_row(summary) for summary in summaries]
-    for head, cells in (
-        ("NAME", [one.labels.name for one in summaries]),
-        ("TAGS", [", ".join(one.labels.tags) for one in summaries]),
-        ("NOTE", [one.labels.note for one in summaries]),
-    ):
-        if any(cells):
-            heads = (*heads, head)
-            rows = [(*row, cell) for row, cell in zip(rows, cells, strict=True)]
-    output.table(heads, rows, right=(2, 3, 4))
+    heads = ("RUN", "STATE", "STEP", "VAL", "LEFT", "LAST WRITE", "NAME", "TAGS", "NOTE")
+    output.table(heads, map(_run_row, summaries), right=(2, 3, 4), optional=(6, 7, 8))
 
 
 def as_dict(summary: "RunSummary") -> dict[str, Any]:
@@ -390,9 +381,10 @@ def as_dict(summary: "RunSummary") -> dict[str, Any]:
 
 
 def _run_row(summary: "RunSummary") -> tuple[str, ...]:
-    status = summary.status
+    status, labels = summary.status, summary.labels
+    given = (labels.name, ", ".join(labels.tags), labels.note)
     if summary.fault:
-        return (summary.run.id, "broken", "", "", "", summary.fault)
+        return (summary.run.id, "broken", "", "", "", summary.fault, *given)
     return (
         summary.run.id,
         summary.state,
@@ -400,4 +392,5 @@ def _run_row(summary: "RunSummary") -> tuple[str, ...]:
         "" if status.val is None else value(status.val),
         clock(status.eta) if summary.state == "running" and status.eta >= 0 else "",
         f"{about(summary.age)} ago",
+        *given,
     )

@@ -315,7 +315,8 @@ def _lines(view: "View") -> Iterator[str]:
         yield ""
         columns = enumerate(zip(*rows[1:], strict=True))
         right = [at for at, cells in columns if all(map(_NUMBER.fullmatch, cells))]
-        yield from ("  ".join(cells).rstrip() for cells in output.align(rows, right))
+        cells = output.align(rows, right, optional=(len(rows[0]) - 1,))  # the notes
+        yield from ("  ".join(row).rstrip() for row in cells)
     waiting = view.sweep.total - len(view.results)
     if waiting > 0:
         yield f"{waiting} more are chosen by the search"
@@ -324,7 +325,7 @@ def _lines(view: "View") -> Iterator[str]:
 def _trial_rows(view: "View") -> list[list[str]]:
     """A head and a row for each trial."""
     sweep = view.sweep
-    heads = ["RUN", "STATE", "STEP", _metric_title(sweep), *sweep.axes]
+    heads = ["RUN", "STATE", "STEP", _metric_title(sweep), *sweep.axes, "NOTE"]
     rows = [
         [
             f"{sweep.name}.{one.trial.number}",
@@ -336,7 +337,7 @@ def _trial_rows(view: "View") -> list[list[str]]:
         ]
         for one in view.results
     ]
-    return _with_notes(heads, rows)
+    return [heads, *rows]
 
 
 def _setting_rows(view: "View") -> list[list[str]]:
@@ -345,7 +346,7 @@ def _setting_rows(view: "View") -> list[list[str]]:
 
     sweep = view.sweep
     axes = [key for key in sweep.axes if key != SEED]
-    heads = ["RUNS", "STATE", _metric_title(sweep), "±", "SEEDS", *axes]
+    heads = ["RUNS", "STATE", _metric_title(sweep), "±", "SEEDS", *axes, "NOTE"]
     rows = []
     for one in view.settings:
         names = [f".{result.trial.number}" for result in one.results]
@@ -362,14 +363,7 @@ def _setting_rows(view: "View") -> list[list[str]]:
                 shorten_middle(clean_line(note), _MOST_NOTE),
             ]
         )
-    return _with_notes(heads, rows)
-
-
-def _with_notes(heads: list[str], rows: list[list[str]]) -> list[list[str]]:
-    """The table, with its last column only if there are notes."""
-    if any(row[-1] for row in rows):
-        return [[*heads, "NOTE"], *rows]
-    return [heads, *(row[:-1] for row in rows)]
+    return [heads, *rows]
 
 
 def _metric_title(sweep: "Sweep") -> str:

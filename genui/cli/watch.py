@@ -91,13 +91,8 @@ def run_watch(args: argparse.Namespace) -> int:
         from genui.cli.runs import find_all
 
         logs = [summary for path in paths for summary in find_all(path, wait=True)]
-        heads, rows = ("LOG", "FORMAT", "STATE", "LAST WRITE"), [_row(one) for one in logs]
-        named = [not one.native and one.info.name not in str(one.run.path) for one in logs]
-        if any(named):  # by its tool
-            heads = (*heads, "NAME")
-            names = [one.info.name if own else "" for one, own in zip(logs, named, strict=True)]
-            rows = [(*row, name) for row, name in zip(rows, names, strict=True)]
-        output.table(heads, rows)
+        heads = ("LOG", "FORMAT", "STATE", "LAST WRITE", "NAME")
+        output.table(heads, map(_row, logs), optional=(4,))
     return 0
 
 
@@ -140,7 +135,9 @@ def _row(summary: "RunSummary") -> tuple[str, ...]:
     from genui.cli.runs import title
 
     state = summary.fault or summary.state
-    return (title(summary), summary.format, state, f"{about(summary.age)} ago")
+    is_named = not summary.native and summary.info.name not in str(summary.run.path)  # by its tool
+    name = summary.info.name if is_named else ""
+    return (title(summary), summary.format, state, f"{about(summary.age)} ago", name)
 
 
 def _watch_pipe(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import stat
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -43,6 +43,14 @@ class Log:
     created: float = 0.0  # unix time; 0 if it is not known
     host: str = ""
     ended: str = ""  # "finished", "failed" or "stopped", if the log says so
+
+    def with_about(self, about: "About", ended: str = "") -> "Log":
+        """The log as its tool calls it."""
+        return replace(
+            self, name=about.name or self.name, project=about.project, key=about.id,
+            tags=about.tags, note=about.note, created=about.created, ended=ended,
+            host=str(about.environment.get("host", "")),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,9 @@ class ClearMl(Format):
         return _TASK in names and not names.isdisjoint((_METRICS, _LOG))
 
     def logs(self, path: Path, root: Path) -> list[Log]:
+        (log,) = super().logs(path, root)
         about = _about(_read_task(path))
-        relative = path.relative_to(root)
-        place = str(relative) if relative.parts else path.name
-        name = about.name or (str(relative) if relative.parts else root.resolve().name)
-        key = path.name.removeprefix("offline-")
-        return [Log(path, name, place, about.project, key, about.tags, about.note)]
+        return [log.with_about(about._replace(id=path.name.removeprefix("offline-")))]
 
     def times(self, path: Path) -> Iterator[float]:
         for name in (_TASK, _METRICS, _LOG):

@@ -13,7 +13,6 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -285,10 +284,4 @@ class Wandb(Format):
         if known is None or last is None:
             return [log]
         about = last.about if last.about.id else known.about
-        return [
-            replace(
-                log, name=about.name or log.name, project=about.project, key=about.id,
-                tags=about.tags, note=about.note, created=known.about.created, ended=last.ended,
-                host=str(about.environment.get("host", "")),
-            )
-        ]  # fmt: skip
+        return [log.with_about(about._replace(created=known.about.created), last.ended)]

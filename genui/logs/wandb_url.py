@@ -12,7 +12,6 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -107,11 +106,11 @@ class RunCopy:
             return
         _call(self.url, self._api.flush)  # or else it answers as before
         run = _call(self.url, lambda: self._api.run(self.url.path))
-        about = _call(self.url, lambda: _describe(run))
+        known = _call(self.url, lambda: _describe(run))
         with writing(self.root):
             self._append(run)
-            atomic_write(self.root / ABOUT, msgspec.json.encode(about))
-        self.ended = about["state"] in _ENDS
+            atomic_write(self.root / ABOUT, msgspec.json.encode(known))
+        self.ended = known.state in _ENDS
 
     def _append(self, run: Any) -> None:
         path = self.root / HISTORY
@@ -205,19 +204,21 @@ def _call(url: RunUrl, function: Callable[[], Any]) -> Any:
         raise GenuiError(f"{url.host}/{url.path}: {reason}") from None
 
 
-def _describe(run: Any) -> dict[str, Any]:
-    """What a list and the config show of a run, as plain JSON."""
-    return {
-        "id": str(run.id),
-        "name": str(run.name or ""),
-        "project": str(run.project),
-        "tags": [str(tag) for tag in run.tags or ()],
-        "note": str(run.notes or ""),
-        "created": str(run.created_at or ""),
-        "state": str(run.state),
-        "config": _plain(run.config),
-        "summary": _plain(run.summary_metrics or {}),
-    }
+def _describe(run: Any) -> "_Known":
+    """What a list and the config show of a run."""
+    created = 0.0
+    with suppress(ValueError, OverflowError):
+        created = datetime.fromisoformat(str(run.created_at).replace("Z", "+00:00")).timestamp()
+    about = About(
+        name=str(run.name or ""),
+        id=str(run.id),
+        project=str(run.project),
+        tags=tuple(map(str, run.tags or ())),
+        note=str(run.notes or ""),
+        created=created,
+        summary=_plain(run.summary_metrics or {}),
+    )
+    return _Known(about, str(run.state), _plain(run.config))
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,15 +248,9 @@ def _line(step: int, row: Mapping[str, Any]) -> bytes:
 class _Known(msgspec.Struct):
     """The content of about.json."""
 
-    id: str = ""
-    name: str = ""
-    project: str = ""
-    tags: tuple[str, ...] = ()
-    note: str = ""
-    created: str = ""  # an ISO date
+    about: About = About()
     state: str = ""
     config: dict[str, Any] = {}
-    summary: dict[str, Any] = {}
 
 
 def _read_about(folder: Path) -> _Known:
@@ -265,29 +260,13 @@ def _read_about(folder: Path) -> _Known:
     return _Known()
 
 
-def _about(known: _Known) -> About:
-    created = 0.0
-    with suppress(ValueError, OverflowError):
-        created = datetime.fromisoformat(known.created.replace("Z", "+00:00")).timestamp()
-    return About(
-        known.name, known.id, known.project, known.tags, known.note, created, summary=known.summary
-    )
-
-
 class WandbUrl(Format):
     """Copies of runs on a server of W&B."""
 
     def logs(self, path: Path, root: Path) -> list[Log]:
         (log,) = super().logs(path, root)
         known = _read_about(path.parent)
-        about = _about(known)
-        return [
-            replace(
-                log, name=about.name or log.name, project=about.project, key=about.id,
-                tags=about.tags, note=about.note, created=about.created,
-                ended=_ENDS.get(known.state, ""),
-            )
-        ]  # fmt: skip
+        return [log.with_about(known.about, _ENDS.get(known.state, ""))]
 
     def times(self, path: Path) -> Iterator[float]:
         yield from super().times(path)
@@ -334,6 +313,6 @@ class WandbUrlTail(LineReader):
             return False
         known = _read_about(self.path.parent)
         before = (self._about, self.config, self.ended)
-        self._about, self.config = _about(known), known.config
+        self._about, self.config = known.about, known.config
         self.ended = _ENDS.get(known.state, "")
         return (self._about, self.config, self.ended) != before

@@ -57,19 +57,15 @@ def check_labels(labels: Labels) -> None:
     if labels.name:
         check_name(labels.name)
     for word in labels.tags:
-        _check_tag(word)
+        if not word or len(word) > LONGEST_TAG or word != clean_line(word) or set(word) & set(", "):
+            raise MisuseError(
+                f"tag {sanitize(word, 60)!r}: use up to {LONGEST_TAG} characters without spaces "
+                "or commas"
+            )
     if len(labels.tags) > MAX_TAGS:
         raise MisuseError(f"at most {MAX_TAGS} tags; remove one first")
     if len(labels.note) > LONGEST_NOTE:
         raise MisuseError(f"a note has at most {LONGEST_NOTE:,} characters")
-
-
-def _check_tag(word: str) -> None:
-    if not word or len(word) > LONGEST_TAG or word != clean_line(word) or set(word) & set(", "):
-        raise MisuseError(
-            f"tag {sanitize(word, 60)!r}: use up to {LONGEST_TAG} characters without spaces "
-            "or commas"
-        )
 
 
 def rename(run: RunDir, name: str) -> None:
@@ -85,15 +81,12 @@ def tag(run: RunDir, add: Sequence[str], remove: Sequence[str] = ()) -> tuple[st
     remove that the run does not have, and for more than MAX_TAGS.
     """
     labels = read_labels(run)
-    for word in add:
-        _check_tag(word)
     for word in remove:
         if word not in labels.tags:
             some = ", ".join(labels.tags) or "none"
             raise MisuseError(f"{run.id} has no tag {sanitize(word, 60)!r}; it has {some}")
     tags = tuple(dict.fromkeys([*(t for t in labels.tags if t not in remove), *add]))
-    if len(tags) > MAX_TAGS:
-        raise MisuseError(f"{run.id}: at most {MAX_TAGS} tags; remove one first")
+    check_labels(Labels(tags=tags))
     write_labels(run, msgspec.structs.replace(labels, tags=tags))
     return tags
 

@@ -7,7 +7,6 @@ A run that ends says so itself, also when no app is open. The app sends the othe
 """
 
 import re
-import threading
 from contextlib import suppress
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -107,16 +106,10 @@ def send(values: dict[str, str], wait: bool = False) -> None:
         if not config.alert_url:
             return
         text = format_text(config.alert_text, values)
-        thread = threading.Thread(target=_post_quietly, args=(config, text), daemon=True)
         try:
-            thread.start()
+            call = Call(lambda: _post(config, text))
         except RuntimeError:  # Python 3.12 starts no thread while a script ends
             _post(config, text)
             return
         if wait:
-            thread.join(_TIMEOUT + 1)
-
-
-def _post_quietly(config: Config, text: str) -> None:
-    with suppress(Exception):
-        _post(config, text)
+            call.wait(_TIMEOUT + 1)

@@ -193,8 +193,8 @@ def test_an_unknown_run_is_one_line(server: Server, capsys: Capture):
 
 @pytest.mark.parametrize(
     "about",
-    ['{"tags":5}', '{"name":5}', '{"created":1.5}', '{"config":[1]}', '{"summary":7}',
-     '{"created":"9999999-01-01"}', "[" * 100_000, "\xff"],
+    ['{"about":5}', '{"about":[5]}', '{"about":["","","",5]}', '{"config":[1]}', '{"state":7}',
+     '{"about":["","","",[],"","soon"]}', "[" * 100_000, "\xff"],
 )  # fmt: skip
 def test_a_damaged_copy_is_read_without_what_is_known(about: str, tmp_path: Path, capsys: Capture):
     (tmp_path / "history.wandb-url").write_text(
