@@ -48,13 +48,16 @@ def compose(media: Sequence[Media]) -> tuple[str, Pixels | None]:
             text, image = _load(one)
         except (GenuiError, OSError, ValueError, KeyError, TypeError) as error:
             text, image = f"cannot be read ({error})", None
-        lines.append(f"{title}\n{text}\n" if "\n" in text else f"{title}  {text}".rstrip())
+        if not title:  # of a run of genui: its file is all there is to say
+            lines.append(text)
+        else:
+            lines.append(f"{title}\n{text}\n" if "\n" in text else f"{title}  {text}".rstrip())
         if image is not None:
             images.append(image)
     hidden = len(media) - len(lines)
     if hidden > 0:
         lines.append(f"and {hidden} more")
-    return "\n".join(lines), tile(images)
+    return "\n".join(filter(None, lines)), tile(images)
 
 
 def tile(images: Sequence[Pixels]) -> Pixels | None:

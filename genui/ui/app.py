@@ -34,6 +34,7 @@ from genui.base.config import AUTO, Config, load_config, save_setting
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
+from genui.protocol import Warm
 from genui.render.colours import ColourMode, detect_colours
 from genui.runs import labels
 from genui.runs.layout import RunDir
@@ -669,7 +670,7 @@ class GenuiApp(Shell):
         if known and not self._warmed and not is_busy():  # a busy machine is left to others
             self._warmed = True
             for ref in self.home.offered_models():
-                self.session.warm(ref)
+                self.session.put(Warm(ref))
 
     # --- the tour -----------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ import re
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import msgspec
@@ -33,7 +34,7 @@ from genui.runs.launch import launch
 from genui.runs.layout import RunDir, check_name
 from genui.runs.models import find_origin
 from genui.runs.plan import Plan
-from genui.ui.widgets.base import LineInput, Row, RowList
+from genui.ui.widgets.base import Completer, LineInput, Row, RowList
 from genui.ui.widgets.dialogs import FIELD_KEYS, Window
 
 PLANNER = (sys.executable, "-m", "genui", "train")
@@ -113,16 +114,6 @@ def source_of_model(ref: str) -> Source:
 # --- Completion ---------------------------------------------------------------------------------
 
 
-class PathSuggester(Suggester):
-    """Completes a path with the first file or folder whose name begins like it."""
-
-    def __init__(self) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-
-    async def get_suggestion(self, value: str) -> str | None:
-        return await asyncio.to_thread(complete_path, value)
-
-
 def complete_path(value: str) -> str | None:
     """The path completed; a folder ends with a slash. None if nothing begins like it."""
     folder, start = os.path.split(value)
@@ -133,17 +124,6 @@ def complete_path(value: str) -> str | None:
                 path = os.path.join(folder, name)
                 return path + "/" * os.path.isdir(os.path.expanduser(path))
     return None
-
-
-class SettingsSuggester(Suggester):
-    """Completes the last of `width=384 layers=8`: the name of a setting, or its value."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-        self._recipe = recipe
-
-    async def get_suggestion(self, value: str) -> str | None:
-        return complete_setting(value, self._recipe)
 
 
 def settable(recipe: Recipe) -> dict[str, Setting]:
@@ -247,7 +227,7 @@ class NewRunScreen(Window[RunDir | None]):
         source = self._source
         with VerticalScroll(classes="window new-run", can_focus=False):
             label = source.label if source else "recipe"
-            yield FormField("recipe", label, "", _RowSuggester(self))
+            yield FormField("recipe", label, "", Completer(self._complete_row))
             rows = RowList(id="recipes")
             rows.can_focus = False
             yield rows
@@ -256,7 +236,7 @@ class NewRunScreen(Window[RunDir | None]):
             yield FormField("name", "name", NAME_HINT, None)
             yield FormField("steps", "steps", "", None)
             data_hint = source.data_hint if source else DATA_HINT
-            yield FormField("data", "data", data_hint, PathSuggester())
+            yield FormField("data", "data", data_hint, Completer(complete_path, on_thread=True))
             hint = SETTINGS_FROM_HINT if source else SETTINGS_HINT
             yield FormField("set", "settings", hint, None)
 
@@ -302,6 +282,11 @@ class NewRunScreen(Window[RunDir | None]):
             return f"no {self._source.label} {clean_line(text, 40)!r} in the list"
         return f"no recipe '{clean_line(text, 40)}': {did_you_mean(text, RECIPES)}"
 
+    def _complete_row(self, text: str) -> str | None:
+        """Complete the text with the name of the first row that begins like it."""
+        keys = (row.key for row in self.query_one(RowList).rows)
+        return next((key for key in keys if key.startswith(text)), None)
+
     @property
     def recipe(self) -> Recipe:
         """The recipe under the cursor, or that of the source."""
@@ -312,7 +297,7 @@ class NewRunScreen(Window[RunDir | None]):
         recipe = self.recipe
         self._line("recipe").placeholder = self.query_one(RowList).chosen
         self._line("steps").placeholder = f"{recipe.steps:,}, or a time such as 3 min"
-        self._line("set").suggester = SettingsSuggester(recipe)
+        self._line("set").suggester = Completer(partial(complete_setting, recipe=recipe))
         if self._source is not None:
             about = self._source.about
         else:
@@ -577,18 +562,6 @@ class NewRunScreen(Window[RunDir | None]):
         while not (self._is_answered(command) or self._at_once) and time.monotonic() < end:
             await asyncio.sleep(POLL_S)
         return self._plans.get(command, Plan())
-
-
-class _RowSuggester(Suggester):
-    """Completes the text with the name of the row that it has chosen."""
-
-    def __init__(self, screen: NewRunScreen) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-        self._screen = screen
-
-    async def get_suggestion(self, value: str) -> str | None:
-        keys: Iterable[str] = (row.key for row in self._screen.query_one(RowList).rows)
-        return next((key for key in keys if key.startswith(value)), None)
 
 
 async def estimates(command: Sequence[str]) -> AsyncIterator[Plan]:

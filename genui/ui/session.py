@@ -73,7 +73,7 @@ class Session:
     def start(self, owner: MessagePump, request: protocol.Start) -> int:
         """Start a trace; `owner` gets its replies. Returns the trace's number."""
         trace = self._add_owner(owner)
-        self._send(replace(request, trace=trace))
+        self.put(replace(request, trace=trace))
         return trace
 
     def fork(
@@ -86,7 +86,7 @@ class Session:
     ) -> int:
         """Start a trace that shares the steps of `parent` up to `step`. Returns its number."""
         trace = self._add_owner(owner)
-        self._send(protocol.Fork(trace=trace, parent=parent, step=step, edit=edit, then=then))
+        self.put(protocol.Fork(trace=trace, parent=parent, step=step, edit=edit, then=then))
         return trace
 
     def ask(self, owner: MessagePump, trace: Trace[Any]) -> Ask | None:
@@ -100,9 +100,9 @@ class Session:
                 edits = [at.edit for at in trace.request.edits[-trace.fork_edits :]]
                 trace.id = self.fork(owner, trace.parent.id, trace.forked_at, *edits)
             case "cancel":
-                self.cancel(trace.id)
+                self.put(protocol.Cancel(trace.id))
             case (start, steps):
-                self.advance(trace.id, start, steps)
+                self.put(protocol.Advance(trace=trace.id, start=start, steps=steps))
         return request
 
     def hand_over(self, trace: int, owner: MessagePump) -> None:
@@ -110,51 +110,15 @@ class Session:
         if trace in self._owners:
             self._owners[trace] = owner
 
-    def attend(self, trace: int, step: int) -> None:
-        """Request the attention of the token of `step`."""
-        self._send(protocol.Attend(trace=trace, step=step))
-
-    def read_layers(self, trace: int, step: int, over: protocol.LogitBase = "other") -> None:
-        """Request what each layer makes of the token of `step`."""
-        self._send(protocol.ReadLayers(trace=trace, step=step, over=over))
-
-    def read_tokens(self, trace: int, step: int) -> None:
-        """Request the token ids of the model's input at `step`."""
-        self._send(protocol.ReadTokens(trace=trace, step=step))
-
-    def label(self, trace: int, step: int, model: str) -> None:
-        """Request a classifier's labels of a step."""
-        self._send(protocol.Label(trace=trace, step=step, model=model))
-
-    def nearest(self, trace: int, step: int) -> None:
-        """Request the training samples nearest to a step."""
-        self._send(protocol.Nearest(trace=trace, step=step))
-
-    def put(self, question: protocol.Question) -> None:
-        """Request what only the kind of a trace can answer."""
-        self._send(question)
-
     def _add_owner(self, owner: MessagePump) -> int:
         trace = next(self._ids)
         self._owners[trace] = owner
         return trace
 
-    def advance(self, trace: int, start: int, steps: int) -> None:
-        """Take `steps` steps from step `start`."""
-        self._send(protocol.Advance(trace=trace, start=start, steps=steps))
-
-    def cancel(self, trace: int) -> None:
-        """Stop advancing, within one step."""
-        self._send(protocol.Cancel(trace))
-
     def forget(self, trace: int) -> None:
         """Close a trace, and drop later replies about it."""
         if self._owners.pop(trace, None) is not None:
-            self._send(protocol.Close(trace))
-
-    def warm(self, model: str) -> None:
-        """Load a model before its first trace."""
-        self._send(protocol.Warm(model))
+            self.put(protocol.Close(trace))
 
     # --- The process ----------------------------------------------------------------
 
@@ -187,7 +151,8 @@ class Session:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _send(self, request: protocol.Request) -> None:
+    def put(self, request: protocol.Request) -> None:
+        """Send a request, if need be once the worker is ready."""
         if self._ready is None:
             self._queue.append(request)
             self.open()

@@ -89,7 +89,7 @@ def look(app: "GenuiApp", before: Scene) -> Scene:
         runs=frozenset(one.run.id for one in home.runs),
         alive=run is not None and run.summary.alive,
         points=len(loss[0]) if loss is not None else 0,
-        sampled=run is not None and run.sample is not None,
+        sampled=run is not None and bool(run.sample_files),
         cursor=board is not None and board.board.cursor_step is not None,
     )
 

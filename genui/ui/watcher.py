@@ -82,9 +82,8 @@ def progress(run: RunSummary) -> str:
 
 # --- Samples, made at each evaluation from the same seed --------------------------------------
 
-MAX_SAMPLE_BYTES = 1 << 20
-MAX_SOUND_BYTES = 8 << 20
-_SUFFIXES = (".txt", ".png", ".wav")  # of samples, the first that a step has is named
+_KINDS: dict[str, MediaKind] = {".txt": "text", ".png": "image", ".wav": "audio"}
+"""The kind of a sample by the suffix of its file."""
 
 
 @dataclass(frozen=True)
@@ -97,66 +96,28 @@ class Sample:
     is_grid: bool = True  # whether the image may be a grid of small ones
 
 
-SampleSource = Path | Sequence[Media]
-"""Where a sample is: a file of a run, or what another tool logged at one step."""
+SampleFiles = Mapping[int, Sequence[Media]]
+"""The samples of each step, ascending: files of a run, and what its log itself has."""
 
 
-def sample_files(run: RunDir) -> Mapping[int, Path]:
-    """The file of each step, ascending: its text, image or sound. Raises OSError."""
-    files = [path for path in run.samples.iterdir() if path.suffix in _SUFFIXES]
-    files.sort(key=lambda path: _SUFFIXES.index(path.suffix), reverse=True)
-    return dict(sorted({step: path for path in files if (step := _step_of(path)) >= 0}.items()))
+def sample_files(run: RunDir) -> SampleFiles:
+    """The files of a run's samples: a text, and an image or else a sound. Raises OSError."""
+    files: dict[int, dict[str, Media]] = {}
+    for path in sorted(run.samples.iterdir()):
+        kind, step = _KINDS.get(path.suffix), _step_of(path)
+        if kind is not None and step >= 0:
+            files.setdefault(step, {})[kind] = Media(step, "", kind, path)
+    for kinds in files.values():
+        if "image" in kinds:  # which shows the sound too
+            kinds.pop("audio", None)
+    return {step: tuple(files[step].values()) for step in sorted(files)}
 
 
-def _as_media(file: Path, step: int) -> list[Media]:
-    """The files of a step of a run as samples of a log."""
-    kinds: dict[str, MediaKind] = {".txt": "text", ".png": "image", ".wav": "audio"}
-    media = [Media(step, "", kind, file.with_suffix(suffix)) for suffix, kind in kinds.items()]
-    return [one for one in media if one.path.exists()]
+def load_sample(media: Sequence[Media], step: int) -> Sample:
+    """Load the sample of a step: its texts, and its images or the spectrograms of its sounds."""
+    from genui.logs.media import compose  # brings numpy
 
-
-def load_sample(source: SampleSource, step: int) -> Sample | None:
-    """Load the sample of a step: its text, and its image or a spectrogram of its sound.
-
-    Returns None if the file is not a sample. Raises OSError.
-    """
-    if not isinstance(source, Path):
-        from genui.logs.media import compose  # brings numpy
-
-        return Sample(step, *compose(source), is_grid=False)
-    path = source
-    sample = _load(path, step)
-    for suffix in _SUFFIXES:
-        other_path = path.with_suffix(suffix)
-        if sample is None or other_path == path or not other_path.exists():
-            continue
-        other = _load(other_path, step)
-        if other is not None:
-            image = sample.image if sample.image is not None else other.image
-            sample = Sample(step, sample.text or other.text, image)
-    return sample
-
-
-def _load(path: Path, step: int) -> Sample | None:
-    if path.stat().st_size > (MAX_SOUND_BYTES if path.suffix == ".wav" else MAX_SAMPLE_BYTES):
-        return None
-    if path.suffix == ".txt":
-        return Sample(step, text=path.read_text(encoding="utf-8", errors="replace"))
-    if path.suffix == ".wav":
-        from genui.formats.audio import decode_wav
-        from genui.render.image import draw_spectrogram
-
-        try:
-            sound = decode_wav(path.read_bytes())
-        except ValueError:
-            return None
-        return Sample(step, image=draw_spectrogram(sound.samples))
-    from genui.formats.image import read_still
-
-    try:
-        return Sample(step, image=read_still(path))
-    except ValueError:
-        return None
+    return Sample(step, *compose(media), is_grid=not any(one.name for one in media))
 
 
 def _step_of(path: Path) -> int:
@@ -241,8 +202,7 @@ class RunView:
     progress: float = 1.0  # share of the log that has been read
     bad_lines: int = 0
     dropped: int = 0  # values of metrics beyond the largest number that is held
-    sample: Sample | None = None  # the newest
-    sample_files: Mapping[int, SampleSource] = field(default_factory=dict)  # by step, ascending
+    sample_files: SampleFiles = field(default_factory=dict)
     console: tuple[str, ...] = ()  # the last lines
     extras: Extras = NO_EXTRAS  # what another tool's log has beside metrics
     has_checkpoint: bool = False  # from which genui can resume, generate or start another run
@@ -269,9 +229,7 @@ class RunReader:
         self._tail: Tail = open_tail(summary)
         self._system: MetricsTail | None = _system_tail(self.run) if self._native else None
         self._last: tuple[object, ...] = ()
-        self._sample_key: tuple[Path, float] | None = None
-        self._sample: Sample | None = None
-        self._sample_files: Mapping[int, Path] = {}
+        self._sample_files: SampleFiles = {}
         self._samples_at = -1.0
         self._has_checkpoint = False
         self._console_size = -1
@@ -284,12 +242,12 @@ class RunReader:
         if not self._native and self._tail.ended not in ("", summary.state):
             summary = self._summarise()  # its end was read just now
         if self._native:
-            self._read_sample()
+            self._list_samples()
             self._read_console()
             self._find_checkpoint()
         key = (
             *(summary.state, summary.status, summary.labels, summary.fault, self.fault),
-            *(self._sample_key, len(self._sample_files), self._console_size, self._has_checkpoint),
+            *(self._samples_at, self._console_size, self._has_checkpoint),
         )
         if key == self._last and not grown:
             return None
@@ -309,7 +267,6 @@ class RunReader:
             self._tail.progress,
             self._tail.bad_lines,
             self._tail.dropped,
-            self._sample,
             self._sample_sources(extras),
             self._console,
             extras,
@@ -342,31 +299,19 @@ class RunReader:
                 self._system = None
         return grown
 
-    def _read_sample(self) -> None:
-        try:
+    def _list_samples(self) -> None:
+        with suppress(OSError):  # the run was removed; the next summary reports it
             changed = self.run.samples.stat().st_mtime
-            if changed == self._samples_at:
-                return
-            self._sample_files = sample_files(self.run)
-            self._samples_at = changed
-            if not self._sample_files:
-                return
-            step, path = list(self._sample_files.items())[-1]
-            key = (path, path.stat().st_mtime)
-            if key != self._sample_key:
-                self._sample_key = key
-                self._sample = load_sample(path, step)
-        except OSError:
-            return  # the run was removed; the next summary reports it
+            if changed != self._samples_at:
+                self._sample_files, self._samples_at = sample_files(self.run), changed
 
-    def _sample_sources(self, extras: Extras) -> Mapping[int, SampleSource]:
+    def _sample_sources(self, extras: Extras) -> SampleFiles:
         """What there is of each step: a run's files, and what the log itself has."""
         if not self._native or not extras.media:
             return self._sample_files if self._native else extras.media
-        sources: dict[int, SampleSource] = dict(self._sample_files)
+        sources = dict(self._sample_files)
         for step, media in extras.media.items():
-            file = self._sample_files.get(step)
-            sources[step] = [*(_as_media(file, step) if file is not None else ()), *media]
+            sources[step] = [*sources.get(step, ()), *media]
         return dict(sorted(sources.items()))
 
     def _find_checkpoint(self) -> None:

@@ -186,7 +186,6 @@ def test_a_histogram_is_kept_with_its_edges():
     assert view is not None
     assert list(view.sample_files) == [4, 5]
     shown = load_sample(view.sample_files[5], 5)
-    assert shown is not None
     assert "hello" in shown.text
     assert shown.image is not None  # both steps as a heat map
     run.log({"w": genui.Histogram([1.0])}, step=6)
@@ -203,7 +202,6 @@ def test_sounds_and_videos_are_kept_and_shown():
     assert (len(sound.samples), sound.rate) == (8000, 8000)
     assert folder(run).sample(1, ".2.wav").exists()
     shown = load_sample(sample_files(folder(run))[1], 1)
-    assert shown is not None
     assert shown.image is not None
     rows = shown.image.astype(int).sum(axis=(1, 2))
     assert rows.max() > 4 * np.median(rows)  # one tone, one bright row

@@ -18,7 +18,7 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import summarise
 from genui.ui import messages
 from genui.ui.training.snapshot import Snapshot
-from genui.ui.watcher import RunView, load_sample, sample_files
+from genui.ui.watcher import RunView, sample_files
 
 Points = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -68,12 +68,9 @@ def app_of(pilot: Pilot[None]) -> PanelApp:
 
 def look(run: RunDir, **fields: Any) -> RunView:
     """The run as it is on disk now, but for its metrics; with other fields as given."""
-    files = sample_files(run)
-    newest = max(files, default=None)
     found = {
         "config": summarise(run).info.recipe,
-        "sample_files": files,
-        "sample": None if newest is None else load_sample(files[newest], newest),
+        "sample_files": sample_files(run),
         "console": tuple(run.console.read_text(errors="replace").splitlines()),
         "read_at": time.time(),
     }

@@ -36,7 +36,6 @@ def test_a_run_of_wandb_is_read_with_all_that_it_has(view: RunView) -> None:
     assert (view.config["id"], view.config["tags"]) == ("of0he9yu", "night, two words")
     assert "memory GB" in view.system
     sample = load_sample(view.sample_files[4], 4)
-    assert sample is not None
     assert re.search(r"in +out\nhoo +at 4\n", sample.text)
     assert sample.image is not None
     colours = {tuple(pixel) for row in sample.image.tolist() for pixel in row}

@@ -14,7 +14,7 @@ from genui.ui.training import samples
 from genui.ui.training.model import Board, ViewState
 from genui.ui.training.samples import MAX_FRAMES, SamplesPanel, film_steps, mark_changes
 from genui.ui.training.screen import TrainingScreen
-from genui.ui.watcher import load_sample
+from genui.ui.watcher import load_sample, sample_files
 from genui.ui.widgets.image import ImageView
 
 
@@ -219,7 +219,7 @@ async def test_an_image_of_any_size_is_drawn_and_text_is_never_markup() -> None:
         app_of(pilot).show(look(run), cursor=60)
         await until_seen(pilot, "[red]no markup[/red] no code")
         app_of(pilot).show(look(run), cursor=70)
-        await until_seen(pilot, "The first sample shows here")
+        await until_seen(pilot, "cannot be read (is not an image")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
@@ -259,7 +259,9 @@ async def test_an_image_and_a_text_of_one_step_are_shown_together() -> None:
         assert "▀" in seen(pilot) or "▄" in seen(pilot)
 
 
-def test_an_image_that_declares_too_many_pixels_is_no_sample() -> None:
+def test_an_image_that_declares_too_many_pixels_is_said_to_be_unreadable() -> None:
     run = writer("plays")
     Image.new("1", (9000, 9000)).save(run.sample(300, ".png"))
-    assert load_sample(run.sample(300, ".png"), 300) is None
+    sample = load_sample(sample_files(run)[300], 300)
+    assert sample.image is None
+    assert "cannot be read" in sample.text

@@ -21,7 +21,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show as shown_path
 from genui.base.schema import Setting, ordered
 from genui.base.text import clean_line
-from genui.protocol import Failed, Idle, Labels, Neighbours
+from genui.protocol import Failed, Idle, Label, Labels, Nearest, Neighbours
 from genui.protocol.edits import inputs_at
 from genui.protocol.settings import SEED
 from genui.runs.models import ModelInfo
@@ -460,7 +460,7 @@ class NearestActions(Actions):
         controller.pause()
         self._waiting = NearestScreen(trace, trace.position)
         self.pane.app.push_screen(self._waiting)
-        self.pane.session.nearest(trace.id, trace.position)
+        self.pane.session.put(Nearest(trace=trace.id, step=trace.position))
 
     def handle(self, reply: TraceReply) -> None:
         if self._waiting is None or not isinstance(reply, Neighbours | Failed | Lost):
@@ -649,7 +649,8 @@ class LabelActions(Actions):
         if wait <= 0:
             self._requested_at = time.monotonic()
             self._pending = (trace.id, trace.position)
-            self.pane.session.label(trace.id, trace.position, self.classifier.ref)
+            model = self.classifier.ref
+            self.pane.session.put(Label(trace=trace.id, step=trace.position, model=model))
         elif self._timer is None:
             self._timer = self.pane.set_timer(wait, self._paint_due)
 

@@ -2,8 +2,9 @@
 layers."""
 
 import re
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from textual.widget import Widget
 
@@ -11,12 +12,16 @@ from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.protocol import (
     Ablate,
+    Attend,
     Attention,
     Contribution,
     Failed,
     Layers,
     LogitBase,
     Patch,
+    ReadLayers,
+    ReadTokens,
+    Request,
     Steer,
     TextFrame,
     TextSettings,
@@ -217,7 +222,7 @@ class InsideActions(Actions):
             attention = heads.attention
             shown.clear(attention.fault)
             shown.show(attention.texts, heads.weights(self.head), attention.first)
-        elif reason := self._request(self.pane.session.attend):
+        elif reason := self._request(Attend):
             shown.clear(reason)
         name = self._heads.name(self.head) if self._heads is not None else "average"
         self._set_border(box, f"Attention · {name}", name, "↑↓ heads")
@@ -254,9 +259,9 @@ class InsideActions(Actions):
         """Request the layers. Returns why there are none to show, or "" if a reply will come."""
         if layers is not None:
             return clean_line(layers.fault, 200)
-        return self._request(partial(self.pane.session.read_layers, over=self._over))
+        return self._request(partial(ReadLayers, over=self._over))
 
-    def _request(self, ask: Any) -> str:
+    def _request(self, view: Callable[..., Request]) -> str:
         """Request a view from the worker. Returns why that is not possible, or ""."""
         trace = self._controller.trace
         if trace is None or trace.frame is None:
@@ -267,7 +272,7 @@ class InsideActions(Actions):
             return "The worker does not have this text yet: press space to continue"
         if not self._pending:
             self._pending = True
-            ask(trace.id, trace.position)
+            self.pane.session.put(view(trace=trace.id, step=trace.position))
         return ""
 
     @property
@@ -335,7 +340,7 @@ class LayerEditActions(Actions):
             self._ask_patch(trace, branch, request.prompt, token_ids)
         elif branch.trace.on_worker:
             self._patched = trace, branch
-            self.pane.session.read_tokens(branch.trace.id, len(before))
+            self.pane.session.put(ReadTokens(trace=branch.trace.id, step=len(before)))
         else:
             self.pane.say("the worker does not have this chat yet: show it and press space")
 

@@ -2,7 +2,7 @@
 model knows."""
 
 import difflib
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -10,7 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.suggester import Suggester
 from textual.widgets import Label, Static
 
 from genui.base.errors import GenuiError
@@ -18,7 +17,7 @@ from genui.base.text import clean_line, split_words
 from genui.runs.models import ModelInfo, read_header
 from genui.ui.editor import edit_text
 from genui.ui.messages import Say
-from genui.ui.widgets.base import LineInput, escape_newlines, unescape_newlines
+from genui.ui.widgets.base import Completer, LineInput, escape_newlines, unescape_newlines
 from genui.ui.widgets.dialogs import Window
 
 MAX_LISTED = 80  # words; a wider terminal has no room for more
@@ -48,17 +47,6 @@ def _read(path: Path, changed: int) -> Vocabulary:
     header = read_header(path)
     words = tuple(str(word) for word in header.metadata.get("words", ()))
     return Vocabulary(words, header.recipe.prompts) if words else Vocabulary()
-
-
-class CaptionSuggester(Suggester):
-    """Completes a caption like an example of the recipe, or its last word."""
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-        self._vocabulary = vocabulary
-
-    async def get_suggestion(self, value: str) -> str | None:
-        return complete_caption(value, self._vocabulary)
 
 
 def complete_caption(value: str, vocabulary: Vocabulary) -> str | None:
@@ -204,7 +192,8 @@ class PromptLine(Vertical):
         self.query_one(Label).update(f"{label or self._label} ")
         self._vocabulary = read_vocabulary(model)
         line, has_words = self.query_one(RecallLine), bool(self._vocabulary.words)
-        line.suggester = CaptionSuggester(self._vocabulary) if has_words else None
+        complete = partial(complete_caption, vocabulary=self._vocabulary)
+        line.suggester = Completer(complete) if has_words else None
         line.placeholder = f"the {label}; \\n is a new line" if label else self._placeholder
         line.restart(value)
         completes = (("→", "complete"),) if has_words else ()

@@ -9,7 +9,16 @@ from textual.content import Content
 from genui.base import numbers
 from genui.base.errors import GenuiError
 from genui.base.text import clean_line
-from genui.protocol import Failed, Idle, Layers, Start, Started, TextSettings
+from genui.protocol import (
+    Advance,
+    Failed,
+    Idle,
+    Layers,
+    ReadLayers,
+    Start,
+    Started,
+    TextSettings,
+)
 from genui.protocol.kinds import KINDS
 from genui.runs.layout import RunDir, checkpoint_steps
 from genui.ui import messages
@@ -115,9 +124,9 @@ class LayersPanel(SidePanel):
             return
         match reply:
             case Started():
-                session.advance(self._trace, 0, 1)
+                session.put(Advance(trace=self._trace, start=0, steps=1))
             case Idle():
-                session.read_layers(self._trace, 1)
+                session.put(ReadLayers(trace=self._trace, step=1))
             case Layers():
                 self._show_layers(reply)
                 self._finish()

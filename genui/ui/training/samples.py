@@ -6,7 +6,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import events, work
@@ -19,6 +18,7 @@ from textual.widgets import Static
 
 from genui.base import numbers
 from genui.base.text import clean, clean_line
+from genui.runs.layout import RunDir
 from genui.ui.messages import Pointed
 from genui.ui.terminal import may_animate
 from genui.ui.training.rows import SidePanel
@@ -192,7 +192,7 @@ class SamplesPanel(SidePanel):
         self._requested: object = None  # the samples that are shown or being loaded
         self._loading = False
         self._note = ""  # on what differs from the sample before
-        self._cache: OrderedDict[tuple[object, int], Sample | None] = OrderedDict()
+        self._cache: OrderedDict[tuple[RunDir, int, int], Sample] = OrderedDict()
         self._film: list[int] = []  # the steps that are still to be played
         self._timer: Timer | None = None
         self._started_at = self._painted_at = 0.0
@@ -230,10 +230,12 @@ class SamplesPanel(SidePanel):
                 lines = self._views[0].console[-max(1, self.size.height) :]
                 text = "\n".join(clean_line(line, max(1, self.size.width)) for line in lines)
             self.query_one(".samples-none", Line).show(Content(text))
-        requested = tuple(
-            (view.summary.run, at_or_before(list(view.sample_files), self._cursor))
-            for view in self._list_fitting_runs()
-        )
+        views = self._list_fitting_runs()
+        steps = [at_or_before(list(view.sample_files), self._cursor) for view in views]
+        requested = [
+            (view.summary.run, step, len(view.sample_files[step]) if step is not None else 0)
+            for view, step in zip(views, steps, strict=True)
+        ]
         if requested != self._requested:
             self._requested = requested
             if not self._loading:
@@ -339,22 +341,15 @@ class SamplesPanel(SidePanel):
         return Content.assemble(name, (f"  step {numbers.count(sample.step)}", "$text-muted"))
 
     async def _sample(self, view: RunView, step: int | None) -> Sample | None:
-        """The sample of a step; None if there is none or it cannot be read."""
+        """The sample of a step; None if there is none."""
         if step is None:
             return None
-        if view.sample is not None and view.sample.step == step:
-            return view.sample
-        source = view.sample_files[step]
-        # A log may get more samples of a step, and more steps of a histogram.
-        key = (source if isinstance(source, Path) else (view.summary.run, len(source)), step)
+        media = view.sample_files[step]
+        key = (view.summary.run, step, len(media))  # a step may get more of them
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        try:
-            sample = await asyncio.to_thread(load_sample, source, step)
-        except OSError:
-            return None  # the run was removed in the meantime
-        self._cache[key] = sample
+        sample = self._cache[key] = await asyncio.to_thread(load_sample, media, step)
         while len(self._cache) > _CACHE_SIZE:
             self._cache.popitem(last=False)
         return sample

@@ -34,6 +34,7 @@ from textual.screen import Screen
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.style import Style
+from textual.suggester import Suggester
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -980,6 +981,20 @@ class LineInput(Input):
 
     def action_cancel(self) -> None:
         self.post_message(self.Cancelled())
+
+
+class Completer(Suggester):
+    """Completes what is typed by a function, which returns None if nothing begins like it."""
+
+    def __init__(self, complete: Callable[[str], str | None], on_thread: bool = False) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._complete = complete
+        self._on_thread = on_thread
+
+    async def get_suggestion(self, value: str) -> str | None:
+        if self._on_thread:
+            return await asyncio.to_thread(self._complete, value)
+        return self._complete(value)
 
 
 class SearchLine(LineInput):

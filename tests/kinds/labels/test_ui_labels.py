@@ -8,6 +8,7 @@ from acting import SLOW, Opener, each_size, home_of, seen, until, until_seen
 from textual.pilot import Pilot
 
 from genui import protocol
+from genui.protocol import Label, Request
 from genui.ui.generate.pane import TracePane
 from genui.ui.messages import Reply
 from genui.ui.traces.trees import Lost
@@ -53,13 +54,14 @@ async def test_they_are_asked_a_few_times_a_second_while_it_writes(
     from genui.ui.session import Session
 
     asked: list[int] = []
-    ask = Session.label
+    put = Session.put
 
-    def counted(self: Session, trace: int, step: int, model: str) -> None:
-        asked.append(step)
-        ask(self, trace, step, model)
+    def counted(self: Session, request: Request) -> None:
+        if isinstance(request, Label):
+            asked.append(request.step)
+        put(self, request)
 
-    monkeypatch.setattr(Session, "label", counted)
+    monkeypatch.setattr(Session, "put", counted)
     async with open_app() as pilot:  # a worker that writes hundreds of tokens a second
         await pilot.press("2", "text.labels", "space")
         pane = home_of(pilot).query_one("#text", TracePane)
