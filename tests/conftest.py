@@ -12,9 +12,12 @@ from pathlib import Path
 
 import leftovers
 import pytest
+import tiny_kind
 from hypothesis import HealthCheck, settings
 
+from genui.base import plugins
 from genui.engine.data import icons
+from genui.protocol.kinds import KINDS, Kind
 
 pytest_plugins = ["app_fixtures", "engine_fixtures", "shell_fixtures"]
 
@@ -90,6 +93,13 @@ def genui_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GENUI_FIND_MODELS", "no")  # of other programs
     monkeypatch.setenv("GENUI_QUIET", "1")  # Home stays still unless a test wants its demo
     return home
+
+
+@pytest.fixture
+def marks(monkeypatch: pytest.MonkeyPatch) -> Kind:
+    """The kind of ten lines, as a plug-in of this process and of those that it starts."""
+    monkeypatch.setenv(plugins.VARIABLE, tiny_kind.__file__)
+    return KINDS["pen", "marks"]
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import genui
 from genui.base.manual import GENERATED, Page
 from genui.cli.main import COMMANDS, command_parser, main
 from genui.protocol import manual
-from genui.protocol.kinds import KINDS
+from genui.protocol.kinds import KINDS, Kind
 from genui.protocol.manual import add_settings_tables
 from genui.ui.keys import list_keys
 
@@ -68,20 +68,16 @@ def test_a_command_that_is_no_topic_has_its_part_of_the_page(capsys: Capture) ->
 
 
 def test_a_kind_brings_its_page(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    marks: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    page = tmp_path / "help.md"
-    page.write_text("# Pen strokes\n\nSee [images](images.md) and [clay](clay.md#fire), too.\n")
-    (kind, *_) = KINDS.values()
-    strokes = replace(kind, medium="strokes", help=Page("strokes", "draw with a pen", page))
-    monkeypatch.setattr(manual, "KINDS", {**KINDS, ("pen", "strokes"): strokes})
     assert main(["help"]) == 0
-    assert "draw with a pen" in capsys.readouterr().out
-    assert main(["help", "strokes"]) == 0
-    assert capsys.readouterr().out.endswith("See `genui help images` and clay, too.\n")
-    page.unlink()
-    assert main(["help", "strokes"]) == 1
-    assert capsys.readouterr().err.startswith(f"genui: {page}: this page of the manual cannot")
+    assert "marks on paper" in capsys.readouterr().out
+    assert main(["help", "marks"]) == 0
+    assert capsys.readouterr().out.endswith("see `genui help images` and clay, too.\n")
+    lost = replace(marks, help=Page("marks", "marks on paper", tmp_path / "help.md"))
+    monkeypatch.setattr(manual, "KINDS", {("pen", "marks"): lost})
+    assert main(["help", "marks"]) == 1
+    assert capsys.readouterr().err.startswith(f"genui: {tmp_path}/help.md: this page of the manual")
 
 
 def test_without_the_kinds_no_page_links_to_theirs(
@@ -116,8 +112,8 @@ def test_search_finds_passages_with_all_words(capsys: Capture) -> None:
 
 
 def test_search_finds_a_single_key_and_a_single_option(capsys: Capture) -> None:
-    assert main(["help", "--search", "walk.truncation"]) == 0
-    assert capsys.readouterr().out.count("walk.") == 1
+    assert main(["help", "--search", "text.branches"]) == 0
+    assert capsys.readouterr().out.count("text.") == 1
     assert main(["help", "--search", "--top-p"]) == 2  # an option, unless it is quoted
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -134,13 +130,13 @@ def test_a_topic_and_a_search_are_not_both_taken(capsys: Capture) -> None:
     assert capsys.readouterr().err == "genui: help: give a TOPIC or --search WORDS, not both\n"
 
 
-def test_links_between_pages_are_commands_in_the_shell(capsys: Capture) -> None:
+def test_links_between_pages_are_commands_in_the_shell(marks: Kind, capsys: Capture) -> None:
     assert main(["help", "images"]) == 0
     out = capsys.readouterr().out
     assert ".md)" not in out
     assert "`genui help samplers`" in out
-    assert main(["help", "walk"]) == 0  # which names the keys ] and [ before a link
-    assert "`]` `[` take the next direction from the same point" in capsys.readouterr().out
+    assert main(["help", "marks"]) == 0  # which names the keys ] and [ before a link
+    assert "`]` `[` take the next mark on the same paper; see `genui" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("topic", sorted({*manual.topics()} - {*GENERATED}))

@@ -138,7 +138,6 @@ def test_a_relative_data_path_is_kept_absolute(
             ["icons", "--shard"],
             "nobody to share the weights with: give --nproc 2 or more, or leave",
         ),
-        (["icons-gan", "--nproc", "2", "--shard"], "trained against each other stay whole: leave"),
         (
             ["shakespeare", "--until", "soon"],
             "until=soon: write a condition such as 'val_loss<1.5'",

@@ -2,6 +2,7 @@
 
 import gc
 import random
+from collections import ChainMap
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -48,7 +49,7 @@ def twenty_steps(monkeypatch: pytest.MonkeyPatch) -> None:
         for key, kind in KINDS.items()
         if key[0] == "diffusion" and kind.settings is ImageSettings
     }
-    monkeypatch.setattr(models, "KINDS", {**KINDS, **own})
+    monkeypatch.setattr(models, "KINDS", ChainMap(own, KINDS))  # type: ignore[arg-type]
 
 
 @pytest.fixture

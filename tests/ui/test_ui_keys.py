@@ -17,6 +17,7 @@ from textual.widgets import Markdown, MarkdownViewer
 from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.protocol import TextSettings
+from genui.protocol.kinds import Kind
 from genui.protocol.manual import topics
 from genui.ui import keys
 from genui.ui.app import GenuiApp
@@ -170,13 +171,12 @@ async def test_f1_opens_the_manual_at_the_page_of_the_focused_pane(
             await pilot.press("1")
 
 
-async def test_the_manual_of_a_medium_that_has_its_own_page() -> None:
+def test_the_manual_of_a_medium_that_has_its_own_page(marks: Kind) -> None:
     assert topic_of("canvas") == "images"
     assert topic_of("canvas", "image") == "images"
-    assert topic_of("canvas", "video") == "video"
-    assert topic_of("canvas", "audio") == "audio"
+    assert topic_of("text") == "text"
     assert topic_of("text", "code") == "code"
-    assert topic_of("speech", "audio") == "open-models"
+    assert topic_of("pen") == topic_of("pen", "marks") == "marks"
 
 
 @pytest.mark.parametrize("scope", keys.titles())

@@ -16,6 +16,7 @@ from textual.command import CommandInput, CommandList
 from textual.pilot import Pilot
 from textual.screen import Screen
 
+from genui.protocol.kinds import Kind
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.app import GenuiApp
@@ -284,9 +285,9 @@ async def found(palette: Palette, query: str) -> list[str]:
 
 
 async def test_the_palette_lists_names_first_and_at_most_a_screenful(
-    shipped: Path, open_app: Opener
+    shipped: Path, marks: Kind, open_app: Opener
 ) -> None:
-    stage.ship(shipped, "fashion-gan")
+    stage.ship(shipped, "marks-image")
     for number in range(30):
         stage.make_run(name=f"lightly-{number}")
     async with open_app(SMALL) as pilot:
@@ -304,7 +305,7 @@ async def test_the_palette_lists_names_first_and_at_most_a_screenful(
         names = [title.startswith("Show run lightly") for title in light]
         assert names == sorted(names)
         assert any(names)
-        assert await found(palette, "walk") == ["Open model fashion-gan"]
+        assert await found(palette, "sketch") == ["Open model marks-image"]
         assert (await found(palette, "icons"))[:2] == ["Open model icons", "Train icons"]
         assert (await found(palette, "opic"))[0] == "Open model icons"
         assert await found(palette, "zqx") == []
@@ -313,6 +314,29 @@ async def test_the_palette_lists_names_first_and_at_most_a_screenful(
         await until(pilot, lambda: bool(rows.option_count))
         await pilot.pause()
         assert rows.max_scroll_y == 0
+
+
+async def test_only_panes_that_are_there_have_commands(
+    shipped: Path, marks: Kind, open_app: Opener
+) -> None:
+    stage.ship(shipped, "marks-image")
+    async with open_app() as pilot:
+        home = home_of(pilot)
+        palette = Palette(home, None)
+
+        async def panes() -> set[str]:
+            """Of Canvas and Sketch, those whose commands are listed."""
+            listed = [hit.text or "" async for hit in palette.discover()]
+            return {line.partition(":")[0] for line in listed} & {"Canvas", "Sketch"}
+
+        assert await panes() == {"Canvas"}
+        home.open_model(next(model for model in home.models if model.name == "marks-image"))
+        await until(pilot, lambda: bool(home.query("#pen")) and home.slot == "pen")
+        assert await panes() == {"Sketch"}
+        await pilot.press("ctrl+p", *"canvas: ")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PaletteScreen))
+        await pilot.press("enter")
+        assert home.slot == "pen"
 
 
 async def test_a_theme_is_tried_as_it_is_chosen_and_esc_brings_the_first_back(

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from tiny_models import write_gan
 
+from genui.base import paths
 from genui.cli.main import main
 from genui.formats.codec import read
 from genui.protocol import kinds
@@ -88,3 +89,9 @@ def test_what_a_walk_cannot_be_is_one_line(
     error = capsys.readouterr().err
     assert line in error
     assert "Traceback" not in error
+
+
+def test_its_two_networks_are_not_shared_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "icons-gan", "--nproc", "2", "--shard"]) == 2
+    assert "trained against each other stay whole: leave" in capsys.readouterr().err
+    assert not paths.runs_dir().exists()

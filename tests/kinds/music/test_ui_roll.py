@@ -15,7 +15,6 @@ from genui.kinds.music.pane import MusicActions
 from genui.kinds.music.roll import Roll
 from genui.protocol import WriteText, WriteToken, kinds
 from genui.ui.generate.pane import TracePane
-from genui.ui.screens import Palette, PaletteScreen
 from genui.ui.widgets.candidates import Candidates
 
 FAST_MUSIC = in_process(FakeMusic)
@@ -179,24 +178,3 @@ async def test_a_piece_is_exported_as_midi(tunes: Path, open_app: Opener, tmp_pa
         await until(pilot, lambda: not pilot.app.screen.query(".export"))
     names = {track.name for track in decode_midi(target.read_bytes()).tracks}
     assert names == {"soprano", "alto", "tenor", "bass"}
-
-
-async def test_only_panes_that_are_there_have_commands(shipped: Path, open_app: Opener) -> None:
-    stage.ship(shipped, "chorales")
-    async with open_app(worker=FAST_MUSIC) as pilot:
-        home = home_of(pilot)
-        palette = Palette(home, None)
-
-        async def panes() -> set[str]:
-            """Of Canvas and Roll, those whose commands are listed."""
-            listed = [hit.text or "" async for hit in palette.discover()]
-            return {line.partition(":")[0] for line in listed} & {"Canvas", "Roll"}
-
-        assert await panes() == {"Canvas"}
-        home.open_model(next(model for model in home.models if model.name == "chorales"))
-        await until(pilot, lambda: bool(home.query("#roll")) and home.slot == "roll")
-        assert await panes() == {"Roll"}
-        await pilot.press("ctrl+p", *"canvas: ")
-        await until(pilot, lambda: isinstance(pilot.app.screen, PaletteScreen))
-        await pilot.press("enter")
-        assert home.slot == "roll"

@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from genui import protocol
 from genui.hub.records import Record, write_record
 from genui.ui.generate.pane import TracePane
+from genui.ui.manual import topic_of
 from genui.ui.widgets.image import Waveform
 
 
@@ -56,6 +57,11 @@ def joe(tmp_path: Path) -> None:
 
 def pane_of(pilot: Pilot[None]) -> TracePane:
     return home_of(pilot).query_one("#speech", TracePane)
+
+
+def test_its_pages_of_the_manual() -> None:
+    assert topic_of("speech", "audio") == "audio"
+    assert topic_of("canvas", "audio") == "audio"
 
 
 async def test_a_voice_speaks_sentence_by_sentence(

@@ -14,6 +14,7 @@ from genui.protocol import ImageFrame, kinds
 from genui.protocol import RgbImage as Given
 from genui.ui.compare import CompareScreen, VariationsScreen
 from genui.ui.generate.image import tile_largest
+from genui.ui.manual import topic_of
 from genui.ui.traces.compare import ROUNDS, ClipHead
 from genui.ui.widgets.image import ColumnView, ImageView, MaskPainter
 
@@ -156,6 +157,10 @@ def test_a_clip_left_alone_rests_after_its_rounds() -> None:
 
 def test_an_image_never_moves() -> None:
     assert not ClipHead().tick(1)
+
+
+def test_its_page_of_the_manual_is_that_of_clips() -> None:
+    assert topic_of("canvas", "video") == "video"
 
 
 def test_frames_go_round_both_ways() -> None:
