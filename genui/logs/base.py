@@ -335,6 +335,7 @@ class Reader:
 
         self._collected = SeriesStore()
         self._damaged = 0
+        self._about, self._media = About(), MediaStore()
 
     @property
     def series(self) -> "Mapping[str, Series]":
@@ -354,7 +355,13 @@ class Reader:
 
     @property
     def extras(self) -> Extras:
-        return NO_EXTRAS
+        return Extras(self._about, media=self._media.by_step)
+
+    def _set_state(self, config: Mapping[str, Any], ended: str) -> bool:
+        """Takes the config and the end that are known now; returns whether they changed."""
+        changed = (config, ended) != (self.config, self.ended)
+        self.config, self.ended = config, ended
+        return changed
 
 
 class SafeTail:

@@ -50,7 +50,6 @@ class ClearMlTail(LineReader):
     def _forget(self) -> None:
         super()._forget()
         self._task.forget()
-        self._about = About()
         self._console: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
 
     @property

@@ -96,10 +96,7 @@ class MlflowTail(LineReader):
         params = _files(self.path / "params")
         new = {name: _text_of(params[name]) for name in params.keys() - self.config}
         config = {**self.config, **new}
-        ended = _ENDED.get(_read_meta(self.path).get("status", ""), "")
-        changed = (config, ended) != (self.config, self.ended)
-        self.config, self.ended = config, ended
-        return changed
+        return self._set_state(config, _ENDED.get(_read_meta(self.path).get("status", ""), ""))
 
     def _add_lines(self, file: LineFile, lines: bytes) -> None:
         from genui.logs.text import unix_time  # imports numpy
@@ -212,10 +209,7 @@ class MlflowDatabaseTail(SqliteTail):
         )
         query = "SELECT status FROM runs WHERE run_uuid = ?"
         status = connection.execute(query, (self._run,)).fetchone() or [""]
-        ended = _STATES.get(str(status[0]), "")
-        changed = (config, ended) != (self.config, self.ended)
-        self.config, self.ended = config, ended
-        return changed
+        return self._set_state(config, _STATES.get(str(status[0]), ""))
 
     def _bytes_of(self, row: Row) -> int:
         return _ROW_BYTES

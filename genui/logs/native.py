@@ -206,10 +206,6 @@ class _HistogramReader(LineReader):
         super()._forget()
         self._media = MediaStore(MAX_SERIES)
 
-    @property
-    def extras(self) -> Extras:
-        return Extras(media=self._media.by_step)
-
     def _add_lines(self, file: LineFile, lines: bytes) -> None:
         for record in decode_lines(lines)[0]:
             with suppress(KeyError, TypeError, ValueError, OverflowError):

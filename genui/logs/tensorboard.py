@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_read, show
 from genui.base.protobuf import define_messages
-from genui.logs.base import Extras, FilesReader, GrowingFile, Media, MediaKind, MediaStore
+from genui.logs.base import FilesReader, GrowingFile, Media, MediaKind
 from genui.logs.formats import HPARAMS_FOLDER
 from genui.logs.native import Row
 
@@ -209,14 +209,6 @@ class _EventFile(GrowingFile):
 
 class EventsTail(FilesReader[_EventFile]):
     """The scalars and samples in an event file or in all event files of a folder."""
-
-    def _forget(self) -> None:
-        super()._forget()
-        self._media = MediaStore()
-
-    @property
-    def extras(self) -> Extras:
-        return Extras(media=self._media.by_step)
 
     def _open(self, path: Path) -> _EventFile:
         return _EventFile(path)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genui.logs.base import Extras, Log, Media, MediaKind, MediaStore, file_below
+from genui.logs.base import Log, Media, MediaKind, file_below
 from genui.logs.records import Record, decode_record
 from genui.logs.sqlite import LONGEST, MAX_RUNS, Row, SqliteFormat, SqliteTail, column_names
 
@@ -64,14 +64,6 @@ class TrackioTail(SqliteTail):
         column = _id_column(connection)
         metrics = "timestamp, step, CAST(ifnull(metrics, '') AS BLOB)"
         return None if column is None else ("id", column, metrics)
-
-    def _forget(self) -> None:
-        super()._forget()
-        self._media = MediaStore()
-
-    @property
-    def extras(self) -> Extras:
-        return Extras(media=self._media.by_step)
 
     def _describe(self, connection: "sqlite3.Connection", run_column: str) -> bool:
         if not self.config:

@@ -17,12 +17,10 @@ from genui.base.protobuf import WireError, define_messages
 from genui.logs.base import (
     CHUNK,
     PIECE,
-    About,
     Extras,
     GrowingFile,
     Media,
     MediaKind,
-    MediaStore,
     Reader,
     file_below,
 )
@@ -91,7 +89,6 @@ class WandbTail(Reader):
         self._last_step = -1
         self._open_part(self.path)
         self._rows: list[Row] = []  # of the history, not yet added to the series
-        self._about = About()
         self._console = _Console()
         self._system = SeriesStore()
         self._stats: list[tuple[float, str, float]] = []  # not yet added: time, name, value
@@ -100,7 +97,6 @@ class WandbTail(Reader):
         self._aggregates = False  # whether a summary has more than last values
         self._newest_summary = b""  # of a row of the history
         self._summary: dict[str, Any] = {}  # that a script has set
-        self._media = MediaStore()
 
     def _open_part(self, path: Path) -> None:
         self._file = GrowingFile(path)

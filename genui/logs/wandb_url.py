@@ -31,7 +31,7 @@ from genui.base.files import (
     writing,
 )
 from genui.base.text import clean_line
-from genui.logs.base import About, Extras, FileStamp, Format, LineFile, LineReader, Log
+from genui.logs.base import About, FileStamp, Format, LineFile, LineReader, Log
 from genui.logs.records import decode_lines, flatten, number_or_text
 
 HISTORY, ABOUT = "history.wandb-url", "about.json"
@@ -284,11 +284,6 @@ class WandbUrlTail(LineReader):
     def _forget(self) -> None:
         super()._forget()
         self._stamp.forget()
-        self._about = About()
-
-    @property
-    def extras(self) -> Extras:
-        return Extras(self._about)
 
     def _add_lines(self, file: LineFile, lines: bytes) -> None:
         import numpy as np
@@ -312,7 +307,6 @@ class WandbUrlTail(LineReader):
         if not self._stamp.changed():
             return False
         known = _read_about(self.path.parent)
-        before = (self._about, self.config, self.ended)
-        self._about, self.config = known.about, known.config
-        self.ended = _ENDS.get(known.state, "")
-        return (self._about, self.config, self.ended) != before
+        before, self._about = self._about, known.about
+        changed = self._set_state(known.config, _ENDS.get(known.state, ""))
+        return changed or self._about != before
