@@ -6,7 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Container, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -119,10 +119,17 @@ def _one(line: str) -> str:
 
 
 class Progress:
-    """One changing line; nothing if stderr is not a terminal."""
+    """One changing line, which the end of a `with` block removes; nothing if stderr is not a
+    terminal."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.clear()
 
     def show(self, line: str) -> None:
         if self._live:

@@ -44,11 +44,8 @@ def find_path(word: str) -> Path | None:
     if (place := remote_place(word)) is not None:
         from genui.logs.remote import fetch_once  # late: it starts processes
 
-        progress = output.Progress()
-        try:
+        with output.Progress() as progress:
             return fetch_once(place, progress.show)
-        finally:
-            progress.clear()
     path = Path(word).expanduser()
     looks_like_path = os.sep in word or word in (".", "..", "~")
     if not looks_like_path and match_runs(word, list_runs()):
@@ -315,14 +312,12 @@ def _read_rows(summaries: "list[RunSummary]") -> "list[TableRow]":
     """The rows of a table of these runs, read to their ends, with a line of progress."""
     from genui.logs.results import ResultReader, make_rows
 
-    reader, progress = ResultReader(), output.Progress()
+    reader = ResultReader()
     reader.set_runs(summaries)
-    try:
+    with output.Progress() as progress:
         while reader.read(0.2):
             done, total = reader.progress
             progress.show(f"reading {count(done)} of {count(total)} runs")
-    finally:
-        progress.clear()
     return make_rows(summaries, reader.results)
 
 

@@ -283,10 +283,8 @@ def shown_downloads() -> Iterator[None]:
     """Show the progress of downloads on stderr, if it is a terminal."""
     from genui.engine.data.dataset import watch_preparation
 
-    progress = output.Progress()
-    with watch_preparation(progress.show):
+    with output.Progress() as progress, watch_preparation(progress.show):
         yield
-    progress.clear()
 
 
 def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe:

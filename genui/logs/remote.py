@@ -21,7 +21,7 @@ import threading
 import time
 from calendar import timegm
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -439,22 +439,12 @@ def fetch_once(place: Place, show: Callable[[str], None] = lambda line: None) ->
 
     Raises GenuiError if the host cannot be reached, or has nothing there.
     """
-    copy = Copy(place)
-    try:
+    with closing(Copy(place)) as copy:
         if copy.own():
-            _fetch_all(copy, show)
-    finally:
-        copy.close()
-    return copy.root
-
-
-def _fetch_all(copy: Copy, show: Callable[[str], None]) -> None:
-    shell = Shell(copy.place.host, ask=True)
-    try:
-        copy.search(shell)
-        _fetch_rest(copy, shell, show)
-    finally:
-        shell.close()
+            with closing(Shell(place.host, ask=True)) as shell:
+                copy.search(shell)
+                _fetch_rest(copy, shell, show)
+        return copy.root
 
 
 def _fetch_rest(copy: Copy, shell: Shell, show: Callable[[str], None]) -> None:

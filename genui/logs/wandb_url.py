@@ -11,7 +11,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -173,12 +173,9 @@ class RunFollower:
 
 def fetch_once(url: RunUrl) -> Path:
     """The folder of the copy, brought up to date. Raises GenuiError."""
-    copy = RunCopy(url)
-    try:
+    with closing(RunCopy(url)) as copy:
         copy.fetch()
-    finally:
-        copy.close()
-    return copy.root
+        return copy.root
 
 
 def _import_api() -> Callable[..., Any]:
