@@ -41,6 +41,13 @@ LEAVES = (
         ("--key-env", "--again", "ask a model on a server"),
     ),
     Leaf(
+        "video",
+        (),
+        r"kinds.video|Video(Recipe|DiT|Config|Denoiser|Medium|Task)|VIDEO_RECIPES|build_video|\"video\"|"
+        r"ClipBatch|(load|check|measure|nearest|track)_clips|draw_poses|MOTIONS|\.denoising\b|mp4|ffmpeg",
+        ("icons in motion", "--denoising", ".mp4", "clips of 16 frames"),
+    ),
+    Leaf(
         "open_image",
         (),
         r"kinds.open_image|open_diffusion|PIPELINES|OpenImages|FolderSchedule|AdaptedReader|PipelineParts",
@@ -53,7 +60,7 @@ LISTS = (
 )  # fmt: skip
 """Commands that say what kinds bring."""
 
-OTHER_FILES = ("genui/engine/data/icons.py", "genui/engine/data/clips.py")
+OTHER_FILES = ("genui/engine/data/icons.py",)
 """Files with lists of names of icons, of which some are words of a kind."""
 
 

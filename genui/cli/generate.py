@@ -14,6 +14,7 @@ from genui.protocol.settings import AXIS_NAMES, FROM_DATA
 
 def configure_generate(parser: argparse.ArgumentParser) -> None:
     examples = [line for kind in KINDS.values() for line in kind.examples]
+    suffixes = dict.fromkeys(suffix for kind in KINDS.values() for suffix in kind.files)
     parser.epilog = (
         "Without --seed a random seed is used and printed on stderr, so that you can repeat it.\n"
         "Every file contains its recipe: `genui show FILE` prints it, `genui replay FILE` repeats\n"
@@ -24,7 +25,6 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "  genui generate smollm2 --chat --prompt 'Name a fruit.' --say 'And its colour?'\n"
         "  genui generate icons --prompt 'green cat on white' --seed 7 -n 4 --out cats.png\n"
         "  genui generate icons --prompt 'red heart' --out heart.gif --scale 8\n"
-        "  genui generate video --prompt 'red heart moving up on black' --out up.gif --scale 8\n"
         "  genui generate voice --prompt 'four two seven jackson' --out 427.wav\n"
         "  ssh box genui generate voice --prompt '4 2 7' --out - | aplay     played here\n"
         "  genui generate icons -n 1000 --out made/     a labelled folder to train on\n"
@@ -53,8 +53,8 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="FILE",
         type=Path,
-        help="write to a .png, .gif, .apng, .mp4, .wav, .mid, .txt or .cast file; - is standard "
-        "output; a folder gets many samples with their labels",
+        help=f"write to a {', '.join(suffixes)} file; - is standard output; a folder gets many "
+        "samples with their labels",
     )
     parser.add_argument(
         "--trace", metavar="FILE", type=Path, help="save the trace as a .trace file to continue"
@@ -86,11 +86,6 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
     image = parser.add_argument_group("files of image models")
     image.add_argument("--film", metavar="FILE", type=Path, help="a filmstrip as .png")
     image.add_argument("--frames", metavar="DIR", type=Path, help="every step as a .png")
-    image.add_argument(
-        "--denoising",
-        action="store_true",
-        help="for clips: --out shows all frames at every step, not the clip",
-    )
     image.add_argument("--scale", metavar="K", type=int, help="enlarge images in files K times")
 
 

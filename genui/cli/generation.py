@@ -223,8 +223,6 @@ def check(args: argparse.Namespace, request: Request) -> None:
         raise MisuseError(f"--scale {args.scale}: expected a whole number, 1 to {MAX_SCALE}")
     if args.rate is not None and not LEAST_RATE <= args.rate <= MAX_RATE:
         raise MisuseError(f"--rate {args.rate}: expected a number, {LEAST_RATE} to {MAX_RATE:.0f}")
-    if args.denoising and args.out is None:
-        raise MisuseError("--denoising: needs --out")
     if (check_own := prints_of(request.kind).check) is not None:
         check_own(args, request)
     if args.out == files.DASH:
@@ -250,7 +248,7 @@ def write_output(args: argparse.Namespace, generations: Sequence[Generation], ki
     scale = args.scale or 1
     if args.out is not None:
         target = files.name_piped(args.out, kind)
-        view = _view(target, generations[0], args.denoising, scale)
+        view = _view(target, generations[0], scale)
         if (choose_view := prints_of(kind).choose_view) is not None:
             view = choose_view(args, view)
         recipe = recipe_for(generations, view)
@@ -273,7 +271,7 @@ def write_output(args: argparse.Namespace, generations: Sequence[Generation], ki
 
 def file_bytes(generation: Generation, name: Path) -> bytes:
     """One sample as the bytes of a file of that name, with its recipe."""
-    view = _view(name, generation, denoising=False)
+    view = _view(name, generation)
     return encode(name.suffix, [generation.sample], recipe_for([generation], view))
 
 
@@ -292,7 +290,7 @@ def image_as_json(generation: Generation, scale: int) -> dict[str, Any]:
     return {**msgspec.to_builtins(recipe), "png_base64": data}
 
 
-def _view(target: Path, generation: Generation, denoising: bool, scale: int = 1) -> View:
+def _view(target: Path, generation: Generation, scale: int = 1) -> View:
     """The view of a generation in a file of that name."""
     codec, last = codec_of(target), generation.frames[-1]
     shows = codec.shows if codec is not None else "frame"
@@ -301,7 +299,7 @@ def _view(target: Path, generation: Generation, denoising: bool, scale: int = 1)
     if shows == "animation" and isinstance(last, TextFrame):
         shows = "text"
     elif shows == "animation" and isinstance(last, ImageFrame) and last.images > 1:
-        shows = "animation" if denoising else "clip"
+        shows = "clip"
     return View(kind=shows, scale=scale)
 
 

@@ -98,7 +98,7 @@ def configure_replay(parser: argparse.ArgumentParser) -> None:
         "file",
         metavar="FILE",
         type=Path,
-        help="a .png, .gif, .apng, .mp4, .wav, .txt, .cast or .trace file",
+        help="a file that genui wrote, such as a .png, .gif, .wav, .txt or .trace",
     )
     parser.set_defaults(again=False)
     add_options(parser, "replay")

@@ -14,7 +14,7 @@ from typing import Any
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
 from genui.base.plugins import Table, index_by_name
-from genui.formats import audio, image, text, trees, video
+from genui.formats import audio, image, text, trees
 from genui.formats.kinds import saves_of
 from genui.formats.recipe import (
     MAX_BYTES,
@@ -89,16 +89,6 @@ _ROWS = (
         lossy=True,
     ),
     replace(_IMAGE, suffix=".apng", title="every step, moving, all colours", shows="animation"),
-    Codec(
-        suffix=".mp4",
-        title="a clip for players",
-        encode=video.encode_mp4,
-        decode=video.decode_mp4,
-        difference=image.compare_images,
-        shows="animation",
-        lossy=True,
-        check_installed=video.ffmpeg,
-    ),
     Codec(
         suffix=".wav",
         title="a sound",

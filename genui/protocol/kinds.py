@@ -144,6 +144,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """A unit of a measured quality, of which less is better, to what is good and what is fair."""
     syntax: Literal["", "python"] = ""
     """The language of the syntax highlighting."""
+    first: tuple[int, str] | None = None
+    """Its shipped model that new users see before others, after its place among such models."""
     help: Page | str = "start"
     """Its page of the manual, or the topic of a page that there is without it."""
     files: tuple[str, ...] = ()
@@ -277,6 +279,11 @@ def list_settings() -> list[type[Settings]]:
 
 
 # --- Look-ups -----------------------------------------------------------------------------------
+
+
+def first_models() -> list[str]:
+    """The shipped models that lists begin with, for new users."""
+    return [name for _, name in sorted({kind.first for kind in KINDS.values() if kind.first})]
 
 
 def list_media() -> tuple[str, ...]:

@@ -26,7 +26,6 @@ from genui.recipes.classifier import SoundClassifierRecipe as SoundClassifierRec
 from genui.recipes.classifier import TextClassifierRecipe as TextClassifierRecipe
 from genui.recipes.diffusion import DiffusionRecipe as DiffusionRecipe
 from genui.recipes.diffusion import EDMRecipe as EDMRecipe
-from genui.recipes.diffusion import VideoRecipe as VideoRecipe
 from genui.recipes.diffusion import VoiceRecipe as VoiceRecipe
 from genui.recipes.finetune import FineTuneRecipe as FineTuneRecipe
 from genui.recipes.gan import GanRecipe as GanRecipe

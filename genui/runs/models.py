@@ -35,7 +35,7 @@ from genui.hub.memory import describe_all
 from genui.hub.records import Record, list_records, record_file
 from genui.hub.safetensors import read_tensors
 from genui.protocol import kinds
-from genui.protocol.kinds import KINDS, Kind, list_families, list_media
+from genui.protocol.kinds import KINDS, Kind, first_models, list_families, list_media
 from genui.runs.layout import RunDir, checkpoint_steps, read_info, write_info
 from genui.runs.listing import RunSummary, find_run, list_runs, match_runs, names_of, summarise
 
@@ -239,10 +239,6 @@ def _word_for(value: float, good: float, fair: float) -> str:
     return QUALITIES[(value > good) + (value > fair)]
 
 
-FIRST = ("video", "icons", "shakespeare")
-"""Shipped models that are listed before the others of their kind, for new users."""
-
-
 def list_models(patience: float = math.inf) -> list[ModelInfo]:
     """Shipped models by medium and family, those that were added, those of other programs, then the
     newest complete checkpoint of each run, newest run first.
@@ -252,12 +248,13 @@ def list_models(patience: float = math.inf) -> list[ModelInfo]:
     models are read: the rest is listed next time.
     """
     models: list[ModelInfo] = []
+    first = first_models()
     for name in _shipped_names():
         try:
             models.append(_shipped(name))
         except GenuiError:
             continue
-    models.sort(key=lambda model: (*group_rank(model), model.name not in FIRST, model.name))
+    models.sort(key=lambda model: (*group_rank(model), model.name not in first, model.name))
     models += _list_open(patience)
     try:
         runs = list_runs()
@@ -543,11 +540,12 @@ def group_models(models: Iterable[ModelInfo]) -> dict[str, list[ModelInfo]]:
     """Models by medium, the best of each first, then other people's; classifiers are a group of
     their own, the last.
 
-    The media of FIRST precede the others.
+    The media of `first_models` precede the others.
     """
+    first = first_models()
 
     def place(model: ModelInfo) -> int:
-        return FIRST.index(model.name) if model.name in FIRST else len(FIRST)
+        return first.index(model.name) if model.name in first else len(first)
 
     def others(model: ModelInfo) -> tuple[bool, bool]:
         return model.source in OPEN_SOURCES, not model.is_usable

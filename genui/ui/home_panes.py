@@ -16,10 +16,10 @@ from textual.widgets import Static
 from genui.base import numbers
 from genui.base.text import clean_line
 from genui.hub.catalogue import CATALOGUE
-from genui.protocol.kinds import KINDS, Kind
+from genui.protocol.kinds import KINDS, Kind, first_models
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
-from genui.runs.models import FIRST, ModelInfo, group_models
+from genui.runs.models import ModelInfo, group_models
 from genui.ui import keys, messages
 from genui.ui.generate.pane import TracePane
 from genui.ui.keys import PaneName
@@ -120,7 +120,7 @@ class ModelsPane(Pane, can_focus=False):
             self.choose_run(live)
         elif not self._runs:
             by_name = {model.name: key for key, model in self._models.items()}
-            if key := next((by_name[name] for name in FIRST if name in by_name), None):
+            if key := next((by_name[name] for name in first_models() if name in by_name), None):
                 self.query_one(RowList).chosen = key
 
     def choose_run(self, run: RunDir) -> None:

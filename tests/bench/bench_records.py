@@ -3,17 +3,16 @@
     GENUI_THREADS=1 python -m tests.bench records
 
 Each is a trace of a shipped model that keeps its frames: `genui replay
-genui/weights/records/canvas.trace` generates it again and compares.
+genui/weights/records/text.trace` generates it again and compares.
 """
 
 from msgspec.structs import replace
 
-from genui.base import paths
 from genui.cli.generation import generate, saved_tree
 from genui.formats.frames import pack_frames
 from genui.formats.trees import save_tree
 from genui.protocol import LabSettings, Start, TextSettings
-from genui.protocol.kinds import KINDS
+from genui.protocol.kinds import KINDS, find_weights
 
 RECORDS = {
     "canvas": Start(
@@ -37,13 +36,11 @@ begins with them."""
 
 
 def main() -> None:
-    folder = paths.weights_dir() / "records"
-    folder.mkdir(exist_ok=True)
     for pane, start in RECORDS.items():
         made = generate(start)
         frames = pack_frames(made.started, made.frames, effort=9)
         tree = replace(saved_tree(start.prompt.strip(), made), frames=frames, created=1.0)
-        path = save_tree(tree, folder / f"{pane}.trace")
+        path = save_tree(tree, find_weights(f"records/{pane}.trace"))
         print(f"{path}: {path.stat().st_size:,} bytes")
 
 

@@ -23,10 +23,10 @@ import numpy as np
 from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
-from genui.engine.data.clips import MOTIONS, Clips, load_clips
-from genui.engine.metrics.clips import TrackedClip, clips_copied, draw, draw_real, track_clips
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.train.clips import clip_sheet
+from genui.kinds.video.data import MOTIONS, Clips, load_clips
+from genui.kinds.video.metrics import TrackedClip, clips_copied, draw, draw_real, track_clips
+from genui.kinds.video.task import clip_sheet
 from genui.protocol import ImageSettings
 from genui.runs.models import find_model
 

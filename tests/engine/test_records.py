@@ -5,15 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genui.base import paths
 from genui.engine.load import stream
 from genui.engine.replay import prepare
 from genui.formats import codec
 from genui.formats.frames import unpack_frames
 from genui.formats.trees import SavedTree
 from genui.protocol import Frame, ImageFrame, PointsFrame, TextFrame
+from genui.protocol.kinds import weights_folders
 
-RECORDS = sorted((paths.weights_dir() / "records").iterdir())
+RECORDS = sorted(
+    (path for folder in weights_folders() for path in (folder / "records").glob("*.trace")),
+    key=lambda path: path.stem,
+)
 
 
 def test_there_is_a_small_record_for_each_pane_of_home() -> None:

@@ -8,7 +8,7 @@ import pytest
 from net_shell import OLD, genui, machine
 from PIL import Image
 
-from genui.base import paths
+from genui.protocol.kinds import find_weights
 
 FILES = sorted(path.relative_to(OLD).as_posix() for path in (OLD / "files").iterdir())
 TRACES = sorted(
@@ -51,7 +51,7 @@ def test_an_old_file_is_made_again(name: str, old: Path, home: Path, made: dict[
 @pytest.mark.parametrize("pane", ["canvas", "text", "training"])
 def test_a_record_of_home_is_made_again(pane: str, home: Path, made: dict[str, Any]) -> None:
     """What Home plays before its worker is there was generated: so it is again."""
-    path = paths.weights_dir() / "records" / f"{pane}.trace"
+    path = find_weights(f"records/{pane}.trace")
     said = genui(home, "replay", str(path), "--json").json
     if machine() == made["machine"]:
         assert said["identical"], said

@@ -108,8 +108,8 @@ def write_voice(weights: Path) -> None:
 
 def write_video(weights: Path) -> None:
     """`film`, which draws clips."""
-    from genui.engine.models.video_dit import build_video_denoiser
-    from genui.recipes import VideoRecipe
+    from genui.kinds.video.network import build_video_denoiser
+    from genui.kinds.video.recipe import VideoRecipe
 
     torch.manual_seed(0)
     changes = {"layers": "2", "width": "32", "heads": "2", "caption_width": "16"}

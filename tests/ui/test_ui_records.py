@@ -12,7 +12,6 @@ from acting import Opener, home_of, seen, until, until_seen
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
-import genui
 from genui.formats.trees import load_tree, save_tree
 from genui.kinds.image import CAPTIONS
 from genui.protocol import ImageSettings, SetSeed, kinds
@@ -24,7 +23,7 @@ from genui.ui.traces.records import last_path, record_path
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.image import ImageView
 
-RECORDS = Path(genui.__file__).parent / "weights/records"
+RECORDS = [path for path in map(record_path, ("canvas", "text", "training")) if path.is_file()]
 
 
 @pytest.fixture
@@ -32,7 +31,9 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual_pace: None) 
     """Shipped models with the records of the package, on a busy machine."""
     folder = tmp_path / "weights"
     stage.ship(folder, "shakespeare", "icons", "video")
-    shutil.copytree(RECORDS, folder / "records")
+    (folder / "records").mkdir()
+    for path in RECORDS:
+        shutil.copy(path, folder / "records")
     monkeypatch.setattr(kinds, "weights_folders", lambda: [folder])
     monkeypatch.setenv("GENUI_QUIET", "auto")
     busy(monkeypatch)

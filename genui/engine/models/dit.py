@@ -1,8 +1,8 @@
 """Captioned diffusion Transformers: the shared trunk, and that of images.
 
 Patches and caption words form one sequence (Esser et al. 2024). All blocks share one adaLN
-modulation by the noise level and the pooled caption (Peebles & Xie 2023; Chen et al. 2024). Those
-of clips and spectrograms are in `video_dit` and `mel_dit`.
+modulation by the noise level and the pooled caption (Peebles & Xie 2023; Chen et al. 2024). Kinds
+of other media have their own.
 """
 
 import math
@@ -30,7 +30,6 @@ class DiTConfig:
     width: int
     heads: int
     canvas: bool = True  # whether a coarse image is predicted from the caption
-    span: int = 1  # frames per token, for clips
 
 
 def attend(qkv: Tensor, heads: int) -> Tensor:

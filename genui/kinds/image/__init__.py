@@ -113,5 +113,6 @@ KINDS = (
         trains=_trains,
         generates=_generates,
         batches=True,
+        first=(2, "icons"),
     ),
 )

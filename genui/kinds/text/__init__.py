@@ -155,4 +155,9 @@ def _recurrent() -> "BuildNetwork":
 
 _TRANSFORMER = text_kinds("transformer", _transformer_recipes, _transformer)
 _RECURRENT = text_kinds("recurrent", _recurrent_recipes, _recurrent)
-KINDS = (_TRANSFORMER[0], _RECURRENT[0], _TRANSFORMER[1], _RECURRENT[1])
+KINDS = (
+    replace(_TRANSFORMER[0], first=(3, "shakespeare")),
+    _RECURRENT[0],
+    _TRANSFORMER[1],
+    _RECURRENT[1],
+)

@@ -672,7 +672,7 @@ class CanvasActions(Actions):
         """Whether a clip is shown; else says why not."""
         if self._view.frames > 1:
             return True
-        self.pane.say("an image has no frames: models of video generate clips")
+        self.pane.say("this is one image: it has no frames to play")
         return False
 
 

@@ -11,10 +11,11 @@ from PIL import Image
 from saved_samples import MACHINE, START, STARTED
 
 from genui.base.errors import GenuiError
-from genui.formats import codec, video
+from genui.formats import codec
 from genui.formats import recipe as saved
 from genui.formats.codec import Sample
 from genui.formats.recipe import TraceRecipe, View
+from genui.kinds.video import mp4
 from genui.protocol import ImageFrame
 from genui.ui.traces.compare import image_difference
 
@@ -156,7 +157,7 @@ def test_a_cut_off_mp4_is_one_line(tmp_path: Path, kept: int) -> None:
 @ffmpeg
 def test_an_mp4_of_somebody_else_carries_no_recipe(tmp_path: Path) -> None:
     path = tmp_path / "holiday.mp4"
-    path.write_bytes(video.encode([np.zeros((8, 8, 3), np.uint8)] * 3, "on the beach", 10))
+    path.write_bytes(mp4.encode([np.zeros((8, 8, 3), np.uint8)] * 3, "on the beach", 10))
     with pytest.raises(GenuiError, match="has no recipe"):
         codec.read(path)
 
@@ -165,7 +166,7 @@ def test_a_comment_that_says_it_is_longer_than_the_file_is_refused() -> None:
     size = (2**31).to_bytes(4, "big")
     data = b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x20\xa9cmt" + size + b"data\0\0\0\1\0\0\0\0{"
     with pytest.raises(ValueError, match="truncated"):
-        video.comment(data)
+        mp4.comment(data)
 
 
 def test_a_gif_of_a_hundred_million_pixels_is_refused_before_it_is_decoded(

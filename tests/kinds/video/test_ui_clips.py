@@ -77,7 +77,7 @@ async def test_full_stop_and_comma_hold_the_clip_and_go_through_its_frames(
 async def test_an_image_has_no_frames_and_says_so(shipped: Path, open_app: Opener) -> None:
     async with open_app() as pilot:
         await clip_drawn(pilot, "full_stop")
-        await until_seen(pilot, "an image has no frames")
+        await until_seen(pilot, "it has no frames to play")
         assert "/16" not in seen(pilot)
 
 

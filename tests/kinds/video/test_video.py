@@ -11,7 +11,11 @@ from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.clips import (
+from genui.engine.device import Machine
+from genui.engine.models.denoisers import EDMDenoiser
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.trace import Trace
+from genui.kinds.video.data import (
     CLIP_FRAMES,
     FIGURES,
     MOTIONS,
@@ -23,10 +27,9 @@ from genui.engine.data.clips import (
     load_clips,
     vocabulary_captions,
 )
-from genui.engine.device import Machine
-from genui.engine.metrics.clips import clips_copied, draw_real, nearest_clips, track_clips
-from genui.engine.models.denoisers import EDMDenoiser
-from genui.engine.models.video_dit import (
+from genui.kinds.video.medium import VideoMedium, to_clips
+from genui.kinds.video.metrics import clips_copied, draw_real, nearest_clips, track_clips
+from genui.kinds.video.network import (
     VideoDiT,
     build_video_denoiser,
     from_patches,
@@ -35,13 +38,10 @@ from genui.engine.models.video_dit import (
     to_patches,
     two_colours,
 )
-from genui.engine.sample.clips import VideoMedium, to_clips
-from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.trace import Trace
-from genui.engine.train.clips import VideoTask
+from genui.kinds.video.recipe import VideoRecipe
+from genui.kinds.video.task import VideoTask
 from genui.protocol import FROM_DATA, Axis, ImageFrame, ImageSettings, RgbImage, Start
 from genui.recipes import find_recipe, override
-from genui.recipes.diffusion import VideoRecipe
 
 SMALL = {"layers": "2", "width": "32", "heads": "2", "caption_width": "16", "canvas_batch": "4"}
 
@@ -401,7 +401,7 @@ def test_the_tracker_tells_a_clip_that_becomes_another_thing_or_does_nothing(cli
 def test_clips_that_were_trained_on_count_as_copied_and_fresh_ones_do_not(
     clips: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genui.engine.metrics.clips.COMPARED", 240)  # drawing more takes long
+    monkeypatch.setattr("genui.kinds.video.metrics.COMPARED", 240)  # drawing more takes long
     scenes = clips.scenes(24, np.random.default_rng(6))
     assert clips_copied(clips, scenes, draw_real(clips, scenes, 1, 0), 1) > 0.95
     assert 0.3 < clips_copied(clips, scenes, draw_real(clips, scenes, 99), 1) < 0.7

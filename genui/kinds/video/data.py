@@ -17,7 +17,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.captions import COLOURS
 from genui.engine.data.icons import ICONS_MARGIN
 from genui.engine.data.images import SIDE, blend, fingerprint, load_images
-from genui.recipes.diffusion import VideoRecipe
+from genui.kinds.video.recipe import VideoRecipe
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -10,14 +10,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.clips import FPS, describe, load_clips, vocabulary_captions
 from genui.engine.device import Machine, autocast
-from genui.engine.models.video_dit import CHANNELS, PLACE_UNIT, VideoDenoiser, pose_numbers
-from genui.engine.sample.clips import CLIPS, to_clips
 from genui.engine.train.diffusion import Batch, Corpus, DiffusionTask, More, Noisy
 from genui.engine.train.task import Sample, Share, png
 from genui.formats import image
-from genui.recipes import VideoRecipe
+from genui.kinds.video.data import FPS, describe, load_clips, vocabulary_captions
+from genui.kinds.video.medium import CLIPS, to_clips
+from genui.kinds.video.network import CHANNELS, PLACE_UNIT, VideoDenoiser, pose_numbers
+from genui.kinds.video.recipe import VideoRecipe
 
 SHOWN_FRAMES = (0, 5, 10, 15)  # of each clip, on the sheet
 POSE_SIGMA = 1.5  # noise level at which the poses are evaluated

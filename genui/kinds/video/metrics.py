@@ -13,7 +13,13 @@ from PIL import Image
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.engine.data.captions import COLOURS
-from genui.engine.data.clips import (
+from genui.engine.data.images import SIDE, as_pixels
+from genui.engine.metrics.copying import closest
+from genui.engine.metrics.distance import copying_share
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.trace import Trace
+from genui.formats.image import four_frames
+from genui.kinds.video.data import (
     CLIP_FRAMES,
     INNER,
     PADDED,
@@ -23,16 +29,10 @@ from genui.engine.data.clips import (
     load_clips,
     pixel_shares,
 )
-from genui.engine.data.images import SIDE, as_pixels
-from genui.engine.metrics.copying import closest
-from genui.engine.metrics.distance import copying_share
-from genui.engine.sample.clips import parse_scene, to_clips
-from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.trace import Trace
-from genui.formats.image import four_frames
+from genui.kinds.video.medium import parse_scene, to_clips
+from genui.kinds.video.recipe import VideoRecipe
 from genui.protocol import ImageFrame, ImageSettings, Neighbours
 from genui.protocol.edits import inputs_at
-from genui.recipes import VideoRecipe
 
 # --- Tracking the figure of a clip ------------------------------------------------------------
 # The caption is not used. The figure is what differs from the ground. Its centre is the centroid,

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genui.base.errors import GenuiError
+from genui.formats import image
+from genui.formats.codec import Codec
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
 from genui.formats.sample import Sample
 
@@ -72,8 +74,6 @@ def decode(data: bytes) -> "list[NDArray[np.uint8]]":
     Raises GenuiError if ffmpeg is missing, and ValueError, a reason without the file's name, if
     the file is damaged or too large.
     """
-    from genui.formats import image
-
     with tempfile.TemporaryDirectory(prefix="genui-") as folder:
         target = Path(folder, "frames.apng")  # in a pipe it would lack the number of frames
         command = [
@@ -90,8 +90,6 @@ def decode(data: bytes) -> "list[NDArray[np.uint8]]":
 
 def encode_mp4(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
     """The images of the view as a clip."""
-    from genui.formats import image
-
     images = image.shown_images(samples, recipe)
     return encode(images, to_json(recipe), rate or image.rate_of(recipe))
 
@@ -142,3 +140,15 @@ def _run(command: list[str], data: bytes) -> None:
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["failed"]
         raise GenuiError(f"ffmpeg: {lines[-1][:160]}; write a .gif or .apng instead")
+
+
+CODEC = Codec(
+    suffix=".mp4",
+    title="a clip for players",
+    encode=encode_mp4,
+    decode=decode_mp4,
+    difference=image.compare_images,
+    shows="animation",
+    lossy=True,
+    check_installed=ffmpeg,
+)

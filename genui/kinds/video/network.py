@@ -10,6 +10,7 @@ other, over space and time at once.
 4. After the last block the pose is corrected, and the moved canvas is added to the output.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from genui.engine.models.config import config_from
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import DIT_SIDE, CaptionedTransformer, DiTConfig, zeroed
-from genui.recipes import VideoRecipe
+from genui.kinds.video.recipe import VideoRecipe
 
 VIDEO_FRAMES = 16
 CHANNELS = 3 * VIDEO_FRAMES  # of a clip whose time is folded into its channels: [48, 32, 32]
@@ -39,13 +40,20 @@ class Prediction(NamedTuple):
     poses: tuple[Tensor, Tensor]  # halfway and corrected, [B, 16, 5] as in `pose_numbers`
 
 
+@dataclass(frozen=True)
+class VideoConfig(DiTConfig):
+    span: int = 1  # frames per token
+
+
 class VideoDiT(CaptionedTransformer):
     """Noisy clips [B, 48, 32, 32], ln σ / 4 [B] and token ids [B, L] to [B, 48, 32, 32].
 
     Channel 3·t + c is colour c of frame t.
     """
 
-    def __init__(self, config: DiTConfig) -> None:
+    config: VideoConfig
+
+    def __init__(self, config: VideoConfig) -> None:
         super().__init__(config)
         width, patch, span = config.width, config.patch, config.span
         pixels = span * patch * patch
@@ -265,5 +273,5 @@ class VideoDenoiser(EDMDenoiser[VideoDiT]):
 
 def build_video_denoiser(recipe: VideoRecipe, vocab_size: int) -> VideoDenoiser:
     """Build the denoiser of clips with new weights."""
-    config = config_from(recipe, DiTConfig, vocab_size=vocab_size)
+    config = config_from(recipe, VideoConfig, vocab_size=vocab_size)
     return VideoDenoiser(VideoDiT(config), recipe.sigma_data)

@@ -11,10 +11,8 @@ from torch import Tensor
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.engine.data.captions import COLOURS, split_words
-from genui.engine.data.clips import CLIP_FRAMES, FIGURES, MOTIONS, Scene, draw_poses, load_clips
 from genui.engine.data.images import SIDE, as_floats, as_pixels
 from genui.engine.models.dit import DIT_SIDE
-from genui.engine.models.video_dit import CHANNELS, build_video_denoiser
 from genui.engine.sample.diffusion import DiffusionParts
 from genui.engine.sample.diffusion_state import DiffusionState, read_mask
 from genui.engine.sample.media import (
@@ -26,8 +24,10 @@ from genui.engine.sample.media import (
     read_image,
     to_rgb,
 )
+from genui.kinds.video.data import CLIP_FRAMES, FIGURES, MOTIONS, Scene, draw_poses, load_clips
+from genui.kinds.video.network import CHANNELS, build_video_denoiser
+from genui.kinds.video.recipe import VideoRecipe
 from genui.protocol import FROM_DATA, ImageFrame, RgbImage
-from genui.recipes import VideoRecipe
 
 _STILL_WORDS = {*FIGURES, *COLOURS, "on"}  # of the captions of clips in which nothing moves
 _MOTION_WORDS = tuple(words for words, _ in MOTIONS.values())[1:]  # all but standing still
