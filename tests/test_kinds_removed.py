@@ -122,8 +122,8 @@ def test_without_a_kind_the_rest_lists_and_generates_as_before(leaf: Leaf, tmp_p
         "async def main():\n"
         "  app = GenuiApp()\n"
         "  async with app.run_test(size=(120, 40)) as pilot:\n"
-        "    await pilot.pause()\n"
-        "    assert app.home.models\n"
+        "    while not app.home.models:\n"  # they are listed on a thread
+        "      await pilot.pause(0.05)\n"
         "asyncio.run(main())"
     )
     run(copy.parent, opened)
