@@ -70,7 +70,7 @@ def decode_record(text: bytes) -> Record | None:
 
 def flatten(record: Record) -> Record:
     """The record without nesting: {"train": {"loss": 2}} becomes {"train/loss": 2}."""
-    if not any(type(value) is dict for value in record.values()):
+    if dict not in map(type, record.values()):
         return record
     result: Record = {}
     _flatten(record, "", result, _DEEPEST)

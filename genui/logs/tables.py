@@ -10,19 +10,19 @@ from contextlib import suppress
 from itertools import dropwhile
 from pathlib import Path
 
-import numpy as np
-
 from genui.base.errors import GenuiError
 from genui.base.files import SMALL, read_regular, sanitize, show
 from genui.logs.base import CHUNK, LineFile
 from genui.logs.records import STEP_KEYS, Record, decode_settings, is_row_of_numbers
-from genui.logs.text import StepsReader, numbers_of, parse_step, time_key, times_of
+from genui.logs.text import StepsReader, number_of_text
 
 _SETTINGS = ("hparams.yaml", "args.yaml")
 
 
 class CsvTail(StepsReader):
     """The metrics of a CSV file. Without a column for the step the rows are counted."""
+
+    _number = staticmethod(number_of_text)
 
     def _forget(self) -> None:
         super()._forget()
@@ -36,7 +36,7 @@ class CsvTail(StepsReader):
         return changed
 
     def _add_lines(self, file: LineFile, lines: bytes) -> None:
-        self._add(_text(lines).split("\n"))
+        self._add_table(_text(lines).split("\n"))
 
     def _add_rest(self, file: LineFile) -> bool:
         """Adds a last row without a newline if it has all columns."""
@@ -44,10 +44,10 @@ class CsvTail(StepsReader):
         if not line or [len(row) for row in _rows([line], self._delimiter)] != [len(self._names)]:
             return False
         file.take_rest()
-        self._add([line])
+        self._add_table([line])
         return True
 
-    def _add(self, lines: list[str]) -> None:
+    def _add_table(self, lines: list[str]) -> None:
         if not self._names:
             lines = [*dropwhile(lambda line: line.startswith("#") or not line.strip(), lines)]
             if not lines:
@@ -63,50 +63,12 @@ class CsvTail(StepsReader):
             )
         if self._delimiter == ";" and any("," in cell for row in good for cell in row):
             good = [[cell.replace(",", ".") for cell in row] for row in good]  # decimal commas
-        if not self._add_rows(good):
-            self._damaged += len(rows)
-            return
         self._damaged += len(rows) - len(good)
-
-    def _add_rows(self, rows: list[list[str]]) -> bool:
-        """Adds the rows that have a step; False if none of them says what a step is."""
-        if self._step is None and not self._count:
-            records = [dict(zip(self._names, row, strict=True)) for row in rows]
-            self._step, record = next(
-                ((step, one) for one in records if (step := self._find_step(one))), (None, {})
-            )
-            named = any(name.lower() in STEP_KEYS for name in self._names)
-            if self._step is None and named and not self._fractions:
-                return False
-            known = [record] if self._step else records
-            self._time = next(map(time_key, known), None)
-        first, self._count = self._count, self._count + len(rows)
-        steps = [*range(first, self._count)]
-        if self._step is not None:
-            cells = [row[self._names.index(self._step)] for row in rows]
-            numbered = [parse_step(cell) for cell in cells]
-            if None in numbered:
-                if self._is_fraction(cells, numbered):
-                    return True
-                rows = [row for row, step in zip(rows, numbered, strict=True) if step is not None]
-                self._damaged += len(numbered) - len(rows)
-            steps = [step for step in numbered if step is not None]
-            epoch = next((at for at, name in enumerate(self._names) if name.lower() == "epoch"), -1)
-            if rows and epoch >= 0 and self._names[epoch] != self._step:
-                steps = self._place(steps, lambda at: parse_step(rows[at][epoch]), [""] * len(rows))
-        if not rows or not steps:
-            return True
-        where = np.array(steps, np.int64)
-        table = dict(zip(self._names, zip(*rows, strict=True), strict=True))
-        table.pop(self._step or "", None)
-        times = times_of(table.pop(self._time)) if self._time else np.full(len(steps), np.nan)
-        self._collected.add(
-            (name, where[there], values[there], times[there])
-            for name, cells in table.items()
-            if not name.startswith(_UNNAMED)
-            for values, there in [numbers_of(cells)]
-        )
-        return True
+        records = [dict(zip(self._names, row, strict=True)) for row in good]
+        for name in (name for name in self._names if name.startswith(_UNNAMED)):
+            for record in records:
+                del record[name]
+        self._add(records)
 
 
 def _settings_beside(path: Path) -> Record:

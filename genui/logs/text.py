@@ -86,11 +86,12 @@ def numbers_of(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
     try:
         return np.array(list(map(float, cells))), np.ones(len(cells), bool)
     except (TypeError, ValueError):
-        numbers = list(map(_number, cells))
+        numbers = list(map(number_of_text, cells))
         return np.array(numbers, np.float64), np.array([n is not None for n in numbers], bool)
 
 
-def _number(cell: Any) -> float | None:
+def number_of_text(cell: Any) -> float | None:
+    """The number in a text or bytes; None for None and other texts."""
     try:
         return None if cell is None else float(cell)
     except ValueError:  # a word, a table, an image
@@ -238,6 +239,8 @@ class StepsReader(LineReader):
     without one. A fraction of an epoch is no step: then the records are counted.
     """
 
+    _number = staticmethod(number_or_text)  # the number in a cell; None if there is none
+
     def __init__(self, path: Path) -> None:
         self._fractions: set[str] = set()  # names that are not always whole
         self._epochs = EpochSteps()
@@ -274,35 +277,6 @@ class StepsReader(LineReader):
             return []
         return self._epochs.place(steps, epoch_of, held_out) if self._epochs.begin_again else steps
 
-
-def _is_epoch(cell: object) -> bool:
-    try:
-        return cell is not None and 0 <= float(cell) < _BEYOND  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return False
-
-
-# --- Files of JSON records, one a line ----------------------------------------------------------
-
-
-class JsonlTail(StepsReader):
-    """The numbers in a JSONL file. Records before the first with a step, and later ones without
-    it, count as bad."""
-
-    def _add_lines(self, file: LineFile, lines: bytes) -> None:
-        records, damaged = decode_lines(lines)
-        self._damaged += damaged
-        self._add(records)
-
-    def _add_rest(self, file: LineFile) -> bool:
-        """Adds a last record without a newline: a part of a JSON object is never one."""
-        record = decode_record(file.rest(settled=0))
-        if record is None:
-            return False
-        file.take_rest()
-        self._add([record])
-        return True
-
     def _add(self, records: list[Record]) -> None:
         if self._step is None:
             for index, record in enumerate(records):
@@ -338,8 +312,10 @@ class JsonlTail(StepsReader):
                 records, phases = [*compress(records, good)], [*compress(phases, good)]
                 self._damaged += len(good) - len(records)
             steps = [step for step in numbered if step is not None]
-            if self._step != "epoch" and records and "epoch" in records[0]:
-                steps = self._place(steps, lambda index: records[index].get("epoch"), phases)
+            names = records[0] if records else ()
+            epoch = next((name for name in names if name.lower() == "epoch"), self._step)
+            if epoch != self._step:
+                steps = self._place(steps, lambda at: _epoch_in(records[at].get(epoch)), phases)
         if not records or not steps:
             return
         times = (
@@ -349,4 +325,38 @@ class JsonlTail(StepsReader):
         )
         skip = {key for key in (self._step, self._time) if key}
         where = np.array(steps, np.int64)
-        self._collected.add(columns(records, where, times, skip, number_or_text))
+        self._collected.add(columns(records, where, times, skip, self._number))
+
+
+def _epoch_in(cell: object) -> int | None:
+    """A whole number, or the text of one, as an epoch; None for anything else."""
+    return parse_step(cell) if isinstance(cell, int | str) else None
+
+
+def _is_epoch(cell: object) -> bool:
+    try:
+        return cell is not None and 0 <= float(cell) < _BEYOND  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+# --- Files of JSON records, one a line ----------------------------------------------------------
+
+
+class JsonlTail(StepsReader):
+    """The numbers in a JSONL file. Records before the first with a step, and later ones without
+    it, count as bad."""
+
+    def _add_lines(self, file: LineFile, lines: bytes) -> None:
+        records, damaged = decode_lines(lines)
+        self._damaged += damaged
+        self._add(records)
+
+    def _add_rest(self, file: LineFile) -> bool:
+        """Adds a last record without a newline: a part of a JSON object is never one."""
+        record = decode_record(file.rest(settled=0))
+        if record is None:
+            return False
+        file.take_rest()
+        self._add([record])
+        return True

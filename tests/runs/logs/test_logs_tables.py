@@ -39,6 +39,13 @@ def read_named(path: Path, text: str) -> Points:
     return points(tail)
 
 
+def test_the_split_of_a_row_gives_its_curves_their_names(tmp_path: Path):
+    text = "step,split,loss\n1,train,2.5\n1,val,3.0\n2,train,2.0\n2,val,2.75\n"
+    tail = read(tmp_path / "run" / "metrics.csv", text)
+    assert points(tail) == {"loss": {1: 2.5, 2: 2.0}, "val/loss": {1: 3.0, 2: 2.75}}
+    assert tail.bad_lines == 0
+
+
 def test_progress_of_stable_baselines3(tmp_path: Path):  # 2.9.2
     csv = (
         "time/iterations,time/total_timesteps,rollout/ep_rew_mean,train/loss\n"
