@@ -53,6 +53,14 @@ LEAVES = (
         r"kinds.open_image|open_diffusion|PIPELINES|OpenImages|FolderSchedule|AdaptedReader|PipelineParts",
         (),
     ),
+    Leaf(
+        "gan",
+        (),
+        r"kinds.gan|[Gg]an(Recipe|Task|Config)|GANConfig|GAN_RECIPES|fashion-gan|icons-gan|emoji-gan"
+        r"|Latent(Settings|Generator|Controller)|Walk(Frame|State|Image|View)\b|DirectionBars"
+        r"|sefa|walk-pane|\bslerp\b",
+        ("fashion-gan", "icons-gan", "--direction", "--truncation", "latent space"),
+    ),
 )
 LISTS = (
     "models", "recipes", "generate --help", "models add --help", "replay --help", "--help", "help",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from plugin_site import install_plugin
 
 EXAMPLE = Path(__file__).with_name("plugin_strokes")
@@ -48,10 +49,44 @@ def test_a_kind_of_a_plug_in_is_listed_trained_drawn_and_replayed(
     train(genui)
     assert "drawing" in genui("-m", "genui", "models")
     for name in ("a.png", "a.gif"):
-        words = ("generate", "mine", "--tokens", "6", "--seed", "1", "--out", name)
+        words = ("generate", "mine", "--strokes", "6", "--seed", "1", "--out", name)
         genui("-m", "genui", *words)
         assert genui("-m", "genui", "replay", name).strip() == "identical"
     assert '"kind":"strokes/drawing"' in (tmp_path / "a.png").read_bytes().decode("latin-1")
+
+
+def test_settings_and_edits_of_a_plug_in_are_options_saved_and_replayed(
+    genui: Genui, tmp_path: Path
+) -> None:
+    """In the shell, in a saved file, and without the plug-in."""
+    assert "--pen N" in genui("-m", "genui", "generate", "--help")
+    assert "| `--pen N` | 1 to 8 | width of the line in pixels |" in genui(
+        "-c", "from genui.protocol.manual import read_page; print(read_page('pen'))"
+    )
+    train(genui)
+    start = ("generate", "mine", "--strokes", "6", "--seed", "1", "--out")
+    given = {
+        "thin": (),
+        "thick": ("--pen", "4"),
+        "other": ("--fork", "3:wobble=5", "--fork", "4:jump=0.9,-0.9"),
+    }
+    for name, more in given.items():
+        genui("-m", "genui", *start, f"{name}.png", *more)
+    drawn = {name: Image.open(tmp_path / f"{name}.png").tobytes() for name in given}
+    assert len({*drawn.values()}) == len(given)
+    assert genui("-m", "genui", "replay", "other.png").strip() == "identical"
+    recipe = Image.open(tmp_path / "other.png").text["genui"]  # type: ignore[attr-defined]
+    assert '{"step":4,"edit":{"type":"jump","x":0.9,"y":-0.9}}' in recipe
+    assert "4:jump=0.9,-0.9" in genui("-m", "genui", "show", "other.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "genui", "replay", "thick.png"],
+        cwd=tmp_path, text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        "genui: thick.png: its recipe needs the kind of model with the settings 'strokes/drawing', "
+        "which is not here; start genui with the plug-in that adds it: genui --plugin FILE\n"
+    )
 
 
 IN_THE_APP = """

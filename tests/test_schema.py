@@ -10,8 +10,9 @@ from msgspec import Meta, Struct
 from genui.base.errors import MisuseError
 from genui.base.schema import Setting, about, ordered, settings_of
 from genui.cli.options import add_settings, setting_names
+from genui.kinds.gan.walk import LatentSettings
 from genui.protocol.kinds import KINDS
-from genui.protocol.settings import ImageSettings, LabSettings, LatentSettings, TextSettings
+from genui.protocol.settings import ImageSettings, LabSettings, TextSettings
 from genui.recipes import FIXED, RECIPES
 from genui.ui import keys
 

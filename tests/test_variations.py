@@ -3,12 +3,12 @@
 import pytest
 
 from genui.base.errors import MisuseError
+from genui.kinds.gan.walk import LatentSettings
 from genui.protocol import (
     AddNoise,
     EditAt,
     ImageSettings,
     LabSettings,
-    LatentSettings,
     SetSeed,
     SetSettings,
     Settings,

@@ -30,7 +30,6 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "  genui generate icons -n 1000 --out made/     a labelled folder to train on\n"
         "  genui generate cats.png --fork 6:guidance=6 --out other.png\n"
         "  genui generate icons --grid seed=1..6 --grid guidance=1,2,4 --out grid.png\n"
-        "  genui generate fashion-gan --prompt sneaker --direction 2 --out walk.gif --scale 8\n"
         "  genui generate last --prompt 'def '          the newest checkpoint of your newest run"
         + "".join(f"\n  {line}" for line in examples)
     )

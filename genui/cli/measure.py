@@ -37,7 +37,6 @@ def configure_probes(parser: argparse.ArgumentParser) -> None:
         "to test images (0.5: nothing is copied), RIGHT the share that the\n"
         "classifier labels with its caption.\n\n"
         "examples:\n"
-        "  genui probes fashion fashion-gan\n"
         "  genui probes fashion run@1200 -n 2000 --json"
     )
     parser.add_argument("models", metavar="MODEL", nargs="+", help="image models of the same data")

@@ -196,7 +196,7 @@ def configure_compare(parser: argparse.ArgumentParser) -> None:
         "  genui compare emoji icons --prompt 'cat on black' --seed 7\n"
         "  genui compare heart.png other.png\n"
         "  genui compare run@400 run@1200 --prompt $'ROMEO:\\n'\n"
-        "  genui compare fashion fashion-gan --probes"
+        "  genui compare fashion run@1200 --probes"
     )
     for name in ("one", "other"):
         parser.add_argument(

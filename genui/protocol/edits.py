@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from genui.base.errors import MisuseError
+from genui.protocol.kinds import kind_of_trace
 from genui.protocol.messages import Start
 from genui.protocol.settings import (
     Ablate,
@@ -16,7 +17,6 @@ from genui.protocol.settings import (
     Edit,
     EditAt,
     ImageSettings,
-    LatentSettings,
     LayerEdit,
     Patch,
     SetPrompt,
@@ -24,8 +24,6 @@ from genui.protocol.settings import (
     SetSettings,
     Settings,
     Steer,
-    TextSettings,
-    VoiceSettings,
 )
 
 
@@ -57,19 +55,9 @@ def steps_at(request: Start, step: int) -> int:
     return settings.steps if isinstance(settings, ImageSettings) else 0
 
 
-def seed_step(settings: LatentSettings) -> int:
-    """The step of a walk that shows the seed's own image: the middle of a walk along a direction,
-    the first of a walk to another seed."""
-    return settings.steps // 2 if settings.to is None else 0
-
-
 def sample_step(request: Start, last: int) -> int:
-    """The step that represents the whole trace: the last, or the middle of a walk along a
-    direction."""
-    settings = request.settings
-    if isinstance(settings, LatentSettings) and settings.to is None and not request.edits:
-        return seed_step(settings)
-    return last
+    """The step that represents the whole trace."""
+    return last if request.edits else request.settings.sample_step(last)
 
 
 def parse_strength(text: str) -> float:
@@ -169,13 +157,12 @@ def format_layer_edit(edit: LayerEdit) -> str:
 
 
 # --- Variations: samples similar to a step of a trace, nearer or farther ----------------------
-# Each type of settings has its own method, a row of `VARIATION_METHODS`. Every method is an edit
-# of the trace, so a variation is one of its branches.
+# A kind has its own method, `Kind.variation`. Every method is an edit of the trace, so a variation
+# is one of its branches.
 
 DISTANCES = ("very near", "near", "medium", "far", "very far")
 DEFAULT_DISTANCE = 2  # of DISTANCES
 SHARES = (0.12, 0.25, 0.4, 0.6, 0.85)  # of the steps to the sample that are taken again
-WALK_STEPS = 4  # of a walk to a variation
 
 
 class Variation(NamedTuple):
@@ -194,7 +181,7 @@ class Variation(NamedTuple):
 
 
 class VariationMethod(NamedTuple):
-    """How settings of one type are varied: `fork(start, step, share, seed)`, and its title."""
+    """How traces of a kind are varied: `fork(start, step, share, seed)`, and its title."""
 
     fork: Callable[[Start, int, float, int], Variation]
     title: str
@@ -213,13 +200,13 @@ def variations(
 
 def variation_method(settings: Settings) -> VariationMethod:
     """The method for settings of this type. Raises MisuseError if there is none."""
-    method = VARIATION_METHODS.get(type(settings))
+    method = kind_of_trace("", settings).variation
     if method is None:
         raise MisuseError("this kind of model has no variations: fork it, or change its settings")
     return method
 
 
-def _renoise(start: Start, step: int, share: float, seed: int) -> Variation:
+def renoise(start: Start, step: int, share: float, seed: int) -> Variation:
     """Noise from another seed up to an earlier level, then denoising again (SDEdit, Meng et al.
     2022)."""
     steps = steps_at(start, step)
@@ -232,34 +219,9 @@ def _renoise(start: Start, step: int, share: float, seed: int) -> Variation:
     )
 
 
-def _respeak(start: Start, step: int, share: float, seed: int) -> Variation:
-    """The sentences from an earlier one on with another seed."""
-    if step == 0:
-        raise MisuseError("nothing is spoken yet: go a sentence forward first")
-    begin = min(round(step * (1 - share)), step - 1)
-    return Variation(begin, (SetSeed(seed),), f"from sentence {begin + 1} on, seed {seed}", seed)
-
-
-def _resample(start: Start, step: int, share: float, seed: int) -> Variation:
+def resample(start: Start, step: int, share: float, seed: int) -> Variation:
     """Other random numbers from an earlier token on."""
     if step == 0:
         raise MisuseError("nothing is written yet: go some tokens forward first")
     at = max(0, min(round(step * (1 - share)), step - 1))
     return Variation(at, (SetSeed(seed),), f"from token {at}, seed {seed}", seed)
-
-
-def _walk_towards(start: Start, step: int, share: float, seed: int) -> Variation:
-    """A walk from here, a part of the way to another seed's latent, in a few steps."""
-    settings = inputs_at(start, step)[2]
-    walk = replace(settings, to=seed, share=share, steps=min(step + WALK_STEPS, 1000))
-    return Variation(step, (SetSettings(walk),), f"{share:.0%} of the way to seed {seed}", seed)
-
-
-VARIATION_METHODS: Mapping[type[Settings], VariationMethod] = types.MappingProxyType(
-    {
-        ImageSettings: VariationMethod(_renoise, "add noise and denoise again"),
-        LatentSettings: VariationMethod(_walk_towards, "walk a part of the way to another seed"),
-        TextSettings: VariationMethod(_resample, "sample again from an earlier token on"),
-        VoiceSettings: VariationMethod(_respeak, "speak again from an earlier sentence on"),
-    }
-)

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct
@@ -34,6 +34,9 @@ from genui.base.manual import Page
 from genui.base.plugins import Table, UnknownNameError
 from genui.protocol.messages import CoreReply, CoreRequest
 from genui.protocol.settings import CoreEdit, Settings, Tagged
+
+if TYPE_CHECKING:
+    from genui.protocol.edits import VariationMethod
 
 Face = TypeVar("Face")
 Open = Callable[[], object]
@@ -110,6 +113,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """Options of `genui generate` besides those of the settings."""
     takers: str = ""
     """The models that take these options, if no other kind has them; else its medium says it."""
+    variation: "VariationMethod | None" = None
+    """How its traces are varied."""
     batches: bool = False
     """Whether it can generate finished images in one batch."""
     lab: LabFamily | None = None

@@ -363,8 +363,6 @@ class ImageFrame(Frame, Struct, frozen=True, tag="image_frame", kw_only=True, gc
     images: int = 1
     sound: bytes = b""  # of `denoised`: int16, one channel, little-endian
     rate: int = 0  # sample rate of `sound`, in Hz
-    score: float | None = None  # the discriminator's logit for `denoised`
-    along: tuple[float, ...] = ()  # for a latent walk: the position along each direction
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -375,9 +373,7 @@ class ImageFrame(Frame, Struct, frozen=True, tag="image_frame", kw_only=True, gc
         return self.x
 
     def facts(self) -> dict[str, Any]:
-        """The noise level; for a walk the position and the discriminator's score."""
-        if self.score is not None:
-            return {"step": self.step, "score": self.score, "along": self.along}
+        """The noise level."""
         return {"step": self.step, "sigma": self.sigma}
 
 

@@ -6,7 +6,7 @@ Requests to the worker, saved files and shell commands all use these types.
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from msgspec import Meta, Struct
 
@@ -35,9 +35,6 @@ else:
         def __init_subclass__(cls, **options: Any) -> None:
             """Take the options that the type checker needs."""
 
-
-BasisName = Literal["sefa", "pca"]
-BASES: tuple[BasisName, ...] = get_args(BasisName)
 
 # --- samplers -----------------------------------------------------------------------
 
@@ -87,6 +84,10 @@ class Settings(Tagged, frozen=True, kw_only=True):
     """The heading of its options in the help."""
     FIRST: ClassVar[tuple[str, ...]] = ()
     """The settings that a panel lists first."""
+
+    def sample_step(self, last: int) -> int:
+        """The step that represents a trace of `last` steps without edits: by default the last."""
+        return last
 
 
 class TextSettings(Settings, Struct, frozen=True, tag="text", kw_only=True):
@@ -307,53 +308,6 @@ Guided images are more typical than the data. Fresh noise in each step corrects 
 steps before (Karras et al. 2022, §4); at low noise levels it would only remove grain. Levels end
 lower than for an image to look at.
 """
-
-
-class LatentSettings(Settings, Struct, frozen=True, tag="latent", kw_only=True):
-    """A walk through a generator's latent space in `steps` equal steps.
-
-    Along a direction it goes from `-reach` to `+reach` around the seed's point, so the seed
-    itself is in the middle. With `to` it goes from the seed's point to that of another seed
-    instead. Lengths are in standard deviations of the training latents.
-    """
-
-    GROUP: ClassVar[str] = "GANs: a walk through latent space"
-    FIRST: ClassVar[tuple[str, ...]] = ("reach",)
-
-    steps: Annotated[int, Meta(ge=1, le=1000), about("steps of the walk", step=1)] = 40
-    direction: Annotated[
-        int, Meta(ge=1, le=64), about("walk along this direction; 1 is the strongest")
-    ] = 1
-    basis: Annotated[
-        BasisName,
-        about("how directions are found", choices={"sefa": "SeFa", "pca": "PCA"}),
-    ] = "sefa"
-    reach: Annotated[
-        float,
-        Meta(gt=0, le=20),
-        about(
-            "how far the walk goes to either side of the seed's image, in standard deviations",
-            step=0.5,
-            format="±{:g} σ",
-        ),
-    ] = 3.0
-    at: Annotated[
-        tuple[float, ...],
-        Meta(max_length=64),
-        about("start offset along each direction, in standard deviations"),
-    ] = ()
-    to: Annotated[Seed | None, about("walk to this seed's image instead")] = None
-    share: Annotated[
-        float, Meta(gt=0, le=1), about("share of the way to the other seed; 1 is all of it")
-    ] = 1.0
-    blend: Annotated[
-        tuple[Seed, ...], Meta(max_length=15), about("seeds blended with the seed in equal parts")
-    ] = ()
-    truncation: Annotated[
-        float,
-        Meta(ge=0, le=2),
-        about("below 1 nearer to the average image, above 1 farther from it", step=0.1),
-    ] = 1.0
 
 
 class LabSettings(Settings, Struct, frozen=True, tag="lab", kw_only=True):

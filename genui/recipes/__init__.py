@@ -28,7 +28,6 @@ from genui.recipes.diffusion import DiffusionRecipe as DiffusionRecipe
 from genui.recipes.diffusion import EDMRecipe as EDMRecipe
 from genui.recipes.diffusion import VoiceRecipe as VoiceRecipe
 from genui.recipes.finetune import FineTuneRecipe as FineTuneRecipe
-from genui.recipes.gan import GanRecipe as GanRecipe
 from genui.recipes.transformer import RecurrentRecipe as RecurrentRecipe
 from genui.recipes.transformer import TextRecipe as TextRecipe
 from genui.recipes.transformer import TransformerRecipe as TransformerRecipe

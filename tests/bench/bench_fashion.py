@@ -34,7 +34,8 @@ from genui.engine.metrics.classifiers import ImageClassifier, render_images
 from genui.engine.metrics.distance import Evaluator, frechet_distance
 from genui.engine.metrics.synthetic import train_classifier
 from genui.engine.sample.diffusion import BatchGenerator
-from genui.protocol import ImageSettings, LatentSettings
+from genui.kinds.gan.walk import LatentSettings
+from genui.protocol import ImageSettings
 from genui.protocol.settings import UNGUIDED
 from genui.runs.models import find_model
 

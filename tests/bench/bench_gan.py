@@ -26,7 +26,7 @@ from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import ImageClassifier
 from genui.engine.metrics.distance import Distribution, Evaluator
 from genui.engine.sample.diffusion import BatchGenerator
-from genui.protocol import LatentSettings
+from genui.kinds.gan.walk import LatentSettings
 from genui.protocol.settings import UNGUIDED
 from genui.runs.models import find_model
 

@@ -8,7 +8,8 @@ import numpy as np
 from fake_worker import SIDE, FakeWorker
 
 from genui import protocol
-from genui.engine.sample.latent import WalkImage, WalkState, walk_origin
+from genui.kinds.gan.sample import WalkImage, WalkState, walk_origin
+from genui.kinds.gan.walk import LatentSettings, WalkFrame
 
 DIRECTIONS = np.eye(8, 16, dtype=np.float32)
 
@@ -16,7 +17,7 @@ DIRECTIONS = np.eye(8, 16, dtype=np.float32)
 def state_at(start: protocol.Start, step: int) -> WalkState:
     """Where a walk stands after so many moves, the edits up to there made."""
     settings = start.settings
-    assert isinstance(settings, protocol.LatentSettings)
+    assert isinstance(settings, LatentSettings)
     origin = walk_origin(start.seed, settings, DIRECTIONS)
     image = WalkImage(caption=start.prompt, seed=start.seed, origin=origin)
     state = WalkState(images=(image,), columns=1, settings=settings, directions=DIRECTIONS)
@@ -31,7 +32,7 @@ def state_at(start: protocol.Start, step: int) -> WalkState:
 
 def edited(state: WalkState, edit: protocol.Edit) -> WalkState:
     match edit:
-        case protocol.SetSettings(settings=protocol.LatentSettings() as settings):
+        case protocol.SetSettings(settings=LatentSettings() as settings):
             return state.redirect(settings, DIRECTIONS)
         case protocol.SetSeed(seed=seed):
             return state.redirect(state.settings, DIRECTIONS, seed)
@@ -59,12 +60,12 @@ class FakeWalk(FakeWorker):
         )
         self.send(self.frame(request, step))
 
-    def frame(self, start: protocol.Start, step: int) -> protocol.ImageFrame:
+    def frame(self, start: protocol.Start, step: int) -> WalkFrame:
         state = state_at(start, step)
         first = float(state.settings.truncation * state.latents()[0][0])
         level = round(255 / (1 + math.exp(-first)))
         rgb = bytes([level]) * (SIDE * SIDE * 3)
-        return protocol.ImageFrame(
+        return WalkFrame(
             trace=start.trace,
             step=step,
             sigma=0.0,

@@ -79,8 +79,8 @@ def write_music(weights: Path) -> None:
 
 def write_gan(weights: Path) -> None:
     """`clothes`, which is walked through."""
-    from genui.engine.models.gan import GAN, gan_config
-    from genui.recipes import GanRecipe
+    from genui.kinds.gan.network import GAN, gan_config
+    from genui.kinds.gan.recipe import GanRecipe
 
     torch.manual_seed(0)
     recipe = override(find_recipe("fashion-gan"), {"width": "8", "blocks": "1", "latent": "8"})

@@ -1,6 +1,5 @@
-"""Metrics of image models: diffusion models and GANs."""
+"""Metrics of diffusion models of images."""
 
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -15,20 +14,15 @@ from genui.engine.data.captions import COLOURS, STOP_WORDS, split_words
 from genui.engine.data.images import CaptionedImages, as_floats, load_images
 from genui.engine.metrics.distance import (
     CLASSIFIERS,
-    SampleSet,
-    collapse,
     copying_share,
     measure_distribution,
     nearest,
-    sample_caption_pairs,
 )
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.latent import LatentGenerator
-from genui.protocol import ImageSettings, LatentSettings
+from genui.protocol import ImageSettings
 from genui.protocol.settings import UNGUIDED
 from genui.recipes import DiffusionRecipe
-from genui.recipes.gan import GanRecipe
 
 # --- Diffusion models: object, colours, memorization ------------------------------------------
 
@@ -220,52 +214,3 @@ def word_variety(draw: Draw, images: CaptionedImages) -> WordVariety | None:
         matching.append(np.mean([index in by_word[word] for index in indices]))
     chance = np.mean([len(by_word[word]) / len(images.train) for word in words])
     return WordVariety(float(np.mean(different)), float(np.mean(matching)), float(chance))
-
-
-# --- GANs: quality, variety and speed ---------------------------------------------------------
-
-GAN_SAMPLES = 5000  # for `measure_distribution`
-PAIRS = 512  # of images with the same caption, for coverage and variety
-TIMED = 20  # images, one at a time
-
-GAN_SETTINGS = LatentSettings()
-
-
-def measure_gan(generator: LatentGenerator, recipe: GanRecipe) -> dict[str, str]:
-    """`measure_distribution`, if a classifier of the data is shipped; the variety of a batch, and
-    the time per image."""
-
-    def draw(captions: list[str], seeds: list[int]) -> np.ndarray:
-        return generator.draw(captions, seeds, GAN_SETTINGS)
-
-    metrics = {}
-    if recipe.dataset in CLASSIFIERS and not recipe.data:
-        metrics |= measure_distribution(draw, recipe.dataset, GAN_SAMPLES)
-    images = load_images(recipe.dataset, recipe.data)
-    collapsed = collapse(*(_sample_pairs(generator, images, part) for part in (0, 1)))
-    if "density, coverage" not in metrics:
-        metrics["coverage"] = f"{collapsed['coverage']:.2f} of real images (k 5, 8×8 means)"
-    metrics["variety of a batch"] = (
-        f"{collapsed['variety']:.2f} of the data's (rms between two images of a caption)"
-    )
-    metrics["time"] = f"{_milliseconds(generator, images.captions[0]):.1f} ms an image, one by one"
-    return metrics
-
-
-def _sample_pairs(generator: LatentGenerator, images: CaptionedImages, part: int) -> SampleSet:
-    """The first (0) or second (1) images of the pairs, and generated ones with their captions."""
-    pool = images.held_out if len(images.held_out) >= PAIRS else images.train
-    rng = np.random.default_rng(0)
-    batch = images.batch(sample_caption_pairs(images.captions, pool, PAIRS, rng)[part], rng)
-    rgb = generator.draw(batch.captions, [part * PAIRS + i for i in range(PAIRS)], GAN_SETTINGS)
-    return SampleSet(batch.rgb, as_floats(rgb))
-
-
-def _milliseconds(generator: LatentGenerator, caption: str) -> float:
-    """The time for an image: the fastest of TIMED, which is least affected by other work."""
-    times = []
-    for seed in range(TIMED):
-        begin = time.perf_counter()
-        generator.draw([caption], [seed], GAN_SETTINGS)
-        times.append(time.perf_counter() - begin)
-    return 1000 * min(times)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genui.base.manual import Page
+from genui.kinds.gan.walk import VARIATION, LatentSettings, WalkFrame
 from genui.kinds.image import prints
 from genui.protocol.kinds import Kind, Recipes
-from genui.protocol.settings import LatentSettings
 
 
 def _recipes() -> Recipes:
-    from genui.recipes.gan import GAN_RECIPES, GanRecipe
+    from genui.kinds.gan.recipe import GAN_RECIPES, GanRecipe
 
     return Recipes(GanRecipe, GAN_RECIPES)
 
@@ -26,15 +26,15 @@ def _prepares() -> object:
 def _trains() -> object:
     from genui.engine.kinds import Trains
     from genui.engine.metrics.copying import nearest_images
-    from genui.engine.metrics.images import measure_gan
-    from genui.engine.train.gan import GanTask
+    from genui.kinds.gan.metrics import measure_gan
+    from genui.kinds.gan.task import GanTask
 
     return Trains(task=GanTask, measure=measure_gan, nearest=nearest_images)
 
 
 def _generates() -> object:
     from genui.engine.kinds import Generates
-    from genui.engine.sample.latent import load_latent_model
+    from genui.kinds.gan.sample import load_latent_model
 
     return Generates(load=load_latent_model)
 
@@ -46,9 +46,8 @@ def _keys() -> Sequence[object]:
 
 
 def _shows() -> object:
-    from genui.ui.generate.latent import WALK
+    from genui.kinds.gan.pane import WALK, WALKS
     from genui.ui.kinds import Shows
-    from genui.ui.traces.export import WALKS
     from genui.ui.widgets.image import ImageView
 
     return Shows(pane=WALK, view=ImageView, exports=WALKS)
@@ -66,13 +65,16 @@ KINDS = (
         limitations="It was trained by a discriminator and never on the images themselves, so "
         "its images are new. It leaves out what is hard to draw: 'coverage' and 'recall' "
         "measure how much.",
+        folder=Path(__file__).parent,
         recipes=_recipes,
         prepares=_prepares,
         trains=_trains,
         generates=_generates,
         settings=LatentSettings,
         for_data=LatentSettings(),
+        messages=(WalkFrame,),
         edits=("seed", "caption"),
+        variation=VARIATION,
         options=("grid", "film", "frames", "scale"),
         batches=True,
         makes="a walk",
@@ -83,5 +85,8 @@ KINDS = (
         shows=_shows,
         files=(".gif", ".apng", ".png", ".cast"),
         prints=prints,
+        examples=(
+            "genui generate fashion-gan --prompt sneaker --direction 2 --out walk.gif --scale 8",
+        ),
     ),
 )

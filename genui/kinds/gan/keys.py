@@ -1,6 +1,6 @@
 """Keys of the walk."""
 
-from genui.protocol.settings import LatentSettings
+from genui.kinds.gan.walk import LatentSettings
 from genui.ui.keys import Key, settings_keys, shared, unbound
 
 KEYS = (

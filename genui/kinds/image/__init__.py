@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from genui.protocol.edits import VariationMethod, renoise
 from genui.protocol.kinds import Kind, Recipes
 from genui.protocol.settings import UNGUIDED, ImageSettings
 
@@ -89,6 +90,7 @@ DENOISED = Kind(
     default_settings=ImageSettings(steps=12),
     for_data=UNGUIDED,
     edits=("seed", "caption", "noise", "denoise"),
+    variation=VariationMethod(renoise, "add noise and denoise again"),
     options=("init", "strength", "forward", "mask", "grid", "film", "frames", "scale"),
     makes="an image",
     pane="canvas",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from genui.protocol.edits import LAYER_EDITS
+from genui.protocol.edits import LAYER_EDITS, VariationMethod, resample
 from genui.protocol.kinds import Kind, Recipes
 from genui.protocol.settings import TextSettings
 
@@ -79,6 +79,7 @@ SAMPLED_TEXT = Kind(
     trains=_trains,
     settings=TextSettings,
     edits=("seed", "token", "text", *LAYER_EDITS),
+    variation=VariationMethod(resample, "sample again from an earlier token on"),
     first_step=1,
     makes="text",
     pane="text",

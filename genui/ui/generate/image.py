@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 from rich.cells import cell_len
@@ -40,9 +40,8 @@ from genui.ui.widgets.settings import Option
 if TYPE_CHECKING:
     import numpy as np
 
-    from genui.ui.traces.latent import LatentController
 
-# --- What the Canvas and the Walk share -------------------------------------------------------
+# --- What panes of images share -------------------------------------------------------------
 
 SHARPEN_DELAY = 0.5  # seconds without a change until an image is drawn finer
 WORTH_SAYING = 5.0  # seconds that are left of a slow image or grid
@@ -80,7 +79,7 @@ class TraceImageView(View):
             self.sharpen()
 
     def show_caption(
-        self, caption: str, trace: Trace[ImageFrame] | None, *measures: tuple[str, str]
+        self, caption: str, trace: Trace[Any] | None, *measures: tuple[str, str]
     ) -> None:
         """Show the caption and, at the right, the time left, measures of the step and its number.
 
@@ -178,22 +177,22 @@ def show_curve(
 
 def ask_grid(
     pane: TracePane,
-    controller: "ImageController | LatentController",
+    use: Callable[[tuple[Axis, ...]], None],
     usual: tuple[str, str],
     examples: tuple[str, str],
     hint: str,
     parse: Callable[[list[str]], tuple[Axis, ...]],
 ) -> None:
-    """Ask what varies along x and y, and generate the grid as one batch."""
-    if not controller.has_model():
+    """Ask what varies along x and y, and `use` the grid, which is generated as one batch."""
+    if not pane.controller.has_model():
         return
-    now = [format_axis(axis) for axis in controller.opening.grid]
+    now = [format_axis(axis) for axis in pane.controller.opening.grid]
     along_x, along_y = (*now, "", "")[:2] if now else usual
     fields = (
         Field("along x →", along_x, f"none, or e.g. {examples[0]}"),
         Field("along y ↓", along_y, f"none, or e.g. {examples[1]}"),
     )
-    pane.ask(FormScreen("Grid", fields, hint, parse, "generate"), controller.open_grid)
+    pane.ask(FormScreen("Grid", fields, hint, parse, "generate"), use)
 
 
 # --- The view of the Canvas -------------------------------------------------------------------
@@ -559,7 +558,14 @@ class CanvasActions(Actions):
             "ddim or caption red heart; blue star. Up to 16 a side and 64 in all. "
             "Leave both empty to close the grid, or press u afterwards."
         )
-        ask_grid(self.pane, self._controller, usual, usual, hint, lambda lines: parse_axes(*lines))
+        ask_grid(
+            self.pane,
+            self._controller.open_grid,
+            usual,
+            usual,
+            hint,
+            lambda lines: parse_axes(*lines),
+        )
 
     # --- edits --------------------------------------------------------------------------
 

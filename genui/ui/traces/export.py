@@ -291,11 +291,6 @@ IMAGES = (
     _CAST,
     TREE,
 )
-WALKS = (
-    Format("png", ".png", "the image at step {step}", "frame", still=True, shrink=1),
-    Format("film", ".png", "a filmstrip, ten steps of the walk", "film", shrink=4),
-    *IMAGES[2:],
-)
 PLANES = (
     Format("gif", ".gif", "the training, moving, 256 colours", "animation"),
     Format("apng", ".apng", "the training, moving, all colours", "animation"),

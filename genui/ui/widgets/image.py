@@ -421,66 +421,6 @@ class ColumnView(LifecycleGuard, Vertical):
         return clean_line(trace.note, 60)
 
 
-# --- The position of a walk in latent space ---------------------------------------------------
-
-SPAN = 4.0  # standard deviations to either side
-_NAME = 4  # cells before a bar
-_VALUE = 6  # cells after it
-
-
-class DirectionBars(LineWidget):
-    """The position along each direction, `●`, from -4 to 4 standard deviations of the latents.
-
-    The current direction of the walk has a `▸` and a heavier line.
-    """
-
-    DEFAULT_CSS = """
-    DirectionBars {
-        & > .directions--name { color: $text-muted; }
-        & > .directions--current { color: $text-primary; text-style: bold; }
-        & > .directions--line { color: $border-blurred; }
-        & > .directions--place { color: $accent; text-style: bold; }
-        & > .directions--value { color: $foreground; }
-    }
-    """
-
-    def __init__(self) -> None:
-        super().__init__("The position of the walk shows here")
-        self._positions: tuple[float, ...] = ()
-        self._current = 0
-
-    def show(self, positions: Sequence[float], current: int) -> None:
-        """Show the position along each direction; `current` counts from 1, 0 is none."""
-        if (tuple(positions), current) != (self._positions, self._current):
-            self._positions, self._current = tuple(positions), current
-            self.redraw()
-
-    def draw(self, width: int, height: int) -> list[Strip]:
-        if not self._positions:
-            return self.message(self._empty, width, height)
-        return [self._draw_bar(number, at, width) for number, at in enumerate(self._positions, 1)]
-
-    def _draw_bar(self, number: int, at: float, width: int) -> Strip:
-        """Return `▸2 ━━━━━━┿━━●━━━ +1.3`."""
-        cells = max(5, width - _NAME - _VALUE)
-        current = number == self._current
-        place = round((cells - 1) * (min(max(at, -SPAN), SPAN) + SPAN) / (2 * SPAN))
-        rule = ["━" if current else "─"] * cells
-        rule[cells // 2] = "┿" if current else "┼"
-        mark = "◂" if at < -SPAN else "▸" if at > SPAN else "●"
-        name = self.style("directions--current" if current else "directions--name")
-        line = name if current else self.style("directions--line")
-        return strip_of(
-            [
-                (f"{'▸' if current else ' '}{number:<2} ", name),
-                ("".join(rule[:place]), line),
-                (mark, self.style("directions--place")),
-                ("".join(rule[place + 1 :]), line),
-                (f"{at:+.1f}".rjust(_VALUE), self.style("directions--value")),
-            ]
-        )
-
-
 # --- Painting a mask on a small image by keyboard ---------------------------------------------
 
 MAX_BRUSH = 9

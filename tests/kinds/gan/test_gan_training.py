@@ -17,15 +17,16 @@ from genui.engine import trainer
 from genui.engine.device import Machine
 from genui.engine.load import stream
 from genui.engine.metrics.distance import SampleSet, collapse, sample_caption_pairs
-from genui.engine.train import gan
-from genui.engine.train.gan import WIDTH, GanTask, score_text
 from genui.engine.train.loop import Trainer
 from genui.engine.train.optimizer import Optimizers
 from genui.engine.train.task import WHOLE, Player, Sample, Share, players_of
+from genui.kinds.gan import task as gan
+from genui.kinds.gan.recipe import GanRecipe
+from genui.kinds.gan.task import WIDTH, GanTask, score_text
+from genui.kinds.gan.walk import LatentSettings
 from genui.logs.native import MetricsTail
-from genui.protocol import ImageFrame, LatentSettings, Start
+from genui.protocol import ImageFrame, Start
 from genui.recipes import find_recipe, override
-from genui.recipes.gan import GanRecipe
 from genui.runs.layout import RunDir, create_run, read_status
 from genui.runs.writer import RunWriter
 
@@ -55,8 +56,8 @@ def tiny_gan(tmp_path: Path) -> MakeRun:
 
 @pytest.fixture(autouse=True)
 def few_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genui.engine.train.gan.CHECKED", 8)
-    monkeypatch.setattr("genui.engine.train.gan.SCORED", 8)
+    monkeypatch.setattr("genui.kinds.gan.task.CHECKED", 8)
+    monkeypatch.setattr("genui.kinds.gan.task.SCORED", 8)
 
 
 def check_few(rank: int) -> None:

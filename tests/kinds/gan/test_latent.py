@@ -9,26 +9,23 @@ import torch
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine
-from genui.engine.models.gan import GAN, GANConfig
-from genui.engine.sample.latent import LatentGenerator, blend_seeds, directions, seed_latent, slerp
 from genui.engine.sample.trace import Trace
+from genui.kinds.gan.network import GAN, GANConfig
+from genui.kinds.gan.sample import LatentGenerator, blend_seeds, directions, seed_latent, slerp
+from genui.kinds.gan.walk import BASES, BasisName, LatentSettings, WalkFrame
 from genui.protocol import (
-    BASES,
     AddNoise,
     Axis,
-    BasisName,
     Edit,
     Frame,
-    ImageFrame,
     ImageSettings,
-    LatentSettings,
     SetPrompt,
     SetSeed,
     SetSettings,
     Settings,
     Start,
 )
-from genui.protocol.edits import sample_step, seed_step, variations
+from genui.protocol.edits import sample_step, variations
 
 LATENT = 10
 
@@ -53,11 +50,11 @@ def start(settings: Settings | None = None, **more: object) -> Start:
     return Start(settings=settings or LatentSettings(steps=8), **request)  # type: ignore[arg-type]
 
 
-def walked(generator: LatentGenerator, request: Start) -> list[ImageFrame]:
+def walked(generator: LatentGenerator, request: Start) -> list[WalkFrame]:
     """Every frame of a walk, the first point among them."""
     trace = Trace(generator, request)
     frames = [trace.opening, *trace.advance(0, 1000)]
-    assert all(isinstance(frame, ImageFrame) for frame in frames)
+    assert all(isinstance(frame, WalkFrame) for frame in frames)
     return frames  # type: ignore[return-value]
 
 
@@ -65,7 +62,7 @@ def images(frames: Iterable[Frame | None]) -> list[bytes]:
     """What each of them shows."""
     shown = []
     for frame in frames:
-        assert isinstance(frame, ImageFrame)
+        assert isinstance(frame, WalkFrame)
         shown.append(frame.x)
     return shown
 
@@ -82,7 +79,7 @@ def test_a_walk_along_a_direction_has_the_seeds_image_in_its_middle(
     settings = LatentSettings(steps=steps, direction=2, basis=basis, reach=2.0)
     frames = walked(generator, start(settings))
     assert len(frames) == steps + 1
-    middle = seed_step(settings)
+    middle = settings.seed_step
     assert frames[middle].x == own_image(generator, 3)
     assert sample_step(start(settings), steps) == middle
     assert len({frame.x for frame in frames}) > 1
@@ -145,7 +142,7 @@ def test_another_seed_or_caption_from_here_changes_this_very_image(
 ) -> None:
     trace = Trace(generator, start())
     list(trace.advance(0, 8))
-    middle = seed_step(LatentSettings(steps=8))
+    middle = LatentSettings(steps=8).seed_step
     seeded, told = trace.fork(1, middle, SetSeed(5)), trace.fork(2, middle, SetPrompt("bag"))
     assert images([seeded.opening]) == [own_image(generator, 5)]
     assert images([told.opening]) == [own_image(generator, 3, "bag")]

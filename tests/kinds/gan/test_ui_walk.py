@@ -18,23 +18,19 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from genui.base.errors import MisuseError
-from genui.engine.sample.latent import seed_latent
-from genui.engine.train.gan import score_text
-from genui.protocol import ImageFrame, LatentSettings, SetPrompt, SetSettings, kinds
+from genui.kinds.gan.controller import LatentController, parse_grid, parse_seed, parse_seeds
+from genui.kinds.gan.pane import DirectionBars
+from genui.kinds.gan.sample import seed_latent
+from genui.kinds.gan.task import score_text
+from genui.kinds.gan.walk import LatentSettings, WalkFrame
+from genui.protocol import SetPrompt, SetSettings, kinds
 from genui.runs.models import find_model
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
 from genui.ui.session import launch_process
 from genui.ui.traces.controller import parse_number
-from genui.ui.traces.latent import (
-    LatentController,
-    parse_grid,
-    parse_seed,
-    parse_seeds,
-)
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.image import DirectionBars
 
 pytestmark = pytest.mark.usefixtures("app_stage")
 
@@ -52,13 +48,13 @@ def pane_of(pilot: Pilot[None]) -> TracePane:
     return home_of(pilot).query_one("#walk", TracePane)
 
 
-def shown(pilot: Pilot[None]) -> Trace[ImageFrame]:
+def shown(pilot: Pilot[None]) -> Trace[WalkFrame]:
     trace = pane_of(pilot).trace
     assert trace is not None
     return trace
 
 
-def frame(pilot: Pilot[None]) -> ImageFrame:
+def frame(pilot: Pilot[None]) -> WalkFrame:
     found = shown(pilot).frame
     assert found is not None
     return found
@@ -182,23 +178,23 @@ class Walk:
         self.session.deliver()
 
     @property
-    def frame(self) -> ImageFrame:
+    def frame(self) -> WalkFrame:
         self.session.deliver()
         frame = self.controller.frame
         assert frame is not None
         return frame
 
     @property
-    def trace(self) -> Trace[ImageFrame]:
+    def trace(self) -> Trace[WalkFrame]:
         trace = self.controller.trace
         assert trace is not None
         return trace
 
-    def step(self, by: int) -> ImageFrame:
+    def step(self, by: int) -> WalkFrame:
         self.controller.step(by)
         return self.frame
 
-    def end(self) -> ImageFrame:
+    def end(self) -> WalkFrame:
         self.session.deliver()
         self.controller.ends(1)
         return self.frame

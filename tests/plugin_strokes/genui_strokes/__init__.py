@@ -10,7 +10,7 @@ from pathlib import Path
 from genui.base.manual import Page
 from genui.kinds.image import prints
 from genui.protocol.kinds import Kind, Recipes
-from genui.protocol.settings import TextSettings
+from genui_strokes.settings import Jump, StrokesSettings
 
 
 def _recipes() -> Recipes:
@@ -72,9 +72,9 @@ KINDS = (
         prepares=_prepares,
         trains=_trains,
         generates=_generates,
-        settings=TextSettings,
-        default_settings=TextSettings(tokens=24),
-        edits=("seed",),
+        settings=StrokesSettings,
+        messages=(Jump,),
+        edits=("seed", "jump"),
         makes="a drawing",
         pane="pen",
         title="Pen",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from genui.base.errors import MisuseError
 from genui.engine.device import Machine
 from genui.engine.models.frozen import load_frozen
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
-from genui.protocol import Edit, ImageFrame, SetSeed, SetSettings, Start, Started, TextSettings
+from genui.protocol import Edit, ImageFrame, SetSeed, SetSettings, Start, Started
 from genui_strokes.recipe import StrokesRecipe, describe_data
+from genui_strokes.settings import Jump, StrokesSettings
 
 SIDE = 32  # pixels
 STROKES = 24  # of a circle
@@ -78,7 +80,7 @@ class StrokesTask:
     def sample(self, model: nn.Module, machine: Machine) -> Sequence[Sample]:
         assert isinstance(model, PenNetwork)
         generator = StrokesGenerator(model)
-        settings = TextSettings(tokens=self._recipe.sample_strokes)
+        settings = StrokesSettings(strokes=self._recipe.sample_strokes)
         start = Start(trace=0, model="", prompt="", seed=self._recipe.seed, settings=settings)
         state, _ = generator.begin(start)
         while not generator.finished(state):
@@ -102,13 +104,16 @@ class Drawing:
 
     places: tuple[tuple[float, float], ...]
     seed: int
-    settings: TextSettings
+    settings: StrokesSettings
+    jumps: tuple[int, ...] = ()  # numbers of places to which no line goes
 
     def pixels(self) -> NDArray[np.uint8]:
         """The drawing, uint8 [SIDE, SIDE, 3]."""
         image = Image.new("RGB", (SIDE, SIDE))
         points = [((x + 1) * SIDE / 2, (y + 1) * SIDE / 2) for x, y in self.places]
-        ImageDraw.Draw(image).line(points, fill="white")
+        draw = ImageDraw.Draw(image)
+        for begin, end in pairwise((0, *self.jumps, len(points))):
+            draw.line(points[begin:end], fill="white", width=self.settings.pen)
         return np.asarray(image)
 
 
@@ -137,7 +142,7 @@ class StrokesGenerator:
         with torch.inference_mode():
             move = self.network(torch.tensor([[x, y]]))[0].double().numpy()
         noise = np.random.default_rng((state.seed, len(state.places))).normal(0, 0.02, 2)
-        x, y = np.clip((x, y) + move + state.settings.temperature * noise, -1, 1)
+        x, y = np.clip((x, y) + move + state.settings.wobble * noise, -1, 1)
         after = replace(state, places=(*state.places, (float(x), float(y))))
         return after, self.frame(after)
 
@@ -154,7 +159,10 @@ class StrokesGenerator:
                 return replace(state, seed=seed)
             case SetSettings(settings=settings):
                 return replace(state, settings=self._check(settings))
-        raise MisuseError("a drawing takes another seed and other settings")
+            case Jump(x=x, y=y):
+                places = (*state.places[:-1], (x, y))
+                return replace(state, places=places, jumps=(*state.jumps, len(places) - 1))
+        raise MisuseError("a drawing takes another seed, other settings and jumps")
 
     def note(self, state: Drawing) -> str:
         return ""
@@ -163,11 +171,11 @@ class StrokesGenerator:
         return len(state.places) > self.total(state)
 
     def total(self, state: Drawing) -> int:
-        return state.settings.tokens
+        return state.settings.strokes
 
-    def _check(self, settings: object) -> TextSettings:
-        if not isinstance(settings, TextSettings):
-            raise MisuseError("a model that draws needs text settings")
+    def _check(self, settings: object) -> StrokesSettings:
+        if not isinstance(settings, StrokesSettings):
+            raise MisuseError("a model that draws needs the settings of a drawing")
         return settings
 
 

@@ -1,6 +1,7 @@
 """Keys of the pane."""
 
-from genui.ui.keys import Key, shared
+from genui.ui.keys import Key, settings_keys, shared
+from genui_strokes.settings import StrokesSettings
 
 KEYS = (
     Key("pen.play", "pen", "space", "space", "play", "play/pause", "Draw, or pause"),
@@ -11,4 +12,5 @@ KEYS = (
     Key("pen.reseed", "pen", "r", "r", "reseed", "reseed", "Draw again, from another seed"),
     *shared("pen", "zoom", "fork", "branches", "settings", "more", "less", "compare", "save"),
     Key("pen.export", "pen", "x", "x", "export", "export", "Write a PNG or a GIF that replays"),
+    *settings_keys("pen", StrokesSettings),
 )

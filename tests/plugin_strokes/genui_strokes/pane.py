@@ -2,8 +2,7 @@
 
 from textual.app import ComposeResult
 
-from genui.base.schema import settings_of
-from genui.protocol import ImageFrame, TextSettings
+from genui.protocol import ImageFrame
 from genui.ui.generate.image import ImageInspector, TraceImageView
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import PromptLine
@@ -11,8 +10,7 @@ from genui.ui.tour import Step, has_begun
 from genui.ui.traces.controller import TraceController
 from genui.ui.widgets.base import Line, Timeline
 from genui.ui.widgets.image import ImageView
-
-USED = {"temperature", "tokens"}
+from genui_strokes.settings import StrokesSettings
 
 
 class PenView(TraceImageView):
@@ -48,8 +46,8 @@ class PenInspector(ImageInspector):
 
 
 def _build(pane: TracePane) -> Parts:
-    controller = TraceController[ImageFrame, TextSettings](
-        pane.session, pane, TextSettings(tokens=24), steps="tokens"
+    controller = TraceController[ImageFrame, StrokesSettings](
+        pane.session, pane, StrokesSettings(), steps="strokes"
     )
     return Parts(controller, PenView(pane), PenInspector(pane), ())
 
@@ -59,8 +57,7 @@ PEN = PaneKind(
     "Pen",
     "image-pane pen-pane",
     _build,
-    "temperature",
-    without=frozenset(settings_of(TextSettings)) - USED,
+    "wobble",
 )
 
 STEPS = (

@@ -14,24 +14,12 @@ from genui.base.text import clean
 from genui.engine.data.captions import Vocabulary
 from genui.engine.device import Machine, autocast
 from genui.engine.models.frozen import load_frozen
-from genui.engine.models.gan import GAN, SIDE, Generator, gan_config
 from genui.engine.sample.diffusion_state import check_axes, parse_value
 from genui.engine.sample.media import sheet, to_rgb
-from genui.protocol import (
-    Axis,
-    BasisName,
-    Edit,
-    ImageFrame,
-    LatentSettings,
-    SetPrompt,
-    SetSeed,
-    SetSettings,
-    Settings,
-    Start,
-    Started,
-)
-from genui.protocol.edits import seed_step
-from genui.recipes.gan import GanRecipe
+from genui.kinds.gan.network import GAN, SIDE, Generator, gan_config
+from genui.kinds.gan.recipe import GanRecipe
+from genui.kinds.gan.walk import BasisName, LatentSettings, WalkFrame
+from genui.protocol import Axis, Edit, SetPrompt, SetSeed, SetSettings, Settings, Start, Started
 
 # --- The state of a walk ----------------------------------------------------------------------
 
@@ -109,7 +97,7 @@ def walk_origin(seed: int, settings: LatentSettings, directions: NDArray[np.floa
     start = seed_point(seed, settings, directions)
     if settings.to is not None:
         return start
-    before = np.float32(seed_step(settings) * step_length(settings))
+    before = np.float32(settings.seed_step * step_length(settings))
     return start - before * directions[settings.direction - 1]
 
 
@@ -246,7 +234,7 @@ class LatentGenerator:
             note=self.note(state),
         )
 
-    def step(self, state: WalkState) -> tuple[WalkState, ImageFrame]:
+    def step(self, state: WalkState) -> tuple[WalkState, WalkFrame]:
         state = replace(state, step=state.step + 1)
         return state, self.frame(state)
 
@@ -262,12 +250,12 @@ class LatentGenerator:
                 return replace(state, images=images)
         raise MisuseError("a walk has no noise and no tokens; edit its caption, seed or settings")
 
-    def frame(self, state: WalkState) -> ImageFrame:
+    def frame(self, state: WalkState) -> WalkFrame:
         """The images side by side, and the discriminator's score of the first one."""
         latents = state.settings.truncation * state.latents()
         images, scores = self._generate(latents, [image.caption for image in state.images])
         rgb = sheet(images, state.columns)
-        return ImageFrame(
+        return WalkFrame(
             trace=0,  # set by the trace
             step=state.step,
             sigma=0.0,

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genui.recipes.gan import GanRecipe
+from genui.kinds.gan.recipe import GanRecipe
 
 SIDE = 32  # pixels
 FOLD = 2  # FOLD × FOLD pixels become channels

@@ -1,12 +1,15 @@
 """The Walk pane: walks through the latent space of a GAN, from the image of a seed."""
 
 import random
+from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.strip import Strip
 
 from genui.base.schema import settings_of
-from genui.protocol import LatentSettings
+from genui.kinds.gan.controller import LatentController, parse_grid, parse_seed, parse_seeds
+from genui.kinds.gan.walk import LatentSettings
 from genui.protocol.edits import inputs_at
 from genui.protocol.settings import format_grid
 from genui.ui.generate.actions import Actions
@@ -14,16 +17,11 @@ from genui.ui.generate.image import WIDE, ImageInspector, TraceImageView, ask_gr
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import CaptionScreen, PromptLine
 from genui.ui.traces.controller import parse_number
-from genui.ui.traces.latent import (
-    LatentController,
-    parse_grid,
-    parse_seed,
-    parse_seeds,
-)
-from genui.ui.widgets.base import Line, Timeline, set_border
+from genui.ui.traces.export import IMAGES, Format
+from genui.ui.widgets.base import Line, LineWidget, Timeline, set_border, strip_of
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.image import DirectionBars, ImageView
+from genui.ui.widgets.image import ImageView
 from genui.ui.widgets.settings import Option
 
 NARROW = 40  # cells of a border with room for few words
@@ -90,6 +88,69 @@ class WalkView(TraceImageView):
         if settings.to is not None:
             return f"{seed} → {settings.to}"
         return f"direction {settings.direction} · {seed}"
+
+
+# --- The position of a walk in latent space ---------------------------------------------------
+
+SPAN = 4.0  # standard deviations to either side
+_NAME = 4  # cells before a bar
+_VALUE = 6  # cells after it
+
+
+class DirectionBars(LineWidget):
+    """The position along each direction, `●`, from -4 to 4 standard deviations of the latents.
+
+    The current direction of the walk has a `▸` and a heavier line.
+    """
+
+    DEFAULT_CSS = """
+    DirectionBars {
+        & > .directions--name { color: $text-muted; }
+        & > .directions--current { color: $text-primary; text-style: bold; }
+        & > .directions--line { color: $border-blurred; }
+        & > .directions--place { color: $accent; text-style: bold; }
+        & > .directions--value { color: $foreground; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__("The position of the walk shows here")
+        self._positions: tuple[float, ...] = ()
+        self._current = 0
+
+    def show(self, positions: Sequence[float], current: int) -> None:
+        """Show the position along each direction; `current` counts from 1, 0 is none."""
+        if (tuple(positions), current) != (self._positions, self._current):
+            self._positions, self._current = tuple(positions), current
+            self.redraw()
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        if not self._positions:
+            return self.message(self._empty, width, height)
+        return [self._draw_bar(number, at, width) for number, at in enumerate(self._positions, 1)]
+
+    def _draw_bar(self, number: int, at: float, width: int) -> Strip:
+        """Return `▸2 ━━━━━━┿━━●━━━ +1.3`."""
+        cells = max(5, width - _NAME - _VALUE)
+        current = number == self._current
+        place = round((cells - 1) * (min(max(at, -SPAN), SPAN) + SPAN) / (2 * SPAN))
+        rule = ["━" if current else "─"] * cells
+        rule[cells // 2] = "┿" if current else "┼"
+        mark = "◂" if at < -SPAN else "▸" if at > SPAN else "●"
+        name = self.style("directions--current" if current else "directions--name")
+        line = name if current else self.style("directions--line")
+        return strip_of(
+            [
+                (f"{'▸' if current else ' '}{number:<2} ", name),
+                ("".join(rule[:place]), line),
+                (mark, self.style("directions--place")),
+                ("".join(rule[place + 1 :]), line),
+                (f"{at:+.1f}".rjust(_VALUE), self.style("directions--value")),
+            ]
+        )
+
+
+# --- The pane ---------------------------------------------------------------------------------
 
 
 class WalkInspector(ImageInspector):
@@ -203,7 +264,7 @@ class WalkActions(Actions):
         """Ask for the seeds and captions of a grid, and walk with all of them."""
         ask_grid(
             self.pane,
-            self._controller,
+            self._controller.open_grid,
             usual=("seed 1..4", ""),
             examples=("seed 1..6", "caption sneaker; ankle boot"),
             hint="seed or caption, and its values: all of them walk at once. u goes back.",
@@ -219,4 +280,9 @@ def _build(pane: TracePane) -> Parts:
 
 WALK = PaneKind(
     "walk", "Walk", "image-pane walk-pane", _build, "truncation", without=frozenset({"basis"})
+)
+WALKS = (
+    Format("png", ".png", "the image at step {step}", "frame", still=True, shrink=1),
+    Format("film", ".png", "a filmstrip, ten steps of the walk", "film", shrink=4),
+    *IMAGES[2:],
 )

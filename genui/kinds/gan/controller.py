@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from genui import protocol
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
-from genui.protocol import BASES, Axis, ImageFrame, LatentSettings, Seed
-from genui.protocol.edits import inputs_at, seed_step
+from genui.kinds.gan.walk import BASES, LatentSettings, WalkFrame
+from genui.protocol import Axis, Seed
+from genui.protocol.edits import inputs_at
 from genui.protocol.settings import parse_axes
 from genui.runs.models import ModelInfo
 from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController
@@ -20,7 +21,7 @@ LEAST_MOVES = 10  # of a fork to another seed
 MAX_BLENDED = 15  # seeds
 
 
-class LatentController(TraceController[ImageFrame, LatentSettings]):
+class LatentController(TraceController[WalkFrame, LatentSettings]):
     """A change of the settings starts a walk without edits again at the same place, and forks a
     walk with edits."""
 
@@ -58,7 +59,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         if self.model is None:
             self.listener.repaint()
         else:
-            self._begin_at(seed_step(self.settings), self.new_label())
+            self._begin_at(self.settings.seed_step, self.new_label())
 
     def _begin_at(self, step: int, label: str) -> None:
         """Show a new trace at that step."""
@@ -103,12 +104,12 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
             self.fork(protocol.SetSettings(self.settings), label)
             return
         self.settings = replace(self.settings, direction=number, at=self._here(trace))
-        self._begin_at(seed_step(self.settings), label)
+        self._begin_at(self.settings.seed_step, label)
 
-    def _here(self, trace: Trace[ImageFrame]) -> tuple[float, ...]:
+    def _here(self, trace: Trace[WalkFrame]) -> tuple[float, ...]:
         """The playhead's distance from the seed's point along each direction, in σ."""
         settings = self.settings
-        moved = (trace.position - seed_step(settings)) * 2 * settings.reach / settings.steps
+        moved = (trace.position - settings.seed_step) * 2 * settings.reach / settings.steps
         at = [*settings.at, *[0.0] * (settings.direction - len(settings.at))]
         at[settings.direction - 1] = round(at[settings.direction - 1] + moved, 6)
         return tuple(at)
@@ -118,7 +119,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         if self.ensure_trace() is not None:
             basis = BASES[(BASES.index(self.settings.basis) + 1) % len(BASES)]
             self.settings = replace(self.settings, basis=basis, direction=1, at=())
-            self._begin_at(seed_step(self.settings), f"directions by {basis}")
+            self._begin_at(self.settings.seed_step, f"directions by {basis}")
 
     # --- seeds ----------------------------------------------------------------------------
 
@@ -136,7 +137,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         trace = self.ensure_trace()
         if trace is None:
             return
-        if not trace.request.edits and trace.position == seed_step(self.settings):
+        if not trace.request.edits and trace.position == self.settings.seed_step:
             self.settings = replace(self.settings, to=seed)
             self._begin_at(0, f"seed {self.seed} to {seed}")
             return
@@ -149,7 +150,7 @@ class LatentController(TraceController[ImageFrame, LatentSettings]):
         if self.ensure_trace() is not None:
             self.settings = replace(self.settings, blend=tuple(seeds), at=(), to=None)
             label = f"seed {self.seed} with {', '.join(map(str, seeds))}"
-            self._begin_at(seed_step(self.settings), label if seeds else self.new_label())
+            self._begin_at(self.settings.seed_step, label if seeds else self.new_label())
 
 
 # --- Parsing of typed values --------------------------------------------------------------------
