@@ -39,9 +39,6 @@ _PREVIEW = 100_000
 """Points of a metric that are shown of its beginning until the whole file is read: with all of
 them, each look at a long log would copy it."""
 
-_CELLS = 100_000
-"""Values that are decoded before they are added: adding costs a call for each metric."""
-
 _BEYOND = 2**63
 _RESERVED = frozenset({"step", "time"})
 
@@ -226,7 +223,6 @@ class _Part(LineReader):
 
     def _forget(self) -> None:
         super()._forget()
-        self._waiting: list[Record] = []  # decoded, not added: see _CELLS
         self._rewound: int | None = None  # the earliest step that training went back to
 
     @property
@@ -248,20 +244,8 @@ class _Part(LineReader):
                     both[name] = joined
         return both
 
-    def read(self, limit_bytes: int = CHUNK) -> bool:
-        changed = super().read(limit_bytes)
-        self._add_waiting()
-        return changed
-
     def _add_lines(self, file: LineFile, lines: bytes) -> None:
-        self._waiting += self._decode(lines)
-        if sum(map(len, self._waiting)) > _CELLS:
-            self._add_waiting()
-
-    def _add_waiting(self) -> None:
-        """Adds the points of the records that are waiting."""
-        records, self._waiting = self._waiting, []
-        for marker, part in _split_at_rewinds(records):
+        for marker, part in _split_at_rewinds(self._decode(lines)):
             if marker is not None:
                 self._collected.forget_after(marker)
                 self._rewound = marker if self._rewound is None else min(marker, self._rewound)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, compress
-from operator import lt
 from pathlib import Path
 from typing import Any
 
@@ -197,11 +196,6 @@ class EpochSteps:
     ) -> bool:
         """Whether a step of training is no larger than the last, in a later epoch. `epochs`
         returns the epoch of a record, `held_out` are the held-out phases of the records, or ""."""
-        if steps[0] > self._last and all(map(lt, steps, steps[1:])):
-            known = (epochs(len(steps) - 1), epochs(0))
-            self._epoch = next((epoch for epoch in known if type(epoch) is int), self._epoch)
-            self._last = steps[-1]
-            return False
         for index, step in enumerate(steps):
             epoch = epochs(index)
             if held_out[index] or type(epoch) is not int:
