@@ -43,15 +43,12 @@ class TextTail(Reader):
         self._probed: list[Printed] | None = None  # lines of a new file, before its first step
         self._probe = PrintedLog()
         self._console: deque[tuple[float, str]] = deque(maxlen=_MAX_LINES)
-        self._extras: Extras | None = None
         self._known = (0, 0)  # notes and units of the log that are in the config
         self._finished = True  # nothing waits for the end of the log
 
     @property
     def extras(self) -> Extras:
-        if self._extras is None:
-            self._extras = Extras(console=tuple(self._console))
-        return self._extras
+        return Extras(console=tuple(self._console))
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
         changed = self._choose_again()
@@ -142,7 +139,6 @@ class TextTail(Reader):
                 found += [(point, when) for point in points]
             if line.stays:
                 self._console.append((math.nan, line.text))
-        self._extras = None
         self._add(found)
         known = len(self._log.notes), len(self._log.units)
         if known != self._known:

@@ -82,11 +82,8 @@ def times_of(cells: Iterable[object]) -> Floats:
 
 def numbers_of(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
     """The numbers [cells] of texts, bytes or None, NaN for other values, and a mask of numbers."""
-    try:
-        return np.array(list(map(float, cells))), np.ones(len(cells), bool)
-    except (TypeError, ValueError):
-        numbers = list(map(number_of_text, cells))
-        return np.array(numbers, np.float64), np.array([n is not None for n in numbers], bool)
+    numbers = list(map(number_of_text, cells))
+    return np.array(numbers, np.float64), np.array([n is not None for n in numbers], bool)
 
 
 def number_of_text(cell: Any) -> float | None:

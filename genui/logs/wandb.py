@@ -51,10 +51,6 @@ _messages = define_messages(  # of wandb_internal.proto, the fields that are rea
 )
 _Record, _History, _Item = _messages["Record"], _messages["History"], _messages["Item"]
 
-_REPEATS = re.compile(rb"(?:\x08[\x80-\xff]*[\x00-\x7f])?\x1a")
-"""The beginning of a summary that W&B adds after a row: two of three records. A script's own has
-other fields before it."""
-
 # Keys as in the file; the second is that of older versions.
 _STEP, _OLD_STEP = b"\x12\x05_step", b"\n\x05_step"
 _TIMESTAMPS = (b"\x12\x0a_timestamp", b"\n\x0a_timestamp")
@@ -161,8 +157,6 @@ class WandbTail(Reader):
         return changed
 
     def _record(self, data: bytes, start: int, end: int) -> None:
-        if not self._aggregates and _REPEATS.match(data, start, end):
-            return
         try:
             for field, value in _Record.FromString(data[start:end]).ListFields():
                 self._take_field(field.name, value)
@@ -219,7 +213,7 @@ class WandbTail(Reader):
     def _summarize(self, data: bytes) -> None:
         """A SummaryRecord. Most only repeat a row of the history, or have the run's time."""
         if b"_timestamp" in data:
-            self._newest_summary = data
+            self._newest_summary = data if self._aggregates else b""
         elif b"_wandb" not in data:
             self._summary.update(_summary_items(data))
 
