@@ -2,14 +2,12 @@
 
 import argparse
 import csv
-import io
 import math
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from genui.logs.native import Table
 
 STDOUT = "-"
-PIECE = 64 * 1024  # characters written at once
 NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 EVENTS = "events.out.tfevents."  # the prefix by which TensorBoard finds event files
 SUFFIX = ".genui"  # of the event files that this command writes
@@ -60,15 +57,18 @@ def run_export(args: argparse.Namespace) -> int:
     if args.tensorboard is not None:
         _to_tensorboard(args.run_ref, Path(args.tensorboard).expanduser(), args.force)
         return 0
-    form, word = (_csv, args.csv) if args.csv is not None else (_jsonl, args.jsonl)
+    write, word = (_csv, args.csv) if args.csv is not None else (_jsonl, args.jsonl)
     if word == STDOUT:
-        for piece in form(_read(args.run_ref)[0]):
-            sys.stdout.write(piece)
+        write(_read(args.run_ref)[0], sys.stdout)
         return 0
     target = Path(word).expanduser()
     _check_file(target, args.force)
     table, _ = _read(args.run_ref)
-    _write(target, (piece.encode(errors="replace") for piece in form(table)))
+    with (
+        atomic_path(target) as aside,
+        aside.open("x", encoding="utf-8", errors="replace", newline="") as file,
+    ):
+        write(table, file)
     _report(table, target)
     return 0
 
@@ -86,23 +86,17 @@ def _read(ref: str) -> tuple["Table", float]:
     return table, summary.info.created
 
 
-def _csv(table: "Table") -> Iterator[str]:
+def _csv(table: "Table", file: TextIO) -> None:
     """The rows in RFC 4180 except for line ends, with all digits of floats."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("step", "time", *table.names))
     for row in table.rows():
         time = "" if math.isnan(row.time) else repr(row.time)
         values = ("" if value is None else repr(value) for value in row.values)
         writer.writerow((row.step, time, *values))
-        if text.tell() > PIECE:
-            yield text.getvalue()
-            text.seek(0)
-            text.truncate()
-    yield text.getvalue()
 
 
-def _jsonl(table: "Table") -> Iterator[str]:
+def _jsonl(table: "Table", file: TextIO) -> None:
     """The rows in the format of metrics.jsonl, with NaN and infinities by name."""
     encode = msgspec.json.Encoder().encode
     for row in table.rows():
@@ -112,7 +106,7 @@ def _jsonl(table: "Table") -> Iterator[str]:
         for name, number in zip(table.names, row.values, strict=True):
             if number is not None:
                 record[name] = number if math.isfinite(number) else NON_FINITE[str(number)]
-        yield encode(record).decode() + "\n"
+        file.write(encode(record).decode() + "\n")
 
 
 def _to_tensorboard(ref: str, folder: Path, force: bool) -> None:
@@ -129,7 +123,8 @@ def _to_tensorboard(ref: str, folder: Path, force: bool) -> None:
     # Named as by TensorBoard's writers: it reads the files of a folder in the order of these names.
     host, pid = socket.gethostname(), os.getpid()
     target = folder / f"{EVENTS}{int(created):010d}.{host}.{pid}{SUFFIX}"
-    _write(target, event_file(table.names, table.rows(), created))
+    with atomic_path(target) as aside, aside.open("xb") as file:
+        file.writelines(event_file(table.names, table.rows(), created))
     for old in folder.glob(f"{EVENTS}*{SUFFIX}"):
         if old != target:
             old.unlink(missing_ok=True)
@@ -161,12 +156,6 @@ def _check_file(target: Path, force: bool) -> None:
         raise MisuseError(f"{target}: exists already; --force replaces it")
     if not target.parent.is_dir():
         raise MisuseError(f"{target}: there is no folder {target.parent}; create it first")
-
-
-def _write(target: Path, pieces: Iterable[bytes]) -> None:
-    """Writes the file, whole or not at all. Raises GenuiError if it cannot be written."""
-    with atomic_path(target) as aside, aside.open("xb") as file:
-        file.writelines(pieces)
 
 
 def _report(table: "Table", target: Path) -> None:

@@ -345,16 +345,6 @@ class Run:
         if folder is not None:
             self._safely("labels", lambda _: labels.write_labels(folder, change(self._labels())))
 
-    def project_name(self) -> str:
-        """The name of the project."""
-        return self.project
-
-    def get_url(self) -> str:
-        """As `url`."""
-        return self.url
-
-    get_project_url = get_url
-
     @property
     def stop_requested(self) -> bool:
         """Whether someone pressed stop in the app or ran `genui stop`, at most a second ago.

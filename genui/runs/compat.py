@@ -26,8 +26,8 @@ NAMES = _words(
 """Functions, classes and modules of wandb that do nothing here."""
 
 RUN_NAMES = NAMES | _words(
-    "disabled entity group job_type offline path project_url settings starting_step sweep_id "
-    "sweep_url sync_dir"
+    "disabled entity get_project_url get_url group job_type offline path project_name project_url "
+    "settings starting_step sweep_id sweep_url sync_dir"
 )
 """The same of its runs."""
 

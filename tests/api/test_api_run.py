@@ -210,7 +210,7 @@ def test_what_wandb_has_and_genui_has_not_is_said_once(capsys: pytest.CaptureFix
 def test_what_scripts_do_with_parts_of_wandb_raises_nothing():
     wandb: Any = genui
     run: Any = wandb.init(project="old", id=wandb.util.generate_id(), config={"lr": 0.1})
-    assert (run.project_name(), run.get_url(), run.resumed) == ("old", run.url, False)
+    assert (run.project, run.url, run.resumed) == ("old", Path(run.dir).as_uri(), False)
     run.config.setdefaults({"lr": 1, "layers": 2})
     assert run.config.as_dict() == {"lr": 0.1, "layers": 2}
     things = (wandb.Table(), wandb.Histogram([1, 2]), wandb.Video(None), wandb.Audio(None))
