@@ -1,6 +1,7 @@
 import contextlib
 import struct
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,9 @@ from genui.protocol import (
     TextFrame,
     TextSettings,
 )
+from genui.protocol.kinds import find_tagged
+from genui.protocol.messages import CoreReply, CoreRequest
+from genui.protocol.settings import CoreEdit
 
 MESSAGES = [
     TextFrame(
@@ -73,6 +77,12 @@ def test_messages_of_a_kind_are_read_beside_those_of_the_core() -> None:
     assert list(protocol.requests().feed(protocol.encode(question))) == [question]
     with pytest.raises(protocol.ProtocolError, match="no kind of model with the request"):
         list(protocol.requests().feed(protocol.encode(plane)))
+
+
+@pytest.mark.parametrize("union", [CoreRequest, CoreReply, CoreEdit])
+def test_a_tag_of_the_core_is_used_once(union: object) -> None:
+    for one in get_args(union):
+        assert find_tagged(one, one.__struct_config__.tag) is one
 
 
 @pytest.mark.parametrize(

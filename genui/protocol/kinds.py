@@ -242,17 +242,12 @@ KINDS = Kinds()
 # --- Settings, edits and messages of all kinds --------------------------------------------------
 
 T = TypeVar("T", bound=Tagged)
-_CORE: tuple[type[Tagged], ...] = (
-    *get_args(CoreRequest), *get_args(CoreReply), *get_args(CoreEdit)
-)  # fmt: skip
-
-
-def _list_tagged() -> Iterator[type[Tagged]]:
-    """The classes with a tag: the core's, then those of the kinds, which are listed only then."""
-    yield from _CORE
-    for list_kinds in (KINDS.list_built_in, KINDS.list_of_plugins):
-        for kind in list_kinds():
-            yield from kind.messages if kind.settings is None else (kind.settings, *kind.messages)
+_CORE: Mapping[str, type[Tagged]] = {
+    str(one.__struct_config__.tag): one
+    for union in (CoreRequest, CoreReply, CoreEdit)
+    for one in get_args(union)
+}
+"""The classes of the core by their tags, of which none is used twice."""
 
 
 def find_tagged(base: type[T], tag: str) -> type[T]:
@@ -260,9 +255,13 @@ def find_tagged(base: type[T], tag: str) -> type[T]:
 
     No plug-in is loaded for a tag that is built in. Raises UnknownNameError if no kind has it.
     """
-    for one in _list_tagged():
-        if issubclass(one, base) and one.__struct_config__.tag == tag:
-            return one
+    if issubclass(one := _CORE.get(tag, object), base):
+        return one
+    for list_kinds in (KINDS.list_built_in, KINDS.list_of_plugins):
+        for kind in list_kinds():
+            for one in kind.messages if kind.settings is None else (kind.settings, *kind.messages):
+                if one.__struct_config__.tag == tag and issubclass(one, base):
+                    return one
     noun = base.__name__.lower()
     raise UnknownNameError(f"kind of model with the {noun} '{tag[:40]}'", "it is not installed")
 
