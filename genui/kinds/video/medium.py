@@ -1,7 +1,6 @@
 """Clips of 16 frames of 32×32 RGB, whose time is folded into the channels, as a `Medium`."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,9 @@ from genui.engine.data.captions import COLOURS, split_words
 from genui.engine.data.images import SIDE, as_floats, as_pixels
 from genui.engine.models.dit import DIT_SIDE
 from genui.engine.sample.diffusion import DiffusionParts
-from genui.engine.sample.diffusion_state import DiffusionState, read_mask
+from genui.engine.sample.diffusion_state import DiffusionState
 from genui.engine.sample.media import (
+    ImageMedium,
     InitialImage,
     check_bytes,
     find_colour,
@@ -26,24 +26,18 @@ from genui.engine.sample.media import (
 )
 from genui.kinds.video.data import CLIP_FRAMES, FIGURES, MOTIONS, Scene, draw_poses, load_clips
 from genui.kinds.video.network import CHANNELS, build_video_denoiser
-from genui.kinds.video.recipe import VideoRecipe
 from genui.protocol import FROM_DATA, ImageFrame, RgbImage
 
 _STILL_WORDS = {*FIGURES, *COLOURS, "on"}  # of the captions of clips in which nothing moves
 _MOTION_WORDS = tuple(words for words, _ in MOTIONS.values())[1:]  # all but standing still
 
 
-@dataclass(frozen=True)
-class VideoMedium:
-    """Clips; `recipe` names the training data."""
-
-    recipe: VideoRecipe | None = None
-
+class VideoMedium(ImageMedium):
     medium = "video"
-    shape = (CHANNELS, DIT_SIDE, DIT_SIDE)
 
-    def parts(self, caption: str) -> tuple[str, ...]:
-        return (caption,)
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (CHANNELS, DIT_SIDE, DIT_SIDE)
 
     def note(self, caption: str) -> str:
         """A remark if the caption names no icon or no motion."""
@@ -62,11 +56,8 @@ class VideoMedium:
         return grid_frame(state, sigma_data, _frame_bytes, CLIP_FRAMES)
 
     def load_init(self, init: RgbImage | str, caption: str) -> InitialImage:
-        image, note = initial_clip(init, caption, self.recipe)
+        image, note = initial_clip(init, caption)
         return InitialImage(image, _strip_to_tensor(image), note)
-
-    def read_mask(self, mask: bytes) -> Tensor:
-        return read_mask(mask, *self.shape[1:])
 
 
 def to_clips(x: Tensor) -> np.ndarray:
@@ -89,17 +80,13 @@ def _frame_bytes(x: Tensor, columns: int) -> bytes:
     return cells.transpose(2, 0, 3, 1, 4, 5).tobytes()  # [T, R, H, C, W, 3]
 
 
-def initial_clip(
-    init: RgbImage | str, caption: str, recipe: VideoRecipe | None
-) -> tuple[RgbImage, str]:
+def initial_clip(init: RgbImage | str, caption: str) -> tuple[RgbImage, str]:
     """`Start.init` as 16 images 32×32 one below the other, or one, and how it was found or
     converted. Raises MisuseError if it cannot be used, GenuiError if the icons are missing.
     """
     if isinstance(init, RgbImage):
         return _check_clip(init), ""
     if init == FROM_DATA:
-        if recipe is None:
-            raise MisuseError("this model does not say what it was trained on: name an image")
         return _training_clip(caption)
     image, note = read_image(Path(os.path.expanduser(init)))
     still = "an image that stands still through the clip"
@@ -150,5 +137,5 @@ def _check_clip(image: RgbImage) -> RgbImage:
     return image
 
 
-CLIPS = DiffusionParts(build_video_denoiser, lambda recipe, described: VideoMedium(recipe))
+CLIPS = DiffusionParts(build_video_denoiser, lambda recipe, described: VideoMedium())
 """What clips add to diffusion models."""

@@ -66,7 +66,7 @@ def generator() -> DiffusionGenerator:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.1)
-    return DiffusionGenerator(model, vocabulary, Machine("cpu", "fp32", 1), VideoMedium(recipe))
+    return DiffusionGenerator(model, vocabulary, Machine("cpu", "fp32", 1), VideoMedium())
 
 
 def asked(prompt: str = "red heart moving up on black", **changes: object) -> Start:
