@@ -214,30 +214,19 @@ class EventsTail(FilesReader[_EventFile]):
         return _EventFile(path)
 
     def _paths(self) -> list[Path]:
-        names, below = self._list(self.path)
-        if names is None:
-            return [self.path]
-        paths = [self.path / name for name in sorted(names)]
-        if names and len(below) == 1:  # as formats.TensorBoard.place has it
-            names, _ = self._list(below[0])
-            paths += [below[0] / name for name in sorted(names or ())]
-        return paths
-
-    def _list(self, folder: Path) -> tuple[list[str] | None, list[Path]]:
-        """The names of the event files in a folder, None if it is a file, and the folders of
-        add_hparams in it."""
         try:
-            with os.scandir(folder) as listing:
-                entries = list(listing)
+            names = sorted(os.listdir(self.path))
         except NotADirectoryError:
-            return None, []
+            return [self.path]
         except FileNotFoundError:
-            return [], []
+            return []
         except OSError as error:
-            raise cannot_read(folder, error) from None
-        names = [e.name for e in entries if "tfevents" in e.name and e.is_file()]
-        below = [e for e in entries if HPARAMS_FOLDER.fullmatch(e.name)]
-        return names, [Path(entry.path) for entry in below]
+            raise cannot_read(self.path, error) from None
+        paths = [self.path / name for name in names if "tfevents" in name]
+        below = [self.path / name for name in names if HPARAMS_FOLDER.fullmatch(name)]
+        if paths and len(below) == 1:  # as formats.TensorBoard.place has it
+            paths += sorted(below[0].glob("*tfevents*"))
+        return [path for path in paths if path.is_file()]
 
     def _read_piece(self, file: _EventFile, limit: int) -> None:
         records = file.take_records(limit)
