@@ -8,7 +8,8 @@ import re
 import stat
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
@@ -100,19 +101,11 @@ class Format:
         name = str(relative) if relative.parts else root.resolve().name or "log"
         return [Log(path, name, place if path != root else path.name)]
 
-    def times(self, path: Path) -> Iterator[float]:
-        """When each file of the log was last written; nothing if it is gone. Raises OSError."""
-        try:
-            about = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        if not stat.S_ISDIR(about.st_mode):
-            yield about.st_mtime
-            return
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if self.file.fullmatch(entry.name):
-                    yield entry.stat().st_mtime
+    def files(self, path: Path) -> Iterable[Path]:
+        """The files of the log, of which some may be gone. Raises OSError."""
+        if not path.is_dir():
+            return [path]
+        return [path / name for name in os.listdir(path) if self.file.fullmatch(name)]
 
     def summarise(self, path: Path, ended: str = "") -> RunSummary:
         """The state of the log, by the time of its last write; `ended` is the end that its reader
@@ -123,7 +116,9 @@ class Format:
         fault = ""
         written = 0.0
         try:
-            written = max(self.times(path), default=0.0)
+            for file in self.files(path):
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    written = max(written, file.stat().st_mtime)
         except OSError as error:
             fault = f"cannot read {show(path)}: {(error.strerror or str(error)).lower()}"
         if not written and not fault:

@@ -7,7 +7,7 @@ unpacked it is the same.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,8 @@ class ClearMl(Format):
         about = _about(_read_task(path))
         return [log.with_about(about._replace(id=path.name.removeprefix("offline-")))]
 
-    def times(self, path: Path) -> Iterator[float]:
-        for name in (_TASK, _METRICS, _LOG):
-            if (path / name).is_file():
-                yield (path / name).stat().st_mtime
+    def files(self, path: Path) -> Iterable[Path]:
+        return [path / name for name in (_TASK, _METRICS, _LOG)]
 
 
 class ClearMlTail(LineReader):

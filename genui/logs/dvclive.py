@@ -4,7 +4,7 @@ Source: dvclive 3.49, plots/metric.py. The settings are in params.yaml, the last
 not read, in metrics.json.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,10 +35,8 @@ class DvcLive(Format):
         said = not names.isdisjoint((_LAST, _PARAMS))
         return "plots" in names and said and (folder / "plots" / "metrics").is_dir()
 
-    def times(self, path: Path) -> Iterator[float]:
-        for _, table in _tables(path):
-            with suppress(FileNotFoundError):
-                yield table.stat().st_mtime
+    def files(self, path: Path) -> Iterable[Path]:
+        return [table for _, table in _tables(path)]
 
 
 class DvcLiveTail(Reader):

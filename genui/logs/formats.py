@@ -6,7 +6,7 @@ A format is recognized by its name and a few bytes, without numpy, so that the a
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from itertools import dropwhile
 from pathlib import Path
@@ -77,11 +77,9 @@ class HuggingFace(Format):
     def place_beside(self, place: Path, file: Path) -> Path:
         return place / "trainer_state.json"
 
-    def times(self, path: Path) -> Iterator[float]:
-        yield from super().times(path)
+    def files(self, path: Path) -> Iterable[Path]:
         folder = path.parent if path.name == "trainer_state.json" else path
-        for state in folder.glob("checkpoint-*/trainer_state.json"):
-            yield state.stat().st_mtime
+        return [*super().files(path), *folder.glob("checkpoint-*/trainer_state.json")]
 
 
 class Text(Format):

@@ -15,7 +15,6 @@ and mlflow/store/tracking/dbmodels/models.py 3.17.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,10 +74,8 @@ class Mlflow(Format):
             )
         ]  # fmt: skip
 
-    def times(self, path: Path) -> Iterator[float]:
-        for file in (path / _META, path / "metrics", *_files(path / "metrics").values()):
-            with suppress(FileNotFoundError):
-                yield file.stat().st_mtime
+    def files(self, path: Path) -> Iterable[Path]:
+        return [path / _META, path / "metrics", *_files(path / "metrics").values()]
 
     def summarise(self, path: Path, ended: str = "") -> RunSummary:
         return super().summarise(path, ended or _ENDED.get(_read_meta(path).get("status", ""), ""))

@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -155,11 +155,9 @@ class SqliteFormat(Format, ABC):
             replace(run, path=run_path(path, run.key), id=f"{relative}/{run.key}") for run in runs
         ]
 
-    def times(self, path: Path) -> Iterator[float]:
-        database = str(parts_of(path)[0])
-        for name in (database, f"{database}-wal"):
-            if os.path.isfile(name):
-                yield os.stat(name).st_mtime
+    def files(self, path: Path) -> Iterable[Path]:
+        database = parts_of(path)[0]
+        return [database, database.with_name(f"{database.name}-wal")]
 
 
 # --- The reader: rows are appended, so only those after the last one are read -------------------

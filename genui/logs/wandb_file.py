@@ -11,7 +11,7 @@ import re
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
@@ -274,9 +274,8 @@ class Wandb(Format):
                 return first
         return file
 
-    def times(self, path: Path) -> Iterator[float]:
-        for part in parts_of_run(path):
-            yield from super().times(part)
+    def files(self, path: Path) -> Iterable[Path]:
+        return parts_of_run(path)
 
     def logs(self, path: Path, root: Path) -> list[Log]:
         (log,) = super().logs(path, root)

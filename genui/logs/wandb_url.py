@@ -10,7 +10,7 @@ import math
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from datetime import datetime
 from importlib import import_module
@@ -265,10 +265,8 @@ class WandbUrl(Format):
         known = _read_about(path.parent)
         return [log.with_about(known.about, _ENDS.get(known.state, ""))]
 
-    def times(self, path: Path) -> Iterator[float]:
-        yield from super().times(path)
-        with suppress(OSError):
-            yield (path.parent / ABOUT).stat().st_mtime  # written at each look, also without news
+    def files(self, path: Path) -> Iterable[Path]:
+        return [path, path.parent / ABOUT]  # which is written at each look, also without news
 
 
 class WandbUrlTail(LineReader):

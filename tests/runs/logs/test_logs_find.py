@@ -371,8 +371,8 @@ class Jobs(Format):
     def logs(self, path, root):
         return [Log(path, (path / "job.txt").read_text(), path.name)]
 
-    def times(self, path):
-        yield (path / "points").stat().st_mtime
+    def files(self, path):
+        return [path / "points"]
 
     def open(self, path):
         return super().open(path / "points")
