@@ -15,8 +15,7 @@ import genui
 from genui.base.errors import MisuseError
 from genui.cli.convert import TARGETS
 from genui.cli.kinds import prints_of
-from genui.engine.kinds import Generates, Labels, Prepares, Trains, limitations
-from genui.engine.train.points import make_family
+from genui.engine.kinds import Generates, Labels, Prepares, Trains, begins_of, limitations
 from genui.formats.codec import CODECS
 from genui.protocol.kinds import (
     KINDS,
@@ -29,6 +28,7 @@ from genui.protocol.kinds import (
     open_face,
 )
 from genui.recipes import RECIPES, recipe_from_dict
+from genui.runs.models import find_model
 from genui.ui.kinds import shows_of
 
 ROWS = [pytest.param(key, kind, id="-".join(key)) for key, kind in KINDS.items()]
@@ -53,8 +53,10 @@ def test_a_kind_has_all_that_it_needs(key: tuple[str, str], kind: Kind) -> None:
         assert kind.can_generate
         assert kind.limitations
     else:
-        assert kind.lab is not None
-        assert make_family(kind.family, 8, 2)
+        assert kind.ref
+        assert (begins := begins_of(kind)) is not None
+        assert begins.generator()
+        assert find_model(kind.ref).kind is kind
     if kind.labels:
         assert open_face(kind.labels, Labels)
     if kind.can_generate:

@@ -48,6 +48,12 @@ LEAVES = (
         ("icons in motion", "--denoising", ".mp4", "clips of 16 frames"),
     ),
     Leaf(
+        "lab",
+        (),
+        r"\bLab[A-Z]|LAB_|\"lab\"|lab:|PointsFrame|Inspect\b|Inspection|PlaneView|\bthe Lab\b",
+        ("a small network on points", "app.lab", "Setting points"),
+    ),
+    Leaf(
         "open_image",
         (),
         r"kinds.open_image|open_diffusion|PIPELINES|OpenImages|FolderSchedule|AdaptedReader|PipelineParts",

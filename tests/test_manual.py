@@ -25,7 +25,7 @@ from genui.recipes import RECIPES
 
 PACKAGE = Path(genui.__file__).parent
 DATASETS = [*IMAGE_DATASETS, *TEXT_DATASETS, *LABELLED_TEXTS, *SPEECH_DATASETS]
-FAMILIES = {family for (family, _), kind in KINDS.items() if not kind.lab} - {PRETRAINED}
+FAMILIES = {family for (family, _), kind in KINDS.items() if not kind.ref} - {PRETRAINED}
 SHIPPED = [card.parent.name for card in (PACKAGE / "weights").glob("*/card.json")]
 
 TABLES: dict[str, tuple[str, Collection[str]]] = {

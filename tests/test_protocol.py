@@ -8,16 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genui import protocol
-from genui.protocol import (
-    Candidate,
-    ImageFrame,
-    Inspect,
-    Plane,
-    PointsFrame,
-    Start,
-    TextFrame,
-    TextSettings,
-)
+from genui.protocol import Candidate, ImageFrame, Start, TextFrame, TextSettings
 from genui.protocol.kinds import find_tagged
 from genui.protocol.messages import CoreReply, CoreRequest
 from genui.protocol.settings import CoreEdit
@@ -67,16 +58,6 @@ def test_settings_that_no_kind_has_are_refused_in_one_line() -> None:
     with pytest.raises(protocol.ProtocolError, match="the settings 'tixt'") as refusal:
         list(protocol.requests().feed(struct.pack("<I", len(body)) + body))
     assert "\n" not in str(refusal.value)
-
-
-def test_messages_of_a_kind_are_read_beside_those_of_the_core() -> None:
-    plane = PointsFrame(trace=1, step=2, measures=(), digest=b"d", plane=Plane(samples=b"1234"))
-    question = Inspect(trace=1, step=2, noise=0.5)
-    replies = [*MESSAGES, plane, MESSAGES[0]]
-    assert list(protocol.replies().feed(b"".join(map(protocol.encode, replies)))) == replies
-    assert list(protocol.requests().feed(protocol.encode(question))) == [question]
-    with pytest.raises(protocol.ProtocolError, match="no kind of model with the request"):
-        list(protocol.requests().feed(protocol.encode(plane)))
 
 
 @pytest.mark.parametrize("union", [CoreRequest, CoreReply, CoreEdit])

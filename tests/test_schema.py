@@ -10,13 +10,11 @@ from msgspec import Meta, Struct
 from genui.base.errors import MisuseError
 from genui.base.schema import Setting, about, ordered, settings_of
 from genui.cli.options import add_settings, setting_names
-from genui.kinds.gan.walk import LatentSettings
-from genui.protocol.kinds import KINDS
-from genui.protocol.settings import ImageSettings, LabSettings, TextSettings
+from genui.protocol.kinds import KINDS, list_settings
 from genui.recipes import FIXED, RECIPES
 from genui.ui import keys
 
-KINDS_OF_SETTINGS = (TextSettings, ImageSettings, LatentSettings, LabSettings)
+KINDS_OF_SETTINGS = list_settings()
 ALL = [
     pytest.param(kind, one, id=f"{kind.__name__}.{one.name}")
     for kind in (*KINDS_OF_SETTINGS, *dict.fromkeys(type(recipe) for recipe in RECIPES.values()))
@@ -56,7 +54,7 @@ def test_a_setting_of_the_panel_can_be_bound_by_its_id(kind: type) -> None:
 
 
 def test_every_setting_of_what_generates_is_an_option() -> None:
-    types = {kind.settings for kind in KINDS.values() if kind.settings and kind.lab is None}
+    types = {kind.settings for kind in KINDS.values() if kind.settings and kind.prints}
     parser = argparse.ArgumentParser()
     add_settings(parser, *types)
     assert {*vars(parser.parse_args([]))} == {*setting_names()}

@@ -8,7 +8,6 @@ from genui.protocol import (
     AddNoise,
     EditAt,
     ImageSettings,
-    LabSettings,
     SetSeed,
     SetSettings,
     Settings,
@@ -73,7 +72,6 @@ def test_each_seed_gives_one_and_its_whole_request() -> None:
     [
         (ImageSettings(), "still pure noise"),
         (TextSettings(), "nothing is written yet"),
-        (LabSettings(), "no variations"),
     ],
 )
 def test_with_nothing_to_vary_one_line_says_why(settings: Settings, why: str) -> None:

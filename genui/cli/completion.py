@@ -95,17 +95,17 @@ def run_completion(args: argparse.Namespace) -> int:
 
 def complete(words: list[str]) -> list[tuple[str, str]]:
     """The candidates for the last of the words after `genui`; empty if it is a file or a value."""
-    from genui.cli.main import COMMANDS, command_parser, overall_parser
+    from genui.cli.main import command_parser, list_commands, overall_parser
 
     *before, current = words or [""]
     while before and before[0].startswith("-"):  # --plugin FILE
         before = before[2:] if "=" not in before[0] else before[1:]
     if not before:
-        commands = {name: command.summary for name, command in COMMANDS.items()}
+        commands = list_commands()
         options = _options(overall_parser()) if current.startswith("-") else ()
         return _beginning(current, [*commands.items(), *options])
     command, *before = before
-    if command not in COMMANDS:
+    if command not in list_commands():
         return []
     action = _next_action(parser := command_parser(command), before, current)
     if action is None:
@@ -233,10 +233,9 @@ def _recipes() -> Candidates:
 
 def _topics() -> Candidates:
     from genui.cli.help import topics
-    from genui.cli.main import COMMANDS
+    from genui.cli.main import list_commands
 
-    commands = {name: command.summary for name, command in COMMANDS.items()}
-    return [*topics().items(), *commands.items()]
+    return [*topics().items(), *list_commands().items()]
 
 
 _NAMES: Mapping[str, Callable[[], Candidates]] = MappingProxyType(

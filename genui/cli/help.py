@@ -63,7 +63,7 @@ def page(topic: str) -> str:
 
     Raises MisuseError, one line with the nearest names, for any other word.
     """
-    from genui.cli.main import COMMANDS
+    from genui.cli.main import list_commands
 
     if topic == "keys":
         from genui.ui.keys import keys_markdown  # imports no Textual
@@ -73,17 +73,17 @@ def page(topic: str) -> str:
         return commands_markdown()
     if topic in topics():
         return read_page(topic)
-    if topic in COMMANDS:
+    if topic in list_commands():
         return command_markdown(topic)
-    known = {*topics(), *COMMANDS}
+    known = {*topics(), *list_commands()}
     raise MisuseError(f"no topic '{topic}': {did_you_mean(topic, known)}; genui help lists them")
 
 
 def commands_markdown() -> str:
     """Every command with its options and examples, read from the parsers."""
-    from genui.cli.main import COMMANDS
+    from genui.cli.main import list_commands
 
-    return "\n".join([read_page("commands"), *(command_markdown(name) for name in COMMANDS)])
+    return "\n".join([read_page("commands"), *(command_markdown(name) for name in list_commands())])
 
 
 def command_markdown(name: str) -> str:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from genui.protocol.kinds import Kind, open_face
+from genui.protocol.kinds import Command, Kind, open_face
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
     from genui.cli.generation import Generation
     from genui.cli.request import Request
@@ -32,6 +32,21 @@ class Prints:
     """Raises MisuseError for options of its own that do not fit."""
     choose_view: "Callable[[Namespace, View], View] | None" = None
     """The view of a file by options of its own."""
+
+
+class Runs(NamedTuple):
+    """A command of its own."""
+
+    configure: "Callable[[ArgumentParser], None]"
+    """Adds its options and examples."""
+    run: "Callable[[Namespace], int]"
+    """Runs it and returns the exit code."""
+
+
+def open_command(command: Command) -> Runs:
+    runs = open_face(command.opens, Runs)
+    assert runs is not None  # only a function that is None gives none
+    return runs
 
 
 def prints_of(kind: Kind) -> Prints:

@@ -2,7 +2,7 @@
 
 A command is two functions of a module of `genui.cli`: `configure_NAME(parser)` and
 `run_NAME(args) -> int`. Only the module of the given command is imported, so that `genui` alone
-opens the app fast.
+opens the app fast. Kinds of models add commands (`Kind.commands`).
 """
 
 import os
@@ -16,6 +16,8 @@ from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
 
 if TYPE_CHECKING:
     import argparse
+
+    from genui.protocol.kinds import Command as KindCommand
 
 SEE_HELP = "genui --help lists them"
 READER_GONE = 141  # 128 + SIGPIPE
@@ -58,7 +60,6 @@ COMMANDS = MappingProxyType(
         ),
         "set": Command("control", "change the learning rate of a run while it trains"),
         "generate": Command("generate", "write text or draw an image with a model"),
-        "lab": Command("measure", "train a small network on points in the plane"),
         "compare": Command(
             "replay", "generate with two models or files and compare them step by step"
         ),
@@ -129,12 +130,25 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
+def list_commands() -> dict[str, str]:
+    """List every command with its summary: those of genui, then those of kinds."""
+    rows = {**COMMANDS, **_commands_of_kinds()}
+    return {name: row.summary for name, row in rows.items()}
+
+
+def _commands_of_kinds() -> "dict[str, KindCommand]":
+    from genui.protocol.kinds import KINDS  # late: it imports every kind
+
+    return {command.name: command for kind in KINDS.values() for command in kind.commands}
+
+
 def overall_parser() -> "argparse.ArgumentParser":
     """The parser of `genui --help` and `--version`; each command has its own."""
     from genui.cli.parser import Parser
 
-    width = max(map(len, COMMANDS))
-    listed = [f"  {name:{width}}  {summary}" for name, (_, summary, _) in COMMANDS.items()]
+    commands = list_commands()
+    width = max(map(len, commands))
+    listed = [f"  {name:{width}}  {summary}" for name, summary in commands.items()]
     parser = Parser(
         prog="genui",
         description="A laboratory for generative models in a terminal. "
@@ -162,12 +176,18 @@ def command_parser(command: str) -> "argparse.ArgumentParser":
 
     from genui.cli.parser import Parser
 
-    module, summary, name = COMMANDS[command]
-    code = import_module(f"genui.cli.{module}")
-    name = name or command
+    if command in COMMANDS:
+        module, summary, name = COMMANDS[command]
+        code, name = import_module(f"genui.cli.{module}"), name or command
+        configure, run = getattr(code, f"configure_{name}"), getattr(code, f"run_{name}")
+    else:
+        from genui.cli.kinds import open_command
+
+        row = _commands_of_kinds()[command]
+        summary, (configure, run) = row.summary, open_command(row)
     parser = Parser(prog=f"genui {command}", description=f"{summary[0].upper()}{summary[1:]}.")
-    getattr(code, f"configure_{name}")(parser)
-    parser.set_defaults(run=getattr(code, f"run_{name}"), command=command)
+    configure(parser)
+    parser.set_defaults(run=run, command=command)
     return parser
 
 
@@ -193,9 +213,10 @@ def _dispatch(words: list[str]) -> int:
 
         return home.run_home()
     command = words[0]
-    known = command in COMMANDS
+    known = command in COMMANDS or command in list_commands()
     if not known and not command.startswith("-"):
-        raise MisuseError(f"no command '{command}': {did_you_mean(command, COMMANDS, SEE_HELP)}")
+        near = did_you_mean(command, list_commands(), SEE_HELP)
+        raise MisuseError(f"no command '{command}': {near}")
     parser = command_parser(command) if known else overall_parser()
     try:
         args, unknown = parser.parse_known_args(words[1:] if known else words)

@@ -1,24 +1,21 @@
-"""`genui probes`, `twins`, `worth` and `lab`: measurements and small experiments."""
+"""`genui probes`, `twins` and `worth`: measurements and small experiments."""
 
 import argparse
 import dataclasses
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import MisuseError
 from genui.base.numbers import count
-from genui.cli import batch_generation, files, output
+from genui.cli import batch_generation, output
 from genui.cli.batch_generation import plan_in
-from genui.cli.options import MAX_IN_FOLDER, add_settings, seed_from, settings_for
+from genui.cli.options import MAX_IN_FOLDER
 from genui.cli.output import Progress
 from genui.cli.parser import add_json
-from genui.formats.points import read_csv, to_text
 from genui.formats.recipe import METADATA
-from genui.protocol import LAB, Frame, LabSettings, PointsFrame, Start, Started
-from genui.protocol.kinds import KINDS, find_kind, lab_families
+from genui.protocol.kinds import KINDS
 from genui.render.table import HEADS, format_row
 
 if TYPE_CHECKING:
@@ -362,109 +359,3 @@ def _show(result: "SyntheticScores", model: str) -> None:
     output.note(
         f"{result.labels} labels, {result.test:,} real test images, {result.steps} steps each"
     )
-
-
-# --- `genui lab`: train a small network on points in the plane, as in the app's Lab -------------
-
-
-def configure_lab(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
-        "One line per evaluation: the losses and the divergence from the true density in\n"
-        "bits, where it is known. Files contain their recipe: `genui replay FILE` repeats them.\n"
-        "\n\n"
-        "examples:\n"
-        "  genui lab two-moons --family gan --steps 2000 --out lab.gif\n"
-        "  genui lab spirals --family diffusion --json | jq .divergence\n"
-        "  genui lab mine.csv --family flow --out samples.csv"
-    )
-    parser.add_argument(
-        "points",
-        metavar="POINTS",
-        help="two-moons, eight-gaussians, spirals, checkerboard, or a CSV of x,y or x,y,class",
-    )
-    parser.add_argument("--family", default="flow", metavar="F", help=", ".join(lab_families()))
-    parser.add_argument("--seed", metavar="N", help="the same seed gives the same training")
-    add_settings(parser, LabSettings)
-    parser.add_argument(
-        "--out", metavar="FILE", type=Path, help="a .gif or .apng of the training, a .png of its "
-        "end, or a .csv of samples"
-    )  # fmt: skip
-    add_json(parser, "one JSON line per evaluation")
-
-
-def run_lab(args: argparse.Namespace) -> int:
-    if args.family not in lab_families():
-        raise MisuseError(f"--family {args.family}: one of {', '.join(lab_families())}")
-    kind = find_kind(args.family, "points", args.family)
-    if args.out is not None:
-        files.check_target(args.out, kind, "points")
-    seed = secrets.randbelow(1_000_000) if args.seed is None else seed_from(args.seed)
-    start = Start(
-        trace=0,
-        model=LAB + args.family,
-        prompt=_points(args.points),
-        seed=seed,
-        settings=settings_for(kind, args.family, _given(args)),
-    )
-    started, frames = _train(start, args.seed is None, args.json)
-    if args.out is not None:
-        _write(args.out, start, started, frames)
-        output.note(f"wrote {args.out}")
-    return 0
-
-
-def _points(text: str) -> str:
-    """The prompt: the name of a data set, or the points of a file."""
-    if text.lower().endswith(".csv") or "/" in text:
-        return to_text(read_csv(Path(text).expanduser()))
-    return text
-
-
-def _given(args: argparse.Namespace) -> dict[str, str]:
-    """The given settings, as text."""
-    named = ((name, getattr(args, name)) for name in LabSettings.__struct_fields__)
-    return {name: text for name, text in named if text is not None}
-
-
-def _train(start: Start, is_random: bool, as_json: bool) -> tuple[Started, list[Frame]]:
-    """Trains, and prints a line for each evaluation, and the seed if it is random."""
-    from genui.engine.load import stream
-
-    messages = stream(start)
-    started = next(messages)
-    assert isinstance(started, Started)
-    if is_random:
-        output.note(f"seed {start.seed} (repeat with --seed {start.seed})")
-    frames: list[Frame] = []
-    for frame in messages:
-        assert isinstance(frame, PointsFrame)
-        frames.append(frame)
-        if frame.floor is not None:
-            output.note(f"divergence of samples from the true density: {frame.floor:.4f} bits")
-        if frame.plane is not None:
-            _print_step(frame, as_json)
-    return started, frames
-
-
-def _print_step(frame: PointsFrame, as_json: bool) -> None:
-    facts = {"step": frame.step, **dict(frame.measures), "divergence": frame.divergence}
-    if as_json:
-        output.emit(facts, indent=False)
-        return
-    words = [f"{name} {value:.4f}" for name, value in frame.measures]
-    if frame.divergence is not None:
-        words.append(f"{frame.divergence:.4f} bits of divergence")
-    output.say(f"step {frame.step:<6} {'  '.join(words)}")
-
-
-def _write(target: Path, start: Start, started: Started, frames: list[Frame]) -> None:
-    from genui.engine.replay import machine
-    from genui.formats.codec import CODECS, Sample
-    from genui.formats.recipe import View, recipe_of, result_of
-
-    last = frames[-1].step
-    shows = CODECS[target.suffix.lower()].shows
-    view = View(kind=shows, steps=(last,) if shows == "frame" else ())
-    sample = Sample(start.seed, started.prompt, frames)
-    recipe = recipe_of(start, started, machine(), result_of(frames), view=view)
-    files.write_file(target, [sample], recipe)

@@ -1,4 +1,4 @@
-"""Options of `genui generate` and `genui lab`, and the settings made from them."""
+"""Options of `genui generate`, and the settings made from them."""
 
 import argparse
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MAX_IN_FOLDER = 1_000_000
 
 def generated_with() -> tuple[type[Settings], ...]:
     """The types of settings of the kinds that `genui generate` runs."""
-    kinds = (kind.settings for kind in KINDS.values() if kind.settings and kind.lab is None)
+    kinds = (kind.settings for kind in KINDS.values() if kind.settings and kind.prints)
     return tuple(dict.fromkeys(kinds))
 
 

@@ -80,6 +80,15 @@ class Generates(Generic[R, G]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Begins:
+    """How a model without a file begins: a trace of it is its training."""
+
+    generator: "Callable[[], Generator]"
+    fingerprint: str
+    """In place of that of weights: it differs if the same request would train to other numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Labels(Generic[R, C]):
     """How a classifier labels the samples of generators."""
 
@@ -133,6 +142,10 @@ def build_generator(
 
 def generates_of(kind: Kind) -> "Generates[Any, Any] | None":
     return open_face(kind.generates, Generates)
+
+
+def begins_of(kind: Kind | None) -> Begins | None:
+    return open_face(kind.begins, Begins) if kind is not None else None
 
 
 def measure(info: "ModelInfo", recipe: Recipe) -> Mapping[str, str]:

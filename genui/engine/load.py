@@ -17,13 +17,13 @@ from genui.base.errors import GenuiError, MisuseError, TooLargeError, Unsupporte
 from genui.base.files import show
 from genui.engine import device
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
-from genui.engine.kinds import build_generator, trains
+from genui.engine.kinds import begins_of, build_generator, trains
 from genui.engine.sample.tokens import TokenGenerator, read_ahead
 from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.hub import formats
 from genui.hub.open_model import OpenModel
-from genui.protocol import LAB, Frame, Say, Start, Started, TextSettings
+from genui.protocol import Frame, Say, Start, Started, TextSettings
 from genui.protocol.kinds import KINDS, open_face
 from genui.recipes import recipe_from_dict
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
@@ -217,13 +217,11 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
     """The generator of a model by name or path, for single samples or large `batches`.
 
     The last four are cached. A run's newest checkpoint is looked up each time, so a model that is
-    still training is up to date. `lab:FAMILY` is a training in the Lab, which has no weights.
+    still training is up to date.
     """
-    if ref.startswith(LAB):
-        from genui.engine.sample.points import LabGenerator
-
-        return LabGenerator(ref)
     model = find_model(ref)
+    if (begins := begins_of(model.kind)) is not None:
+        return begins.generator()
     precision = "" if batches else device.precision_for_generation()
     fast = not batches and isinstance(model.defaults, TextSettings)
     key = (*_cache_key(model.path), model.format, batches, precision, fast)
@@ -231,12 +229,10 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
 
 
 def fingerprint_of(ref: str) -> str:
-    """The fingerprint of a model's weights, or of how the Lab trains."""
-    if ref.startswith(LAB):
-        from genui.engine.sample.points import fingerprint as lab_fingerprint
-
-        return lab_fingerprint()
-    return fingerprint(find_model(ref).path)
+    """The fingerprint of a model's weights, or of how it is trained if it has none."""
+    model = find_model(ref)
+    begins = begins_of(model.kind)
+    return begins.fingerprint if begins is not None else fingerprint(model.path)
 
 
 def fingerprint(path: Path) -> str:

@@ -98,13 +98,6 @@ _ROWS = (
         shows="sound",
     ),
     Codec(
-        suffix=".csv",
-        title="points, x,y a line",
-        encode=text.encode_points,
-        decode=text.decode_points,
-        difference=text.compare_lines,
-    ),
-    Codec(
         suffix=".txt",
         title="prompt and text",
         encode=text.encode_text,

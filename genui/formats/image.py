@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError
 from genui.base.files import sanitize
 from genui.base.text import clean, clean_line
-from genui.formats import points
+from genui.formats.kinds import saves_of_name
 from genui.formats.recipe import MOVING, TraceRecipe, recipe_text, to_json
 from genui.formats.sample import Difference, Sample
 from genui.formats.text import body
-from genui.protocol import ImageFrame, PointsFrame
+from genui.protocol import ImageFrame
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -340,15 +340,14 @@ def film_steps(samples: Sequence[Sample], most: int = 10) -> tuple[int, ...]:
 
 
 def _all_steps(samples: Sequence[Sample]) -> tuple[int, ...]:
-    frames = samples[0].frames
-    if frames and isinstance(frames[0], PointsFrame):
-        return points.steps(frames)
-    return tuple(frame.step for frame in frames)
+    frames, list_steps = samples[0].frames, saves_of_name(samples[0].kind).list_steps
+    return tuple(list_steps(frames) if list_steps else (frame.step for frame in frames))
 
 
 def _clip(sample: Sample, step: int, part: str) -> Pixels:
-    if sample.frames and isinstance(sample.frames[0], PointsFrame):
-        return points.image(sample.frames, step)[None]
+    draw_step = saves_of_name(sample.kind).draw_step
+    if draw_step is not None:
+        return draw_step(sample.frames, step)[None]
     for frame in reversed(sample.frames):
         if frame.step == step and isinstance(frame, ImageFrame):
             if len(getattr(frame, part)) != frame.images * frame.height * frame.width * 3:

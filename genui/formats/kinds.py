@@ -8,6 +8,9 @@ from genui.protocol import Frame, Start
 from genui.protocol.kinds import KINDS, Kind, open_face
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from genui.formats.codec import Codec
     from genui.formats.recipe import TraceRecipe
     from genui.formats.sample import Sample
@@ -34,6 +37,10 @@ class Saves:
 
     codecs: "Sequence[Codec]" = ()
     """The types of file that its samples have and no other kind's."""
+    draw_step: "Callable[[Sequence[Frame], int], NDArray[np.uint8]] | None" = None
+    """The image of a step, [H, W, 3], of samples whose frames hold none."""
+    list_steps: "Callable[[Sequence[Frame]], Sequence[int]] | None" = None
+    """The steps that have such an image, no more than an animation shows."""
     encode_sound: "Callable[[Sequence[Sample], TraceRecipe], bytes] | None" = None
     """A WAV of samples that are not sounds themselves."""
     check_init: Callable[[str], object] | None = None

@@ -174,8 +174,7 @@ def _is_kept(init: RgbImage | str | None) -> bool:
 def result_of(*samples: Sequence[Frame]) -> Result:
     """The result of the frames of one or more samples.
 
-    Only the `content` of a frame counts: its noisy image, its text or, in the Lab, the digest of
-    the parameters.
+    Only the `content` of a frame counts, such as its noisy image or its text.
     """
     last, every = hashlib.sha256(), hashlib.sha256()
     tokens = []

@@ -1,6 +1,6 @@
-"""Files of text: texts, rows of points, and recordings of the terminal.
+"""Files of text: texts, and recordings of the terminal.
 
-The last line of a text is its recipe, in a CSV as a comment. A recording has it in its header.
+The last line of a text is its recipe. A recording has it in its header.
 """
 
 import json
@@ -48,7 +48,7 @@ def encode_text(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | No
 
 def decode_text(data: bytes, name: str) -> tuple[str, str]:
     """The text and its recipe. Raises GenuiError if it is not text or has no recipe."""
-    return _split_recipe(data, f"\n{RECIPE_LINE}", name)
+    return split_recipe(data, f"\n{RECIPE_LINE}", name)
 
 
 def compare_texts(saved: str, again: str, samples: Sequence[Sample]) -> Difference | None:
@@ -80,30 +80,6 @@ def _step_of(at: int, sample: Sample) -> int:
 
 def _quote(text: str, at: int) -> str:
     return repr(text[at : at + 12]) if at < len(text) else "the end"
-
-
-# --- .csv -------------------------------------------------------------------------------------
-
-
-def encode_points(samples: Sequence[Sample], recipe: TraceRecipe, rate: float | None) -> bytes:
-    """The samples of a training in the Lab after the last step that is shown."""
-    from genui.formats import points
-
-    frames = samples[0].frames
-    step = (recipe.view.steps or points.steps(frames))[-1]
-    rows = points.rows(frames, samples[0].prompt, step)
-    return f"{rows}\n# {RECIPE_LINE}{to_json(recipe)}\n".encode()
-
-
-def decode_points(data: bytes, name: str) -> tuple[str, str]:
-    """The rows and the recipe. Raises GenuiError if it is not text or has no recipe."""
-    return _split_recipe(data, f"\n# {RECIPE_LINE}", name)
-
-
-def compare_lines(saved: str, again: str, samples: Sequence[Sample]) -> Difference | None:
-    """The first line that differs."""
-    at = first_difference(saved.split("\n"), again.split("\n"))
-    return None if at is None else Difference(f"differs from line {at + 1} on", {"line": at + 1})
 
 
 # --- .cast: version 2 of asciinema's format (docs.asciinema.org/manual/asciicast/v2) ----------
@@ -207,8 +183,11 @@ def compare_recordings(
     return Difference(f"differs from output {at + 1} on {counts}", {"output": at + 1})
 
 
-def _split_recipe(data: bytes, mark: str, name: str) -> tuple[str, str]:
-    """The lines before the last one, and the recipe in the last."""
+def split_recipe(data: bytes, mark: str, name: str) -> tuple[str, str]:
+    """The lines before the last one, and the recipe in the last, which begins with `mark`.
+
+    Raises GenuiError, which begins with `name`, if it is not text or has no recipe.
+    """
     content, separator, recipe = _decoded(data, name).rpartition(mark)
     if not separator or "\n" in recipe.rstrip("\n"):
         raise NoRecipeError(name)

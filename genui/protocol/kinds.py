@@ -10,10 +10,12 @@ the room that calls it:
 | `prepares` | `genui.engine.kinds.Prepares` | neither torch nor Textual |
 | `trains` | `genui.engine.kinds.Trains` | torch |
 | `generates` | `genui.engine.kinds.Generates` | torch |
+| `begins` | `genui.engine.kinds.Begins` | torch |
 | `labels` | `genui.engine.kinds.Labels` | torch |
 | `opens` | `genui.engine.load.Loader` | torch |
 | `saves` | `genui.formats.kinds.Saves` | neither torch nor Textual |
 | `prints` | `genui.cli.kinds.Prints` | neither torch nor Textual |
+| `commands`, each | `genui.cli.kinds.Runs` | neither torch nor Textual |
 | `shows` | `genui.ui.kinds.Shows` | Textual |
 """
 
@@ -55,18 +57,13 @@ class Recipes(NamedTuple):
     """The recipes that come with it, also those of kinds that share them."""
 
 
-class LabFamily(Struct, frozen=True, kw_only=True):
-    """How a kind learns points in the Lab, and what its pane shows."""
+class Command(NamedTuple):
+    """A command of the shell."""
 
-    title: str
-    surface: str
-    """The quantity that the surface shows."""
-    arrows: str = ""
-    """The quantity that the arrows show; "" without arrows."""
-    divergence: str = "Jensen–Shannon"
-    """The measure of its distance from the true density."""
-    noisy: bool = False
-    """Whether it has noise levels."""
+    name: str
+    summary: str
+    opens: Open
+    """Imports and returns its face."""
 
 
 class Kind(Struct, frozen=True, kw_only=True):
@@ -83,7 +80,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     limitations: str = ""
     """What its models cannot do; a dataset has its own `limitations`, which its card adds."""
 
-    # --- Training; None for kinds of the Lab and for models that cannot be trained on ---
+    # --- Training by recipes; None for models that cannot be trained on ---
     recipes: Callable[[], Recipes] | None = None
     prepares: Open | None = None
     trains: Open | None = None
@@ -91,6 +88,10 @@ class Kind(Struct, frozen=True, kw_only=True):
     # --- Generation; None for classifiers, which have `labels` ---
     generates: Open | None = None
     """None for models that others trained: a row of `genui.hub.formats` loads them."""
+    ref: str = ""
+    """The name of its only model if that has no file, since a trace of it is its training."""
+    begins: Open | None = None
+    """What begins that training."""
     labels: Open | None = None
     formats: Callable[[], Mapping[str, object]] | None = None
     """Formats of other people's models, each a `genui.hub.formats.ModelFormat`."""
@@ -117,8 +118,6 @@ class Kind(Struct, frozen=True, kw_only=True):
     """How its traces are varied."""
     batches: bool = False
     """Whether it can generate finished images in one batch."""
-    lab: LabFamily | None = None
-    """Set for a family that the Lab trains."""
     classifier_medium: str = ""
     """The medium of classifiers for its samples; "" is its own medium."""
 
@@ -160,6 +159,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     prints: Open | None = None
     add_options: Mapping[str, Callable[[ArgumentParser], None]] = {}
     """Commands, such as "generate" or "models add", to what adds options of its own to them."""
+    commands: tuple[Command, ...] = ()
+    """Commands of its own; several kinds may share one."""
     examples: tuple[str, ...] = ()
     """Commands that the help of `genui generate` shows."""
 
@@ -296,11 +297,6 @@ def list_media() -> tuple[str, ...]:
 
 def list_families() -> tuple[str, ...]:
     return tuple(dict.fromkeys(family for family, _ in KINDS))
-
-
-def lab_families() -> Mapping[str, LabFamily]:
-    """The families that the Lab trains, by name."""
-    return {kind.family: kind.lab for kind in KINDS.values() if kind.lab is not None}
 
 
 def weights_folders() -> list[Path]:

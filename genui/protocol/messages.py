@@ -10,13 +10,6 @@ from genui.protocol.settings import Axis, Edit, EditAt, RgbImage, Seed, Settings
 
 VERSION = 3
 
-EDGE = 1.25
-"""The Lab shows the plane from -EDGE to EDGE; the data are scaled to about -1 to 1."""
-GRID = 48
-"""Cells along each side of a surface in the Lab."""
-LAB = "lab:"
-"""The prefix of a model's name that is a family of the Lab."""
-
 
 # --- app to worker ------------------------------------------------------------------
 
@@ -134,19 +127,6 @@ class Question(Request, frozen=True, kw_only=True):
 
     trace: int
     step: int
-
-
-class Inspect(Question, Struct, frozen=True, tag="look", kw_only=True):
-    """The output of a network of the Lab over the plane after `step` steps.
-
-    `noise` is the noise level, for families that have one (0: none, 1: all noise). With `paths`
-    the reply has the paths of particles from noise to samples. Answered by Inspection or Failed.
-    """
-
-    trace: int
-    step: int
-    noise: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    paths: bool = False
 
 
 class Label(Request, Struct, frozen=True, tag="label", kw_only=True):
@@ -377,48 +357,6 @@ class ImageFrame(Frame, Struct, frozen=True, tag="image_frame", kw_only=True, gc
         return {"step": self.step, "sigma": self.sigma}
 
 
-class Plane(Struct, frozen=True, kw_only=True, gc=False):
-    """The output of a network of the Lab over the plane, at one step of its training.
-
-    Positions are uint16 little-endian, 0 to 65535 for -EDGE to EDGE of each coordinate. A grid is
-    GRID × GRID bytes, row by row, its first row at the top.
-    """
-
-    samples: bytes = b""  # [N, 2] positions
-    surface: bytes = b""  # a grid: 0 to 255 for `low` to `high`
-    low: float = 0.0
-    high: float = 0.0
-    chances: bytes = b""  # a grid for each class: its probability, 0 to 255 for 0 to 1
-    arrows: bytes = b""  # [A, 2, 2] positions: from, to
-
-
-class PointsFrame(Frame, Struct, frozen=True, tag="points_frame", kw_only=True, gc=False):
-    """One training step in the Lab."""
-
-    trace: int
-    step: int  # training steps done
-    measures: tuple[tuple[str, float], ...]  # the name and value of each loss
-    digest: bytes  # of all parameters: equal for equal states
-    divergence: float | None = None  # bits from the true density, if it was measured
-    plane: Plane | None = None  # every `LabSettings.every` steps
-    # In the first frame only:
-    data: bytes = b""  # [N, 2] positions of the data
-    classes: bytes = b""  # [N] their classes
-    floor: float | None = None  # the divergence of samples from the true density itself
-
-    @property
-    def identity(self) -> tuple[object, ...]:
-        return (self.digest,)
-
-    @property
-    def content(self) -> bytes:
-        return self.digest
-
-    def facts(self) -> dict[str, Any]:
-        """The losses by name."""
-        return {"step": self.step, **dict(self.measures)}
-
-
 class Idle(Answer, Struct, frozen=True, tag="idle", kw_only=True):
     """An Advance ended. `seconds` is the compute time of `steps` steps.
 
@@ -577,17 +515,6 @@ class Neighbours(Answer, Struct, frozen=True, tag="neighbours", kw_only=True):
     images: tuple[Neighbour, ...] = ()
     quote: Quote | None = None
     fault: str = ""
-
-
-class Inspection(Answer, Struct, frozen=True, tag="seen", kw_only=True, gc=False):
-    """The reply to an Inspect. `paths` is [levels, N, 2] positions, from noise to samples."""
-
-    trace: int
-    step: int
-    noise: float
-    plane: Plane
-    levels: int = 0
-    paths: bytes = b""
 
 
 class Warmed(Reply, Struct, frozen=True, tag="warmed"):

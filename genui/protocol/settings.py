@@ -310,50 +310,6 @@ lower than for an image to look at.
 """
 
 
-class LabSettings(Settings, Struct, frozen=True, tag="lab", kw_only=True):
-    """How a network of the Lab is trained. Any step can be shown; every `every` steps the plane
-    is drawn and the divergence measured."""
-
-    GROUP: ClassVar[str] = "the training"
-    FIRST: ClassVar[tuple[str, ...]] = ("learning_rate", "batch")
-
-    learning_rate: Annotated[
-        float,
-        Meta(gt=0, le=1),
-        about(
-            "Adam's learning rate, usually 0.0005 to 0.01",
-            "learning rate",
-            id="rate",
-            step=(0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064),
-        ),
-    ] = 0.004
-    width: Annotated[
-        int,
-        Meta(ge=4, le=128),
-        about(
-            "width of the hidden layers; a change starts again",
-            step=(4, 8, 16, 32, 64, 128),
-            format="3 × {}",
-        ),
-    ] = 64
-    batch: Annotated[
-        int,
-        Meta(ge=8, le=4096),
-        about("points per training step", step=(8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)),
-    ] = 256
-    steps: Annotated[int, Meta(ge=1, le=50_000), about("training steps", step=500)] = 2000
-    every: Annotated[
-        int,
-        Meta(ge=1, le=1000),
-        about(
-            "training steps between two drawings of the plane",
-            "draw every",
-            step=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
-            format="{} steps",
-        ),
-    ] = 20
-
-
 class VoiceSettings(Settings, Struct, frozen=True, tag="voice", kw_only=True):
     """Speech of a piper voice; a step is a sentence. The defaults are those of piper."""
 

@@ -271,11 +271,14 @@ def list_models(patience: float = math.inf) -> list[ModelInfo]:
 
 
 def find_model(ref: str) -> ModelInfo:
-    """The model that `ref` names: a shipped name, a name that was added, a run, run@step, or the
-    path of a file or folder.
+    """The model that `ref` names: a shipped name, a name that was added, a run, run@step, the path
+    of a file or folder, or the `ref` of a kind.
 
     Raises MisuseError with the nearest name if there is none, or with the fault of the file.
     """
+    without_file = {kind.ref: kind for kind in KINDS.values() if kind.ref}
+    if ref in without_file:
+        return _without_file(without_file[ref])
     if ref in _shipped_names():
         return _shipped(ref)
     path = Path(os.path.expanduser(ref))
@@ -300,11 +303,26 @@ def find_model(ref: str) -> ModelInfo:
 
     if ref in RECIPES:
         raise MisuseError(f"no model '{ref}' yet: genui train {ref} trains it")
-    known = {*_shipped_names(), *records, *(model.name for model in local)}
+    known = {*_shipped_names(), *without_file, *records, *(model.name for model in local)}
     known |= {run.info.name for run in runs}
     listed = did_you_mean(ref, known, lists="genui models")
     near = did_you_mean(ref, known | names_of(runs), otherwise=listed)
     raise MisuseError(f"no model '{sanitize(ref, 80)}': {sanitize(near, 1000)}")
+
+
+def _without_file(kind: Kind) -> ModelInfo:
+    return ModelInfo(
+        ref=kind.ref,
+        name=kind.ref,
+        family=kind.family,
+        medium=kind.medium,
+        dataset="",
+        parameters=0,
+        step=0,
+        summary="",
+        path=Path(),
+        source="shipped",
+    )
 
 
 def _shipped_names() -> list[str]:

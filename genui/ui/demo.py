@@ -2,9 +2,9 @@
 
 At first each pane plays frames that were read from a file: what the user generated there last or,
 without it, a record of the package. Then, for a new user and on a machine that is not busy, shipped
-models compute: the Canvas denoises captions that `icons` draws well, Text writes plays, and the
-Training pane shows a small training of the Lab. On a busy machine the records play again. Any key
-or click ends the demo, and so do two minutes or a slow terminal; the last frames stay.
+models compute what their kinds offer, in a pane of their own or in the Training pane. On a busy
+machine the records play again. Any key or click ends the demo, and so do two minutes or a slow
+terminal; the last frames stay.
 """
 
 import asyncio

@@ -360,6 +360,10 @@ class PaneScreen(AppScreen[messages.ViewName]):
         """Open a saved tree in the pane."""
         raise NotImplementedError
 
+    def action_view(self, view: messages.ViewName) -> None:
+        """Leave for another view."""
+        raise NotImplementedError
+
 
 def name_action(tooltip: str) -> str:
     """The first clause of what a key does: "Add noise back, to the level …" is "Add noise back"."""

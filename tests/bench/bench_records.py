@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from genui.cli.generation import generate, saved_tree
 from genui.formats.frames import pack_frames
 from genui.formats.trees import save_tree
-from genui.protocol import LabSettings, Start, TextSettings
+from genui.kinds.lab.messages import LabSettings
+from genui.protocol import Start, TextSettings
 from genui.protocol.kinds import KINDS, find_weights
 
 RECORDS = {

@@ -39,6 +39,7 @@ from textual.worker import Worker, WorkerState
 
 from genui import protocol
 from genui.kinds.gan.walk import LatentSettings
+from genui.kinds.lab.messages import LabSettings
 from genui.ui import app, keys, new_run, windows
 from genui.ui.app import GenuiApp
 from genui.ui.session import Launch, launch_worker
@@ -133,7 +134,7 @@ class Everything(Fake):
     def __init__(self) -> None:
         super().__init__()
         self._worker = FakeWorker()
-        self._of_kind = {protocol.LabSettings: FakeLab(), LatentSettings: FakeWalk()}
+        self._of_kind = {LabSettings: FakeLab(), LatentSettings: FakeWalk()}
         self._music = FakeMusic()
         self._of_trace: dict[int, Fake] = {}
 

@@ -7,7 +7,7 @@ import pytest
 
 from genui.base.config import config_file, load_config
 from genui.cli.completion import SCRIPTS, complete
-from genui.cli.main import COMMANDS, main
+from genui.cli.main import list_commands, main
 
 Capture = pytest.CaptureFixture[str]
 
@@ -76,8 +76,8 @@ def test_only_models_that_generate_are_offered_to_generate_with() -> None:
 
 
 def test_every_command_and_option_can_be_completed() -> None:
-    assert [word for word, _ in complete([""])] == list(COMMANDS)
-    for command in COMMANDS:
+    assert [word for word, _ in complete([""])] == list(list_commands())
+    for command in list_commands():
         assert "--help" in [word for word, _ in complete([command, "-"])]
 
 

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from genui.cli import recipes
-from genui.cli.main import COMMANDS, command_parser, main, overall_parser
+from genui.cli.main import command_parser, list_commands, main, overall_parser
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", list_commands())
 def test_every_command_has_help_with_an_example(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -22,10 +22,10 @@ def test_every_command_has_help_with_an_example(
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(f"\n  {command} " in text for command in COMMANDS)
+    assert all(f"\n  {command} " in text for command in list_commands())
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *list_commands()])
 def test_help_wraps_all_but_examples(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,12 @@
 """What a test does with the app on the stage: press keys, look at the screen, and wait."""
 
 import asyncio
+import inspect
+import string
 import sys
 import unicodedata
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,13 +23,13 @@ from textual.css.model import RuleSet
 from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 from waiting import PATIENCE
 
 from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.home import HomeScreen
 from genui.ui.keys import list_keys
-from genui.ui.screens import AppScreen
+from genui.ui.screens import AppScreen, Palette
 from genui.ui.session import Launch, Session, launch_process
 from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.training.screen import TrainingScreen
@@ -208,3 +211,51 @@ def fault(pilot: Pilot[None]) -> str:
 async def until_seen(pilot: Pilot[None], text: str) -> None:
     """Waits until the text is on the screen."""
     await until(pilot, lambda: text in seen(pilot))
+
+
+# --- All that a screen offers -------------------------------------------------------------------
+
+ALIKE = 2  # of commands that differ in a name alone (recipes, models), so many are tried
+LEAVING = "12345q"  # of a view, or of the app
+TYPED = [c for c in string.printable + "éß字€" if c.isprintable() and c not in LEAVING]
+
+
+async def do_all(
+    pilot: Pilot[None], palette: Palette, back: Callable[[], Awaitable[None]]
+) -> set[str]:
+    """Does the commands but for the one that ends the app; how they begin."""
+    app, alike = pilot.app, Counter[str]()
+    async for hit in palette.discover():
+        title = str(hit.text)
+        begin, has_scope, _ = title.partition(": ")
+        begin = begin if has_scope else title.split()[0]
+        alike[begin] += 1
+        if title == "Everywhere: quit" or (alike[begin] > ALIKE and not has_scope):
+            continue
+        result = hit.command()
+        if inspect.isawaitable(result):
+            await result
+        await pilot.pause()
+        assert app._exception is None, title
+        await back()
+    return set(alike)
+
+
+async def type_all(pilot: Pilot[None]) -> None:
+    """Every printable character on the screen at the front; what one opens is left again."""
+    app = pilot.app
+    front, keys = app.screen, [_character_to_key(c) for c in TYPED]
+    for key, character in zip(keys, TYPED, strict=True):
+        bound = key in front.active_bindings
+        app.post_message(events.Key(key, character))
+        if not bound:
+            continue
+        await pilot.pause()
+        assert front in app.screen_stack
+        while app.screen is not front:
+            app.pop_screen()
+            await pilot.pause()
+        if isinstance(app.focused, Input):  # else what follows would be typed into the line
+            app.post_message(events.Key("escape", None))
+            await pilot.pause()
+    await pilot.pause()

@@ -8,6 +8,7 @@ from fake_pipes import Fake, serve
 from msgspec.structs import replace
 
 from genui import protocol
+from genui.kinds.lab.messages import GRID, Inspect, Inspection, LabSettings, Plane, PointsFrame
 from genui.protocol.edits import add_edit, inputs_at
 
 LEVELS = 5
@@ -18,11 +19,11 @@ def places(*points: tuple[float, float]) -> bytes:
     return (np.array(points) * 65535).round().astype("<u2").tobytes()
 
 
-def plane(step: int, noise: float = 0.0) -> protocol.Plane:
+def plane(step: int, noise: float = 0.0) -> Plane:
     """Samples on a line that rises with the step, over a surface that is brighter to the right."""
     height = 0.2 + 0.5 * (step % 100) / 100
-    surface = np.tile(np.linspace(0, 255, protocol.GRID), (protocol.GRID, 1))
-    return protocol.Plane(
+    surface = np.tile(np.linspace(0, 255, GRID), (GRID, 1))
+    return Plane(
         samples=places(*((x, height) for x in np.linspace(0.1, 0.9, 40))),
         surface=surface.astype(np.uint8).tobytes(),
         low=0.0,
@@ -42,7 +43,7 @@ class FakeLab(Fake):
                     )
                 )  # fmt: skip
             case protocol.Start(trace=trace, settings=settings) if not isinstance(
-                settings, protocol.LabSettings
+                settings, LabSettings
             ):
                 self.send(protocol.Failed(trace, "this worker has nothing but the Lab"))
             case protocol.Start():
@@ -53,7 +54,7 @@ class FakeLab(Fake):
                 self.opened(branch, request.step)
             case protocol.Advance():
                 self.advance(request)
-            case protocol.Inspect():
+            case Inspect():
                 self.look(request)
             case protocol.Warm(model):
                 self.send(protocol.Warmed(model))
@@ -77,10 +78,10 @@ class FakeLab(Fake):
         )
         self.send(self.frame(request, step))
 
-    def look(self, request: protocol.Inspect) -> None:
+    def look(self, request: Inspect) -> None:
         ways = [(0.1 + 0.8 * level / (LEVELS - 1), 0.5) for level in range(LEVELS)]
         self.send(
-            protocol.Inspection(
+            Inspection(
                 trace=request.trace,
                 step=request.step,
                 noise=request.noise,
@@ -90,10 +91,10 @@ class FakeLab(Fake):
             )
         )
 
-    def frame(self, start: protocol.Start, step: int) -> protocol.PointsFrame:
+    def frame(self, start: protocol.Start, step: int) -> PointsFrame:
         settings = inputs_at(start, step)[2]
         looked = step % settings.every == 0
-        return protocol.PointsFrame(
+        return PointsFrame(
             trace=start.trace,
             step=step,
             measures=(("loss", 3 / (step + 1)),) if step else (),

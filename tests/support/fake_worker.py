@@ -72,8 +72,8 @@ class FakeWorker(Fake):
                         pid=os.getpid(),
                     )
                 )
-            case protocol.Start(trace=trace, settings=protocol.LabSettings()):
-                self.send(protocol.Failed(trace, "this worker has no Lab"))
+            case protocol.Start(trace=trace, model=model) if ":" in model:
+                self.send(protocol.Failed(trace, "this worker has models with files only"))
             case protocol.Start():
                 self.start(request)
             case protocol.Fork():

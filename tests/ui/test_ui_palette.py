@@ -2,15 +2,11 @@
 
 import asyncio
 import inspect
-from collections import Counter
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import stage
-from acting import Opener, board_of, home_of, until, until_seen
-from fake_lab_worker import FakeLab
-from fake_process import in_process
+from acting import Opener, board_of, do_all, home_of, until, until_seen
 from textual import events
 from textual.command import CommandInput, CommandList
 from textual.pilot import Pilot
@@ -21,15 +17,12 @@ from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.app import GenuiApp
 from genui.ui.home import HomeScreen
-from genui.ui.home_panes import TrainingPane
-from genui.ui.lab import LabScreen
-from genui.ui.screens import Palette, PaletteScreen
+from genui.ui.home_panes import TrainingPane, list_screens
+from genui.ui.screens import AppScreen, Palette, PaletteScreen, PaneScreen
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.widgets.base import RowList
 from genui.ui.widgets.dialogs import ThemeScreen
 
-LAB = in_process(FakeLab)
-ALIKE = 2  # of commands that differ in a name alone (recipes, models), so many are tried
 HOLD = 0.1  # seconds that a key is held
 SMALL = 80, 24  # a terminal that is soon drawn
 
@@ -59,27 +52,6 @@ async def titles(palette: Palette) -> list[str]:
     return [str(hit.text) async for hit in palette.discover()]
 
 
-async def run_all(
-    pilot: Pilot[None], palette: Palette, back: Callable[[], Awaitable[None]]
-) -> set[str]:
-    """The commands but for the one that ends the app; how they begin."""
-    app, alike = pilot.app, Counter[str]()
-    async for hit in palette.discover():
-        title = str(hit.text)
-        begin, has_scope, _ = title.partition(": ")
-        begin = begin if has_scope else title.split()[0]
-        alike[begin] += 1
-        if title == "Everywhere: quit" or (alike[begin] > ALIKE and not has_scope):
-            continue
-        result = hit.command()
-        if inspect.isawaitable(result):
-            await result
-        await pilot.pause()
-        assert app._exception is None, title
-        await back()
-    return set(alike)
-
-
 async def test_every_command_of_the_main_screen_can_be_done(
     shipped, open_app: Opener, resumed: list[RunDir]
 ) -> None:
@@ -91,13 +63,13 @@ async def test_every_command_of_the_main_screen_can_be_done(
 
         async def back() -> None:
             while app.screen is not home:
-                if isinstance(app.screen, LabScreen | TrainingScreen):
+                if isinstance(app.screen, PaneScreen | TrainingScreen):
                     app.screen.action_view("home")
                 else:
                     app.pop_screen()
                 await pilot.pause()
 
-        begun = await run_all(pilot, palette, back)
+        begun = await do_all(pilot, palette, back)
         panes = {"Models", "Training", "Text", "Canvas", "Everywhere"}
         assert begun == panes | {"Open", "Show", "Train", "Choose"}
         assert resumed
@@ -115,29 +87,9 @@ async def test_every_command_of_the_training_screen_can_be_done(
                 app.pop_screen()
                 await pilot.pause()
 
-        begun = await run_all(pilot, Palette(board, None), back)
+        begun = await do_all(pilot, Palette(board, None), back)
         assert begun == {"Training screen", "Everywhere", "Show", "Choose"}
         assert resumed
-
-
-async def test_every_command_of_the_lab_can_be_done(shipped, open_app: Opener) -> None:
-    async with open_app(SMALL, LAB) as pilot:
-        app, home = pilot.app, home_of(pilot)
-
-        async def back() -> None:
-            while not isinstance(app.screen, LabScreen):
-                if app.screen is home:
-                    home.open_screen("lab")
-                elif isinstance(app.screen, TrainingScreen):
-                    app.screen.action_view("home")
-                else:
-                    app.pop_screen()
-                await pilot.pause()
-
-        await back()
-        lab = home.screens["lab"]
-        begun = await run_all(pilot, Palette(lab, None), back)
-        assert begun == {"Lab", "Everywhere", "Choose"}
 
 
 async def test_a_command_whose_screen_was_left_is_not_done(shipped, open_app: Opener) -> None:
@@ -165,19 +117,16 @@ async def test_without_a_run_there_is_nothing_to_steer(shipped, open_app: Opener
         assert not {"Training: pause/resume", "Training: stop"} & {*listed}
 
 
-@pytest.mark.parametrize("screen", ["home", "lab"])
+@pytest.mark.parametrize("view", ["home", *list_screens()])
 async def test_two_enters_at_once_do_a_command_once(
-    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch, screen: str
+    shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch, view: str
 ) -> None:
     done: list[Screen] = []
-    kind = HomeScreen if screen == "home" else LabScreen
-    monkeypatch.setattr(kind, "action_help", lambda self: done.append(self))
+    monkeypatch.setattr(AppScreen, "action_help", lambda self: done.append(self))
     async with open_app() as pilot:
-        front: Screen = home_of(pilot)
-        if screen == "lab":
-            await pilot.press("5")
-            await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
-            front = pilot.app.screen
+        home_of(pilot).action_view(view)
+        await until(pilot, lambda: isinstance(pilot.app.screen, PaneScreen) == (view != "home"))
+        front = pilot.app.screen
         await pilot.press("ctrl+p", *"everywhere: help")
         await until_seen(pilot, "The keys of this pane")
         at_once(pilot, "enter", "enter")

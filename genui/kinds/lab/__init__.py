@@ -1,12 +1,39 @@
-"""The Lab: small networks that learn points in the plane while you watch."""
+"""The Lab: small networks that learn points in the plane while you watch.
+
+- `families`: the families, in data
+- `networks`: their networks, objectives and samplers
+- `shapes`: what they learn, and the random numbers of a training
+- `sample`: a training as a trace
+- `points`: a user's own points
+- `files`: what is saved of a training
+- `scene`: the plane in cells and as an image; `view` shows it in the terminal
+- `pane`: the pane and its screen
+- `demo`: the training that plays on Home
+- `shell`: `genui lab`
+"""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from genui.base.manual import Page
-from genui.protocol.kinds import Kind, LabFamily
-from genui.protocol.messages import Inspect, Inspection, PointsFrame
-from genui.protocol.settings import LabSettings
+from genui.kinds.lab.families import FAMILIES, LabFamily, ref_of
+from genui.kinds.lab.messages import Inspect, Inspection, LabSettings, PointsFrame
+from genui.protocol.kinds import Command, Kind
+
+
+def _begins(family: str) -> object:
+    from genui.engine.kinds import Begins
+    from genui.kinds.lab.sample import LabGenerator, fingerprint
+
+    return Begins(generator=partial(LabGenerator, family), fingerprint=fingerprint())
+
+
+def _saves() -> object:
+    from genui.formats.kinds import Saves
+    from genui.kinds.lab import files
+
+    return Saves(codecs=(files.CODEC,), draw_step=files.draw_step, list_steps=files.list_steps)
 
 
 def _keys() -> Sequence[object]:
@@ -16,10 +43,9 @@ def _keys() -> Sequence[object]:
 
 
 def _shows() -> object:
+    from genui.kinds.lab.pane import LAB_PANE, PLANES, LabScreen
+    from genui.kinds.lab.view import PlaneView
     from genui.ui.kinds import Shows
-    from genui.ui.lab import LAB_PANE, LabScreen
-    from genui.ui.traces.export import PLANES
-    from genui.ui.widgets.plane import PlaneView
 
     return Shows(pane=LAB_PANE, view=PlaneView, exports=PLANES, screen=LabScreen)
 
@@ -30,21 +56,29 @@ def _demo() -> object:
     return LEARNING
 
 
-_PAGE = Page(
-    "lab", "train a small network on points in the plane", Path(__file__).with_name("help.md")
-)
+def _command() -> object:
+    from genui.cli.kinds import Runs
+    from genui.kinds.lab import shell
+
+    return Runs(configure=shell.configure_lab, run=shell.run_lab)
 
 
-def _in_the_lab(family: str, lab: LabFamily, samples: bool = True) -> Kind:
+_SUMMARY = "train a small network on points in the plane"
+_PAGE = Page("lab", _SUMMARY, Path(__file__).with_name("help.md"))
+
+
+def _in_the_lab(name: str, family: LabFamily) -> Kind:
     return Kind(
-        family=family,
+        family=name,
         medium="points",
         help=_PAGE,
         place=80,
+        folder=Path(__file__).parent,
         does="learns points in the plane",
+        ref=ref_of(name),
+        begins=partial(_begins, name),
         settings=LabSettings,
         messages=(PointsFrame, Inspect, Inspection),
-        lab=lab,
         makes="a training in the Lab",
         pane="lab",
         title="Lab",
@@ -53,51 +87,10 @@ def _in_the_lab(family: str, lab: LabFamily, samples: bool = True) -> Kind:
         keys=_keys,
         shows=_shows,
         demo=_demo,
-        files=(".gif", ".apng", ".png", *([".csv"] if samples else [])),
+        files=(".gif", ".apng", ".png", *([".csv"] if family.samples else [])),
+        saves=_saves,
+        commands=(Command("lab", _SUMMARY, _command),),
     )
 
 
-KINDS = (
-    _in_the_lab(
-        "gan",
-        LabFamily(
-            title="GAN",
-            surface="the discriminator's score",
-            arrows="its gradient",
-        ),
-    ),
-    _in_the_lab(
-        "diffusion",
-        LabFamily(
-            title="diffusion",
-            surface="density",
-            arrows="flow to data",
-            noisy=True,
-        ),
-    ),
-    _in_the_lab(
-        "flow",
-        LabFamily(
-            title="flow matching",
-            surface="density",
-            arrows="flow to data",
-            noisy=True,
-        ),
-    ),
-    _in_the_lab(
-        "autoregressive",
-        LabFamily(
-            title="autoregressive",
-            surface="p(x) p(y | x)",
-        ),
-    ),
-    _in_the_lab(
-        "classifier",
-        LabFamily(
-            title="classifier",
-            surface="p(class | x, y)",
-            divergence="KL from the true p(class | x, y)",
-        ),
-        samples=False,
-    ),
-)
+KINDS = tuple(_in_the_lab(name, family) for name, family in FAMILIES.items())

@@ -2,7 +2,7 @@
 
 from textual.app import ComposeResult
 
-from genui.protocol import LabSettings
+from genui.kinds.lab.messages import LabSettings
 from genui.ui.demo import TICK, Demonstration, Preview
 from genui.ui.generate.pane import ORIGINS
 from genui.ui.home_panes import TrainingPane
@@ -20,8 +20,8 @@ class LabPreview(Preview):
     def __init__(self, session: Session, pane: TrainingPane) -> None:
         super().__init__()
         # Late: they import numpy.
-        from genui.ui.lab import Curves, LabController, PlaneCache
-        from genui.ui.widgets.plane import PlaneView
+        from genui.kinds.lab.pane import Curves, LabController, PlaneCache
+        from genui.kinds.lab.view import PlaneView
 
         self._pane = pane
         self._curves = Curves()
@@ -39,7 +39,7 @@ class LabPreview(Preview):
             self.paint()
 
     def paint(self) -> None:
-        from genui.formats.points import scene_of
+        from genui.kinds.lab.files import scene_of
 
         trace = self.controller.trace
         is_read = trace is not None and trace.is_read

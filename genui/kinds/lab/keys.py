@@ -1,6 +1,6 @@
 """Keys of the Lab, and of setting points there."""
 
-from genui.protocol.settings import LabSettings
+from genui.kinds.lab.messages import LabSettings
 from genui.ui.keys import Key, settings_keys, shared, unbound
 
 KEYS = (

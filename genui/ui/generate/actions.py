@@ -405,7 +405,7 @@ class BranchActions(Actions):
         if other is None or shown is None:
             return
         if not self.pane.kind.compares:
-            self.pane.say("the Lab shows one branch at a time: press b, then ⏎")
+            self.pane.say(f"{self.pane.heading} shows one branch at a time: press b, then ⏎")
             return
         self._side_by_side([self.pane.controller.column(shown), other], playing=False)
 

@@ -336,7 +336,7 @@ class TracePane(Pane):
         text = self.view.copy_text()
         offered = [Copyable("text", text)] if text else []
         prompt, seed, _ = inputs_at(trace.request)
-        if not self.kind.compares:  # the Lab, which no command trains
+        if not self.kind.compares:  # nor is there a command that generates one
             return [*offered, Copyable("data and seed", f"{prompt} · seed {seed}")]
         offered.append(Copyable("prompt and seed", f"{prompt} · seed {seed}"))
         model = self.controller.models.get(trace.request.model)

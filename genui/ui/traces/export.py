@@ -17,7 +17,6 @@ from genui.formats.codec import Sample, codecs_for, encode
 from genui.formats.frames import pack_frames
 from genui.formats.image import encode_sheet, film_steps
 from genui.formats.kinds import RecordedText, record_of
-from genui.formats.points import last_plane_step
 from genui.formats.recipe import Machine, Result, Shows, TraceRecipe, View, recipe_of, result_of
 from genui.formats.trees import (
     Branch,
@@ -29,12 +28,12 @@ from genui.formats.trees import (
 )
 from genui.protocol.edits import inputs_at
 from genui.protocol.kinds import kind_of_trace
-from genui.runs.models import ModelInfo
+from genui.runs.models import ModelInfo, find_model
 from genui.ui.kinds import shows_of
 from genui.ui.traces import trees
 from genui.ui.traces.compare import Column, Part
 from genui.ui.traces.controller import Trace
-from genui.ui.traces.records import find_model_of, last_path
+from genui.ui.traces.records import last_path
 
 _PROCESSOR_CHARACTERS = 200
 
@@ -196,7 +195,7 @@ def open_tree(path: Path) -> tuple[SavedTree, ModelInfo]:
     """
     saved = load_tree(path)
     try:
-        return saved, find_model_of(saved)
+        return saved, find_model(saved.recipe.model)
     except GenuiError as error:
         raise GenuiError(f"{sanitize(path.name)}: its model is missing ({error})") from None
 
@@ -291,15 +290,6 @@ IMAGES = (
     _CAST,
     TREE,
 )
-PLANES = (
-    Format("gif", ".gif", "the training, moving, 256 colours", "animation"),
-    Format("apng", ".apng", "the training, moving, all colours", "animation"),
-    Format("png", ".png", "the plane as last computed, up to step {step}",
-        "frame", still=True, find_step=last_plane_step),
-    Format("csv", ".csv", "the samples of that step, x,y a line", "frame", still=True,
-        find_step=last_plane_step),
-    TREE,
-)  # fmt: skip
 TEXTS = (
     Format("txt", ".txt", "prompt and text", "text"),
     Format("cast", ".cast", "a recording of the terminal, for asciinema", "text"),

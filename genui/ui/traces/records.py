@@ -8,8 +8,8 @@ from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.base.files import show
 from genui.formats.frames import unpack_frames
-from genui.formats.trees import SavedTree, branch_start, load_tree
-from genui.protocol import LAB, kinds
+from genui.formats.trees import branch_start, load_tree
+from genui.protocol import kinds
 from genui.protocol.kinds import kind_of_trace
 from genui.runs.models import ModelInfo, find_model
 from genui.ui.traces.trees import Source, Trace
@@ -44,13 +44,4 @@ def read_trace(path: Path, source: Source) -> tuple[Trace[Any], ModelInfo]:
         trace.lose()  # no worker has it
         trace.seek(trace.computed)
     trace.source = source
-    return trace, find_model_of(saved)
-
-
-def find_model_of(saved: SavedTree) -> ModelInfo:
-    """The model of a saved trace. Raises GenuiError if it is missing."""
-    if saved.recipe.model.startswith(LAB):
-        from genui.ui.lab import family_named
-
-        return family_named(saved.recipe.model)
-    return find_model(saved.recipe.model)
+    return trace, find_model(saved.recipe.model)

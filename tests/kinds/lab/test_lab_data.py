@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from genui.engine.data.points import NAMES, data_named
-from genui.engine.sample.points import Divergence, jensen_shannon, shares
-from genui.formats.points import Point, to_text
-from genui.protocol import EDGE
+from genui.kinds.lab.messages import EDGE
+from genui.kinds.lab.points import Point, to_text
+from genui.kinds.lab.sample import Divergence, jensen_shannon, shares
+from genui.kinds.lab.shapes import NAMES, data_named
 
 
 @pytest.mark.parametrize("name", NAMES)

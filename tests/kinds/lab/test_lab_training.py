@@ -9,21 +9,10 @@ import torch
 from genui.base.errors import MisuseError
 from genui.engine.load import open_trace
 from genui.engine.sample.trace import Trace
-from genui.formats.points import Point, to_text
-from genui.protocol import (
-    GRID,
-    AddNoise,
-    EditAt,
-    ImageSettings,
-    Inspect,
-    LabSettings,
-    PointsFrame,
-    SetSeed,
-    SetSettings,
-    Start,
-    encode,
-)
-from genui.protocol.kinds import lab_families
+from genui.kinds.lab.families import FAMILIES
+from genui.kinds.lab.messages import GRID, Inspect, LabSettings, PointsFrame
+from genui.kinds.lab.points import Point, to_text
+from genui.protocol import AddNoise, EditAt, ImageSettings, SetSeed, SetSettings, Start, encode
 
 STEPS = 12
 SMALL = LabSettings(steps=STEPS, every=4, width=16, batch=64)
@@ -64,7 +53,7 @@ def digests(trace: Trace, begin: int = 0, steps: int = STEPS) -> list[bytes]:
 LONG = {"gan": 120, "diffusion": 80, "flow": 80, "autoregressive": 60, "classifier": 40}
 
 
-@pytest.mark.parametrize("family", lab_families())
+@pytest.mark.parametrize("family", FAMILIES)
 def test_training_brings_a_family_nearer_to_the_truth(family: str) -> None:
     steps = LONG[family]
     settings = LabSettings(steps=steps, every=steps, width=32, batch=128, learning_rate=0.008)
@@ -77,7 +66,7 @@ def test_training_brings_a_family_nearer_to_the_truth(family: str) -> None:
     assert after.divergence < 0.75 * before.divergence
 
 
-@pytest.mark.parametrize("family", lab_families())
+@pytest.mark.parametrize("family", FAMILIES)
 def test_back_and_forward_and_anew_give_the_same_bits(family: str) -> None:
     trace = start(family)
     whole = digests(trace)
@@ -119,7 +108,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.parametrize("family", lab_families())
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_so_many_steps_the_plane_is_looked_at(family: str) -> None:
     trace = start(family)
     found = frames(trace)
@@ -189,7 +178,7 @@ def test_points_of_ones_own_are_learned_and_their_divergence_is_not_known() -> N
     ("family", "prompt", "settings", "said"),
     [
         ("flow", "two mons", SMALL, "did you mean 'two-moons'"),
-        ("flwo", "two moons", SMALL, "did you mean 'flow'"),
+        ("flwo", "two moons", SMALL, "did you mean 'lab:flow'"),
         ("flow", "two moons", ImageSettings(), "settings of a training"),
         ("flow", "x,y\n1,2", SMALL, "has one point"),
         ("classifier", "x,y\n1,2\n2,3", SMALL, "all of one class"),

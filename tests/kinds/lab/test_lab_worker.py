@@ -2,9 +2,14 @@
 
 import io
 
+import pytest
+
 from genui import protocol
+from genui.base.errors import MisuseError
 from genui.engine.worker import Worker
-from genui.protocol import Failed, Inspect, Inspection, LabSettings, PointsFrame, Start, Started
+from genui.kinds.lab.messages import Inspect, Inspection, LabSettings, Plane, PointsFrame
+from genui.protocol import Failed, Start, Started
+from genui.protocol.edits import variations
 
 
 def asked(*requests: protocol.Request) -> list[protocol.Reply]:
@@ -36,3 +41,19 @@ def test_a_look_at_another_step_or_no_trace_is_one_line() -> None:
     assert "is at step 0" in late.message
     assert isinstance(unknown, Failed)
     assert "start it again" in unknown.message
+
+
+def test_messages_of_a_kind_are_read_beside_those_of_the_core() -> None:
+    plane = PointsFrame(trace=1, step=2, measures=(), digest=b"d", plane=Plane(samples=b"1234"))
+    question = Inspect(trace=1, step=2, noise=0.5)
+    replies = [Failed(1, "no"), plane, Failed(2, "no")]
+    assert list(protocol.replies().feed(b"".join(map(protocol.encode, replies)))) == replies
+    assert list(protocol.requests().feed(protocol.encode(question))) == [question]
+    with pytest.raises(protocol.ProtocolError, match="no kind of model with the request"):
+        list(protocol.requests().feed(protocol.encode(plane)))
+
+
+def test_a_training_has_no_variations() -> None:
+    begin = Start(trace=1, model="lab:flow", prompt="spirals", seed=1, settings=LabSettings())
+    with pytest.raises(MisuseError, match="no variations"):
+        variations(begin, 0, 2, [1])

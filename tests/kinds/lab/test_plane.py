@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from genui.render import plane
-from genui.render.plane import (
+from genui.kinds.lab import scene as plane
+from genui.kinds.lab.scene import (
     ARROWS,
     CURSOR,
     LOOKS,

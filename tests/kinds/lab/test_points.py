@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.formats import points
-from genui.formats.points import (
+from genui.kinds.lab import points
+from genui.kinds.lab.messages import EDGE
+from genui.kinds.lab.points import (
     MAX_BYTES,
     MAX_CLASSES,
     MAX_POINTS,
@@ -22,7 +23,6 @@ from genui.formats.points import (
     read_csv,
     to_text,
 )
-from genui.protocol import EDGE
 
 
 def read(tmp_path: Path, content: str | bytes) -> list[Point]:

@@ -11,11 +11,11 @@ from fake_process import in_process
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
+from genui.kinds.lab.pane import LabScreen, LabView
+from genui.kinds.lab.view import PlaneView
 from genui.protocol import SetSettings
 from genui.ui.generate.pane import TracePane
 from genui.ui.home import HomeScreen
-from genui.ui.lab import LabScreen, LabView
-from genui.ui.widgets.plane import PlaneView
 
 LAB = in_process(FakeLab)
 STEPS = 120

@@ -12,12 +12,12 @@ from rich.color_triplet import ColorTriplet
 from rich.style import Style
 from textual.strip import Strip
 
-from genui.formats.points import last_scene
+from genui.kinds.lab.files import last_scene
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import LineWidget, Moment, colour_mode, strip_of
 
 if TYPE_CHECKING:
-    from genui.render.plane import PlaneCells, Scene
+    from genui.kinds.lab.scene import PlaneCells, Scene
 
 # numpy and genui.render are imported with the first plane, so that the app paints sooner.
 
@@ -57,7 +57,7 @@ class PlaneView(LineWidget):
         """The columns and rows of the plane; (0, 0) without room."""
         if not self.size:
             return 0, 0
-        from genui.render.plane import fit_plane
+        from genui.kinds.lab.scene import fit_plane
 
         return fit_plane(*self.size)
 
@@ -85,7 +85,7 @@ class PlaneView(LineWidget):
     def draw(self, width: int, height: int) -> list[Strip]:
         if self._scene is None:
             return self.message(self._empty, width, height)
-        from genui.render.plane import draw
+        from genui.kinds.lab.scene import draw
 
         columns, rows = self.cells
         shaded = colour_mode(self.app) in ("truecolor", "256")
@@ -99,7 +99,7 @@ class PlaneView(LineWidget):
         """Yield a row as texts, each with its style."""
         import numpy as np
 
-        from genui.render.plane import LOOKS
+        from genui.kinds.lab.scene import LOOKS
 
         codes, looks, ground = cells.codes[y], cells.looks[y], cells.ground[y]
         text = codes.astype("<u4").tobytes().decode("utf-32-le")
@@ -109,7 +109,7 @@ class PlaneView(LineWidget):
             yield text[start:end], self._style(look, int(ground[start]))
 
     def _style(self, look: str, ground: int) -> Style:
-        from genui.render.plane import SHADES
+        from genui.kinds.lab.scene import SHADES
 
         style = self.style(look)
         shade = ground % SHADES

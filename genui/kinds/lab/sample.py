@@ -16,24 +16,12 @@ import torch
 from torch import Tensor
 
 from genui.base.errors import MisuseError
-from genui.engine.data import points
-from genui.engine.data.points import HELD, Data, Floats, data_named, rng
-from genui.engine.train.points import Classifier, Family, Learned, Measures, Sight, make_family
-from genui.formats.points import is_points
-from genui.protocol import (
-    EDGE,
-    LAB,
-    Edit,
-    Inspect,
-    Inspection,
-    LabSettings,
-    Plane,
-    PointsFrame,
-    SetSeed,
-    SetSettings,
-    Start,
-    Started,
-)
+from genui.kinds.lab import shapes
+from genui.kinds.lab.messages import EDGE, Inspect, Inspection, LabSettings, Plane, PointsFrame
+from genui.kinds.lab.networks import FAMILIES, Classifier, Family, Learned, Measures, Sight
+from genui.kinds.lab.points import is_points
+from genui.kinds.lab.shapes import HELD, Data, Floats, data_named, rng
+from genui.protocol import Edit, SetSeed, SetSettings, Start, Started
 
 # --- The plane as bytes: positions of 16 bits, grids of 8 bits --------------------------------
 
@@ -184,17 +172,17 @@ class LabState:
 class LabGenerator:
     """Trains a family on points, on the CPU in float32 with one thread."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, family: str) -> None:
+        self._family = family
 
     def begin(self, request: Start) -> tuple[LabState, Started]:
         """The untrained network. Raises MisuseError for unknown data, and for data that the family
         cannot learn."""
         settings = _lab_settings(request.settings)
         data = data_named(request.prompt)
-        family = make_family(self._model, settings.width, data.classes)
+        family = FAMILIES[self._family](settings.width, data.classes)
         with _one_thread():
-            learned = family.begin(rng(request.seed, 0, points.BEGIN))
+            learned = family.begin(rng(request.seed, 0, shapes.BEGIN))
         state = LabState(
             family=family,
             data=data,
@@ -207,7 +195,7 @@ class LabGenerator:
         return state, Started(
             trace=request.trace,
             model=request.model,
-            family=self._model.removeprefix(LAB),
+            family=self._family,
             medium="points",
             prompt=request.prompt if is_points(request.prompt) else data.name,
             total_steps=settings.steps,
@@ -216,13 +204,13 @@ class LabGenerator:
 
     def step(self, state: LabState) -> tuple[LabState, PointsFrame]:
         step, settings = state.step + 1, state.settings
-        batch = state.data.draw(rng(state.seed, step, points.BATCH), settings.batch)
+        batch = state.data.draw(rng(state.seed, step, shapes.BATCH), settings.batch)
         with _one_thread():
             learned, measures = state.family.train(
                 state.learned,
                 torch.from_numpy(batch.x),
                 torch.from_numpy(batch.labels),
-                rng(state.seed, step, points.TRAIN),
+                rng(state.seed, step, shapes.TRAIN),
                 settings.learning_rate,
             )
         after = replace(state, learned=learned, step=step, measures=measures)
@@ -251,7 +239,7 @@ class LabGenerator:
         frame = _frame(state, divergence=bits, plane=pack_plane(sight))
         if state.step:
             return frame
-        batch = state.data.draw(rng(state.display_seed, 0, points.SHOWN), SHOWN)
+        batch = state.data.draw(rng(state.display_seed, 0, shapes.SHOWN), SHOWN)
         generates = not isinstance(state.family, Classifier)
         return msgspec.structs.replace(
             frame,
@@ -293,7 +281,7 @@ class LabGenerator:
     def _look(self, state: LabState, noise: float) -> Sight:
         """The network's output over the plane, always from the same random numbers, so that
         samples move and do not jump."""
-        draw = rng(state.display_seed, 0, points.LATENT)
+        draw = rng(state.display_seed, 0, shapes.LATENT)
         with _one_thread(), torch.no_grad():
             return state.family.look(state.learned, draw, COUNT, noise)
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genui.base.errors import MisuseError, did_you_mean
-from genui.protocol import EDGE, GRID, LAB
+from genui.base.errors import MisuseError
+from genui.kinds.lab.messages import EDGE, GRID
 
 # --- Networks and Adam ------------------------------------------------------------------------
 
@@ -184,14 +184,6 @@ class SingleNetwork(ABC):
         net = net.step(gradient_of(loss, weights), learning_rate)
         average = update_average(learned.average, net.weights, net.steps)
         return Learned((net,), average), (("loss", self.reported(float(loss.detach()))),)
-
-
-def make_family(model: str, width: int, classes: int) -> "Family":
-    """The family of a model's name such as `lab:gan`. Raises MisuseError if there is none."""
-    name = model.removeprefix(LAB)
-    if name not in FAMILIES:
-        raise MisuseError(f"the Lab has no family '{name[:40]}': {did_you_mean(name, FAMILIES)}")
-    return FAMILIES[name](width, classes)
 
 
 def middles(side: int = GRID) -> Tensor:

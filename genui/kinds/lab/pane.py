@@ -21,26 +21,21 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from genui import protocol
-from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
 from genui.base.numbers import count
 from genui.base.numbers import value as format_value
-from genui.formats import points
-from genui.formats.points import (
-    MAX_CLASSES,
-    MAX_POINTS,
-    Fit,
-    Point,
-    fit_to_plane,
-    is_points,
-    scene_of,
-)
-from genui.protocol import EDGE, LAB, Failed, Inspect, Inspection, LabSettings, Plane, PointsFrame
+from genui.kinds.lab import points
+from genui.kinds.lab.families import FAMILIES, family_of, ref_of
+from genui.kinds.lab.files import last_plane_step, scene_of
+from genui.kinds.lab.messages import EDGE, Inspect, Inspection, LabSettings, Plane, PointsFrame
+from genui.kinds.lab.points import MAX_CLASSES, MAX_POINTS, Fit, Point, fit_to_plane, is_points
+from genui.kinds.lab.scene import MARKS, Floats, Scene, decode_places
+from genui.kinds.lab.shapes import NAMES
+from genui.kinds.lab.view import PlaneView
+from genui.protocol import Failed
 from genui.protocol.edits import inputs_at
-from genui.protocol.kinds import lab_families
-from genui.render import plane
-from genui.render.plane import MARKS, Floats, Scene
-from genui.runs.models import ModelInfo
+from genui.runs.models import ModelInfo, find_model
 from genui.ui import keys, messages
 from genui.ui.generate.actions import Actions
 from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
@@ -51,6 +46,7 @@ from genui.ui.screens import Command, Copyable, PaneScreen
 from genui.ui.session import Session
 from genui.ui.settings import describe_change
 from genui.ui.traces.controller import Listener, TraceController
+from genui.ui.traces.export import TREE, Format
 from genui.ui.traces.trees import Lost, Trace, TraceReply, Worker
 from genui.ui.widgets.base import (
     FooterLine,
@@ -60,12 +56,10 @@ from genui.ui.widgets.base import (
     set_border,
 )
 from genui.ui.widgets.curve import Curve
-from genui.ui.widgets.plane import PlaneView
 from genui.ui.widgets.settings import Option
 
 # --- Families, data and settings --------------------------------------------------------------
 
-DATA = ("two moons", "eight Gaussians", "spirals", "checkerboard")
 OWN = "your points"
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """The noise levels that `t` cycles through."""
@@ -77,32 +71,6 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "arrows": ("samples", "surface", "chances"),
 }
 """What `g` cycles through: a name, and the parts of a scene that it hides."""
-
-
-def family_model(family: str) -> ModelInfo:
-    """The ModelInfo of a family, which has no file."""
-    return ModelInfo(
-        ref=LAB + family,
-        name=lab_families()[family].title,
-        family=family,
-        medium="points",
-        dataset="",
-        parameters=0,
-        step=0,
-        summary="",
-        path=Path(),
-        source="shipped",
-    )
-
-
-def family_named(ref: str) -> ModelInfo:
-    """The ModelInfo of a ref such as `lab:gan`. Raises MisuseError if the family is unknown."""
-    family = ref.removeprefix(LAB)
-    if family not in lab_families():
-        raise MisuseError(
-            f"the Lab has no family '{family[:40]}': {did_you_mean(family, lab_families())}"
-        )
-    return family_model(family)
 
 
 def data_name(prompt: str) -> str:
@@ -175,7 +143,7 @@ class Particles:
 
     def __init__(self, reply: Inspection, timer: Timer) -> None:
         self.trace = reply.trace  # its number
-        self._paths = plane.decode_places(reply.paths).reshape(reply.levels, -1, 2)
+        self._paths = decode_places(reply.paths).reshape(reply.levels, -1, 2)
         self._timer = timer
         self._tick = 0
 
@@ -213,14 +181,14 @@ class LabController(TraceController[PointsFrame, LabSettings]):
 
     def __init__(self, session: Worker, listener: Listener) -> None:
         super().__init__(session, listener, LabSettings())
-        self.add_models(family_model(family) for family in lab_families())
-        self.model = self.models[protocol.LAB + "flow"]
-        self.prompt = DATA[0]
+        self.add_models(find_model(ref_of(family)) for family in FAMILIES)
+        self.model = self.models[ref_of("flow")]
+        self.prompt = NAMES[0]
         self.own: list[Point] = []  # the user's points
 
     @property
     def family(self) -> str:
-        return self.model.family if self.model is not None else next(iter(lab_families()))
+        return self.model.family if self.model is not None else next(iter(FAMILIES))
 
     @property
     def own_text(self) -> str:
@@ -228,7 +196,7 @@ class LabController(TraceController[PointsFrame, LabSettings]):
 
     @property
     def title(self) -> str:
-        return f"{lab_families()[self.family].title} · {data_name(self.prompt)}"
+        return f"{FAMILIES[self.family].title} · {data_name(self.prompt)}"
 
     def default_prompt(self, model: ModelInfo) -> str:
         return self.prompt
@@ -251,14 +219,14 @@ class LabController(TraceController[PointsFrame, LabSettings]):
 
     def next_family(self, by: int = 1) -> None:
         """Switch to the next family or the one before, on the same data."""
-        families = tuple(lab_families())
+        families = tuple(FAMILIES)
         at = families.index(self.family)
-        self.model = self.models[protocol.LAB + families[(at + by) % len(families)]]
+        self.model = self.models[ref_of(families[(at + by) % len(families)])]
         self._train_choice()
 
     def next_data(self, by: int = 1) -> None:
         """Switch to the next data or those before; the user's points come last, if any."""
-        choices = [*DATA, *([self.own_text] if self.own_text else [])]
+        choices = [*NAMES, *([self.own_text] if self.own_text else [])]
         at = choices.index(self.prompt) if self.prompt in choices else -1
         self.prompt = choices[(at + by) % len(choices)]
         self._train_choice()
@@ -293,8 +261,8 @@ class PlaneActions(Actions):
 
     def plane(self, trace: Trace[PointsFrame]) -> Plane | None:
         """The plane of the current step; if it is missing, request it and return a near one."""
-        family = trace.request.model.partition(":")[2]
-        noise = self.noise if lab_families()[family].noisy else 0.0
+        family = family_of(trace.request.model)
+        noise = self.noise if FAMILIES[family].noisy else 0.0
         place = self.cache.next_request(trace, noise)
         if place is not None:
             number, step, level = place
@@ -323,7 +291,7 @@ class PlaneActions(Actions):
 
     def options(self) -> list[Option]:
         """The noise level, of families that have one."""
-        if not lab_families()[self._controller.family].noisy:
+        if not FAMILIES[self._controller.family].noisy:
             return []
         return [Option("noise", "noise level", f"{self.noise:g}", NOISE_HELP, self.action_noise)]
 
@@ -335,7 +303,7 @@ class PlaneActions(Actions):
 
     def _has_noise(self, feature: str) -> bool:
         """Whether the family has noise levels; if not, tell the user that it lacks the feature."""
-        lab = lab_families()[self._controller.family]
+        lab = FAMILIES[self._controller.family]
         if not lab.noisy:
             self.pane.say(f"{lab.title} has no {feature}: diffusion and flow matching do")
         return lab.noisy
@@ -672,7 +640,7 @@ class LabView(View):
             return f"starting … {controller.waited_s:.0f} s"
         data = data_name(controller.prompt)
         return (
-            f"Press space to train {lab_families()[controller.family].title} on {data}. "
+            f"Press space to train {FAMILIES[controller.family].title} on {data}. "
             "s: model, data and other settings · e: draw points"
         )
 
@@ -683,18 +651,18 @@ class LabView(View):
             return ""
         if planes.particles is not None:
             return f"∴ particles at noise {planes.particles.noise:.2f} · any key stops"
-        family = trace.request.model.removeprefix(protocol.LAB)
+        family = family_of(trace.request.model)
         classes = int(scene.classes.max()) + 1 if len(scene.classes) else 1
         parts = [f"{MARKS[:classes]} data"]
         if len(scene.samples):
             parts.append("∴ samples")
         if len(scene.arrows):
-            parts.append(f"→ {lab_families()[family].arrows}")
+            parts.append(f"→ {FAMILIES[family].arrows}")
         if scene.chances is not None:
             parts.append("┄ boundary")
         if scene.surface is not None or scene.chances is not None:
-            parts.append(f"░ {lab_families()[family].surface}")
-        if planes.noise and lab_families()[family].noisy:
+            parts.append(f"░ {FAMILIES[family].surface}")
+        if planes.noise and FAMILIES[family].noisy:
             parts.append(f"noise {planes.noise:g}")
         return " · ".join(parts)
 
@@ -742,7 +710,7 @@ class LabInspector(Inspector):
         title = f"Loss · {bits}{pace}" if bits else f"Loss{pace}"
         set_border(self.query_one(".loss-box"), title=title)
         floor = trace.frames[0].floor if trace is not None and trace.frames else None
-        name = lab_families()[self._controller.family].divergence
+        name = FAMILIES[self._controller.family].divergence
         if floor is not None:
             name += f" · exact samples: {floor:.3f}"
         set_border(self.query_one(".divergence-box"), title="Divergence, bits", subtitle=name)
@@ -774,7 +742,7 @@ class LabActions(Actions):
     def options(self) -> list[Option]:
         """The family, the data and the layers."""
         controller, layers = self._controller, self._view.layer_name
-        family, data = lab_families()[controller.family].title, data_name(controller.prompt)
+        family, data = FAMILIES[controller.family].title, data_name(controller.prompt)
         return [
             Option("family", "family", family, FAMILY_HELP, controller.next_family, first=True),
             Option("data", "data", data, DATA_HELP, controller.next_data, first=True),
@@ -795,6 +763,16 @@ def _build(pane: TracePane) -> Parts:
     actions = planes, view.points, LabActions(pane, controller, view)
     return Parts(controller, view, LabInspector(pane, controller, view), actions)
 
+
+PLANES = (
+    Format("gif", ".gif", "the training, moving, 256 colours", "animation"),
+    Format("apng", ".apng", "the training, moving, all colours", "animation"),
+    Format("png", ".png", "the plane as last computed, up to step {step}",
+        "frame", still=True, find_step=last_plane_step),
+    Format("csv", ".csv", "the samples of that step, x,y a line", "frame", still=True,
+        find_step=last_plane_step),
+    TREE,
+)  # fmt: skip
 
 LAB_PANE = PaneKind(
     "lab", "Lab", "lab-pane", _build, "learning_rate", catch_up=0.5, compares=False, kept=False

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError, did_you_mean
-from genui.formats import points
+from genui.kinds.lab import points
 
 BATCH, TRAIN, BEGIN, LATENT, HELD, SHOWN = range(6)
 """The parts: the points of a batch, other random numbers of its step, the initial weights, the
