@@ -179,6 +179,17 @@ def append_whole(fd: int, data: bytes) -> None:
         raise
 
 
+def list_names(folder: Path) -> list[str]:
+    """The names in a folder, in order; none if there is no such folder. Raises GenuiError naming
+    it if it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise cannot_read(folder, error) from None
+
+
 def files_below(
     folder: Path, suffixes: tuple[str, ...] = ("",), most: int | None = None
 ) -> list[Path]:

@@ -4,7 +4,6 @@ Each checkpoint folder has one, and at the end the output folder too; the newest
 that is just being written is read the next time.
 """
 
-import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, open_regular, show
+from genui.base.files import list_names, open_regular, show
 from genui.logs.base import CHUNK, Reader
 from genui.logs.records import Record, decode_record
 from genui.logs.series_store import SeriesStore
@@ -88,16 +87,9 @@ def newest_state(path: Path) -> tuple[Path, tuple[object, ...]] | None:
     """The newest file of an output folder, or `path` itself if it is a file, and a stamp that
     changes when it is rewritten; None if there is none. Raises GenuiError if the folder cannot be
     read."""
-    candidates = [path]
     folder = path.parent if path.name == NAME and not path.exists() else path
-    try:
-        with os.scandir(folder) as entries:
-            below = [Path(e.path) for e in entries if e.name.startswith("checkpoint-")]
-        candidates = [folder / NAME, *(one / NAME for one in below)]
-    except (NotADirectoryError, FileNotFoundError):
-        pass
-    except OSError as error:
-        raise cannot_read(path, error) from None
+    below = [folder / name for name in list_names(folder) if name.startswith("checkpoint-")]
+    candidates = [path, folder / NAME, *(one / NAME for one in below)]
     states: list[tuple[int, Path, tuple[object, ...]]] = []
     for candidate in candidates:
         try:

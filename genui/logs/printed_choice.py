@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from genui.base.files import atomic_write, cannot_write
+from genui.base.files import atomic_write, writing
 from genui.base.paths import state_dir
 
 _MOST = 1000
@@ -66,10 +66,8 @@ def remember(key: str, choice: Choice) -> None:
     while len(choices) > _MOST:
         choices.pop(next(iter(choices)))
     path = _path()
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from None
     atomic_write(path, msgspec.json.encode(choices))
 
 

@@ -1,7 +1,6 @@
 """TensorBoard event files: TFRecord, events, their reader, and a writer of scalars."""
 
 import math
-import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, show
+from genui.base.files import list_names, show
 from genui.base.protobuf import define_messages
 from genui.logs.base import FilesReader, GrowingFile, Media, MediaKind
 from genui.logs.formats import HPARAMS_FOLDER
@@ -214,14 +213,9 @@ class EventsTail(FilesReader[_EventFile]):
         return _EventFile(path)
 
     def _paths(self) -> list[Path]:
-        try:
-            names = sorted(os.listdir(self.path))
-        except NotADirectoryError:
+        if self.path.exists() and not self.path.is_dir():
             return [self.path]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise cannot_read(self.path, error) from None
+        names = list_names(self.path)
         paths = [self.path / name for name in names if "tfevents" in name]
         below = [self.path / name for name in names if HPARAMS_FOLDER.fullmatch(name)]
         if paths and len(below) == 1:  # as formats.TensorBoard.place has it

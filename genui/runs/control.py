@@ -23,8 +23,8 @@ from genui.base.files import (
     SMALL,
     append_line,
     atomic_write,
-    cannot_read,
     cannot_write,
+    list_names,
     open_regular,
     sanitize,
     show,
@@ -128,14 +128,8 @@ def poll(run: RunDir, note: Callable[[str], None] | None = None) -> list[Control
     GenuiError if the folder cannot be read, or a command cannot be removed and so would be
     repeated.
     """
-    try:
-        names = sorted(entry.name for entry in os.scandir(run.control))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise cannot_read(run.control, error) from None
     controls: list[Control] = []
-    for name in names:
+    for name in list_names(run.control):
         if name.startswith("."):  # being written
             continue
         path = run.control / name

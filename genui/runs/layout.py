@@ -28,8 +28,8 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import (
     atomic_write,
-    cannot_read,
     cannot_write,
+    list_names,
     read_json,
     sanitize,
     write_all,
@@ -173,13 +173,7 @@ KEEP_STATES, KEEP_WEIGHTS = 2, 8
 
 def checkpoint_steps(run: RunDir) -> list[int]:
     """The steps with weights, ascending; whether these are complete is not checked."""
-    try:
-        names = os.listdir(run.checkpoints)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise cannot_read(run.checkpoints, error) from None
-    matches = (_WEIGHTS.fullmatch(name) for name in names)
+    matches = (_WEIGHTS.fullmatch(name) for name in list_names(run.checkpoints))
     return sorted(int(match[1]) for match in matches if match)
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import cannot_read, sanitize, show
+from genui.base.files import list_names, sanitize, show
 from genui.runs.labels import Labels, read_labels
 from genui.runs.layout import LIVE, RunDir, RunInfo, Status, is_locked, read_info, read_status
 
@@ -116,14 +116,8 @@ def list_runs() -> list[RunSummary]:
     Raises GenuiError only if the folder of all runs exists and cannot be read.
     """
     folder = paths.runs_dir()
-    try:
-        with os.scandir(folder) as entries:
-            folders = [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise cannot_read(folder, error) from None
-    summaries = [summarise(RunDir(path)) for path in folders]
+    folders = [folder / name for name in list_names(folder) if not name.startswith(".")]
+    summaries = [summarise(RunDir(path)) for path in folders if path.is_dir()]
     return sorted(summaries, key=lambda s: (s.info.created, s.run.id), reverse=True)
 
 

@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write, cannot_read, cannot_write, read_json, sanitize
+from genui.base.files import atomic_write, cannot_write, list_names, read_json, sanitize
 from genui.base.schema import Setting
 from genui.recipes import Recipe, find_setting
 from genui.runs import control, launch, models
@@ -265,12 +265,7 @@ def write_sweep(folder: RunDir, sweep: Sweep) -> None:
 
 def list_sweeps() -> list[RunDir]:
     """The folders of all sweeps, the newest first. Raises GenuiError if they cannot be read."""
-    try:
-        names = os.listdir(paths.sweeps_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise cannot_read(paths.sweeps_dir(), error) from None
+    names = list_names(paths.sweeps_dir())
     folders = [folder for name in names if (folder := find_sweep(name)) is not None]
     return sorted(folders, key=lambda one: (_created(one), one.id), reverse=True)
 
