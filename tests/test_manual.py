@@ -10,23 +10,21 @@ import genui
 from genui.base.manual import Page
 from genui.base.plugins import GROUPS
 from genui.cli.convert import TARGETS
-from genui.engine.data.images import IMAGE_DATASETS
-from genui.engine.data.speech import SPEECH_DATASETS
-from genui.engine.data.text import LABELLED_TEXTS, TEXT_DATASETS
+from genui.engine.data.dataset import tables
 from genui.formats.codec import CODECS
 from genui.hub.catalogue import CATALOGUE
 from genui.hub.formats import FORMATS as MODEL_FORMATS
 from genui.kinds.open_image.folder import PIPELINES
 from genui.logs.formats import FORMATS as LOG_FORMATS
-from genui.protocol.kinds import KINDS, PRETRAINED, list_media
+from genui.protocol.kinds import KINDS, PRETRAINED, list_media, weights_folders
 from genui.protocol.manual import read_page, topics
 from genui.protocol.settings import SAMPLERS
 from genui.recipes import RECIPES
 
 PACKAGE = Path(genui.__file__).parent
-DATASETS = [*IMAGE_DATASETS, *TEXT_DATASETS, *LABELLED_TEXTS, *SPEECH_DATASETS]
+DATASETS = [name for table in tables() for name in table]
 FAMILIES = {family for (family, _), kind in KINDS.items() if not kind.ref} - {PRETRAINED}
-SHIPPED = [card.parent.name for card in (PACKAGE / "weights").glob("*/card.json")]
+SHIPPED = [card.parent.name for at in weights_folders() for card in at.glob("*/card.json")]
 
 TABLES: dict[str, tuple[str, Collection[str]]] = {
     "recipes": ("recipes", RECIPES),

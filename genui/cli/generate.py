@@ -25,8 +25,6 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "  genui generate smollm2 --chat --prompt 'Name a fruit.' --say 'And its colour?'\n"
         "  genui generate icons --prompt 'green cat on white' --seed 7 -n 4 --out cats.png\n"
         "  genui generate icons --prompt 'red heart' --out heart.gif --scale 8\n"
-        "  genui generate voice --prompt 'four two seven jackson' --out 427.wav\n"
-        "  ssh box genui generate voice --prompt '4 2 7' --out - | aplay     played here\n"
         "  genui generate icons -n 1000 --out made/     a labelled folder to train on\n"
         "  genui generate cats.png --fork 6:guidance=6 --out other.png\n"
         "  genui generate icons --grid seed=1..6 --grid guidance=1,2,4 --out grid.png\n"

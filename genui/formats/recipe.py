@@ -296,7 +296,7 @@ def edited_error(name: str) -> GenuiError:
 
 
 def check_images(recipe: TraceRecipe, name: str) -> None:
-    """Raises GenuiError if the image or the voices that a recipe starts from are damaged."""
+    """Raises GenuiError if what a recipe starts from is damaged."""
     init = recipe.init
     if init is None:
         return

@@ -82,6 +82,8 @@ class Kind(Struct, frozen=True, kw_only=True):
 
     # --- Training by recipes; None for models that cannot be trained on ---
     recipes: Callable[[], Recipes] | None = None
+    datasets: Callable[[], Mapping[str, object]] | None = None
+    """Its table of datasets, by `genui.engine.data.dataset.dataset_table`, if it has its own."""
     prepares: Open | None = None
     trains: Open | None = None
 

@@ -40,7 +40,7 @@ class Start(Request, Struct, frozen=True, tag="start", kw_only=True):
     settings: Settings
     edits: tuple[EditAt, ...] = ()  # in the order of their steps
     # `init` is what to start from: an image, the path of a file for the worker to read,
-    # FROM_DATA, or given voices (`score.Given`). For images, `strength` is the share of the
+    # FROM_DATA, or a text of `Kind.init_prefix`. For images, `strength` is the share of the
     # schedule that is re-noised; 1 ignores the image.
     init: RgbImage | str | None = None
     strength: Annotated[float, Meta(gt=0, le=1)] = 0.6

@@ -22,11 +22,9 @@ from genui.recipes.base import PATH_FIELDS as PATH_FIELDS
 from genui.recipes.base import Recipe
 from genui.recipes.base import Size as Size
 from genui.recipes.classifier import ImageClassifierRecipe as ImageClassifierRecipe
-from genui.recipes.classifier import SoundClassifierRecipe as SoundClassifierRecipe
 from genui.recipes.classifier import TextClassifierRecipe as TextClassifierRecipe
 from genui.recipes.diffusion import DiffusionRecipe as DiffusionRecipe
 from genui.recipes.diffusion import EDMRecipe as EDMRecipe
-from genui.recipes.diffusion import VoiceRecipe as VoiceRecipe
 from genui.recipes.finetune import FineTuneRecipe as FineTuneRecipe
 from genui.recipes.transformer import RecurrentRecipe as RecurrentRecipe
 from genui.recipes.transformer import TextRecipe as TextRecipe

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from msgspec import Meta
 
@@ -138,6 +138,12 @@ class Recipe:
 
     EVALUATED: ClassVar[tuple[str, ...]] = ()
     """The metrics that an evaluation gives; empty if they are not known before."""
+
+    METADATA: ClassVar[Mapping[str, Any]] = {}
+    """The fields that only its checkpoints have in their metadata, and the types of these."""
+
+    READS_DIGITS: ClassVar[bool] = False
+    """Whether a number in a caption is read digit by digit."""
 
     def check(self) -> None:
         """Raise MisuseError if fields contradict each other."""

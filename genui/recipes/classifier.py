@@ -1,8 +1,8 @@
-"""Recipes of classifiers of images, texts and sound, the discriminative counterpart of generative
-models."""
+"""Recipes of classifiers, the discriminative counterpart of generative models, and those of images
+and texts."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -128,47 +128,5 @@ TEXT_CLASSIFIER_RECIPES: tuple[Recipe, ...] = (
         steps=120,
         eval_every=15,
         sample_every=60,
-    ),
-)
-
-
-# --- Classifiers of sound ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class SoundClassifierRecipe(ClassifierRecipe):
-    """A small convolutional network for log-mel spectrograms of a second."""
-
-    medium: str = "audio"
-    asks: Annotated[Literal["digit", "voice"], about("which word of a caption is the label")] = (
-        "digit"
-    )
-    batch: Positive = 64
-    steps: Positive = 500
-    learning_rate: Rate = 2e-3
-    muon_rate: Strength = 0.0  # there are hardly any matrices
-    beta2: Fraction = 0.99
-    weight_decay: Strength = 0.05
-    warmup: Count = 50
-    decay_from: Share = 0.3
-    ema: Fraction = 0.99
-    eval_every: Positive = 100
-    sample_every: Positive = 250
-    width: Annotated[int, Meta(ge=8, le=1024), about("channels at half size; doubled twice")] = 24
-
-    ARCHITECTURE: ClassVar[tuple[str, ...]] = ("asks", "width")
-
-
-SOUND_CLASSIFIER_RECIPES: tuple[Recipe, ...] = (
-    SoundClassifierRecipe(
-        name="voice-digits",
-        dataset="fsdd",
-        summary="which digit is said",
-    ),
-    SoundClassifierRecipe(
-        name="voice-speakers",
-        dataset="fsdd",
-        asks="voice",
-        summary="who of six says it",
     ),
 )

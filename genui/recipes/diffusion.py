@@ -1,4 +1,4 @@
-"""Recipes of captioned diffusion models, and those of images and speech."""
+"""Recipes of captioned diffusion models, and those of images."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -184,53 +184,6 @@ IMAGE_RECIPES: tuple[Recipe, ...] = (
         sample_captions=(
             *("t-shirt", "trouser", "pullover", "dress", "coat"),
             *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
-        ),
-    ),
-)
-
-
-# --- Speech -----------------------------------------------------------------------------------
-
-FRAMES = 80  # of a spectrogram, a second
-
-
-@dataclass(frozen=True, kw_only=True)
-class VoiceRecipe(EDMRecipe):
-    """A captioned diffusion Transformer of log-mel spectrograms (Karras et al. 2022)."""
-
-    medium: str = "audio"
-    batch: Positive = 48
-    sample_every: Positive = 400
-    patch: Annotated[int, Meta(ge=1, le=16), about("frames per token")] = 2
-    layers: Annotated[int, Meta(ge=1, le=64), about("blocks of the network")] = 6
-    width: Annotated[int, Meta(ge=16, le=4096), about("features of a token")] = 192
-    heads: Heads = 4
-    caption_width: CaptionWidth = 128
-    caption_words: CaptionWords = 4
-
-    ARCHITECTURE: ClassVar[tuple[str, ...]] = (
-        *("patch", "layers", "width", "heads", "caption_width", "caption_words", "sigma_data"),
-    )
-
-    def check(self) -> None:
-        check_heads(self.width, self.heads)
-        if FRAMES % self.patch:
-            raise MisuseError(f"patch={self.patch} does not divide {FRAMES} frames: use 1, 2 or 4")
-
-
-VOICE_RECIPES: tuple[Recipe, ...] = (
-    VoiceRecipe(
-        name="voice",
-        dataset="fsdd",
-        summary="spoken digits in six voices",
-        steps=2400,
-        sample_captions=(
-            "four two seven jackson",
-            "zero one two george",
-            "three five eight theo",
-            "nine six one lucas",
-            "seven zero four nicolas",
-            "two eight three yweweler",
         ),
     ),
 )

@@ -164,7 +164,7 @@ class Status(Struct, frozen=True, kw_only=True, rename=_STATUS_KEYS):
     eta: float = -1.0  # seconds; -1 unknown
     val: float | None = None
     loss: float | None = None
-    doing: str = ""  # what a starting run waits for: "downloading fsdd.zip, 8 of 16 MB"
+    doing: str = ""  # what a starting run waits for: "downloading images.zip, 8 of 16 MB"
 
 
 KEEP_STATES, KEEP_WEIGHTS = 2, 8

@@ -70,7 +70,6 @@ class _Metadata(Struct, frozen=True):
     tokenizer: dict[str, str] = {}
     words: list[str] = []
     captions: list[str] = []
-    voices: list[str] = []
     labels: list[str] = []
     averaged: list[str] = []
     guide: _Guide | None = None
@@ -123,16 +122,19 @@ def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
         meta = msgspec.json.decode(text, type=_Metadata)
         fields = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        reason = sanitize(str(error)).replace("`", "'")
-        raise cannot_use(path, f"its genui metadata is damaged ({reason})", _REMEDY) from None
+        raise _damaged(path, error) from None
     if meta.format != FORMAT:
         reads = f"it has format {meta.format} and this genui reads {FORMAT}"
         raise cannot_use(path, reads, "upgrade")
     try:
         recipe = recipe_from_dict(meta.recipe)
         recipe.check()
+        for name in recipe.METADATA.keys() & fields.keys():
+            msgspec.convert(fields[name], recipe.METADATA[name])
     except MisuseError as error:
         raise cannot_use(path, sanitize(str(error)), _REMEDY) from None
+    except msgspec.ValidationError as error:
+        raise _damaged(path, error) from None
     return Header(
         path=path,
         recipe=recipe,
@@ -145,6 +147,11 @@ def parse_metadata(path: Path, text: str, counted: int = 0) -> Header:
 
 
 _REMEDY = "use a checkpoint written by genui"
+
+
+def _damaged(path: Path, error: Exception) -> MisuseError:
+    reason = sanitize(str(error)).replace("`", "'")
+    return cannot_use(path, f"its genui metadata is damaged ({reason})", _REMEDY)
 
 
 def weights_fingerprint(path: Path) -> str:

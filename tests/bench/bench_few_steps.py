@@ -40,12 +40,14 @@ from torch import Tensor
 from genui import protocol
 from genui.engine.data.images import as_floats, load_images
 from genui.engine.load import find_and_load
-from genui.engine.metrics import images, speech
-from genui.engine.metrics.classifiers import ImageClassifier, SoundClassifier
+from genui.engine.metrics import images
+from genui.engine.metrics.classifiers import ImageClassifier
 from genui.engine.metrics.distance import frechet_distance
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import to_rgb
-from genui.engine.sample.speech import FINAL_ROUNDS, SpeechMedium, sound_of
+from genui.kinds.speech import metrics as speech
+from genui.kinds.speech.classifier import SoundClassifier
+from genui.kinds.speech.medium import FINAL_ROUNDS, SpeechMedium, sound_of
 from genui.kinds.video import metrics as clips
 from genui.kinds.video.data import load_clips
 from genui.kinds.video.medium import to_clips

@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from harness import Figure, machine, report
 
 from genui.base.errors import MisuseError
-from genui.engine.data.speech import Samples, load_speech, vocode
 from genui.engine.load import find_and_load
-from genui.engine.metrics.classifiers import SoundClassifier
-from genui.engine.metrics.speech import (
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.kinds.speech.classifier import SoundClassifier
+from genui.kinds.speech.data import Samples, load_speech, vocode
+from genui.kinds.speech.medium import FINAL_ROUNDS
+from genui.kinds.speech.metrics import (
     COPIES,
     DIGIT_CLASSIFIER,
     SPEECH_BATCH,
@@ -28,8 +30,6 @@ from genui.engine.metrics.speech import (
     speech_copied,
     spoken_captions,
 )
-from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.speech import FINAL_ROUNDS
 from genui.protocol import ImageSettings
 from genui.recipes import find_recipe
 

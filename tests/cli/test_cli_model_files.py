@@ -20,10 +20,11 @@ from genui.base.errors import GenuiError
 from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.load import check_weights, find_and_load, load
-from genui.engine.metrics.classifiers import ImageClassifier, SoundClassifier, TextClassifier
-from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet
+from genui.engine.metrics.classifiers import ImageClassifier, TextClassifier
+from genui.engine.models.classifiers import ConvNet, NGramClassifier
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import SCALE, model_metadata, quantise, write_model
+from genui.kinds.speech.classifier import SoundClassifier, SoundNet
 from genui.protocol import Start
 from genui.protocol.kinds import KINDS
 from genui.recipes import find_recipe, override

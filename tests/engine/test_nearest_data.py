@@ -1,24 +1,17 @@
 """Whether a sample is copied: what the worker says of it."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from genui.base.errors import MisuseError
 from genui.engine import trainer
 from genui.engine.data.own_images import load_own
-from genui.engine.data.speech import Speech, Take, log_mel, pad_take
 from genui.engine.load import open_trace
-from genui.engine.metrics import speech as speech_metrics
 from genui.engine.metrics.copying import image_distances, nearest
-from genui.engine.sample.diffusion_state import DiffusionState, Grid, Row
-from genui.protocol import EditAt, ImageSettings, Start, TextSettings, WriteText
-from genui.recipes.diffusion import VoiceRecipe
+from genui.protocol import EditAt, Start, TextSettings, WriteText
 from genui.runs.layout import RunDir
 
 
@@ -83,35 +76,3 @@ def test_the_nearest_images_come_first_with_their_distances(tmp_path: Path) -> N
     distances = image_distances(images, drawn, "anything")
     by_name = {images.captions[i]: d for i, d in zip(images.train, distances, strict=True)}
     assert by_name == pytest.approx({"grey": 10, "black": 90, "white": 165}, abs=0.1)
-
-
-def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    takes = tuple(
-        Take(samples=rng.normal(0, 0.1, 4000).astype(np.float32), caption=f"{name} jackson")
-        for name in ("one", "two", "three")
-    )
-    speech = Speech(
-        name="mine", licence="", takes=takes, train=np.array([0, 1]), held_out=np.array([2])
-    )
-    monkeypatch.setattr(speech_metrics, "_speech", lambda dataset, data: speech)
-    speech_metrics._spectrograms.cache_clear()
-    mel = log_mel(np.stack([pad_take(takes[1].samples)]))
-    clean = torch.from_numpy(mel.astype(np.float32))[:, None]
-    row = Row("two jackson", 1, ImageSettings(steps=1))
-    state = DiffusionState(
-        grid=Grid(row),
-        rows=(row,),
-        token_ids=torch.zeros(1, 1),
-        levels=(1.0, 0.0),
-        x=clean,
-        denoised=clean,
-    )
-    request = Start(trace=1, model="voice", prompt=row.caption, seed=1, settings=row.settings)
-    trace: Any = SimpleNamespace(state=lambda step: state, request=request)
-    found = speech_metrics.nearest_takes(VoiceRecipe(name="v", dataset="mine"), trace, 0, 5)
-    assert [each.caption for each in found.images] == ["two jackson", "one jackson"]
-    assert found.images[0].distance < 0.01 < found.images[1].distance
-    near = found.images[0]
-    assert len(near.rgb) == near.width * near.height * 3
-    assert found.data == "mine, 2 takes"

@@ -93,8 +93,8 @@ def write_gan(weights: Path) -> None:
 
 def write_voice(weights: Path) -> None:
     """`talk`, which speaks."""
-    from genui.engine.models.mel_dit import build_voice_denoiser
-    from genui.recipes import VoiceRecipe
+    from genui.kinds.speech.network import build_voice_denoiser
+    from genui.kinds.speech.recipe import VoiceRecipe
 
     torch.manual_seed(0)
     changes = {"layers": "1", "width": "32", "heads": "2", "patch": "8", "caption_width": "16"}

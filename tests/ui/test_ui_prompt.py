@@ -53,8 +53,8 @@ def test_unknown_words_are_said_with_the_nearest_known_one() -> None:
     assert "hea" in describe_unknown("red hea", WORDS)
     assert "hea" in describe_unknown("red hea ", WORDS, typing=True)
     assert "hx" in describe_unknown("red hx", WORDS, typing=True)
-    # A model of spoken digits reads numerals; a model of text has no vocabulary of words.
-    assert unknown_words("42", WORDS) == []
+    # Some models read the digits of a number; a model of text has no vocabulary of words.
+    assert unknown_words("42", Vocabulary(("red",), digits=True)) == []
     assert unknown_words("42", Vocabulary(("red",))) == ["42"]
     assert unknown_words("anything", Vocabulary()) == []
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.files import cannot_write, show
 from genui.base.plugins import Table, index_by_name
+from genui.protocol.kinds import KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,11 +207,11 @@ def dataset_named(name: str) -> Dataset | None:
     return next((table[name] for table in tables() if name in table), None)
 
 
-def tables() -> tuple[Table[Any], ...]:
-    """The tables of all media."""
+def tables() -> tuple[Mapping[str, Any], ...]:
+    """The tables of all media, those of kinds last."""
     # Late imports: these files import this one.
     from genui.engine.data.images import IMAGE_DATASETS
-    from genui.engine.data.speech import SPEECH_DATASETS
     from genui.engine.data.text import LABELLED_TEXTS, TEXT_DATASETS
 
-    return IMAGE_DATASETS, TEXT_DATASETS, LABELLED_TEXTS, SPEECH_DATASETS
+    of_kinds = (kind.datasets() for kind in KINDS.values() if kind.datasets)
+    return IMAGE_DATASETS, TEXT_DATASETS, LABELLED_TEXTS, *of_kinds

@@ -27,7 +27,7 @@ _CHUNK = 64 * 1024
 
 
 def describe_download(name: str, done: int, total: int) -> str:
-    """`downloading fsdd.zip, 8 of 16 MB`."""
+    """`downloading images.zip, 8 of 16 MB`."""
     of = f" of {total / 1e6:.0f}" if total else ""
     return f"downloading {name}, {done / 1e6:.0f}{of} MB"
 

@@ -22,20 +22,11 @@ from genui.base.text import clean_line
 from genui.engine import device
 from genui.engine.data.image_labels import LabelledImages, load_labelled_images
 from genui.engine.data.images import SIDE, as_floats, as_pixels
-from genui.engine.data.speech import (
-    SAMPLE_RATE,
-    Mels,
-    Samples,
-    load_labelled_speech,
-    log_mel,
-    pad_take,
-    prepare,
-)
 from genui.engine.data.text import PASSAGE, load_labelled_text
 from genui.engine.data.tokenizer import bag
 from genui.engine.kinds import Labels as LabelsFace
 from genui.engine.load import recipe_errors
-from genui.engine.models.classifiers import ConvNet, NGramClassifier, SoundNet, build_classifier
+from genui.engine.models.classifiers import ClassifierNetwork, ConvNet, NGramClassifier
 from genui.engine.models.frozen import load_frozen
 from genui.engine.models.linear import accuracy, calibration_error, fit_logistic, log_loss
 from genui.engine.sample.text import TextGenerator, TextState
@@ -48,7 +39,6 @@ from genui.recipes import Recipe, recipe_from_dict
 from genui.recipes.classifier import (
     ClassifierRecipe,
     ImageClassifierRecipe,
-    SoundClassifierRecipe,
     TextClassifierRecipe,
 )
 from genui.runs.models import ModelInfo, find_model, read_header
@@ -143,7 +133,7 @@ def _loaded(load: Callable[[str], Any], path: str, changed: int) -> Any:
 
 # --- A trained classifier of any medium -------------------------------------------------------
 
-N = TypeVar("N", ConvNet, NGramClassifier, SoundNet)
+N = TypeVar("N", bound=ClassifierNetwork)
 E = TypeVar("E")
 
 
@@ -151,6 +141,7 @@ class Classifier(Generic[N, E]):
     """A trained classifier. Subclasses convert examples to the inputs of the network."""
 
     recipe: ClassVar[type[ClassifierRecipe]]
+    network: ClassVar[type[ClassifierNetwork]]
     things: ClassVar[str]  # the examples, for an error
     batch_size: ClassVar[int]
 
@@ -184,7 +175,7 @@ class Classifier(Generic[N, E]):
         Raises KeyError, TypeError or RuntimeError if they do not fit the recipe.
         """
         labels = tuple(map(str, described["labels"]))
-        network: Any = load_frozen(lambda: build_classifier(recipe, len(labels)), tensors)
+        network: Any = load_frozen(lambda: cls.network.of(recipe, len(labels)), tensors)
         return cls(network.to(device.choose_device()), labels)
 
     def probabilities(self, examples: Sequence[E] | NDArray[Any]) -> NDArray[np.float32]:
@@ -208,7 +199,7 @@ class Classifier(Generic[N, E]):
         return np.concatenate(parts)
 
 
-def _report(
+def report(
     p: NDArray[np.floating],
     targets: NDArray[np.int64],
     things: str,
@@ -238,6 +229,7 @@ class ImageClassifier(Classifier[ConvNet, Any]):
     """An image classifier; images are uint8 [N, 32, 32, 3]."""
 
     recipe = ImageClassifierRecipe
+    network = ConvNet
     things = "images"
     batch_size = 512
 
@@ -252,7 +244,7 @@ def measure_classifier(info: ModelInfo, recipe: ImageClassifierRecipe) -> dict[s
     classifier = ImageClassifier.load(str(info.path))
     data = load_labelled_images(recipe.dataset, recipe.data)
     rgb, targets = render_images(data, data.held_out)
-    return _report(
+    return report(
         classifier.probabilities(rgb),
         targets,
         "images",
@@ -306,6 +298,7 @@ class TextClassifier(Classifier[NGramClassifier, str]):
     """A text classifier. `excerpt` selects the part of a longer text that it labels."""
 
     recipe = TextClassifierRecipe
+    network = NGramClassifier
     things = "texts"
     batch_size = 1 << 30
 
@@ -346,7 +339,7 @@ def measure_text_classifier(info: ModelInfo, recipe: TextClassifierRecipe) -> di
     bags, targets = bags_of(data.train, recipe.buckets)
     held, held_targets = bags_of(data.validation, recipe.buckets)
     most_frequent = Counter(targets.tolist()).most_common(1)[0][0]
-    return _report(
+    return report(
         classifier.probabilities([text for text, _ in data.validation]),
         held_targets,
         "texts",
@@ -391,41 +384,3 @@ class _Counts:
     def times(self, weights: torch.Tensor) -> torch.Tensor:
         """The product with weights [buckets, labels]."""
         return F.embedding_bag(self._numbers, weights, self._starts, mode="sum") * self._scale
-
-
-# --- Sound ------------------------------------------------------------------------------------
-
-
-class SoundClassifier(Classifier[SoundNet, Samples]):
-    """A classifier of words at SAMPLE_RATE. `probabilities` raises ValueError for silence."""
-
-    recipe = SoundClassifierRecipe
-    things = "sound"
-    batch_size = 64
-
-    def _inputs(self, examples: Sequence[Samples]) -> Tensor:
-        words = [pad_take(prepare(sound, SAMPLE_RATE)) for sound in examples]
-        return torch.from_numpy(log_mel(np.stack(words)))[:, None].to(self._device)
-
-
-def measure_sound_classifier(info: ModelInfo, recipe: SoundClassifierRecipe) -> dict[str, str]:
-    """Metrics of a sound classifier on held-out takes, or if there are none on training takes."""
-    classifier, data = SoundClassifier.load(str(info.path)), load_labelled_speech(recipe)
-    speech, targets = data.speech, data.targets
-    held = speech.held_out if len(speech.held_out) else speech.train
-    train = _coarse(speech.mels(speech.train))
-    linear = fit_logistic(train, targets[speech.train], len(data.labels))
-    return _report(
-        classifier.probabilities([speech.takes[i].samples for i in held]),
-        targets[held],
-        "takes",
-        linear.probabilities(_coarse(speech.mels(held))),
-        "the same spectrograms, halved",
-        f"{len(data.labels)}: {', '.join(data.labels)}",
-    )
-
-
-def _coarse(mels: Mels) -> Mels:
-    """Spectrograms [N, MELS, FRAMES], averaged over 2×2, as rows."""
-    count, height, width = mels.shape
-    return mels.reshape(count, height // 2, 2, width // 2, 2).mean(axis=(2, 4)).reshape(count, -1)

@@ -1,19 +1,29 @@
-"""Networks of classifiers: convolutional for images and spectrograms, n-gram bags for texts."""
+"""Networks of classifiers: convolutional for images, n-gram bags for texts."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genui.engine.data.speech import MELS
-from genui.recipes.classifier import (
-    ClassifierRecipe,
-    ImageClassifierRecipe,
-    SoundClassifierRecipe,
-    TextClassifierRecipe,
-)
+from genui.recipes.classifier import ImageClassifierRecipe, TextClassifierRecipe
+
+
+class ClassifierNetwork(nn.Module):
+    """Examples to logits [N, labels]."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, recipe: Any, labels: int) -> Self:
+        """The network of a recipe with new weights."""
+
+    @abstractmethod
+    def features(self, examples: Any, /) -> Tensor:
+        """The penultimate layer, [N, D]."""
+
 
 # --- Images: a small residual convolutional network for 32×32 pixels --------------------------
 # Strided convolutions (Springenberg et al. 2015) and pre-activation residuals (He et al. 2016).
@@ -34,7 +44,7 @@ class Residual(nn.Module):
         return x + self.convolution(F.relu(x))
 
 
-class ConvNet(nn.Module):
+class ConvNet(ClassifierNetwork):
     """Images float [B, 3, 32, 32] in -1 to 1 to logits [B, labels].
 
     With `figure` there is a fourth input channel, `contrast_with_border`, which shows the shape
@@ -61,6 +71,10 @@ class ConvNet(nn.Module):
         )
         self.head = nn.Linear(third, labels)
 
+    @classmethod
+    def of(cls, recipe: ImageClassifierRecipe, labels: int) -> Self:
+        return cls(labels, recipe.width, recipe.figure)
+
     def features(self, rgb: Tensor) -> Tensor:
         """The penultimate layer, averaged over positions: [B, 4·width], non-negative."""
         x = torch.cat((rgb, contrast_with_border(rgb)), dim=1) if self.figure else rgb
@@ -82,49 +96,13 @@ def contrast_with_border(rgb: Tensor) -> Tensor:
     return 2 * distance / farthest - 1
 
 
-# --- Sound: a small convolutional network for log-mel spectrograms ----------------------------
-# Features are averaged over time, since the label does not depend on when a word is said, but not
-# over mels, since it does depend on frequency.
-
-STRIDE = 8  # of the three convolutions together
-
-
-class SoundNet(nn.Module):
-    """Spectrograms float [B, 1, 64, T] in -1 to 1 to logits [B, labels]."""
-
-    def __init__(self, labels: int, width: int) -> None:
-        super().__init__()
-        first, second, third = width, 2 * width, 4 * width
-        self.body = nn.Sequential(
-            nn.Conv2d(1, first, 5, stride=2, padding=2),
-            nn.GroupNorm(1, first),
-            nn.ReLU(),
-            nn.Conv2d(first, second, 3, stride=2, padding=1),
-            nn.GroupNorm(1, second),
-            Residual(second),
-            nn.ReLU(),
-            nn.Conv2d(second, third, 3, stride=2, padding=1),
-            nn.GroupNorm(1, third),
-            Residual(third),
-            nn.ReLU(),
-        )
-        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(third * MELS // STRIDE, labels))
-
-    def features(self, mels: Tensor) -> Tensor:
-        """The penultimate layer, averaged over time: [B, 32·width], non-negative."""
-        return self.body(mels).mean(dim=3).flatten(1)
-
-    def forward(self, mels: Tensor) -> Tensor:
-        return self.head(self.features(mels))
-
-
 # --- Texts: a linear classifier of bags of n-grams (fastText; Joulin et al. 2017) -------------
 # The features of a text are the sum of its n-grams' embeddings divided by the square root of their
 # number. There is no hidden layer: accuracy on held-out speeches was 44–47 % without one and
 # 38–44 % with one.
 
 
-class NGramClassifier(nn.Module):
+class NGramClassifier(ClassifierNetwork):
     """Bags of n-grams to logits [N, labels]."""
 
     def __init__(self, labels: int, buckets: int, width: int, dropout: float = 0.0) -> None:
@@ -134,6 +112,10 @@ class NGramClassifier(nn.Module):
         self.head = nn.Linear(width, labels)
         nn.init.normal_(self.embedding.weight, std=0.03)
         nn.init.zeros_(self.head.bias)
+
+    @classmethod
+    def of(cls, recipe: TextClassifierRecipe, labels: int) -> Self:
+        return cls(labels, recipe.buckets, recipe.width, recipe.dropout)
 
     def features(self, bags: Sequence[np.ndarray]) -> Tensor:
         """Features float32 [N, width] of N bags, int64 [n] with n ≥ 1."""
@@ -145,15 +127,3 @@ class NGramClassifier(nn.Module):
 
     def forward(self, bags: Sequence[np.ndarray]) -> Tensor:
         return self.head(F.dropout(self.features(bags), self.dropout, self.training))
-
-
-def build_classifier(recipe: ClassifierRecipe, labels: int) -> ConvNet | SoundNet | NGramClassifier:
-    """Build the network of a recipe with new weights."""
-    match recipe:
-        case ImageClassifierRecipe():
-            return ConvNet(labels, recipe.width, recipe.figure)
-        case SoundClassifierRecipe():
-            return SoundNet(labels, recipe.width)
-        case TextClassifierRecipe():
-            return NGramClassifier(labels, recipe.buckets, recipe.width, recipe.dropout)
-    raise TypeError(f"no network for {type(recipe).__name__}")

@@ -52,7 +52,7 @@ class Medium(Protocol):
     def parts(self, caption: str) -> tuple[str, ...]:
         """The captions of the samples for one request, at least one.
 
-        An image is one sample; spoken digits are one sample each, shown side by side.
+        An image is one sample; spoken words are one sample each, shown side by side.
         """
         ...
 

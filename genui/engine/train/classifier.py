@@ -1,8 +1,8 @@
-"""The training of classifiers of images, texts and sound by cross-entropy."""
+"""The training of classifiers by cross-entropy, of images and of texts."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,25 +12,38 @@ from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
 from genui.engine.data.image_labels import LabelledImages, describe, load_labelled_images
-from genui.engine.data.images import CaptionedImages
-from genui.engine.data.speech import Mels, Speech, load_labelled_speech
-from genui.engine.data.text import Example, LabelledText, load_labelled_text
+from genui.engine.data.text import Example, load_labelled_text
 from genui.engine.data.tokenizer import bag
 from genui.engine.device import Machine, autocast, to_device
-from genui.engine.models.classifiers import build_classifier
+from genui.engine.models.classifiers import ClassifierNetwork, ConvNet, NGramClassifier
 from genui.engine.models.linear import accuracy, calibration_error, log_loss
 from genui.engine.train.batches import augment, examples_of
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share
 from genui.recipes.classifier import (
     ClassifierRecipe,
     ImageClassifierRecipe,
-    SoundClassifierRecipe,
     TextClassifierRecipe,
 )
 
 R = TypeVar("R", bound=ClassifierRecipe)
 Extra = Mapping[str, Any] | None  # metadata of the checkpoint that a training resumes from
 Indices = NDArray[np.int64]
+
+
+class Labelled(Protocol):
+    """What checkpoints and messages say of labelled data."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def licence(self) -> str: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
 
 class ClassifierTask(Generic[R]):
@@ -41,6 +54,7 @@ class ClassifierTask(Generic[R]):
     """
 
     unit = "img"
+    network: ClassVar[type[ClassifierNetwork]]
     targets: Indices  # [N], the index of each example's label
     held_out: Indices  # the examples for evaluation
 
@@ -48,7 +62,7 @@ class ClassifierTask(Generic[R]):
         self,
         recipe: R,
         device: torch.device,
-        data: CaptionedImages | LabelledText | Speech,
+        data: Labelled,
         labels: tuple[str, ...],
         data_line: str,
         count: int,
@@ -72,7 +86,7 @@ class ClassifierTask(Generic[R]):
             lambda step: self._training_batch(step, np.random.default_rng((recipe.seed, step)))
         )
         torch.manual_seed(recipe.seed)
-        self.model = build_classifier(recipe, len(labels)).to(device)
+        self.model = self.network.of(recipe, len(labels)).to(device)
 
     @abstractmethod
     def _training_batch(self, step: int, rng: np.random.Generator) -> tuple[Any, Indices]:
@@ -149,6 +163,8 @@ EVALUATION_BATCH = 500
 class ImageClassifierTask(ClassifierTask[ImageClassifierRecipe]):
     """Trains on augmented images, of the recipe's dataset or of `data` if it is given."""
 
+    network = ConvNet
+
     def __init__(
         self,
         recipe: ImageClassifierRecipe,
@@ -197,6 +213,7 @@ class TextClassifierTask(ClassifierTask[TextClassifierRecipe]):
     """Trains on bags of n-grams, with a random part of each bag left out."""
 
     unit = "texts"
+    network = NGramClassifier
 
     def __init__(
         self, recipe: TextClassifierRecipe, device: torch.device, extra: Extra = None
@@ -229,55 +246,3 @@ def thin(grams: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarra
     """Remove a random share of a bag's n-grams, but not all of them."""
     thinned = grams[rng.random(len(grams)) >= share]
     return thinned if len(thinned) else grams[:1]
-
-
-# --- Sound ------------------------------------------------------------------------------------
-
-LEVEL_STD = 0.15  # standard deviation of the random level and tilt, on the scale of -1 to 1
-MASK = 10  # masks hide fewer mels, or frames, than this (SpecAugment, Park et al. 2019)
-
-
-class SoundClassifierTask(ClassifierTask[SoundClassifierRecipe]):
-    """Trains on augmented takes. If none are held out it evaluates on the trained ones."""
-
-    unit = "take"
-
-    def __init__(
-        self, recipe: SoundClassifierRecipe, device: torch.device, extra: Extra = None
-    ) -> None:
-        data = load_labelled_speech(recipe)
-        self._speech = speech = data.speech
-        self.targets = data.targets
-        self.held_out = speech.held_out if len(speech.held_out) else speech.train
-        line = (
-            f"{speech.name}: {len(speech.train):,} takes to train on, {len(speech.held_out):,} "
-            f"held out, {len(data.labels)} labels"
-        )
-        super().__init__(recipe, device, speech, data.labels, line, len(speech.train), extra)
-
-    def _training_batch(self, step: int, rng: np.random.Generator) -> tuple[Tensor, Indices]:
-        indices = rng.choice(self._speech.train, self._recipe.batch)
-        mels = vary(self._speech.batch(indices, rng).mels, rng)
-        return to_device(mels, self._device), self.targets[indices]
-
-    def _predict(self, model: nn.Module, machine: Machine, indices: Indices) -> NDArray[np.float32]:
-        mels = torch.from_numpy(self._speech.mels(indices))[:, None].to(self._device)
-        with autocast(machine):
-            logits = torch.cat([model(part).float() for part in mels.split(100)])
-        return logits.softmax(dim=1).cpu().numpy()
-
-
-def vary(mels: Mels, rng: np.random.Generator) -> Mels:
-    """Augment takes [B, 1, MELS, MEL_FRAMES]: random level and spectral tilt, then mask a random
-    band of mels and a random span of frames."""
-    count, _, height, width = mels.shape
-    level, tilt = LEVEL_STD * rng.standard_normal((2, count, 1, 1, 1))
-    slope = np.linspace(-1, 1, height).reshape(1, 1, -1, 1)
-    is_sound = mels > -1  # silence stays silence
-    mels = np.where(is_sound, np.clip(mels + level + tilt * slope, -1, 1), -1).astype(np.float32)
-    for mel in mels[:, 0]:
-        for axis, size in ((0, height), (1, width)):
-            length = int(rng.integers(MASK))
-            start = int(rng.integers(size - length + 1))
-            mel[(slice(None),) * axis + (slice(start, start + length),)] = -1
-    return mels

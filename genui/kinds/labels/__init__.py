@@ -1,4 +1,4 @@
-"""Classifiers of images, text and sounds, for contrast: they label and cannot generate."""
+"""Classifiers of images and text, for contrast: they label and cannot generate."""
 
 from pathlib import Path
 
@@ -18,12 +18,6 @@ def _text_recipes() -> Recipes:
     return Recipes(TextClassifierRecipe, TEXT_CLASSIFIER_RECIPES)
 
 
-def _sound_recipes() -> Recipes:
-    from genui.recipes.classifier import SOUND_CLASSIFIER_RECIPES, SoundClassifierRecipe
-
-    return Recipes(SoundClassifierRecipe, SOUND_CLASSIFIER_RECIPES)
-
-
 def _prepares_images() -> object:
     from genui.engine.data.image_labels import check_labelled_images
     from genui.engine.kinds import Prepares
@@ -36,13 +30,6 @@ def _prepares_text() -> object:
     from genui.engine.kinds import Prepares
 
     return Prepares(check=check_labelled_text)
-
-
-def _prepares_sounds() -> object:
-    from genui.engine.data.speech import check_labelled_speech
-    from genui.engine.kinds import Prepares
-
-    return Prepares(check=check_labelled_speech)
 
 
 def _trains_images() -> object:
@@ -62,16 +49,6 @@ def _trains_text() -> object:
 
     return Trains(
         task=TextClassifierTask, measure=measure_text_classifier, classifier=TextClassifier.of
-    )
-
-
-def _trains_sounds() -> object:
-    from genui.engine.kinds import Trains
-    from genui.engine.metrics.classifiers import SoundClassifier, measure_sound_classifier
-    from genui.engine.train.classifier import SoundClassifierTask
-
-    return Trains(
-        task=SoundClassifierTask, measure=measure_sound_classifier, classifier=SoundClassifier.of
     )
 
 
@@ -118,17 +95,5 @@ KINDS = (
         prepares=_prepares_text,
         trains=_trains_text,
         labels=_labels_text,
-    ),
-    Kind(
-        family="classifier",
-        help=_PAGE,
-        medium="audio",
-        place=70,
-        does="labels sounds",
-        limitations="It knows ten digits, or six speakers, from their recordings, and always "
-        "answers with one of them, also for a stranger.",
-        recipes=_sound_recipes,
-        prepares=_prepares_sounds,
-        trains=_trains_sounds,
     ),
 )

@@ -23,31 +23,63 @@ def _respeak(start: Start, step: int, share: float, seed: int) -> Variation:
 
 
 def _recipes() -> Recipes:
-    from genui.recipes.diffusion import VOICE_RECIPES, VoiceRecipe
+    from genui.kinds.speech.recipe import VOICE_RECIPES, VoiceRecipe
 
     return Recipes(VoiceRecipe, VOICE_RECIPES)
 
 
+def _datasets() -> Mapping[str, object]:
+    from genui.kinds.speech.data import SPEECH_DATASETS
+
+    return SPEECH_DATASETS
+
+
 def _prepares() -> object:
-    from genui.engine.data.speech import check_speech
     from genui.engine.kinds import Prepares
+    from genui.kinds.speech.data import check_speech
 
     return Prepares(check=check_speech)
 
 
 def _trains() -> object:
     from genui.engine.kinds import Trains
-    from genui.engine.metrics.speech import measure_voice, nearest_takes
-    from genui.engine.train.speech import VoiceTask
+    from genui.kinds.speech.metrics import measure_voice, nearest_takes
+    from genui.kinds.speech.task import VoiceTask
 
     return Trains(task=VoiceTask, measure=measure_voice, nearest=nearest_takes)
 
 
 def _generates() -> object:
     from genui.engine.kinds import Generates
-    from genui.engine.sample.speech import SPEECH
+    from genui.kinds.speech.medium import SPEECH
 
     return Generates(load=SPEECH.load)
+
+
+def _label_recipes() -> Recipes:
+    from genui.kinds.speech.recipe import SOUND_CLASSIFIER_RECIPES, SoundClassifierRecipe
+
+    return Recipes(SoundClassifierRecipe, SOUND_CLASSIFIER_RECIPES)
+
+
+def _prepares_labels() -> object:
+    from genui.engine.kinds import Prepares
+    from genui.kinds.speech.data import check_labelled_speech
+
+    return Prepares(check=check_labelled_speech)
+
+
+def _trains_labels() -> object:
+    from genui.engine.kinds import Trains
+    from genui.kinds.speech.classifier import (
+        SoundClassifier,
+        SoundClassifierTask,
+        measure_sound_classifier,
+    )
+
+    return Trains(
+        task=SoundClassifierTask, measure=measure_sound_classifier, classifier=SoundClassifier.of
+    )
 
 
 def _formats() -> Mapping[str, object]:
@@ -114,16 +146,22 @@ KINDS = (
         help=_PAGE,
         place=50,
         does="speaks",
+        folder=Path(__file__).parent,
         limitations="It speaks only the words and the voices that it was trained on. Digits "
         "are joined, not spoken as one number. Phases are estimated from 64 mel bands at "
         "8 kHz, so it sounds like a bad telephone line.",
         recipes=_recipes,
+        datasets=_datasets,
         prepares=_prepares,
         trains=_trains,
         generates=_generates,
         makes="a sound",
         shows=_shows,
         files=(".wav", ".png", ".gif", ".apng", ".cast"),
+        examples=(
+            "genui generate voice --prompt 'four two seven jackson' --out 427.wav",
+            "ssh box genui generate voice --prompt '4 2 7' --out - | aplay     played here",
+        ),
     ),
     Kind(
         family=PRETRAINED,
@@ -150,5 +188,18 @@ KINDS = (
         shows=_shows_sentences,
         files=(".wav", ".png"),
         prints=prints,
+    ),
+    Kind(
+        family="classifier",
+        help=_PAGE,
+        medium="audio",
+        place=70,
+        does="labels sounds",
+        folder=Path(__file__).parent,
+        limitations="It knows ten digits, or six speakers, from their recordings, and always "
+        "answers with one of them, also for a stranger.",
+        recipes=_label_recipes,
+        prepares=_prepares_labels,
+        trains=_trains_labels,
     ),
 )

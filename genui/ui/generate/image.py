@@ -692,7 +692,7 @@ class CanvasSound(SoundActions):
             return
         frame = self.pane.controller.frame
         if frame is None or not frame.sound:
-            self.pane.say("there is no sound: models of audio, such as voice, generate it")
+            self.pane.say("there is no sound: models of audio generate it")
             return
 
         def wav() -> bytes:

@@ -30,6 +30,7 @@ class Vocabulary(NamedTuple):
 
     words: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()  # examples of its recipe
+    digits: bool = False  # whether a number is read digit by digit
 
 
 def read_vocabulary(model: ModelInfo | None) -> Vocabulary:
@@ -46,7 +47,8 @@ def read_vocabulary(model: ModelInfo | None) -> Vocabulary:
 def _read(path: Path, changed: int) -> Vocabulary:
     header = read_header(path)
     words = tuple(str(word) for word in header.metadata.get("words", ()))
-    return Vocabulary(words, header.recipe.prompts) if words else Vocabulary()
+    recipe = header.recipe
+    return Vocabulary(words, recipe.prompts, recipe.READS_DIGITS) if words else Vocabulary()
 
 
 def complete_caption(value: str, vocabulary: Vocabulary) -> str | None:
@@ -69,10 +71,9 @@ def unknown_words(value: str, vocabulary: Vocabulary, typing: bool = False) -> l
     words = list(split_words(value))
     if typing and words and words[-1] == _last_word(value) and _beginning(words[-1], vocabulary):
         words.pop()
-    # A model of spoken digits reads 42 as "four two".
-    spoken = {"zero", "one"} <= known
-    unknown = (word for word in words if word not in known and not (spoken and word.isdecimal()))
-    return list(dict.fromkeys(unknown))
+    if vocabulary.digits:
+        words = [word for word in words if not word.isdecimal()]
+    return list(dict.fromkeys(word for word in words if word not in known))
 
 
 def describe_unknown(value: str, vocabulary: Vocabulary, typing: bool = False) -> str:

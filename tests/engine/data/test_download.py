@@ -14,7 +14,6 @@ from genui.engine.data import fashion, icons
 from genui.engine.data.dataset import dataset_named, use_stand_ins, watch_preparation
 from genui.engine.data.download import describe_download, fetch
 from genui.engine.data.images import load_images
-from genui.engine.data.speech import load_speech
 
 BODY = bytes(range(256)) * 1000
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -117,9 +116,7 @@ def test_a_missing_font_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_random_examples_stand_in_for_data_that_is_not_here() -> None:
     with use_stand_ins():
-        images, speech = load_images("fashion"), load_speech("fsdd")
+        images = load_images("fashion")
     rng = np.random.default_rng(0)
     assert images.batch(images.train[:4], rng).rgb.shape == (4, 3, 32, 32)
-    assert len(speech.batch(speech.train[:4], rng).captions) == 4
     assert len(images.held_out)
-    assert len(speech.held_out)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genui.engine.data.speech import (
+from genui.kinds.speech.data import (
     BINS,
     MEL_FRAMES,
     MELS,

@@ -9,8 +9,10 @@ import pytest
 from file_checks import check_reader
 
 from genui.base.errors import MisuseError
-from genui.engine.data import speech
-from genui.engine.data.speech import (
+from genui.engine.data.dataset import use_stand_ins
+from genui.formats.audio import encode_wav, to_pcm
+from genui.kinds.speech import data as speech
+from genui.kinds.speech.data import (
     DIGITS,
     LATEST,
     MEL_FRAMES,
@@ -23,7 +25,6 @@ from genui.engine.data.speech import (
     prepare,
     read_take,
 )
-from genui.formats.audio import encode_wav, to_pcm
 
 
 def tone(seconds: float = 0.4, rate: int = SAMPLE_RATE, loud: float = 0.3) -> np.ndarray:
@@ -176,3 +177,10 @@ def test_a_missing_take_is_told_in_one_clean_line(tmp_path: Path, name: str) -> 
 
 def test_a_take_is_read_from_a_regular_file_alone(tmp_path: Path) -> None:
     check_reader(tmp_path / "take.wav", speech.read_take, speech.MAX_TAKE_BYTES)
+
+
+def test_random_takes_stand_in_for_those_that_are_not_here() -> None:
+    with use_stand_ins():
+        found = load_speech("fsdd")
+    assert len(found.batch(found.train[:4], np.random.default_rng(0)).captions) == 4
+    assert len(found.held_out)

@@ -11,17 +11,18 @@ from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.speech import MEL_FRAMES, MELS, SAMPLE_RATE, SAMPLES, log_mel
 from genui.engine.device import Machine
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import DiTConfig
-from genui.engine.models.mel_dit import MelDiT
 from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.speech import PAUSE, SPEECH, SpeechMedium, find_voices, sound_of
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import grow_vocabulary
-from genui.engine.train.speech import VoiceTask
 from genui.formats.audio import decode_wav, encode_wav, to_pcm
+from genui.kinds.speech.data import MEL_FRAMES, MELS, SAMPLE_RATE, SAMPLES, log_mel
+from genui.kinds.speech.medium import PAUSE, SPEECH, SpeechMedium, find_voices, sound_of
+from genui.kinds.speech.network import MelDiT
+from genui.kinds.speech.recipe import VoiceRecipe
+from genui.kinds.speech.task import VoiceTask
 from genui.protocol import (
     AddNoise,
     Axis,
@@ -33,7 +34,6 @@ from genui.protocol import (
     Start,
 )
 from genui.recipes import find_recipe, override
-from genui.recipes.diffusion import VoiceRecipe
 
 MACHINE = Machine("cpu", "fp32", 1)
 WORDS = ("anna", "bob", "four", "seven", "two")

@@ -14,7 +14,11 @@ from torch import Tensor
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.engine.data.captions import split_words
-from genui.engine.data.speech import (
+from genui.engine.sample.diffusion import DiffusionParts
+from genui.engine.sample.diffusion_state import DiffusionState, Row, read_mask
+from genui.engine.sample.media import InitialImage, check_bytes, scale_for_display
+from genui.formats.audio import to_pcm
+from genui.kinds.speech.data import (
     DIGITS,
     HOP,
     MEL_FRAMES,
@@ -29,13 +33,9 @@ from genui.engine.data.speech import (
     read_take,
     vocode,
 )
-from genui.engine.models.mel_dit import build_voice_denoiser
-from genui.engine.sample.diffusion import DiffusionParts
-from genui.engine.sample.diffusion_state import DiffusionState, Row, read_mask
-from genui.engine.sample.media import InitialImage, check_bytes, scale_for_display
-from genui.formats.audio import to_pcm
+from genui.kinds.speech.network import build_voice_denoiser
+from genui.kinds.speech.recipe import VoiceRecipe
 from genui.protocol import FROM_DATA, ImageFrame, RgbImage
-from genui.recipes import VoiceRecipe
 from genui.render.image import apply_colour_map, invert_colour_map
 
 MAX_PARTS = 12  # words per request

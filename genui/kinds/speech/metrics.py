@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
-from genui.engine.data.speech import (
+from genui.engine.metrics.copying import closest
+from genui.engine.metrics.distance import nearest
+from genui.engine.sample.diffusion import DiffusionGenerator
+from genui.engine.sample.diffusion_state import DiffusionState
+from genui.engine.sample.trace import Trace
+from genui.kinds.speech.classifier import SoundClassifier
+from genui.kinds.speech.data import (
     DIGITS,
     MEL_FRAMES,
     MELS,
@@ -19,15 +25,9 @@ from genui.engine.data.speech import (
     log_mel,
     pad_take,
 )
-from genui.engine.metrics.classifiers import SoundClassifier
-from genui.engine.metrics.copying import closest
-from genui.engine.metrics.distance import nearest
-from genui.engine.sample.diffusion import DiffusionGenerator
-from genui.engine.sample.diffusion_state import DiffusionState
-from genui.engine.sample.speech import FINAL_ROUNDS, sound_of
-from genui.engine.sample.trace import Trace
+from genui.kinds.speech.medium import FINAL_ROUNDS, sound_of
+from genui.kinds.speech.recipe import VoiceRecipe
 from genui.protocol import ImageSettings, Neighbours
-from genui.recipes import VoiceRecipe
 from genui.render.image import apply_colour_map
 
 DIGIT_CLASSIFIER, VOICE_CLASSIFIER = "voice-digits", "voice-speakers"

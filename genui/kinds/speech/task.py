@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.speech import SAMPLE_RATE, load_speech
-from genui.engine.sample.speech import FINAL_ROUNDS, SPEECH, find_voices, sound_of
 from genui.engine.train.diffusion import Batch, Corpus, DiffusionTask
 from genui.engine.train.task import Sample, png
 from genui.formats import image
 from genui.formats.audio import encode_wav, to_pcm
-from genui.recipes import VoiceRecipe
+from genui.kinds.speech.data import SAMPLE_RATE, load_speech
+from genui.kinds.speech.medium import FINAL_ROUNDS, SPEECH, find_voices, sound_of
+from genui.kinds.speech.recipe import VoiceRecipe
 from genui.render.image import apply_colour_map
 
 

@@ -27,8 +27,7 @@ from genui.engine.data.image_files import (
 )
 from genui.engine.data.images import hold_out_images
 from genui.formats.audio import decode_wav, resample, to_pcm
-from genui.recipes.classifier import SoundClassifierRecipe
-from genui.recipes.diffusion import VoiceRecipe
+from genui.kinds.speech.recipe import MEL_FRAMES, SoundClassifierRecipe, VoiceRecipe
 
 # --- Short-time Fourier transform at 8 kHz, and its inverse -----------------------------------
 # 50 ms Hann windows every 12.5 ms, as in Tacotron (Wang et al. 2017, §3.4). A hop of a quarter
@@ -81,7 +80,6 @@ def _overlap_add(windows: Samples) -> Samples:
 # The mel scale is HTK's (Young et al., The HTK Book, eq. 5.13): 2595 · log₁₀(1 + f/700).
 
 MELS = 64
-MEL_FRAMES = 80
 SAMPLES = MEL_FRAMES * HOP  # a second
 LOUDEST_DB = 25.0  # the level of the value 1, for takes normalised by `prepare`
 RANGE_DB = 70.0  # from -1, which is silence, to 1
@@ -233,7 +231,7 @@ class Speech:
     held_out: NDArray[np.int64]  # indices
     notes: tuple[str, ...] = ()  # what was left out or changed, one line each
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change when any take or caption does."""
         digest = hashlib.sha256()

@@ -7,11 +7,11 @@ tokens), and 40 tokens cost less than the 64 of an image.
 import torch
 from torch import Tensor, nn
 
-from genui.engine.data.speech import MEL_FRAMES, MELS
 from genui.engine.models.config import config_from
 from genui.engine.models.denoisers import EDMDenoiser
 from genui.engine.models.dit import CaptionedTransformer, DiTConfig, zeroed
-from genui.recipes import VoiceRecipe
+from genui.kinds.speech.data import MEL_FRAMES, MELS
+from genui.kinds.speech.recipe import VoiceRecipe
 
 
 class MelDiT(CaptionedTransformer):

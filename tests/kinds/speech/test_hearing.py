@@ -2,30 +2,35 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from genui.base.errors import MisuseError
-from genui.engine.data.speech import (
+from genui.engine.device import Machine
+from genui.engine.sample.diffusion_state import DiffusionState, Grid, Row
+from genui.engine.train.checkpoint import model_metadata, write_tensors
+from genui.formats.audio import encode_wav, to_pcm
+from genui.kinds.speech import metrics
+from genui.kinds.speech.classifier import SoundClassifier, SoundClassifierTask, SoundNet, vary
+from genui.kinds.speech.data import (
     MEL_FRAMES,
     MELS,
     SAMPLE_RATE,
     Speech,
     Take,
     load_labelled_speech,
+    log_mel,
+    pad_take,
     prepare,
 )
-from genui.engine.device import Machine
-from genui.engine.metrics.classifiers import SoundClassifier
-from genui.engine.metrics.speech import speech_copied, spoken_captions
-from genui.engine.models.classifiers import SoundNet
-from genui.engine.train.checkpoint import model_metadata, write_tensors
-from genui.engine.train.classifier import SoundClassifierTask, vary
-from genui.formats.audio import encode_wav, to_pcm
+from genui.kinds.speech.metrics import speech_copied, spoken_captions
+from genui.kinds.speech.recipe import SoundClassifierRecipe, VoiceRecipe
+from genui.protocol import ImageSettings, Start
 from genui.recipes import find_recipe, override
-from genui.recipes.classifier import SoundClassifierRecipe
 
 MACHINE = Machine("cpu", "fp32", 1)
 PITCHES = {"two": 300, "four": 900, "seven": 2000}
@@ -130,3 +135,35 @@ def test_a_copy_is_nearer_to_what_was_trained() -> None:
     speech = Speech(name="x", licence="", takes=takes, train=np.arange(4), held_out=np.arange(4, 8))
     assert speech_copied(speech, speech.mels(np.arange(4))) == 1
     assert speech_copied(speech, speech.mels(np.arange(4, 8))) == 0
+
+
+def test_the_nearest_takes_of_a_spoken_word_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    takes = tuple(
+        Take(samples=rng.normal(0, 0.1, 4000).astype(np.float32), caption=f"{name} jackson")
+        for name in ("one", "two", "three")
+    )
+    speech = Speech(
+        name="mine", licence="", takes=takes, train=np.array([0, 1]), held_out=np.array([2])
+    )
+    monkeypatch.setattr(metrics, "_speech", lambda dataset, data: speech)
+    metrics._spectrograms.cache_clear()
+    mel = log_mel(np.stack([pad_take(takes[1].samples)]))
+    clean = torch.from_numpy(mel.astype(np.float32))[:, None]
+    row = Row("two jackson", 1, ImageSettings(steps=1))
+    state = DiffusionState(
+        grid=Grid(row),
+        rows=(row,),
+        token_ids=torch.zeros(1, 1),
+        levels=(1.0, 0.0),
+        x=clean,
+        denoised=clean,
+    )
+    request = Start(trace=1, model="voice", prompt=row.caption, seed=1, settings=row.settings)
+    trace: Any = SimpleNamespace(state=lambda step: state, request=request)
+    found = metrics.nearest_takes(VoiceRecipe(name="v", dataset="mine"), trace, 0, 5)
+    assert [each.caption for each in found.images] == ["two jackson", "one jackson"]
+    assert found.images[0].distance < 0.01 < found.images[1].distance
+    near = found.images[0]
+    assert len(near.rgb) == near.width * near.height * 3
+    assert found.data == "mine, 2 takes"
