@@ -54,10 +54,17 @@ LEAVES = (
         ("a small network on points", "app.lab", "Setting points"),
     ),
     Leaf(
+        "open_text",
+        (),
+        r"kinds.open_text|FineTune|Llama(Config|Decoder|Block)|Adapt(ed|er)Model|PretrainedTokenizer"
+        r"|(read|load|write)_gguf|MODEL_TYPES|tokenizer_from_(gguf|file)",
+        ("Name a fruit", "Hugging Face folders, fine-tuning"),
+    ),
+    Leaf(
         "open_image",
         (),
         r"kinds.open_image|open_diffusion|PIPELINES|OpenImages|FolderSchedule|AdaptedReader|PipelineParts",
-        (),
+        ("draw with folders of diffusers",),
     ),
     Leaf(
         "gan",

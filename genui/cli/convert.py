@@ -59,7 +59,7 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
         "A text model of genui becomes a folder for Hugging Face transformers, with the code of\n"
         "its network as one file. The logits are the same. A diffusion model of images becomes a\n"
         "folder for diffusers. Of models that others trained, and those fine-tuned from them, see\n"
-        "genui help open-models. What is written is read back, by the library that it is for\n"
+        "genui help open-text. What is written is read back, by the library that it is for\n"
         "if that is installed, and compared with the model.\n\n"
         "examples:\n"
         "  genui convert shakespeare --out shakespeare-hf\n"

@@ -22,7 +22,6 @@ def configure_generate(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  genui generate shakespeare --prompt $'JULIET:\\n' --temperature 0.7\n"
         "  genui generate python --prompt $'def area(r):\\n    return <FILL> * r ** 2'\n"
-        "  genui generate smollm2 --chat --prompt 'Name a fruit.' --say 'And its colour?'\n"
         "  genui generate icons --prompt 'green cat on white' --seed 7 -n 4 --out cats.png\n"
         "  genui generate icons --prompt 'red heart' --out heart.gif --scale 8\n"
         "  genui generate icons -n 1000 --out made/     a labelled folder to train on\n"

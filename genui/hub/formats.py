@@ -1,15 +1,10 @@
-"""The table of formats of other people's models.
-
-To add one, write its file and add a row, and add what opens its models to `LOADERS` of
-`genui/engine/load.py`.
-"""
+"""The table of formats of other people's models, of which each kind brings its own."""
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -17,7 +12,6 @@ import msgspec
 from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import show
 from genui.base.plugins import Table
-from genui.hub import gguf, huggingface, peft
 from genui.hub.open_model import OpenModel
 from genui.hub.records import Record
 from genui.protocol.kinds import KINDS, Kind
@@ -51,35 +45,6 @@ class ModelFormat(msgspec.Struct, frozen=True, kw_only=True):
     of `genui models add`; None if the text means no such model."""
 
 
-_ROWS: Mapping[str, ModelFormat] = MappingProxyType(
-    {
-        "gguf": ModelFormat(
-            title="a GGUF file",
-            recognise=gguf.recognise,
-            describe=gguf.describe,
-            suffix=".gguf",
-            converts=True,
-        ),
-        "huggingface": ModelFormat(
-            title="a Hugging Face folder",
-            recognise=huggingface.recognise,
-            describe=huggingface.describe,
-            needs=("transformers", "hf"),
-            converts=True,
-        ),
-        "peft": ModelFormat(
-            title="a folder of an adapter (peft)",
-            recognise=peft.recognise,
-            describe=peft.describe,
-            train_instead="merge it first (genui convert NAME --to hf --out FOLDER) and train from "
-            "that folder",
-            files=peft.files,
-            converts=True,
-        ),
-    }
-)
-
-
 def _formats_of(kinds: Iterable[Kind]) -> dict[str, ModelFormat]:
     rows = ((name, row) for kind in kinds if kind.formats for name, row in kind.formats().items())
     return {name: row for name, row in rows if isinstance(row, ModelFormat)}
@@ -88,7 +53,7 @@ def _formats_of(kinds: Iterable[Kind]) -> dict[str, ModelFormat]:
 FORMATS: Mapping[str, ModelFormat] = Table(
     "",
     ModelFormat,
-    lambda: {**_ROWS, **_formats_of(KINDS.list_built_in())},
+    lambda: _formats_of(KINDS.list_built_in()),
     also=lambda: _formats_of(KINDS.list_of_plugins()),
 )
 """The format's name to its row, in the order in which a path is tried."""

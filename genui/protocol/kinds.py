@@ -97,8 +97,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     labels: Open | None = None
     formats: Callable[[], Mapping[str, object]] | None = None
     """Formats of other people's models, each a `genui.hub.formats.ModelFormat`."""
-    opens: Open | None = None
-    """What opens them."""
+    opens: Mapping[str, Open] = {}
+    """Each of these formats to what opens its models."""
     catalogue: Callable[[], Sequence[object]] | None = None
     """Models of these formats that `genui pull` knows, each a `genui.hub.catalogue.Entry`."""
     settings: type[Settings] | None = None

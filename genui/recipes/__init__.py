@@ -25,7 +25,6 @@ from genui.recipes.classifier import ImageClassifierRecipe as ImageClassifierRec
 from genui.recipes.classifier import TextClassifierRecipe as TextClassifierRecipe
 from genui.recipes.diffusion import DiffusionRecipe as DiffusionRecipe
 from genui.recipes.diffusion import EDMRecipe as EDMRecipe
-from genui.recipes.finetune import FineTuneRecipe as FineTuneRecipe
 from genui.recipes.transformer import RecurrentRecipe as RecurrentRecipe
 from genui.recipes.transformer import TextRecipe as TextRecipe
 from genui.recipes.transformer import TransformerRecipe as TransformerRecipe

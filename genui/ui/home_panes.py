@@ -63,8 +63,6 @@ MORE = "more"
 """The key of the row that stands for the runs that are not listed."""
 NEWEST = 5  # finished runs that are listed
 MOST_LIVE = 8  # runs that train and are listed
-CHAT = "smollm2"
-"""A model of the catalogue that is listed before it is there: it chats."""
 REST = 0.15  # seconds: reading an image and giving it a place would delay the next arrow key
 
 
@@ -152,7 +150,7 @@ class ModelsPane(Pane, can_focus=False):
             ]
             count += len(matches)
             if name == "text":
-                matches += self._chat_rows()
+                matches += self._offered_rows()
             rows += [Row("", clean_line(name, 20).upper()), *matches] if matches else []
         if self._has_lists:
             total = len(self._runs) + len(self._models)
@@ -178,14 +176,15 @@ class ModelsPane(Pane, can_focus=False):
             rows.append(Row(MORE, f"{more} more", "o all runs", "…"))
         return [Row("", "RUNS"), *rows] if rows else []
 
-    def _chat_rows(self) -> list[Row]:
-        """The row of the model that chats, as long as it is not on this machine."""
-        entry = CATALOGUE[CHAT]
-        if any(model.name == CHAT for model in self._models.values()):
-            return []
-        right = f"chat, {numbers.size(entry.size)}"
-        row = Row(PULL + CHAT, CHAT, right, "↓")
-        return [row] if self._matches("text", "pull", row.left, row.right) else []
+    def _offered_rows(self) -> list[Row]:
+        """Rows of models of the catalogue that are offered, as long as they are not here."""
+        here = {model.name for model in self._models.values()}
+        rows = [
+            Row(PULL + name, name, f"{each.offer.split(',')[0]}, {numbers.size(each.size)}", "↓")
+            for name, each in CATALOGUE.items()
+            if each.offer and name not in here
+        ]
+        return [row for row in rows if self._matches("text", "pull", row.left, row.right)]
 
     def _matches(self, *words: str) -> bool:
         return self._pattern is None or self._pattern.search(" ".join(words)) is not None
@@ -205,7 +204,7 @@ class ModelsPane(Pane, can_focus=False):
         elif chosen == MORE:
             text.update("older runs\n⏎ or o: the table of all runs\n/ finds one by its name")
         elif chosen.startswith(PULL):
-            text.update(pull_card(CATALOGUE[CHAT]))
+            text.update(pull_card(CATALOGUE[chosen.removeprefix(PULL)]))
         else:
             text.update("")
         of_run = chosen in self._runs
@@ -254,7 +253,7 @@ class ModelsPane(Pane, can_focus=False):
             self.post_message(messages.ListRuns())
         elif chosen.startswith(PULL):
             self.post_message(
-                messages.Say(f"in a shell: genui pull {CHAT}; then it is here", "note")
+                messages.Say(f"in a shell: {_pull_command(chosen)}; then it is here", "note")
             )
 
     def action_edit_run(self) -> None:
@@ -281,7 +280,7 @@ class ModelsPane(Pane, can_focus=False):
         if chosen in self._runs:
             return run_copyables(self._runs[chosen])
         if chosen.startswith(PULL):
-            return [Copyable("command that fetches it", f"genui pull {CHAT}")]
+            return [Copyable("command that fetches it", _pull_command(chosen))]
         if chosen not in self._models:
             return []
         from genui.formats.command import quote  # late: only when it is copied
@@ -557,3 +556,8 @@ class TrainingPane(Pane):
 
     def names_of_keys(self) -> dict[str, str]:
         return self.steering.names_of_keys("training")
+
+
+def _pull_command(row: str) -> str:
+    """Return the command that fetches the model of a row."""
+    return f"genui pull {row.removeprefix(PULL)}"

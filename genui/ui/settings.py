@@ -190,8 +190,7 @@ def pull_card(entry: Entry) -> Content:
         [
             [
                 (entry.name, "bold"),
-                (" · a chat with every word coloured by how surprising it is, and", ""),
-                (" what each word attends to", ""),
+                (f" · {entry.offer}", ""),
             ],
             [("licence ", "$text-muted"), entry.licence],
             [("in a shell ", "$text-muted"), (f"genui pull {entry.name}", "bold $primary")],

@@ -202,7 +202,7 @@ def list_steps() -> list[Step]:
 
 
 END = (
-    "That was the tour. In the shell genui pull smollm2 fetches a model to chat with. "
+    "That was the tour. In the shell genui pull lists models to fetch, some of which chat. "
     "{app.manual} manual, {app.quit} quits."
 )
 

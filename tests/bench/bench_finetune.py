@@ -27,15 +27,16 @@ import numpy as np
 import psutil
 import torch
 
-from genui.engine.convert.peft import adapter_config
 from genui.engine.estimate import peak_memory, trial_trainer
 from genui.engine.train.batches import examples_of
 from genui.engine.train.checkpoint import write_tensors
-from genui.engine.train.finetune import FineTuneTask, to_tensors
 from genui.engine.train.loop import Trainer
 from genui.engine.train.optimizer import rate_factor
+from genui.kinds.open_text.adapter import adapter_config
+from genui.kinds.open_text.recipe import FineTuneRecipe
+from genui.kinds.open_text.task import FineTuneTask, to_tensors
 from genui.logs.native import MetricsTail
-from genui.recipes import FineTuneRecipe, override
+from genui.recipes import override
 from genui.runs import launch
 from genui.runs.layout import RunDir, read_status
 from genui.runs.listing import summarise

@@ -111,7 +111,7 @@ OPENED = """
 import sys
 from pathlib import Path
 from genui.engine.load import check_weights
-from genui.engine.models.llama import Llama, LlamaConfig, build_llama
+from genui.kinds.open_text.llama import Llama, LlamaConfig, build_llama
 for path in map(Path, sys.argv[1:]):
     check_weights(path, path)
 sizes = dict.fromkeys(("vocab_size", "width", "feed_forward", "context"), 32)

@@ -12,12 +12,12 @@ from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
 from genui.engine.models import fast_decoding
 from genui.engine.models.fast_decoding import Decoder, build_decoder
-from genui.engine.models.llama import Llama, LlamaConfig, Rope
-from genui.engine.models.lora import AdaptedModel, Base
 from genui.engine.sample.lens import read_layers
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.tokens import read_ahead
 from genui.engine.sample.trace import Trace
+from genui.kinds.open_text.llama import Llama, LlamaConfig, Rope
+from genui.kinds.open_text.lora import AdaptedModel, Base
 from genui.protocol import Ablate, SetSeed, Start, TextSettings
 from genui.protocol.kinds import KINDS
 

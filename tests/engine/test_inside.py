@@ -18,14 +18,14 @@ from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
 from genui.engine.load import open_trace
 from genui.engine.models.language_model import TokenNetwork
-from genui.engine.models.llama import Block as LlamaBlock
-from genui.engine.models.llama import Llama, LlamaConfig
-from genui.engine.models.lora import AdaptedModel, Base
 from genui.engine.models.recurrent import MinGRU
 from genui.engine.models.transformer import Transformer
 from genui.engine.sample.lens import attention, read_layers
 from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.trace import Trace
+from genui.kinds.open_text.llama import Block as LlamaBlock
+from genui.kinds.open_text.llama import Llama, LlamaConfig
+from genui.kinds.open_text.lora import AdaptedModel, Base
 from genui.protocol import (
     Ablate,
     Patch,

@@ -90,7 +90,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     )
     for module in (formats, models):
         monkeypatch.setattr(module, "FORMATS", {"slow": row})
-    monkeypatch.setattr(load, "LOADERS", {"slow": lambda: load.Loader(slow.load)})
+    monkeypatch.setattr(load, "find_loader", lambda format: load.Loader(slow.load))
     monkeypatch.setattr(models, "describe", slow.describe)
     # One instant: the second message about a loading would come too soon.
     clock = SimpleNamespace(monotonic=lambda: 1000.0, perf_counter=lambda: 0.0)

@@ -253,6 +253,7 @@ def _entry(body: bytes, **changes: object) -> Entry:
             file="tiny.gguf",
             size=len(body),
             sha256=hashlib.sha256(body).hexdigest(),
+            format="gguf",
             licence="CC0-1.0",
             summary="a test",
             package=package,

@@ -11,7 +11,8 @@ from run_makers import a_run, held
 from waiting import wait_for
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.recipes import FineTuneRecipe, find_recipe
+from genui.kinds.open_text.recipe import FineTuneRecipe
+from genui.recipes import find_recipe
 from genui.runs import control, launch
 from genui.runs.hosts import Placement
 from genui.runs.layout import (

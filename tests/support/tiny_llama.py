@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from genui.engine.convert.llama import Plain, write_network
-from genui.engine.data.pretrained_tokenizer import tokenizer_from_gguf
 from genui.engine.data.tokenizer import train_bpe
-from genui.engine.models.llama import Llama, LlamaConfig
+from genui.kinds.open_text.convert import Plain, write_network
+from genui.kinds.open_text.llama import Llama, LlamaConfig
+from genui.kinds.open_text.tokenizer import tokenizer_from_gguf
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 TEXT = "What is the capital of France? Arr, matey! It be Paris, says I. system user assistant\n"

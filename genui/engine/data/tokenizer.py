@@ -81,9 +81,10 @@ class Tokenizer(ABC):
         """The distinct characters of a text that cannot be encoded."""
         return ""
 
-    @abstractmethod
     def to_dict(self) -> dict[str, str]:
-        """The form in a checkpoint, read back by `tokenizer_from_dict`."""
+        """The form in a checkpoint, read back by `tokenizer_from_dict`. The tokenizer of a model
+        that others trained has none: it stays in their file."""
+        raise NotImplementedError
 
 
 class CharTokenizer(Tokenizer):
@@ -276,11 +277,6 @@ def tokenizer_from_dict(fields: dict[str, str]) -> Tokenizer:
                 return BPETokenizer(fields["tokenizer"], gaps=fields.get("gaps") == "marked")
             except Exception as error:  # the library raises plain Exception for bad JSON
                 raise GenuiError(f"the checkpoint's BPE tokenizer is damaged: {error}") from None
-        case "pretrained":
-            # Late: it imports this module.
-            from genui.engine.data.pretrained_tokenizer import tokenizer_from_json
-
-            return tokenizer_from_json(fields.get("vocabulary", ""))
     raise GenuiError(f"unknown tokenizer {json.dumps(fields)[:60]} in the checkpoint")
 
 

@@ -16,7 +16,7 @@ round otherwise, for 1.6 times the speed of this part. Each row has its own stat
 
 import ctypes
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -26,9 +26,8 @@ from numpy.linalg import _umath_linalg  # type: ignore[attr-defined]  # it links
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genui.engine.models import llama, recurrent, transformer
-from genui.engine.models.language_model import LOGIT_CAP, GrowingCache, TokenNetwork
-from genui.engine.models.lora import AdaptedModel, Adapter
+from genui.engine.models import recurrent, transformer
+from genui.engine.models.language_model import LOGIT_CAP
 
 Array = NDArray[np.float32]
 
@@ -52,37 +51,29 @@ class Decoder(Protocol):
 
 
 def build_decoder(model: Any) -> Decoder | None:
-    """The decoder of a network. None if there is none for it or its adapters, its weights are not
-    fp32 on the CPU, or the threads of NumPy's BLAS cannot be set.
+    """The decoder of a network, as its class says by `decoder`: one that derives from another may
+    compute something else. None if the class says none, the weights are not fp32 on the CPU, or the
+    threads of NumPy's BLAS cannot be set.
 
     The network's weights are stored input-major from then on, in place, so no memory is taken. And
     NumPy's BLAS has one thread in this process from then on: several wait for each other after each
     product, which is slow while another process uses the cores.
     """
-    network = model
-    adapters: dict[nn.Module, Adapter] = {}
-    if isinstance(model, AdaptedModel):
-        network = model.base.network
-        adapters = {model.base.layers[name]: each for name, each in model.adapters().items()}
-    # One that derives from another may compute something else, unless it says so.
-    same = network.decoded_as if isinstance(network, TokenNetwork) else None
-    decoder = _DECODERS.get(same or type(network))
-    if decoder is None or (set_threads := _blas_threads()) is None:
-        return None
-    if adapters and decoder is not LlamaDecoder:  # the others do not apply them
-        return None
-    weights = (*model.parameters(), *network.parameters())
-    if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in weights):
+    build = vars(type(model)).get("decoder", _DECODERS.get(type(model)))
+    if build is None or not can_decode(model) or (set_threads := _blas_threads()) is None:
         return None
     threads = torch.get_num_threads()
     set_threads(1)
     torch.set_num_threads(threads)  # in a build with OpenMP they are the same ones
-    return decoder(network, adapters)
+    return build(model)
+
+
+def can_decode(network: nn.Module) -> bool:
+    """Whether the weights are fp32 on the CPU."""
+    return all(p.dtype == torch.float32 and p.device.type == "cpu" for p in network.parameters())
 
 
 # --- Matrices ---------------------------------------------------------------------------------
-
-Adapters = Mapping[nn.Module, Adapter]
 
 
 def input_major(weight: Tensor) -> Array:
@@ -117,15 +108,15 @@ def product(x: Array, weight: Array) -> Array:
 
 
 class Linear:
-    """A linear layer of [.., in] to [.., out], with its bias and its adapter."""
+    """A linear layer of [.., in] to [.., out], with its bias.
 
-    def __init__(self, layer: nn.Linear, adapters: Adapters) -> None:
+    What `low_rank` gives, arrays [in, r] and [r, out], is added to it: an adapter.
+    """
+
+    def __init__(self, layer: nn.Linear, low_rank: tuple[Array, Array] | None = None) -> None:
         self.weight = input_major(layer.weight)
         self.bias = None if layer.bias is None else layer.bias.detach().numpy()
-        self.low_rank: tuple[Array, Array] | None = None
-        if (adapter := adapters.get(layer)) is not None:
-            up = adapter.lora_B.weight.detach() * adapter.scale
-            self.low_rank = adapter.lora_A.weight.detach().numpy().T, up.numpy().T
+        self.low_rank = low_rank
 
     def __call__(self, x: Array) -> Array:
         y = product(x, self.weight)
@@ -202,7 +193,7 @@ def attend(scores: Array, values: Array) -> Array:
 class TransformerDecoder:
     """The decoder of `Transformer`, and of those that say so."""
 
-    def __init__(self, network: transformer.Transformer, adapters: Adapters) -> None:
+    def __init__(self, network: transformer.Transformer) -> None:
         self.network = network
         self.blocks = [
             (
@@ -310,11 +301,11 @@ class TransformerDecoder:
 class MinGRUDecoder:
     """The decoder of `MinGRU`."""
 
-    def __init__(self, network: recurrent.MinGRU, adapters: Adapters) -> None:
+    def __init__(self, network: recurrent.MinGRU) -> None:
         self.network = network
         self.blocks = [
             (
-                Linear(block.recurrence.gate, adapters),
+                Linear(block.recurrence.gate),
                 input_major(block.recurrence.candidate.weight),
                 input_major(block.recurrence.out.weight),
                 input_major(block.feed_forward.up.weight),
@@ -358,172 +349,9 @@ class MinGRUDecoder:
         return cap_logits(product(normalize(x), self.head), LOGIT_CAP), after
 
 
-class LlamaDecoder:
-    """The decoder of `Llama` in all its variants, with or without adapters."""
-
-    def __init__(self, network: llama.Llama, adapters: Adapters) -> None:
-        self.network, self.config = network, network.config
-        blocks = [block for block in network.blocks if isinstance(block, llama.Block)]
-        self.blocks = [_LlamaBlock(block, adapters) for block in blocks]
-        self.norm = _Norm(network.norm)
-        head = network.embedding if network.config.tied else network.head
-        self.head = input_major(head.weight)
-        local = network.config.local_rope is not None
-        self.turns = _Turns(network.rotary)
-        self.local_turns = _Turns(network.local_rotary) if local else self.turns
-
-    def __call__(self, token_id: int, state: GrowingCache) -> Array:
-        turns = self.turns.at(state.length), self.local_turns.at(state.length)
-        return self._read(self._embed([token_id])[0], turns, [state])
-
-    def read_rows(self, token_ids: Sequence[int], states: Sequence[GrowingCache]) -> Array:
-        lengths = [state.length for state in states]
-        turns = self.turns.of_rows(lengths), self.local_turns.of_rows(lengths)
-        return self._read(self._embed(token_ids), turns, states)
-
-    def _embed(self, token_ids: Sequence[int]) -> Array:
-        return self.network.embed(torch.tensor([token_ids])).detach().numpy()[0]
-
-    def _read(
-        self,
-        x: Array,
-        turns: tuple["Turn", "Turn"],
-        states: Sequence[GrowingCache],
-    ) -> Array:
-        """Logits [.., V] of embeddings x [.., C]: those of one row, or of R rows."""
-        config, (turn, local_turn) = self.config, turns
-        for state in states:
-            state.reserve(1)
-        caches = [
-            (state.length, state.keys.numpy()[:, 0], state.values.numpy()[:, 0]) for state in states
-        ]
-        for layer, block in enumerate(self.blocks):
-            window = config.window_of(layer)
-            h = block.attention_norm(x)
-            q, k, v = block.queries_keys_values(h, local_turn if window else turn)
-            q *= config.query_scale
-            each: Iterable[tuple[Array, Array, Array]] = zip(q, k, v, strict=True)
-            mixed = [
-                self._attend(*parts, keys[layer], values[layer], at, window)
-                for parts, (at, keys, values) in zip(
-                    each if x.ndim > 1 else [(q, k, v)], caches, strict=True
-                )
-            ]
-            a = block.o(np.stack(mixed) if x.ndim > 1 else mixed[0])
-            x = x + (a if block.attention_post_norm is None else block.attention_post_norm(a))
-            f = block.feed_forward(block.feed_forward_norm(x))
-            x += f if block.feed_forward_post_norm is None else block.feed_forward_post_norm(f)
-        for state, (at, _, _) in zip(states, caches, strict=True):
-            state.length = at + 1
-        logits = product(self.norm(x), self.head)
-        return cap_logits(logits, config.logit_cap) if config.logit_cap else logits
-
-    def _attend(
-        self, q: Array, k: Array, v: Array, keys: Array, values: Array, at: int, window: int
-    ) -> Array:
-        """What the heads of one row read, [H · D]; k and v [kv_heads, D] are stored at `at`."""
-        config = self.config
-        keys[:, at], values[:, at] = k, v
-        seen = slice(max(0, at + 1 - window) if window else 0, at + 1)
-        scores = np.matmul(
-            q.reshape(config.kv_heads, -1, config.head_width), keys[:, seen].transpose(0, 2, 1)
-        )
-        if config.attention_cap:
-            cap_logits(scores, config.attention_cap)
-        scores -= scores.max(-1, keepdims=True)
-        return attend(scores, values[:, seen])
-
-
-class _Norm:
-    """RMSNorm of x [.., C]."""
-
-    def __init__(self, norm: llama.RMSNorm) -> None:
-        self.weight, self.eps = norm.weight.detach().numpy(), norm.eps
-
-    def __call__(self, x: Array) -> Array:
-        return normalize(x, self.eps) * self.weight
-
-    def of_heads(self, x: Array) -> Array:
-        """RMSNorm of each head of x [.., H, D]."""
-        scale = np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(self.eps))
-        return x / scale * self.weight
-
-
-class _LlamaBlock:
-    """The arrays of one layer."""
-
-    def __init__(self, block: llama.Block, adapters: Adapters) -> None:
-        attention, feed_forward = block.attention, block.feed_forward
-        self.q, self.k, self.v, self.o, self.gate, self.up, self.down = (
-            Linear(layer, adapters)
-            for layer in (
-                attention.q,
-                attention.k,
-                attention.v,
-                attention.o,
-                feed_forward.gate,
-                feed_forward.up,
-                feed_forward.down,
-            )
-        )
-        self.head_width, self.gelu = attention.config.head_width, feed_forward.gelu
-        self.attention_norm = _Norm(block.attention_norm)
-        self.feed_forward_norm = _Norm(block.feed_forward_norm)
-        post, qk = block.post_norms, attention.config.qk_norm
-        self.attention_post_norm = _Norm(block.attention_post_norm) if post else None
-        self.feed_forward_post_norm = _Norm(block.feed_forward_post_norm) if post else None
-        self.q_norm = _Norm(attention.q_norm) if qk else None
-        self.k_norm = _Norm(attention.k_norm) if qk else None
-
-    def queries_keys_values(self, x: Array, turn: "Turn") -> tuple[Array, Array, Array]:
-        """Queries [.., H, D], keys and values [.., kv_heads, D] of x [.., C]; the first two
-        rotated."""
-        heads = (*x.shape[:-1], -1, self.head_width)
-        q, k, v = (each(x).reshape(heads) for each in (self.q, self.k, self.v))
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm.of_heads(q), self.k_norm.of_heads(k)
-        return rotate_heads(q, *turn), rotate_heads(k, *turn), v
-
-    def feed_forward(self, x: Array) -> Array:
-        """The gated feed-forward of x [.., C]."""
-        gate = self.gate(x)
-        if self.gelu:  # its tanh approximation
-            inner = math.sqrt(2 / math.pi) * (gate + 0.044715 * gate**3)
-            gate *= 0.5 * (1 + np.tanh(inner))
-        else:  # silu
-            gate /= 1 + np.exp(-np.maximum(gate, -80))  # e^80 is a finite fp32
-        gate *= self.up(x)
-        return self.down(gate)
-
-
-Turn = tuple[Array, Array]
-"""Cosines, repeated [.., 1, D], and sines [.., 1, D / 2] of a position, or of one for each row."""
-
-
-class _Turns:
-    """The turn of each position."""
-
-    BLOCK = 256  # positions that are computed at once: a position's bits do not depend on others
-
-    def __init__(self, rotary: nn.Module) -> None:
-        self.rotary = rotary
-        self.blocks: dict[int, tuple[Array, Array]] = {}
-
-    def at(self, position: int) -> Turn:
-        block, row = divmod(position, self.BLOCK)
-        if block not in self.blocks:
-            cos, sin = (each.numpy() for each in self.rotary(block * self.BLOCK, self.BLOCK))
-            self.blocks[block] = np.concatenate((cos, cos), axis=1), sin
-        cos, sin = self.blocks[block]
-        return cos[row : row + 1], sin[row : row + 1]
-
-    def of_rows(self, positions: Sequence[int]) -> Turn:
-        cos, sin = zip(*map(self.at, positions), strict=True)
-        return np.stack(cos), np.stack(sin)
-
-
-_DECODERS: Mapping[type[nn.Module], Callable[[Any, Adapters], Decoder]] = {
+_DECODERS: Mapping[type[nn.Module], Callable[[Any], Decoder]] = {
     transformer.Transformer: TransformerDecoder,
     recurrent.MinGRU: MinGRUDecoder,
-    llama.Llama: LlamaDecoder,
 }
+"""The networks that do not say it themselves, since their files are written for other programs as
+they are (`genui.engine.convert.code`)."""

@@ -8,7 +8,7 @@ be looked into and intervened in is also a `LayeredModel`.
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -275,8 +275,6 @@ class TokenNetwork(nn.Module):
 
     unlimited = False
     head: nn.Linear  # by default after RMSNorm without weights, its logits capped
-    decoded_as: ClassVar[type[nn.Module] | None] = None
-    """The network whose decoder of `fast_decoding` computes it too; None for its own class."""
 
     def __init__(self, context: int) -> None:
         super().__init__()

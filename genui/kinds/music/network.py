@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from genui.engine.models.config import config_from
+from genui.engine.models.fast_decoding import TransformerDecoder
 from genui.engine.models.transformer import Transformer, TransformerConfig
 from genui.kinds.music import chorale
 from genui.kinds.music.recipe import MusicRecipe
@@ -18,7 +19,7 @@ from genui.kinds.music.recipe import MusicRecipe
 class ChoraleTransformer(Transformer):
     """Input ids of `chorale.input_id` [B, T] to logits of tokens [B, T, chorale.SIZE]."""
 
-    decoded_as = Transformer
+    decoder = TransformerDecoder
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from genui.base.manual import Page
 from genui.kinds.image import DENOISED
 from genui.protocol.kinds import PRETRAINED
 
@@ -45,9 +46,12 @@ KINDS = (
         DENOISED,
         family=PRETRAINED,
         place=25,
+        help=Page(
+            "open-images", "draw with folders of diffusers", Path(__file__).with_name("help.md")
+        ),
         folder=Path(__file__).parent,
         limitations="Others trained it: its own card says on what, and what it cannot do.",
         formats=_formats,
-        opens=_opens,
+        opens={"diffusers": _opens},
     ),
 )

@@ -17,8 +17,7 @@ from msgspec import Struct
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.files import LARGEST_JSON, read_regular, sanitize, show
-from genui.hub.huggingface import read_licence
-from genui.hub.open_model import OpenModel
+from genui.hub.open_model import OpenModel, read_licence
 from genui.hub.safetensors import TensorEntry, read_tensors
 
 INDEX = "model_index.json"

@@ -173,7 +173,7 @@ KINDS = (
         "at once, and reads numbers and names as espeak-ng does.",
         folder=Path(__file__).parent,
         formats=_formats,
-        opens=_opens,
+        opens={"onnx": _opens},
         catalogue=_catalogue,
         settings=VoiceSettings,
         edits=("seed",),

@@ -28,7 +28,7 @@ from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import noise
 from genui.engine.sample.media import to_rgb
 from genui.hub import formats
-from genui.hub.huggingface import read_licence
+from genui.hub.open_model import read_licence
 from genui.kinds.open_image import load
 from genui.kinds.open_image.images import OpenImages
 from genui.kinds.open_image.schedule import FolderSchedule

@@ -14,10 +14,8 @@ from genui.base.python_syntax import may_continue
 from genui.cli.main import main
 from genui.engine import load, replay
 from genui.engine.data import fill_template
-from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer
 from genui.engine.data.tokenizer import byte_alphabet
 from genui.engine.device import Machine
-from genui.engine.models.llama import Llama, LlamaConfig
 from genui.engine.sample.chat import continue_chat, open_chat
 from genui.engine.sample.lens import read_layers
 from genui.engine.sample.text import TextGenerator
@@ -25,6 +23,8 @@ from genui.engine.sample.trace import Trace
 from genui.formats import recipe
 from genui.formats.codec import read
 from genui.formats.command import format_command
+from genui.kinds.open_text.llama import Llama, LlamaConfig
+from genui.kinds.open_text.tokenizer import PretrainedTokenizer
 from genui.protocol import (
     Ablate,
     Say,

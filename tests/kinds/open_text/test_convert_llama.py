@@ -12,17 +12,14 @@ from tiny_llama import write_tiny_llama
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
-from genui.engine.data.pretrained_tokenizer import (
-    PretrainedTokenizer,
-    serialise,
-    tokenizer_from_gguf,
-)
 from genui.engine.load import find_and_load
-from genui.engine.models.lora import AdaptedModel
 from genui.engine.train.checkpoint import model_metadata, write_model
-from genui.engine.train.finetune import adapt
-from genui.hub.gguf import read_gguf
-from genui.recipes import FineTuneRecipe, override
+from genui.kinds.open_text.gguf import read_gguf
+from genui.kinds.open_text.lora import AdaptedModel
+from genui.kinds.open_text.recipe import FineTuneRecipe
+from genui.kinds.open_text.task import adapt
+from genui.kinds.open_text.tokenizer import PretrainedTokenizer, serialise, tokenizer_from_gguf
+from genui.recipes import override
 from genui.runs.models import find_origin
 
 transformers = import_when_used("transformers")

@@ -17,17 +17,16 @@ from template_tokens import encode_template
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine import device
-from genui.engine.data.pretrained_tokenizer import tokenizer_from_gguf
-from genui.engine.data.tokenizer import tokenizer_from_dict
 from genui.engine.device import for_generation, using_precision
 from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
-from genui.engine.models import gguf as loader
-from genui.engine.models.gguf import load_gguf
 from genui.engine.replay import prepare
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
 from genui.formats.recipe import Machine, TraceRecipe, to_start
-from genui.hub.gguf import SERVE, read_gguf
+from genui.kinds.open_text import gguf_network as loader
+from genui.kinds.open_text.gguf import SERVE, read_gguf
+from genui.kinds.open_text.gguf_network import load_gguf
+from genui.kinds.open_text.tokenizer import tokenizer_from_gguf
 from genui.protocol import SetSeed, Start, TextSettings, WriteToken
 from genui.runs.models import find_model
 
@@ -254,18 +253,6 @@ def test_special_tokens_are_read_only_in_templates(model_file: Path) -> None:
     assert encode_template(tokenizer, "a<|im_end|>")[-1] == IM_END
     assert "<|im_start|>" in tokenizer.chat_template
     assert IM_END in tokenizer.ends
-
-
-def test_a_tokenizer_is_restored_from_what_it_writes(model_file: Path) -> None:
-    tokenizer = loader.load_tokenizer(model_file)
-    again = tokenizer_from_dict(tokenizer.to_dict())
-    sample = "hello thé 123<|im_end|>\n"
-    assert again.encode(sample) == tokenizer.encode(sample)
-    assert (again.end, again.ends, again.special) == (
-        tokenizer.end,
-        tokenizer.ends,
-        tokenizer.special,
-    )
 
 
 def test_the_command_line_finds_a_token_of_a_file(model_file: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from genui.base.errors import MisuseError
 from genui.hub import formats
-from genui.hub.gguf import describe, read_gguf, recognise
+from genui.kinds.open_text.gguf import describe, read_gguf, recognise
 
 
 def text(value: str) -> bytes:

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from genui.base.errors import MisuseError
 from genui.cli.main import main
-from genui.hub import huggingface
+from genui.kinds.open_text import folder as huggingface
 
 CONFIG = {
     "model_type": "gpt2",

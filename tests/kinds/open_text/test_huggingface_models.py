@@ -19,12 +19,12 @@ from tokenizers import Tokenizer as HFTokenizer  # noqa: E402
 from tokenizers import models  # noqa: E402
 
 from genui.base.errors import GenuiError, MisuseError  # noqa: E402
-from genui.engine.data.pretrained_tokenizer import open_tokenizer, tokenizer_from_file  # noqa: E402
 from genui.engine.device import Machine  # noqa: E402
 from genui.engine.load import load_open, open_trace  # noqa: E402
-from genui.engine.models.huggingface import load_folder, load_tokenizer  # noqa: E402
-from genui.engine.sample import pretrained  # noqa: E402
 from genui.engine.sample.tokens import Reader, TokenList  # noqa: E402
+from genui.kinds.open_text import load as pretrained  # noqa: E402
+from genui.kinds.open_text.folder_network import load_folder, load_tokenizer  # noqa: E402
+from genui.kinds.open_text.tokenizer import open_tokenizer, tokenizer_from_file  # noqa: E402
 from genui.protocol import Start, TextSettings  # noqa: E402
 from genui.runs.models import find_model, find_origin  # noqa: E402
 

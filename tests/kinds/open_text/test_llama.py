@@ -8,9 +8,9 @@ from importing import import_when_used
 from torch import Tensor
 
 from genui.base.errors import GenuiError
-from genui.engine.convert.llama import hugging_face_config, hugging_face_tensors
 from genui.engine.models import language_model
-from genui.engine.models.llama import Llama, config_from_hugging_face, from_hugging_face
+from genui.kinds.open_text.convert import hugging_face_config, hugging_face_tensors
+from genui.kinds.open_text.llama import Llama, config_from_hugging_face, from_hugging_face
 
 transformers = import_when_used("transformers")
 

@@ -10,10 +10,10 @@ transformers = import_when_used("transformers")
 
 from genui.engine.data.tokenizer import CharTokenizer  # noqa: E402
 from genui.engine.device import Machine  # noqa: E402
-from genui.engine.models.transformers_model import TransformersModel  # noqa: E402
 from genui.engine.sample.lens import read_layers  # noqa: E402
 from genui.engine.sample.text import TextGenerator  # noqa: E402
 from genui.engine.sample.trace import Trace  # noqa: E402
+from genui.kinds.open_text.transformers_model import TransformersModel  # noqa: E402
 from genui.protocol import Ablate, Patch, Start, Steer, TextSettings  # noqa: E402
 
 VOCABULARY, PROMPT, LENGTH = 60, 10, 50

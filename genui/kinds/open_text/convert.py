@@ -11,23 +11,18 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError
 from genui.engine.convert.text import write_json, write_safetensors
-from genui.engine.data.pretrained_tokenizer import (
-    PretrainedTokenizer,
-    gguf_fields,
-    serialise,
-    vocabulary_of,
-)
 from genui.engine.load import find_and_load
-from genui.engine.models.gguf import gguf_name, permute
-from genui.engine.models.llama import (
+from genui.engine.sample.text import TextGenerator
+from genui.kinds.open_text.gguf_network import gguf_name, permute
+from genui.kinds.open_text.llama import (
     Llama,
     LlamaConfig,
     Rope,
     hugging_face_name,
     rope_frequencies,
 )
-from genui.engine.models.lora import AdaptedModel
-from genui.engine.sample.text import TextGenerator
+from genui.kinds.open_text.lora import AdaptedModel
+from genui.kinds.open_text.tokenizer import PretrainedTokenizer, gguf_fields, serialise
 from genui.runs.models import ModelInfo
 
 
@@ -185,7 +180,7 @@ def _as_llama3(rope: Rope, head_width: int) -> Rope:
 def _write_tokenizer(folder: Path, tokenizer: PretrainedTokenizer, context: int) -> None:
     from tokenizers import processors
 
-    fields, template = vocabulary_of(tokenizer)
+    fields, template = tokenizer.fields, tokenizer.chat_template
     serialised = serialise(tokenizer)
     name_of = fields["tokens"]
     begin = tokenizer.begin
@@ -296,7 +291,7 @@ def _describe(writer: Any, config: LlamaConfig, dtype: str) -> None:
 
 
 def _describe_tokenizer(writer: Any, tokenizer: PretrainedTokenizer) -> None:
-    fields, (_, template) = gguf_fields(tokenizer), vocabulary_of(tokenizer)
+    fields, template = gguf_fields(tokenizer), tokenizer.chat_template
     writer.add_tokenizer_model(fields["model"])
     if "pre" in fields:
         writer.add_tokenizer_pre(fields["pre"])

@@ -13,16 +13,10 @@ from torch import Tensor
 from genui.base.errors import GenuiError, MisuseError, UnsupportedError
 from genui.base.files import cannot_read
 from genui.engine import loading
-from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_gguf
 from genui.engine.device import check_memory
-from genui.engine.models.llama import (
-    Llama,
-    LlamaConfig,
-    Rope,
-    build_llama,
-    yarn_attention_factor,
-)
-from genui.hub.gguf import Gguf, TensorInfo, check_architecture, read_gguf, tensor_type
+from genui.kinds.open_text.gguf import Gguf, TensorInfo, check_architecture, read_gguf, tensor_type
+from genui.kinds.open_text.llama import Llama, LlamaConfig, Rope, build_llama, yarn_attention_factor
+from genui.kinds.open_text.tokenizer import PretrainedTokenizer, tokenizer_from_gguf
 
 _AT_ONCE = 1 << 24  # numbers that are converted at once
 

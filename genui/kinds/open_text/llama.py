@@ -11,7 +11,7 @@ Weights may be fp32 or bf16; the residual stream, the norms and the logits are f
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,10 @@ from genui.engine.models.language_model import (
     rows_of,
 )
 from genui.engine.models.transformer import rotate
-from genui.hub.huggingface import MODEL_TYPES
+from genui.kinds.open_text.folder import MODEL_TYPES
+
+if TYPE_CHECKING:
+    from genui.engine.models.fast_decoding import Decoder
 
 
 @dataclass(frozen=True)
@@ -324,6 +327,12 @@ class Llama(TokenNetwork):
             self.head = nn.Linear(config.width, config.vocab_size, bias=False)
         self.rotary = Rotary(config.rope, config.head_width)
         self.local_rotary = Rotary(config.local_rope or config.rope, config.head_width)
+
+    def decoder(self) -> "Decoder":
+        """As `genui.engine.models.fast_decoding` builds it."""
+        from genui.kinds.open_text.decoder import LlamaDecoder  # late: it imports this file
+
+        return LlamaDecoder(self, {})
 
     @property
     def dtype(self) -> torch.dtype:

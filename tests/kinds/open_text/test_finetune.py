@@ -18,14 +18,16 @@ from tiny_llama import write_tiny_llama
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import trainer
-from genui.engine.estimate import PROCESS, estimate
+from genui.engine.estimate import estimate
 from genui.engine.kinds import build_task
 from genui.engine.load import find_and_load
 from genui.engine.models.fast_decoding import COMPUTED_BY
-from genui.engine.models.lora import AdaptedModel
 from genui.engine.train.checkpoint import load_state, load_weights
+from genui.kinds.open_text.lora import AdaptedModel
+from genui.kinds.open_text.plan import PROCESS
+from genui.kinds.open_text.recipe import FineTuneRecipe
 from genui.logs.native import MetricsTail
-from genui.recipes import FineTuneRecipe, override
+from genui.recipes import override
 from genui.runs import launch
 from genui.runs.layout import RunDir, read_info
 from genui.runs.models import find_model, find_origin

@@ -10,11 +10,8 @@ from torch import Tensor
 from genui.base.errors import GenuiError, install
 from genui.base.files import cannot_read, read_regular
 from genui.engine import loading
-from genui.engine.data.pretrained_tokenizer import PretrainedTokenizer, tokenizer_from_file
 from genui.engine.device import check_memory
-from genui.engine.models.llama import Llama, from_hugging_face
-from genui.engine.models.transformers_model import TransformersModel, load_network
-from genui.hub.huggingface import (
+from genui.kinds.open_text.folder import (
     CONFIG,
     LARGEST_JSON,
     MODEL_TYPES,
@@ -25,6 +22,9 @@ from genui.hub.huggingface import (
     read_template,
     weight_files,
 )
+from genui.kinds.open_text.llama import Llama, from_hugging_face
+from genui.kinds.open_text.tokenizer import PretrainedTokenizer, tokenizer_from_file
+from genui.kinds.open_text.transformers_model import TransformersModel, load_network
 
 
 def load_folder(

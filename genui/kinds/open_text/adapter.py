@@ -15,16 +15,17 @@ from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine
 from genui.engine.load import find_and_load, load_open_tokenizer
 from genui.engine.models.language_model import TokenNetwork
-from genui.engine.models.llama import hugging_face_name
-from genui.engine.models.lora import PEFT, AdaptedModel, Base, check_rank
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.checkpoint import load_weights
 from genui.hub.formats import format_of
 from genui.hub.open_model import OpenModel
-from genui.hub.peft import CONFIG, WEIGHTS, find_base, read_config
 from genui.hub.records import list_records
+from genui.kinds.open_text.llama import hugging_face_name
+from genui.kinds.open_text.lora import PEFT, AdaptedModel, Base, check_rank
+from genui.kinds.open_text.peft import CONFIG, WEIGHTS, find_base, read_config
+from genui.kinds.open_text.recipe import FineTuneRecipe
 from genui.protocol.kinds import PRETRAINED
-from genui.recipes import FineTuneRecipe, recipe_from_dict
+from genui.recipes import recipe_from_dict
 from genui.runs.models import ModelInfo
 
 # --- Written ----------------------------------------------------------------------------------

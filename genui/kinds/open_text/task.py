@@ -9,8 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.engine.convert.peft import write_folder
-from genui.engine.data.conversations import (
+from genui.engine.data.tokenizer import Tokenizer
+from genui.engine.device import Machine, autocast, to_device
+from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
+from genui.engine.models.language_model import TokenNetwork, nats_in_pieces
+from genui.engine.sample.chat import Slot, encode_pieces, fill_chat, split_answers
+from genui.engine.sample.text import TextGenerator
+from genui.engine.train.batches import examples_of
+from genui.engine.train.task import WHOLE, Sample, Share
+from genui.kinds.open_text.adapter import write_folder
+from genui.kinds.open_text.data import (
     IGNORED,
     WRITER,
     Chat,
@@ -22,18 +30,10 @@ from genui.engine.data.conversations import (
     pad,
     windows_of,
 )
-from genui.engine.data.tokenizer import Tokenizer
-from genui.engine.device import Machine, autocast, to_device
-from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
-from genui.engine.models.language_model import TokenNetwork, nats_in_pieces
-from genui.engine.models.llama import hugging_face_name
-from genui.engine.models.lora import PEFT, AdaptedModel, Base, check_rank
-from genui.engine.sample.chat import Slot, encode_pieces, fill_chat, split_answers
-from genui.engine.sample.text import TextGenerator
-from genui.engine.train.batches import examples_of
-from genui.engine.train.task import WHOLE, Sample, Share
+from genui.kinds.open_text.llama import hugging_face_name
+from genui.kinds.open_text.lora import PEFT, AdaptedModel, Base, check_rank
+from genui.kinds.open_text.recipe import FineTuneRecipe
 from genui.protocol import Piece
-from genui.recipes import FineTuneRecipe
 from genui.runs.layout import RunDir
 from genui.runs.models import find_model
 

@@ -24,9 +24,6 @@ Encoder = Callable[[str], list[int]]
 """Turns text into token ids; special tokens in it are ordinary text."""
 
 
-KIND = "pretrained"
-"""Of the tokenizers of this module, in a checkpoint."""
-
 SPACE = "▁"
 """What SentencePiece writes for a space."""
 
@@ -48,13 +45,14 @@ class PretrainedTokenizer(Tokenizer):
         end: int | None = None,
         ends: Sequence[int] = (),
         chat_template: str = "",
-        to_dict: Callable[[], dict[str, str]] = dict,
+        fields: dict[str, Any] | None = None,
     ) -> None:
         """`pieces` are the tokens as the vocabulary spells them: with `byte_level` in the alphabet
         of byte-level BPE, else as SentencePiece does; those of `verbatim` are plain text.
 
         `special` tokens stand for no text. `begin` is put before a prompt, `end` ends a document,
-        and each of `ends` ends a generation. `to_dict` returns the form in a checkpoint.
+        and each of `ends` ends a generation. `fields` are those of a GGUF file's tokenizer,
+        without their prefix.
         """
         self.size = len(pieces)
         self.begin, self.end = begin, end
@@ -64,13 +62,10 @@ class PretrainedTokenizer(Tokenizer):
         self._pieces, self._encoder = pieces, encoder
         self._verbatim = frozenset(verbatim)
         self._byte_of = byte_alphabet() if byte_level else None
-        self._to_dict = to_dict
+        self.fields = fields or {}
 
     def encode(self, text: str) -> list[int]:
         return self._encoder(text)
-
-    def to_dict(self) -> dict[str, str]:
-        return self._to_dict()
 
     def token_bytes(self, token: int) -> bytes:
         if token in self.special:
@@ -313,26 +308,11 @@ def tokenizer_from_file(
     return _build(fields, template)
 
 
-def tokenizer_from_json(text: str) -> PretrainedTokenizer:
-    """The tokenizer that `to_dict` described. Raises GenuiError if it is damaged."""
-    try:
-        fields = json.loads(text)
-        return _build(fields["fields"], fields["chat_template"])
-    except (ValueError, LookupError, TypeError, RecursionError):
-        raise GenuiError("the tokenizer is damaged") from None
-
-
-def vocabulary_of(tokenizer: "PretrainedTokenizer") -> tuple[dict[str, Any], str]:
-    """The fields of a GGUF file's tokenizer, without their prefix, and the chat template."""
-    described = json.loads(tokenizer.to_dict()["vocabulary"])
-    return described["fields"], described["chat_template"]
-
-
 def serialise(tokenizer: "PretrainedTokenizer") -> Any:
     """The tokenizer as one of the `tokenizers` library."""
     from tokenizers import Tokenizer as HFTokenizer
 
-    fields, _ = vocabulary_of(tokenizer)
+    fields = tokenizer.fields
     if fields["model"] == _FILE:
         return HFTokenizer.from_str(fields["file"])
     special, verbatim = _kinds(fields.get("token_type", []))
@@ -346,7 +326,7 @@ def gguf_fields(tokenizer: "PretrainedTokenizer") -> dict[str, Any]:
     Raises GenuiError if it came from a tokenizer.json that is not a byte-level BPE, or one that
     splits words in an unknown way.
     """
-    fields, _ = vocabulary_of(tokenizer)
+    fields = tokenizer.fields
     if fields["model"] != _FILE:
         return fields
     described = json.loads(fields["file"])
@@ -435,10 +415,7 @@ def _build(fields: dict[str, Any], template: str) -> PretrainedTokenizer:
         end=end,
         ends=ends,
         chat_template=template,
-        to_dict=lambda: {
-            "kind": KIND,
-            "vocabulary": json.dumps({"fields": fields, "chat_template": template}),
-        },
+        fields=fields,
     )
 
 

@@ -8,10 +8,10 @@ import pytest
 from tiny_llama import TEMPLATE, write_tiny_llama
 
 from genui.base.errors import MisuseError
-from genui.engine.data.conversations import IGNORED, Chat, Message, load_rows, pad, windows_of
 from genui.engine.data.tokenizer import Tokenizer
-from genui.engine.models.gguf import load_tokenizer
-from genui.engine.train.finetune import Encoder
+from genui.kinds.open_text.data import IGNORED, Chat, Message, load_rows, pad, windows_of
+from genui.kinds.open_text.gguf_network import load_tokenizer
+from genui.kinds.open_text.task import Encoder
 
 
 @pytest.fixture(scope="module")

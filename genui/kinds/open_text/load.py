@@ -4,11 +4,11 @@ import torch
 
 from genui.base.errors import TooLargeError, UnsupportedError
 from genui.engine.device import Machine
-from genui.engine.models.gguf import load_gguf
-from genui.engine.models.huggingface import load_folder
 from genui.engine.sample.text import TextGenerator
-from genui.hub.gguf import SERVE
 from genui.hub.open_model import OpenModel
+from genui.kinds.open_text.folder_network import load_folder
+from genui.kinds.open_text.gguf import SERVE
+from genui.kinds.open_text.gguf_network import load_gguf
 from genui.protocol.kinds import PRETRAINED
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

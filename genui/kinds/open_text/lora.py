@@ -8,12 +8,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from genui.engine.models.language_model import LayerParts, ReadingState, TokenNetwork
+from genui.kinds.open_text.llama import Llama
+
+if TYPE_CHECKING:
+    from genui.engine.models.fast_decoding import Array, Decoder
 
 PEFT = "base_model.model."
 """What peft puts before the names of a model's layers."""
@@ -48,6 +52,11 @@ class Adapter(nn.Module):
     def hook(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         """The output of the layer with the adapter's added."""
         return (output + self(inputs[0])).to(output.dtype)
+
+    def low_rank(self) -> "tuple[Array, Array]":
+        """Arrays [in, r] and [r, out] whose product with x is `forward`."""
+        up = self.lora_B.weight.detach() * self.scale
+        return self.lora_A.weight.detach().numpy().T, up.numpy().T
 
     def merged(self, weight: Tensor) -> Tensor:
         """The weight [out, in] of a layer that gives the same without the adapter."""
@@ -105,6 +114,18 @@ class AdaptedModel(nn.Module):
             name: adapter.merged(self.base.layers[name].weight)
             for name, adapter in self.adapters().items()
         }
+
+    def decoder(self) -> "Decoder | None":
+        """As `genui.engine.models.fast_decoding` builds it; None for a network that has none with
+        adapters."""
+        from genui.engine.models.fast_decoding import can_decode
+        from genui.kinds.open_text.decoder import LlamaDecoder  # late: it imports BLAS
+
+        network = self.base.network
+        if type(network) is not Llama or not can_decode(network):
+            return None
+        adapters = {self.base.layers[name]: each for name, each in self.adapters().items()}
+        return LlamaDecoder(network, {layer: each.low_rank() for layer, each in adapters.items()})
 
     # --- as a LanguageModel: what computes has the adapters, all else is the base's ---
 

@@ -22,7 +22,7 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3")
-"""The architectures that `genui.engine.models.llama` computes. Mistral and SmolLM2 are "llama"."""
+"""The architectures that `llama` here computes. Mistral and SmolLM2 are "llama" too."""
 
 SERVE = "or serve it: llama-server -m FILE, then genui models add http://localhost:8080"
 """The remedy for a file that genui cannot compute."""

@@ -5,7 +5,6 @@ pickles are never opened.
 """
 
 import os
-import re
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import Any
 from genui.base import files, numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import LARGEST_JSON, read_regular, sanitize, show
-from genui.hub.open_model import OpenModel
+from genui.hub.open_model import OpenModel, read_licence
 from genui.hub.safetensors import TensorEntry, read_tensors
 
 REMEDY = "fetch the model again"
 
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
-"""The `model_type` of configurations that `genui.engine.models.llama` computes; transformers
+"""The `model_type` of configurations that `genui.kinds.open_text.llama` computes; transformers
 computes others."""
 
 CONFIG, INDEX, WEIGHTS = "config.json", "model.safetensors.index.json", "model.safetensors"
@@ -156,23 +155,3 @@ def read_template(path: Path) -> str:
                 )
             return template if isinstance(template, str) else ""
     return ""
-
-
-_FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
-_LICENCE = re.compile(r"^license(_name)?:[ \t]*[\"']?([^\n\"'#]+)", re.MULTILINE)
-
-
-def read_licence(path: Path) -> str:
-    """The licence in the front matter of a folder's README.md; "" if it says none.
-
-    `license: other` has the name of the licence in `license_name`.
-    """
-    try:
-        text = read_regular(path / "README.md", 4 << 20, REMEDY).decode(errors="replace")
-    except GenuiError:
-        return ""
-    front = _FRONT.match(text.replace("\r\n", "\n"))
-    matches = _LICENCE.finditer(front[1] if front else "")
-    named = {match[1] or "": match[2].strip() for match in matches}
-    licence = named.get("", "")
-    return sanitize(named.get("_name", licence) if licence in ("", "other") else licence, 100)
