@@ -71,7 +71,7 @@ LEAVES = (
         (),
         r"kinds.gan|[Gg]an(Recipe|Task|Config)|GANConfig|GAN_RECIPES|fashion-gan|icons-gan|emoji-gan"
         r"|Latent(Settings|Generator|Controller)|Walk(Frame|State|Image|View)\b|DirectionBars"
-        r"|sefa|walk-pane|\bslerp\b",
+        r"|sefa|walk-pane|SampleSet|\bslerp\b",
         ("fashion-gan", "icons-gan", "--direction", "--truncation", "latent space"),
     ),
 )

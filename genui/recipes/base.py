@@ -24,7 +24,7 @@ PATH_FIELDS = ("data", "against")
 """Settings that are paths on the user's machine; not every recipe has them."""
 
 SEVERAL_NETWORKS = "networks that are trained against each other stay whole: leave it out"
-"""Why `--shard` cannot share out the weights of a GAN."""
+"""Why `--shard` cannot share out their weights."""
 
 LOGGING_FIELDS = ("eval_every", "sample_every", "sample_first", "checkpoint_every")
 """Settings that do not influence the weights."""

@@ -5,13 +5,8 @@ import time
 import numpy as np
 
 from genui.engine.data.images import CaptionedImages, as_floats, load_images
-from genui.engine.metrics.distance import (
-    CLASSIFIERS,
-    SampleSet,
-    collapse,
-    measure_distribution,
-    sample_caption_pairs,
-)
+from genui.engine.metrics.distance import CLASSIFIERS, measure_distribution
+from genui.kinds.gan.collapse import SampleSet, collapse, sample_caption_pairs
 from genui.kinds.gan.recipe import GanRecipe
 from genui.kinds.gan.sample import LatentGenerator
 from genui.kinds.gan.walk import LatentSettings

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from genui.engine.data.images import Batch, load_images
 from genui.engine.device import Machine, autocast, to_device
-from genui.engine.metrics.distance import SampleSet, collapse, sample_caption_pairs
 from genui.engine.sample.media import to_rgb
 from genui.engine.train.diffusion import CaptionedTask, image_corpus
 from genui.engine.train.task import WHOLE, PerStep, Player, Sample, Share, png
 from genui.formats.image import sheet
+from genui.kinds.gan.collapse import SampleSet, collapse, sample_caption_pairs
 from genui.kinds.gan.network import GAN, gan_config
 from genui.kinds.gan.recipe import GanRecipe
 

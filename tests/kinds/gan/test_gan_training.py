@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from genui.engine import trainer
 from genui.engine.device import Machine
 from genui.engine.load import stream
-from genui.engine.metrics.distance import SampleSet, collapse, sample_caption_pairs
 from genui.engine.train.loop import Trainer
 from genui.engine.train.optimizer import Optimizers
 from genui.engine.train.task import WHOLE, Player, Sample, Share, players_of
 from genui.kinds.gan import task as gan
+from genui.kinds.gan.collapse import SampleSet, collapse, sample_caption_pairs
 from genui.kinds.gan.recipe import GanRecipe
 from genui.kinds.gan.task import WIDTH, GanTask, score_text
 from genui.kinds.gan.walk import LatentSettings
