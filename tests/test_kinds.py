@@ -64,7 +64,7 @@ def test_a_kind_has_all_that_it_needs(key: tuple[str, str], kind: Kind) -> None:
         assert all((kind.makes, kind.pane, kind.files))
         assert shows.pane.pane == kind.pane
         assert isinstance(kind.defaults, kind.settings or ())
-        assert kind.for_data is None or isinstance(kind.for_data, kind.settings or ())
+        assert isinstance(kind.defaults.represent_data(()), kind.settings or ())
         assert find_kind(*key, "it") is kind
         assert kind_of_trace(kind.name, kind.defaults) is kind
         assert issubclass(shows.view, Widget)  # type: ignore[arg-type]

@@ -22,9 +22,8 @@ from genui.cli.options import MAX_IN_FOLDER
 from genui.cli.output import Progress
 from genui.cli.request import is_given, parse_request
 from genui.formats.recipe import METADATA, PLAN, Plan, count_lines, read_plan
-from genui.protocol import ImageSettings, Settings, Start, Started
+from genui.protocol import Start, Started
 from genui.protocol.kinds import Kind
-from genui.protocol.settings import FOR_DATA
 from genui.render.axis import format_duration
 
 if TYPE_CHECKING:
@@ -159,12 +158,13 @@ def write(args: argparse.Namespace) -> int:
     if before is not None and args.seed is None:
         start = msgspec.structs.replace(start, seed=before.seed)
     batched = supports_batches(start.model)
+    given = {name for name, value in vars(args).items() if value is not None}
     plan = Plan(
         model=start.model,
         fingerprint=fingerprint(request.model.path),
         prompt=args.prompt,
         seed=start.seed,
-        settings=_settings(args, start, request.kind),
+        settings=start.settings.represent_data(given),
         batch=BATCH_SIZE if batched else 1,
     )
     if before is not None and before != plan:
@@ -185,18 +185,6 @@ def write(args: argparse.Namespace) -> int:
     write_folder(folder, batches, done, count, index)
     output.note(f"wrote {count:,} samples to {folder}: genui train … --data {folder} reads them")
     return 0
-
-
-def _settings(args: argparse.Namespace, start: Start, kind: Kind) -> Settings:
-    """The given settings; for images the defaults are those of samples that represent the data."""
-    settings, usual = start.settings, kind.for_data
-    if isinstance(settings, ImageSettings) and isinstance(usual, ImageSettings):
-        for name, value in FOR_DATA.items():
-            if getattr(args, name) is None:
-                settings = msgspec.structs.replace(settings, **{name: value})
-        if args.sigma_min is None and settings.steps < usual.steps // 2:
-            settings = msgspec.structs.replace(settings, sigma_min=None)  # few steps end higher
-    return settings
 
 
 def _refuse_others(args: argparse.Namespace) -> None:

@@ -31,12 +31,9 @@ from genui.formats.trees import SavedTree, chain_branches, save_tree
 from genui.protocol import (
     Attention,
     Frame,
-    ImageFrame,
     Say,
-    SetSettings,
     Start,
     Started,
-    TextFrame,
 )
 from genui.protocol.edits import add_edit, sample_step
 from genui.protocol.kinds import Kind
@@ -118,7 +115,7 @@ def generate_all(
                         rest = numbers.progress(share, time.monotonic() - begun)
                         line.show(f"{which}step {message.step}/{started.total_steps}  {rest}")
         except GenuiError as error:
-            came = frames and isinstance(frames[-1], TextFrame) and frames[-1].received
+            came = frames and frames[-1].received
             if not (keep and came) or isinstance(error, MisuseError):
                 raise
             fault = error
@@ -184,14 +181,13 @@ def _print_text(messages: Iterable[Started | Frame]) -> Iterator[Started | Frame
     last = suffix = ""
     try:
         for message in messages:
-            if isinstance(message, Started | TextFrame):
-                text = message.prompt if isinstance(message, Started) else message.transcript
-                if isinstance(message, Started) and message.step:
-                    text = ""  # a later message of a chat, which its first frame has
-                text = clean(text)
-                last = text or last
-                sys.stdout.write(text)
-                sys.stdout.flush()
+            text = message.prompt if isinstance(message, Started) else message.transcript
+            if isinstance(message, Started) and message.step:
+                text = ""  # a later message of a chat, which its first frame has
+            text = clean(text)
+            last = text or last
+            sys.stdout.write(text)
+            sys.stdout.flush()
             if isinstance(message, Started):
                 suffix = clean(message.suffix)
             yield message
@@ -296,9 +292,9 @@ def _view(target: Path, generation: Generation, scale: int = 1) -> View:
     shows = codec.shows if codec is not None else "frame"
     if shows == "frame":
         return _still(generation, scale)
-    if shows == "animation" and isinstance(last, TextFrame):
+    if shows == "animation" and last.token_ids:
         shows = "text"
-    elif shows == "animation" and isinstance(last, ImageFrame) and last.images > 1:
+    elif shows == "animation" and last.images > 1:
         shows = "clip"
     return View(kind=shows, scale=scale)
 
@@ -358,8 +354,7 @@ def saved_tree(name: str, generation: Generation) -> SavedTree:
     labels, settings = [""], start.settings
     for at in start.edits:
         labels.append(f"{format_edit(at.edit, settings)} at {at.step}")
-        if isinstance(at.edit, SetSettings):
-            settings = at.edit.settings
+        settings = at.edit.change(settings)
     totals = [started.total_steps, *(0 for _ in start.edits)]
     if start.edits:
         totals[-1] = last

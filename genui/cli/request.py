@@ -68,12 +68,10 @@ def parse(
     if name == "say":  # in place of what was said at that step
         edits = [at for at in edits if at.step != first or not isinstance(at.edit, Say)]
     for at in edits:
-        if isinstance(at.edit, SetSettings):
-            settings = at.edit.settings
+        settings = at.edit.change(settings)
     for step, name, value, text in given_edits:
         edit = _edit(f"--fork {text}", name, value, model, settings, mask)
-        if isinstance(edit, SetSettings):
-            settings = edit.settings
+        settings = edit.change(settings)
         edits.append(EditAt(step=step, edit=edit))
     return tuple(edits)
 

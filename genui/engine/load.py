@@ -23,7 +23,7 @@ from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
 from genui.hub import formats
 from genui.hub.open_model import OpenModel
-from genui.protocol import Frame, Say, Start, Started, TextSettings
+from genui.protocol import Frame, Say, Start, Started
 from genui.protocol.kinds import KINDS, open_face
 from genui.recipes import recipe_from_dict
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
@@ -193,8 +193,7 @@ def find_and_load(ref: str, batches: bool = False) -> Generator:
     if (begins := begins_of(model.kind)) is not None:
         return begins.generator()
     precision = "" if batches else device.precision_for_generation()
-    fast = not batches and isinstance(model.defaults, TextSettings)
-    key = (*_cache_key(model.path), model.format, batches, precision, fast)
+    key = (*_cache_key(model.path), model.format, batches, precision)
     return _load_cached(*key)
 
 
@@ -216,12 +215,10 @@ def _cache_key(path: Path) -> tuple[Path, int]:
 
 
 @lru_cache(maxsize=4)
-def _load_cached(
-    path: Path, state: int, format: str, batches: bool, precision: str, fast: bool
-) -> Generator:
+def _load_cached(path: Path, state: int, format: str, batches: bool, precision: str) -> Generator:
     machine = device.for_batches() if batches else None
     generator = load_open(path, format, machine) if format else load(path, machine)
-    if fast:
+    if not batches:
         getattr(generator, "decode_fast", lambda: None)()  # some compute elsewhere
     device.return_memory()  # of what was read on the way
     return generator

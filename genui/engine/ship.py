@@ -27,7 +27,7 @@ from genui.engine.models import frozen
 from genui.engine.train.checkpoint import load_weights, quantise, to_half, write_model
 from genui.formats.recipe import METADATA, count_lines, read_plan
 from genui.logs.native import MetricsTail, run_minutes
-from genui.protocol import Start, TextFrame
+from genui.protocol import Frame, Start
 from genui.protocol.kinds import KINDS
 from genui.protocol.settings import UNGUIDED
 from genui.recipes import (
@@ -233,7 +233,7 @@ def write_sample(ref: str, recipe: Recipe) -> str:
     start = Start(
         trace=0, model=ref, prompt=recipe.sample_prompt, seed=SAMPLE_SEED, settings=settings
     )
-    texts = (frame.text for frame in stream(start) if isinstance(frame, TextFrame))
+    texts = (frame.text for frame in stream(start) if isinstance(frame, Frame))
     return recipe.sample_prompt + "".join(texts)
 
 

@@ -16,7 +16,7 @@ from genui.base.errors import GenuiError
 from genui.formats.kinds import saves_of
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
 from genui.formats.sample import Difference, Sample
-from genui.protocol import Frame, ImageFrame
+from genui.protocol import Frame
 from genui.protocol.kinds import kind_of_trace
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -214,9 +214,9 @@ def compare_sounds(
     return Difference(line, {"second": second, "largest": largest})
 
 
-def _frame(frames: Sequence[Frame], steps: Sequence[int]) -> ImageFrame:
+def _frame(frames: Sequence[Frame], steps: Sequence[int]) -> Frame:
     for frame in reversed(frames):
         is_shown = not steps or frame.step == steps[-1]
-        if is_shown and isinstance(frame, ImageFrame) and frame.sound and frame.rate:
+        if is_shown and frame.sound and frame.rate:
             return frame
     raise GenuiError("there is no sound to write: .wav is for models that speak or play")

@@ -51,8 +51,7 @@ def format_command(start: Start, kind: Kind, defaults: Settings | None = None) -
     for at in start.edits:
         for edit in _edits(at, settings):
             words += ["--fork", quote(f"{at.step}:{edit}")]
-        if isinstance(at.edit, SetSettings):
-            settings = at.edit.settings
+        settings = at.edit.change(settings)
     return " ".join(words)
 
 
@@ -158,6 +157,5 @@ def format_edits(edits: Sequence[EditAt], settings: Settings) -> list[str]:
     lines = []
     for at in edits:
         lines.append(f"{at.step}:{format_edit(at.edit, settings)}")
-        if isinstance(at.edit, SetSettings):
-            settings = at.edit.settings
+        settings = at.edit.change(settings)
     return lines

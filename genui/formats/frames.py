@@ -8,11 +8,10 @@ import lzma
 from collections.abc import Sequence
 
 import msgspec
-from msgspec.structs import replace
 
 from genui.base.errors import GenuiError
 from genui.formats.recipe import Result, result_of
-from genui.protocol import Frame, ImageFrame, Started
+from genui.protocol import Frame, Started
 from genui.protocol.kinds import decode_tagged
 
 MAX_PACKED = 2 << 20
@@ -28,8 +27,7 @@ def pack_frames(started: Started, frames: Sequence[Frame], effort: int = 0) -> b
 
     `effort` is the preset of LZMA, 0 to 9: a higher one takes longer and packs smaller.
     """
-    kept = [replace(one, noise=b"") if isinstance(one, ImageFrame) else one for one in frames]
-    data = msgspec.msgpack.encode((started, kept))
+    data = msgspec.msgpack.encode((started, [frame.strip() for frame in frames]))
     packed = lzma.compress(data, preset=effort) if len(data) <= MAX_BYTES else b""
     return packed if len(packed) <= MAX_PACKED else b""
 
@@ -46,17 +44,9 @@ def unpack_frames(packed: bytes, result: Result | None, name: str) -> _Kept:
         started, frames = msgspec.msgpack.decode(data, type=_Kept, dec_hook=decode_tagged)
     except (lzma.LZMAError, EOFError, ValueError):  # of msgspec, or an unknown kind of frame
         raise _not_kept(name) from None
-    if not all(map(_is_whole, frames)) or result_of(frames) != result:
+    if not all(frame.is_whole for frame in frames) or result_of(frames) != result:
         raise _not_kept(name)
     return started, frames
-
-
-def _is_whole(frame: Frame) -> bool:
-    """Whether the images of a frame are as large as it says."""
-    if not isinstance(frame, ImageFrame):
-        return True
-    size = frame.width * frame.height * frame.images * 3
-    return size > 0 and len(frame.x) == len(frame.denoised) == size
 
 
 def _not_kept(name: str) -> GenuiError:

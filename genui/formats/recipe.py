@@ -16,7 +16,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import open_regular, read_json, read_regular, show
 from genui.base.plugins import UnknownNameError
 from genui.formats.kinds import kind_of_init, saves_of
-from genui.protocol import Axis, EditAt, Frame, RgbImage, Seed, Settings, Start, Started, TextFrame
+from genui.protocol import Axis, EditAt, Frame, RgbImage, Seed, Settings, Start, Started
 from genui.protocol.kinds import decode_tagged
 
 _Name = Annotated[str, Meta(max_length=200)]
@@ -181,10 +181,10 @@ def result_of(*samples: Sequence[Frame]) -> Result:
     for frames in samples:
         for frame in frames:
             every.update(frame.content)
-        written = [frame for frame in frames if isinstance(frame, TextFrame)]
+        written = tuple(token for frame in frames for token in frame.token_ids)
         if written:
-            last.update("".join(frame.text for frame in written).encode())
-            tokens.append(tuple(frame.token for frame in written))
+            last.update("".join(frame.text for frame in frames).encode())
+            tokens.append(written)
         elif frames:
             last.update(frames[-1].content)
     return Result(

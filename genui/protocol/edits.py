@@ -16,7 +16,6 @@ from genui.protocol.settings import (
     Denoise,
     Edit,
     EditAt,
-    ImageSettings,
     LayerEdit,
     Patch,
     SetPrompt,
@@ -51,8 +50,7 @@ def inputs_at(request: Start, step: int | None = None) -> tuple[str, int, Any]:
 
 def steps_at(request: Start, step: int) -> int:
     """The number of denoising steps by the settings at `step`."""
-    settings = inputs_at(request, step)[2]
-    return settings.steps if isinstance(settings, ImageSettings) else 0
+    return inputs_at(request, step)[2].steps
 
 
 def sample_step(request: Start, last: int) -> int:

@@ -104,8 +104,6 @@ class Kind(Struct, frozen=True, kw_only=True):
     settings: type[Settings] | None = None
     default_settings: Settings | None = None
     """Its default settings, if they differ from those of the class."""
-    for_data: Settings | None = None
-    """The settings for samples that are compared with its data, if they differ."""
     messages: tuple[type[Tagged], ...] = ()
     """Its own frames, edits, requests and replies."""
     edits: tuple[str, ...] = ()

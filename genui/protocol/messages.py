@@ -1,10 +1,10 @@
 """The messages: requests of the app and replies of the worker."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from msgspec import Meta, Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from genui.protocol.settings import Axis, Edit, EditAt, RgbImage, Seed, Settings, Tagged
 
@@ -258,6 +258,32 @@ class Frame(Answer, frozen=True, kw_only=True):
     step: int
     text: str = ""
     """What the step wrote; "" for a step that writes nothing."""
+    images: int = 0
+    """How many images it holds: more than one for a clip."""
+    sound: bytes = b""
+    """Samples at `rate` Hz: int16, one channel, little-endian."""
+    rate: int = 0
+    received: bytes = b""
+    """What a model that computes elsewhere answered, for the record."""
+
+    @property
+    def transcript(self) -> str:
+        """The text with what was read before it."""
+        return self.text
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The tokens that the step wrote."""
+        return ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its data have the sizes that it says."""
+        return True
+
+    def strip(self) -> Self:
+        """The frame as it is kept, without what may be left out."""
+        return self
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -311,6 +337,10 @@ class TextFrame(Frame, Struct, frozen=True, tag="text_frame", kw_only=True, gc=F
         return join_pieces(self.before) + self.text if self.before else self.text
 
     @property
+    def token_ids(self) -> tuple[int, ...]:
+        return (self.token,)
+
+    @property
     def content(self) -> bytes:
         return self.text.encode()
 
@@ -347,6 +377,14 @@ class ImageFrame(Frame, Struct, frozen=True, tag="image_frame", kw_only=True, gc
     @property
     def identity(self) -> tuple[object, ...]:
         return self.width, self.height, self.x
+
+    @property
+    def is_whole(self) -> bool:
+        size = self.width * self.height * self.images * 3
+        return size > 0 and len(self.x) == len(self.denoised) == size
+
+    def strip(self) -> Self:
+        return replace(self, noise=b"")
 
     @property
     def content(self) -> bytes:

@@ -5,10 +5,11 @@ Requests to the worker, saved files and shell commands all use these types.
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.plugins import Table, UnknownNameError
@@ -88,6 +89,14 @@ class Settings(Tagged, frozen=True, kw_only=True):
     def sample_step(self, last: int) -> int:
         """The step that represents a trace of `last` steps without edits: by default the last."""
         return last
+
+    def show(self, name: str) -> str:
+        """A setting as a panel shows it."""
+        return settings_of(type(self))[name].show(getattr(self, name))
+
+    def represent_data(self, given: Container[str]) -> "Settings":
+        """The settings for samples that represent the data; those that are `given` stay."""
+        return self
 
 
 class TextSettings(Settings, Struct, frozen=True, tag="text", kw_only=True):
@@ -292,6 +301,33 @@ class ImageSettings(Settings, Struct, frozen=True, tag="image", kw_only=True):
             return self.sigma_min
         return min(1.0, 0.03 * max(1.0, 10 / self.steps) ** 3.5)
 
+    def show(self, name: str) -> str:
+        if name == "eta":
+            return self._show_eta()
+        return self._show_steps() if name == "steps" else super().show(name)
+
+    def _show_eta(self) -> str:
+        """η, for the samplers that have it."""
+        if SAMPLERS[self.sampler].noise != "eta":
+            return "DPM++ and DDIM only"
+        above = f" above σ {self.s_tmin:g}" if self.s_tmin else ""
+        return f"{self.eta:g}{above}"
+
+    def _show_steps(self) -> str:
+        """The number of steps, and their spacing if it was set on the command line."""
+        parts = [str(self.steps)]
+        if self.lowest_sigma != ImageSettings(steps=self.steps).lowest_sigma:
+            parts.append(f"σ ≥ {self.lowest_sigma:g}")
+        if self.rho != ImageSettings().rho:
+            parts.append(f"ρ {self.rho:g}")
+        return ", ".join(parts)
+
+    def represent_data(self, given: Container[str]) -> "ImageSettings":
+        settings = replace(self, **{k: v for k, v in FOR_DATA.items() if k not in given})
+        if "sigma_min" not in given and settings.steps < UNGUIDED.steps // 2:
+            settings = replace(settings, sigma_min=None)  # few steps end higher
+        return settings
+
 
 FOR_DATA = {
     "steps": 20,
@@ -350,6 +386,10 @@ class Edit(Tagged, frozen=True):
 
     __slots__ = ()
 
+    def change(self, settings: Settings) -> Settings:
+        """The settings from here on, which were `settings` before."""
+        return settings
+
     @classmethod
     def parse_value(cls, text: str) -> Self:
         """The edit with a VALUE as typed. Raises MisuseError, one line."""
@@ -364,6 +404,9 @@ class SetSettings(Edit, Struct, frozen=True, tag="settings"):
     """Other settings from here on. For images, `steps` counts those of the whole trace."""
 
     settings: Settings
+
+    def change(self, settings: Settings) -> Settings:
+        return self.settings
 
 
 class SetSeed(Edit, Struct, frozen=True, tag="seed"):

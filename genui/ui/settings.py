@@ -1,7 +1,7 @@
 """Models, runs and settings as the panes show them: setting rows, and cards."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,7 +12,7 @@ from genui.base.schema import settings_of
 from genui.base.text import clean, clean_line
 from genui.formats.recipe import TraceRecipe
 from genui.hub.catalogue import Entry
-from genui.protocol import SAMPLERS, Axis, ImageSettings
+from genui.protocol import Axis
 from genui.protocol.kinds import kind_of_trace
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary
@@ -61,13 +61,6 @@ def describe_model(model: ModelInfo) -> str:
 # --- The settings of a generation -------------------------------------------------------------
 
 
-def show_setting(settings: Any, name: str) -> str:
-    """Return a setting as a Settings panel shows it."""
-    if isinstance(settings, ImageSettings) and name in _SHOWN:
-        return _SHOWN[name](settings)
-    return settings_of(type(settings))[name].show(getattr(settings, name))
-
-
 def describe_setting(settings: Any, name: str) -> str:
     """Return the description of a setting, and its range or choices."""
     help = settings_of(type(settings))[name].help
@@ -77,28 +70,6 @@ def describe_setting(settings: Any, name: str) -> str:
 def varied_along(grid: Sequence[Axis]) -> dict[str, str]:
     """For each setting that varies in a grid, `along x →` or `along y ↓`."""
     return {axis.name: along for axis, along in zip(grid, ("along x →", "along y ↓"), strict=False)}
-
-
-def _eta(settings: ImageSettings) -> str:
-    """Format η, for the samplers that have it."""
-    if SAMPLERS[settings.sampler].noise != "eta":
-        return "DPM++ and DDIM only"
-    above = f" above σ {settings.s_tmin:g}" if settings.s_tmin else ""
-    return f"{settings.eta:g}{above}"
-
-
-def _steps(settings: ImageSettings) -> str:
-    """Format the number of steps, and their spacing if it was set on the command line."""
-    usual = ImageSettings()
-    parts = [str(settings.steps)]
-    if settings.lowest_sigma != ImageSettings(steps=settings.steps).lowest_sigma:
-        parts.append(f"σ ≥ {settings.lowest_sigma:g}")
-    if settings.rho != usual.rho:
-        parts.append(f"ρ {settings.rho:g}")
-    return ", ".join(parts)
-
-
-_SHOWN: dict[str, Callable[[ImageSettings], str]] = {"eta": _eta, "steps": _steps}
 
 
 def describe_change(old: S, new: S, joint: str = "-") -> str:

@@ -404,7 +404,7 @@ class NearestScreen(Window[None]):
 
     def _show_near(self, view: ImageView, near: Neighbour) -> None:
         frame = self._trace.frame
-        has_sound = isinstance(frame, ImageFrame) and bool(frame.sound)
+        has_sound = frame is not None and bool(frame.sound)
         view.show(near.rgb, near.width, near.height, spectrogram=has_sound)
 
     def _show_text(self, quote: Quote | None) -> None:

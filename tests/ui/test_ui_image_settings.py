@@ -1,11 +1,10 @@
 """How the settings of an image read in the inspector."""
 
 from genui.protocol import ImageSettings
-from genui.ui.settings import show_setting
 
 
 def shown(settings: ImageSettings) -> dict[str, str]:
-    return {name: show_setting(settings, name) for name in ("steps", "eta")}
+    return {name: settings.show(name) for name in ("steps", "eta")}
 
 
 def test_what_is_usual_is_not_spelled_out() -> None:

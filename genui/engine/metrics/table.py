@@ -83,7 +83,7 @@ def _row(model: str, info: ModelInfo, evaluator: Evaluator, count: int, progress
     if not isinstance(generator, BatchGenerator):
         raise MisuseError(f"{model}: draws no batches of images")
     kind = KINDS[info.family, info.medium]
-    settings = kind.for_data or kind.defaults
+    settings = kind.defaults.represent_data(())
     captions = evaluator.captions(count)
     parts, seconds = [], 0.0
     for at in range(0, count, BATCH):

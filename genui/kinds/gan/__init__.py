@@ -71,7 +71,6 @@ KINDS = (
         trains=_trains,
         generates=_generates,
         settings=LatentSettings,
-        for_data=LatentSettings(),
         messages=(WalkFrame,),
         edits=("seed", "caption"),
         variation=VARIATION,

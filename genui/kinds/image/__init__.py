@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from genui.protocol.edits import VariationMethod, renoise
 from genui.protocol.kinds import Kind, Recipes
-from genui.protocol.settings import UNGUIDED, ImageSettings
+from genui.protocol.settings import ImageSettings
 
 
 def _recipes() -> Recipes:
@@ -88,7 +88,6 @@ DENOISED = Kind(
     settings=ImageSettings,
     # As good as 20 steps for every shipped model: `python -m tests.bench few_steps`.
     default_settings=ImageSettings(steps=12),
-    for_data=UNGUIDED,
     edits=("seed", "caption", "noise", "denoise"),
     variation=VariationMethod(renoise, "add noise and denoise again"),
     options=("init", "strength", "forward", "mask", "grid", "film", "frames", "scale"),

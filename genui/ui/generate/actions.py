@@ -28,7 +28,6 @@ from genui.runs.models import ModelInfo
 from genui.ui.settings import (
     describe_change,
     describe_setting,
-    show_setting,
     varied_along,
 )
 from genui.ui.sound import Speaker
@@ -136,7 +135,7 @@ class SettingActions(Actions):
         """A field of the settings."""
         controller = self.pane.controller
         along = varied_along(controller.opening.grid)
-        value = along.get(one.name) or show_setting(controller.settings, one.name)
+        value = along.get(one.name) or controller.settings.show(one.name)
         help = describe_setting(controller.settings, one.name)
         option = option_of(one, lambda: controller.settings, self._take)
         return option._replace(value=value, help=help)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from genui import protocol
 from genui.base.text import clean_line
-from genui.protocol import Failed, Frame, Idle, ImageFrame, Loading, Started, TextFrame
+from genui.protocol import Failed, Frame, Idle, Loading, Started
 from genui.ui.traces.trees import Frames, Lost, Trace, TraceReply, Worker, weights_warning
 
 Part = Literal["denoised", "x", "noise"]
@@ -69,7 +69,7 @@ def image_difference(one: Any, other: Any, part: Part) -> Difference | None:
 
 def describe_tokens(frames: Sequence[Frame | None]) -> str:
     """`: ‘the’ and ‘my’` for two tokens; "" for anything else."""
-    texts = [frame.text for frame in frames if isinstance(frame, TextFrame)]
+    texts = [frame.text for frame in frames if frame is not None and frame.token_ids]
     if len(frames) != 2 or len(texts) != 2:
         return ""
     one, other = (clean_line(repr(text)[1:-1], 16) or "␣" for text in texts)
@@ -284,7 +284,7 @@ class Columns:
     def frames(self, steps: Sequence[int]) -> int:
         """The most frames of a clip at these steps, one for each column; 1 for images."""
         shown = [column.frame_at(at) for column, at in zip(self.columns, steps, strict=True)]
-        return max((f.images for f in shown if isinstance(f, ImageFrame)), default=1)
+        return max([1, *(frame.images for frame in shown if frame is not None)])
 
 
 # --- The playhead of a clip -------------------------------------------------------------------
