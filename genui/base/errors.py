@@ -33,6 +33,14 @@ class GenuiError(Exception):
         )
 
 
+def describe_bug(error: Exception) -> str:
+    """The line for an exception that is no GenuiError."""
+    return (
+        f"unexpected {type(error).__name__}: {error}; this is a bug; please report it "
+        "with `genui doctor` (GENUI_DEBUG=1 shows where)"
+    )
+
+
 class MisuseError(GenuiError):
     """A wrong name, value or file in the request (exit code 2)."""
 

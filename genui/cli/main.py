@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from genui import __version__
-from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
+from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, describe_bug, did_you_mean
 
 if TYPE_CHECKING:
     import argparse
@@ -118,11 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("GENUI_DEBUG"):
             raise
-        return _fail(
-            f"unexpected {type(error).__name__}: {error}; this is a bug; please report it "
-            "with `genui doctor` (GENUI_DEBUG=1 shows where)",
-            1,
-        )
+        return _fail(describe_bug(error), 1)
 
 
 def _drop_output() -> None:

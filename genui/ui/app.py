@@ -31,7 +31,7 @@ from textual.widgets import Input
 
 from genui.base import numbers, paths
 from genui.base.config import AUTO, Config, load_config, save_setting
-from genui.base.errors import GenuiError, MisuseError, did_you_mean
+from genui.base.errors import GenuiError, MisuseError, describe_bug, did_you_mean
 from genui.base.files import atomic_write
 from genui.base.text import clean_line
 from genui.protocol import Warm
@@ -565,6 +565,8 @@ class Shell(LifecycleGuard, App[None]):
             self.front.say(await last.undo(), "note")
         except GenuiError as error:
             self.front.say(str(error))
+        except Exception as error:  # of a task, asyncio would only log it
+            self.front.say(describe_bug(error))
 
     async def action_press(self, key_id: str) -> None:
         """Run the action of a key in the footer that was clicked."""

@@ -70,6 +70,17 @@ async def test_keys_are_heard_while_something_is_undone(shipped, open_app: Opene
         await until_seen(pilot, "as it was")
 
 
+async def test_an_unexpected_error_of_undo_is_one_line(shipped, open_app: Opener) -> None:
+    async def undo() -> str:
+        raise RuntimeError("two\nlines")
+
+    async with open_app((160, 40)) as pilot:
+        pilot.app.post_message(messages.Undoable(undo))
+        await pilot.pause()
+        await pilot.press("u")
+        await until_seen(pilot, "unexpected RuntimeError: two lines; this is a bug")
+
+
 async def test_a_deleted_run_can_be_brought_back_until_the_app_closes(
     shipped, open_app: Opener
 ) -> None:
