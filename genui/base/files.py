@@ -8,6 +8,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -209,6 +210,11 @@ def remove_partial_files(folder: Path) -> None:
     for aside in folder.glob(f".*{_PARTIAL}"):
         with suppress(OSError):
             aside.unlink()
+
+
+def open_unblocked(path: Path) -> FileIO:
+    """Opens a file for reading, without a buffer: a named pipe must not hang the reader."""
+    return FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, report_defect, show
+from genui.base.files import cannot_read, open_unblocked, report_defect, show
 from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary
 
@@ -452,18 +452,12 @@ class GrowingFile:
         is missing. Raises GenuiError if it cannot be read or is not a regular file."""
         self.restarted = False
         try:
-            # Not blocking: a named pipe must not hang the reader.
-            fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open_unblocked(self.path) as file:
+                return self._read(file.fileno(), limit)
         except (FileNotFoundError, NotADirectoryError):
             return b""
         except OSError as error:
             raise cannot_read(self.path, error) from None
-        try:
-            return self._read(fd, limit)
-        except OSError as error:
-            raise cannot_read(self.path, error) from None
-        finally:
-            os.close(fd)
 
     def take(self, data: bytes, count: int) -> None:
         """Moves the offset past the first `count` bytes that `read` returned."""

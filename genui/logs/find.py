@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import report_defect, show
+from genui.base.files import open_unblocked, report_defect, show
 from genui.base.text import clean_line
 from genui.logs.base import Format, Log
 from genui.logs.formats import FORMATS, SNIFFED, describe_content, formats_by_content, formats_of
@@ -105,8 +105,7 @@ def summarise_log(path: Path, format: str, ended: str = "") -> RunSummary:
 def _logs_in_file(path: Path) -> list[RunSummary]:
     """The log, or logs, in a file that was named."""
     try:
-        # Not blocking: since `find_logs` checked it, it may have become a pipe.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open_unblocked(path) as file:  # since `find_logs` checked it, it may be a pipe
             head = file.read(SNIFFED)
     except OSError as error:
         raise _refused(path, error) from None

@@ -9,9 +9,11 @@ import os
 import re
 import time
 from collections import deque
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from genui.base.files import open_unblocked
 from genui.logs.base import CHUNK, PIECE, SETTLED, Extras, GrowingFile, Reader
 from genui.logs.printed_choice import Choice, key_of_file, recall, stamp
 from genui.logs.printed_log import Lines, Point, Printed, PrintedLog
@@ -207,15 +209,9 @@ class _RotatedFile(GrowingFile):
 
     def _rest_of(self, inode: tuple[int, int], offset: int, limit: int) -> bytes:
         """What was written to the old file after the last read, if it is still in the folder."""
-        try:
-            with os.scandir(self.path.parent) as entries:
-                for entry in entries:
-                    if entry.inode() == inode[1] and entry.name.startswith(self.path.stem):
-                        fd = os.open(entry.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-                        try:
-                            return os.pread(fd, limit, offset)
-                        finally:
-                            os.close(fd)
-        except OSError:
-            pass
+        with suppress(OSError), os.scandir(self.path.parent) as entries:
+            for entry in entries:
+                if entry.inode() == inode[1] and entry.name.startswith(self.path.stem):
+                    with open_unblocked(Path(entry)) as file:
+                        return os.pread(file.fileno(), limit, offset)
         return b""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genui.base import protobuf
+from genui.base.files import open_unblocked
 from genui.base.protobuf import BYTES, VARINT, WireError
 from genui.logs.base import About, Format, Log
 
@@ -177,11 +178,8 @@ def read_end(path: Path) -> str:
 
 def _records_at(path: Path, offset: int, size: int) -> Iterator[tuple[bytes, int, int]]:
     """The records in a part of the file that begins with a block. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        data = os.pread(fd, size, offset)
-    finally:
-        os.close(fd)
+    with open_unblocked(path) as file:
+        data = os.pread(file.fileno(), size, offset)
     if offset or data.startswith(MAGIC):
         yield from LogBlocks().records(data, 0 if offset else FILE_HEADER, offset)
 

@@ -30,6 +30,7 @@ from genui.base.files import (
     atomic_write,
     cannot_write,
     list_names,
+    open_unblocked,
     read_json,
     sanitize,
     write_all,
@@ -463,16 +464,11 @@ class RunLock:
 
 def is_locked(run: RunDir) -> bool:
     """Whether a process holds the run's lock. Leaves no trace, and works on a read-only disk."""
-    try:
-        fd = os.open(run.lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
-    finally:
-        os.close(fd)
+    with suppress(OSError), open_unblocked(run.lock) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
     return False
 
 
