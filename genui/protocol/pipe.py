@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from msgspec import Struct
 
-from genui.protocol.kinds import decode_tagged, find_tagged
+from genui.protocol.kinds import decode_tagged
 from genui.protocol.messages import CoreReply, CoreRequest, Reply, Request
 
 MAX_MESSAGE = 16 * 1024 * 1024
@@ -30,10 +29,6 @@ def encode(message: Request | Reply) -> bytes:
     if len(body) > MAX_MESSAGE:
         raise ProtocolError(f"message of {len(body)} bytes is over the limit of {MAX_MESSAGE}")
     return _LENGTH.pack(len(body)) + body
-
-
-class _Head(Struct):
-    type: str
 
 
 class Reader(Generic[T]):
@@ -68,8 +63,7 @@ class Reader(Generic[T]):
         try:
             return self._decoder.decode(body)
         except msgspec.ValidationError:
-            found = find_tagged(self._base, msgspec.msgpack.decode(body, type=_Head).type)
-            return msgspec.msgpack.decode(body, type=found, dec_hook=decode_tagged)
+            return decode_tagged(self._base, msgspec.msgpack.decode(body))
 
 
 def replies() -> "Reader[Reply]":

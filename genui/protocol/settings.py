@@ -346,35 +346,6 @@ lower than for an image to look at.
 """
 
 
-class VoiceSettings(Settings, Struct, frozen=True, tag="voice", kw_only=True):
-    """Speech of a piper voice; a step is a sentence. The defaults are those of piper."""
-
-    GROUP: ClassVar[str] = "piper voices"
-    FIRST: ClassVar[tuple[str, ...]] = ("speed",)
-
-    speed: Annotated[
-        float, Meta(ge=0.25, le=4), about("how fast it speaks", step=0.1, format="{:g}×")
-    ] = 1.0
-    noise_scale: Annotated[
-        float,
-        Meta(ge=0, le=2),
-        about("noise in the sound: 0 is flat, more varies the tone", "noise", step=0.1),
-    ] = 0.667
-    noise_w: Annotated[
-        float,
-        Meta(ge=0, le=2),
-        about("noise in the rhythm: how long each sound lasts", "rhythm", step=0.1),
-    ] = 0.8
-    pause: Annotated[
-        float,
-        Meta(ge=0, le=5),
-        about("seconds of silence between sentences", step=0.1, format="{:g} s"),
-    ] = 0.3
-    speaker: Annotated[
-        int, Meta(ge=0, le=10_000), about("number of the speaker, for voices that have several")
-    ] = 0
-
-
 # --- Edits: what makes a fork ---------------------------------------------------------
 
 

@@ -5,21 +5,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from genui.base.errors import MisuseError
 from genui.base.manual import Page
 from genui.kinds.image import DENOISED, prints
-from genui.protocol.edits import Variation, VariationMethod
+from genui.kinds.speech.settings import VARIATION, VoiceSettings
 from genui.protocol.kinds import PRETRAINED, Kind, Recipes
-from genui.protocol.messages import Start
-from genui.protocol.settings import SetSeed, VoiceSettings
-
-
-def _respeak(start: Start, step: int, share: float, seed: int) -> Variation:
-    """The sentences from an earlier one on with another seed."""
-    if step == 0:
-        raise MisuseError("nothing is spoken yet: go a sentence forward first")
-    begin = min(round(step * (1 - share)), step - 1)
-    return Variation(begin, (SetSeed(seed),), f"from sentence {begin + 1} on, seed {seed}", seed)
 
 
 def _recipes() -> Recipes:
@@ -177,7 +166,7 @@ KINDS = (
         catalogue=_catalogue,
         settings=VoiceSettings,
         edits=("seed",),
-        variation=VariationMethod(_respeak, "speak again from an earlier sentence on"),
+        variation=VARIATION,
         first_step=1,
         options=("scale",),
         makes="a sound",

@@ -1,6 +1,6 @@
 """Keys of Speech."""
 
-from genui.protocol.settings import VoiceSettings
+from genui.kinds.speech.settings import VoiceSettings
 from genui.ui.keys import Key, settings_keys, shared
 
 KEYS = (

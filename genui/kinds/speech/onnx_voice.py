@@ -23,16 +23,8 @@ from genui.engine.device import Machine
 from genui.formats.audio import to_pcm
 from genui.hub.open_model import OpenModel
 from genui.kinds.speech.piper import VoiceConfig, read_config
-from genui.protocol import (
-    Edit,
-    Frame,
-    ImageFrame,
-    SetSeed,
-    SetSettings,
-    Start,
-    Started,
-    VoiceSettings,
-)
+from genui.kinds.speech.settings import VoiceSettings
+from genui.protocol import Edit, Frame, ImageFrame, SetSeed, SetSettings, Start, Started
 from genui.protocol.kinds import PRETRAINED
 from genui.render.image import build_colour_map, draw_spectrogram
 

@@ -2,7 +2,8 @@
 
 from textual.app import ComposeResult
 
-from genui.protocol import ImageFrame, VoiceSettings
+from genui.kinds.speech.settings import VoiceSettings
+from genui.protocol import ImageFrame
 from genui.protocol.edits import inputs_at
 from genui.ui import keys
 from genui.ui.generate.image import CanvasSound, ImageInspector, TraceImageView

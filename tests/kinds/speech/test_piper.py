@@ -17,7 +17,8 @@ from genui.hub.formats import describe, format_of
 from genui.hub.pull import choose_files, parse_source
 from genui.hub.records import Record, write_record
 from genui.kinds.speech.piper import config_file
-from genui.protocol import EditAt, ImageFrame, SetPrompt, SetSeed, SetSettings, Start, VoiceSettings
+from genui.kinds.speech.settings import VoiceSettings
+from genui.protocol import EditAt, ImageFrame, SetPrompt, SetSeed, SetSettings, Start
 from genui.runs.models import find_model
 from genui.ui.settings import model_card
 
