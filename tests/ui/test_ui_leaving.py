@@ -141,7 +141,6 @@ async def test_a_pane_without_its_children_draws_nothing_while_the_app_ends(
         for one in removed:
             await one
         pane.paint()
-        pane.view._sharpen_if_idle()  # type: ignore[attr-defined]
         pane.inspector._paint_now()  # type: ignore[attr-defined]
 
 

@@ -54,7 +54,6 @@ class WalkView(TraceImageView):
         self.paint_caption()
         details = f" · {self._path_text()}" if self.size.width >= WIDE else ""
         self.show_border(image, details, "", "" if self.pane.zoomed else self._path_text())
-        self.sharpen_later()
 
     def _paint_timeline(self) -> None:
         """Label the ends: with their distance from the seed, or the seeds of the path."""

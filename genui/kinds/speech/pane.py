@@ -58,7 +58,6 @@ class SpeechView(TraceImageView):
         text = inputs_at(trace.request, trace.position)[0] if trace is not None else ""
         self.show_caption(f"“{text}”" if text else "", trace, ("sentence ", "$text-muted"))
         self.show_border(image, "", "", f"{controller.settings.speed:g}× · seed {controller.seed}")
-        self.sharpen_later()
 
 
 class SpeechInspector(ImageInspector):

@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.geometry import Size
-from textual.timer import Timer
 from textual.widgets import Static
 
 from genui.base import numbers
@@ -25,7 +24,6 @@ from genui.ui.generate.actions import Actions, SoundActions
 from genui.ui.generate.pane import PLAYS_LIVE, Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.generate.prompt import CaptionScreen, PromptLine
 from genui.ui.settings import describe_model, format_step, varied_along
-from genui.ui.terminal import get_metered_driver
 from genui.ui.traces.compare import ClipHead, Part, part_after
 from genui.ui.traces.controller import LABEL_CELLS
 from genui.ui.traces.image import ImageController, parse_opening
@@ -43,40 +41,18 @@ if TYPE_CHECKING:
 
 # --- What panes of images share -------------------------------------------------------------
 
-SHARPEN_DELAY = 0.5  # seconds without a change until an image is drawn finer
 WORTH_SAYING = 5.0  # seconds that are left of a slow image or grid
 WIDE = 60  # cells of a border with room for whole sentences
 
 
 class TraceImageView(View):
-    """A view of images. `paint` ends with `sharpen_later`: an image at rest is drawn finer."""
-
-    _sharpen_timer: Timer | None = None
+    """A view of images, with a caption, an upper and a lower border."""
 
     @on(ImageView.Resized)
     def _paint_resized(self, event: ImageView.Resized) -> None:
         """Draw the caption, whose width has changed too, and the scale in the border."""
         event.stop()
         self.pane.paint()
-
-    def sharpen(self) -> None:
-        """Draw the shown images finer."""
-        self.query_one(".large", ImageView).sharpen()
-
-    def sharpen_later(self) -> None:
-        """Draw finer after SHARPEN_DELAY without another paint, once the terminal is free."""
-        if self._sharpen_timer is not None:
-            self._sharpen_timer.stop()
-        self._sharpen_timer = self.set_timer(SHARPEN_DELAY, self._sharpen_if_idle)
-
-    def _sharpen_if_idle(self) -> None:
-        if self.animated or not self.pane.usable:
-            return
-        driver = get_metered_driver(self.app)
-        if driver is not None and driver.busy:
-            self.sharpen_later()
-        else:
-            self.sharpen()
 
     def show_caption(
         self, caption: str, trace: Trace[Any] | None, *measures: tuple[str, str]
@@ -310,7 +286,6 @@ class CanvasView(TraceImageView):
         self._paint_timeline(frame)
         self.paint_caption()
         self._paint_border()
-        self.sharpen_later()
 
     def _give_room(self) -> None:
         """Full-screen, hide the inspector if it makes the image clearly smaller."""
@@ -333,14 +308,6 @@ class CanvasView(TraceImageView):
             if self.pane.zoomed and not self.three:
                 self.pane.query_one(CanvasInspector).show_others(frame)
             self._paint_timeline(frame)
-
-    def sharpen(self) -> None:
-        frame = self._controller.frame
-        finished = frame is not None and frame.sigma == 0
-        for part, image in self._images():
-            # More colours do not improve noise, more pixels do.
-            if part == "denoised" or finished or image.is_coarse:
-                image.sharpen()
 
     def _images(self) -> list[tuple[Part, ImageView]]:
         """The shown images of the step and their widgets."""

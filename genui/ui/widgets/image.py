@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 # numpy and genui.render are imported with the first image, so that the app paints sooner.
 
 MAX_LABEL = 12  # cells of a row's label
-REST = 0.8  # seconds without a change after which an image stands still
+REST = 0.5  # seconds without a change after which an image stands still
 STILL_FACTOR = 4  # an image that stands still may take this multiple of the budget
 FINE = 8  # levels of a colour that can be told apart only just
 NO_NOISE = "No noise is left at σ 0"
@@ -57,8 +57,9 @@ class ImageView(LineWidget):
     A terminal with a protocol for images draws it in pixels, any other one in half-blocks.
 
     A step repaints the rows that changed, in at most `BUDGET` bytes; if that reduces the
-    image, `sharpen` redraws it in more detail once it stands still. The values of a grid are
-    written along its top and left edge, unless that would make the image much smaller.
+    image, it is drawn in more detail once it stands still: noise only in more pixels. The values
+    of a grid are written along its top and left edge, unless that would make the image much
+    smaller.
     """
 
     DEFAULT_CSS = """
@@ -76,7 +77,7 @@ class ImageView(LineWidget):
         self._spectrogram = False
         self._labels: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._reduced = False  # drawn with less detail or fewer colours than possible
-        self.is_coarse = False  # drawn with fewer pixels than possible
+        self._is_noise = False  # more colours would not improve it
         self._sharp = False  # draw with full detail
         self._rest_timer: Timer | None = None
         self._placement: Placement | None = None  # in a terminal that shows pixels
@@ -122,6 +123,7 @@ class ImageView(LineWidget):
         width: int = 0,
         height: int = 0,
         spectrogram: bool = False,
+        is_noise: bool = False,
     ) -> bool:
         """Show uint8 [H, W, 3], or `width` × `height` × 3 bytes row by row.
 
@@ -137,7 +139,7 @@ class ImageView(LineWidget):
             raise ValueError(
                 f"an image is uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}"
             )
-        self._spectrogram = spectrogram
+        self._spectrogram, self._is_noise = spectrogram, is_noise
         if spectrogram:
             from genui.render.image import recolour_spectrogram
 
@@ -181,7 +183,8 @@ class ImageView(LineWidget):
             size = frame.width * frame.height * 3
             start = clip_frame % frame.images * size
             image = rgb[start : start + size]
-            return self.show(image, frame.width, frame.height, bool(frame.rate))
+            is_noise = part != "denoised" and frame.sigma > 0
+            return self.show(image, frame.width, frame.height, bool(frame.rate), is_noise)
         if not self.has_image:
             return False
         self._rgb = None
@@ -254,6 +257,8 @@ class ImageView(LineWidget):
         base, label = self.rich_style, self.style("image--label")
         ground = Style(bgcolor=base.bgcolor)
         lines = self._draw_pixels(fit, budget) or self._draw_cells(fit, budget, ground)
+        if self._reduced and not self._sharp:
+            self._sharpen_later()
         before = (width - left - fit.cols) // 2
         strips = [Strip.blank(width, base)] * ((height - top - fit.rows) // 2)
         if top:
@@ -272,10 +277,10 @@ class ImageView(LineWidget):
         assert self._rgb is not None
         mode = colour_mode(self.app)
         drawing = draw(self._rgb, fit, mode, budget)
-        self.is_coarse = drawing.is_coarse
         fewer_colours = mode == "truecolor" and (drawing.palette or drawing.rounding > FINE)
         could_be_pixels = get_images(self.app) is not None
-        self._reduced = self._sharp or fewer_colours or self.is_coarse or could_be_pixels
+        improves = fewer_colours and not self._is_noise
+        self._reduced = improves or drawing.is_coarse or could_be_pixels
         return [
             [(text, run_style(fg, bg, drawing.palette, ground)) for text, fg, bg in row]
             for row in drawing.rows
@@ -291,8 +296,6 @@ class ImageView(LineWidget):
         waits = images.protocol == "sixel" and not self._sharp
         encoded = None if waits else self._encode(images, fit, budget)
         if encoded is None:
-            if not self._sharp:
-                self._sharpen_later()
             self._remove_placement()
             return None
         placement = self._placement
@@ -306,8 +309,7 @@ class ImageView(LineWidget):
         if placement.data != encoded.data:
             placement.update(encoded.data)
             driver.paint_images()
-        self.is_coarse = encoded.is_coarse
-        self._reduced = self._sharp or encoded.is_reduced
+        self._reduced = encoded.is_coarse or (encoded.is_reduced and not self._is_noise)
         plain = Style()
         return [[(markers, plain)] for markers in placement.markers]
 

@@ -32,7 +32,6 @@ class PenView(TraceImageView):
         self.query_one(Timeline).follow(controller.trace)
         self.show_caption("a drawing", controller.trace, ("stroke ", "$text-muted"))
         self.show_border(image, "", "", f"seed {controller.seed}")
-        self.sharpen_later()
 
 
 class PenInspector(ImageInspector):
