@@ -6,7 +6,7 @@ bidirectional overrides, which a terminal would execute.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -123,3 +123,25 @@ def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     columns = max(map(len, rows), default=0)
     widths = [max(len(row[at]) for row in rows if at < len(row)) for at in range(columns)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def align(
+    rows: Iterable[Sequence[str]], right: Container[int] = (), optional: Container[int] = ()
+) -> list[tuple[str, ...]]:
+    """The rows, sanitised, with every cell padded to the width of its column.
+
+    The first row has the heads. The columns numbered in `right` are right-aligned, those in
+    `optional` left out if all their cells are empty.
+    """
+    from rich.cells import cell_len
+
+    lines = [[clean_line(cell) for cell in row] for row in rows]
+    columns: list[list[str]] = []
+    for at, column in enumerate(zip(*lines, strict=True)):
+        if at in optional and not any(column[1:]):
+            continue
+        width = max(map(cell_len, column))
+        gaps = [" " * (width - cell_len(cell)) for cell in column]
+        pairs = zip(gaps, column, strict=True)
+        columns.append([gap + cell if at in right else cell + gap for gap, cell in pairs])
+    return list(zip(*columns, strict=True))

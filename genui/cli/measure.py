@@ -176,7 +176,7 @@ def run_twins(args: argparse.Namespace) -> int:
             run.log(dataclasses.asdict(point.scores[name]), step=point.examples)
         output.note(f"{point.examples:,} examples")
     for name, run in runs.items():
-        lines = ("  ".join(cells) for cells in output.align(_table(curve, [name]), right=range(4)))
+        lines = ("  ".join(cells) for cells in align(_table(curve, [name]), right=range(4)))
         text = "\n".join([QUESTIONS[name], "", *lines])  # which the app shows beside the curves
         run.log({"table": Text(text)}, step=curve[-1].examples)
         run.finish()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from genui.base.text import clean, clean_line, escape_json
+from genui.base.text import align, clean, clean_line, escape_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,28 +65,6 @@ def table(
 
     for cells in align([heads, *rows], right, optional):
         print_hanging("  ".join(cells).rstrip(), cell_len("  ".join(cells[:-1])) + 2)
-
-
-def align(
-    rows: Iterable[Sequence[str]], right: Container[int] = (), optional: Container[int] = ()
-) -> list[tuple[str, ...]]:
-    """The rows, sanitised, with every cell padded to the width of its column.
-
-    The first row has the heads. The columns numbered in `right` are right-aligned, those in
-    `optional` left out if all their cells are empty.
-    """
-    from rich.cells import cell_len
-
-    lines = [[clean_line(cell) for cell in row] for row in rows]
-    columns: list[list[str]] = []
-    for at, column in enumerate(zip(*lines, strict=True)):
-        if at in optional and not any(column[1:]):
-            continue
-        width = max(map(cell_len, column))
-        gaps = [" " * (width - cell_len(cell)) for cell in column]
-        pairs = zip(gaps, column, strict=True)
-        columns.append([gap + cell if at in right else cell + gap for gap, cell in pairs])
-    return list(zip(*columns, strict=True))
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.text import clean_line, shorten_middle
+from genui.base.text import align, clean_line, shorten_middle
 from genui.cli import output
 from genui.cli.parser import add_json
 from genui.cli.train import absolute, add_recipe, refuse_missing, shown_downloads
@@ -315,7 +315,7 @@ def _lines(view: "View") -> Iterator[str]:
         yield ""
         columns = enumerate(zip(*rows[1:], strict=True))
         right = [at for at, cells in columns if all(map(_NUMBER.fullmatch, cells))]
-        cells = output.align(rows, right, optional=(len(rows[0]) - 1,))  # the notes
+        cells = align(rows, right, optional=(len(rows[0]) - 1,))  # the notes
         yield from ("  ".join(row).rstrip() for row in cells)
     waiting = view.sweep.total - len(view.results)
     if waiting > 0:

@@ -12,7 +12,6 @@ import os
 import re
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, NamedTuple
@@ -34,6 +33,7 @@ from genui.runs.launch import launch
 from genui.runs.layout import RunDir, check_name
 from genui.runs.models import find_origin
 from genui.runs.plan import Plan
+from genui.ui.processes import running
 from genui.ui.widgets.base import Completer, LineInput, Row, RowList
 from genui.ui.widgets.dialogs import FIELD_KEYS, Window
 
@@ -566,22 +566,13 @@ class NewRunScreen(Window[RunDir | None]):
 
 async def estimates(command: Sequence[str]) -> AsyncIterator[Plan]:
     """The plans that a process prints, better each time. It is killed when nobody wants more."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *PLANNER, *command, "--dry-run", "--json", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
-        )
-    except OSError:
-        return  # the form works without an estimate
-    assert process.stdout is not None
-    try:
-        async for line in process.stdout:
-            with contextlib.suppress(msgspec.DecodeError):
-                yield msgspec.json.decode(line, type=Plan)
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+    with contextlib.suppress(OSError):  # the form works without an estimate
+        async with running((*PLANNER, *command, "--dry-run", "--json")) as process:
+            assert process.stdout is not None
+            async for line in process.stdout:
+                with contextlib.suppress(msgspec.DecodeError):
+                    yield msgspec.json.decode(line, type=Plan)
+            await process.wait()
 
 
 _TIME = re.compile(r"([\d.]+)\s*(s|sec|seconds?|m|min|minutes?|h|hours?)")

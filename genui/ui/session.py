@@ -19,6 +19,7 @@ from textual.message_pump import MessagePump
 from genui import protocol
 from genui.base.text import clean_line
 from genui.ui import messages
+from genui.ui.processes import kill
 from genui.ui.traces.trees import Ask, Frames, Lost, Trace, TraceReply
 
 Launch = Callable[[], Awaitable[Process]]
@@ -135,7 +136,7 @@ class Session:
             _close_stdin(self._process)
         await self._settle()
         if self._process is not None:
-            _kill(self._process)
+            kill(self._process)
             await self._settle()
         for task in tuple(self._tasks):
             task.cancel()
@@ -184,7 +185,7 @@ class Session:
         self._write(protocol.Hello())
         fault = await self._read(process)
         if fault:
-            _kill(process)
+            kill(process)
         code = await process.wait()
         await stderr
         was_ready = self._ready is not None
@@ -299,8 +300,3 @@ def _close_stdin(process: Process) -> None:
     """End the worker, which runs until its stdin is closed."""
     if process.stdin is not None:
         process.stdin.close()
-
-
-def _kill(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()

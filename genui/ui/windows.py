@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -23,7 +22,7 @@ from textual.widgets import Static
 
 from genui.base.errors import GenuiError
 from genui.base.files import atomic_write
-from genui.base.text import clean, clean_line
+from genui.base.text import align, clean, clean_line
 from genui.formats.recipe import TraceRecipe
 from genui.formats.trees import ListedTrace, drop_favourite, list_favourites
 from genui.protocol import ImageFrame, Neighbour, Neighbours, Quote
@@ -31,6 +30,7 @@ from genui.protocol.kinds import kind_of_trace
 from genui.render.prose import Flow
 from genui.render.table import HEADS, format_row
 from genui.ui import messages
+from genui.ui.processes import running
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.base import Row, RowList, set_border
 from genui.ui.widgets.dialogs import Window
@@ -473,45 +473,28 @@ class MetricsScreen(Window[None]):
         self.set_titles("Metrics", "esc cancel")
         self._measure()
 
-    def on_unmount(self) -> None:
-        self._kill()
-
     def on_resize(self) -> None:
         self._paint()
 
-    def action_leave(self) -> None:
-        self._kill()
-        self.leave(None)
-
     def action_scroll(self, by: int) -> None:
         self.query_one(".table").scroll_relative(y=by, animate=False)
-
-    def _kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
 
     # --- measuring --------------------------------------------------------------------
 
     @work(group="measure", exclusive=True, exit_on_error=False)
     async def _measure(self) -> None:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._argv, *self._models, stdout=PIPE, stderr=PIPE
-            )
+            async with running((*self._argv, *self._models), stderr=PIPE) as process:
+                self._process = process
+                assert process.stdout is not None
+                assert process.stderr is not None
+                async for line in process.stdout:
+                    self._take(line)
+                errors = (await process.stderr.read()).decode(errors="replace")
+                code = await process.wait()
         except OSError as error:
             self._say(f"cannot be measured: {error}")
             return
-        self._process = process
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            async for line in process.stdout:
-                self._take(line)
-            errors = (await process.stderr.read()).decode(errors="replace")
-            code = await process.wait()
-        finally:
-            self._kill()
         if code and not any(row.get("fault") for row in self.rows):
             last = errors.strip().splitlines()[-1:] or [f"it ended with exit code {code}"]
             self._say(last[0].removeprefix("genui: "))
@@ -548,19 +531,12 @@ def table(rows: Sequence[Mapping[str, Any]], width: int) -> Content:
     texts = [tuple(clean_line(cell, 24) for cell in format_row(row)) for row in rows]
     if not texts:
         return Content("")
-    lines = _lines([HEADS, *texts], 2)
+    lines = _lines([HEADS, *texts], range(2, len(HEADS)))
     if max(map(cell_len, lines)) > width:
-        lines = _lines(list(zip(HEADS, *texts, strict=True)), 1)
+        lines = _lines(list(zip(HEADS, *texts, strict=True)), range(1, len(texts) + 1))
     faults = [clean_line(str(row["fault"])) for row in rows if row.get("fault")]
     return Content("\n".join([*lines, *faults]))
 
 
-def _lines(grid: Sequence[Sequence[str]], left: int) -> list[str]:
-    """The lines of a table; its first `left` columns are aligned left, the others right."""
-    widths = [max(map(cell_len, column)) for column in zip(*grid, strict=True)]
-
-    def align(cell: str, column: int) -> str:
-        space = " " * (widths[column] - cell_len(cell))
-        return cell + space if column < left else space + cell
-
-    return ["  ".join(map(align, line, range(len(line)))).rstrip() for line in grid]
+def _lines(grid: Sequence[Sequence[str]], right: Container[int]) -> list[str]:
+    return ["  ".join(cells).rstrip() for cells in align(grid, right)]
