@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -32,26 +32,29 @@ from genui.ui.widgets.image import ColumnView
 
 TICKS_PER_S = 12.0
 
-if TYPE_CHECKING:
-    _Window = Window[Column | None]
-else:
-    _Window = MessagePump  # so that Textual finds the handlers
 
+class ColumnsWindow(Window[Column | None]):
+    """The base of both windows, which take the columns of a pane."""
 
-class ColumnKeys(_Window):
-    """The base of both windows. A window calls `open_columns` before `compose`."""
-
-    CLIP_KEYS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "choose(1)", "Next column", show=False),
+        Binding("shift+tab", "choose(-1)", "Previous column", show=False),
+        Binding("right_square_bracket", "swap(1)", "Predicted, noisy or noise", show=False),
+        Binding("left_square_bracket", "swap(-1)", "The image before that", show=False),
+        Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
+        Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
+        Binding("enter", "take", "Open", show=False),
         Binding("full_stop", "frame(1)", "Next frame of the clips", show=False),
         Binding("comma", "frame(-1)", "Previous frame", show=False),
         Binding("semicolon", "roll", "Play or pause the clips", show=False),
     ]
 
-    def open_columns(
+    def __init__(
         self, session: Session, pane: MessagePump, columns: Sequence[Column], part: Part
     ) -> None:
-        """Take these columns from the pane."""
+        super().__init__()
         self.traces = Columns(session, self, pane, columns, part)
+        self.chosen = 0  # the index of the column that the keys act on
         self._note = ""  # shown in place of the usual line
         self._stale = True
         self._opened_at = self._painted_at = time.monotonic()
@@ -87,12 +90,37 @@ class ColumnKeys(_Window):
             self._painted_at = time.monotonic()
             self.paint()
 
+    def update(self) -> None:
+        """Show a change that the user made: send requests and paint at once."""
+        self._note = ""
+        self.request()
+        self.repaint()
+
+    @property
+    def waited(self) -> float:
+        """Seconds since the columns were opened."""
+        return self._painted_at - self._opened_at
+
     def paint_if(self, changed: bool) -> None:
         """Paint once the terminal is ready, if something has changed."""
         self._stale = self._stale or changed or any(c.trace.loading for c in self.columns)
         if self._stale and may_animate(self.app, self._painted_at):
             self._stale = False
             self.repaint()
+
+    def action_choose(self, by: int) -> None:
+        self.action_pick((self.chosen + by) % len(self.columns))
+
+    def action_pick(self, index: int) -> None:
+        """Choose a column by its index, if there are that many."""
+        if 0 <= index < len(self.columns):
+            self.chosen = index
+            self.update()
+
+    def action_swap(self, by: int) -> None:
+        """Show the next view, or the one before: the predicted x₀, the noisy image or the noise."""
+        self.traces.next_part(by)
+        self.update()
 
     def action_frame(self, by: int) -> None:
         """Pause the clips at the next or previous frame."""
@@ -129,7 +157,7 @@ PART_NAMES: dict[Part, str] = {"denoised": "predicted", "x": "noisy", "noise": "
 CATCH_UP = {"text": 0.2, "image": 4.0}  # seconds in which the playhead reaches the newest step
 
 
-class CompareScreen(ColumnKeys, Window[Column | None]):
+class CompareScreen(ColumnsWindow):
     """Shows columns on one timeline, and the step from which they differ.
 
     Dismissed with the column to take into the pane, or None. Clips play at the same frame.
@@ -144,19 +172,11 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         Binding("home", "ends(-1)", "Start", show=False),
         Binding("end", "ends(1)", "End", show=False),
         Binding("equals_sign", "difference", "First difference", show=False),
-        Binding("tab", "turn(1)", "Next column", show=False),
-        Binding("shift+tab", "turn(-1)", "Previous column", show=False),
-        *(Binding(str(n), f"column({n - 1})", f"Column {n}", show=False) for n in range(1, 10)),
+        *(Binding(str(n), f"pick({n - 1})", f"Column {n}", show=False) for n in range(1, 10)),
         Binding("i", "probes", "Measure the models", show=False),
-        Binding("right_square_bracket", "swap(1)", "Predicted, noisy or noise", show=False),
-        Binding("left_square_bracket", "swap(-1)", "The image before that", show=False),
         Binding("up,k", "scroll_text(-1)", "Scroll up", show=False),
         Binding("down,j", "scroll_text(1)", "Scroll down", show=False),
-        Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
-        Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
-        Binding("enter", "take", "Open", show=False),
         Binding("escape,q", "leave", "Close", show=False),
-        *ColumnKeys.CLIP_KEYS,
     ]
 
     def __init__(
@@ -168,10 +188,8 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         playing: bool = False,
         part: Part = "denoised",
     ) -> None:
-        super().__init__()
-        self.open_columns(session, pane, columns, part)
+        super().__init__(session, pane, columns, part)
         self.timeline = SharedTimeline(self.columns, goal=position, playing=playing)
-        self.focus_at = 0  # index of the focused column
         self._line = ""  # below the columns
         self._progress: list[tuple[int, bool]] = []  # of each trace when last painted
 
@@ -188,7 +206,7 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         self.traces.take_over()
         self.query_one(".parting").set_class(self._two_images, "-two")
         self.timeline.compare()
-        self._update()
+        self.update()
         self.set_interval(1 / TICKS_PER_S, self._tick)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -202,11 +220,11 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     def action_play(self) -> None:
         """Play or pause all columns; at the end, play again from the start."""
         self.timeline.play()
-        self._update()
+        self.update()
 
     def action_step(self, by: int) -> None:
         self.timeline.step(by)
-        self._update()
+        self.update()
 
     def action_ends(self, direction: int) -> None:
         self._seek(0 if direction < 0 else self.timeline.total)
@@ -218,19 +236,6 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
         else:
             self.say("they do not differ yet: press space to continue")
 
-    def action_turn(self, by: int) -> None:
-        self.action_column((self.focus_at + by) % len(self.columns))
-
-    def action_column(self, index: int) -> None:
-        if index < len(self.columns):
-            self.focus_at = index
-            self._update()
-
-    def action_swap(self, by: int) -> None:
-        """Show the next view, or the one before: the predicted x₀, the noisy image or the noise."""
-        self.traces.next_part(by)
-        self._update()
-
     def action_probes(self) -> None:
         """Measure the models of the columns."""
         if not self.timeline.shows_images:
@@ -240,11 +245,11 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
 
         models = dict.fromkeys(column.trace.request.model for column in self.columns)
         self.timeline.pause()
-        self._update()
+        self.update()
         self.app.push_screen(MetricsScreen(tuple(models)))
 
     def action_scroll_text(self, by: int) -> None:
-        self.query(ColumnView)[self.focus_at].scroll_text(by)
+        self.query(ColumnView)[self.chosen].scroll_text(by)
 
     @on(Timeline.Clicked)
     def _timeline_clicked(self, event: Timeline.Clicked) -> None:
@@ -252,19 +257,13 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
 
     def _seek(self, step: int) -> None:
         self.timeline.seek(step)
-        self._update()
-
-    def _update(self) -> None:
-        """Show a change that the user made: send requests and paint at once."""
-        self._note = ""
-        self.request()
-        self.repaint()
+        self.update()
 
     # --- leaving ----------------------------------------------------------------------
 
     def action_take(self) -> None:
         """Close, and show the focused column in the pane."""
-        column = self.columns[self.focus_at]
+        column = self.columns[self.chosen]
         if not column.trace.started and not column.trace.frames:
             self.say("this column has no steps yet: nothing to open")
         elif self.is_active:
@@ -310,9 +309,9 @@ class CompareScreen(ColumnKeys, Window[Column | None]):
     def paint(self) -> None:
         shared, clip = self.timeline, self.traces.clip
         for index, view in enumerate(self.query(ColumnView)):
-            focused = index == self.focus_at
-            waited = self._painted_at - self._opened_at
-            view.paint(shared.position, self.traces.part, focused, shared.playing, waited, clip.at)
+            focused = index == self.chosen
+            part, playing = self.traces.part, shared.playing
+            view.paint(shared.position, part, focused, playing, self.waited, clip.at)
         bar = self.query_one(Timeline)
         bar.left = f"step {shared.position:>{len(str(shared.total))}}/{shared.total}"
         bar.total, bar.computed, bar.position = shared.total, shared.available, shared.position
@@ -360,7 +359,7 @@ Keep = Callable[[Trace[Any]], None]
 Sheet = Callable[[Sequence[Column]], None]
 
 
-class VariationsScreen(ColumnKeys, Window[Column | None]):
+class VariationsScreen(ColumnsWindow):
     """Shows a sample at `step` and, in the other columns, forks of its trace.
 
     Another distance or other seeds make new forks. `keep` saves a trace as a favourite and
@@ -372,21 +371,13 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         Binding("left,h", "choose(-1)", "Previous", show=False),
         Binding("down,j", "row(1)", "Row below", show=False),
         Binding("up,k", "row(-1)", "Row above", show=False),
-        Binding("tab", "choose(1)", "Next", show=False),
-        Binding("shift+tab", "choose(-1)", "Previous", show=False),
         *(Binding(str(n), f"pick({n - 1})", f"Number {n}", show=False) for n in range(1, 7)),
         Binding("plus,equals_sign", "distance(1)", "Farther", show=False),
         Binding("minus", "distance(-1)", "Nearer", show=False),
         Binding("r,space", "more", "Others", show=False),
         Binding("asterisk", "keep", "Save as a favourite", show=False),
         Binding("x", "sheet", "Contact sheet", show=False),
-        Binding("right_square_bracket", "swap(1)", "Predicted, noisy or noise", show=False),
-        Binding("left_square_bracket", "swap(-1)", "The image before that", show=False),
-        Binding("pageup", "scroll_text(-8)", "Scroll up", show=False),
-        Binding("pagedown", "scroll_text(8)", "Scroll down", show=False),
-        Binding("enter", "take", "Open", show=False),
         Binding("escape,q,v", "leave", "Close", show=False),
-        *ColumnKeys.CLIP_KEYS,
     ]
 
     def __init__(
@@ -400,15 +391,13 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         keep: Keep,
         sheet: Sheet,
     ) -> None:
-        super().__init__()
-        self.open_columns(session, pane, [sample], part)
+        super().__init__(session, pane, [sample], part)
         self._sample = sample
         self._step = step
         self._seed = seed  # of the first variation
         self._keep = keep
         self._sheet = sheet
         self.distance = DEFAULT_DISTANCE
-        self.chosen = 0
         self._forked_at: list[int] = [0]  # the step at which each column forks
         self._favourites: set[int] = set()  # `id` of traces
 
@@ -449,27 +438,16 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         self.traces.columns = (self._sample, *columns)
         self._forked_at = [0, *(fork.step for fork in forks)]
         self.chosen = min(self.chosen, len(self.columns) - 1)
-        self._note = ""
         self._opened_at = time.monotonic()
-        self.request()
-        self.repaint()
+        self.update()
 
     # --- keys -------------------------------------------------------------------------
-
-    def action_choose(self, by: int) -> None:
-        self.action_pick((self.chosen + by) % len(self.columns))
 
     def action_row(self, by: int) -> None:
         if self._sample.trace.first:  # a list
             self.action_choose(by)
         else:
             self.action_pick(self.chosen + by * ROW_LENGTH)
-
-    def action_pick(self, index: int) -> None:
-        """Choose one by its index, if there are that many."""
-        if 0 <= index < len(self.columns):
-            self.chosen = index
-            self.say("")
 
     def action_distance(self, by: int) -> None:
         """Make variations farther from the sample, or nearer."""
@@ -499,12 +477,6 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
             self.say("they are not finished yet: wait a moment, then press x again")
             return
         self._sheet([column for column in self.columns if not column.fault])
-
-    def action_swap(self, by: int) -> None:
-        """Show the next view, or the one before: the predicted x₀, the noisy image or the noise."""
-        if not self._sample.trace.first:
-            self.traces.next_part(by)
-            self.repaint()
 
     def action_scroll_text(self, by: int) -> None:
         self.query_one(ColumnView).scroll_text(by)
@@ -575,7 +547,6 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         return self.traces.frames([self._place(column) for column in self.columns])
 
     def _paint_images(self) -> None:
-        waited = self._painted_at - self._opened_at
         for index, view in enumerate(self.query(ColumnView)):
             view.display = index < len(self.columns)
             if view.display:
@@ -583,7 +554,7 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
                 view.column = Column(column.trace, self._title(index), None, column.fault)
                 chosen = index == self.chosen
                 at = self._place(column)
-                view.paint(at, self.traces.part, chosen, False, waited, self.traces.clip.at)
+                view.paint(at, self.traces.part, chosen, False, self.waited, self.traces.clip.at)
 
     def _title(self, index: int) -> str:
         column = self.columns[index]
@@ -601,8 +572,7 @@ class VariationsScreen(ColumnKeys, Window[Column | None]):
         column = self.columns[self.chosen]
         view.column = Column(column.trace, self._title(self.chosen), None, column.fault)
         writing = column is not self._sample and not column.trace.finished
-        waited = self._painted_at - self._opened_at
-        view.paint(self._place(column), self.traces.part, True, writing, waited)
+        view.paint(self._place(column), self.traces.part, True, writing, self.waited)
 
     def _preview(self, index: int) -> str:
         """The text of a column from the step at which it forks."""
