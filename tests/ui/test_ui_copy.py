@@ -183,7 +183,7 @@ async def test_slash_searches_the_text(shipped, open_app: Opener) -> None:
         count = prose.text.lower().count(word)
         await pilot.press("slash", *word)
         await until_seen(pilot, f"match 1 of {count}")
-        here, others = prose.get_component_rich_style("prose--hit-here"), []
+        here, others = prose.get_component_rich_style("rows--hit-here"), []
         for line in range(len(prose._flow)):
             others += [text for text, style, _ in prose._draw_line(line) if style == here]
         assert "".join(others).lower() == word

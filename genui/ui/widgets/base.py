@@ -658,12 +658,16 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
 
     def update_rows(self) -> None:
         """Redraw after the rows or their number have changed."""
+        self.fit_rows()
+        self.refresh()
+
+    def fit_rows(self) -> None:
+        """Scroll over as many rows as there are now, with their end in view if it was."""
         at_end = self._at_end
         self.virtual_size = Size(0, self.count + self.HEAD)
         if self._follows and at_end:
             self._jump(self.count)
             self._at_end = True
-        self.refresh()
 
     def reveal(self, number: int) -> None:
         """Scroll a row that is not visible to the middle."""

@@ -13,18 +13,15 @@ from itertools import takewhile
 from typing import Any, ClassVar, NamedTuple
 
 from rich.style import Style
-from textual.cache import LRUCache
 from textual.color import Color
-from textual.geometry import Size
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from genui.protocol import Piece, TextFrame
 from genui.render.colours import ColourMode
 from genui.render.prose import SOLID, Flow, Span
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import Moment, colour_mode, message_strips, strip_of
+from genui.ui.widgets.base import Moment, RowScroller, colour_mode, strip_of
 
 SURPRISE_EDGES = (1.0, 2.5, 4.5, 7.0)
 """The boundaries between classes of surprise, in bits."""
@@ -405,20 +402,17 @@ class MarkedText:
 
 # --- The widget -------------------------------------------------------------------------------
 
-_CACHED_STRIPS = 1024
 _WORDS = re.compile(r"\s+|\S+")
 
 
-class Prose(ScrollView, can_focus=True):
+class Prose(RowScroller):
     """The prompt in bold, then tokens from expected (green) to surprising (red, underlined).
 
     The view follows the end of the text unless the user scrolls up. The token at the cursor
     (`point`) is reversed and those after it are dim; `shade` shows attention instead of surprise.
     """
 
-    ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "prose--empty",
         "prose--prompt",
         "prose--label",
         "prose--expected",
@@ -427,18 +421,10 @@ class Prose(ScrollView, can_focus=True):
         "prose--cursor",
         "prose--ahead",
         "prose--attended",
-        "prose--hit",
-        "prose--hit-here",
     }
     DEFAULT_CSS = """
     Prose {
-        width: 1fr;
-        height: 1fr;
-        overflow-x: hidden;
-        overflow-y: auto;
         scrollbar-gutter: stable;
-        scrollbar-size-vertical: 1;
-        & > .prose--empty { color: $text-muted; }
         & > .prose--prompt { text-style: bold; }
         & > .prose--label { color: $text-muted; }
         & > .prose--expected { color: $success; }
@@ -447,28 +433,19 @@ class Prose(ScrollView, can_focus=True):
         & > .prose--cursor { color: $foreground; }
         & > .prose--ahead { color: $text-disabled; }
         & > .prose--attended { color: $accent; }
-        & > .prose--hit { color: $accent; text-style: bold underline; }
-        & > .prose--hit-here {
-            color: $block-cursor-foreground;
-            background: $block-cursor-background;
-            text-style: bold;
-        }
     }
     """
 
     writing: reactive[bool] = reactive(False, repaint=False)
 
     def __init__(self) -> None:
-        super().__init__()
-        self._empty = "Nothing written yet"
+        super().__init__("Nothing written yet", follows=True)
         self._text = MarkedText(80)
         self._trace: Trace[TextFrame] | None = None  # of `begin_trace`
         self._given: tuple[str, str] = ("", "")  # its prompt and suffix
         self._template = False  # whether the template's tokens of a chat are shown
         self._tail: Marked = ()
-        self._following = True
         self._drawn_lines = 1
-        self._strip_cache: LRUCache[int, Strip] = LRUCache(_CACHED_STRIPS)
         self._looks: dict[int, Style] = {}
         self._sought = ""
         self._hits: list[tuple[int, int]] = []  # where it begins and ends in the text
@@ -532,12 +509,9 @@ class Prose(ScrollView, can_focus=True):
         self._tail = ()
         self._text = MarkedText(self._flow.width, prompt, [(suffix, PROMPT)] if suffix else [])
         self._looks = {}
-        self._strip_cache.clear()
-        self._following = True
-        self._drawn_lines = len(self._flow)
+        self._at_end = True
         self._find_hits()
-        self._update_size()
-        self.refresh()
+        self.update_rows()
 
     def append(self, text: str, surprisal: float | None = None) -> None:
         """Add a token; `surprisal` is in bits, None if unknown."""
@@ -561,7 +535,7 @@ class Prose(ScrollView, can_focus=True):
     def clear(self, empty: str | None = None) -> None:
         """Remove the text; `empty` is the new text of the empty state, if given."""
         if empty is not None:
-            self._empty = empty
+            self.set_empty_text(empty)
         self._trace = None
         self.begin()
 
@@ -588,32 +562,23 @@ class Prose(ScrollView, can_focus=True):
         """Redraw the lines from `first` on, including those that are blank now."""
         self._find_hits()
         end = max(self._drawn_lines, len(self._flow))
-        for line in range(first, end):
-            self._strip_cache.discard(line)
         self.refresh_lines(first, end - first)
         self._drawn_lines = len(self._flow)
-        self._update_size()
+        self.fit_rows()
 
-    def _update_size(self) -> None:
-        """Set the size of the text for scrolling, and keep its end in view if it was."""
-        following = self._following
-        width, height = self.scrollable_size
-        size = Size(width, self._count_lines(height))
-        if size != self.virtual_size:
-            self.virtual_size = size
-        if following:
-            self.scroll_end(animate=False, immediate=True, x_axis=False, force=True)
-            self._following = True
-
-    def _count_lines(self, height: int) -> int:
-        """Return the number of lines to scroll over in a view of `height` lines.
+    @property
+    def count(self) -> int:
+        """The number of lines to scroll over.
 
         Scrolling sends the whole view to the terminal. So while text is being generated it is
         scrolled by a quarter of the view at a time, and between that only new lines are sent.
         """
+        if not self._flow.pieces and not self.writing:
+            return 0
+        height = self.scrollable_size.height
         overflow = len(self._flow) - height
         if overflow <= 0 or not self.writing:
-            return max(len(self._flow), height)
+            return len(self._flow)
         stride = max(height // 4, 1)
         return height + -(-overflow // stride) * stride
 
@@ -665,8 +630,8 @@ class Prose(ScrollView, can_focus=True):
             return
         if token is None:
             self._remove_marks()
-            self._following = True
-            self._update_size()
+            self._at_end = True
+            self.fit_rows()
         else:
             self._redraw_lines(self._text.point(token))
             self._show_cursor()
@@ -687,7 +652,6 @@ class Prose(ScrollView, can_focus=True):
     def _redraw_all(self) -> None:
         """Redraw all lines, in new styles."""
         self._looks = {}
-        self._strip_cache.clear()
         self.refresh()
 
     def _remove_marks(self) -> None:
@@ -697,7 +661,6 @@ class Prose(ScrollView, can_focus=True):
 
     def _redraw_lines(self, lines: Iterable[int]) -> None:
         for line in lines:
-            self._strip_cache.discard(line)
             self.refresh_lines(line)
 
     def _show_cursor(self) -> None:
@@ -717,44 +680,27 @@ class Prose(ScrollView, can_focus=True):
 
     def watch_writing(self) -> None:
         self.refresh_lines(len(self._flow) - 1)
-        self._update_size()
+        self.fit_rows()
 
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
-        self._following = round(new_value) >= self.max_scroll_y
-
-    def on_resize(self) -> None:
+    def update_rows(self) -> None:
         # One cell is left for the cursor at the right of the text.
         self._flow.resize(self.scrollable_size.width - 1)
         self._drawn_lines = len(self._flow)
-        self._strip_cache.clear()
-        self._update_size()
+        super().update_rows()
         self._show_cursor()
-        self.refresh()
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._strip_cache.clear()
         self._looks = {}
 
-    def render_line(self, y: int) -> Strip:
-        width, height = self.scrollable_size
-        base = self.rich_style
-        if not self._flow.pieces and not self.writing:
-            style = self.get_component_rich_style("prose--empty")
-            strips = message_strips(self._empty, style, base, width, height)
-            strip = strips[y] if y < len(strips) else Strip.blank(width, base)
-            return strip.adjust_cell_length(width, base)
-        line = self.scroll_offset.y + y
-        if line >= len(self._flow):
-            return Strip.blank(width, base)
-        strip = self._strip_cache.get(line)
-        if strip is None:
-            strip = self._strip_cache[line] = self._draw_line(line)
-        if self.writing and line == len(self._flow) - 1:
+    def row(self, number: int, width: int) -> Strip:
+        if number >= len(self._flow):
+            return Strip.blank(width, self.rich_style)
+        strip = self._draw_line(number)
+        if self.writing and number == len(self._flow) - 1:
             cursor = self.get_component_rich_style("prose--cursor")
             strip = Strip([*strip, *strip_of([("▌", cursor)])])
-        return strip.adjust_cell_length(width, base)
+        return strip
 
     def _draw_line(self, line: int) -> Strip:
         looks = self._looks = self._looks or self._styles()
@@ -763,8 +709,7 @@ class Prose(ScrollView, can_focus=True):
         for text, mark in spans:
             look = looks[mark & 255]
             if mark >= HIT:
-                name = "hit-here" if mark & HIT_HERE else "hit"
-                parts.append((text, self.get_component_rich_style(f"prose--{name}")))
+                parts.append((text, self.look("hit-here" if mark & HIT_HERE else "hit")))
             elif look.underline and not mark & CURSOR:
                 # Underline the words, not the space between them.
                 bare = look + Style(underline=False)
