@@ -308,6 +308,20 @@ def read_json(
         raise fault(f"{show(path)} is damaged ({reason}); {remedy}") from None
 
 
+def recall(path: Path, kind: type[T]) -> T | None:
+    """What `remember` wrote; None if there is nothing, or if it is damaged or of another kind."""
+    with suppress(OSError, msgspec.DecodeError, UnicodeError, RecursionError):
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    return None
+
+
+def remember(path: Path, value: Any) -> None:
+    """Write a value as JSON. Never raises: if it cannot be written, it is only forgotten."""
+    with suppress(OSError, GenuiError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, msgspec.json.encode(value), durable=False)
+
+
 def _sync(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from genui.base import files
 from genui.base.files import atomic_write, writing
 from genui.base.paths import state_dir
 
@@ -76,7 +77,4 @@ def _path() -> Path:
 
 
 def _read() -> dict[str, Choice]:
-    try:
-        return msgspec.json.decode(_path().read_bytes(), type=dict[str, Choice])
-    except (OSError, msgspec.DecodeError):
-        return {}
+    return files.recall(_path(), dict[str, Choice]) or {}

@@ -10,7 +10,6 @@ import math
 import socket
 import time
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +18,8 @@ from msgspec import Struct
 
 import genui
 from genui.base import paths
-from genui.base.errors import GenuiError, MisuseError
-from genui.base.files import atomic_write
+from genui.base.errors import MisuseError
+from genui.base.files import recall, remember
 from genui.base.numbers import about, size
 from genui.recipes import LOGGING_FIELDS, Recipe
 from genui.runs.system import usable_cores
@@ -229,19 +228,13 @@ def plan_of(recipe: Recipe, speed: Speed | None, load: Load | None = None, **kno
 
 def read_speed(recipe: Recipe) -> Speed | None:
     """The kept measurement of such a training on this machine, or None."""
-    with suppress(OSError, msgspec.DecodeError):
-        speed = msgspec.json.decode(_path(recipe).read_bytes(), type=Speed)
-        if 0 <= time.time() - speed.time < MAX_AGE:
-            return speed
-    return None
+    speed = recall(_path(recipe), Speed)
+    return speed if speed and 0 <= time.time() - speed.time < MAX_AGE else None
 
 
 def write_speed(recipe: Recipe, speed: Speed) -> None:
     """Keep a measurement. A failure to write is ignored."""
-    path = _path(recipe)
-    with suppress(OSError, GenuiError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, msgspec.json.encode(speed), durable=False)
+    remember(_path(recipe), speed)
 
 
 def _path(recipe: Recipe) -> Path:

@@ -32,7 +32,7 @@ from textual.widgets import Input
 from genui.base import numbers, paths
 from genui.base.config import AUTO, Config, load_config, save_setting
 from genui.base.errors import GenuiError, MisuseError, describe_bug, did_you_mean
-from genui.base.files import atomic_write
+from genui.base.files import recall, remember
 from genui.base.text import clean_line
 from genui.protocol import Warm
 from genui.render.colours import ColourMode, detect_colours
@@ -87,20 +87,6 @@ class Memory(msgspec.Struct, frozen=True):
 
 def _path() -> Path:
     return paths.state_dir() / "app.json"
-
-
-def recall() -> Memory:
-    with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(_path().read_bytes(), type=Memory)
-    return Memory()
-
-
-def remember(memory: Memory) -> None:
-    """Save the state. Never raises: if the folder cannot be written, the hint is shown again."""
-    path = _path()
-    with suppress(OSError, GenuiError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, msgspec.json.encode(memory), durable=False)
 
 
 # --- The base of both apps: style sheet, terminal, start and end --------------------------------
@@ -162,7 +148,7 @@ class Shell(LifecycleGuard, App[None]):
         self._asked: DOMNode | None = None  # has been sent the key before, and not answered it
         self._asked_at = 0.0
         self.said: deque[Said] = deque(maxlen=MAX_SAID)
-        self._memory = recall()
+        self._memory = recall(_path(), Memory) or Memory()
         self._saving = threading.Lock()
         self._config_error = ""
         try:
@@ -501,7 +487,7 @@ class Shell(LifecycleGuard, App[None]):
 
         def save() -> None:
             with self._saving:
-                remember(self._memory)  # the newest, whichever thread is last
+                remember(_path(), self._memory)  # the newest, whichever thread is last
 
         self.run_worker(save, thread=True, group="memory")
 

@@ -18,6 +18,7 @@ import sys
 import time
 from bisect import bisect_right
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -120,22 +121,31 @@ def read_sixel(replies: str) -> tuple[int, tuple[int, int] | None]:
 
 def choose_in_tmux() -> Choice:
     """Choose by the terminal that tmux runs in, and whether images may pass; asks tmux."""
-    try:
-        process = subprocess.run(
-            ["tmux", "display-message", "-p", *_in_pane(), "\n".join(_TMUX_FACTS)],
+    facts = ask_tmux(*_TMUX_FACTS)
+    return settle_in_tmux(facts) if facts else Choice(None, "tmux does not answer")
+
+
+def ask_tmux(*facts: str) -> str:
+    """What tmux says of these, a line each; "" if it does not answer.
+
+    Starts a process: do not call it on the event loop.
+    """
+    pane = os.environ.get("TMUX_PANE")
+    command = ["tmux", "display-message", "-p", *(["-t", pane] if pane else [])]
+    with suppress(OSError, subprocess.SubprocessError):
+        return subprocess.run(
+            [*command, "\n".join(facts)],
             capture_output=True,
             text=True,
             timeout=_TMUX_TIMEOUT,
             check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return Choice(None, "tmux does not answer")
-    return settle_in_tmux(process.stdout)
+        ).stdout
+    return ""
 
 
-def _in_pane() -> list[str]:
-    pane = os.environ.get("TMUX_PANE")
-    return ["-t", pane] if pane else []
+def wrap_for_tmux(sequence: str) -> str:
+    """A sequence that tmux passes on to its terminal."""
+    return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
 
 
 def settle_in_tmux(facts: str) -> Choice:
@@ -474,14 +484,9 @@ class Images:
             keys = f"{control},q=2" if number == 0 else "q=2"
             if len(pieces) > 1:
                 keys += f",m={int(number < len(pieces) - 1)}"
-            sent += self._pass(f"\x1b_G{keys};{piece}\x1b\\")
+            command = f"\x1b_G{keys};{piece}\x1b\\"
+            sent += wrap_for_tmux(command) if self.in_tmux else command
         return sent
-
-    def _pass(self, sequence: str) -> str:
-        """Wrap a sequence for tmux to pass on."""
-        if not self.in_tmux:
-            return sequence
-        return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
 
 
 def _overlap(one: Rectangle, other: Rectangle) -> bool:

@@ -221,7 +221,7 @@ XTERM = {"TERM": "xterm-256color"}
     ],
 )
 def test_a_terminal_is_sent_what_it_knows(environ: dict[str, str], tmux: str, to: Channel) -> None:
-    assert find_channel(environ, lambda: tmux) == to
+    assert find_channel(environ, lambda *facts: tmux) == to
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from genui.runs import webhook
 from genui.runs.control import ALERTS
 from genui.runs.layout import RunDir
 from genui.ui import messages
+from genui.ui.graphics import ask_tmux, wrap_for_tmux
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import Row
 from genui.ui.widgets.dialogs import ChooseScreen
@@ -250,9 +250,6 @@ MAX_LENGTH = 250
 """Characters of a sequence: screen takes no more, and the driver sends a text as short as this
 even while other output waits."""
 
-_TMUX_TIMEOUT = 1.0  # seconds
-_TMUX_COMMAND = ("tmux", "display-message", "-p", "#{client_termtype}\n#{client_termname}")
-
 # Parts of what terminals say in TERM, TERM_PROGRAM, LC_TERMINAL or their reply to XTVERSION.
 _TERMINAL_NAMES: tuple[tuple[str, Osc], ...] = (
     ("iterm", "9"),
@@ -281,20 +278,8 @@ class Channel(NamedTuple):
     wrap: Wrap = ""
 
 
-def ask_tmux() -> str:
-    """Return the type and name of the terminal attached to tmux; "" if tmux does not reply.
-
-    Starts a process: do not call it on the event loop.
-    """
-    with suppress(OSError, subprocess.SubprocessError):
-        return subprocess.run(
-            _TMUX_COMMAND, capture_output=True, text=True, timeout=_TMUX_TIMEOUT, check=True
-        ).stdout
-    return ""
-
-
 def find_channel(
-    environ: Mapping[str, str] = os.environ, tmux: Callable[[], str] = ask_tmux
+    environ: Mapping[str, str] = os.environ, tmux: Callable[..., str] = ask_tmux
 ) -> Channel:
     """Return how to notify the terminal of `environ`.
 
@@ -312,7 +297,7 @@ def find_channel(
     if setting == "off" or term in {"", "dumb", "linux"}:
         return Channel()
     if wrap == "tmux":
-        return Channel(_find_osc(tmux(), {}), wrap)
+        return Channel(_find_osc(tmux("#{client_termtype}", "#{client_termname}"), {}), wrap)
     names = " ".join(environ.get(name, "") for name in ("TERM_PROGRAM", "LC_TERMINAL", "TERM"))
     return Channel(_find_osc(names, environ), wrap)
 
@@ -343,8 +328,7 @@ def notification(title: str, body: str, channel: Channel) -> str:
     end = BELL if channel.wrap == "screen" else "\x1b\\"
     sequence = f"\x1b]{channel.osc};{text}{end}"
     if channel.wrap == "tmux":
-        doubled = sequence.replace("\x1b", "\x1b\x1b")
-        sequence = f"\x1bPtmux;{doubled}\x1b\\"
+        sequence = wrap_for_tmux(sequence)
     elif channel.wrap == "screen":
         sequence = f"\x1bP{sequence}\x1b\\"
     return sequence if len(sequence) <= MAX_LENGTH else ""

@@ -20,9 +20,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from genui.base import paths
-from genui.base.errors import GenuiError, MisuseError, did_you_mean
-from genui.base.files import atomic_write
+from genui.base import files, paths
+from genui.base.errors import MisuseError, did_you_mean
 from genui.base.schema import about, next_of, settings_of
 from genui.base.text import clean_line
 from genui.render.axis import AXES, UNITS, compute_x
@@ -252,10 +251,11 @@ WATCH_TABS: tuple[SideTab, ...] = tuple(tab for tab in SIDE_TABS if tab != "laye
 """Those of `genui watch`, which runs no model."""
 
 
-Grid = tuple[int, int]
-"""The columns and rows of a page of curves, if they fit; 0 is as many as suit."""
-
 MAX_GRID = 9
+
+GridSide = Annotated[int, Meta(ge=0, le=MAX_GRID)]
+Grid = tuple[GridSide, GridSide]
+"""The columns and rows of a page of curves, if they fit; 0 is as many as suit."""
 
 
 def parse_grid(text: str) -> Grid:
@@ -340,19 +340,15 @@ def curve_settings(state: ViewState) -> dict[str, Any]:
 
 def recall(key: str) -> ViewState:
     """Load the view saved under `key`; the defaults if there is none or the file is damaged."""
-    with suppress(OSError, msgspec.DecodeError, UnicodeError, RecursionError):
-        state = msgspec.json.decode(_path(key).read_bytes(), type=ViewState)
-        if _is_sane(state):
-            return state
-    return ViewState()
+    state = files.recall(_path(key), ViewState)
+    return state if state is not None and _is_sane(state) else ViewState()
 
 
 def remember(key: str, state: ViewState) -> None:
     """Save the view under `key`. Never raises: if it cannot be written, only the view is lost."""
     path = _path(key)
-    with suppress(OSError, GenuiError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, msgspec.json.encode(state), durable=False)
+    files.remember(path, state)
+    with suppress(OSError):
         _remove_oldest(path.parent)
 
 
@@ -371,8 +367,6 @@ def _is_sane(state: ViewState) -> bool:
         return False
     if state.axis not in AXES and not metric_of(state.axis):
         return False
-    if not all(0 <= number <= MAX_GRID for number in state.grid):
-        return False
     if state.side_share and state.side_share not in SIDE_SHARES:
         return False
     ascending = state.view is None or state.view[0] < state.view[1]
@@ -380,9 +374,9 @@ def _is_sane(state: ViewState) -> bool:
 
 
 def _remove_oldest(folder: Path) -> None:
-    files = list(folder.glob("*.json"))
-    if len(files) > MAX_VIEW_FILES:
-        for path in sorted(files, key=lambda path: path.stat().st_mtime)[:-MAX_VIEW_FILES]:
+    views = list(folder.glob("*.json"))
+    if len(views) > MAX_VIEW_FILES:
+        for path in sorted(views, key=lambda path: path.stat().st_mtime)[:-MAX_VIEW_FILES]:
             path.unlink(missing_ok=True)
 
 
