@@ -1,11 +1,33 @@
 """The themes of genui: dark, light, and one with the sixteen standard terminal colours."""
 
+from typing import Any
+
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
 from genui.render.colours import ColourMode
 
-DARK = Theme(
+_SAME = {
+    "text-primary": "primary",
+    "text-accent": "accent",
+    "text-success": "success",
+    "text-warning": "warning",
+    "text-error": "error",
+    "block-cursor-foreground": "background",
+    "scrollbar": "border-blurred",
+    "scrollbar-background": "background",
+}
+"""Variables that have the value of a colour or of another variable."""
+
+
+def _make_theme(name: str, dark: bool, variables: dict[str, str], **colours: Any) -> Theme:
+    known = colours | variables
+    variables |= {variable: known[source] for variable, source in _SAME.items()}
+    surface = colours["background"]
+    return Theme(name, dark=dark, variables=variables, surface=surface, **colours)
+
+
+DARK = _make_theme(
     name="genui-dark",
     primary="#79c0ff",
     secondary="#388bfd",
@@ -15,31 +37,18 @@ DARK = Theme(
     success="#8fd19e",
     foreground="#e6edf3",
     background="#0d1117",
-    surface="#0d1117",
     panel="#161b22",
     dark=True,
     variables={
         "text-muted": "#8b949e",
         "text-disabled": "#6e7681",
-        "text-primary": "#79c0ff",
-        "text-accent": "#f2c46d",
-        "text-success": "#8fd19e",
-        "text-warning": "#f0a35e",
-        "text-error": "#ff8e86",
-        "border": "#79c0ff",
         "border-blurred": "#30363d",
-        "block-cursor-background": "#79c0ff",
-        "block-cursor-foreground": "#0d1117",
         "block-cursor-blurred-background": "#21364f",
-        "block-cursor-blurred-foreground": "#e6edf3",
-        "scrollbar": "#30363d",
-        "scrollbar-background": "#0d1117",
         "scrollbar-hover": "#484f58",
-        "scrollbar-active": "#79c0ff",
     },
 )
 
-LIGHT = Theme(
+LIGHT = _make_theme(
     name="genui-light",
     primary="#0550ae",
     secondary="#218bff",
@@ -49,32 +58,19 @@ LIGHT = Theme(
     success="#1a6b34",
     foreground="#1f2328",
     background="#ffffff",
-    surface="#ffffff",
     panel="#eef1f4",
     dark=False,
     variables={
         "text-muted": "#59636e",
         "text-disabled": "#818b98",
-        "text-primary": "#0550ae",
-        "text-accent": "#8a5a00",
-        "text-success": "#1a6b34",
-        "text-warning": "#9a5b13",
-        "text-error": "#b3261e",
-        "border": "#0550ae",
         "border-blurred": "#c5ccd4",
-        "block-cursor-background": "#0550ae",
-        "block-cursor-foreground": "#ffffff",
         "block-cursor-blurred-background": "#d7e6f8",
-        "block-cursor-blurred-foreground": "#1f2328",
-        "scrollbar": "#c5ccd4",
-        "scrollbar-background": "#ffffff",
         "scrollbar-hover": "#9aa4af",
-        "scrollbar-active": "#0550ae",
     },
 )
 
 # Each value is exactly one of the sixteen colours, so that terminals do not change it.
-SIXTEEN = Theme(
+SIXTEEN = _make_theme(
     name="genui-16",
     primary="#00ffff",
     secondary="#0000ff",
@@ -84,27 +80,14 @@ SIXTEEN = Theme(
     success="#00ff00",
     foreground="#ffffff",
     background="#000000",
-    surface="#000000",
     panel="#000000",
     dark=True,
     variables={
         "text-muted": "#c0c0c0",
         "text-disabled": "#808080",
-        "text-primary": "#00ffff",
-        "text-accent": "#ffff00",
-        "text-success": "#00ff00",
-        "text-warning": "#ffff00",
-        "text-error": "#ff0000",
-        "border": "#00ffff",
         "border-blurred": "#808080",
-        "block-cursor-background": "#00ffff",
-        "block-cursor-foreground": "#000000",
         "block-cursor-blurred-background": "#808080",
-        "block-cursor-blurred-foreground": "#ffffff",
-        "scrollbar": "#808080",
-        "scrollbar-background": "#000000",
         "scrollbar-hover": "#c0c0c0",
-        "scrollbar-active": "#00ffff",
     },
 )
 

@@ -70,7 +70,7 @@ class BarList(LineWidget):
         share: float,
         style: Style,
         width: int,
-        selected: bool,
+        selected: bool = False,
     ) -> Strip:
         """Return the parts of a row, all in one style if it is selected, then its bar."""
         row, base = "".join(text for text, _ in parts), self.rich_style
@@ -170,15 +170,9 @@ class Candidates(BarList):
     def _draw_line(self, candidate: Candidate, highest: float, cells: int, width: int) -> Strip:
         number, base = self.look("number"), self.rich_style
         sampled = f"{candidate.sampled:.2f}" if candidate.sampled > 0 else "  ✂ "
-        bar_room = max(width - cells - 3 - 11, 0)
-        return strip_of(
-            [
-                *self._draw_token(candidate, cells),
-                (f"{candidate.model:.2f}→", number),
-                (f"{sampled} ", base),
-                (bar(candidate.sampled / highest, bar_room), self._bar_style(candidate)),
-            ]
-        )
+        parts = [*self._draw_token(candidate, cells), (f"{candidate.model:.2f}→", number)]
+        parts.append((sampled, base))
+        return self.draw_bar(parts, candidate.sampled / highest, self._bar_style(candidate), width)
 
     # --- the table --------------------------------------------------------------------
 
@@ -342,16 +336,12 @@ class LabelBars(BarList):
         rows = self.labels[: max(height - 1, 0)]
         names = [clean_line(name, _NAME_CELLS) for name, _ in rows]
         cells = max((cell_len(name) for name in names), default=0)
-        room = max(width - cells - _NUMBER_CELLS - 2, 0)
         strips = [strip_of([(clean_line(self.heading, width), self.look("number"))])]
         for at, (name, (_, share)) in enumerate(zip(names, rows, strict=True)):
             style = self.look("text") + Style(bold=not at)
-            row = [
-                (set_cell_size(name, cells), style),
-                (f"{share:>{_NUMBER_CELLS}.0%} ", self.look("number")),
-                (bar(share, room), self.look("accent")),
-            ]
-            strips.append(strip_of(row))
+            number = (f"{share:>{_NUMBER_CELLS}.0%}", self.look("number"))
+            row = [(set_cell_size(name, cells), style), number]
+            strips.append(self.draw_bar(row, share, self.look("accent"), width))
         return strips
 
 
@@ -463,17 +453,14 @@ class AttentionList(BarList):
         strongest = max(self._weights) or 1.0
         back = f"−{numbers.count(len(self._texts) - at)}"
         around = self._draw_around(at) if width >= _CONTEXT_CELLS else []
-        room = max(width - cells - 16 - sum(cell_len(part) for part, _ in around), 0)
-        return strip_of(
-            [
-                (" " * (cells - cell_len(text)), self.rich_style),
-                (text, self.look("text")),
-                (f" {back:>6} ", number),
-                (f"{weight:>6.1%} ", self.rich_style),
-                *around,
-                (bar(weight / strongest, room), self.look("accent")),
-            ]
-        )
+        parts = [
+            (" " * (cells - cell_len(text)), self.rich_style),
+            (text, self.look("text")),
+            (f" {back:>6} ", number),
+            (f"{weight:>6.1%}", self.rich_style),
+            *around,
+        ]
+        return self.draw_bar(parts, weight / strongest, self.look("accent"), width)
 
     def _draw_around(self, at: int) -> list[tuple[str, Style]]:
         """Return the token with the text around it: a single letter says little."""
@@ -484,9 +471,9 @@ class AttentionList(BarList):
         before = set_cell_size(before[-_BEFORE:].rjust(_BEFORE), _BEFORE)
         after = set_cell_size(after, _AFTER)
         return [
-            (f" {before}", number),
+            (f"  {before}", number),
             (after[:cut], self.look("text")),
-            (f"{after[cut:]} ", number),
+            (after[cut:], number),
         ]
 
 

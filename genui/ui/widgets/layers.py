@@ -8,7 +8,7 @@ from textual.strip import Strip
 from genui.base import numbers
 from genui.protocol import Contribution, LayerOdds, Layers
 from genui.ui.widgets.base import strip_of
-from genui.ui.widgets.candidates import BarList, bar, token_text
+from genui.ui.widgets.candidates import BarList, token_text
 
 _TOKEN_CELLS, _FEW_TOKEN_CELLS = 12, 8
 _WIDE = 36  # cells from which tokens have their full width
@@ -97,9 +97,8 @@ class LayerList(BarList):
             shown = token_text(text)
             style = self.look("chosen" if text == layers.token else "text")
             pad = " " * (_LABEL_CELLS + 1 + cells - cell_len(shown))
-            line = [(pad, base), (shown, style), (f" {share:>6.1%} ", base)]
-            room = max(width - _LABEL_CELLS - cells - 11, 0)
-            lines.append(strip_of([*line, (bar(share, room), self.look("bar"))]))
+            line = [(pad, base), (shown, style), (f" {share:>6.1%}", base)]
+            lines.append(self.draw_bar(line, share, self.look("bar"), width))
         return [*lines, last]
 
 
