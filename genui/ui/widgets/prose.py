@@ -568,7 +568,8 @@ class Prose(RowScroller):
 
     @property
     def count(self) -> int:
-        """The number of lines to scroll over.
+        """The number of lines to scroll over, at least those of the view: another number is
+        another layout, and sends the whole view.
 
         Scrolling sends the whole view to the terminal. So while text is being generated it is
         scrolled by a quarter of the view at a time, and between that only new lines are sent.
@@ -578,7 +579,7 @@ class Prose(RowScroller):
         height = self.scrollable_size.height
         overflow = len(self._flow) - height
         if overflow <= 0 or not self.writing:
-            return len(self._flow)
+            return max(len(self._flow), height)
         stride = max(height // 4, 1)
         return height + -(-overflow // stride) * stride
 
