@@ -15,7 +15,7 @@ from genui.base.text import clean_line
 from genui.ui.traces.compare import Column, Part
 from genui.ui.traces.trees import NAME_CELLS, Branch, Tree
 from genui.ui.widgets.base import Row, RowList, SearchLine
-from genui.ui.widgets.dialogs import ValueScreen, Window
+from genui.ui.widgets.dialogs import ValueScreen, Window, ask
 from genui.ui.widgets.image import ColumnView
 
 NO_BRANCHES = "No branches yet: press space in the pane to start one"
@@ -209,11 +209,10 @@ class BranchesScreen(Window[Choice | None]):
         if branch is None:
             return
 
-        def name(text: str | None) -> None:
-            if text is not None:
-                branch.name = text
-                self._list()
-                self._preview()
+        def name(text: str) -> None:
+            branch.name = text
+            self._list()
+            self._preview()
 
         def parse(text: str) -> str:
             return clean_line(text, NAME_CELLS)
@@ -221,7 +220,7 @@ class BranchesScreen(Window[Choice | None]):
         window: Screen[str | None] = ValueScreen(
             "Name of the branch", branch.name, NAME_HINT, parse, "name"
         )
-        self.app.push_screen(window, name)
+        ask(self, window, name)
 
     def action_compare(self) -> None:
         """Compare with the branch that is shown."""

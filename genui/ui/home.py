@@ -56,6 +56,7 @@ from genui.ui.widgets.base import (
     StatusLine,
     arrange,
 )
+from genui.ui.widgets.dialogs import ask
 from genui.ui.widgets.settings import SettingsPanel
 
 if TYPE_CHECKING:
@@ -628,23 +629,21 @@ class HomeScreen(AppScreen[None]):
     def _open_new_run(self, recipe: str, source: "Source | None" = None) -> None:
         from genui.ui.new_run import NewRunScreen
 
-        def started(run: RunDir | None) -> None:
-            if run is not None:
-                self._new_run = run
-                self.watcher.refresh()
-                self.open_run(run)
-                self.say("the run is starting; it keeps training after you quit", "note")
+        def started(run: RunDir) -> None:
+            self._new_run = run
+            self.watcher.refresh()
+            self.open_run(run)
+            self.say("the run is starting; it keeps training after you quit", "note")
 
-        self.app.push_screen(NewRunScreen(recipe, source), started)
+        ask(self, NewRunScreen(recipe, source), started)
 
     def action_favourites(self) -> None:
         from genui.ui.windows import Favourite, FavouritesScreen
 
-        def chosen(favourite: Favourite | None) -> None:
-            if favourite is not None:
-                self.open_saved(favourite.path, pane_of_saved(favourite.recipe))
+        def chosen(favourite: Favourite) -> None:
+            self.open_saved(favourite.path, pane_of_saved(favourite.recipe))
 
-        self.app.push_screen(FavouritesScreen(), chosen)
+        ask(self, FavouritesScreen(), chosen)
 
     def copyables(self) -> list[Copyable]:
         """What can be copied of the current pane."""

@@ -35,7 +35,7 @@ from genui.runs.models import find_origin
 from genui.runs.plan import Plan
 from genui.ui.processes import running
 from genui.ui.widgets.base import Completer, LineInput, Row, RowList
-from genui.ui.widgets.dialogs import FIELD_KEYS, Window
+from genui.ui.widgets.dialogs import Form
 
 PLANNER = (sys.executable, "-m", "genui", "train")
 """The command that estimates a training; recipe and settings are added."""
@@ -195,7 +195,7 @@ FIELDS = ("recipe", "name", "steps", "data", "set")
 """The fields in order, by the last part of their ids."""
 
 
-class NewRunScreen(Window[RunDir | None]):
+class NewRunScreen(Form[RunDir | None]):
     """Starts a trainer. Dismissed with its run, or None.
 
     With a `source` it lists what that has instead of the recipes. The first field filters the
@@ -203,7 +203,6 @@ class NewRunScreen(Window[RunDir | None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *FIELD_KEYS,
         Binding("escape", "leave", "Cancel", show=False),
         Binding("ctrl+s", "start", "Start", show=False),
         Binding("pagedown", "page(1)", "Page down", show=False),
@@ -449,23 +448,14 @@ class NewRunScreen(Window[RunDir | None]):
 
     # --- keys -------------------------------------------------------------------------
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """In the last field Enter and what was typed before it are handled in order."""
-        if action == "next_field" and self.focused is self._line(FIELDS[-1]):
-            return False
-        return super().check_action(action, parameters)
-
     @on(LineInput.Submitted)
     def _submitted(self) -> None:
         self.action_start()
 
-    def action_next_field(self) -> None:
-        self.focus_next()
-
     def action_move(self, by: int) -> None:
         """Move in the list if the first field has the focus, else to another field."""
         if self.focused is not self._line("recipe"):
-            (self.focus_next if by > 0 else self.focus_previous)()
+            super().action_move(by)
             return
         with self.prevent(LineInput.Changed):
             self._line("recipe").value = ""

@@ -16,7 +16,7 @@ from genui.runs.listing import RunSummary, summarise
 from genui.ui import messages
 from genui.ui.screens import AppScreen, Copyable
 from genui.ui.watcher import Watcher
-from genui.ui.widgets.dialogs import ConfirmScreen, Field, FormScreen
+from genui.ui.widgets.dialogs import ConfirmScreen, Field, FormScreen, ask
 
 HINT = "Put spaces between tags. An empty name restores the first one."
 
@@ -53,16 +53,14 @@ class RunOrganiser:
             Field("note", before.note, "what is special about it"),
         ]
 
-        def typed(new: Labels | None) -> None:
-            if new is None:
-                return
+        def typed(new: Labels) -> None:
             if new.name == run.info.name and not before.name:
                 new = Labels(tags=new.tags, note=new.note)  # the name was not changed
             if new != before:
                 self._run(self._write(run, new, before))
 
         title = f"Name, tags and note of {clean_line(run.info.name, 30)}"
-        self._screen.app.push_screen(FormScreen(title, fields, HINT, parse_labels, "save"), typed)
+        ask(self._screen, FormScreen(title, fields, HINT, parse_labels, "save"), typed)
 
     async def _write(self, run: RunSummary, new: Labels, before: Labels) -> None:
         async def undo() -> str:
@@ -87,17 +85,13 @@ class RunOrganiser:
         if not self._screen.is_current:
             return  # another window has been opened meanwhile, whose keys would answer
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._run(self._delete(run, freed))
-
         name, step = clean_line(run.info.name, 40), f"{run.status.step:,}"
         text = (
             f"Its {step} steps, samples and checkpoints are deleted when genui closes; "
             f"that frees {freed}. Until then u brings it back."
         )
         window = ConfirmScreen(f"Delete {name}?", text, "delete", "keep it")
-        self._screen.app.push_screen(window, answered)
+        ask(self._screen, window, lambda _: self._run(self._delete(run, freed)))
 
     async def _delete(self, run: RunSummary, freed: str) -> None:
         name = clean_line(run.info.name, 40)

@@ -275,14 +275,11 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         if len(offered) < 2:
             self._copy(offered[0] if offered else None)
             return
-        from genui.ui.widgets.dialogs import ChooseScreen
-
-        def chosen(key: str | None) -> None:
-            if key is not None:
-                self._copy(offered[int(key)])
+        from genui.ui.widgets.dialogs import ChooseScreen, ask
 
         rows = [Row(str(n), one.name, clean_line(one.text, 60)) for n, one in enumerate(offered)]
-        self.app.push_screen(ChooseScreen("Copy", rows, "copy", ""), chosen)
+        window = ChooseScreen("Copy", rows, "copy", "")
+        ask(self, window, lambda key: self._copy(offered[int(key)]))
 
     def _copy(self, one: Copyable | None) -> None:
         if one is None:
@@ -338,14 +335,10 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
             yield Command(f"Choose theme {name}", f"A {kind} theme", chosen)
 
     def _choose_theme(self) -> None:
-        from genui.ui.widgets.dialogs import ThemeScreen
-
-        def chosen(theme: str | None) -> None:
-            if theme is not None:
-                self.app.post_message(messages.ThemeChosen(theme))
+        from genui.ui.widgets.dialogs import ThemeScreen, ask
 
         window = ThemeScreen(sorted(self.app.available_themes), self.app.theme)
-        self.app.push_screen(window, chosen)
+        ask(self, window, lambda theme: self.app.post_message(messages.ThemeChosen(theme)))
 
 
 class PaneScreen(AppScreen[messages.ViewName]):

@@ -44,7 +44,7 @@ from genui.ui.widgets.base import (
     escape_newlines,
     unescape_newlines,
 )
-from genui.ui.widgets.dialogs import Window
+from genui.ui.widgets.dialogs import Window, ask
 from genui.ui.widgets.settings import Option, SettingsPanel
 
 T = TypeVar("T")
@@ -296,12 +296,7 @@ class TracePane(Pane):
 
     def ask(self, window: Window[T | None], use: Callable[[T], object]) -> None:
         """Open a dialog, and call `use` with its result unless it is cancelled."""
-
-        def done(result: T | None) -> None:
-            if result is not None:
-                use(result)
-
-        self.app.push_screen(window, done)
+        ask(self, window, use)
 
     def action_edit(self) -> None:
         """Edit the prompt."""

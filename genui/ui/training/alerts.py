@@ -25,7 +25,7 @@ from genui.ui import messages
 from genui.ui.graphics import ask_tmux, wrap_for_tmux
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import Row
-from genui.ui.widgets.dialogs import ChooseScreen
+from genui.ui.widgets.dialogs import ChooseScreen, ask
 
 if TYPE_CHECKING:
     from genui.runs.alerts import Alert, Alerts
@@ -190,14 +190,12 @@ class AlertDesk:
 
     def open(self) -> None:
         """Open the list of alerts; choosing one moves the cursor to its step."""
-
         entries = self.book.entries[::-1]
 
-        def go_to(key: str | None) -> None:
-            if key is not None:
-                self._app.screen.post_message(messages.Pointed(entries[int(key)].alert.step))
+        def go_to(key: str) -> None:
+            self._app.screen.post_message(messages.Pointed(entries[int(key)].alert.step))
 
-        self._app.push_screen(AlertsScreen(entries, self), go_to)
+        ask(self._app, AlertsScreen(entries, self), go_to)
 
 
 # --- The list ---------------------------------------------------------------------------------

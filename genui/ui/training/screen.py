@@ -44,6 +44,7 @@ from genui.ui.training.values import waiting_text
 from genui.ui.watcher import RunView, Watcher
 from genui.ui.widgets.base import FooterLine, HeaderLine, SearchLine, Split, StatusLine
 from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.dialogs import ask
 from genui.ui.widgets.settings import Option, SettingsPanel, option_of
 
 PAINT_INTERVAL = 0.2  # seconds between paints of new data; the first is painted at once
@@ -624,9 +625,7 @@ class TrainingScreen(AppScreen[Exit]):
             return
         native = view.summary.native
 
-        def answered(choice: Choice | None) -> None:
-            if choice is None:
-                return
+        def answered(choice: Choice) -> None:
             try:
                 printed_choice.remember(key, choice)
             except GenuiError as error:
@@ -639,7 +638,7 @@ class TrainingScreen(AppScreen[Exit]):
                 else f"read again, with steps {printed.describe(choice)}"
             )
 
-        self.app.push_screen(printed.form(printed_choice.recall(key)), answered)
+        ask(self, printed.form(printed_choice.recall(key)), answered)
 
     @on(messages.KeysChanged)
     def _hide_settings(self) -> None:

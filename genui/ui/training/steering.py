@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from textual.widget import Widget
@@ -26,7 +27,7 @@ from genui.runs.listing import find_sweep
 from genui.ui import messages
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import bind_actions
-from genui.ui.widgets.dialogs import ConfirmScreen, ValueScreen
+from genui.ui.widgets.dialogs import ConfirmScreen, ValueScreen, ask
 
 CONFIRMATIONS: dict[Command, str] = {
     "pause": "pause requested: it takes effect after this step",
@@ -212,13 +213,9 @@ class Steering:
         if view is None:
             return
 
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._send(view.summary.run, Control("stop"))
-
         question = f"Stop {clean_line(view.summary.info.name, 40)}?"
         window = ConfirmScreen(question, stop_text(view), "stop", "keep training")
-        self._host.app.push_screen(window, answered)
+        ask(self._host, window, lambda _: self._send(view.summary.run, Control("stop")))
 
     def action_resume(self) -> None:
         """Start a trainer from the newest checkpoint of the run; without one, a new run like it."""
@@ -319,13 +316,9 @@ class Steering:
             hint += f" Now: {float(view.series['lr'][1][-1]):.2g}."
         hint += " The schedule keeps its shape."
 
-        def typed(control: Control | None) -> None:
-            if control is not None:
-                self._send(view.summary.run, control)
-
         value = "" if current is None else f"{current:g}"
         screen = ValueScreen("Learning rate", value, hint, parse_learning_rate)
-        self._host.app.push_screen(screen, typed)
+        ask(self._host, screen, partial(self._send, view.summary.run))
 
     async def _branch(self, view: RunView, step: float | None) -> None:
         # Only this needs the recipes; imported at the top, they would delay the first curve.
@@ -339,15 +332,14 @@ class Steering:
             self._say("this run has no checkpoint yet: ^s writes one", "note")
             return
 
-        def started(new: RunDir | None) -> None:
-            if new is not None:
-                self._host.post_message(messages.OpenRun(new))
-                self._say("the run is starting; it keeps training after you quit", "note")
+        def started(new: RunDir) -> None:
+            self._host.post_message(messages.OpenRun(new))
+            self._say("the run is starting; it keeps training after you quit", "note")
 
         before = [checkpoint for checkpoint in steps if step is not None and checkpoint <= step]
         chosen = before[-1] if before else steps[-1]
         source = source_of_run(run, clean_line(name, 40), recipe, steps, chosen)
-        self._host.app.push_screen(NewRunScreen(source=source), started)
+        ask(self._host, NewRunScreen(source=source), started)
 
 
 # --- Sweeps, from the table of runs -----------------------------------------------------------
@@ -355,14 +347,9 @@ class Steering:
 
 def ask_to_stop(host: Widget, name: str) -> None:
     """Stop the sweep with its trials, if the user confirms it. The host shows what became of it."""
-
-    def answered(yes: bool | None) -> None:
-        if yes:
-            control_sweep(host, name, "stop")
-
     text = "Its trials write checkpoints first, from which it can be resumed."
     window = ConfirmScreen(f"Stop the sweep {clean_line(name, 40)}?", text, "stop", "keep training")
-    host.app.push_screen(window, answered)
+    ask(host, window, lambda _: control_sweep(host, name, "stop"))
 
 
 def control_sweep(host: Widget, name: str, command: Literal["stop", "resume"]) -> None:

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widget import Widget
@@ -26,16 +27,6 @@ if TYPE_CHECKING:
     from genui.ui.screens import Said
 
 T = TypeVar("T")
-
-FIELD_KEYS: tuple[BindingType, ...] = (
-    Binding("tab", "app.focus_next", "Next", show=False, priority=True),
-    Binding("shift+tab", "app.focus_previous", "Previous", show=False, priority=True),
-    Binding("enter", "next_field", "Next", show=False, priority=True),
-    Binding("down", "move(1)", "Next", show=False, priority=True),
-    Binding("up", "move(-1)", "Previous", show=False, priority=True),
-)
-"""The keys of a form. They have priority: the focus moves at once, so that keys typed right after
-them reach the next field."""
 
 
 class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
@@ -68,18 +59,28 @@ class Window(LifecycleGuard, ModalScreen[T], Generic[T]):
             self.query_one(".fault", Static).update(line)
 
 
+def ask(host: DOMNode, window: Window[T | None], use: Callable[[T], object]) -> None:
+    """Open a window, and call `use` with its result, unless it closes without one."""
+
+    def closed(result: T | None) -> None:
+        if result is not None:
+            use(result)
+
+    host.app.push_screen(window, closed)
+
+
 # --- A question that is answered by yes or no -------------------------------------------------
 
 
-class ConfirmScreen(Window[bool]):
-    """Dismissed with True by y or Enter, with False by n or Esc.
+class ConfirmScreen(Window[bool | None]):
+    """Dismissed with True by y or Enter, with None by n or Esc.
 
     `question` is the title, `text` says what happens then, and `instead` what Esc does.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y,enter", "answer(True)", "Yes", show=False),
-        Binding("n,escape,q", "answer(False)", "No", show=False),
+        Binding("y,enter", "agree", "Yes", show=False),
+        Binding("n,escape,q", "leave", "No", show=False),
     ]
 
     def __init__(self, question: str, text: str, verb: str, instead: str = "cancel") -> None:
@@ -95,8 +96,8 @@ class ConfirmScreen(Window[bool]):
     def on_mount(self) -> None:
         self.set_titles(self._question, self._keys)
 
-    def action_answer(self, yes: bool) -> None:
-        self.leave(yes)
+    def action_agree(self) -> None:
+        self.leave(True)
 
 
 # --- A list to choose from --------------------------------------------------------------------
@@ -174,13 +175,40 @@ class Field(NamedTuple):
     placeholder: str = ""
 
 
-class FormScreen(Window[T | None], Generic[T]):
+class Form(Window[T], Generic[T]):
+    """Lines one below the other; Enter in the last one ends the form.
+
+    Its keys have priority: the focus moves at once, so that keys typed right after them reach the
+    next line.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "app.focus_next", "Next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", "Previous", show=False, priority=True),
+        Binding("enter", "next_field", "Next", show=False, priority=True),
+        Binding("down", "move(1)", "Next", show=False, priority=True),
+        Binding("up", "move(-1)", "Previous", show=False, priority=True),
+    ]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the last line Enter and what was typed before it are handled in order."""
+        if action == "next_field" and self.focused is self.query(LineInput).last():
+            return False
+        return super().check_action(action, parameters)
+
+    def action_next_field(self) -> None:
+        self.focus_next()
+
+    def action_move(self, by: int) -> None:
+        """Move to the line below or above."""
+        (self.focus_next if by > 0 else self.focus_previous)()
+
+
+class FormScreen(Form[T | None], Generic[T]):
     """Dismissed with the result of `parse` of the lines, in order, or None by Esc.
 
     `parse` raises MisuseError for invalid lines; its message is shown and the window stays.
     """
-
-    BINDINGS: ClassVar[list[BindingType]] = [*FIELD_KEYS]
 
     def __init__(
         self,
@@ -214,19 +242,6 @@ class FormScreen(Window[T | None], Generic[T]):
         verb = f"next, then {self._verb}" if len(self._fields) > 1 else self._verb
         self.set_titles(self._title, f"⏎ {verb} · esc cancel")
         self.begin_typing()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """In the last line Enter and what was typed before it are handled in order."""
-        if action == "next_field" and self.focused is self.query(LineInput).last():
-            return False
-        return super().check_action(action, parameters)
-
-    def action_next_field(self) -> None:
-        self.focus_next()
-
-    def action_move(self, by: int) -> None:
-        """Move to the line below or above."""
-        (self.focus_next if by > 0 else self.focus_previous)()
 
     @on(LineInput.Submitted)
     def _submitted(self) -> None:
