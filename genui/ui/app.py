@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -484,12 +484,7 @@ class Shell(LifecycleGuard, App[None]):
 
     def _remember(self, new: Memory) -> None:
         self._memory = new
-
-        def save() -> None:
-            with self._saving:
-                remember(_path(), self._memory)  # the newest, whichever thread is last
-
-        self.run_worker(save, thread=True, group="memory")
+        self._write(lambda: remember(_path(), self._memory))  # the newest, whichever is last
 
     def _theme_changed(self, theme: Theme) -> None:
         """Write the header and footer again: they keep the colours they were written with."""
@@ -504,12 +499,16 @@ class Shell(LifecycleGuard, App[None]):
 
     def _save(self, name: str, text: str) -> None:
         """Write a setting to config.toml. A file that cannot be written keeps its value."""
+        self._write(lambda: save_setting(name, text))
 
-        def save() -> None:
+    def _write(self, write: Callable[[], object]) -> None:
+        """Write a file on a thread, one at a time."""
+
+        def work() -> None:
             with self._saving, suppress(GenuiError):
-                save_setting(name, text)
+                write()
 
-        self.run_worker(save, thread=True, group="memory")
+        self.run_worker(work, thread=True, group="memory")
 
     def action_alerts(self) -> None:
         self.desk.open()

@@ -218,15 +218,10 @@ class MeteredDriver(LinuxDriver):
         return self._written_before + (writer.written if isinstance(writer, MeteredWriter) else 0)
 
     @property
-    def pending_bytes(self) -> int:
-        """The number of bytes not written to the terminal yet."""
-        writer = self._writer_thread
-        return writer.pending if isinstance(writer, MeteredWriter) else 0
-
-    @property
     def busy(self) -> bool:
         """Whether the last frame is still being written, so that the next should be skipped."""
-        return self.pending_bytes > BUSY
+        writer = self._writer_thread
+        return isinstance(writer, MeteredWriter) and writer.pending > BUSY
 
     @property
     def behind(self) -> float:

@@ -520,13 +520,9 @@ class HomeScreen(AppScreen[None]):
             self.watcher.watch()
             self.query_one(TrainingPane).clear()
 
-    @on(messages.EditRun)
-    def _edit_run(self, event: messages.EditRun) -> None:
-        self._organiser.edit(event.run)
-
-    @on(messages.DeleteRun)
-    def _delete_run(self, event: messages.DeleteRun) -> None:
-        self._organiser.delete(event.run)
+    @on(messages.OrganiseRun)
+    def _organise_run(self, event: messages.OrganiseRun) -> None:
+        self._organiser.begin(event)
 
     @on(messages.OpenModel)
     def _open_model(self, event: messages.OpenModel) -> None:

@@ -259,14 +259,14 @@ class ModelsPane(Pane, can_focus=False):
     def action_edit_run(self) -> None:
         """Edit the name, tags and note of the chosen run."""
         if (run := self.chosen_run) is not None:
-            self.post_message(messages.EditRun(run))
+            self.post_message(messages.OrganiseRun(run))
         else:
             self.post_message(messages.Say("choose a run: models keep their names", "note"))
 
     def action_delete_run(self) -> None:
         """Delete the chosen run, if the user confirms it."""
         if (run := self.chosen_run) is not None:
-            self.post_message(messages.DeleteRun(run))
+            self.post_message(messages.OrganiseRun(run, delete=True))
         else:
             self.post_message(messages.Say("choose a run: models cannot be deleted here", "note"))
 

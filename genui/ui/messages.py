@@ -136,17 +136,11 @@ class Generate(Message):
 
 
 @dataclass(eq=False)
-class EditRun(Message):
-    """Ask for another name, tags and note of this run."""
+class OrganiseRun(Message):
+    """The user wants to edit the name, tags and note of a run, or to delete it."""
 
-    run: "RunSummary"
-
-
-@dataclass(eq=False)
-class DeleteRun(Message):
-    """Delete this run, if the user confirms it."""
-
-    run: "RunSummary"
+    run: RunSummary
+    delete: bool = False
 
 
 @dataclass(eq=False)

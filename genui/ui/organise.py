@@ -44,6 +44,9 @@ class RunOrganiser:
         self._watcher = watcher
         self._leave = leave
 
+    def begin(self, event: messages.OrganiseRun) -> None:
+        (self.delete if event.delete else self.edit)(event.run)
+
     def edit(self, run: RunSummary) -> None:
         """Ask for the name, tags and note of a run."""
         before = run.labels

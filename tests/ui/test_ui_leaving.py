@@ -40,8 +40,8 @@ def news() -> list[messages.Message]:
         messages.Acted(),
         messages.HintSeen(),
         messages.OpenRun(run),
-        messages.EditRun(summarise(run)),
-        messages.DeleteRun(summarise(run)),
+        messages.OrganiseRun(summarise(run)),
+        messages.OrganiseRun(summarise(run), delete=True),
         messages.Generate(run),
         messages.ZoomPane("text"),
         messages.Reply(Lost()),
@@ -141,7 +141,6 @@ async def test_a_pane_without_its_children_draws_nothing_while_the_app_ends(
         for one in removed:
             await one
         pane.paint()
-        pane.inspector._paint_now()  # type: ignore[attr-defined]
 
 
 async def test_the_app_can_be_left_while_the_manual_opens(shipped, open_app: Opener) -> None:

@@ -107,18 +107,10 @@ class TraceImageView(View):
 
 
 class ImageInspector(Inspector):
-    """Painted after the image, and only full-screen, so that the image appears first."""
-
-    _due = False
+    """Painted only full-screen."""
 
     def paint(self) -> None:
-        if self.pane.zoomed and not self._due:
-            self._due = True
-            self.call_after_refresh(self._paint_now)
-
-    def _paint_now(self) -> None:
-        self._due = False
-        if self.pane.zoomed and self.pane.usable:
+        if self.pane.zoomed:
             self.paint_step()
 
     def paint_step(self) -> None:

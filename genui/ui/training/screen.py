@@ -463,15 +463,10 @@ class TrainingScreen(AppScreen[Exit]):
             self.board.set_runs(runs or self.known[:1])
             self._show_runs()
 
-    @on(messages.EditRun)
-    def _edit_run(self, event: messages.EditRun) -> None:
+    @on(messages.OrganiseRun)
+    def _organise_run(self, event: messages.OrganiseRun) -> None:
         event.stop()
-        self._organiser.edit(event.run)
-
-    @on(messages.DeleteRun)
-    def _delete_run(self, event: messages.DeleteRun) -> None:
-        event.stop()
-        self._organiser.delete(event.run)
+        self._organiser.begin(event)
 
     @on(messages.OpenRun)
     def _open_run(self, event: messages.OpenRun) -> None:

@@ -561,12 +561,12 @@ class RunTable(LifecycleGuard, Framed, Vertical):
     def action_edit_run(self) -> None:
         """Edit the name, tags and note of the run at the cursor."""
         if (run := self._organisable()) is not None:
-            self.post_message(messages.EditRun(run))
+            self.post_message(messages.OrganiseRun(run))
 
     def action_delete_run(self) -> None:
         """Delete the run at the cursor, if the user confirms it."""
         if (run := self._organisable()) is not None:
-            self.post_message(messages.DeleteRun(run))
+            self.post_message(messages.OrganiseRun(run, delete=True))
 
     def _organisable(self) -> RunSummary | None:
         """The run at the cursor; None, with a line for the user, if it is another tool's log."""

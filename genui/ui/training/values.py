@@ -52,29 +52,27 @@ def stats_line(view: RunView, now: float, width: int, *before_age: Part) -> Cont
 
 def _values_parts(view: RunView) -> list[list[Part]]:
     """Held-out loss, training loss, learning rate, speed, and its share of the measured peak of
-    matrix products; each empty if it is not known."""
-    held_out: list[Part] = []
-    train: list[Part] = []
-    learning_rate: list[Part] = []
-    speed: list[Part] = []
-    share: list[Part] = []
+    matrix products, as far as they are known."""
+    parts: list[list[Part]] = []
     if values := _newest_values(view, _HELD_OUT):
         change = values[-1] - values[-2] if len(values) > 1 else 0.0
         arrow = f" {'▾' if change < 0 else '▴'}{abs(change):.2f}" if abs(change) >= 0.005 else ""
-        held_out += _stat("val", numbers.value(values[-1]), "bold $primary", arrow)
+        parts.append(_stat("val", numbers.value(values[-1]), "bold $primary", arrow))
     if values := _newest_values(view, _TRAIN):
-        train += _stat("train", numbers.value(values[-1]), "bold $primary")
+        parts.append(_stat("train", numbers.value(values[-1]), "bold $primary"))
     if values := _newest_values(view, _WINS):
-        train += _stat("real wins", f"{values[-1]:.0%}", "bold $primary", " of pairs")
+        parts.append(_stat("real wins", f"{values[-1]:.0%}", "bold $primary", " of pairs"))
     if values := _newest_values(view, _LEARNING_RATE):
         newest = f"{values[-1]:.1e}" if values[-1] else "0"
-        learning_rate += _stat("lr", newest, "$foreground")
+        parts.append(_stat("lr", newest, "$foreground"))
     status = view.summary.status
     if status.units_per_s > 0 and view.summary.state == "running":
-        speed += _stat("", numbers.short(status.units_per_s), "$foreground", f" {status.unit}")
+        speed = numbers.short(status.units_per_s)
+        parts.append(_stat("", speed, "$foreground", f" {status.unit}"))
         if status.mfu:
-            share += _stat("", f"{100 * status.mfu:.0f} %", "$foreground", " of peak FLOP/s")
-    return [held_out, train, learning_rate, speed, share]
+            share = f"{100 * status.mfu:.0f} %"
+            parts.append(_stat("", share, "$foreground", " of peak FLOP/s"))
+    return parts
 
 
 def _age(view: RunView, now: float) -> list[Part]:
