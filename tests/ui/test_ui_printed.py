@@ -34,7 +34,7 @@ async def test_the_steps_of_a_log_are_chosen_in_a_form_and_read_again(tmp_path: 
         assert board.board.first is not None
         assert set(board.board.first.series) == {"loss"}
         await until_seen(pilot, "read again, with steps tick, loss")
-        assert "unsure" not in seen(pilot)
+        await until(pilot, lambda: "unsure" not in seen(pilot))
     assert recall(key_of_file(path)) == Choice("tick", ("loss",))
 
 
