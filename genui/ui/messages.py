@@ -139,7 +139,7 @@ class Generate(Message):
 class OrganiseRun(Message):
     """The user wants to edit the name, tags and note of a run, or to delete it."""
 
-    run: RunSummary
+    run: "RunSummary"
     delete: bool = False
 
 

@@ -365,13 +365,9 @@ class NearestScreen(Window[None]):
         if frame.images == 1:
             view.show_frame(frame, "denoised")
             return
-        import numpy as np
+        from genui.formats.image import clip_pixels, four_frames
 
-        from genui.formats.image import four_frames
-
-        clip = np.frombuffer(frame.denoised, np.uint8)
-        image = four_frames(clip.reshape(frame.images, frame.height, frame.width, 3))
-        view.show(image.tobytes(), image.shape[1], image.shape[0])
+        view.show(four_frames(clip_pixels(frame, "denoised")))
 
     @property
     def _images(self) -> tuple[Neighbour, ...]:
@@ -403,9 +399,12 @@ class NearestScreen(Window[None]):
             set_border(box, title=title, subtitle="a training image")
 
     def _show_near(self, view: ImageView, near: Neighbour) -> None:
+        import numpy as np
+
         frame = self._trace.frame
         has_sound = frame is not None and bool(frame.sound)
-        view.show(near.rgb, near.width, near.height, spectrogram=has_sound)
+        pixels = np.frombuffer(near.rgb, np.uint8).reshape(near.height, near.width, 3)
+        view.show(pixels, spectrogram=has_sound)
 
     def _show_text(self, quote: Quote | None) -> None:
         """Show the text with the quotation marked, and the source of the quotation."""

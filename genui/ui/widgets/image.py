@@ -117,24 +117,14 @@ class ImageView(LineWidget):
             self._labels = labels
             self.redraw()
 
-    def show(
-        self,
-        rgb: bytes | np.ndarray,
-        width: int = 0,
-        height: int = 0,
-        spectrogram: bool = False,
-        is_noise: bool = False,
-    ) -> bool:
-        """Show uint8 [H, W, 3], or `width` × `height` × 3 bytes row by row.
+    def show(self, pixels: np.ndarray, spectrogram: bool = False, is_noise: bool = False) -> bool:
+        """Show uint8 [H, W, 3].
 
         A `spectrogram` in the colours of its file is shown in those of the screen. Returns False,
         and sends nothing, if this image is shown already. Raises ValueError for any other shape.
         """
         import numpy as np
 
-        pixels = np.asarray(rgb) if isinstance(rgb, np.ndarray) else np.frombuffer(rgb, np.uint8)
-        if pixels.ndim == 1:
-            pixels = pixels.reshape(height, width, 3)
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             raise ValueError(
                 f"an image is uint8 [H, W, 3], not {pixels.dtype} {list(pixels.shape)}"
@@ -178,13 +168,11 @@ class ImageView(LineWidget):
         if part == "noise" and not (frame.sigma and frame.noise):
             self.clear(NOT_READ if frame.sigma else NO_NOISE)
             return True
-        rgb = {"denoised": frame.denoised, "x": frame.x, "noise": frame.noise}[part]
-        if rgb:
-            size = frame.width * frame.height * 3
-            start = clip_frame % frame.images * size
-            image = rgb[start : start + size]
-            is_noise = part != "denoised" and frame.sigma > 0
-            return self.show(image, frame.width, frame.height, bool(frame.rate), is_noise)
+        if getattr(frame, part):
+            from genui.formats.image import clip_pixels
+
+            image = clip_pixels(frame, part)[clip_frame % frame.images]
+            return self.show(image, bool(frame.rate), part != "denoised" and frame.sigma > 0)
         if not self.has_image:
             return False
         self._rgb = None
