@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genui.base.errors import MisuseError
 from genui.base.numbers import count
+from genui.base.text import align
 from genui.cli import batch_generation, output
 from genui.cli.batch_generation import plan_in
 from genui.cli.options import MAX_IN_FOLDER
