@@ -1,6 +1,10 @@
 import contextlib
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -86,3 +90,26 @@ def test_a_damaged_message_is_a_protocol_error(change: Callable[[bytes], bytes])
     with pytest.raises(protocol.ProtocolError, match="not a genui message") as refusal:
         list(protocol.requests().feed(struct.pack("<I", len(damaged)) + damaged))
     assert "\n" not in str(refusal.value)
+
+
+def test_a_built_in_tag_loads_no_plug_in_and_neither_torch_nor_textual(tmp_path: Path) -> None:
+    plugin = tmp_path / "loud.py"
+    plugin.write_text("print('loaded')\nKINDS = ()\n")
+    code = (
+        "import sys; from genui import protocol; from genui.protocol.kinds import decode_tagged\n"
+        "for tag in 'text', 'latent', 'unknown':\n"
+        "  try: print(type(decode_tagged(protocol.Settings, {'type': tag})).__name__)\n"
+        "  except ValueError as error: print(error)\n"
+        "print({'torch', 'textual'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"GENUI_PLUGINS": str(plugin)}, text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "TextSettings",
+        "LatentSettings",
+        "loaded",
+        "no kind of model with the settings 'unknown': it is not installed",
+        "set()",
+    ], done.stderr
