@@ -212,6 +212,15 @@ def remove_partial_files(folder: Path) -> None:
             aside.unlink()
 
 
+def stamp_of(path: Path) -> tuple[int, int, int] | None:
+    """The inode of a file, its size and when it was last written, in ns; None if it is missing."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
 def open_unblocked(path: Path) -> FileIO:
     """Opens a file for reading, without a buffer: a named pipe must not hang the reader."""
     return FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))

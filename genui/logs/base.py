@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, open_unblocked, report_defect, show
+from genui.base.files import cannot_read, open_unblocked, report_defect, show, stamp_of
 from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary
 
@@ -410,16 +410,15 @@ class FileStamp:
         self.forget()
 
     def forget(self) -> None:
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
 
     def changed(self) -> bool:
         """Whether the file was written since the last call; a missing one was not."""
-        try:
-            about = self._path.stat()
-        except OSError:
+        now = stamp_of(self._path)
+        if now is None:
             return False
-        before, self._seen = self._seen, (about.st_size, about.st_mtime_ns)
-        return self._seen != before
+        before, self._seen = self._seen, now
+        return now != before
 
 
 class GrowingFile:

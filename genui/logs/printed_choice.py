@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from genui.base import files
-from genui.base.files import atomic_write, writing
+from genui.base.files import atomic_write, stamp_of, writing
 from genui.base.paths import state_dir
 
 _MOST = 1000
@@ -44,13 +44,9 @@ def key_of_run(project: str, name: str) -> str:
     return f"- {project or name or 'piped'}"
 
 
-def stamp() -> tuple[int, int]:
+def stamp() -> tuple[int, int, int] | None:
     """Changes whenever a choice is saved."""
-    try:
-        about = _path().stat()
-    except OSError:
-        return 0, 0
-    return about.st_mtime_ns, about.st_ino
+    return stamp_of(_path())
 
 
 def recall(key: str) -> Choice:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, unquote
 
 from genui.base.errors import GenuiError
-from genui.base.files import cannot_read, sanitize, show
+from genui.base.files import cannot_read, sanitize, show, stamp_of
 from genui.logs.base import CHUNK, Format, Log, Reader
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class SqliteTail(Reader, ABC):
         self._finished: tuple[object, ...] = ()  # stamp of the file when it was read to its end
         self._stamp: tuple[object, ...] = ()  # when it was read last
         self._refusal = ""  # the error then
-        self._inode: tuple[int, int] | None = None
+        self._inode: int | None = None
 
     def _forget(self) -> None:
         super()._forget()
@@ -205,17 +205,17 @@ class SqliteTail(Reader, ABC):
         """About how many bytes a row has."""
 
     def read(self, limit_bytes: int = CHUNK) -> bool:
-        try:
-            about = self._database.stat()
-        except OSError:
+        state = stamp_of(self._database)
+        if state is None:
             self.progress = 1.0
             return False
-        stamp = (about.st_ino, about.st_size, about.st_mtime_ns, *_written(self._database))
+        # New rows are first in the write-ahead log.
+        stamp = (state, stamp_of(self._database.with_name(f"{self._database.name}-wal")))
         if stamp == self._finished:
             return False
         if self._refusal and stamp == self._stamp:
             raise GenuiError(self._refusal)  # reading it again would take as long
-        inode = (about.st_dev, about.st_ino)
+        inode = state[0]
         changed = False
         if self._inode not in (None, inode):
             changed = bool(self._last)
@@ -284,12 +284,3 @@ class SqliteTail(Reader, ABC):
         else:
             self.progress = min(0.99, self._last / max(1, newest))
         return changed or self._last != first
-
-
-def _written(database: Path) -> tuple[int, int]:
-    """Size and time of the write-ahead log, where new rows are first."""
-    try:
-        about = os.stat(f"{database}-wal")
-    except OSError:
-        return 0, 0
-    return about.st_size, about.st_mtime_ns

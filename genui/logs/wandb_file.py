@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genui.base import protobuf
-from genui.base.files import open_unblocked
+from genui.base.files import open_unblocked, stamp_of
 from genui.base.protobuf import BYTES, VARINT, WireError
 from genui.logs.base import About, Format, Log
 
@@ -188,7 +188,7 @@ class _Known(NamedTuple):
     """What a list shows of a log, and its size and time of the last write when that was read: a
     list of thousands of runs is made again and again."""
 
-    stamp: tuple[int, int]
+    stamp: tuple[int, int, int]
     about: About
     ended: str
 
@@ -199,11 +199,9 @@ _known: dict[Path, _Known] = {}
 
 def _know(path: Path) -> _Known | None:
     """The names and the end of a run, read again if its log was written to; None if it is gone."""
-    try:
-        status = path.stat()
-    except OSError:
+    stamp = stamp_of(path)
+    if stamp is None:
         return None
-    stamp = (status.st_size, status.st_mtime_ns)
     known = _known.get(path)
     if known is None or known.stamp != stamp:
         if len(_known) >= _MAX_KNOWN:
