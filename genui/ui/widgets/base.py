@@ -993,10 +993,10 @@ class Completer(Suggester):
     def __init__(self, complete: Callable[[str], str | None], on_thread: bool = False) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
         self._complete = complete
-        self._on_thread = on_thread
+        self._in_thread = on_thread
 
     async def get_suggestion(self, value: str) -> str | None:
-        if self._on_thread:
+        if self._in_thread:
             return await asyncio.to_thread(self._complete, value)
         return self._complete(value)
 
