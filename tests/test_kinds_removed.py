@@ -61,6 +61,13 @@ LEAVES = (
         ("Name a fruit", "Hugging Face folders, fine-tuning"),
     ),
     Leaf(
+        "speech",
+        (),
+        r"kinds.speech|Voice[A-Z]|VOICE_(RECIPES|CLASS)|SPEECH_|Speech(Medium|Dataset|View)|Sound(Classifier|Net)"
+        r"|\bonnx|\bfsdd\b|log_mel|MelDiT|mel_dit|vocode|voice-digits|generate voice|piper|espeak",
+        ("voice-digits", "spoken digits", "427.wav", "piper voices", "One sentence forward"),
+    ),
+    Leaf(
         "open_image",
         (),
         r"kinds.open_image|open_diffusion|PIPELINES|OpenImages|FolderSchedule|AdaptedReader|PipelineParts",
