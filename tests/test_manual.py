@@ -14,7 +14,6 @@ from genui.engine.data.dataset import tables
 from genui.formats.codec import CODECS
 from genui.hub.catalogue import CATALOGUE
 from genui.hub.formats import FORMATS as MODEL_FORMATS
-from genui.kinds.open_image.folder import PIPELINES
 from genui.logs.formats import FORMATS as LOG_FORMATS
 from genui.protocol.kinds import KINDS, PRETRAINED, list_media, weights_folders
 from genui.protocol.manual import read_page, topics
@@ -36,7 +35,6 @@ TABLES: dict[str, tuple[str, Collection[str]]] = {
     "samplers": ("samplers", SAMPLERS),
     "formats of logs": ("watching", LOG_FORMATS),
     "formats of models": ("open-models", MODEL_FORMATS),
-    "pipelines": ("open-models", PIPELINES),
     "models to fetch": ("open-models", CATALOGUE),
     "formats to convert to": ("models", TARGETS),
     "groups of plug-ins": ("extend", GROUPS),

@@ -3,13 +3,11 @@
 import pytest
 
 from genui.base.errors import MisuseError
-from genui.kinds.gan.walk import LatentSettings
 from genui.protocol import (
     AddNoise,
     EditAt,
     ImageSettings,
     SetSeed,
-    SetSettings,
     Settings,
     Start,
     TextSettings,
@@ -47,15 +45,6 @@ def test_of_a_text_farther_begins_again_earlier() -> None:
     steps = [variations(request, 100, distance, [2])[0].step for distance in range(5)]
     assert steps == sorted(steps, reverse=True)
     assert 0 < steps[-1] < steps[0] < 100
-
-
-def test_of_a_walk_it_goes_some_of_the_way_to_another_seed() -> None:
-    (found,) = variations(start(LatentSettings()), 5, 4, [77])
-    (edit,) = found.edits
-    assert isinstance(edit, SetSettings)
-    assert isinstance(edit.settings, LatentSettings)
-    assert edit.settings.to == 77
-    assert edit.settings.share > 0.5
 
 
 def test_each_seed_gives_one_and_its_whole_request() -> None:

@@ -24,7 +24,6 @@ from genui.engine.metrics.classifiers import ImageClassifier, TextClassifier
 from genui.engine.models.classifiers import ConvNet, NGramClassifier
 from genui.engine.sample.trace import Trace
 from genui.engine.train.checkpoint import SCALE, model_metadata, quantise, write_model
-from genui.kinds.speech.classifier import SoundClassifier, SoundNet
 from genui.protocol import Start
 from genui.protocol.kinds import KINDS
 from genui.recipes import find_recipe, override
@@ -32,6 +31,8 @@ from genui.runs import launch
 from genui.runs.layout import read_status
 from genui.runs.models import find_origin, read_header
 
+HEARS = ("hears",) if ("classifier", "audio") in KINDS else ()
+"""The small model that labels sounds, where there is such a kind."""
 PROMPTS = {"plays": "to be", "coder": "def f", "shapes": "cat", "clothes": "boot", "talk": "two"}
 ROOM = 1 << 20  # bytes: more than any tensor of these models
 
@@ -67,10 +68,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_models.write_coder(folder)
     tiny_models.write_of_kinds(folder)
     _classifier(folder / "looks", "icons-labels", lambda width: ConvNet(2, width, True))
-    _classifier(folder / "hears", "voice-digits", lambda width: SoundNet(2, width))
+    if HEARS:
+        from genui.kinds.speech.classifier import SoundNet
+
+        _classifier(folder / "hears", "voice-digits", lambda width: SoundNet(2, width))
     buckets = find_recipe("speakers").buckets  # type: ignore[attr-defined]
     _classifier(folder / "reads", "speakers", lambda width: NGramClassifier(2, buckets, width))
     return folder
+
+
+def load_sound_classifier(ref: str) -> Any:
+    from genui.kinds.speech.classifier import SoundClassifier
+
+    return SoundClassifier.load(ref)
 
 
 def described_in(path: Path) -> dict[str, Any]:
@@ -86,7 +96,7 @@ def described_in(path: Path) -> dict[str, Any]:
         ("shapes", find_and_load),
         *((name, find_and_load) for name in tiny_models.INSTALLED),
         ("looks", ImageClassifier.load),
-        ("hears", SoundClassifier.load),
+        *((name, load_sound_classifier) for name in HEARS),
         ("reads", TextClassifier.load),
     ],
 )
@@ -129,7 +139,7 @@ def test_opening_a_model_imports_no_compiler(models: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["plays", "shapes", *tiny_models.INSTALLED, "looks", "hears", "reads"]
+    "name", ["plays", "shapes", *tiny_models.INSTALLED, *HEARS, "looks", "reads"]
 )
 def test_a_training_from_such_a_file_ends_before_its_network_is_built(
     models: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from importlib.metadata import version
@@ -29,7 +30,8 @@ from genui.engine.sample.diffusion_state import noise
 from genui.engine.sample.media import to_rgb
 from genui.hub import formats
 from genui.hub.open_model import read_licence
-from genui.kinds.open_image import load
+from genui.kinds.open_image import KINDS, load
+from genui.kinds.open_image.folder import PIPELINES
 from genui.kinds.open_image.images import OpenImages
 from genui.kinds.open_image.schedule import FolderSchedule
 from genui.protocol import (
@@ -43,6 +45,7 @@ from genui.protocol import (
     SetSettings,
     Start,
 )
+from genui.protocol.manual import read_page
 from genui.runs.models import find_model
 
 pipelines = import_when_used("diffusers.pipelines")
@@ -743,3 +746,7 @@ def test_a_tiny_autoencoder_beside_the_model_shows_the_predictions(
     assert frame.denoised == to_rgb(expected)[0].tobytes()
     plain = open_trace(start_of("sd", folders("sd")[0]))
     assert [frame.x] == [one.x for one in plain.advance(0, 1)]  # type: ignore[union-attr]
+
+
+def test_the_manual_lists_every_pipeline() -> None:
+    assert PIPELINES.keys() <= set(re.findall(r"\w+", read_page(KINDS[0].topic)))
