@@ -127,15 +127,24 @@ def _drop_output() -> None:
 
 
 def list_commands() -> dict[str, str]:
-    """List every command with its summary: those of genui, then those of kinds."""
-    rows = {**COMMANDS, **_commands_of_kinds()}
-    return {name: row.summary for name, row in rows.items()}
+    """List every command with its summary: those of genui, then those of its kinds.
 
-
-def _commands_of_kinds() -> "dict[str, KindCommand]":
+    Those of plug-ins are left out: a list would have to import each of them.
+    """
     from genui.protocol.kinds import KINDS  # late: it imports every kind
 
-    return {command.name: command for kind in KINDS.values() for command in kind.commands}
+    of_kinds = (command for kind in KINDS.list_built_in() for command in kind.commands)
+    return {name: row.summary for name, row in COMMANDS.items()} | {
+        command.name: command.summary for command in of_kinds
+    }
+
+
+def _find_command(name: str) -> "KindCommand | None":
+    """The command of that name of a kind, also of a plug-in's."""
+    from genui.protocol.kinds import KINDS
+
+    commands = (command for kind in KINDS.values() for command in kind.commands)
+    return next((command for command in commands if command.name == name), None)
 
 
 def overall_parser() -> "argparse.ArgumentParser":
@@ -179,7 +188,8 @@ def command_parser(command: str) -> "argparse.ArgumentParser":
     else:
         from genui.cli.kinds import open_command
 
-        row = _commands_of_kinds()[command]
+        row = _find_command(command)
+        assert row is not None
         summary, (configure, run) = row.summary, open_command(row)
     parser = Parser(prog=f"genui {command}", description=f"{summary[0].upper()}{summary[1:]}.")
     configure(parser)
@@ -209,8 +219,9 @@ def _dispatch(words: list[str]) -> int:
 
         return home.run_home()
     command = words[0]
-    known = command in COMMANDS or command in list_commands()
-    if not known and not command.startswith("-"):
+    is_option = command.startswith("-")
+    known = command in COMMANDS or (not is_option and _find_command(command) is not None)
+    if not known and not is_option:
         near = did_you_mean(command, list_commands(), SEE_HELP)
         raise MisuseError(f"no command '{command}': {near}")
     parser = command_parser(command) if known else overall_parser()
