@@ -60,6 +60,7 @@ from genui.ui.widgets.dialogs import ask
 from genui.ui.widgets.settings import SettingsPanel
 
 if TYPE_CHECKING:
+    from genui.formats.recipe import TraceRecipe
     from genui.formats.trees import ListedTrace
     from genui.ui.new_run import Source
     from genui.ui.training.screen import Exit, TrainingScreen
@@ -634,10 +635,11 @@ class HomeScreen(AppScreen[None]):
         ask(self, NewRunScreen(recipe, source), started)
 
     def action_favourites(self) -> None:
-        from genui.ui.windows import Favourite, FavouritesScreen
+        from genui.ui.windows import FavouritesScreen
 
-        def chosen(favourite: Favourite) -> None:
-            self.open_saved(favourite.path, pane_of_saved(favourite.recipe))
+        def chosen(favourite: "tuple[Path, TraceRecipe]") -> None:
+            path, recipe = favourite
+            self.open_saved(path, pane_of_saved(recipe))
 
         ask(self, FavouritesScreen(), chosen)
 

@@ -8,7 +8,7 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from rich.cells import cell_len
@@ -44,13 +44,9 @@ if TYPE_CHECKING:
 NO_FAVOURITES = "No favourites yet: press * in Text, in Canvas or among variations"
 
 
-class Favourite(NamedTuple):
-    path: Path
-    recipe: TraceRecipe
-
-
-class FavouritesScreen(Window[Favourite | None]):
-    """Lists the favourites, read on a thread. Dismissed with the one to open, or None."""
+class FavouritesScreen(Window[tuple[Path, TraceRecipe] | None]):
+    """Lists the favourites, read on a thread. Dismissed with the file and the recipe of the one to
+    open, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "take", "Open", show=False),
@@ -97,7 +93,7 @@ class FavouritesScreen(Window[Favourite | None]):
         if listed.tree is None:
             self._say(listed.fault)
         else:
-            self.leave(Favourite(listed.path, listed.tree.recipe))
+            self.leave((listed.path, listed.tree.recipe))
 
     def action_drop(self) -> None:
         """Delete the favourite's file; it can be brought back until the app closes."""

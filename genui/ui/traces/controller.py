@@ -584,11 +584,11 @@ class TraceController(Generic[F, S]):
         return self._clock() - self._requested_at
 
 
-def parse_number(text: str, least: int, most: int) -> int:
+def parse_number(text: str, least: int, most: int, noun: str = "number") -> int:
     """A number in that range, as typed. Raises MisuseError."""
     if text.strip().isdecimal() and least <= int(text) <= most:
         return int(text)
-    raise MisuseError(f"{clean_line(text, 20)!r}: expected a number from {least} to {most}")
+    raise MisuseError(f"{clean_line(text, 20)!r}: expected a {noun} from {least} to {most}")
 
 
 def _quote(branch: Branch[Any]) -> str:

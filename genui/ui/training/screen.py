@@ -260,10 +260,7 @@ class TrainingScreen(AppScreen[Exit]):
     def _list_runs(self) -> None:
         if self.table.display:
             self.table.list_runs(self.known)
-            self._show_table()
-
-    def _show_table(self) -> None:
-        self.table.show(self.board, self.grid.series_style)
+            self.table.show(self.board, self.grid.series_style)
 
     def action_runs(self) -> None:
         """Open the table of runs over the whole screen, or close it."""
