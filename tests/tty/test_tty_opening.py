@@ -19,7 +19,7 @@ def test_the_classic_terminal_shows_one_pane_and_tabs() -> None:
     with Terminal(ALONE, size=(80, 24)) as terminal:
         terminal.until(lambda text: "─ Models " in text)
         tabs = terminal.screen.display[0]
-        assert all(word in tabs for word in ("Models", "Text", "Canvas", "Training", "Lab"))
+        assert all(word in tabs for word in ("Models", "Text", "Canvas", "Training"))
         assert "─ Text " not in terminal.text
         terminal.press("\t")
         terminal.until(lambda text: "─ Text " in text and "─ Models " not in text)

@@ -161,7 +161,6 @@ async def test_f1_opens_the_manual_at_the_page_of_the_focused_pane(
             ("2", "Text", "Write and step"),
             ("3", "Images", "Step"),
             ("4", "Watching", "Formats"),
-            ("5", "Lab", "learns points in the plane"),
         ):
             await pilot.press(view, "f1")
             await until_seen(pilot, f"Manual: {page}")

@@ -1,6 +1,6 @@
 """All that the Lab's screen offers can be done."""
 
-from acting import Opener, do_all, home_of, type_all, until
+from acting import Opener, do_all, home_of, seen, type_all, until, until_seen
 from fake_lab_worker import FakeLab
 from fake_process import in_process
 
@@ -37,3 +37,13 @@ async def test_no_character_ends_the_app(shipped, open_app: Opener) -> None:
         await pilot.press("5")
         await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
         await type_all(pilot)
+
+
+async def test_f1_opens_the_manual_at_its_page(shipped, open_app: Opener) -> None:
+    async with open_app(worker=LAB) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LabScreen))
+        assert "5 Lab" in seen(pilot)
+        await pilot.press("f1")
+        await until_seen(pilot, "Manual: Lab")
+        await until_seen(pilot, "learns points in the plane")
