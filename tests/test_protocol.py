@@ -97,7 +97,7 @@ def test_a_built_in_tag_loads_no_plug_in_and_neither_torch_nor_textual(tmp_path:
     plugin.write_text("print('loaded')\nKINDS = ()\n")
     code = (
         "import sys; from genui import protocol; from genui.protocol.kinds import decode_tagged\n"
-        "for tag in 'text', 'latent', 'unknown':\n"
+        "for tag in 'text', 'image', 'unknown':\n"
         "  try: print(type(decode_tagged(protocol.Settings, {'type': tag})).__name__)\n"
         "  except ValueError as error: print(error)\n"
         "print({'torch', 'textual'} & {*sys.modules})"
@@ -108,7 +108,7 @@ def test_a_built_in_tag_loads_no_plug_in_and_neither_torch_nor_textual(tmp_path:
     )  # fmt: skip
     assert done.stdout.splitlines() == [
         "TextSettings",
-        "LatentSettings",
+        "ImageSettings",
         "loaded",
         "no kind of model with the settings 'unknown': it is not installed",
         "set()",

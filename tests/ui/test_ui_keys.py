@@ -94,7 +94,7 @@ def test_windows_have_no_other_use_for_the_verbs_of_the_grammar() -> None:
     verbs = {
         "e": "edit edit_run name", "f": "fork", "b": "leave", "v": "leave", "c": "compare",
         "r": "more", "x": "export sheet choose", "s": "settings", "o": "runs", "u": "undo",
-        "n": "answer", "y": "answer",
+        "n": "answer leave", "y": "answer agree",
     }  # fmt: skip
     for module in (
         *("branches", "compare", "export", "windows", "widgets.dialogs"),
