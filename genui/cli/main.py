@@ -127,24 +127,23 @@ def _drop_output() -> None:
 
 
 def list_commands() -> dict[str, str]:
-    """List every command with its summary: those of genui, then those of its kinds.
-
-    Those of plug-ins are left out: a list would have to import each of them.
-    """
+    """List every command with its summary: those of genui, then those of its kinds. Loads no
+    plug-in."""
     from genui.protocol.kinds import KINDS  # late: it imports every kind
 
-    of_kinds = (command for kind in KINDS.list_built_in() for command in kind.commands)
-    return {name: row.summary for name, row in COMMANDS.items()} | {
-        command.name: command.summary for command in of_kinds
-    }
+    of_kinds = {row.name: row for kind in KINDS.list_built_in() for row in kind.commands}
+    return {name: row.summary for name, row in {**COMMANDS, **of_kinds}.items()}
 
 
 def _find_command(name: str) -> "KindCommand | None":
-    """The command of that name of a kind, also of a plug-in's."""
+    """Find a command of a kind. Loads no plug-in for one that is built in."""
     from genui.protocol.kinds import KINDS
 
-    commands = (command for kind in KINDS.values() for command in kind.commands)
-    return next((command for command in commands if command.name == name), None)
+    for list_kinds in (KINDS.list_built_in, KINDS.list_of_plugins):
+        for row in (row for kind in list_kinds() for row in kind.commands):
+            if row.name == name:
+                return row
+    return None
 
 
 def overall_parser() -> "argparse.ArgumentParser":
