@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import genui
-from genui.base.manual import Page
+from genui.base.manual import GENERATED, Page
 from genui.base.plugins import GROUPS
 from genui.cli.convert import TARGETS
 from genui.engine.data.dataset import tables
@@ -16,7 +16,7 @@ from genui.hub.catalogue import CATALOGUE
 from genui.hub.formats import FORMATS as MODEL_FORMATS
 from genui.logs.formats import FORMATS as LOG_FORMATS
 from genui.protocol.kinds import KINDS, PRETRAINED, list_media, weights_folders
-from genui.protocol.manual import read_page, topics
+from genui.protocol.manual import list_pages, read_page, topics
 from genui.protocol.settings import SAMPLERS
 from genui.recipes import RECIPES
 
@@ -69,3 +69,17 @@ def test_the_readme_says_where_the_data_of_every_shipped_model_are_from() -> Non
     assert SHIPPED
     told = {RECIPES[name].dataset for name in _names_in(table) & RECIPES.keys()}
     assert {RECIPES[name].dataset for name in SHIPPED} <= told
+
+
+def test_a_link_names_a_file_or_a_page_that_is_generated() -> None:
+    """So that the manual can be read as files, on the page of the repository too."""
+    pages = [page.path for page in list_pages().values() if page.topic not in GENERATED]
+    linked = [
+        (page, link)
+        for page in (PACKAGE.parent / "README.md", *pages)
+        for link in re.findall(r"\]\(([^)#]+\.md)(?:#[\w-]+)?\)", page.read_text("utf-8"))
+        if "://" not in link
+    ]
+    assert linked
+    lost = [(page, link) for page, link in linked if not (page.parent / link).is_file()]
+    assert [(page, link) for page, link in lost if Path(link).stem not in GENERATED] == []

@@ -8,7 +8,8 @@ from genui.base.manual import Page, core_pages
 from genui.base.schema import markdown_table
 from genui.protocol.kinds import KINDS, list_settings
 
-_LINK = re.compile(r"\[([^\[\]]*)\]\(([\w-]+)\.md(?:#[\w-]*)?\)")
+_LINK = re.compile(r"\[([^\[\]]*)\]\((?:\.\./\.\./help/)?([\w-]+)\.md(?:#[\w-]*)?\)")
+"""A link to a page of the core, from another one or from a page of a kind."""
 
 
 def list_pages() -> dict[str, Page]:

@@ -144,7 +144,7 @@ def test_a_page_is_printed_whole(topic: str, capsys: Capture) -> None:
     assert main(["help", topic]) == 0
     out = capsys.readouterr().out
     source = add_settings_tables(manual.list_pages()[topic].path.read_text("utf-8"))
-    plain = re.sub(r"\[[\w-]+\]\(([\w-]+)\.md\)", r"`genui help \1`", source)
+    plain = re.sub(r"\[[\w-]+\]\((?:\.\./\.\./help/)?([\w-]+)\.md\)", r"`genui help \1`", source)
     assert out == plain
 
 
