@@ -470,9 +470,12 @@ def _weights(attended: Attention) -> list[list[list[float]]]:
 
 
 def draw_images(generations: Sequence[Generation]) -> None:
-    """Draws the images in the terminal, as many in a row as fit."""
+    """Draws the images in the terminal, as many in a row as fit if they are of one size."""
     from genui.formats.image import last_image, sheet
 
     steps = [sample_step(one.start, one.frames[-1].step) for one in generations]
     images = [last_image(one.sample, step) for one, step in zip(generations, steps, strict=True)]
-    output.draw(sheet(images, max(1, output.columns() // images[0].shape[1])))
+    in_a_row = max(1, output.columns() // images[0].shape[1])
+    of_one_size = len({image.shape for image in images}) == 1
+    for image in [sheet(images, in_a_row)] if of_one_size else images:
+        output.draw(image)

@@ -15,6 +15,7 @@ from genui.base.files import sanitize
 from genui.cli import output
 from genui.cli.generate import add_start
 from genui.cli.generation import Generation, generate, generate_all, show_loading
+from genui.cli.kinds import prints_of
 from genui.cli.parser import add_json
 from genui.cli.request import Request, parse_request
 from genui.formats import codec
@@ -22,7 +23,7 @@ from genui.formats.codec import SavedFile, read
 from genui.formats.kinds import saves_of_name
 from genui.formats.recipe import Machine, Result, result_of
 from genui.formats.sample import first_difference
-from genui.protocol import ImageFrame, TextSettings
+from genui.protocol import ImageFrame
 from genui.protocol.kinds import add_options
 from genui.ui.traces.compare import Difference, describe_tokens, differing_step, image_difference
 
@@ -220,17 +221,21 @@ def run_compare(args: argparse.Namespace) -> int:
     other = _request(args, args.other)
     if one.random_seed is not None:
         output.note(f"seed {one.random_seed} (repeat with --seed {one.random_seed})")
-    kinds = [request.kind.settings for request in (one, other)]
-    if (kinds[0] is TextSettings) != (kinds[1] is TextSettings):
+    draw, other_draw = (prints_of(request.kind).draw for request in (one, other))
+    if draw is not other_draw:
         raise MisuseError(
-            f"{args.one} and {args.other}: one draws images and the other writes text"
+            f"{args.one} makes {one.kind.makes} and {args.other} {other.kind.makes}: name two "
+            "that make the same"
         )
     generations = [generate(each.starts[0], says=each.says) for each in (one, other)]
     facts = _facts(generations)
     if args.json:
         output.emit(facts)
         return 0
-    _show(args, generations, kinds[0] is not TextSettings)
+    if draw is not None:
+        draw(generations)
+    else:
+        _print_texts(args, generations)
     output.say(_describe(facts, generations))
     return 0
 
@@ -256,14 +261,7 @@ def _facts(generations: list[Generation]) -> dict[str, Any]:
     return facts
 
 
-def _show(args: argparse.Namespace, generations: list[Generation], images: bool) -> None:
-    if images:
-        from genui.formats.image import last_image, sheet
-
-        last = [last_image(one.sample) for one in generations]
-        for image in [sheet(last, 2)] if last[0].shape == last[1].shape else last:
-            output.draw(image)
-        return
+def _print_texts(args: argparse.Namespace, generations: list[Generation]) -> None:
     for name, one in zip((args.one, args.other), generations, strict=True):
         output.say(f"--- {name}, seed {one.start.seed}")
         print(one.text)

@@ -57,7 +57,7 @@ def test_images_say_how_far_apart_they_come(
 
 def test_text_and_images_cannot_be_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "plays", "shapes", "--prompt", "cat"]) == 2
-    assert "one draws images and the other writes text" in capsys.readouterr().err
+    assert "plays makes text and shapes an image" in capsys.readouterr().err
 
 
 def test_every_step_of_a_text_is_a_line_with_its_candidates(

@@ -32,6 +32,19 @@ def test_a_piece_is_drawn_as_a_piano_roll(tunes: Path, capsys: pytest.CaptureFix
     assert {"S", "A", "T", "B"} < set("".join(lines[2:]))
 
 
+def test_two_pieces_are_compared_by_their_rolls(
+    tunes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tunes / "tune.mid"
+    assert main(["generate", "tunes", "--tokens", "90", "--seed", "4", "--out", str(target)]) == 0
+    assert main(["compare", str(target), "tunes", "--tokens", "90", "--seed", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    drawn = [line.rpartition(", ")[2] for line in lines if ", seed " in line]
+    assert drawn == ["seed 4", "seed 3"]
+    assert {"S", "A", "T", "B"} < set("".join(lines))
+    assert lines[-1].startswith("they differ from step ")
+
+
 @pytest.mark.parametrize("name", ["tune.mid", "tune.wav"])
 def test_a_file_carries_its_recipe_and_replays(
     tunes: Path, name: str, capsys: pytest.CaptureFixture[str]
