@@ -35,9 +35,10 @@ def test_a_piece_is_drawn_as_a_piano_roll(tunes: Path, capsys: pytest.CaptureFix
 def test_two_pieces_are_compared_by_their_rolls(
     tunes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    target = tunes / "tune.mid"
-    assert main(["generate", "tunes", "--tokens", "90", "--seed", "4", "--out", str(target)]) == 0
-    assert main(["compare", str(target), "tunes", "--tokens", "90", "--seed", "3"]) == 0
+    files = [str(tunes / f"tune-{seed}.mid") for seed in (4, 3)]
+    for seed, file in zip("43", files, strict=True):
+        assert main(["generate", "tunes", "--tokens", "90", "--seed", seed, "--out", file]) == 0
+    assert main(["compare", *files]) == 0
     lines = capsys.readouterr().out.splitlines()
     drawn = [line.rpartition(", ")[2] for line in lines if ", seed " in line]
     assert drawn == ["seed 4", "seed 3"]
