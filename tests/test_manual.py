@@ -9,7 +9,7 @@ import pytest
 import genui
 from genui.base.manual import GENERATED, Page
 from genui.base.plugins import GROUPS
-from genui.cli.convert import TARGETS
+from genui.cli.convert import list_targets
 from genui.engine.data.dataset import tables
 from genui.formats.codec import CODECS
 from genui.hub.catalogue import CATALOGUE
@@ -36,7 +36,7 @@ TABLES: dict[str, tuple[str, Collection[str]]] = {
     "formats of logs": ("watching", LOG_FORMATS),
     "formats of models": ("open-models", MODEL_FORMATS),
     "models to fetch": ("open-models", CATALOGUE),
-    "formats to convert to": ("models", TARGETS),
+    "formats to convert to": ("models", list_targets()),
     "groups of plug-ins": ("extend", GROUPS),
 }
 """What is listed: the page that lists it, and its names."""

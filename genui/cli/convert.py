@@ -3,58 +3,24 @@
 import argparse
 import os
 import shutil
-import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from msgspec import Struct
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import cannot_write
 from genui.cli import output
 from genui.engine.kinds import generates_of
-from genui.protocol.kinds import KINDS
+from genui.protocol.kinds import KINDS, Target
 from genui.runs.models import ModelInfo, find_model
 
 
-class Target(Struct, frozen=True, kw_only=True):
-    """A format of other programs in which `genui convert` writes models."""
-
-    title: str
-    """With an article: "a Hugging Face folder"."""
-    reader: str
-    """The program that reads it."""
-    suffix: str = ""
-    """Of its file; "" for a folder."""
-    dtypes: tuple[str, ...] = ("fp32",)
-    """The types of its weights, the default first."""
-
-
-TARGETS: Mapping[str, Target] = types.MappingProxyType(
-    {
-        "hf": Target(
-            title="a Hugging Face folder",
-            reader="transformers",
-            dtypes=("fp32", "bf16", "fp16"),
-        ),
-        "gguf": Target(
-            title="a GGUF file",
-            reader="llama.cpp",
-            suffix=".gguf",
-            dtypes=("fp16", "fp32", "q8_0"),
-        ),
-        "peft": Target(title="a folder of an adapter", reader="peft"),
-        "diffusers": Target(
-            title="a diffusers folder",
-            reader="diffusers",
-            dtypes=("fp32", "bf16", "fp16"),
-        ),
-    }
-)
-"""Formats that models are converted to."""
+def list_targets() -> dict[str, Target]:
+    """The formats of other programs in which models are written, by name."""
+    return {name: target for kind in KINDS.values() for name, target in kind.targets.items()}
 
 
 def configure_convert(parser: argparse.ArgumentParser) -> None:
+    targets = list_targets()
     parser.epilog = (
         "A text model of genui becomes a folder for Hugging Face transformers, with the code of\n"
         "its network as one file. The logits are the same. A diffusion model of images becomes a\n"
@@ -73,9 +39,9 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         metavar="FORMAT",
-        choices=tuple(TARGETS),
+        choices=tuple(targets),
         default="",
-        help=f"{', '.join(TARGETS)}; by default by the suffix of --out, or the kind of model",
+        help=f"{', '.join(targets)}; by default by the suffix of --out, or the kind of model",
     )
     parser.add_argument(
         "--out", metavar="PATH", type=Path, required=True, help="the new folder or file"
@@ -96,20 +62,21 @@ def configure_convert(parser: argparse.ArgumentParser) -> None:
 
 def run_convert(args: argparse.Namespace) -> int:
     model = find_model(args.model)
-    face = generates_of(KINDS[model.family, model.medium])
-    converts = face.converts if face is not None else {}
-    name = _choose(model, args.to, args.out, tuple(converts))
-    target, out = TARGETS[name], args.out.expanduser()
+    kind = KINDS[model.family, model.medium]
+    name = _choose(model, args.to, args.out, tuple(kind.targets))
+    target, out = kind.targets[name], args.out.expanduser()
     dtype = args.dtype or target.dtypes[0]
     if dtype not in target.dtypes:
         kinds = ", ".join(target.dtypes)
         raise MisuseError(f"--dtype {dtype}: {target.title} has weights in {kinds}")
     _check_out(out, target, args.force)
+    face = generates_of(kind)
+    assert face is not None  # a kind with targets has it
     aside = out.with_name(f".{os.getpid()}.{out.name}")
     try:
         if not target.suffix:
             aside.mkdir()
-        converts[name](model, aside, dtype)
+        face.converts[name](model, aside, dtype)
         checked = "not checked" if args.no_check else _check(model, aside, out, dtype)
         if out.is_dir():
             shutil.rmtree(out)
@@ -135,20 +102,21 @@ def _check(model: ModelInfo, written: Path, out: Path, dtype: str) -> str:
         raise GenuiError(f"{out}: is not the model, and was removed: {fault}") from None
 
 
-def _choose(model: ModelInfo, name: str, out: Path, converts: Sequence[str]) -> str:
+def _choose(model: ModelInfo, name: str, out: Path, own: Sequence[str]) -> str:
     """The target: the named one, that of the suffix, or the first of the model's kind.
 
     Raises MisuseError if the model is not written so.
     """
-    if not converts:
+    if not own:
         does = KINDS[model.family, model.medium].does
         raise MisuseError(f"{model.ref}: {does}; such models are not converted")
-    by_suffix = [key for key, target in TARGETS.items() if target.suffix == out.suffix != ""]
-    name = name or next(iter([*by_suffix, *converts]))
-    if name not in converts:
+    targets = list_targets()
+    by_suffix = [key for key, target in targets.items() if target.suffix == out.suffix != ""]
+    name = name or next(iter([*by_suffix, *own]))
+    if name not in own:
         raise MisuseError(
-            f"{model.ref}: is not written as {TARGETS[name].title}; "
-            f"it is written as {', '.join(converts)}"
+            f"{model.ref}: is not written as {targets[name].title}; "
+            f"it is written as {', '.join(own)}"
         )
     return name
 
@@ -159,7 +127,8 @@ MARKS = ("config.json", "model_index.json", "adapter_config.json")
 
 def _check_out(out: Path, target: Target, force: bool) -> None:
     """Raises MisuseError, before anything is computed, if the target cannot be written there."""
-    others = [each.title for each in TARGETS.values() if each.suffix == out.suffix != target.suffix]
+    every = list_targets().values()
+    others = [each.title for each in every if each.suffix == out.suffix != target.suffix]
     if others and out.suffix:
         raise MisuseError(
             f"--out {out}: {out.suffix} is {others[0]}, and this is {target.title}; choose a name"

@@ -75,8 +75,8 @@ class Generates(Generic[R, G]):
     network: BuildNetwork | None = None
     """The network that `TextTask` trains. Other tasks build their own."""
     converts: "Mapping[str, Callable[[ModelInfo, Path, str], None]]" = field(default_factory=dict)
-    """A name of TARGETS to the function that writes a model so: into a new folder or a file, with a
-    dtype of the target. The first one is the default."""
+    """Each of `Kind.targets` to the function that writes a model so: into a new folder or a file,
+    with a dtype of the target."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,19 @@ class Recipes(NamedTuple):
     """The recipes that come with it, also those of kinds that share them."""
 
 
+class Target(Struct, frozen=True, kw_only=True):
+    """A format of other programs in which `genui convert` writes models."""
+
+    title: str
+    """With an article: "a Hugging Face folder"."""
+    reader: str
+    """The program that reads it."""
+    suffix: str = ""
+    """Of its file; "" for a folder."""
+    dtypes: tuple[str, ...] = ("fp32",)
+    """The types of its weights, the default first."""
+
+
 class Command(NamedTuple):
     """A command of the shell."""
 
@@ -101,6 +114,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """Each of these formats to what opens its models."""
     catalogue: Callable[[], Sequence[object]] | None = None
     """Models of these formats that `genui pull` knows, each a `genui.hub.catalogue.Entry`."""
+    targets: Mapping[str, Target] = {}
+    """Formats in which its models are written, by name, the default first."""
     settings: type[Settings] | None = None
     default_settings: Settings | None = None
     """Its default settings, if they differ from those of the class."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from genui.protocol.edits import VariationMethod, renoise
-from genui.protocol.kinds import Kind, Recipes
+from genui.protocol.kinds import Kind, Recipes, Target
 from genui.protocol.settings import ImageSettings
 
 
@@ -113,6 +113,11 @@ KINDS = (
         prepares=_prepares,
         trains=_trains,
         generates=_generates,
+        targets={
+            "diffusers": Target(
+                title="a diffusers folder", reader="diffusers", dtypes=("fp32", "bf16", "fp16")
+            )
+        },
         batches=True,
         first=(2, "icons"),
     ),

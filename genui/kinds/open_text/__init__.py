@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from genui.base.manual import Page
-from genui.kinds.text import SAMPLED_TEXT
-from genui.protocol.kinds import PRETRAINED, Recipes
+from genui.kinds.text import FOLDER, SAMPLED_TEXT
+from genui.protocol.kinds import PRETRAINED, Recipes, Target
 
 if TYPE_CHECKING:
     from genui.kinds.open_text.recipe import FineTuneRecipe
@@ -137,6 +137,16 @@ KINDS = (
         formats=_formats,
         opens={"gguf": _opens_file, "huggingface": _opens_folder, "peft": _opens_adapter},
         catalogue=_catalogue,
+        targets={
+            "hf": FOLDER,
+            "gguf": Target(
+                title="a GGUF file",
+                reader="llama.cpp",
+                suffix=".gguf",
+                dtypes=("fp16", "fp32", "q8_0"),
+            ),
+            "peft": Target(title="a folder of an adapter", reader="peft"),
+        },
         edits=(*SAMPLED_TEXT.edits, "say"),
         options=("chat", "system", "say"),
         takers="open models with a chat template",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from genui.protocol.edits import LAYER_EDITS, VariationMethod, resample
-from genui.protocol.kinds import Kind, Recipes
+from genui.protocol.kinds import Kind, Recipes, Target
 from genui.protocol.settings import TextSettings
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ def _demo() -> object:
     return Demonstration(pane="text", model="shakespeare", prompts=speakers, pace=0.12)
 
 
+FOLDER = Target(
+    title="a Hugging Face folder", reader="transformers", dtypes=("fp32", "bf16", "fp16")
+)
+
 SAMPLED_TEXT = Kind(
     family="transformer",
     medium="text",
@@ -112,7 +116,9 @@ def text_kinds(
 
         return Generates(load=load_text_model, network=network(), converts={"hf": write_text_model})
 
-    text = replace(SAMPLED_TEXT, family=family, recipes=recipes, generates=generates)
+    text = replace(
+        SAMPLED_TEXT, family=family, recipes=recipes, generates=generates, targets={"hf": FOLDER}
+    )
     code = replace(
         text,
         medium="code",
