@@ -125,7 +125,7 @@ async def test_stop_is_given_after_a_yes_and_the_end_is_its_answer() -> None:
         host, steer = steered(run)
         steer.action_stop()
         _, answered = host.pushed[0]
-        answered(False)
+        answered(None)
         await asyncio.sleep(0.05)
         assert control.poll(run) == []
         answered(True)
