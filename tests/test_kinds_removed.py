@@ -106,11 +106,58 @@ def test_nothing_outside_its_folder_names_a_kind(leaf: Leaf) -> None:
     assert not found, "\n".join(found)
 
 
+_LISTED = f"""
+from genui.cli.main import main
+for words in {LISTS}:
+    try:
+        main(words.split())
+    except SystemExit:
+        pass
+"""
+_MADE = """
+import hashlib
+from pathlib import Path
+from genui.cli.main import main
+main("generate icons --seed 3 --steps 2 --out a.png".split())
+print(hashlib.sha256(Path("a.png").read_bytes()).hexdigest())
+Path("a.png").unlink()
+"""
+_OPENED = """
+import asyncio
+from genui.ui.app import GenuiApp
+async def main():
+    app = GenuiApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        while not app.home.models:  # they are listed on a thread
+            await pilot.pause(0.05)
+asyncio.run(main())
+"""
+
+
+def _run(root: Path, code: str, folder: Path) -> str:
+    """What code prints in a process with the genui that lies in `root`."""
+    environment = os.environ | {"PYTHONPATH": str(root), "GENUI_HOME": str(folder / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=folder, text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """What genui with all its kinds lists and makes."""
+    folder = tmp_path_factory.mktemp("whole")
+    return _run(PACKAGE.parent, _LISTED, folder), _run(PACKAGE.parent, _MADE, folder)
+
+
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.folder)
-def test_without_a_kind_the_rest_lists_and_generates_as_before(leaf: Leaf, tmp_path: Path) -> None:
+def test_without_a_kind_the_rest_lists_and_generates_as_before(
+    leaf: Leaf, whole: tuple[str, str], tmp_path: Path
+) -> None:
     copy = tmp_path / "without" / "genui"
-    # Links, not copies, of what is large.
-    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "weights"))
+    # Links, not copies, of what is large; with the compiled files, which stay valid.
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("weights"))
     (copy / "weights").symlink_to(PACKAGE / "weights")
     for name in (leaf.folder, *leaf.needed_by):
         shutil.rmtree(copy / "kinds" / name)
@@ -118,40 +165,10 @@ def test_without_a_kind_the_rest_lists_and_generates_as_before(leaf: Leaf, tmp_p
         weights = PACKAGE / "kinds" / kind.name / "weights"
         if weights.is_dir():
             (kind / "weights").symlink_to(weights)
-
-    def run(root: Path, code: str) -> str:
-        environment = os.environ | {"PYTHONPATH": str(root), "GENUI_HOME": str(tmp_path / "home")}
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=environment, cwd=tmp_path, text=True, capture_output=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    listed = (
-        "from genui.cli.main import main\n"
-        f"for words in {LISTS}:\n"
-        "  try: main(words.split())\n"
-        "  except SystemExit: pass"
-    )
-    made = (
-        "import hashlib, sys; from pathlib import Path; from genui.cli.main import main\n"
-        "main('generate icons --seed 3 --steps 2 --out a.png'.split())\n"
-        "print(hashlib.sha256(Path('a.png').read_bytes()).hexdigest())\n"
-        "Path('a.png').unlink()"
-    )
-    with_it, without = run(PACKAGE.parent, listed), run(copy.parent, listed)
+    listed, made = whole
+    without = _run(copy.parent, _LISTED, tmp_path)
     for word in leaf.absent:
-        assert word in with_it
+        assert word in listed
         assert word not in without
-    assert run(PACKAGE.parent, made) == run(copy.parent, made)
-    opened = (
-        "import asyncio; from genui.ui.app import GenuiApp\n"
-        "async def main():\n"
-        "  app = GenuiApp()\n"
-        "  async with app.run_test(size=(120, 40)) as pilot:\n"
-        "    while not app.home.models:\n"  # they are listed on a thread
-        "      await pilot.pause(0.05)\n"
-        "asyncio.run(main())"
-    )
-    run(copy.parent, opened)
+    assert _run(copy.parent, _MADE, tmp_path) == made
+    _run(copy.parent, _OPENED, tmp_path)
