@@ -1,4 +1,4 @@
-"""Work on a thread of its own, for which nobody waits longer than they like."""
+"""Work on a thread of its own, with a limit to how long a caller waits for it."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Call(Generic[T]):
-    """Work on a thread of its own, which is left alone when nobody waits for it any longer."""
+    """Work on a thread of its own, which goes on when a caller stops waiting for it."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._begun = time.monotonic()

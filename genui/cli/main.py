@@ -139,11 +139,8 @@ def _find_command(name: str) -> "KindCommand | None":
     """Find a command of a kind. Loads no plug-in for one that is built in."""
     from genui.protocol.kinds import KINDS
 
-    for list_kinds in (KINDS.list_built_in, KINDS.list_of_plugins):
-        for row in (row for kind in list_kinds() for row in kind.commands):
-            if row.name == name:
-                return row
-    return None
+    rows = (row for kind in KINDS.search() for row in kind.commands)
+    return next((row for row in rows if row.name == name), None)
 
 
 def overall_parser() -> "argparse.ArgumentParser":

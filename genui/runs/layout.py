@@ -340,22 +340,15 @@ _ABANDONED = 3600.0  # seconds
 
 def _remove_half_made(now: float) -> None:
     """Remove the runs that a process was making when it was killed."""
+    import psutil  # late: lists of runs do not need it
+
     with suppress(OSError), os.scandir(paths.runs_dir()) as entries:
         for entry in entries:
             made = _HALF_MADE.fullmatch(entry.name)
-            if made and now - entry.stat().st_mtime > _ABANDONED and not _is_there(int(made[1])):
+            if made is None or psutil.pid_exists(int(made[1])):
+                continue
+            if now - entry.stat().st_mtime > _ABANDONED:
                 shutil.rmtree(entry.path, ignore_errors=True)
-
-
-def _is_there(pid: int) -> bool:
-    """Whether this machine has a process with that id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
 
 
 def _versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the app and the worker say of a training in the Lab."""
+"""The settings of a training in the Lab, and its messages between app and worker."""
 
 from typing import Annotated, Any, ClassVar
 

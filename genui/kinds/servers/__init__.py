@@ -1,7 +1,7 @@
 """Models on a server: llama-server, Ollama, vLLM and others that tell the odds of tokens.
 
 - `client`: HTTP with one address
-- `dialects`: how each server is asked, and what its replies are worth
+- `dialects`: how each server is asked, and how its replies are read
 - `model`: the file with the address of a model
 - `odds`, `record`: what a server answered, as a saved file keeps it
 - `sample`: text, a token at a time

@@ -1,4 +1,4 @@
-"""What judges and labels sounds: which digit a take says, or who says it.
+"""Classifiers of sounds: which digit is said, or who says it.
 
 A small convolutional network of log-mel spectrograms, its training, and its metrics.
 """
