@@ -77,3 +77,22 @@ def test_kinds_that_can_be_removed_build_on_those_of_the_core_alone() -> None:
                 if [other] != own and other not in SHARED:
                     wrong.append(f"{name} imports {module}")
     assert not wrong
+
+
+def test_tests_of_the_core_need_no_kind_that_can_be_removed() -> None:
+    """So that the core is still tested without it. What `tests/support` has of a kind is imported
+    by those who use it."""
+    tests, leaves = (
+        Path(__file__).parent,
+        {path.parent.name for path in KINDS.glob("*/__init__.py")},
+    )
+    leaves -= SHARED
+    wrong = []
+    for path in tests.rglob("*.py"):
+        if path.relative_to(tests).parts[0] in {"kinds", "support", "bench"}:
+            continue
+        nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+        for module in (module for node in nodes for module in _modules(node)):
+            if module.startswith("genui.kinds.") and module.split(".")[2] in leaves:
+                wrong.append(f"{path.relative_to(tests)} imports {module}")
+    assert not wrong

@@ -14,6 +14,7 @@ import tiny_models
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import CLASSIFIERS_OF_KINDS, write_classifier
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from genui.base.errors import GenuiError
@@ -23,16 +24,14 @@ from genui.engine.load import check_weights, find_and_load, load
 from genui.engine.metrics.classifiers import ImageClassifier, TextClassifier
 from genui.engine.models.classifiers import ConvNet, NGramClassifier
 from genui.engine.sample.trace import Trace
-from genui.engine.train.checkpoint import SCALE, model_metadata, quantise, write_model
+from genui.engine.train.checkpoint import SCALE, quantise, write_model
 from genui.protocol import Start
 from genui.protocol.kinds import KINDS
-from genui.recipes import find_recipe, override
+from genui.recipes import find_recipe
 from genui.runs import launch
 from genui.runs.layout import read_status
 from genui.runs.models import find_origin, read_header
 
-HEARS = ("hears",) if ("classifier", "audio") in KINDS else ()
-"""The small model that labels sounds, where there is such a kind."""
 PROMPTS = {"plays": "to be", "coder": "def f", "shapes": "cat", "clothes": "boot", "talk": "two"}
 ROOM = 1 << 20  # bytes: more than any tensor of these models
 
@@ -49,17 +48,6 @@ class Largest(TorchDispatchMode):
         return made
 
 
-def _classifier(folder: Path, recipe: str, network: Callable[[int], torch.nn.Module]) -> None:
-    asked = override(find_recipe(recipe), {"width": "8"})
-    extra = {"labels": ["one", "two"], "dataset": "mine"}
-    model = network(8)
-    write_model(
-        folder / "model.safetensors",
-        dict(model.state_dict()),
-        model_metadata(asked, 1, model, extra),
-    )
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one small model of each kind."""
@@ -67,20 +55,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_models.write_models(folder)
     tiny_models.write_coder(folder)
     tiny_models.write_of_kinds(folder)
-    _classifier(folder / "looks", "icons-labels", lambda width: ConvNet(2, width, True))
-    if HEARS:
-        from genui.kinds.speech.classifier import SoundNet
-
-        _classifier(folder / "hears", "voice-digits", lambda width: SoundNet(2, width))
+    for write, _ in CLASSIFIERS_OF_KINDS.values():
+        write(folder)
+    write_classifier(folder / "looks", "icons-labels", lambda width: ConvNet(2, width, True))
     buckets = find_recipe("speakers").buckets  # type: ignore[attr-defined]
-    _classifier(folder / "reads", "speakers", lambda width: NGramClassifier(2, buckets, width))
+    write_classifier(folder / "reads", "speakers", lambda width: NGramClassifier(2, buckets, width))
     return folder
-
-
-def load_sound_classifier(ref: str) -> Any:
-    from genui.kinds.speech.classifier import SoundClassifier
-
-    return SoundClassifier.load(ref)
 
 
 def described_in(path: Path) -> dict[str, Any]:
@@ -96,7 +76,7 @@ def described_in(path: Path) -> dict[str, Any]:
         ("shapes", find_and_load),
         *((name, find_and_load) for name in tiny_models.INSTALLED),
         ("looks", ImageClassifier.load),
-        *((name, load_sound_classifier) for name in HEARS),
+        *((name, load) for name, (_, load) in CLASSIFIERS_OF_KINDS.items()),
         ("reads", TextClassifier.load),
     ],
 )
@@ -121,12 +101,8 @@ OPENED = """
 import sys
 from pathlib import Path
 from genui.engine.load import check_weights
-from genui.kinds.open_text.llama import Llama, LlamaConfig, build_llama
 for path in map(Path, sys.argv[1:]):
     check_weights(path, path)
-sizes = dict.fromkeys(("vocab_size", "width", "feed_forward", "context"), 32)
-config = LlamaConfig(layers=1, heads=2, kv_heads=2, head_width=16, **sizes)
-build_llama(config, Llama(config).state_dict())
 print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
 """
 
@@ -139,7 +115,7 @@ def test_opening_a_model_imports_no_compiler(models: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["plays", "shapes", *tiny_models.INSTALLED, *HEARS, "looks", "reads"]
+    "name", ["plays", "shapes", *tiny_models.INSTALLED, *CLASSIFIERS_OF_KINDS, "looks", "reads"]
 )
 def test_a_training_from_such_a_file_ends_before_its_network_is_built(
     models: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -5,73 +5,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from decoder_checks import check_forks, check_logits, check_rows
 from msgspec.structs import replace
 from networks import random_network
 
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
 from genui.engine.models import fast_decoding
-from genui.engine.models.fast_decoding import Decoder, build_decoder
+from genui.engine.models.fast_decoding import build_decoder
 from genui.engine.sample.lens import read_layers
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.tokens import read_ahead
 from genui.engine.sample.trace import Trace
-from genui.kinds.open_text.llama import Llama, LlamaConfig, Rope
-from genui.kinds.open_text.lora import AdaptedModel, Base
 from genui.protocol import Ablate, SetSeed, Start, TextSettings
 from genui.protocol.kinds import KINDS
 
-VOCABULARY, PROMPT, LENGTH = 28, 5, 30
+VOCABULARY = 28
 MACHINE = Machine("cpu", "fp32", 1)
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
-
-LLAMAS: dict[str, dict[str, Any]] = {
-    "llama": {"rope": Rope(kind="yarn", factor=4.0, original_context=16, attention_factor=1.1)},
-    "tied, biases": {
-        "tied": True, "qkv_bias": True, "output_bias": True, "feed_forward_bias": True,
-    },
-    "gemma 2": {
-        "window": 8, "windowed": (True, False), "post_norms": True, "attention_cap": 5.0,
-        "logit_cap": 9.0, "activation": "gelu", "embedding_scale": 2.0, "attention_scale": 0.3,
-    },
-    "gemma 3": {
-        "window": 8, "windowed": (True, False), "post_norms": True, "qk_norm": True,
-        "local_rope": Rope(base=100.0),
-    },
-}  # fmt: skip
-
-
-def llama_of(**variant: Any) -> Llama:
-    config = LlamaConfig(
-        vocab_size=VOCABULARY, layers=2, width=32, heads=4, kv_heads=2, head_width=16,
-        feed_forward=48, context=64, **variant,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    network = Llama(config).eval().requires_grad_(False)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return network
-
-
-def adapted() -> AdaptedModel:
-    network = llama_of()
-    layers: dict[str, Any] = {
-        f"part.{number}": layer
-        for number, (name, layer) in enumerate(network.named_modules())
-        if name.endswith((".q", ".down"))
-    }
-    model = AdaptedModel(Base(network, layers), 4, 0.5).eval().requires_grad_(False)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return model
-
 
 MODELS: dict[str, Any] = {
     "transformer": lambda: random_network("transformer", VOCABULARY),
     "ngrams": lambda: random_network("ngrams", VOCABULARY),
     "recurrent": lambda: random_network("recurrent", VOCABULARY),
-    "adapters": adapted,
-    **{name: lambda variant=variant: llama_of(**variant) for name, variant in LLAMAS.items()},
 }
 if ("transformer", "music") in KINDS:
     from music_makers import small_model
@@ -84,63 +40,16 @@ def model(request: pytest.FixtureRequest) -> Any:
     return MODELS[request.param]().eval().requires_grad_(False)
 
 
-def token_ids(seed: int = 1) -> torch.Tensor:
-    return torch.randint(VOCABULARY, (1, LENGTH), generator=torch.Generator().manual_seed(seed))
-
-
-def decoder_of(model: Any) -> Decoder:
-    decoder = build_decoder(model)
-    assert decoder is not None
-    return decoder
-
-
-@torch.inference_mode()
 def test_logits_are_those_of_the_network(model: Any) -> None:
-    ids = token_ids()
-    expected = model(ids)[0, PROMPT:].clone()
-    decoder, state = decoder_of(model), model.new_state(1)
-    model.prefill(ids[:, :PROMPT], state)
-    logits = [decoder(int(token), state) for token in ids[0, PROMPT:]]
-    assert state.length == LENGTH
-    assert all(row.dtype == np.float32 for row in logits)
-    np.testing.assert_allclose(np.stack(logits), expected, atol=2e-5, rtol=0)
-    # The network computes the same with its weights laid out anew, and goes on from that state.
-    torch.testing.assert_close(model(ids)[0, PROMPT:], expected, atol=2e-5, rtol=0)
-    after = model.decode(ids[:, 0], state)
-    whole = model(torch.cat((ids, ids[:, :1]), 1))[:, -1]
-    torch.testing.assert_close(after, whole, atol=2e-5, rtol=0)
+    check_logits(model, VOCABULARY)
 
 
-@torch.inference_mode()
 def test_going_back_and_forking_give_the_same_bits(model: Any) -> None:
-    ids, decoder, state = token_ids()[0].tolist(), decoder_of(model), model.new_state(1)
-    model.prefill(token_ids()[:, :PROMPT], state)
-    read = {at: decoder(ids[at], state) for at in range(PROMPT, LENGTH)}
-    fork = state.snapshot(12)
-    state.seek(20)
-    for token in (3, 5, 8):  # another text, which the fork must not see
-        decoder(token, state)
-    for branch, back in ((fork, 12), (state, 14)):
-        start = branch.seek(back)
-        for at in range(start, LENGTH):
-            np.testing.assert_array_equal(decoder(ids[at], branch), read[at])
-    np.testing.assert_array_equal(decoder(1, state), decoder(1, fork))
+    check_forks(model, VOCABULARY)
 
 
-@torch.inference_mode()
 def test_rows_of_any_lengths_have_the_bits_of_one_alone(model: Any) -> None:
-    ids, decoder = token_ids()[0].tolist(), decoder_of(model)
-    alone, rows = [], []
-    for length in (3, 12, 3, 7):
-        for states in (alone, rows):
-            states.append(model.new_state(1))
-            model.prefill(token_ids()[:, :length], states[-1])
-    for at in range(LENGTH - 12):
-        tokens = [ids[(at + 5 * row) % LENGTH] for row in range(len(rows))]
-        together = decoder.read_rows(tokens, rows)
-        for token, state, logits in zip(tokens, alone, together, strict=True):
-            np.testing.assert_array_equal(decoder(token, state), logits)
-    assert [state.length for state in rows] == [state.length for state in alone]
+    check_rows(model, VOCABULARY)
 
 
 def test_a_large_weight_is_multiplied_in_parts_to_the_same_bits() -> None:
@@ -157,14 +66,11 @@ def test_a_large_weight_is_multiplied_in_parts_to_the_same_bits() -> None:
 def test_there_is_none_for_other_precisions_networks_and_blas(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    network = llama_of()
+    network = random_network("transformer", VOCABULARY)
     assert build_decoder(network.to(torch.bfloat16)) is None
     assert build_decoder(torch.nn.Linear(2, 2)) is None
-    recurrent = random_network("recurrent", VOCABULARY)  # whose decoder applies no adapters
-    layer = next(each for each in recurrent.modules() if isinstance(each, torch.nn.Linear))
-    assert build_decoder(AdaptedModel(Base(recurrent, {"a": layer}), 4, 0.5)) is None
     monkeypatch.setattr(fast_decoding, "_blas_threads", lambda: None)
-    assert build_decoder(llama_of()) is None
+    assert build_decoder(random_network("transformer", VOCABULARY)) is None
 
 
 # --- traces -------------------------------------------------------------------------------------

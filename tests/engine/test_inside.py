@@ -1,47 +1,30 @@
 """The logit lens, what parts add to a logit, and edits of layers, against hooks on the modules."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from layer_checks import PROMPT, edited_head, frames_of, tokens_before, trace_of
 from networks import TRANSFORMER, random_network
 from torch import Tensor
 
 from genui.base.errors import MisuseError
 from genui.engine.data.tokenizer import CharTokenizer
 from genui.engine.device import Machine
-from genui.engine.load import open_trace
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.models.recurrent import MinGRU
 from genui.engine.models.transformer import Transformer
 from genui.engine.sample.lens import attention, read_layers
 from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.trace import Trace
-from genui.kinds.open_text.llama import Block as LlamaBlock
-from genui.kinds.open_text.llama import Llama, LlamaConfig
-from genui.kinds.open_text.lora import AdaptedModel, Base
-from genui.protocol import (
-    Ablate,
-    Patch,
-    SetSeed,
-    Start,
-    Steer,
-    TextFrame,
-    TextSettings,
-    WriteText,
-)
+from genui.protocol import Ablate, Patch, SetSeed, Steer, WriteText
 from genui.protocol.settings import LayerEdit
 
-FILE = os.environ.get("GENUI_SMOLLM2", "")
 MACHINE = Machine("cpu", "fp32", 1)
 ALPHABET = "\n abcdefghijklmnopqrstuvwxyz"
-PROMPT = "to be"
 TOWARDS, AWAY = "the sea", "a stone"
 EDITS = (
     Ablate(layer=2, head=1),
@@ -55,22 +38,6 @@ ALL_EDITS = pytest.mark.parametrize("edit", EDITS, ids=lambda edit: type(edit)._
 def new_generator(network: str) -> TextGenerator:
     model = random_network(network, len(ALPHABET))
     return TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, network)
-
-
-def trace_of(generator: TextGenerator, steps: int = 30, prompt: str = PROMPT) -> Trace:
-    settings = TextSettings(tokens=max(steps, 40))
-    start = Start(trace=3, model="m", prompt=prompt, seed=1, settings=settings)
-    trace = Trace(generator, start)
-    list(trace.advance(0, steps))
-    return trace
-
-
-def frames_of(trace: Trace) -> list[TextFrame]:
-    return [frame for frame in trace.advance(0, 1000) if isinstance(frame, TextFrame)]
-
-
-def tokens_before(trace: Trace, step: int) -> list[int]:
-    return trace.state(step - 1).token_ids.since(0).tolist()
 
 
 def mixer_of(model: TokenNetwork, layer: int) -> torch.nn.Module:
@@ -179,98 +146,6 @@ def test_a_model_that_shows_no_layers_says_so(text_generator: TextGenerator) -> 
         trace.fork(1, 2, Ablate(layer=1))
     with pytest.raises(MisuseError, match="step 6: this trace has tokens 1 to 5"):
         read_layers(trace, 6)
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("variant", [{}, {"post_norms": True, "logit_cap": 30.0, "tied": True}])
-def test_the_llama_family_shows_its_layers_with_its_own_norms_and_head(
-    variant: dict[str, Any],
-) -> None:
-    config = LlamaConfig(
-        vocab_size=28, layers=2, width=32, heads=4, kv_heads=2, head_width=16, feed_forward=48,
-        context=64, **variant,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = Llama(config)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    generator = TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, "pretrained")
-    trace = trace_of(generator)
-    layers, frame = read_layers(trace, 9), frames_of(trace)[8]
-    row = torch.tensor([tokens_before(trace, 9)])
-    hidden_states = model.hidden_states(row)
-    last = hidden_states[-1][0, -1]
-    head = model.embedding.weight if config.tied else model.head.weight
-    for one, stream in zip(layers.layers, hidden_states, strict=True):
-        x = stream[0, -1]
-        logits = head @ (x * (x.square().mean() + config.norm_eps) ** -0.5 * model.norm.weight)
-        if cap := config.logit_cap:
-            logits = cap * torch.tanh(logits / cap)
-        assert one.chosen == pytest.approx(float(logits.softmax(-1)[frame.token]), rel=1e-3)
-    direction = head[frame.token] - head[ALPHABET.index(layers.other)]
-    direction = direction * model.norm.weight * (last.square().mean() + config.norm_eps) ** -0.5
-    assert layers.difference == pytest.approx(float(last @ direction), abs=1e-3)
-    assert layers.rest == pytest.approx(float(hidden_states[0][0, -1] @ direction), abs=1e-3)
-    # Without a head's rows the block adds less by what that head is said to add, if the scale of
-    # the norm after it is frozen.
-    block = model.blocks[1]
-    assert isinstance(block, LlamaBlock)
-    added: list[Tensor] = []
-    hook = block.attention.register_forward_hook(lambda _, __, y: added.append(y[0, -1]))
-    model.hidden_states(row)
-    with edited_head(block.attention.o, slice(16, 32)):
-        model.hidden_states(row)
-    hook.remove()
-    part = added[0] - added[1]
-    if config.post_norms:
-        scale = (added[0].square().mean() + config.norm_eps) ** -0.5
-        part = part * scale * block.attention_post_norm.weight
-    assert layers.heads[1][1] == pytest.approx(float(part @ direction), abs=1e-3)
-    branch = trace.fork(4, 8, Ablate(layer=2, head=2))
-    with edited_head(block.attention.o, slice(16, 32), first=len(PROMPT) + 7):
-        expected = model(row)[0, -1]
-    np.testing.assert_allclose(branch.state(8).logits, expected, atol=1e-4)
-
-
-@contextmanager
-def edited_head(out: torch.nn.Module, head: slice, first: int = 0) -> Iterator[None]:
-    """The input of a map out of attention without a head, from position `first` on."""
-
-    def without(_: object, args: tuple[Tensor]) -> tuple[Tensor]:
-        x = args[0].clone()
-        x[:, first:, head] = 0
-        return (x,)
-
-    hook = out.register_forward_pre_hook(without)
-    yield
-    hook.remove()
-
-
-@torch.inference_mode()
-def test_adapters_count_with_the_layers_they_adapt() -> None:
-    config = LlamaConfig(
-        vocab_size=28, layers=2, width=32, heads=4, kv_heads=2, head_width=16, feed_forward=48,
-        context=64,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    network = Llama(config)
-    blocks = [block for block in network.blocks if isinstance(block, LlamaBlock)]
-    layers = {f"part.{at}": block.attention.o for at, block in enumerate(blocks)}
-    model = AdaptedModel(Base(network, layers), 4, 1.0)
-    for parameter in (*network.parameters(), *model.parameters()):
-        torch.nn.init.normal_(parameter, std=0.3)
-    trace = trace_of(TextGenerator(model, CharTokenizer(ALPHABET), MACHINE, "pretrained"), 10)
-    seen = read_layers(trace, 9)
-    row = torch.tensor([tokens_before(trace, 9)])
-    hidden_states = model.hidden_states(row)
-    token = frames_of(trace)[8].token
-    tokens = torch.tensor([token, ALPHABET.index(seen.other)])
-    direction = torch.sub(*model.token_directions(hidden_states[-1][0, -1], tokens)[0])
-    assert seen.rest == pytest.approx(float(hidden_states[0][0, -1] @ direction), abs=1e-3)
-    for at in range(2):
-        both = (hidden_states[at + 1] - hidden_states[at])[0, -1] @ direction
-        added = sum(seen.heads[at]) + seen.feed_forward[at]
-        assert added == pytest.approx(float(both), abs=1e-3)
 
 
 # --- edits of layers ----------------------------------------------------------------------------
@@ -435,24 +310,3 @@ def test_a_patch_from_the_end_or_by_token_ids_is_that_of_the_text(
     states: list[TextState] = [trace.fork(4, 8, patch).state(8) for patch in patches]
     np.testing.assert_array_equal(states[0].logits, states[1].logits)
     np.testing.assert_array_equal(states[0].logits, states[2].logits)
-
-
-@pytest.mark.skipif(not Path(FILE).is_file(), reason="GENUI_SMOLLM2 names no file")
-def test_an_open_model_knows_paris_in_its_last_layers_and_rome_when_patched() -> None:
-    start = Start(
-        trace=1, model=FILE, prompt="The capital of France is", seed=1,
-        settings=TextSettings(temperature=0, tokens=4),
-    )  # fmt: skip
-    trace = open_trace(start)
-    assert frames_of(trace)[0].text == " Paris"
-    layers = read_layers(trace, 1).layers
-    assert len(layers) == 31
-    ranks = [one.rank for one in layers[-6:]]
-    assert ranks[-1] == 1 < ranks[0]
-    assert sorted(ranks[2:], reverse=True) == ranks[2:]
-    patched = trace.fork(2, 0, Patch(layer=20, position=3, text="The capital of Italy is"))
-    assert frames_of(patched)[0].text == " Rome"
-    love, hate = "I love this, it is wonderful", "I hate this, it is terrible"
-    steered = patched.fork(3, 2, Steer(layer=15, strength=3, towards=love, away=hate))
-    frames = frames_of(steered)
-    assert frames_of(open_trace(steered.request)) == frames

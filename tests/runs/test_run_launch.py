@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from run_makers import a_run, held
 from waiting import wait_for
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.kinds.open_text.recipe import FineTuneRecipe
 from genui.recipes import find_recipe
 from genui.runs import control, launch
 from genui.runs.hosts import Placement
@@ -140,13 +138,6 @@ def test_a_resumed_run_shares_its_weights_out_again(monkeypatch: pytest.MonkeyPa
         assert launch.placement_of(read_info(run)) == Placement(processes, shard=True)
     with pytest.raises(MisuseError, match="one process has nobody to share the weights with"):
         launch.resume(run, where=Placement(1, shard=True))
-
-
-def test_adapters_are_not_shared_out():
-    recipe = FineTuneRecipe(name="mine", base="other")
-    launch.check_processes(replace(recipe, mode="full"), 2, shard=True)
-    with pytest.raises(MisuseError, match=r"--shard: adapters are small.*--set mode=full"):
-        launch.check_processes(recipe, 2, shard=True)
 
 
 def test_a_run_held_by_another_process_is_not_resumed():

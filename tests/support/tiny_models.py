@@ -1,6 +1,7 @@
 """Models with real weights that no training made: small enough to generate in a moment."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -129,6 +130,33 @@ OF_KINDS = {
 """Models of kinds that can be removed, which import what they need when they are written."""
 
 INSTALLED = tuple(name for name, (kind, _) in OF_KINDS.items() if kind in KINDS)
+
+
+def write_sound_classifier(weights: Path) -> None:
+    """`hears`, which labels sounds."""
+    from genui.kinds.speech.classifier import SoundNet
+
+    write_classifier(weights / "hears", "voice-digits", lambda width: SoundNet(2, width))
+
+
+def load_sound_classifier(ref: str) -> object:
+    from genui.kinds.speech.classifier import SoundClassifier
+
+    return SoundClassifier.load(ref)
+
+
+CLASSIFIERS_OF_KINDS = (
+    {"hears": (write_sound_classifier, load_sound_classifier)}
+    if ("classifier", "audio") in KINDS
+    else {}
+)
+"""Classifiers of kinds that can be removed: what writes one, and what loads its file."""
+
+
+def write_classifier(folder: Path, recipe: str, network: Callable[[int], nn.Module]) -> None:
+    """A classifier of two labels; `network` builds it of a width."""
+    asked, model = override(find_recipe(recipe), {"width": "8"}), network(8)
+    _write(folder, asked, model, {"labels": ["one", "two"], "dataset": "mine"})
 
 
 def write_of_kinds(weights: Path) -> None:

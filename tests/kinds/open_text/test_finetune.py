@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,10 @@ def test_what_does_not_fit_into_memory_is_refused_with_a_remedy(
     assert "checkpoint_every=100" in plan.fault
     (plan,) = estimate(override(recipe, {"mode": "lora"}))
     assert not plan.fault
+
+
+def test_adapters_are_not_shared_out() -> None:
+    recipe = FineTuneRecipe(name="mine", base="other")
+    launch.check_processes(replace(recipe, mode="full"), 2, shard=True)
+    with pytest.raises(MisuseError, match=r"--shard: adapters are small.*--set mode=full"):
+        launch.check_processes(recipe, 2, shard=True)

@@ -1,5 +1,7 @@
 """Our Llama-family network against transformers' own classes, with random weights."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -191,3 +193,20 @@ def test_a_configuration_that_is_not_computed_is_refused(
     config_from_hugging_face(config)
     with pytest.raises(GenuiError, match=fault):
         config_from_hugging_face(config | changes)
+
+
+BUILT = """
+import sys
+from genui.kinds.open_text.llama import Llama, LlamaConfig, build_llama
+sizes = dict.fromkeys(("vocab_size", "width", "feed_forward", "context"), 32)
+config = LlamaConfig(layers=1, heads=2, kv_heads=2, head_width=16, **sizes)
+build_llama(config, Llama(config).state_dict())
+print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
+"""
+
+
+def test_building_a_network_imports_no_compiler() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUILT], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")  # seconds, which each start would take
