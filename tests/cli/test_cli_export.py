@@ -215,7 +215,8 @@ def test_a_run_without_metrics_writes_no_file(
 def test_a_full_disk_leaves_nothing_half_written(run: RunDir, tmp_path: Path) -> None:
     run.metrics.write_text("".join(f'{{"step":{i},"loss":{i}}}\n' for i in range(20_000)))
     target = tmp_path / "out.csv"
-    command = f"ulimit -f 64; exec {sys.executable} -m genui export last --csv {target}"
+    # Without -B a compiled file of a module would be cut short too.
+    command = f"ulimit -f 64; exec {sys.executable} -B -m genui export last --csv {target}"
     done = subprocess.run(["sh", "-c", command], capture_output=True, cwd=ROOT, timeout=300)
     assert done.returncode == 1
     assert done.stderr.startswith(f"genui: cannot write {target}: ".encode())

@@ -563,7 +563,9 @@ LABEL_INTERVAL = 0.25  # least seconds between requests, so that they do not slo
 
 def can_label(classifier: ModelInfo, model: ModelInfo) -> bool:
     """Whether a classifier can read what a model generates."""
-    kind = model.kind
+    kind, reads = model.kind, classifier.kind
+    if reads is None or reads.labels is None:
+        return False
     return classifier.medium == ((kind and kind.classifier_medium) or model.medium)
 
 

@@ -7,6 +7,7 @@ steps from the session, handles the replies, and tells its listener when to pain
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -586,8 +587,9 @@ class TraceController(Generic[F, S]):
 
 def parse_number(text: str, least: int, most: int, noun: str = "number") -> int:
     """A number in that range, as typed. Raises MisuseError."""
-    if text.strip().isdecimal() and least <= int(text) <= most:
-        return int(text)
+    with suppress(ValueError):  # also for more digits than Python converts
+        if least <= (number := int(text)) <= most:
+            return number
     raise MisuseError(f"{clean_line(text, 20)!r}: expected a {noun} from {least} to {most}")
 
 

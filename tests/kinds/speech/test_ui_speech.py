@@ -11,6 +11,8 @@ from textual.pilot import Pilot
 
 from genui import protocol
 from genui.hub.records import Record, write_record
+from genui.runs.models import ModelInfo
+from genui.ui.generate.actions import can_label
 from genui.ui.generate.pane import TracePane
 from genui.ui.manual import topic_of
 from genui.ui.widgets.image import Waveform
@@ -85,3 +87,18 @@ async def test_a_voice_speaks_sentence_by_sentence(
         (edit,) = fork.request.edits
         assert edit.step == 2
         assert isinstance(edit.edit, protocol.SetSeed)
+
+
+def test_a_classifier_of_sounds_is_not_offered_since_no_trace_gives_it_an_example() -> None:
+    shared = {"dataset": "digits", "parameters": 1, "step": 1, "summary": "", "path": Path("x")}
+    sounds, images, voice, drawer = (
+        ModelInfo(ref=name, name=name, family=family, medium=medium, source="shipped", **shared)
+        for name, family, medium in (
+            ("sounds", "classifier", "audio"),
+            ("images", "classifier", "image"),
+            ("voice", "diffusion", "audio"),
+            ("icons", "diffusion", "image"),
+        )
+    )
+    assert not can_label(sounds, voice)
+    assert can_label(images, drawer)
