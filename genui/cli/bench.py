@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
 from genui.base.numbers import about, quantity, short
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 from genui.runs import launch
 
 ROUNDS = 3
@@ -333,3 +333,6 @@ def _profile(recipe: str, as_json: bool) -> int:
     for name, value in facts:
         output.say(f"{name:26}{value}")
     return 0
+
+
+COMMANDS = {"bench": Runs(configure_bench, run_bench)}

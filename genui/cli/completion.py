@@ -13,6 +13,7 @@ from genui.base.config import Config
 from genui.base.errors import GenuiError
 from genui.base.schema import settings_of
 from genui.base.text import clean_line
+from genui.cli.parser import Runs
 
 _BASH = r"""_genui() {
     local IFS=$'\n' line word joined="" words=()
@@ -246,3 +247,6 @@ _NAMES: Mapping[str, Callable[[], Candidates]] = MappingProxyType(
         "TOPIC": _topics,
     }
 )
+
+
+COMMANDS = {"completion": Runs(configure_completion, run_completion)}

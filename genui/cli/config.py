@@ -5,6 +5,7 @@ import argparse
 from genui.base import config
 from genui.base.errors import MisuseError, did_you_mean
 from genui.cli import output
+from genui.cli.parser import Runs
 from genui.runs.webhook import format_text
 
 
@@ -71,3 +72,6 @@ def _check_theme(name: str) -> None:
 
     if name not in (known := list_themes()):
         raise MisuseError(f"theme {name}: no such theme; {did_you_mean(name, known)}")
+
+
+COMMANDS = {"config": Runs(configure_config, run_config)}

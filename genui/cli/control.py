@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from genui.base.errors import MisuseError
 from genui.cli import output
-from genui.cli.parser import add_run
+from genui.cli.parser import Runs, add_run
 
 if TYPE_CHECKING:
     from genui.recipes import Recipe
@@ -150,3 +150,11 @@ def _fixed(run: "RunDir", recipe: "Recipe", key: str, value: str) -> MisuseError
     if not hasattr(recipe, key) or key in FIXED:
         remedy = f"give {SETTING}=VALUE"
     return MisuseError(f"{key}={value}: only {SETTING} can change in a run; {remedy}")
+
+
+COMMANDS = {
+    **dict.fromkeys(
+        ("pause", "stop", "checkpoint", "evaluate"), Runs(configure_control, run_control)
+    ),
+    "set": Runs(configure_set, run_set),
+}

@@ -9,6 +9,7 @@ from pathlib import Path
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import cannot_write
 from genui.cli import output
+from genui.cli.parser import Runs
 from genui.engine.kinds import generates_of
 from genui.protocol.kinds import KINDS, Target
 from genui.runs.models import ModelInfo, find_model
@@ -145,3 +146,6 @@ def _check_out(out: Path, target: Target, force: bool) -> None:
         raise MisuseError(f"--out {out}: is a folder without a model; choose another name")
     if not force:
         raise MisuseError(f"--out {out}: exists already; --force replaces it")
+
+
+COMMANDS = {"convert": Runs(configure_convert, run_convert)}

@@ -5,7 +5,7 @@ import argparse
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.numbers import size
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 
 ALL = "all"
 
@@ -57,3 +57,6 @@ def run_dataset(args: argparse.Namespace) -> int:
             "archives and tables, are when a run needs them"
         )
     return 0
+
+
+COMMANDS = {"dataset": Runs(configure_dataset, run_dataset)}

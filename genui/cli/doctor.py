@@ -15,7 +15,7 @@ from genui.base import paths, plugins
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 
 LIBRARIES = ("textual", "numpy", "msgspec", "safetensors", "tokenizers", "pillow")
 
@@ -170,3 +170,6 @@ def _emoji_font() -> str:
         return str(find_font())
     except GenuiError as error:
         return str(error)
+
+
+COMMANDS = {"doctor": Runs(configure_doctor, run_doctor)}

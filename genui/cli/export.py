@@ -15,6 +15,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_path
 from genui.base.numbers import quantity
 from genui.cli import output
+from genui.cli.parser import Runs
 from genui.cli.runs import find_one, read_whole, title
 
 if TYPE_CHECKING:
@@ -161,3 +162,6 @@ def _check_file(target: Path, force: bool) -> None:
 def _report(table: "Table", target: Path) -> None:
     steps, metrics = quantity(len(table), "step"), quantity(len(table.names), "metric")
     output.note(f"{target}: {steps}, {metrics}")
+
+
+COMMANDS = {"export": Runs(configure_export, run_export)}

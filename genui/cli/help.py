@@ -14,7 +14,7 @@ from itertools import chain
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.manual import Passage, find_passages, list_passages
 from genui.cli import output
-from genui.cli.parser import HelpFormatter
+from genui.cli.parser import HelpFormatter, Runs
 from genui.protocol.manual import read_page, replace_links, topics
 
 WIDEST = 100  # columns of text
@@ -129,3 +129,6 @@ def _print_passages(passages: list[Passage]) -> None:
         for line in _MARKS.sub("", _for_shell(passage.text)).splitlines():
             print(f"  {line}")
         print()
+
+
+COMMANDS = {"help": Runs(configure_help, run_help)}

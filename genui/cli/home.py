@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from genui.base.config import Config, load_config
 from genui.base.errors import MisuseError
+from genui.cli.parser import Runs
 
 if TYPE_CHECKING:
     import argparse
@@ -85,3 +86,6 @@ def overview() -> None:
     say()
     say("This is not a terminal: run `genui` in one (120×40 or larger is best) to open the app,")
     say("or see `genui --help` for what the shell can do.")
+
+
+COMMANDS = {"tour": Runs(configure_tour, run_tour)}

@@ -13,7 +13,7 @@ from genui.base.conditions import Condition, parse_condition
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.numbers import about, clock, count, quantity, short, value
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 from genui.cli.runs import as_dict, connect, find_one, read_whole, title
 
 if TYPE_CHECKING:
@@ -604,3 +604,6 @@ def parse_until(text: str) -> Until:
     raise MisuseError(
         f"--until {text}: write done, a step such as 5000, or a condition such as 'val_loss<1.5'"
     )
+
+
+COMMANDS = {"inspect": Runs(configure_inspect, run_inspect)}

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from genui.cli.parser import Runs
 from genui.protocol.kinds import Command, Kind, open_face
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
+    from argparse import Namespace
 
     from genui.cli.generation import Generation
     from genui.cli.request import Request
@@ -32,15 +33,6 @@ class Prints:
     """Raises MisuseError for options of its own that do not fit."""
     choose_view: "Callable[[Namespace, View], View] | None" = None
     """The view of a file by options of its own."""
-
-
-class Runs(NamedTuple):
-    """A command of its own."""
-
-    configure: "Callable[[ArgumentParser], None]"
-    """Adds its options and examples."""
-    run: "Callable[[Namespace], int]"
-    """Runs it and returns the exit code."""
 
 
 def open_command(command: Command) -> Runs:

@@ -6,7 +6,7 @@ import sys
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import size
 from genui.cli import output
-from genui.cli.parser import add_run
+from genui.cli.parser import Runs, add_run
 
 
 def configure_rename(parser: argparse.ArgumentParser) -> None:
@@ -93,3 +93,11 @@ def _confirm(names: list[str]) -> bool:
         raise MisuseError("rm asks before it deletes a run: give --yes if nobody can answer")
     output.note(f"delete {', '.join(names)} for good? [y/N]")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+COMMANDS = {
+    "rename": Runs(configure_rename, run_rename),
+    "tag": Runs(configure_tag, run_tag),
+    "note": Runs(configure_note, run_note),
+    "rm": Runs(configure_rm, run_rm),
+}

@@ -1,8 +1,7 @@
 """The `genui` command: the table of commands, their parsers, and error handling.
 
-A command is two functions of a module of `genui.cli`: `configure_NAME(parser)` and
-`run_NAME(args) -> int`. Only the module of the given command is imported, so that `genui` alone
-opens the app fast. Kinds of models add commands (`Kind.commands`).
+A command is a row of `COMMANDS` in a module of `genui.cli`. Only the module of the given command is
+imported, so that `genui` alone opens the app fast. Kinds of models add commands (`Kind.commands`).
 """
 
 import os
@@ -24,9 +23,8 @@ READER_GONE = 141  # 128 + SIGPIPE
 
 
 class Command(NamedTuple):
-    module: str  # of genui.cli
+    module: str  # of genui.cli, whose own COMMANDS has what runs it
     summary: str
-    name: str = ""  # NAME of its two functions, if not its own name
 
 
 COMMANDS = MappingProxyType(
@@ -51,13 +49,11 @@ COMMANDS = MappingProxyType(
         ),
         "inspect": Command("inspect", "show a run or log, or follow its metrics"),
         "export": Command("export", "write metrics as CSV, JSONL or TensorBoard events"),
-        "pause": Command("control", "pause a run between two steps", "control"),
+        "pause": Command("control", "pause a run between two steps"),
         "resume": Command("train", "continue a paused, stopped or failed run"),
-        "stop": Command("control", "stop a run after a last checkpoint", "control"),
-        "checkpoint": Command("control", "write a checkpoint now", "control"),
-        "evaluate": Command(
-            "control", "evaluate a run on held-out data and sample from it now", "control"
-        ),
+        "stop": Command("control", "stop a run after a last checkpoint"),
+        "checkpoint": Command("control", "write a checkpoint now"),
+        "evaluate": Command("control", "evaluate a run on held-out data and sample from it now"),
         "set": Command("control", "change the learning rate of a run while it trains"),
         "generate": Command("generate", "write text or draw an image with a model"),
         "compare": Command(
@@ -178,9 +174,8 @@ def command_parser(command: str) -> "argparse.ArgumentParser":
     from genui.cli.parser import Parser
 
     if command in COMMANDS:
-        module, summary, name = COMMANDS[command]
-        code, name = import_module(f"genui.cli.{module}"), name or command
-        configure, run = getattr(code, f"configure_{name}"), getattr(code, f"run_{name}")
+        module, summary = COMMANDS[command]
+        configure, run = import_module(f"genui.cli.{module}").COMMANDS[command]
     else:
         from genui.cli.kinds import open_command
 

@@ -14,7 +14,7 @@ from genui.cli import batch_generation, output
 from genui.cli.batch_generation import plan_in
 from genui.cli.options import MAX_IN_FOLDER
 from genui.cli.output import Progress
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 from genui.formats.recipe import METADATA
 from genui.protocol.kinds import KINDS
 from genui.render.table import HEADS, format_row
@@ -360,3 +360,10 @@ def _show(result: "SyntheticScores", model: str) -> None:
     output.note(
         f"{result.labels} labels, {result.test:,} real test images, {result.steps} steps each"
     )
+
+
+COMMANDS = {
+    "twins": Runs(configure_twins, run_twins),
+    "probes": Runs(configure_probes, run_probes),
+    "worth": Runs(configure_worth, run_worth),
+}

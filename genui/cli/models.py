@@ -12,7 +12,7 @@ from genui.base.errors import MisuseError
 from genui.base.files import sanitize
 from genui.base.numbers import count, parameters, size
 from genui.cli import output
-from genui.cli.parser import Parser, add_json
+from genui.cli.parser import Parser, Runs, add_json
 from genui.protocol.kinds import add_options
 from genui.runs.models import Origin, find_origin
 
@@ -198,7 +198,7 @@ def _list_local(models: "list[ModelInfo]") -> None:
 SUFFIX = ".safetensors"
 
 
-def configure_average(parser: Parser) -> None:
+def configure_average(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "The weights of models that were trained on from one another, or from one model, are\n"
         "averaged (Wortsman et al. 2022); the result is a model like any other. Models that were\n"
@@ -238,3 +238,9 @@ def run_average(args: argparse.Namespace) -> int:
 def _named(model: Origin) -> str:
     """A run's checkpoint by id and step; a file without its folder, which is private."""
     return f"{model.run}@{model.step}" if model.run else Path(model.ref).name
+
+
+COMMANDS = {
+    "models": Runs(configure_models, run_models),
+    "average": Runs(configure_average, run_average),
+}

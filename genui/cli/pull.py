@@ -12,7 +12,7 @@ from genui.base import numbers
 from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
 from genui.base.text import clean_line
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 from genui.hub import pull
 from genui.hub.catalogue import CATALOGUE, Entry
 from genui.hub.find import find_local
@@ -304,3 +304,6 @@ class Transfer:
     def clear(self) -> None:
         with suppress(OSError):
             self._line.clear()
+
+
+COMMANDS = {"pull": Runs(configure_pull, run_pull)}

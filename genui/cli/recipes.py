@@ -7,7 +7,7 @@ from genui.base.numbers import count
 from genui.base.schema import settings_of
 from genui.base.text import clean_line
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 from genui.recipes import FIXED, RECIPES, Recipe, find_recipe
 
 HELP_COLUMN = 30
@@ -67,3 +67,6 @@ def _as_typed(value: object) -> str:
     """A value as for `--set`, with escaped line ends."""
     text = ", ".join(value) if isinstance(value, tuple) else str(value)
     return text.replace("\n", "\\n") or "-"
+
+
+COMMANDS = {"recipes": Runs(configure_recipes, run_recipes)}

@@ -16,7 +16,7 @@ from genui.cli import output
 from genui.cli.generate import add_start
 from genui.cli.generation import Generation, generate, generate_all, show_loading
 from genui.cli.kinds import prints_of
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 from genui.cli.request import Request, parse_request
 from genui.formats import codec
 from genui.formats.codec import SavedFile, read
@@ -282,3 +282,9 @@ def _describe(facts: dict[str, Any], generations: list[Generation]) -> str:
         return f"{words}{describe_tokens([one.frames[at - first] for one in generations])}"
     pixels = Difference(facts["differing_pixels"], facts["mean_difference"])
     return f"{words}; in the end {pixels.text}"
+
+
+COMMANDS = {
+    "compare": Runs(configure_compare, run_compare),
+    "replay": Runs(configure_replay, run_replay),
+}

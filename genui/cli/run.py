@@ -7,7 +7,7 @@ import sys
 
 from genui.base.errors import MisuseError
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 from genui.cli.watch import add_recording, choose
 
 
@@ -53,3 +53,6 @@ def run_run(args: argparse.Namespace) -> int:
         return 0
     command.stop_on((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), run)
     return command.record(run, words, None if args.json else sys.stdout.fileno())
+
+
+COMMANDS = {"run": Runs(configure_run, run_run)}

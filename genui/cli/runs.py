@@ -12,7 +12,7 @@ import msgspec
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.numbers import about, clock, count, value
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -389,3 +389,6 @@ def _run_row(summary: "RunSummary") -> tuple[str, ...]:
         f"{about(summary.age)} ago",
         *given,
     )
+
+
+COMMANDS = {"runs": Runs(configure_runs, run_runs)}

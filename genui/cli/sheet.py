@@ -7,6 +7,7 @@ from genui.base.errors import MisuseError
 from genui.base.files import atomic_write
 from genui.cli import files, output
 from genui.cli.generation import generate
+from genui.cli.parser import Runs
 from genui.formats.codec import Sample, SavedFile, read
 from genui.formats.image import MAX_CARDS, caption_of, encode_sheet
 from genui.formats.recipe import TraceRecipe
@@ -81,3 +82,6 @@ def _sample(file: SavedFile) -> tuple[Sample, TraceRecipe]:
         )
         return Sample(recipe.seed, "", [frame]), recipe
     raise MisuseError(f"{file.path}: a contact sheet takes images, texts and traces")
+
+
+COMMANDS = {"sheet": Runs(configure_sheet, run_sheet)}

@@ -12,7 +12,7 @@ from genui.base.numbers import count, parameters
 from genui.base.schema import settings_of
 from genui.base.text import clean
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 from genui.formats import image
 from genui.formats.codec import CODECS, SavedFile, carries_recipe, read
 from genui.formats.command import format_edits
@@ -297,3 +297,9 @@ def _as_dict(listed: ListedTrace) -> dict[str, object]:
         "total_steps": tree.total,
         "branches": len(tree.branches),
     }
+
+
+COMMANDS = {
+    "traces": Runs(configure_traces, run_traces),
+    "show": Runs(configure_show, run_show),
+}

@@ -14,7 +14,7 @@ from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.text import align, clean_line, shorten_middle
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 from genui.cli.train import absolute, add_recipe, refuse_missing, shown_downloads
 from genui.recipes import Recipe, find_recipe, override, parse_settings
 
@@ -459,3 +459,6 @@ def resume(folder: "RunDir", again: bool) -> None:
     left = sweeps.resume(folder, again)
     trials = numbers.quantity(left, "trial")
     output.say(f"{folder.id}: goes on with {trials}; `genui sweep show {folder.id}` shows them")
+
+
+COMMANDS = {"sweep": Runs(configure_sweep, run_sweep)}

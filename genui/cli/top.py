@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from genui.base.numbers import count, short, size
 from genui.base.text import clean_line
 from genui.cli import output
-from genui.cli.parser import add_json
+from genui.cli.parser import Runs, add_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -279,3 +279,6 @@ def _run_table(runs: "Sequence[dict[str, Any]]") -> "RenderableType":
             str(run["pid"]) if here else escape(clean_line(run["host"], 16)),
         )
     return table
+
+
+COMMANDS = {"top": Runs(configure_top, run_top)}

@@ -14,7 +14,7 @@ import msgspec
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli import output
 from genui.cli.control import add_wait, learning_rate, named_sweep, request
-from genui.cli.parser import add_json, add_run
+from genui.cli.parser import Runs, add_json, add_run
 from genui.recipes import PATH_FIELDS, Recipe, find_recipe, override, parse_settings
 
 if TYPE_CHECKING:
@@ -427,3 +427,9 @@ def run_resume(args: argparse.Namespace) -> int:
         launch.resume(run, new_rate, placement(args, launch.placement_of(read_info(run))))
         output.say(f"{run.id}: restarted; `genui inspect {run.id} --follow` watches it")
     return 0
+
+
+COMMANDS = {
+    "train": Runs(configure_train, run_train),
+    "resume": Runs(configure_resume, run_resume),
+}

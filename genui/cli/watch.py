@@ -11,6 +11,7 @@ from genui.base.errors import MisuseError
 from genui.base.numbers import about
 from genui.cli import output
 from genui.cli.home import before_textual, has_terminal
+from genui.cli.parser import Runs
 from genui.cli.runs import connect, find_path
 
 if TYPE_CHECKING:
@@ -191,3 +192,6 @@ def _farewell(run: "RunDir") -> None:
         )
     else:
         output.note(f"recorded as run {run.id}")
+
+
+COMMANDS = {"watch": Runs(configure_watch, run_watch)}
