@@ -8,6 +8,7 @@ import pytest
 
 from genui.cli import recipes
 from genui.cli.main import command_parser, list_commands, main, overall_parser
+from genui.cli.parser import Runs
 
 
 @pytest.mark.parametrize("command", list_commands())
@@ -89,7 +90,7 @@ def test_no_fault_shows_a_traceback(
         raise error
 
     monkeypatch.delenv("GENUI_DEBUG", raising=False)
-    monkeypatch.setattr(recipes, "run_recipes", fail)
+    monkeypatch.setitem(recipes.COMMANDS, "recipes", Runs(recipes.configure_recipes, fail))
     assert main(["recipes"]) == code
     err = capsys.readouterr().err
     assert fault in err
@@ -101,7 +102,7 @@ def test_debug_shows_where_a_defect_is(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("here")
 
     monkeypatch.setenv("GENUI_DEBUG", "1")
-    monkeypatch.setattr(recipes, "run_recipes", fail)
+    monkeypatch.setitem(recipes.COMMANDS, "recipes", Runs(recipes.configure_recipes, fail))
     with pytest.raises(RuntimeError, match="here"):
         main(["recipes"])
 
