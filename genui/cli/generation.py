@@ -17,9 +17,10 @@ from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean, clean_line
 from genui.cli import files, output
+from genui.cli.edits import check_first_edit
 from genui.cli.kinds import prints_of
 from genui.cli.output import Progress
-from genui.cli.request import Request, first_edit_fits
+from genui.cli.request import Request
 from genui.engine.loading import reported
 from genui.formats.codec import Sample, codec_of, encode
 from genui.formats.command import format_edit
@@ -107,7 +108,7 @@ def generate_all(
                     start = add_edit(start, message.step, Say(left.pop(0)))
                 elif isinstance(message, Started):
                     started = message
-                    first_edit_fits(start, started.total_steps)
+                    check_first_edit(start, started.total_steps)
                 elif isinstance(message, Frame):
                     frames.append(message)
                     if started is not None and not live:

@@ -39,9 +39,9 @@ def _trains_code() -> object:
 
 
 def _prints() -> object:
+    from genui.cli.edits import read_vocabulary_token
     from genui.cli.generation import text_as_json
     from genui.cli.kinds import Prints
-    from genui.cli.request import read_vocabulary_token
 
     return Prints(as_json=text_as_json, read_token=read_vocabulary_token)
 
