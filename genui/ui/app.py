@@ -45,6 +45,7 @@ from genui.ui.screens import AppScreen, PaletteScreen, Said
 from genui.ui.session import Launch, Session, launch_worker
 from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.terminal import THIN_BLACK, choose_driver, get_metered_driver, no_colour
+from genui.ui.textual_parts import filter_errors, free_drawn_lines, is_ending
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
 from genui.ui.widgets.base import KeyAnswered, LifecycleGuard, colour_mode
@@ -124,6 +125,7 @@ def _keeps_target(event: events.Key, target: DOMNode) -> bool:
     return event.key.rpartition("+")[2] in _MOVES
 
 
+@filter_errors
 class Shell(LifecycleGuard, App[None]):
     """The base of both apps.
 
@@ -138,6 +140,7 @@ class Shell(LifecycleGuard, App[None]):
     watcher: Watcher
 
     def __init__(self, style_sheets: Sequence[Path] = (STYLE_SHEET,)) -> None:
+        free_drawn_lines()
         super().__init__(driver_class=choose_driver(), css_path=[*style_sheets])
         self.stylesheet = CachedStylesheet(variables=self.get_css_variables())
         self.user_keys: dict[str, str] = {}
@@ -290,11 +293,10 @@ class Shell(LifecycleGuard, App[None]):
         if self._queued_keys:
             self.call_next(self._handle_queued_keys)
 
-    def _handle_exception(self, error: Exception) -> None:
-        """As in Textual. Once the app ends, a handler or callback that waited meanwhile looks in
-        vain for widgets that are removed, which is no fault."""
-        if not (self._exit and isinstance(error, _REMOVED)):
-            super()._handle_exception(error)
+    def takes_error(self, error: Exception) -> bool:
+        """Whether the app ends by an error. Once it ends, a handler or callback that waited
+        meanwhile looks in vain for widgets that are removed, which is no fault."""
+        return not (is_ending(self) and isinstance(error, _REMOVED))
 
     def _is_stale(self, event: events.MouseEvent) -> bool:
         """Whether the widget under the mouse has been removed, and is only drawn still. Textual
@@ -359,7 +361,7 @@ class Shell(LifecycleGuard, App[None]):
     async def _handle_queued_keys(self) -> None:
         """Handle the queued keys in their order, each once the one before is answered and its
         target is ready, or after MAX_KEY_DELAY."""
-        while self._queued_keys and self.screen_stack and not self._exit:
+        while self._queued_keys and self.screen_stack and not is_ending(self):
             must_wait = self._answering_key or self._must_wait(self._queued_keys[0].key)
             if must_wait and (self._answering_key or not self._waited_long):
                 self._wait_for_target()

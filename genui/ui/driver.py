@@ -19,8 +19,7 @@ from contextlib import suppress
 from threading import Condition
 from typing import IO, Any
 
-from textual._xterm_parser import XTermParser
-from textual.drivers._writer_thread import WriterThread
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.events import AppFocus, Key
 from textual.message import Message
@@ -38,6 +37,7 @@ from genui.ui.graphics import (
     settle,
 )
 from genui.ui.terminal import Cells
+from genui.ui.textual_parts import IDLE, WriterThread, XTermParser, file_of, set_writer, writer_of
 from genui.ui.watchdog import Watchdog
 
 MAX_PENDING = 64 * 1024
@@ -204,35 +204,40 @@ class MeteredDriver(LinuxDriver):
     _written_before = 0  # by earlier writers: there is one each time application mode starts
     _is_suspended = False
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, app: App[Any], *, debug: bool = False, **options: Any) -> None:
+        super().__init__(app, debug=debug, **options)
+        self._owner = app
+        self._reports_keys = debug
         self.images = Images()
-        self.watchdog = Watchdog(self._app)
+        self.watchdog = Watchdog(app, IDLE)
         self._replies = Replies()
         self._answer: tuple[asyncio.AbstractEventLoop, asyncio.Future[str]] | None = None
 
     @property
+    def _writer(self) -> MeteredWriter | None:
+        writer = writer_of(self)
+        return writer if isinstance(writer, MeteredWriter) else None
+
+    @property
     def bytes_written(self) -> int:
         """The number of bytes written to the terminal since the app started."""
-        writer = self._writer_thread
-        return self._written_before + (writer.written if isinstance(writer, MeteredWriter) else 0)
+        writer = self._writer
+        return self._written_before + (writer.written if writer is not None else 0)
 
     @property
     def busy(self) -> bool:
         """Whether the last frame is still being written, so that the next should be skipped."""
-        writer = self._writer_thread
-        return isinstance(writer, MeteredWriter) and writer.pending > BUSY
+        return self._writer is not None and self._writer.pending > BUSY
 
     @property
     def behind(self) -> float:
         """For how many seconds the terminal has been written to without a break."""
-        writer = self._writer_thread
-        return writer.behind if isinstance(writer, MeteredWriter) else 0.0
+        return self._writer.behind if self._writer is not None else 0.0
 
     def paint_images(self) -> None:
         """Show the images whose data changed."""
-        if isinstance(self._writer_thread, MeteredWriter):
-            self._writer_thread.paint()
+        if self._writer is not None:
+            self._writer.paint()
 
     async def choose_images(
         self,
@@ -275,8 +280,8 @@ class MeteredDriver(LinuxDriver):
         answer: asyncio.Future[str] = loop.create_future()
         self._answer = loop, answer
         self._replies.expect(time.monotonic())
-        if isinstance(self._writer_thread, MeteredWriter):
-            self._writer_thread.send(query)
+        if self._writer is not None:
+            self._writer.send(query)
         return await answer
 
     def _measure_cell(self) -> tuple[int, int] | None:
@@ -291,21 +296,20 @@ class MeteredDriver(LinuxDriver):
         """Send the next repaint in full, after a resize."""
         if self.images.protocol and (cell := self._measure_cell()):
             self.images.cell = cell
-        if isinstance(self._writer_thread, MeteredWriter):
-            self._writer_thread.forget()
+        if self._writer is not None:
+            self._writer.forget()
 
     def start_application_mode(self) -> None:
         super().start_application_mode()
-        if self._writer_thread is not None:
-            self._writer_thread.stop()
-            self._writer_thread = MeteredWriter(
-                self._writer_thread._file, self._repaint, self.images
-            )
-            self._writer_thread.start()
+        if (textuals := writer_of(self)) is not None:
+            textuals.stop()
+            writer = MeteredWriter(file_of(textuals), self._repaint, self.images)
+            set_writer(self, writer)
+            writer.start()
 
     def run_input_thread(self) -> None:
         """Read what is typed, as Textual does, without the replies to queries."""
-        parser = XTermParser(self._debug)
+        parser = XTermParser(self._reports_keys)
         decode = getincrementaldecoder("utf-8")(errors="replace").decode
         try:
             while not self.exit_event.is_set():
@@ -324,15 +328,15 @@ class MeteredDriver(LinuxDriver):
                     for message in parser.tick():
                         self.process_message(message)
                 except (ValueError, OverflowError):  # the code of no character
-                    parser = XTermParser(self._debug)
+                    parser = XTermParser(self._reports_keys)
                 self.watchdog.look()
         except OSError:  # the terminal is gone, with or without a SIGHUP
-            self._app.call_later(self._app.exit)
+            self._owner.call_later(self._owner.exit)
 
     def process_message(self, message: Message) -> None:
         if isinstance(message, AppFocus) and self.images.in_tmux:
             # What is sent while another window is shown, tmux does not pass on.
-            self._app.call_later(self._paint_all_images)
+            self._owner.call_later(self._paint_all_images)
         if isinstance(message, Key):
             self.watchdog.receive()
         super().process_message(message)
@@ -349,14 +353,14 @@ class MeteredDriver(LinuxDriver):
                 loop.call_soon_threadsafe(lambda: answer.done() or answer.set_result(text))
 
     def stop_application_mode(self) -> None:
-        if isinstance(self._writer_thread, MeteredWriter):
-            self._writer_thread.drop()
-            self._writer_thread.send(self.images.leave())
+        if self._writer is not None:
+            self._writer.drop()
+            self._writer.send(self.images.leave())
         super().stop_application_mode()
 
     def suspend_application_mode(self) -> None:
         """As Textual's; nothing after the end of the app, when Ctrl+Z is a signal again."""
-        self._is_suspended = self._writer_thread is not None
+        self._is_suspended = self._writer is not None
         if self._is_suspended:
             super().suspend_application_mode()
             self.watchdog.forget()
@@ -370,7 +374,7 @@ class MeteredDriver(LinuxDriver):
     def close(self) -> None:
         self._written_before = self.bytes_written
         super().close()
-        self._writer_thread = None
+        set_writer(self, None)
 
     def _repaint(self) -> None:
-        self._app.call_later(self._app.refresh)
+        self._owner.call_later(self._owner.refresh)

@@ -249,15 +249,15 @@ class _Viewer(LifecycleGuard, MarkdownViewer, inherit_bindings=False):
         if self.usable:
             await super().go(location)
 
-    async def _on_markdown_link_clicked(self, message: Markdown.LinkClicked) -> None:
+    @on(Markdown.LinkClicked)
+    def _open_address(self, message: Markdown.LinkClicked) -> None:
         if "://" in message.href:  # for which Textual would look for a file
             message.stop()
             message.prevent_default()
             self.app.open_url(message.href)
 
-    def _on_markdown_table_of_contents_updated(
-        self, message: Markdown.TableOfContentsUpdated
-    ) -> None:
+    @on(Markdown.TableOfContentsUpdated)
+    def _skip_contents(self, message: Markdown.TableOfContentsUpdated) -> None:
         """Stop the message if the window is closing: Textual's handler, which is called after
         this one, would look for a table that is removed."""
         if not self.query("MarkdownTableOfContents Tree"):

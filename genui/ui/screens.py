@@ -23,13 +23,14 @@ from textual.command import (
 from textual.content import Content
 from textual.screen import Screen
 from textual.types import IgnoreReturnCallbackType
-from textual.worker import Worker
+from textual.widgets import Input
 
 from genui.base.text import clean, clean_line
 from genui.ui import keys, messages
 from genui.ui.keys import Key, Scope
 from genui.ui.matching import Match, find_typed, match_name
 from genui.ui.terminal import get_images
+from genui.ui.textual_parts import show_busy_while_usable
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import LifecycleGuard, Row, StatusLine
 
@@ -78,36 +79,34 @@ class HasRecent(Protocol):
     said: deque[Said]
 
 
+@show_busy_while_usable
 class PaletteScreen(LifecycleGuard, CommandPalette):
     """Textual's palette, which ignores input once it is closed."""
 
-    _query = ""  # of the current list
-    _gathering: Worker[None] | None = None
+    _searched = ""  # what the current list is for
 
-    def _gather_commands(self, search_value: str) -> Worker[None]:
-        self._query = search_value
-        self._gathering = super()._gather_commands(search_value)
-        return self._gathering
+    @on(Input.Changed)
+    def _note_search(self, event: Input.Changed) -> None:
+        """Textual's handler, which is called after this one, begins the search."""
+        self._searched = event.value.strip()
 
     def ready_for(self, key: str) -> bool:
         """Whether a key can be handled: a key of the list only once the list is complete."""
         if not self.usable or key not in _LIST_KEYS:
             return self.usable
-        if self.query_one(CommandInput).value.strip() != self._query:
+        if self.query_one(CommandInput).value.strip() != self._searched:
             return False
-        if self._gathering is None or not self._gathering.is_finished:
+        if any(worker.node is self for worker in self.workers):
             return False
         rows = self.query_one(CommandList)
         return not rows.option_count or bool(rows.scrollable_content_region)
 
-    async def _watch__show_busy(self) -> None:
-        if self.usable:  # Textual awaits it after a search that ended as the palette closed
-            await super()._watch__show_busy()
-
-    def _action_command_list(self, action: str) -> None:
-        """Page keys do nothing while the list has no height."""
-        if self.query_one(CommandList).scrollable_content_region or "page" not in action:
-            super()._action_command_list(action)
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Disable page keys while the list has no height."""
+        if not super().check_action(action, parameters):
+            return False
+        pages = action == "command_list" and parameters in (("page_up",), ("page_down",))
+        return not pages or bool(self.query_one(CommandList).scrollable_content_region)
 
 
 class Palette(Provider):

@@ -13,6 +13,14 @@ from textual.css.styles import RulesMap
 from textual.css.stylesheet import Stylesheet
 from textual.dom import DOMNode
 
+from genui.ui.textual_parts import (
+    selector_names,
+    set_style_flags,
+    style_flags,
+    style_parts,
+    styled_parts,
+)
+
 MAX_MATCHES = 5_000  # that are kept; then all are forgotten
 SIGNS = {SelectorType.CLASS: ".", SelectorType.ID: "#"}
 SYSTEM = ".-textual-system"  # a node with this class is not matched by "*"
@@ -31,10 +39,7 @@ class Match(NamedTuple):
     """What the rules say about a node."""
 
     styles: RulesMap
-    hover: bool  # whether a rule may depend on the mouse; the others: on nodes around it
-    focus_within: bool
-    order: bool
-    odd_or_even: bool
+    flags: tuple[bool, bool, bool, bool]  # on what else they depend, as `style_flags` returns it
 
 
 class CachedStylesheet(Stylesheet):
@@ -60,56 +65,47 @@ class CachedStylesheet(Stylesheet):
             if not (animate and "transitions" in rules):  # else they may be on their way
                 if len(self._matches) > MAX_MATCHES:
                     self._matches.clear()
-                self._matches[key] = Match(
-                    rules,
-                    node._has_hover_style,
-                    node._has_focus_within,
-                    node._has_order_style,
-                    node._has_odd_or_even,
-                )
+                self._matches[key] = Match(rules, style_flags(node))
             return
-        _, node._has_hover_style, node._has_focus_within, *order = match
-        node._has_order_style, node._has_odd_or_even = order
+        set_style_flags(node, match.flags)
         if node.styles.base.get_rules() == match.styles:
             node.notify_style_update()  # the styles of a node above may have changed
         else:
             self.replace_rules(node, match.styles, animate=animate)
-        self._process_component_classes(node)
+        if not self._has_styled_parts(node):
+            style_parts(self, node)
 
-    def _process_component_classes(self, node: DOMNode) -> None:
-        """Set the styles of a node's parts, unless they have them already."""
-        parts = [
-            part for style in node._component_styles.values() if (part := style.node) is not None
-        ]
-        if len(parts) == len(node._get_component_classes()):
-            for part in parts:
-                match = self._matches.get(self._key(part))
-                if match is None or part.styles.base.get_rules() != match.styles:
-                    break
-            else:
-                return
-        super()._process_component_classes(node)
+    def _has_styled_parts(self, node: DOMNode) -> bool:
+        """Whether the parts of a node have the styles that they should have."""
+        parts = styled_parts(node)
+        if parts is None:
+            return False
+        for part in parts:
+            match = self._matches.get(self._key(part))
+            if match is None or part.styles.base.get_rules() != match.styles:
+                return False
+        return True
 
     def _key(self, node: DOMNode) -> tuple[Any, ...]:
         """All on which the match of a node depends."""
         if self._parsed is not self.rules:
             self._take_rules(self.rules)
-        names = frozenset(node._selector_names)
+        names = frozenset(selector_names(node))
         known = self._dependencies.get(names)
         if known is None:
             known = self._dependencies[names] = self._find_dependencies(names)
         key: list[Any] = [known.number]
         key.extend(map(node.has_pseudo_class, known.own_states))
         names_above, states = known.names, known.states
-        above = node._parent
+        above = node.parent
         while isinstance(above, DOMNode):
-            shared = names_above & above._selector_names
+            shared = names_above & selector_names(above)
             key.append(shared)
             if not states.keys().isdisjoint(shared):
                 for name in states:
                     if name in shared:
                         key.extend(map(above.has_pseudo_class, states[name]))
-            above = above._parent
+            above = above.parent
         return tuple(key)
 
     def _take_rules(self, rules: list[RuleSet]) -> None:

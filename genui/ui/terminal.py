@@ -25,6 +25,7 @@ from textual.driver import Driver
 from textual.filter import LineFilter
 
 from genui.ui.graphics import FIRST_MARKER, LAST_MARKER, Images, Origin, Placement
+from genui.ui.textual_parts import driver_of
 
 _TOKEN = re.compile(r"\x1b\[(\d+);(\d+)H|\x1b\[([\d;]*)m|([^\x00-\x1f\x7f-\x9f]+)|\n")
 # Modes that do not change the screen: synchronised updates, the mouse, the cursor.
@@ -420,7 +421,8 @@ def get_metered_driver(app: App[Any]) -> MeteredDriver | None:
         return None
     from genui.ui.driver import MeteredDriver  # needs termios, which Windows has not
 
-    return app._driver if isinstance(app._driver, MeteredDriver) else None
+    driver = driver_of(app)
+    return driver if isinstance(driver, MeteredDriver) else None
 
 
 def get_images(app: App[Any]) -> Images | None:

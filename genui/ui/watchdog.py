@@ -36,8 +36,10 @@ class Watchdog:
     """Records silences of an app. `beat`, `handled`, `start` and `stop` are called in its event
     loop, the other functions on the thread that reads the keys."""
 
-    def __init__(self, app: "App[Any]") -> None:
+    def __init__(self, app: "App[Any]", idle: tuple[str, ...]) -> None:
+        """`idle` are the coroutines of tasks that wait for nothing in particular."""
         self._app = app
+        self._idle = idle
         self._file: IO[str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._beat_at = 0.0  # these are in monotonic seconds
@@ -112,7 +114,7 @@ class Watchdog:
         if self._file is None or self._loop is None:
             return
         screens = ", ".join(type(screen).__name__ for screen in self._app.screen_stack)
-        tasks = "\n".join(describe_tasks(self._loop))
+        tasks = "\n".join(describe_tasks(self._idle, self._loop))
         self._write(f"{self._waiting} keys have waited for {seconds:.0f} s\n{screens}\n{tasks}")
         with suppress(ValueError):  # closed meanwhile
             faulthandler.dump_traceback(self._file)
@@ -125,15 +127,17 @@ class Watchdog:
                 self._file.flush()
 
 
-def describe_tasks(loop: asyncio.AbstractEventLoop | None = None) -> Iterator[str]:
-    """What each task of a loop waits for, a line each, but for those that wait for messages."""
+def describe_tasks(
+    idle: tuple[str, ...], loop: asyncio.AbstractEventLoop | None = None
+) -> Iterator[str]:
+    """What each task of a loop waits for, a line each, but for those in a coroutine `idle`."""
     for task in asyncio.all_tasks(loop):
         names: list[str] = []
         coroutine: Any = task.get_coro()
         while (frame := getattr(coroutine, "cr_frame", None)) is not None:
             names.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
             coroutine = getattr(coroutine, "cr_await", None)
-        if not any("_get_message" in name or "Timer._run" in name for name in names):
+        if not any(part in name for name in names for part in idle):
             yield f"  {task.get_name()}: {' > '.join(names)}"
 
 

@@ -43,6 +43,7 @@ from genui.kinds.lab.messages import LabSettings
 from genui.ui import app, keys, new_run, windows
 from genui.ui.app import GenuiApp
 from genui.ui.session import Launch, launch_worker
+from genui.ui.textual_parts import IDLE
 from genui.ui.watchdog import describe_tasks, stalls_file
 from genui.ui.widgets.base import Pane
 
@@ -325,7 +326,7 @@ class Hand:
 
 def pending() -> str:
     """What the tasks wait for that do more than to take the next message."""
-    return "\n".join(describe_tasks())
+    return "\n".join(describe_tasks(IDLE))
 
 
 def describe(burst: Iterable[Input]) -> str:

@@ -33,6 +33,7 @@ from genui.ui.keys import PaneName, Scope
 from genui.ui.screens import Copyable
 from genui.ui.session import Session
 from genui.ui.terminal import may_animate
+from genui.ui.textual_parts import set_bindings
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Source, Trace
@@ -134,7 +135,7 @@ class TracePane(Pane):
         self.pane = kind.pane
         self.heading = kind.heading
         self.session = session
-        self._bindings = BindingsMap(keys.bindings(kind.pane))
+        set_bindings(self, BindingsMap(keys.bindings(kind.pane)))
         self._stale = False  # whether something new is to be painted
         self._painted_at = 0.0  # the last time, in monotonic seconds
         self._clock: Timer | None = None

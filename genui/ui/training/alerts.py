@@ -23,6 +23,7 @@ from genui.runs.control import ALERTS
 from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.graphics import ask_tmux, wrap_for_tmux
+from genui.ui.textual_parts import driver_of
 from genui.ui.watcher import RunView
 from genui.ui.widgets.base import Row
 from genui.ui.widgets.dialogs import ChooseScreen, ask
@@ -337,9 +338,10 @@ async def ring(app: App[Any], title: str, body: str) -> None:
 
     Both go through the app's own driver between two repaints, and change no cell.
     """
-    if app.is_headless or app._driver is None:
+    if app.is_headless or driver_of(app) is None:
         return
     app.bell()
     channel = await asyncio.to_thread(find_channel)
-    if (text := notification(title, body, channel)) and app._driver is not None:
-        app._driver.write(text)
+    driver = driver_of(app)
+    if driver is not None and (text := notification(title, body, channel)):
+        driver.write(text)

@@ -21,7 +21,6 @@ from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style as RichStyle
 from textual import events, messages, on
-from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
@@ -46,6 +45,14 @@ from genui.render.colours import ColourMode
 from genui.ui import keys
 from genui.ui.keys import Key, PaneName, Scope, list_bindings, list_views
 from genui.ui.messages import KeysChanged, ViewName, ZoomPane
+from genui.ui.textual_parts import (
+    border_text,
+    filter_messages,
+    is_closing,
+    is_ending,
+    own_bindings,
+    put_border_text,
+)
 from genui.ui.traces.compare import Part
 from genui.ui.traces.trees import Trace
 
@@ -53,11 +60,6 @@ if TYPE_CHECKING:
     from textual.dom import DOMNode as _Node
 else:
     _Node = MessagePump  # Textual takes its styles from the first base that is a DOMNode
-
-
-_cached = vars(StylesCache)["get_inner_outer"]
-if not isinstance(_cached, classmethod):  # it would keep the lines of the last 1,024 widgets
-    StylesCache.get_inner_outer = classmethod(_cached)  # type: ignore[method-assign]
 
 
 class KeyAnswered(Message):
@@ -70,6 +72,7 @@ _ALWAYS_HANDLED = (
 )  # fmt: skip
 
 
+@filter_messages
 class LifecycleGuard(_Node):
     """A mixin of the app, its screens and all widgets that query their children: ignores messages
     and actions while the children are missing."""
@@ -87,7 +90,7 @@ class LifecycleGuard(_Node):
 
     @property
     def _is_removed(self) -> bool:
-        if self.app._exit or not self.app.is_running or self._pruning or self._closing:
+        if is_ending(self.app) or not self.app.is_running or is_closing(self):
             return True
         if not isinstance(self, Screen) or not self._assembled:
             return False
@@ -97,11 +100,11 @@ class LifecycleGuard(_Node):
         """Disable all actions while the children are missing."""
         return self.usable and super().check_action(action, parameters)
 
-    async def _dispatch_message(self, message: Message) -> None:
+    def takes(self, message: Message) -> bool:
+        """Whether a message is handled: that of the mounting says that the children are there."""
         if isinstance(message, events.Mount):
             self._assembled = True
-        if isinstance(message, _ALWAYS_HANDLED) or not self._is_removed:
-            await super()._dispatch_message(message)
+        return isinstance(message, _ALWAYS_HANDLED) or not self._is_removed
 
     def run_worker(
         self, work: Any, *args: Any, thread: bool = False, **options: Any
@@ -193,16 +196,17 @@ def set_border(
     Of a `Framed` widget only that side of the border is repainted.
     """
     width, height = widget.outer_size
-    for name, text, y in (("title", title, 0), ("subtitle", subtitle, height - 1)):
+    sides: tuple[tuple[Literal["title", "subtitle"], Content | str | None, int], ...]
+    sides = (("title", title, 0), ("subtitle", subtitle, height - 1))
+    for side, text, y in sides:
         content = Content(text) if isinstance(text, str) else text
-        # Textual stores Content under these names; its properties return markup.
-        if content is None or (getattr(widget, f"_border_{name}") or _NONE).is_same(content):
+        if content is None or (border_text(widget, side) or _NONE).is_same(content):
             continue
-        if isinstance(widget, Framed):  # Textual's setter would repaint the whole widget
-            setattr(widget, f"_border_{name}", content or None)
+        if isinstance(widget, Framed):
+            put_border_text(widget, side, content)
             widget.refresh(Region(0, y, width, 1).translate(-widget.content_offset))
         else:
-            setattr(widget, f"border_{name}", content or None)
+            setattr(widget, f"border_{side}", content or None)
 
 
 # --- The lines around the panes: header, tabs, status and footer ------------------------------
@@ -968,10 +972,11 @@ class LineInput(Input):
         Textual would first send the key through the whole app, so that letters typed after a
         backspace would be inserted before it deletes.
         """
-        if not event.is_printable and event.key in self._bindings.key_to_bindings:
+        bindings = own_bindings(self)
+        if not event.is_printable and event.key in bindings.key_to_bindings:
             event.stop()
             event.prevent_default()
-            for binding in self._bindings.get_bindings_for_key(event.key):
+            for binding in bindings.get_bindings_for_key(event.key):
                 await self.run_action(binding.action)
             self._closing_key = event.key in CLOSING_KEYS
 

@@ -24,6 +24,7 @@ APP = """
 import numpy as np
 from textual.app import App
 from genui.ui.terminal import choose_driver, get_metered_driver
+from genui.ui.textual_parts import writer_of
 from genui.ui.widgets.image import ImageView
 
 class Flood(App):
@@ -51,7 +52,7 @@ driver = get_metered_driver(app)
 print("METERED", driver is not None and driver.bytes_written > 100_000)
 driver.suspend_application_mode()  # by a Ctrl+Z too late
 driver.resume_application_mode()
-print("ENDED", driver._writer_thread is None)
+print("ENDED", writer_of(driver) is None)
 """
 
 
