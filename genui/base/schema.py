@@ -12,7 +12,7 @@ A setting is one annotated field of a msgspec Struct or a dataclass:
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, get_type_hints
 
@@ -36,6 +36,8 @@ class About(Struct, frozen=True, kw_only=True):
     """Whether the first of these values follows the last."""
     off: Any = None
     """The value that switches it off."""
+    off_title: str = "off"
+    """How that value is shown, and may be typed."""
     format: str = ""
     """A `str.format` template for a value in the inspector."""
     axis: str = ""
@@ -70,6 +72,8 @@ class Setting(Struct, frozen=True, kw_only=True):
     le: float | None = None
     lt: float | None = None
     choices: Mapping[Any, Any] | None = None
+    read: Callable[[str], Any] | None = None
+    """What parses typed text, if its type does not say it; raises MisuseError."""
 
     @property
     def adjustable(self) -> bool:
@@ -119,11 +123,19 @@ class Setting(Struct, frozen=True, kw_only=True):
             "ints": "whole numbers with commas between",
             "floats": "numbers with commas between",
         }.get(self.type, "text")
-        return f"{words}, {self.range}" if self.range else words
+        words = f"{words}, {self.range}" if self.range else words
+        return words if self.about.off_title == "off" else f"{words}, or {self.about.off_title}"
 
     def parse(self, text: str, label: str) -> Any:
         """Its value from text. Raises MisuseError, one line that begins with `label`."""
-        text = text.strip() if self.type != "str" else text
+        if self.read is not None:
+            shown = {self.show(value): value for value in self.choices or ()}
+            return shown[text.strip()] if text.strip() in shown else self.read(text)
+        if self.type != "str":  # the value may be typed as it is shown
+            unit = self.about.format.rpartition("}")[2].strip()
+            text = text.strip().removesuffix(unit).strip()
+            if self.about.off is not None and text == self.about.off_title:
+                return self.about.off
         if self.choices is not None and text not in self.choices:
             raise MisuseError(f"{label}: no such {self.title}; {did_you_mean(text, self.choices)}")
         parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -159,7 +171,7 @@ class Setting(Struct, frozen=True, kw_only=True):
             choice = self.choices.get(value, value)
             return choice if isinstance(choice, str) else choice.title
         if self.about.off is not None and value == self.about.off:
-            return "off"
+            return self.about.off_title
         if self.about.format:
             return self.about.format.format(value)
         if isinstance(value, float):

@@ -76,7 +76,7 @@ def look(app: "GenuiApp", before: Scene) -> Scene:
     own = {home, board, *home.screens.values()}
     window = "" if screen in own else type(screen).__name__
     pane = "screen" if home.visible_screen else "board" if board else tab_of(home.current)
-    run = board.board.first if board is not None else home.query_one(TrainingPane).run
+    run = board.board.runs.first if board is not None else home.query_one(TrainingPane).run
     loss = next((run.series[name] for name in CURVES if name in run.series), None) if run else None
     panes = home.query(TracePane)
     traces = {pane.pane: _shown(pane, before.trace(pane.pane)) for pane in panes}

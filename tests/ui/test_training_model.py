@@ -16,25 +16,15 @@ from genui.render.axis import Axis
 from genui.runs.definitions import MetricDefinition
 from genui.runs.layout import RunInfo
 from genui.runs.listing import summarise
-from genui.ui.training import model
-from genui.ui.training.curves import layout_for, room_for, room_in_grid
-from genui.ui.training.model import (
-    NO_CURVES,
-    SIDE_TABS,
-    Board,
-    ChartRange,
-    Plot,
-    ViewState,
-    bring_into_view,
-    follow_x,
-    is_noisy,
-    known_axes,
-    make_plots,
-    select_plots,
-    start_time,
-    x_positions,
-)
+from genui.ui.training import moves, shown, state
+from genui.ui.training.axes import known_axes, start_time, x_positions
+from genui.ui.training.board import NO_CURVES, Board
+from genui.ui.training.curves import curve_settings, layout_for, room_for, room_in_grid
+from genui.ui.training.moves import ChartRange, bring_into_view, follow_x
+from genui.ui.training.plots import Plot, is_noisy, make_plots, select_plots
+from genui.ui.training.shown import ShownRuns
 from genui.ui.training.snapshot import pattern
+from genui.ui.training.state import SIDE_TABS, VIEW_SETTINGS, ViewState, format_grid, parse_grid
 from genui.ui.watcher import RunView
 
 
@@ -126,11 +116,11 @@ def test_time_is_no_axis_of_a_log_without_times() -> None:
 def test_a_step_is_found_again_on_another_axis() -> None:
     view = view_of({"loss": points(0, 5, 10)})
     board = Board([view.summary], ViewState(axis="time"))
-    board.receive(view)
+    board.runs.receive(view)
     assert board.place_of(5) == 10.0
-    assert board.step_at(10.0) == 5
-    assert board.step_at(13.0) == 5  # at or before
-    assert board.step_at(-1.0) == 0
+    assert board.places.step_at(10.0, "time") == 5
+    assert board.places.step_at(13.0, "time") == 5  # at or before
+    assert board.places.step_at(-1.0, "time") == 0
 
 
 def test_a_view_follows_the_newest_in_leaps() -> None:
@@ -159,28 +149,39 @@ def test_every_plot_of_a_page_has_a_cell_of_the_least_size(size, count: int) -> 
     [("2x3", (2, 3)), (" 2 × 3 ", (2, 3)), ("4", (4, 0)), ("auto", (0, 0)), ("", (0, 0))],
 )
 def test_a_grid_is_typed_as_columns_and_rows(text: str, grid: tuple[int, int]) -> None:
-    assert model.parse_grid(text) == grid
-    assert model.parse_grid(model.format_grid(grid)) == grid
+    assert parse_grid(text) == grid
+    assert parse_grid(format_grid(grid)) == grid
 
 
 def test_what_is_no_grid_is_said() -> None:
     with pytest.raises(MisuseError, match="is not columns x rows"):
-        model.parse_grid("0x2")
+        parse_grid("0x2")
+
+
+def test_a_grid_gets_more_columns_and_is_typed_in_the_settings() -> None:
+    board = board_of(run_of("plays"), grid=(9, 2))
+    shown = []
+    for by in (-1, 1, 1):
+        board.nudge("grid", by)
+        shown.append(board.settings()["grid"].show(board.state.grid))
+    assert shown == ["8×2", "9×2", "2"]
+    assert board.settings()["grid"].parse("2x3", "grid") == (2, 3)
 
 
 def test_the_panel_has_a_share_of_the_width_within_bounds() -> None:
-    board = board_of(run_of("plays"))
-    board.widen_side(1)
-    assert board.state.side_share == 40
+    board, width = board_of(run_of("plays")), VIEW_SETTINGS["panel_width"]
+    assert board.nudge("panel_width") == "panel width 40 %"
     for _ in range(20):
-        board.widen_side(-1)
-    assert board.state.side_share == model.SIDE_SHARES[0]
+        board.nudge("panel_width", -1)
+    assert board.state.panel_width == width.ge
     board.resize_side(2.0)
-    assert board.state.side_share == model.SIDE_SHARES[-1]
-    assert [model.parse_share(text) for text in ("50", " 33 % ", "auto", "")] == [50, 33, 0, 0]
-    for text in ("5", "100", "wide", "9" * 5000):
-        with pytest.raises(MisuseError, match="is not a width"):
-            model.parse_share(text)
+    assert board.state.panel_width == width.le
+    usual = ViewState().panel_width
+    assert [width.parse(text, "") for text in ("50", " 33 % ", "auto")] == [50, 33, usual]
+    assert width.show(usual) == "auto"
+    for text in ("5", "100", "wide", "", "9" * 5000):
+        with pytest.raises(MisuseError, match="whole number, 20 to 70, or auto"):
+            width.parse(text, "panel width")
 
 
 def test_a_grid_holds_as_far_as_it_fits() -> None:
@@ -194,11 +195,11 @@ def test_a_grid_holds_as_far_as_it_fits() -> None:
 
 def test_a_view_is_kept_for_each_thing_that_is_watched() -> None:
     one = ViewState(filter="loss", pins=("lr",), view=(1.0, 2.5), cursor=2.0, axis="time")
-    model.remember("run-1", one)
-    model.remember("/a/b", ViewState(smoothing=0.5))
-    assert model.recall("run-1") == one
-    assert model.recall("/a/b").smoothing == 0.5
-    assert model.recall("other") == ViewState()
+    state.remember("run-1", one)
+    state.remember("/a/b", ViewState(smoothing=0.5))
+    assert state.recall("run-1") == one
+    assert state.recall("/a/b").smoothing == 0.5
+    assert state.recall("other") == ViewState()
 
 
 @pytest.mark.parametrize(
@@ -206,29 +207,29 @@ def test_a_view_is_kept_for_each_thing_that_is_watched() -> None:
     [
         "", "{", "[]", '{"filter": 5}', '{"filter": "("}', '{"smoothing": 1}', '{"view": [2, 1]}',
         '{"axis": "miles"}', '{"cursor": null, "view": [null, 1]}', "\x00\xff", "[" * 5000,
-        '{"view": [1, 1e999]}', '{"side_share": 3}',
+        '{"view": [1, 1e999]}', '{"panel_width": 3}',
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_a_first_look(text: str) -> None:
-    model.remember("run-1", ViewState(filter="lr"))
-    (file,) = (paths.state_dir() / model.FOLDER).iterdir()
+    state.remember("run-1", ViewState(filter="lr"))
+    (file,) = (paths.state_dir() / state.FOLDER).iterdir()
     file.write_bytes(text.encode("latin-1"))
-    assert model.recall("run-1") == ViewState()
+    assert state.recall("run-1") == ViewState()
 
 
 def test_the_views_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "MAX_VIEW_FILES", 3)
+    monkeypatch.setattr(state, "MAX_VIEW_FILES", 3)
     for number in range(6):
-        model.remember(f"run-{number}", ViewState(filter=str(number)))
-    assert len(list((paths.state_dir() / model.FOLDER).iterdir())) == 3
-    assert model.recall("run-5").filter == "5"
+        state.remember(f"run-{number}", ViewState(filter=str(number)))
+    assert len(list((paths.state_dir() / state.FOLDER).iterdir())) == 3
+    assert state.recall("run-5").filter == "5"
 
 
 def test_a_state_folder_that_cannot_be_written_is_no_fault(tmp_path) -> None:
     paths.state_dir().parent.mkdir(parents=True, exist_ok=True)
     paths.state_dir().write_text("a file")
-    model.remember("run-1", ViewState(filter="lr"))
-    assert model.recall("run-1") == ViewState()
+    state.remember("run-1", ViewState(filter="lr"))
+    assert state.recall("run-1") == ViewState()
 
 
 # --- which series are smoothed ----------------------------------------------------------
@@ -270,13 +271,17 @@ def run_of(name: str, *samples: int, **series) -> RunView:
 def board_of(*views: RunView, **fields) -> Board:
     board = Board([view.summary for view in views], ViewState(**fields))
     for view in views:
-        assert board.receive(view)
+        assert board.runs.receive(view)
     return board
+
+
+def axis_of(board: Board, plot: Plot) -> str:
+    return board.curves.axis_of(plot, board.state)
 
 
 def sight(board: Board, columns: int = 50) -> ChartRange:
     """What a chart of so many columns would show."""
-    first, last = 0.0, float(board.newest_step())
+    first, last = 0.0, float(board.runs.newest_step())
     span = board.state.view or (first, last)
     return ChartRange(span, (first, last), (span[1] - span[0]) / columns)
 
@@ -285,7 +290,7 @@ def test_the_cursor_moves_by_columns_and_stays_on_the_axis() -> None:
     board = board_of(run_of("plays"))
     cursors = []
     for columns in (-1, -1, 1, 10, -100):
-        board.move_cursor(columns, sight(board))
+        board.move(moves.move_cursor, columns, sight(board))
         cursors.append(board.state.cursor)
     assert cursors == [98, 96, 98, 100, 0]
 
@@ -293,21 +298,21 @@ def test_the_cursor_moves_by_columns_and_stays_on_the_axis() -> None:
 def test_a_column_of_less_than_a_step_moves_to_the_next_step() -> None:
     board = board_of(run_of("plays"), cursor=50.0)
     for columns, step in ((1, 51), (1, 52), (-1, 51)):
-        board.move_cursor(columns, sight(board, columns=400))
+        board.move(moves.move_cursor, columns, sight(board, columns=400))
         assert board.state.cursor == step
 
 
 def test_the_cursor_goes_to_the_ends_of_what_is_in_sight() -> None:
     board = board_of(run_of("plays"), view=(20.0, 400.0))
-    board.move_to_end(-1, sight(board))
+    board.move(moves.move_to_end, -1, sight(board))
     assert board.state.cursor == 20
-    board.move_to_end(1, sight(board))
+    board.move(moves.move_to_end, 1, sight(board))
     assert board.state.cursor == 100
 
 
 def test_a_cursor_that_leaves_the_view_takes_it_along() -> None:
     board = board_of(run_of("plays"), view=(40.0, 60.0), cursor=41.0, follow=True)
-    board.move_cursor(-10, sight(board))
+    board.move(moves.move_cursor, -10, sight(board))
     assert board.state.cursor == 37
     assert board.state.view == (37.0, 57.0)
     assert not board.state.follow
@@ -315,43 +320,48 @@ def test_a_cursor_that_leaves_the_view_takes_it_along() -> None:
 
 def test_zoom_halves_and_doubles_what_is_in_sight_about_the_cursor() -> None:
     board = board_of(run_of("plays"))
-    board.zoom(1, sight(board))
+    board.move(moves.zoom, 1, sight(board))
     assert board.state.view == (50.0, 100.0)  # about the newest
     assert board.state.follow
-    board.point(75.0)
-    board.zoom(1, sight(board))
+    board.take(moves.point(board.state, 75.0))
+    board.move(moves.zoom, 1, sight(board))
     assert board.state.view == (62.5, 87.5)
     assert not board.state.follow
-    board.zoom(-1, sight(board))
-    board.zoom(-1, sight(board))
+    board.move(moves.zoom, -1, sight(board))
+    board.move(moves.zoom, -1, sight(board))
     assert board.state.view is None
     assert board.state.follow
 
 
 def test_pan_moves_what_is_in_sight_by_a_quarter_and_not_beyond_the_ends() -> None:
     board = board_of(run_of("plays"))
-    assert board.pan(-1, sight(board)) == "all of it is shown: + zooms in"
-    board.look_at((50.0, 90.0))
+    with pytest.raises(MisuseError, match="all of it is shown"):
+        board.move(moves.pan, -1, sight(board))
+    board.take(moves.look_at(board.state, (50.0, 90.0)))
     for direction, view in ((-1, (40.0, 80.0)), (1, (50.0, 90.0)), (1, (60.0, 100.0))):
-        board.pan(direction, sight(board))
+        board.move(moves.pan, direction, sight(board))
         assert board.state.view == view
-    board.pan(1, sight(board))
+    board.move(moves.pan, 1, sight(board))
     assert board.state.view == (60.0, 100.0)
-    board.look_at(None)
+    board.take(moves.look_at(board.state, None))
     assert board.state.follow
 
 
 def test_a_zoomed_view_follows_until_it_is_moved() -> None:
     board = board_of(run_of("plays"), view=(80.0, 100.0))
-    board.receive(dataclasses.replace(board.shown[0], series={"loss": points(*range(201))}))
+    board.runs.receive(
+        dataclasses.replace(board.runs.views[0], series={"loss": points(*range(201))})
+    )
     board.follow()
     view = board.state.view
     assert view is not None
     assert view[0] < 200 < view[1]
     assert view[1] - view[0] == pytest.approx(20)
-    board.pan(-1, sight(board))
+    board.move(moves.pan, -1, sight(board))
     moved = board.state.view
-    board.receive(dataclasses.replace(board.shown[0], series={"loss": points(*range(401))}))
+    board.runs.receive(
+        dataclasses.replace(board.runs.views[0], series={"loss": points(*range(401))})
+    )
     board.follow()
     assert board.state.view == moved
     assert board.follow_newest() == "following the newest step"
@@ -363,11 +373,11 @@ def test_a_zoomed_view_follows_until_it_is_moved() -> None:
 
 def test_the_x_axis_goes_round_what_is_known_and_the_cursor_keeps_its_step() -> None:
     board = board_of(run_of("plays"), cursor=40.0, view=(0.0, 50.0))
-    assert board.next_axis() == "the x axis counts the time since the first record"
+    assert board.nudge("axis") == "the x axis counts the time since the first record"
     assert board.state.cursor == 80.0  # two seconds a step
     assert board.cursor_step == 40
     assert board.state.view is None
-    assert board.next_axis() == "the x axis counts steps"
+    assert board.nudge("axis") == "the x axis counts steps"
     assert board.state.cursor == 40
 
 
@@ -375,30 +385,30 @@ def test_any_metric_is_an_x_axis() -> None:
     seen = (np.array([0, 20, 40]), np.array([0.0, 200.0, 400.0]), np.full(3, 100.0))
     board = board_of(run_of("plays", loss=points(*range(41)), seen=seen), cursor=40.0)
     assert board.parse_axis("time") == "time"
-    assert board.set_axis(board.parse_axis("seen")) == "the x axis is seen"
+    assert board.set("axis", board.parse_axis("seen")) == "the x axis is seen"
     assert (board.state.cursor, board.cursor_step) == (400.0, 40)
     (line,) = board.lines(Plot(("loss",)))
     assert line.x[:3].tolist() == [0.0, 10.0, 20.0]  # ten a step
-    assert model.curve_settings(board.state)["unit"] == "seen"
-    assert board.next_axis() == "the x axis counts steps"
+    assert curve_settings(board.state)["unit"] == "seen"
+    assert board.nudge("axis") == "the x axis counts steps"
     assert board.state.cursor == 40
     with pytest.raises(MisuseError, match=r"no metric 'sen'.*seen"):
         board.parse_axis("sen")
-    model.remember("x", ViewState(axis="metric:seen", overlays=(("a", "b"),)))
-    assert model.recall("x") == ViewState(axis="metric:seen", overlays=(("a", "b"),))
+    state.remember("x", ViewState(axis="metric:seen", overlays=(("a", "b"),)))
+    assert state.recall("x") == ViewState(axis="metric:seen", overlays=(("a", "b"),))
 
 
 def test_on_the_axis_of_a_metric_that_also_falls_points_are_paired_and_in_order() -> None:
     falling = (np.array([0, 2, 4, 5]), np.array([9.0, 3.0, np.nan, 1.0]), np.full(4, 100.0))
     board = board_of(run_of("plays", loss=points(*range(41)), lr=falling))
-    board.set_axis(board.parse_axis("lr"))
+    board.set("axis", board.parse_axis("lr"))
     (line,) = board.lines(Plot(("loss",)))
     assert (line.x.tolist(), line.values.tolist()) == ([1.0, 3.0, 9.0], [2.5, 1.0, 0.0])
 
 
 def test_the_axis_that_a_tool_asks_for_is_known() -> None:
     view = dataclasses.replace(
-        board_of(run_of("plays")).shown[0], extras=Extras(axes={"loss": "lr", "x": "gone"})
+        board_of(run_of("plays")).runs.views[0], extras=Extras(axes={"loss": "lr", "x": "gone"})
     )
     assert (
         known_axes(dataclasses.replace(view, series={**view.series, "lr": points(0, 1)}))[-1]
@@ -411,7 +421,7 @@ def test_a_metric_is_drawn_over_another_and_taken_off_again() -> None:
     board = board_of(run_of("plays", loss=points(0, 9), acc=points(0, 9), lr=points(0, 9)))
     board.change(chosen="lr")
     assert board.overlay("acc") == "acc is over lr"
-    assert [plot.metrics for plot in board.all_plots()] == [("loss",), ("lr", "acc")]
+    assert [plot.metrics for plot in board.curves.every(board.state)] == [("loss",), ("lr", "acc")]
     assert board.overlaid() == "acc"
     lines = board.lines(board.plots()[board.chosen()])
     looks = [(line.part, line.look.hue, line.look.over) for line in lines]
@@ -420,9 +430,9 @@ def test_a_metric_is_drawn_over_another_and_taken_off_again() -> None:
     with pytest.raises(MisuseError, match="no metric 'ac'"):
         board.overlay("ac")
     assert board.overlay("loss") == "loss is over lr"
-    assert [plot.metrics for plot in board.all_plots()] == [("lr", "acc", "loss")]
+    assert [plot.metrics for plot in board.curves.every(board.state)] == [("lr", "acc", "loss")]
     assert board.overlay("") == "lr has a curve of its own"
-    assert len(board.all_plots()) == 3
+    assert len(board.curves.every(board.state)) == 3
     assert board.overlaid() == ""
 
 
@@ -448,7 +458,7 @@ def test_a_curve_has_the_axis_that_its_metric_was_defined_with() -> None:
     view = dataclasses.replace(run_of("plays", **series), extras=Extras(axes={"f1": "frame"}))
     board = board_of(view)
     f1, loss = Plot(("f1",)), Plot(("loss",))
-    assert board.axes()[:2] == [board.axis_name, "step"]
+    assert board.axes()[:2] == [board.axis, "step"]
     assert [board.lines(plot)[0].x.tolist() for plot in (f1, loss)] == [[0, 100, 500], [0, 50, 100]]
     board.change(view=(10.0, 40.0), cursor=30.0)  # steps
     own = board.state_of(f1)
@@ -459,26 +469,28 @@ def test_a_curve_has_the_axis_that_its_metric_was_defined_with() -> None:
     board.change(view=(60.0, 90.0))  # after the last frame
     assert board.state_of(f1).view is None
     # Runs, or metrics in one curve, of which one has no such axis are over steps.
-    assert board.axis_of(Plot(("f1", "loss"))) == "step"
-    assert board_of(view, run_of("other", f1=points(0, 1))).axis_of(f1) == "step"
-    assert board_of(view, run_of("other", loss=points(0, 1))).axis_of(f1) == "metric:frame"
+    assert axis_of(board, Plot(("f1", "loss"))) == "step"
+    assert axis_of(board_of(view, run_of("other", f1=points(0, 1))), f1) == "step"
+    assert axis_of(board_of(view, run_of("other", loss=points(0, 1))), f1) == "metric:frame"
     # Another axis holds for all curves, until this one is chosen again.
-    before = board.axis_name
-    board.next_axis()
-    assert (board.axis_name, board.axis_of(f1)) == ("step", "step")
-    board.next_axis(-1)
-    assert (board.axis_name, board.axis_of(f1)) == (before, "metric:frame")
-    board.set_axis(board.parse_axis("frame"))
-    assert (board.axis_name, board.axis_of(loss)) == ("frame", "metric:frame")
-    board.set_axis(board.parse_axis(before))
-    assert board.axis_of(f1) == "metric:frame"
+    before = board.axis
+    board.nudge("axis")
+    assert (board.axis, axis_of(board, f1)) == ("step", "step")
+    board.nudge("axis", -1)
+    assert (board.axis, axis_of(board, f1)) == (before, "metric:frame")
+    board.set("axis", board.parse_axis("frame"))
+    assert (board.axis, axis_of(board, loss)) == ("metric:frame", "metric:frame")
+    assert board.settings()["axis"].show(board.values.axis) == "frame"
+    board.set("axis", board.parse_axis(before))
+    assert axis_of(board, f1) == "metric:frame"
 
 
 def test_a_log_without_times_has_no_other_axis() -> None:
     steps, values, times = points(0, 10)
     board = board_of(run_of("plays", loss=(steps, values, times * np.nan)))
-    assert board.next_axis() == "this run has steps only"
-    assert board.state.axis == "step"
+    with pytest.raises(MisuseError, match="this run has steps only"):
+        board.nudge("axis")
+    assert board.axis == "step"
 
 
 def test_logarithmic_axes_and_smoothings() -> None:
@@ -503,7 +515,7 @@ def test_logarithmic_axes_and_smoothings() -> None:
 @pytest.mark.parametrize("text", ["2", "1", "-0.1", "nan", "much", ""])
 def test_what_is_no_smoothing_is_one_line(text: str) -> None:
     with pytest.raises(MisuseError, match="smoothing: expected a number, 0 to below 1"):
-        model.VIEW_SETTINGS["smoothing"].parse(text, "smoothing")
+        VIEW_SETTINGS["smoothing"].parse(text, "smoothing")
 
 
 def keys_of(board: Board) -> list[str]:
@@ -518,7 +530,7 @@ def test_curves_are_chosen_round_the_ends_and_pinned_to_the_front() -> None:
     one = points(1, 2)
     board = board_of(run_of("plays", loss=one, lr=one, grad_norm=one))
     assert chosen(board) == "loss"
-    assert board.choose(-1) == ""
+    board.choose(-1)
     assert chosen(board) == "grad_norm"
     board.choose(1)
     board.choose(1)
@@ -561,17 +573,22 @@ def test_a_filter_keeps_the_metrics_that_match_and_the_chosen_one_if_it_can() ->
 
 def test_without_a_curve_each_key_says_so() -> None:
     board = Board([], ViewState())
-    for line in (board.choose(1), board.turn_page(1, 4), board.toggle_alone(), board.toggle_pin()):
-        assert line == NO_CURVES
+    for act in (board.toggle_alone, board.toggle_pin, lambda: board.choose(1)):
+        with pytest.raises(MisuseError, match=NO_CURVES):
+            act()
+    with pytest.raises(MisuseError, match=NO_CURVES):
+        board.turn_page(1, 4)
     assert not board.state.alone
-    assert board.turn(1) == "no run is shown: o adds others"
-    assert board.move_to_sample(1) == "this run has no samples yet"
+    with pytest.raises(MisuseError, match="no run is shown: o adds others"):
+        board.show_runs(ShownRuns.turn, 1)
+    with pytest.raises(MisuseError, match="this run has no samples yet"):
+        board.move_to_sample(1)
 
 
 def test_the_sample_keys_go_from_one_to_the_next_and_follow_after_the_last() -> None:
     board = board_of(run_of("plays", 20, 40, 100))
     for by, cursor in ((-1, 40), (-1, 20), (-1, 20), (1, 40), (1, None), (1, None)):
-        assert board.move_to_sample(by) == ""
+        board.move_to_sample(by)
         assert board.state.cursor == cursor
     board.change(axis="time")
     board.move_to_sample(-1)
@@ -581,29 +598,34 @@ def test_the_sample_keys_go_from_one_to_the_next_and_follow_after_the_last() -> 
 def test_runs_are_laid_over_each_other_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     views = [run_of(f"run-{number}") for number in range(9)]
     board = board_of(views[0])
-    assert board.toggle(views[0].summary) == "one run must be shown: add another first"
-    assert board.turn(1) == "only one run is shown: o adds others"
+    with pytest.raises(MisuseError, match="one run must be shown: add another first"):
+        board.show_runs(ShownRuns.toggle, views[0].summary)
+    with pytest.raises(MisuseError, match="only one run is shown: o adds others"):
+        board.show_runs(ShownRuns.turn, 1)
     for view in views[1:8]:
-        assert board.toggle(view.summary) == ""
-        board.receive(view)
-    monkeypatch.setattr(model, "MAX_RUNS", 8)
-    assert board.toggle(views[8].summary).startswith("8 runs are the most")
-    assert board.pick([view.summary for view in views]).startswith("the first 8 of 9")
-    assert [view.summary.info.name for view in board.shown] == [f"run-{n}" for n in range(8)]
-    assert board.turn(-1) == ""
-    assert board.first is not None
-    assert board.first.summary.info.name == "run-7"
-    assert board.toggle(views[7].summary) == ""
-    assert board.first.summary.info.name == "run-0"
+        assert board.show_runs(ShownRuns.toggle, view.summary) == ""
+        board.runs.receive(view)
+    monkeypatch.setattr(shown, "MAX_RUNS", 8)
+    with pytest.raises(MisuseError, match="8 runs are the most"):
+        board.show_runs(ShownRuns.toggle, views[8].summary)
+    assert board.show_runs(ShownRuns.pick, [view.summary for view in views]).startswith(
+        "the first 8 of 9"
+    )
+    assert [view.summary.info.name for view in board.runs.views] == [f"run-{n}" for n in range(8)]
+    assert board.show_runs(ShownRuns.turn, -1) == ""
+    assert board.runs.first is not None
+    assert board.runs.first.summary.info.name == "run-7"
+    assert board.show_runs(ShownRuns.toggle, views[7].summary) == ""
+    assert board.runs.first.summary.info.name == "run-0"
     assert board.state.runs[0] == str(views[0].summary.run.path)
-    assert not board.receive(views[7])  # it comes late
+    assert not board.runs.receive(views[7])  # it comes late
 
 
 def test_a_run_that_just_began_comes_first_and_in_sight() -> None:
     old, new = run_of("old"), run_of("new")
     board = board_of(old, view=(50.0, 60.0), cursor=55.0, follow=False)
     board.put_first(new.summary)
-    assert [one.info.name for one in board.runs] == ["new", "old"]
+    assert [one.info.name for one in board.runs.listed] == ["new", "old"]
     assert (board.state.view, board.state.cursor, board.state.follow) == (None, None, True)
 
 

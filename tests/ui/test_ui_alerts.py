@@ -50,12 +50,12 @@ async def board(pilot: Pilot[None]) -> TrainingScreen:
     await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
     screen = pilot.app.screen
     assert isinstance(screen, TrainingScreen)
-    await until(pilot, lambda: screen.board.first is not None)
+    await until(pilot, lambda: screen.board.runs.first is not None)
     return screen
 
 
 def newest_step(screen: TrainingScreen) -> int:
-    view = screen.board.first
+    view = screen.board.runs.first
     return int(view.series["loss"][0][-1]) if view is not None else -1
 
 
@@ -67,8 +67,8 @@ async def test_a_nan_is_told_once_and_the_list_leads_to_its_step(
         log(run, 101, '"NaN"')
         await until_seen(pilot, "✗ plays: loss is NaN at step 101")
         log(run, 102, '"NaN"')
-        first = screen.board.first
-        await until(pilot, lambda: screen.board.first is not first)
+        first = screen.board.runs.first
+        await until(pilot, lambda: screen.board.runs.first is not first)
         await pilot.press("exclamation_mark")
         await until_seen(pilot, "Alerts (B: silent)")
         assert seen(pilot).count("✗ plays: loss is NaN at step 101") == 1  # the key ended the line
@@ -109,9 +109,11 @@ async def test_a_run_that_is_looked_at_again_tells_nothing_twice(
         await until(pilot, lambda: len(app.desk.book.entries) == 1)
         app.watcher.watch()
         await until(pilot, lambda: not app.desk.followed_runs)
-        first = screen.board.first
+        first = screen.board.runs.first
         app.watcher.watch(run)
-        await until(pilot, lambda: screen.board.first is not first and bool(app.desk.followed_runs))
+        await until(
+            pilot, lambda: screen.board.runs.first is not first and bool(app.desk.followed_runs)
+        )
         log(run, 102, "2.0")
         await until(pilot, lambda: newest_step(screen) == 102)
         await pilot.pause(0.2)

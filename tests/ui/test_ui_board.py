@@ -7,8 +7,7 @@ import stage
 from acting import Opener, board_of, fault, home_of, seen, until, until_seen
 from board_acting import chosen, log, many, span, titles
 
-from genui.ui.training.curves import CurveGrid
-from genui.ui.training.model import curve_settings
+from genui.ui.training.curves import CurveGrid, curve_settings
 
 
 async def test_a_run_is_shown_with_all_its_curves(open_watch: Opener) -> None:

@@ -173,10 +173,10 @@ async def test_the_border_of_the_panel_is_dragged_and_keeps_its_place(open_watch
         await pilot.hover(offset=(border + 10, row))  # let go: the border stays
         await pilot.press("s", *("down",) * 8, "right")
         await until(pilot, lambda: side.region.width > wide)
-        share = board.board.state.side_share
+        share = board.board.state.panel_width
         await pilot.press("enter", "ctrl+k", *"auto", "enter")
         await until(pilot, lambda: side.region.width == usual)
-        board.change(side_share=share)
+        board.change(panel_width=share)
     async with open_watch() as pilot:
         await until_seen(pilot, "Sample ")
         side = board_of(pilot).query_one(SideColumn)

@@ -121,13 +121,13 @@ async def test_the_list_of_the_training_screen_deletes_the_run_that_is_shown(
     kept, run = stage.make_run(name="other"), stage.make_run(name="plays", state="failed")
     async with open_watch(listing=True) as pilot:
         board = board_of(pilot).board
-        assert [each.run for each in board.runs] == [run]
+        assert [each.run for each in board.runs.listed] == [run]
         await until_seen(pilot, "d delete")  # the footer has the keys of the list
         await pilot.press("d")
         await until_seen(pilot, "Delete plays?")
         await pilot.press("enter")
         await until(pilot, lambda: not run.path.exists())
-        await until(pilot, lambda: [each.run for each in board.runs] == [kept])
+        await until(pilot, lambda: [each.run for each in board.runs.listed] == [kept])
         await pilot.press("escape")
         await until_seen(pilot, "run from here")
         await pilot.press("ctrl+z")

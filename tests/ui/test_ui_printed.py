@@ -14,7 +14,7 @@ from genui.ui.widgets.dialogs import FormScreen
 
 
 def steps(screen: TrainingScreen) -> list[int]:
-    view = screen.board.first
+    view = screen.board.runs.first
     return [] if view is None or "loss" not in view.series else view.series["loss"][0].tolist()
 
 
@@ -31,8 +31,8 @@ async def test_the_steps_of_a_log_are_chosen_in_a_form_and_read_again(tmp_path: 
         await until_seen(pilot, "a,b is not one name")
         await pilot.press("up", *["backspace"] * 3, *"tick", "enter", *"loss", "enter")
         await until(pilot, lambda: steps(board) == [5, 9])
-        assert board.board.first is not None
-        assert set(board.board.first.series) == {"loss"}
+        assert board.board.runs.first is not None
+        assert set(board.board.runs.first.series) == {"loss"}
         await until_seen(pilot, "read again, with steps tick, loss")
         await until(pilot, lambda: "unsure" not in seen(pilot))
     assert recall(key_of_file(path)) == Choice("tick", ("loss",))

@@ -11,9 +11,10 @@ from PIL import Image
 
 from genui.runs.layout import RunDir, RunLock
 from genui.ui.training import samples
-from genui.ui.training.model import Board, ViewState
+from genui.ui.training.board import Board
 from genui.ui.training.samples import MAX_FRAMES, SamplesPanel, film_steps, mark_changes
 from genui.ui.training.screen import TrainingScreen
+from genui.ui.training.state import ViewState
 from genui.ui.watcher import load_sample, sample_files
 from genui.ui.widgets.image import ImageView
 
@@ -200,7 +201,7 @@ async def test_the_last_lines_stand_in_for_samples_of_a_script(kind: str) -> Non
         app_of(pilot).show(view)
         await until_seen(pilot, "loss 3.14" if kind == "script" else "No sample")
     board = Board([view.summary], ViewState())
-    board.receive(view)
+    board.runs.receive(view)
     assert board.side == ("console" if kind == "script" else "sample")
     board.change(side="config")
     assert board.side == "config"

@@ -21,7 +21,7 @@ async def board(pilot: Pilot[None]) -> TrainingScreen:
     await until(pilot, lambda: isinstance(pilot.app.screen, TrainingScreen))
     screen = pilot.app.screen
     assert isinstance(screen, TrainingScreen)
-    await until(pilot, lambda: screen.board.first is not None)
+    await until(pilot, lambda: screen.board.runs.first is not None)
     return screen
 
 
@@ -98,7 +98,7 @@ async def test_another_run_starts_from_the_checkpoint_before_the_cursor(
         await pilot.press(*"batch=8", "enter")
         await until(pilot, lambda: bool(asked))
         assert asked == [({"batch": "8"}, "mine", str(run.checkpoint(40)))]
-        await until(pilot, lambda: screen.board.runs[0].info.name == "mine")
+        await until(pilot, lambda: screen.board.runs.listed[0].info.name == "mine")
 
 
 async def test_what_does_not_fit_the_weights_is_refused_in_place(

@@ -62,12 +62,13 @@ def read(pilot: Pilot[None]) -> bool:
 
 async def test_the_best_of_an_array_is_found_in_three_keys(array: Path) -> None:
     async with watch(array).run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(board_of(pilot).board.shown))
+        await until(pilot, lambda: bool(board_of(pilot).board.runs.views))
         await pilot.press("o")
         await until(pilot, lambda: read(pilot))
         await pilot.press("right", "enter")
         await until(
-            pilot, lambda: [one.info.name for one in board_of(pilot).board.runs] == ["job-23"]
+            pilot,
+            lambda: [one.info.name for one in board_of(pilot).board.runs.listed] == ["job-23"],
         )
         await until_seen(pilot, "job-23")
         assert not board_of(pilot).table.display
@@ -108,13 +109,13 @@ async def test_runs_are_filtered_live_sorted_grouped_and_pinned(array: Path) -> 
 
 async def test_as_many_runs_as_are_chosen_are_overlaid(array: Path) -> None:
     async with watch(array).run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(board_of(pilot).board.shown))
+        await until(pilot, lambda: bool(board_of(pilot).board.runs.views))
         await pilot.press("o")
         await until(pilot, lambda: read(pilot))
         await pilot.press("right", "space", "down", "space")
-        await until(pilot, lambda: len(board_of(pilot).board.runs) == 3)
+        await until(pilot, lambda: len(board_of(pilot).board.runs.listed) == 3)
         await pilot.press("slash", *"job-1", "enter", "unbound.runs.all")
-        await until(pilot, lambda: len(board_of(pilot).board.shown) == 11)
+        await until(pilot, lambda: len(board_of(pilot).board.runs.views) == 11)
         cell = board_of(pilot).query_one(CurveGrid).cells[0]
         await until(pilot, lambda: len({line.look.hue for line in cell._lines}) == 11)
 
@@ -170,14 +171,14 @@ async def test_a_log_that_grows_moves_up_under_the_cursor(array: Path) -> None:
 
 async def test_enter_on_an_overlaid_run_puts_it_first(array: Path) -> None:
     async with watch(array).run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: bool(board_of(pilot).board.shown))
+        await until(pilot, lambda: bool(board_of(pilot).board.runs.views))
         await pilot.press("o")
         await until(pilot, lambda: read(pilot))
-        first = board_of(pilot).board.runs[0].info.name
+        first = board_of(pilot).board.runs.listed[0].info.name
         await pilot.press("right", "space", "enter")
         expected = ["job-23", *([] if first == "job-23" else [first])]
         await until(
-            pilot, lambda: [one.info.name for one in board_of(pilot).board.runs] == expected
+            pilot, lambda: [one.info.name for one in board_of(pilot).board.runs.listed] == expected
         )
 
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,16 +19,10 @@ from textual.style import Style
 from genui.base import numbers
 from genui.base.text import clean_line, shorten_middle
 from genui.render.chart import choose_style, legend_key
-from genui.ui.training.model import (
-    Board,
-    Grid,
-    Plot,
-    SeriesLine,
-    ViewState,
-    curve_series,
-    curve_settings,
-    metric_of,
-)
+from genui.ui.training.axes import unit_of_axis
+from genui.ui.training.board import Board
+from genui.ui.training.plots import Plot, SeriesLine, curve_series
+from genui.ui.training.state import CURVE_SETTINGS, Grid, ViewState, metric_of
 from genui.ui.widgets.base import Framed, LifecycleGuard, set_border
 from genui.ui.widgets.curve import Curve
 
@@ -36,6 +30,13 @@ PIN = "★"
 ENDS = 2  # cells of the width that a title cannot have
 MIN_NAME = 8  # cells of a metric's name in a title
 MAX_DELAY = 2.0  # seconds after which a curve is redrawn though few points are new
+
+
+def curve_settings(state: ViewState) -> dict[str, Any]:
+    """The values of a Curve's reactives, by name."""
+    return {"unit": unit_of_axis(state.base_axis)} | {
+        name: getattr(state, name) for name in CURVE_SETTINGS
+    }
 
 
 class Cell(LifecycleGuard, Framed, Vertical):
@@ -104,7 +105,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
         # A series that has grown has new arrays.
         sources = (
             plot,
-            state.axis,
+            state.base_axis,
             [(line.label, line.kind, line.look, id(line.points)) for line in lines],
         )
         changed = sources != self._sources
@@ -156,7 +157,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
             self._write_title(*self._title_args)
 
     def _write_title(self, state: ViewState, runs: int) -> None:
-        new_axis = self._title_args is None or self._title_args[0].axis != state.axis
+        new_axis = self._title_args is None or self._title_args[0].base_axis != state.base_axis
         self._title_args = state, runs
         if new_axis:
             self._write_caption()
@@ -228,7 +229,7 @@ class Cell(LifecycleGuard, Framed, Vertical):
 
     def _write_caption(self) -> None:
         caption = self.curve.caption
-        if self._title_args is not None and (name := metric_of(self._title_args[0].axis)):
+        if self._title_args is not None and (name := metric_of(self._title_args[0].base_axis)):
             caption = ", ".join(filter(None, (f"x: {clean_line(name, 24)}", caption)))
         while 0 < self.size.width - ENDS < len(caption) and "," in caption:
             caption = caption.rpartition(",")[0]
@@ -368,8 +369,8 @@ class CurveGrid(LifecycleGuard, Container):
         self._state = state
         for cell, at in zip(self.cells, page, strict=True):
             plot, own = plots[at], board.state_of(plots[at])
-            cell.curve.overlaps = overlaps if own.axis == state.axis else ()
-            cell.show(plot, board.lines(plot), own, len(board.runs), streaming)
+            cell.curve.overlaps = overlaps if own.base_axis == state.base_axis else ()
+            cell.show(plot, board.lines(plot), own, len(board.runs.listed), streaming)
             cell.set_chosen(at == chosen)
 
     def show_text(self, text: str) -> None:

@@ -12,7 +12,8 @@ from genui.base import numbers
 from genui.base.text import clean_line
 from genui.render import axis
 from genui.render.chart import choose_sign
-from genui.ui.training.model import Board, unit_of_axis
+from genui.ui.training.axes import unit_of_axis
+from genui.ui.training.board import Board
 from genui.ui.training.printed import unsure
 from genui.ui.training.values import stats_line
 from genui.ui.watcher import Part, RunView, mark
@@ -37,15 +38,15 @@ class BoardHead(LifecycleGuard, Framed, Vertical):
     def show(self, board: Board, caption: str, style_of: Callable[[int], Style]) -> None:
         """Show the newest view of each run, the caption of the curves, and the runs' colours."""
         self._board = board
-        view = board.first
+        view = board.runs.first
         if view is None:
             set_border(self, title="Training", subtitle=caption)
             return
-        subtitle = " · ".join([*_list_faults(board.shown), caption])
+        subtitle = " · ".join([*_list_faults(board.runs.views), caption])
         title = _title(board, view, style_of, self.size.width - 2)
         set_border(self, title=title, subtitle=subtitle)
         status = view.summary.status
-        step = max(status.step, board.newest_step())
+        step = max(status.step, board.runs.newest_step())
         eta = status.eta if view.summary.state == "running" else -1.0
         self.query_one(StepBar).set(step, status.steps, eta)
         self.update_stats()
@@ -53,7 +54,7 @@ class BoardHead(LifecycleGuard, Framed, Vertical):
     def update_stats(self) -> None:
         """Update the line of values and the age of the data."""
         board = self._board
-        view = board.first if board is not None else None
+        view = board.runs.first if board is not None else None
         if board is None or view is None:
             return
         stats = self.query_one(".stats", Line)
@@ -65,7 +66,7 @@ def _title(board: Board, view: RunView, style_of: Callable[[int], Style], width:
     summary = view.summary
     sign, colour = mark(summary.state)
     state = [(f"  {sign}", colour), (f" {summary.state}", "$text-muted")]
-    if len(board.runs) == 1:
+    if len(board.runs.listed) == 1:
         name = (clean_line(summary.info.name, _MAX_NAME), "bold $foreground")
         title = Content.assemble(name, *state)
         for part in _process_parts(view):
@@ -73,7 +74,7 @@ def _title(board: Board, view: RunView, style_of: Callable[[int], Style], width:
                 title = Content.assemble(title, (f" · {part}", "$text-muted"))
         return title
     parts: list[str | tuple[str, str | Style]] = []
-    for index, name in enumerate(board.run_names().values()):
+    for index, name in enumerate(board.runs.names().values()):
         style = "bold $foreground" if index == 0 else "$text-muted"
         parts += [(f"{choose_sign(index) or '━'} ", style_of(index)), (name, style)]
         parts += [*state, "   "] if index == 0 else ["   "]
@@ -111,12 +112,11 @@ def _list_faults(views: list[RunView]) -> list[str]:
 
 
 def _cursor(board: Board) -> list[Part]:
-    x = board.state.cursor
+    x, unit = board.state.cursor, board.state.base_axis
     if x is None:
         return []
-    place = axis.format_place(x, unit_of_axis(board.state.axis))
+    place = axis.format_place(x, unit_of_axis(unit))
     parts: list[Part] = [("cursor ", "$text-muted"), (place, "bold $text-warning")]
-    step = board.step_at(x)
-    if step is not None and board.state.axis != "step":
-        parts.append((f" step {numbers.count(step)}", "$text-muted"))
+    if unit != "step":
+        parts.append((f" step {numbers.count(board.places.step_at(x, unit))}", "$text-muted"))
     return [*parts, "  "]

@@ -9,10 +9,10 @@ from textual.content import Content
 from genui.ui.training.config import ConfigPanel
 from genui.ui.training.console import ConsolePanel
 from genui.ui.training.layers import LayersPanel
-from genui.ui.training.model import SIDE_TABS, SideTab
 from genui.ui.training.rows import SidePanel
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.snapshot import Snapshot
+from genui.ui.training.state import SIDE_TABS, SideTab
 from genui.ui.training.system import SystemPanel
 from genui.ui.widgets.base import (
     LifecycleGuard,

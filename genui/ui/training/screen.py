@@ -22,22 +22,15 @@ from genui.ui.messages import ViewName
 from genui.ui.organise import RunOrganiser, run_copyables
 from genui.ui.screens import AppScreen, Command, Copyable
 from genui.ui.terminal import may_animate
-from genui.ui.training import model, printed
+from genui.ui.training import moves, printed, state
+from genui.ui.training.board import NO_POINTS, Board
 from genui.ui.training.curves import CurveGrid, room_for
 from genui.ui.training.head import BoardHead
-from genui.ui.training.model import (
-    SIDE_TABS,
-    VIEW_SETTINGS,
-    WATCH_TABS,
-    Board,
-    ChartRange,
-    SideTab,
-    format_grid,
-    parse_grid,
-    parse_share,
-)
+from genui.ui.training.moves import ChartRange
 from genui.ui.training.panels import SideColumn
+from genui.ui.training.shown import ShownRuns
 from genui.ui.training.snapshot import pattern
+from genui.ui.training.state import SIDE_TABS, WATCH_TABS, SideTab, ViewState
 from genui.ui.training.steering import Steering
 from genui.ui.training.table import RunTable
 from genui.ui.training.values import waiting_text
@@ -56,7 +49,10 @@ SAVE_DELAY = 1.0  # seconds after a change of the view until it is saved
 WIDE = 110  # columns from which the panels have room beside the curves
 EMPTY = "No runs yet. Press 1, then n to start one."
 NO_LOG = "No log yet: waiting for one; q quits"
+USUAL_WIDTH = ViewState().panel_width  # that of the stylesheet
 
+
+Views = Mapping[RunDir, RunView]
 
 _WITH_KEYS = {"console", "config", "system"}  # panels that take keys
 
@@ -67,19 +63,17 @@ ACTIONS: Mapping[str, Callable[..., str | None]] = {
     "everything": Board.show_everything,
     "follow": Board.follow_newest,
     "sample": Board.move_to_sample,
-    "axis": Board.next_axis,
     "nudge": Board.nudge,
-    "widen": Board.widen_side,
 }
 """What keys do to the board, by the names of their actions."""
 
-CHART_ACTIONS: Mapping[str, Callable[..., str | None]] = {
-    "cursor": Board.move_cursor,
-    "ends": Board.move_to_end,
-    "zoom": Board.zoom,
-    "pan": Board.pan,
+MOVES: Mapping[str, Callable[[ViewState, int, ChartRange], ViewState]] = {
+    "cursor": moves.move_cursor,
+    "ends": moves.move_to_end,
+    "zoom": moves.zoom,
+    "pan": moves.pan,
 }
-"""Those that also depend on the range of the chosen curve."""
+"""What keys do to the cursor and the view in the chosen curve."""
 
 
 class Exit(NamedTuple):
@@ -106,7 +100,7 @@ class TrainingScreen(AppScreen[Exit]):
         runs: Sequence[RunSummary] = (),
         *,
         known: Sequence[RunSummary] = (),
-        views: Mapping[RunDir, RunView] | None = None,
+        views: Views | None = None,
         home: bool = True,
         listing: bool = False,
     ) -> None:
@@ -115,9 +109,8 @@ class TrainingScreen(AppScreen[Exit]):
         self._home = home
         self._listing = listing
         self.known = known
-        self._open(key, runs)
-        self.board.views.update(views or {})
-        self.steering = Steering(self, lambda: self.board.first)
+        self._open(key, runs, views)
+        self.steering = Steering(self, lambda: self.board.runs.first)
         self._organiser = RunOrganiser(self, watcher, self._leave_run)
         self._saved_state = self.board.state  # saved, or to be saved by `_save_timer`
         self._early_line: tuple[str, Literal["error", "note", "hint"]] | None = None
@@ -126,31 +119,40 @@ class TrainingScreen(AppScreen[Exit]):
         self._reading = False  # a log is being read: more data will come at once
         self._data_painted_at = 0.0  # the last paint of new data
         self._last_footer_state: tuple[object, ...] = ()
-        self._side_share = 0  # as last painted
+        self._panel_width = USUAL_WIDTH  # as last painted
         self._paint_timer: Timer | None = None
         self._final_paint_timer: Timer | None = None
         self._save_timer: Timer | None = None
         for name, act in ACTIONS.items():
             setattr(self, f"action_{name}", partial(self._act, act))
-        for name, act in CHART_ACTIONS.items():
-            setattr(self, f"action_{name}", partial(self._act_in_chart, act))
+        for name, move in MOVES.items():
+            setattr(self, f"action_{name}", partial(self._move, move))
 
     def _act(self, act: Callable[..., str | None], *values: object) -> None:
         """Do something to the board, and show the result."""
-        self.show_result(act(self.board, *values))
+        try:
+            line = act(self.board, *values)
+        except MisuseError as error:
+            line = str(error)
+        self.show_result(line)
 
-    def _act_in_chart(self, act: Callable[..., str | None], value: int) -> None:
-        if (chart := self._chart_range()) is not None:
-            self.show_result(act(self.board, value, chart))
+    def _move(self, move: Callable[[ViewState, int, ChartRange], ViewState], value: int) -> None:
+        self._act(lambda board: board.move(move, value, self._chart_range()))
 
-    def _open(self, key: str, runs: Sequence[RunSummary]) -> None:
+    def _act_on_runs(self, act: Callable[..., str | None], *values: object) -> None:
+        """Change which runs are shown, and show the result."""
+        self._act(Board.show_runs, act, *values)
+        self.begin_watching()
+        self._list_runs()
+
+    def _open(self, key: str, runs: Sequence[RunSummary], views: Views | None = None) -> None:
         """Start with these runs, or with those that were shown under `key` the last time."""
         self._key = key
-        state = model.recall(key)
+        recalled = state.recall(key)
         by_path = {str(one.run.path): one for one in [*runs, *self.known]}
-        last_shown = [by_path[path] for path in state.runs if path in by_path]
+        last_shown = [by_path[path] for path in recalled.runs if path in by_path]
         tabs = SIDE_TABS if self._home else WATCH_TABS
-        self.board = Board(last_shown or runs, state, tabs)
+        self.board = Board(last_shown or runs, recalled, tabs, views)
 
     def compose(self) -> ComposeResult:
         size = self.app.size
@@ -186,7 +188,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def on_unmount(self) -> None:
         if self._save_timer is not None:
-            model.remember(self._key, self.board.state)
+            state.remember(self._key, self.board.state)
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= WIDE, "-wide")
@@ -204,8 +206,9 @@ class TrainingScreen(AppScreen[Exit]):
 
     def show_run(self, view: RunView) -> None:
         """Paint a new view of one of the runs, at once if the last paint is a while ago."""
-        is_first = view.summary.run not in self.board.views
-        if not self.board.receive(view) or not self.usable:
+        runs = self.board.runs
+        is_first = all(view.summary.run != known.summary.run for known in runs.views)
+        if not runs.receive(view) or not self.usable:
             return
         was_reading, self._reading = self._reading, view.progress < 1
         if self._paint_timer is not None:
@@ -237,7 +240,7 @@ class TrainingScreen(AppScreen[Exit]):
     def set_lists(self, runs: Sequence[RunSummary]) -> None:
         """Take the list of all runs, newest first."""
         self.known = runs
-        if runs and not self.board.runs:
+        if runs and not self.board.runs.listed:
             self._open(self._key or runs[0].run.id, runs[:1])
             self.begin_watching()
             self.paint()
@@ -279,17 +282,15 @@ class TrainingScreen(AppScreen[Exit]):
     @on(RunTable.Toggled)
     def _toggled(self, event: RunTable.Toggled) -> None:
         event.stop()
-        self.toggle(event.run)
+        self._act_on_runs(ShownRuns.toggle, event.run)
 
     @on(RunTable.Picked)
     def _picked_runs(self, event: RunTable.Picked) -> None:
         """Close the table and show these runs."""
         event.stop()
-        refusal = self.board.pick(event.runs)
         if self.table.display:
             self.action_runs()
-        self.begin_watching()
-        self.show_result(refusal)
+        self._act_on_runs(ShownRuns.pick, event.runs)
 
     @on(RunTable.Changed)
     def _table_changed(self, event: RunTable.Changed) -> None:
@@ -321,8 +322,8 @@ class TrainingScreen(AppScreen[Exit]):
 
     def _save(self) -> None:
         self._save_timer = None
-        key, state = self._key, self.board.state
-        self.run_worker(lambda: model.remember(key, state), thread=True, group="views")
+        save = partial(state.remember, self._key, self.board.state)
+        self.run_worker(save, thread=True, group="views")
 
     def paint(self, streaming: bool = False) -> None:
         """Paint the board: only what has changed, and while `streaming` only visible changes."""
@@ -331,7 +332,7 @@ class TrainingScreen(AppScreen[Exit]):
         self._painted_at = time.monotonic()
         if self._footer_state() != self._last_footer_state:
             self.update_bars()
-        board, state = self.board, self.board.state
+        board, view = self.board, self.board.state
         covered = self.table.display
         self.query_one(BoardHead).display = not covered
         if covered:
@@ -339,10 +340,10 @@ class TrainingScreen(AppScreen[Exit]):
             self._show_options()
             return
         wide = self.has_class("-wide")
-        side_shown = wide or state.side_shown
+        side_shown = wide or view.side_shown
         self.query_one(SideColumn).display = side_shown
-        self._set_side_share(state.side_share if wide else 0)
-        self.grid.display = wide or not state.side_shown
+        self._set_panel_width(view.panel_width if wide else USUAL_WIDTH)
+        self.grid.display = wide or not view.side_shown
         plots, chosen = board.plots(), board.chosen()
         if plots and not self._curves_painted:
             self.call_after_refresh(self._curves_shown)
@@ -350,21 +351,20 @@ class TrainingScreen(AppScreen[Exit]):
             self.grid.show(plots, chosen, board, streaming)
         else:
             self.grid.show_text(self._empty_text())
-        caption = self.grid.caption(len(plots), chosen, state)
+        caption = self.grid.caption(len(plots), chosen, view)
         self.query_one(BoardHead).show(board, caption, self.grid.series_style)
         if side_shown and self._curves_painted:
             self.query_one(SideColumn).show(board.side, board.snapshot)
         self._show_options()
 
-    def _set_side_share(self, share: int) -> None:
-        """Give the panel, and the settings over it, their share of the width; 0 is that of the
-        stylesheet."""
-        if share == self._side_share:
+    def _set_panel_width(self, share: int) -> None:
+        """Give the panel, and the settings over it, their share of the width."""
+        if share == self._panel_width:
             return
-        self._side_share = share
+        self._panel_width, usual = share, share == USUAL_WIDTH
         for pane in (self.query_one(SideColumn), self.query_one(SettingsPanel)):
-            pane.styles.width = f"{share}%" if share else None
-            pane.styles.max_width = "100%" if share else None
+            pane.styles.width = None if usual else f"{share}%"
+            pane.styles.max_width = None if usual else "100%"
 
     def _show_options(self) -> None:
         if (panel := self.query_one(SettingsPanel)).display:
@@ -378,12 +378,12 @@ class TrainingScreen(AppScreen[Exit]):
             self.paint()
 
     def _empty_text(self) -> str:
-        view = self.board.first
-        if self.board.state.filter and self.board.all_plots():
-            return f"no metric matches {clean_line(self.board.state.filter, 40)}: / changes it"
+        board, view = self.board, self.board.runs.first
+        if board.state.filter and board.curves.every(board.state):
+            return f"no metric matches {clean_line(board.state.filter, 40)}: / changes it"
         if view is not None:
             return waiting_text(view)
-        if self.board.runs:
+        if board.runs.listed:
             return "reading …"
         return EMPTY if self._home else NO_LOG
 
@@ -422,7 +422,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def _footer_state(self) -> tuple[object, ...]:
         """What the keys in the footer depend on."""
-        view = self.board.first
+        view = self.board.runs.first
         return () if view is None else (view.summary.run, view.summary.state, view.has_checkpoint)
 
     def say(self, line: str, kind: Literal["error", "note", "hint"] = "error") -> None:
@@ -436,29 +436,17 @@ class TrainingScreen(AppScreen[Exit]):
 
     def begin_watching(self) -> None:
         """Make the watcher follow the runs that are shown, and no others."""
-        self.watcher.watch(*self.board.runs)
-
-    def _show_runs(self, refusal: str = "") -> None:
-        """Show the runs of the board after a change, unless it was refused."""
-        if not refusal:
-            self.begin_watching()
-            self._list_runs()
-        self.show_result(refusal)
-
-    def toggle(self, run: RunSummary) -> None:
-        """Show this run with the others, or remove it."""
-        self._show_runs(self.board.toggle(run))
+        self.watcher.watch(*self.board.runs.listed)
 
     def action_turn(self, by: int) -> None:
-        self._show_runs(self.board.turn(by))
+        self._act_on_runs(ShownRuns.turn, by)
 
     def _leave_run(self, run: RunDir) -> None:
         """Stop showing a run that is deleted; if no other is shown, show the newest."""
         self.known = [one for one in self.known if one.run != run]
-        runs = [one for one in self.board.runs if one.run != run]
-        if len(runs) < len(self.board.runs):
-            self.board.set_runs(runs or self.known[:1])
-            self._show_runs()
+        runs = [one for one in self.board.runs.listed if one.run != run]
+        if len(runs) < len(self.board.runs.listed):
+            self._act_on_runs(ShownRuns.set, runs or self.known[:1])
 
     @on(messages.OrganiseRun)
     def _organise_run(self, event: messages.OrganiseRun) -> None:
@@ -470,8 +458,8 @@ class TrainingScreen(AppScreen[Exit]):
         """Show a run that was just started from a checkpoint first, with the others."""
         event.stop()
         self.watcher.refresh()
-        self.board.put_first(summarise(event.run))
-        self._show_runs()
+        self._act(Board.put_first, summarise(event.run))
+        self.begin_watching()
 
     # --- which curves are shown -------------------------------------------------------
 
@@ -490,18 +478,17 @@ class TrainingScreen(AppScreen[Exit]):
             self.change(filter=event.text)
 
     def action_page(self, by: int) -> None:
-        self.show_result(self.board.turn_page(by, self.grid.room.capacity))
+        self._act(Board.turn_page, by, self.grid.room.capacity)
 
     # --- the cursor, zoom and axes ----------------------------------------------------
 
-    def _chart_range(self) -> ChartRange | None:
-        """The range of the chosen curve on the chosen axis; None, with a line for the user, if it
-        has no points."""
+    def _chart_range(self) -> ChartRange:
+        """The range of the chosen curve on the chosen axis. Raises MisuseError if it has no
+        points."""
         cell = self.grid.chosen
         extent = cell.curve.extent() if cell is not None else None
         if cell is None or cell.plot is None or extent is None:
-            self.show_result(model.NO_POINTS)
-            return None
+            raise MisuseError(NO_POINTS)
         (first, last), column = cell.curve.span(), cell.curve.column()
         start, end, *ends = self.board.from_plot(cell.plot, first, last, *extent)
         if end > start and last > first:  # of an axis of its own, the mean width of a column
@@ -517,22 +504,22 @@ class TrainingScreen(AppScreen[Exit]):
     def _picked(self, event: Curve.Picked) -> None:
         event.stop()
         (x,) = self._place_in(event.curve, event.x)
-        self.show_result(self.board.point(x))
+        self._act(Board.take, moves.point(self.board.state, x))
 
     @on(Curve.Viewed)
     def _viewed(self, event: Curve.Viewed) -> None:
         event.stop()
         if event.view is None:
-            self.show_result(self.board.show_everything())
+            self._act(Board.show_everything)
             return
         first, last = self._place_in(event.curve, *event.view)
         if first < last:
-            self.show_result(self.board.look_at((first, last)))
+            self._act(Board.take, moves.look_at(self.board.state, (first, last)))
 
     @on(messages.Pointed)
     def _pointed(self, event: messages.Pointed) -> None:
         event.stop()
-        self.show_result(self.board.point_at_step(event.step))
+        self._act(lambda board: board.point_at_step(event.step))
 
     # --- the settings -----------------------------------------------------------------
 
@@ -540,9 +527,9 @@ class TrainingScreen(AppScreen[Exit]):
         """Open the settings of the curves, and focus them."""
         self._show_settings().enter()
 
-    def action_smooth_by(self) -> None:
-        """Type a smoothing."""
-        self._show_settings().set("smoothing")
+    def action_setting(self, name: str) -> None:
+        """Type a value of a setting."""
+        self._show_settings().set(name)
 
     def _show_settings(self) -> SettingsPanel:
         panel = self.query_one(SettingsPanel)
@@ -554,51 +541,27 @@ class TrainingScreen(AppScreen[Exit]):
         """The rows of the Settings panel."""
         if self.table.display:
             return self.table.options()
-        board, state, view = self.board, self.board.state, self.board.first
+        board, view = self.board, self.board.runs.first
         take = partial(self._act, Board.set)
-        fields = [option_of(one, lambda: board.state, take) for one in VIEW_SETTINGS.values()]
-        lines = self._lines_options(view)
+        rows = {
+            name: option_of(one, lambda: board.values, take)
+            for name, one in board.settings().items()
+        }
+        rows["side"] = rows["side"]._replace(change=self.action_next_side)
+        over = Option(
+            *("over", "drawn over it", board.overlaid() or "–"),
+            "A metric over the chosen curve: Enter types its name, nothing removes it",
+            use=lambda text: self.show_result(board.overlay(text)),
+        )
         rates = view.series.get("lr") if view is not None and view.summary.alive else None
-        rate = f"{float(rates[1][-1]):.2g}" if rates is not None else "–"
-        return [
-            *fields[:3],  # smoothing and scales
-            Option(
-                *("axis", "x axis", board.axis_name),
-                "Steps, time, tokens or epochs, if they are known; or type any metric",
-                lambda by: self.show_result(board.next_axis(by)),
-                lambda text: self.show_result(board.set_axis(board.parse_axis(text))),
-                board.axis_name,
-            ),
-            Option(
-                *("over", "drawn over it", board.overlaid() or "–"),
-                "A metric over the chosen curve: Enter types its name, nothing removes it",
-                use=lambda text: self.show_result(board.overlay(text)),
-            ),
-            Option(
-                *("grid", "grid", format_grid(state.grid)),
-                "Columns × rows of curves on a page, if they fit: 2x3, 2, or auto",
-                lambda by: self.show_result(board.add_columns(by)),
-                lambda text: self.change(grid=parse_grid(text)),
-                format_grid(state.grid),
-            ),
-            *fields[3:],
-            Option(
-                *("side", "panel", board.side, "Beside the curves: sample, console, …"),
-                self.action_next_side,
-            ),
-            Option(
-                *("width", "panel width", f"{state.side_share} %" if state.side_share else "auto"),
-                "Per cent of the width; the mouse drags the border between curves and panel",
-                lambda by: self.show_result(board.widen_side(by)),
-                lambda text: self.change(side_share=parse_share(text)),
-                str(state.side_share or "auto"),
-            ),
-            Option(
-                *("rate", "learning rate", rate, "Enter sets the peak rate of a run that trains"),
-                open=self.steering.action_rate,
-            ),
-            *lines,
-        ]
+        rate = Option(
+            *("rate", "learning rate", f"{float(rates[1][-1]):.2g}" if rates is not None else "–"),
+            "Enter sets the peak rate of a run that trains",
+            open=self.steering.action_rate,
+        )
+        fields = [*rows.values()]
+        after = [*rows].index("axis") + 1
+        return [*fields[:after], over, *fields[after:], rate, *self._lines_options(view)]
 
     def _lines_options(self, view: RunView | None) -> list[Option]:
         """The row about the printed lines from which the first run is read, if it is."""
@@ -611,7 +574,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def ask_lines(self) -> None:
         """Ask how the printed lines of the first run are read."""
-        view = self.board.first
+        view = self.board.runs.first
         key = printed.key_of(view)
         if view is None or key is None:
             return
@@ -650,7 +613,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def action_next_side(self, by: int) -> None:
         """Show the next panel beside the curves, or the one before."""
-        self.show_result(self.board.next_side(self.has_class("-wide"), by))
+        self._act(Board.next_side, self.has_class("-wide"), by)
 
     def action_side(self, tab: SideTab) -> None:
         self.change(side=tab)
@@ -658,7 +621,7 @@ class TrainingScreen(AppScreen[Exit]):
     @on(Split.Dragged)
     def _border_dragged(self, event: Split.Dragged) -> None:
         event.stop()
-        self.show_result(self.board.resize_side(event.share))
+        self._act(Board.resize_side, event.share)
 
     def action_into(self) -> None:
         """Focus the panel; if it takes no keys, the console instead."""
@@ -680,7 +643,7 @@ class TrainingScreen(AppScreen[Exit]):
         if self.table.display:
             run = self.table.chosen
             return run_copyables(run) if run is not None else []
-        view = self.board.first
+        view = self.board.runs.first
         return run_copyables(view.summary) if view is not None else []
 
     def action_branch(self) -> None:
@@ -723,7 +686,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def _leave(self, view: ViewName, generate: bool = False) -> None:
         if self.is_active:
-            self.dismiss(Exit(view, self.board.first, generate))
+            self.dismiss(Exit(view, self.board.runs.first, generate))
 
     @on(messages.Generate)
     def _generate(self, event: messages.Generate) -> None:
@@ -748,7 +711,7 @@ class TrainingScreen(AppScreen[Exit]):
             if self.check_action(key.action.partition("(")[0], ())
         ]
         yield from self.list_key_commands("app", app_keys)
-        if printed.key_of(self.board.first) is not None:
+        if printed.key_of(self.board.runs.first) is not None:
             yield Command(
                 "Steps and metrics of the printed lines",
                 "say what they are, if the lines are read wrongly",
@@ -758,6 +721,6 @@ class TrainingScreen(AppScreen[Exit]):
             yield Command(
                 f"Show run {clean_line(run.info.name)}",
                 clean_line(f"{run.state}, {run.run.id}: show it with the others, or remove it"),
-                partial(self.toggle, run),
+                partial(self._act_on_runs, ShownRuns.toggle, run),
             )
         yield from self.list_theme_commands()

@@ -17,7 +17,7 @@ from genui.base.text import clean_line
 from genui.render.axis import UNITS
 from genui.render.series import View
 from genui.render.shades import draw_shades
-from genui.ui.training.model import start_time, unit_of_axis, x_positions
+from genui.ui.training.axes import start_time, unit_of_axis, x_positions
 from genui.ui.training.ranks import rank_lines
 from genui.ui.training.rows import FilteredPanel
 from genui.ui.training.snapshot import Snapshot, XAxis

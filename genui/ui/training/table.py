@@ -1,8 +1,8 @@
 """The table of runs: every run a row, with its metrics and config, to be compared and chosen."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from msgspec.structs import replace
 from rich.cells import cell_len
@@ -17,11 +17,12 @@ from textual.style import Style
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
-from genui.base.schema import next_of
+from genui.base.schema import Setting
 from genui.base.text import clean_line, shorten_middle
 from genui.render.chart import choose_sign
 from genui.runs.listing import RunSummary
 from genui.runs.table import (
+    TABLE_SETTINGS,
     Heading,
     Line,
     RunFilter,
@@ -39,7 +40,7 @@ from genui.runs.table import (
     view_of_sweep,
 )
 from genui.ui import keys, messages
-from genui.ui.training.model import Board
+from genui.ui.training.board import Board
 from genui.ui.training.steering import ask_to_stop, control_sweep
 from genui.ui.watcher import MARKS
 from genui.ui.widgets.base import (
@@ -52,10 +53,9 @@ from genui.ui.widgets.base import (
     set_border,
     strip_of,
 )
-from genui.ui.widgets.settings import Option
+from genui.ui.widgets.settings import Option, option_of
 
 PIN = "★"
-CHARTS = ("", "scatter", "parallel")
 
 _MIN_NAME, _MAX_NAME = 12, 36  # cells
 _MAX_CELL = 18  # cells of a value or the head of a column
@@ -377,7 +377,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
     def show(self, board: Board, style_of: Callable[[int], Style]) -> None:
         """Show the runs of a board with the signs of those that are overlaid."""
         columns, self.state = self.state.columns, board.state.table
-        self._order = {str(one.run.path): at for at, one in enumerate(board.runs)}
+        self._order = {str(one.run.path): at for at, one in enumerate(board.runs.listed)}
         self._style_of = style_of
         if columns != self.state.columns:
             self._measure()
@@ -448,13 +448,17 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             return sort
         return f"best.{self._survey.main}" if self._survey.main else ""
 
+    @property
+    def _x(self) -> str:
+        """The column along the x axis of the scatter."""
+        return self.state.x or next(iter(self._survey.varied), "step")
+
     def _axes(self) -> list[str]:
         configs = self._survey.varied
         value = self._value_column()
         ends = [value] if value else []
         if self.state.chart == "scatter":
-            x = self.state.x or next(iter(configs), "step")
-            return [x, *ends]
+            return [self._x, *ends]
         room = max(2, min(_MAX_AXES, self.size.width // 13))
         return [*configs[: room - 1], *ends]
 
@@ -525,7 +529,7 @@ class RunTable(LifecycleGuard, Framed, Vertical):
 
     def action_chart(self, by: int = 1) -> None:
         """Show the next chart of the runs below the table, or none."""
-        self._change(chart=next_of(CHARTS, self.state.chart, by))
+        self.set("chart", TABLE_SETTINGS["chart"].nudge(self.state.chart, by))
 
     def action_sweep(self) -> None:
         """Show only the sweep of the run at the cursor, the best first, or all runs again."""
@@ -630,66 +634,47 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         values = [value for row in self._rows if (value := row.get(key)) is not None]
         return 1 < len(set(values)) <= max(1, len(values) // 2)
 
+    def settings(self) -> list[Setting]:
+        """The settings of the table, with the choices that these runs allow."""
+        state, varied = self.state, self._survey.varied
+        groups = filter(self._groups_runs, ["sweep", "setting", *varied, "tags", "state"])
+        choices = {
+            "sort": _titles("sort", ["", *self.rows.columns, state.sort]),
+            "group": _titles("group", ["", *groups, state.group]),
+            "x": _titles("x", [*varied, self._x]),
+        }
+        reads: dict[str, Callable[[str], Any]] = dict.fromkeys(choices, self._column)
+        reads["columns"] = self._columns
+        return [
+            replace(one, choices=choices.get(name, one.choices), read=reads.get(name))
+            for name, one in TABLE_SETTINGS.items()
+        ]
+
+    def _column(self, text: str) -> str:
+        """The key of the column that was typed, or "". Raises MisuseError."""
+        return check_column(text.strip(), self._rows) if text.strip() else ""
+
+    def _columns(self, text: str) -> tuple[str, ...]:
+        return tuple(filter(None, map(self._column, text.split(","))))
+
+    def set(self, name: str, value: Any) -> None:
+        """Set a field that is a setting."""
+        match name:
+            case "sort":
+                self.sort_by(value)
+            case "descending":
+                self.action_order(1 if value else -1)
+            case _:
+                self._change(**{name: value})
+
     def options(self) -> list[Option]:
         """The rows of the Settings panel."""
-        state = self.state
-        columns = list(self.rows.columns)
-        charts = state.chart or "off"
+        values = replace(self.state, x=self._x)
+        rows = [option_of(one, lambda: values, self.set) for one in self.settings()]
+        columns = ", ".join(self.rows.columns)
+        return [row._replace(text=columns) if row.name == "columns" else row for row in rows]
 
-        axes, xs = self._axes(), self._survey.varied
 
-        def column(text: str) -> str:
-            key = text.strip()
-            return check_column(key, self._rows) if key else ""
-
-        def group(by: int) -> None:
-            keys = ["sweep", "setting", *self._survey.varied, "tags", "state"]
-            groups = ["", *filter(self._groups_runs, keys)]
-            self._change(group=next_of(groups, state.group, by))
-
-        def set_columns(text: str) -> None:
-            self._change(columns=tuple(filter(None, map(column, text.split(",")))))
-
-        def change_x(by: int) -> None:
-            if xs:
-                self._change(x=next_of(xs, axes[0] if axes else "", by))
-
-        return [
-            Option(
-                *("sort", "sort", title(state.sort) if state.sort else "newest first"),
-                "By a column, its best value first; Enter takes any metric or config key",
-                self.action_change,
-                lambda text: self.sort_by(column(text)),
-                state.sort,
-            ),
-            Option(
-                *("order", "order", "largest first" if state.descending else "smallest first"),
-                "Also < and > in the table",
-                lambda by: self.action_order(-1 if state.descending else 1),
-            ),
-            Option(
-                *("group", "group by", title(state.group) if state.group else "–"),
-                "A heading for each value of a column, the best group first",
-                group,
-                lambda text: self._change(group=column(text)),
-                state.group,
-            ),
-            Option(
-                *("columns", "columns", f"{len(columns)}" if state.columns else "automatic"),
-                "Keys with commas, e.g. best.val_loss, lr, seed; empty: what tells the runs apart",
-                use=set_columns,
-                text=", ".join(columns),
-            ),
-            Option(
-                *("chart", "chart", charts),
-                "Scatter of two columns, or parallel coordinates",
-                self.action_chart,
-            ),
-            Option(
-                *("x", "x of scatter", title(axes[0]) if axes else "–"),
-                "Against the sorted metric; Enter takes any metric or config key",
-                change_x,
-                lambda text: self._change(x=column(text)),
-                state.x,
-            ),
-        ]
+def _titles(name: str, keys: Iterable[str]) -> dict[str, str]:
+    """The choices of a setting that is the key of a column."""
+    return {key: title(key) if key else TABLE_SETTINGS[name].about.off_title for key in keys}

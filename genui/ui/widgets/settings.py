@@ -33,20 +33,21 @@ class Option(NamedTuple):
 
 def option_of(one: Setting, get: Callable[[], Any], take: Callable[[str, Any], object]) -> Option:
     """The row of a field of settings: `get` returns the settings, `take` takes the name of the
-    field and its new value. One with choices is not typed."""
+    field and its new value. One with choices is typed only if it says how."""
 
     def use(text: str) -> None:
         take(one.name, one.parse(text, f"{one.option[2:]} {text.strip()!r}"))
 
     value = getattr(get(), one.name)
+    text = str(value) if one.read is None else one.show(value)
     return Option(
         one.name,
         one.title,
         one.show(value),
         one.description,
         change=lambda by: take(one.name, one.nudge(getattr(get(), one.name), by)),
-        use=use if one.choices is None else None,
-        text=f"{value:g}" if isinstance(value, float) else str(value),
+        use=use if one.choices is None or one.read is not None else None,
+        text=f"{value:g}" if isinstance(value, float) else text,
     )
 
 
