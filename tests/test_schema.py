@@ -128,3 +128,21 @@ def test_a_subclass_that_changes_a_default_keeps_the_description() -> None:
     icons = settings_of(type(RECIPES["icons"]))
     assert icons["batch"].description == settings_of(type(RECIPES["prose"]))["batch"].description
     assert icons["batch"].default != settings_of(type(RECIPES["prose"]))["batch"].default
+
+
+def test_a_value_may_be_typed_as_it_is_shown() -> None:
+    class View(Struct):
+        width: Annotated[
+            int, Meta(ge=20, le=70), about("", off=38, off_title="auto", format="{} %")
+        ] = 38
+        column: Annotated[str, about("")] = ""
+
+    width, column = settings_of(View).values()
+    assert [width.parse(text, "") for text in ("40", " 40 % ", "auto")] == [40, 40, 38]
+    with pytest.raises(MisuseError, match="width: expected a whole number, 20 to 70, or auto"):
+        width.parse("", "width")
+    known = msgspec.structs.replace(
+        column, choices={"": "newest", "best.loss": "min loss"}, read=str.upper
+    )
+    found = [known.parse(text, "") for text in ("newest", "min loss", "lr")]
+    assert found == ["", "best.loss", "LR"]

@@ -38,6 +38,9 @@ def option_of(one: Setting, get: Callable[[], Any], take: Callable[[str, Any], o
     def use(text: str) -> None:
         take(one.name, one.parse(text, f"{one.option[2:]} {text.strip()!r}"))
 
+    def nudge(by: int) -> None:
+        take(one.name, one.nudge(getattr(get(), one.name), by))
+
     value = getattr(get(), one.name)
     text = str(value) if one.read is None else one.show(value)
     return Option(
@@ -45,7 +48,7 @@ def option_of(one: Setting, get: Callable[[], Any], take: Callable[[str, Any], o
         one.title,
         one.show(value),
         one.description,
-        change=lambda by: take(one.name, one.nudge(getattr(get(), one.name), by)),
+        change=nudge if one.adjustable else None,
         use=use if one.choices is None or one.read is not None else None,
         text=f"{value:g}" if isinstance(value, float) else text,
     )
