@@ -14,7 +14,8 @@ from textual.widget import Widget
 import genui
 from genui.base.errors import MisuseError
 from genui.cli.kinds import prints_of
-from genui.engine.kinds import Generates, Labels, Prepares, Trains, begins_of, limitations
+from genui.engine.data.tables import limitations
+from genui.engine.kinds import Generates, Labels, Prepares, Trains, begins_of
 from genui.formats.codec import CODECS
 from genui.protocol.kinds import (
     KINDS,

@@ -10,7 +10,7 @@ import genui
 from genui.base.manual import GENERATED, Page
 from genui.base.plugins import GROUPS
 from genui.cli.convert import list_targets
-from genui.engine.data.dataset import tables
+from genui.engine.data.tables import tables
 from genui.formats.codec import CODECS
 from genui.hub.catalogue import CATALOGUE
 from genui.hub.formats import FORMATS as MODEL_FORMATS

@@ -26,8 +26,8 @@ def configure_dataset(parser: argparse.ArgumentParser) -> None:
 
 
 def run_dataset(args: argparse.Namespace) -> int:
-    from genui.engine.data.dataset import remove_prepared
     from genui.engine.data.own_images import list_decoded
+    from genui.engine.data.preparation import remove_prepared
     from genui.engine.data.shards import list_tokenised
 
     prepared = sorted([*list_tokenised(), *list_decoded()], key=lambda each: each.name)

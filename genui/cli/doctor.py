@@ -151,7 +151,7 @@ def _content() -> dict[str, str]:
 
 def _left_out() -> list[str]:
     """A line for each plug-in that failed, and each of its rows that no table takes."""
-    from genui.engine.data.dataset import tables
+    from genui.engine.data.tables import tables
     from genui.formats.codec import CODECS
     from genui.logs import FORMATS
     from genui.protocol import SAMPLERS

@@ -21,7 +21,7 @@ from genui.cli.edits import check_first_edit
 from genui.cli.kinds import prints_of
 from genui.cli.output import Progress
 from genui.cli.request import Request
-from genui.engine.loading import reported
+from genui.engine.loading import LoadProgress
 from genui.formats.codec import Sample, codec_of, encode
 from genui.formats.command import format_edit
 from genui.formats.image import film_steps
@@ -94,12 +94,13 @@ def generate_all(
     """
     from genui.engine.load import Streams
 
-    streams, line, begun = Streams(starts, says, until), Progress(), time.monotonic()
+    loading, line, begun = LoadingLine(), Progress(), time.monotonic()
+    streams = Streams(starts, says, until, loading.progress)
     for number, (start, messages) in enumerate(zip(starts, streams, strict=True), start=1):
         which = f"sample {number}/{len(starts)}  " if len(starts) > 1 else ""
         if live and len(starts) > 1:
             output.say(f"--- seed {start.seed}")
-        messages = _note_once(start, _show_loading(start, messages))
+        messages = _note_once(start, _show_loading(start, messages, loading))
         started, frames, left = None, [], list(says)
         fault: GenuiError | None = None
         try:
@@ -131,42 +132,51 @@ def generate_all(
             return
 
 
-def _show_loading(start: Start, messages: Iterator[Started | Frame]) -> Iterator[Started | Frame]:
+def _show_loading(
+    start: Start, messages: Iterator[Started | Frame], loading: "LoadingLine"
+) -> Iterator[Started | Frame]:
     """The messages; while the model for the first one loads, its progress is shown."""
-    with show_loading(start.model):
+    with loading.shown(start.model):
         first = next(messages)
     yield first
     yield from messages
 
 
-@contextmanager
-def show_loading(model: str) -> Iterator[None]:
-    """Within the block the progress of a model that loads, or reads a long prompt, is shown on
-    stderr."""
-    line, shown = Progress(), 0.0
-    begun: dict[str, float] = {}
+class LoadingLine:
+    """A line on stderr: how far a model is loaded, or a long prompt is read, while it is `shown`.
+    Give `progress` to what loads the model."""
 
-    def report(what: str, share: float, more: str = "") -> None:
-        nonlocal shown
-        now = time.monotonic()
-        first = begun.setdefault(what, now)
-        if now - shown >= LOADING_INTERVAL:
-            shown = now
-            text = f"{what} {numbers.progress(share, now - first)}{more}"
-            line.show(text[: max(20, output.columns() - 1)])
+    def __init__(self) -> None:
+        self.progress = LoadProgress(self._report_model, self._report_prompt)
+        self._line = Progress()
+        self._model: str | None = None  # the model that is waited for
+        self._painted = 0.0
+        self._begun: dict[str, float] = {}
 
-    def report_model(share: float, size: int) -> None:
-        memory = f", {numbers.size(size)} of memory" if size else ""
-        report(f"loading {clean_line(model, 30)}", share, memory)
-
-    def report_prompt(share: float, tokens: int) -> None:
-        report(f"reading {numbers.count(tokens)} tokens", share)
-
-    try:
-        with reported(report_model, report_prompt):
+    @contextmanager
+    def shown(self, model: str) -> Iterator[None]:
+        """Show the line within the block, in which the model is waited for."""
+        self._model, self._painted, self._begun = model, 0.0, {}
+        try:
             yield
-    finally:
-        line.clear()
+        finally:
+            self._model = None
+            self._line.clear()
+
+    def _report_model(self, share: float, size: int) -> None:
+        memory = f", {numbers.size(size)} of memory" if size else ""
+        self._report(f"loading {clean_line(self._model or '', 30)}", share, memory)
+
+    def _report_prompt(self, share: float, tokens: int) -> None:
+        self._report(f"reading {numbers.count(tokens)} tokens", share)
+
+    def _report(self, what: str, share: float, more: str = "") -> None:
+        now = time.monotonic()
+        first = self._begun.setdefault(what, now)
+        if self._model is not None and now - self._painted >= LOADING_INTERVAL:
+            self._painted = now
+            text = f"{what} {numbers.progress(share, now - first)}{more}"
+            self._line.show(text[: max(20, output.columns() - 1)])
 
 
 def _note_once(start: Start, messages: Iterable[Started | Frame]) -> Iterator[Started | Frame]:
@@ -457,8 +467,9 @@ def _trace_to(start: Start, text: str, option: str) -> tuple["Trace", int, str]:
         raise MisuseError(f"--{option} {text}: give the step of a token, 1 or more")
     from genui.engine.load import open_trace
 
-    with show_loading(start.model):
-        trace = open_trace(start)
+    loading = LoadingLine()
+    with loading.shown(start.model):
+        trace = open_trace(start, loading.progress)
     step = int(text)
     frames = list(trace.advance(0, step))
     return trace, step, getattr(frames[-1], "text", "") if frames else ""

@@ -49,7 +49,7 @@ def _listing() -> None:
 
 
 def _recipe_settings(recipe: Recipe) -> None:
-    from genui.engine.data.dataset import describe_dataset
+    from genui.engine.data.tables import describe_dataset
 
     output.say(f"{recipe.name}: {recipe.summary} ({recipe.family}, {recipe.medium})")
     if data := describe_dataset(recipe.dataset):

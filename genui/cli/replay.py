@@ -14,7 +14,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize
 from genui.cli import output
 from genui.cli.generate import add_start
-from genui.cli.generation import Generation, generate, generate_all, show_loading
+from genui.cli.generation import Generation, LoadingLine, generate, generate_all
 from genui.cli.kinds import prints_of
 from genui.cli.parser import Runs, add_json
 from genui.cli.request import Request, parse_request
@@ -115,8 +115,9 @@ def run_replay(args: argparse.Namespace) -> int:
             f"--again: {sanitize(str(args.file), 200)} holds no answers of its model, so it "
             "is computed anew anyway; leave --again out"
         )
-    with show_loading(file.recipe.model):
-        machine = prepare(file.recipe, str(args.file))
+    loading = LoadingLine()
+    with loading.shown(file.recipe.model):
+        machine = prepare(file.recipe, str(args.file), loading.progress)
     generations = _generate_again(file, b"" if args.again else file.recipe.record)
     comparison = compare(file, generations)
     if args.again:

@@ -15,7 +15,7 @@ from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.text import align, clean_line, shorten_middle
 from genui.cli import output
 from genui.cli.parser import Runs, add_json
-from genui.cli.train import absolute, add_recipe, refuse_missing, shown_downloads
+from genui.cli.train import absolute, add_recipe, refuse_missing
 from genui.recipes import Recipe, find_recipe, override, parse_settings
 
 if TYPE_CHECKING:
@@ -197,11 +197,14 @@ def _check(base: Recipe, origin: "Origin | None", sweep: "Sweep") -> None:
             check_fits(recipe, origin)
         refuse_missing(recipe)
         data.setdefault((recipe.dataset, recipe.data), recipe)
-    from genui.engine import kinds  # late: only after all settings are known to be right
+    # Late: only after all settings are known to be right.
+    from genui.engine import kinds
+    from genui.engine.data.preparation import Preparation
 
-    with shown_downloads():
+    with output.Progress() as progress:
         for recipe in data.values():
-            output.note(f"data: {kinds.check_data(recipe)}")
+            line = kinds.check_data(recipe, Preparation(progress.show))
+            output.note(f"data: {line}")
 
 
 def _describe(sweep: "Sweep") -> str:

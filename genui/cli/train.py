@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -161,6 +161,7 @@ def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None
 
 def run_train(args: argparse.Namespace) -> int:
     from genui.engine import kinds
+    from genui.engine.data.preparation import Preparation
     from genui.runs import launch
     from genui.runs.hosts import ALONE, Placement
     from genui.runs.processes import rank_in_job
@@ -183,8 +184,8 @@ def run_train(args: argparse.Namespace) -> int:
     plans = _plans(base, settings, args.minutes, bool(args.start_from))
     if args.dry_run:
         return _estimate(recipe, plans, args.json)
-    with shown_downloads():
-        data = kinds.check_data(recipe)
+    with output.Progress() as progress:
+        data = kinds.check_data(recipe, Preparation(progress.show))
     output.note(f"data: {data}")
     settings |= _say_plan(plans, whole=args.minutes is not None)
 
@@ -276,15 +277,6 @@ def _say_plan(plans: Iterator["Plan"], whole: bool) -> dict[str, str]:
         return {}
     output.note(f"takes: {msgspec.structs.replace(plan, measuring=False).describe()}")
     return plan.settings
-
-
-@contextmanager
-def shown_downloads() -> Iterator[None]:
-    """Show the progress of downloads on stderr, if it is a terminal."""
-    from genui.engine.data.dataset import watch_preparation
-
-    with output.Progress() as progress, watch_preparation(progress.show):
-        yield
 
 
 def _base(name: str | None, start_from: str, settings: dict[str, str]) -> Recipe:

@@ -7,7 +7,6 @@ AVX512-BF16, GPUs) and the network is wide enough.
 import contextlib
 import ctypes
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from genui.base.config import load_config
 from genui.base.errors import MisuseError, TooLargeError
-from genui.engine import loading
+from genui.engine.loading import SILENT, LoadProgress
 from genui.runs.system import processor_name as processor_name
 from genui.runs.system import usable_cores
 
@@ -109,24 +108,10 @@ def choose(device: str, precision: str, threads: int, width: int) -> Machine:
     return Machine(device, choose_precision(precision, device, width), threads)
 
 
-_replayed = ""  # how a saved generation was computed whose model is loaded now
-
-
-@contextlib.contextmanager
-def using_precision(name: str) -> Iterator[None]:
-    """Models that are loaded in the block compute as a saved file's recipe says
-    (`load.precision_of`); "" is by the user's settings, as fast as this version can."""
-    global _replayed
-    before, _replayed = _replayed, name
-    try:
-        yield
-    finally:
-        _replayed = before
-
-
-def precision_for_generation() -> str:
-    """fp32, or the setting `precision`: bf16 is seldom faster for single samples."""
-    precision = _replayed.partition(" ")[0]
+def precision_for_generation(recorded: str = "") -> str:
+    """fp32, or the setting `precision`: bf16 is seldom faster for single samples. What a saved
+    file's recipe has `recorded` (`load.precision_of`) counts more; "" if it is no replay."""
+    precision = recorded.partition(" ")[0]
     return precision if precision in ("fp32", "bf16") else load_config().precision
 
 
@@ -137,9 +122,9 @@ def threads_for_generation() -> int:
     return default_threads()
 
 
-def for_generation() -> Machine:
-    """The machine for single samples."""
-    return choose("auto", precision_for_generation(), threads_for_generation(), 0)
+def for_generation(recorded: str = "") -> Machine:
+    """The machine for single samples; `recorded` as in `precision_for_generation`."""
+    return choose("auto", precision_for_generation(recorded), threads_for_generation(), 0)
 
 
 @cache
@@ -153,33 +138,19 @@ def for_batches() -> Machine:
     return choose("auto", precision_for_batches(), threads_for_generation(), _MEASURED_WIDTH)
 
 
-def _forget_nothing() -> None:
-    pass
-
-
-_free_models = _forget_nothing
-
-
-def free_models_by(free: Callable[[], None]) -> None:
-    """Call `free`, which forgets the models that no trace uses, before a model is refused."""
-    global _free_models
-    _free_models = free
-
-
 SPARE = 256 << 20
 """Bytes that a generation needs besides the weights."""
 
 
-def check_memory(parameters: int, dtype: torch.dtype) -> None:
+def check_memory(parameters: int, dtype: torch.dtype, progress: LoadProgress = SILENT) -> None:
     """Announce the memory that weights are about to take.
 
     Raises TooLargeError, with the remedies, if they do not fit into the free memory.
     """
     needed = parameters * dtype.itemsize + SPARE
-    loading.announce(needed - SPARE)
+    progress.announce(needed - SPARE)
     free = psutil.virtual_memory().available
     if needed > free:  # what this process no longer uses may suffice
-        _free_models()
         return_memory()
         free = psutil.virtual_memory().available
     if needed <= free:

@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from genui.base.errors import GenuiError
-from genui.engine.data.dataset import dataset_named, use_stand_ins
+from genui.engine.data.preparation import QUIET, Preparation
+from genui.engine.data.tables import dataset_named
 from genui.engine.kinds import prepares
 from genui.recipes import Recipe, Size, override
 from genui.runs.layout import RunDir
@@ -65,8 +66,7 @@ def estimate(recipe: Recipe) -> Iterator[Plan]:
     if speed is not None:
         return
     try:
-        with _stand_ins(recipe, download):
-            yield from _measured(recipe, begin, download, load)
+        yield from _measured(recipe, begin, download, load)
     except GenuiError as error:
         yield Plan(download=download, fault=str(error))
 
@@ -87,9 +87,9 @@ def fit_budget(
         sizes = () if keep_size else recipe.sizes
         yield Plan(measuring=True, left=time_left(len(sizes)))
         load = measure_load()
-        with _stand_ins(recipe, download):
-            for plan in _fitted(base, given, 60 * minutes, sizes, begin, load):
-                yield msgspec.structs.replace(plan, download=download)
+        preparation = _preparation(recipe, download)
+        for plan in _fitted(base, given, 60 * minutes, sizes, begin, load, preparation):
+            yield msgspec.structs.replace(plan, download=download)
     except GenuiError as error:
         yield Plan(download=download, fault=str(error))
 
@@ -101,6 +101,7 @@ def _fitted(
     sizes: Sequence[Size],
     begin: float,
     load: Load,
+    preparation: Preparation,
 ) -> Iterator[Plan]:
     # Any number of `steps` will do: the stages of a training are fractions of it.
     options = [{"steps": "1000", **size.settings, **given} for size in sizes] or [dict(given)]
@@ -109,7 +110,7 @@ def _fitted(
     start, speed = 0.0, Speed(start=0, step=0)
     for settings, enough in zip(options, least, strict=True):
         recipe = override(base, settings)
-        speeds = _thorough(recipe, begin, start)
+        speeds = _thorough(recipe, begin, start, preparation)
         first = next(speeds)
         if not first.thorough:
             write_speed(recipe, first)
@@ -132,7 +133,9 @@ def _fitted(
     yield msgspec.structs.replace(plan, settings=chosen)
 
 
-def _thorough(recipe: Recipe, begin: float, start: float) -> Iterator[Speed]:
+def _thorough(
+    recipe: Recipe, begin: float, start: float, preparation: Preparation
+) -> Iterator[Speed]:
     """The speed of a recipe: the stored one, if all of it was measured, else as it is measured now.
     `start` is the time to the first step, if it was measured with another size."""
     kept = read_speed(recipe)
@@ -140,13 +143,13 @@ def _thorough(recipe: Recipe, begin: float, start: float) -> Iterator[Speed]:
         yield kept
         if kept.thorough:
             return
-    for speed in measure(recipe, begin, thorough=True):
+    for speed in measure(recipe, begin, preparation, thorough=True):
         yield msgspec.structs.replace(speed, start=start or speed.start)
 
 
-def _stand_ins(recipe: Recipe, download: int) -> AbstractContextManager[None]:
-    """Random or sampled data, if the recipe's must be downloaded or do not fit into memory."""
-    return use_stand_ins() if download or _is_large(recipe) else nullcontext()
+def _preparation(recipe: Recipe, download: int) -> Preparation:
+    """Of random or sampled data, if the recipe's must be downloaded or do not fit into memory."""
+    return Preparation(is_trial=bool(download) or _is_large(recipe))
 
 
 def _is_large(recipe: Recipe) -> bool:
@@ -157,7 +160,7 @@ def _is_large(recipe: Recipe) -> bool:
 
 def _measured(recipe: Recipe, begin: float, download: int, load: Load) -> Iterator[Plan]:
     """Plans as the steps, an evaluation and a sample are measured; the last speed is stored."""
-    for speed in measure(recipe, begin):
+    for speed in measure(recipe, begin, _preparation(recipe, download)):
         measuring = speed.sample < 0
         if not measuring:
             write_speed(recipe, speed)
@@ -177,17 +180,21 @@ def time_left(sizes: int = 0) -> float:
     return max(1.0, needed) / own_share()
 
 
-def measure(recipe: Recipe, begin: float, thorough: bool = False) -> Iterator[Speed]:
+def measure(
+    recipe: Recipe, begin: float, preparation: Preparation = QUIET, thorough: bool = False
+) -> Iterator[Speed]:
     """The speed of a training, as more of it is measured: with `thorough` also an evaluation of all
     held-out data and a checkpoint. `begin` is when the process began, by `time.perf_counter`.
     """
     with TemporaryDirectory() as folder:
-        yield from _measure(recipe, begin, thorough, RunDir(Path(folder)))
+        yield from _measure(recipe, begin, thorough, RunDir(Path(folder)), preparation)
 
 
-def _measure(recipe: Recipe, begin: float, thorough: bool, run: RunDir) -> Iterator[Speed]:
+def _measure(
+    recipe: Recipe, begin: float, thorough: bool, run: RunDir, preparation: Preparation
+) -> Iterator[Speed]:
     """`measure`, with a folder for the checkpoint."""
-    trainer, task, machine = trial_trainer(recipe, run)
+    trainer, task, machine = trial_trainer(recipe, run, preparation)
     clock = time.perf_counter
     # While one thread waits for a busy processor, its processor time stands still.
     is_one_thread = (machine.device, machine.threads) == ("cpu", 1)
@@ -247,7 +254,9 @@ def unhindered_time() -> float:
     return time.perf_counter() - waited / 1e9
 
 
-def trial_trainer(recipe: Recipe, run: RunDir | None = None) -> tuple["Trainer", "Task", "Machine"]:
+def trial_trainer(
+    recipe: Recipe, run: RunDir | None = None, preparation: Preparation = QUIET
+) -> tuple["Trainer", "Task", "Machine"]:
     """A trainer at the first step of the recipe, to be measured: it writes nothing, except
     checkpoints if `run` is given."""
     import torch  # late: a plan that needs no measurement does not wait for torch
@@ -258,7 +267,7 @@ def trial_trainer(recipe: Recipe, run: RunDir | None = None) -> tuple["Trainer",
 
     machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)
     recipe = dataclasses.replace(recipe, precision=machine.precision)
-    task = build_task(recipe, torch.device(machine.device), None)
+    task = build_task(recipe, torch.device(machine.device), None, preparation)
     trainer = Trainer(cast("RunDir", run), QuietWriter(), recipe, task, machine, {})
     return trainer, task, machine
 

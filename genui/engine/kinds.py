@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from genui.base.errors import MisuseError
-from genui.engine.data.dataset import dataset_named
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.protocol.kinds import KINDS, Kind, open_face
 from genui.recipes import Recipe, TextRecipe
 
@@ -43,7 +43,7 @@ BuildNetwork = Callable[[Any, int], "TokenNetwork"]
 class Prepares(Generic[R]):
     """What is known of a training before it starts. It does not import torch."""
 
-    check: Callable[[R], str]
+    check: Callable[[R, Preparation], str]
     """Reads the training data and returns one line about them."""
     is_large: Callable[[str], bool] | None = None
     """Whether data at a path do not fit into memory, so that a sample of them is measured."""
@@ -55,8 +55,8 @@ class Prepares(Generic[R]):
 class Trains(Generic[R, M]):
     """How a kind is trained, how good its models are, and what they copied."""
 
-    task: "Callable[[R, torch.device, dict[str, Any] | None], Task]"
-    """The last argument is the `extra` of a checkpoint, so that resuming keeps its tokenizer."""
+    task: "Callable[[R, torch.device, dict[str, Any] | None, Preparation], Task]"
+    """The third argument is the `extra` of a checkpoint, so that resuming keeps its tokenizer."""
     measure: Callable[[M, R], Mapping[str, str]]
     """Labels to values with units, the most important first, of a generator; of a classifier, which
     is none, by its ModelInfo."""
@@ -101,12 +101,17 @@ class Labels(Generic[R, C]):
 # --- The functions that call them --------------------------------------------------------------
 
 
-def build_task(recipe: Recipe, device: "torch.device", extra: dict[str, Any] | None) -> "Task":
+def build_task(
+    recipe: Recipe,
+    device: "torch.device",
+    extra: dict[str, Any] | None,
+    preparation: Preparation = QUIET,
+) -> "Task":
     """The task of a recipe; `extra` is the metadata of a checkpoint to continue from.
 
     Raises MisuseError if the recipe asks for what its network cannot do.
     """
-    task = trains(recipe).task(recipe, device, extra)
+    task = trains(recipe).task(recipe, device, extra, preparation)
     if recipe.checkpoint_activations:
         from genui.engine.train.recompute import checkpoint_blocks  # late: it imports torch
 
@@ -175,22 +180,13 @@ def prepares(recipe: Recipe) -> Prepares[Any]:
     return face
 
 
-def check_data(recipe: Recipe) -> str:
+def check_data(recipe: Recipe, preparation: Preparation = QUIET) -> str:
     """Read the training data of a recipe and describe them in one line.
 
     Raises MisuseError or GenuiError if they cannot be used: better before the training starts than
     in a trainer in the background.
     """
-    return prepares(recipe).check(recipe)
-
-
-def limitations(recipe: Recipe) -> str:
-    """The limitations section of the model card: those of its kind, then those of its data."""
-    kind, row = _kind(recipe), None if recipe.data else dataset_named(recipe.dataset)
-    if row is None:
-        return kind.limitations
-    of_data = row.limitations if kind.can_generate else row.label_limitations
-    return f"{kind.limitations} {of_data}".rstrip()
+    return prepares(recipe).check(recipe, preparation)
 
 
 def trains(recipe: Recipe) -> Trains[Any, Any]:

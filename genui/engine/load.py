@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from genui.base.files import show
 from genui.engine import device
 from genui.engine.data.tokenizer import Tokenizer, tokenizer_from_dict
 from genui.engine.kinds import begins_of, build_generator, trains
+from genui.engine.loading import SILENT, LoadProgress
 from genui.engine.sample.tokens import TokenGenerator, read_ahead
 from genui.engine.sample.trace import Generator, Trace
 from genui.engine.train.checkpoint import load_weights
@@ -28,6 +29,8 @@ from genui.protocol.kinds import KINDS, open_face
 from genui.recipes import recipe_from_dict
 from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
 from genui.runs.writer import one_line
+
+T = TypeVar("T")
 
 
 def load(path: Path, machine: device.Machine | None = None) -> Generator:
@@ -42,7 +45,12 @@ def load(path: Path, machine: device.Machine | None = None) -> Generator:
         return build_generator(recipe, tensors, described, machine, torch.device(machine.device))
 
 
-def load_open(path: Path, format: str, machine: device.Machine | None = None) -> Generator:
+def load_open(
+    path: Path,
+    format: str,
+    machine: device.Machine | None = None,
+    progress: LoadProgress = SILENT,
+) -> Generator:
     """The generator of somebody else's model, by the name of its format.
 
     Raises MisuseError or GenuiError, which names the file, if it is damaged, unknown or too large
@@ -51,7 +59,7 @@ def load_open(path: Path, format: str, machine: device.Machine | None = None) ->
     model = formats.FORMATS[format].describe(path)
     with recipe_errors(path, "configuration", "fetch or copy it again"):
         try:
-            return find_loader(format).load(model, machine or device.for_generation())
+            return find_loader(format).load(model, machine or device.for_generation(), progress)
         except (TooLargeError, UnsupportedError) as error:  # a MisuseError's text stays as it is
             raise type(error)(f"{show(path)}: {error}") from None
 
@@ -60,7 +68,7 @@ def precision_of(generator: Generator) -> str:
     """How its model computes, such as "bf16", or "fp32 by transformers 5.24.0" if the model or its
     generator says what it is `computed_by`; "" if it has no machine: it computes elsewhere.
 
-    A recipe records it, since it determines the bits; a replay takes it (`device.using_precision`).
+    A recipe records it, since it determines the bits; a replay gives it to `find_and_load`.
     """
     machine = getattr(generator, "machine", None)
     if not isinstance(machine, device.Machine):
@@ -96,8 +104,8 @@ def load_open_tokenizer(path: Path, format: str, name: str = "") -> Tokenizer:
 class Loader(NamedTuple):
     """How the engine opens models of one format."""
 
-    load: Callable[[OpenModel, device.Machine], Generator]
-    """Reports its progress to `genui.engine.loading`. Raises GenuiError or LoadingStoppedError."""
+    load: Callable[[OpenModel, device.Machine, LoadProgress], Generator]
+    """Tells its progress. Raises GenuiError or LoadingStoppedError."""
     tokenizer: Callable[[Path], Tokenizer] | None = None
     """None if the models have none here."""
 
@@ -170,11 +178,12 @@ def recipe_errors(
         raise GenuiError(f"{path}: does not fit its own {plan} ({fault}); {remedy}") from None
 
 
-def open_trace(request: Start) -> Trace:
-    """A trace for the request, with the fingerprint of the model's weights."""
-    with device.using_precision(request.precision):
-        generator = find_and_load(request.model)
+def open_trace(request: Start, progress: LoadProgress = SILENT) -> Trace:
+    """A trace for the request, with the fingerprint of the model's weights. Its prompt is read."""
+    generator = find_and_load(request.model, precision=request.precision, progress=progress)
     trace = Trace(generator, request)
+    if isinstance(generator, TokenGenerator):
+        generator.read_prompt(trace.state(0), progress.prompt)
     trace.started = replace(
         trace.started,
         fingerprint=fingerprint_of(request.model),
@@ -183,18 +192,26 @@ def open_trace(request: Start) -> Trace:
     return trace
 
 
-def find_and_load(ref: str, batches: bool = False) -> Generator:
-    """The generator of a model by name or path, for single samples or large `batches`.
+def find_and_load(
+    ref: str, batches: bool = False, precision: str = "", progress: LoadProgress = SILENT
+) -> Generator:
+    """The generator of a model by name or path, for single samples or large `batches`. `precision`
+    is what a saved file's recipe has recorded, if it is replayed.
 
-    The last four are cached. A run's newest checkpoint is looked up each time, so a model that is
+    The last four are kept. A run's newest checkpoint is looked up each time, so a model that is
     still training is up to date.
     """
     model = find_model(ref)
     if (begins := begins_of(model.kind)) is not None:
         return begins.generator()
-    precision = "" if batches else device.precision_for_generation()
+    precision = "" if batches else device.precision_for_generation(precision)
     key = (*_cache_key(model.path), model.format, batches, precision)
-    return _load_cached(*key)
+    if (generator := _kept.pop(key, None)) is None:
+        generator = with_room(lambda: _load(model, batches, precision, progress))
+    _kept[key] = generator
+    if len(_kept) > KEPT:
+        del _kept[next(iter(_kept))]
+    return generator
 
 
 def fingerprint_of(ref: str) -> str:
@@ -214,17 +231,41 @@ def _cache_key(path: Path) -> tuple[Path, int]:
     return path, formats.state_of(path)
 
 
-@lru_cache(maxsize=4)
-def _load_cached(path: Path, state: int, format: str, batches: bool, precision: str) -> Generator:
-    machine = device.for_batches() if batches else None
-    generator = load_open(path, format, machine) if format else load(path, machine)
+def _load(model: ModelInfo, batches: bool, precision: str, progress: LoadProgress) -> Generator:
+    machine = device.for_batches() if batches else device.for_generation(precision)
+    if model.format:
+        generator = load_open(model.path, model.format, machine, progress)
+    else:
+        generator = load(model.path, machine)
     if not batches:
         getattr(generator, "decode_fast", lambda: None)()  # some compute elsewhere
     device.return_memory()  # of what was read on the way
     return generator
 
 
-device.free_models_by(_load_cached.cache_clear)
+KEPT = 4
+"""Models that are kept loaded."""
+
+_kept: dict[tuple[Path, int, str, bool, str], Generator] = {}
+"""The most recently used one last."""
+
+
+def forget_models() -> None:
+    """Forget the models that are kept; those of open traces stay in memory."""
+    _kept.clear()
+    device.return_memory()
+
+
+def with_room(load: Callable[[], T]) -> T:
+    """What `load` returns. Where the memory does not suffice, the models that no trace uses are
+    forgotten, and it is called again."""
+    try:
+        return load()
+    except TooLargeError:
+        if not _kept:
+            raise
+    forget_models()
+    return load()
 
 
 @lru_cache(maxsize=64)
@@ -247,7 +288,8 @@ def stream(request: Start, says: Sequence[str] = ()) -> Iterator[Started | Frame
 
 
 class Streams:
-    """The messages of several requests, for each an iterator as of `stream`, in their order.
+    """The messages of several requests, for each an iterator as of `stream`, in their order;
+    `progress` hears of the models that are loaded for them.
 
     Texts whose tokens this process can read together advance together, up to `tokens.ROWS` at a
     time; a text that ends makes room for the next one. It is faster, and changes no bits. Other
@@ -255,9 +297,13 @@ class Streams:
     """
 
     def __init__(
-        self, requests: Iterable[Start], says: Sequence[str] = (), until: int | None = None
+        self,
+        requests: Iterable[Start],
+        says: Sequence[str] = (),
+        until: int | None = None,
+        progress: LoadProgress = SILENT,
     ) -> None:
-        self._requests, self._says = iter(requests), says
+        self._requests, self._says, self._loading = iter(requests), says, progress
         self._until = ENDLESS if until is None else until
         self._running: list[_Stream] = []  # the first is the one whose messages are taken
         self._waiting: deque[_Stream] = deque()  # begun, but not taken yet
@@ -276,7 +322,7 @@ class Streams:
         """Begin the next request, if there is one."""
         if (request := next(self._requests, None)) is None:
             return False
-        one = _Stream(request, self._says, self._until)
+        one = _Stream(request, self._says, self._until, self._loading)
         self._running.append(one)
         self._waiting.append(one)
         return True
@@ -306,8 +352,15 @@ class Streams:
 class _Stream:
     """One request of `Streams`, and the messages that it has ready."""
 
-    def __init__(self, request: Start, says: Sequence[str] = (), until: int = ENDLESS) -> None:
+    def __init__(
+        self,
+        request: Start,
+        says: Sequence[str] = (),
+        until: int = ENDLESS,
+        progress: LoadProgress = SILENT,
+    ) -> None:
         self._request, self._says, self._until = request, says, until
+        self._loading = progress
         self.messages = self._generate()
         self.ready: deque[Started | Frame] = deque()
         self.trace: Trace | None = None
@@ -337,7 +390,7 @@ class _Stream:
             self.ended, self.fault = True, error
 
     def _generate(self) -> Iterator[Started | Frame]:
-        trace = self.trace = open_trace(self._request)
+        trace = self.trace = open_trace(self._request, self._loading)
         yield trace.started
         if trace.opening is not None:
             yield trace.opening

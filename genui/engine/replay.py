@@ -7,6 +7,7 @@ import torch
 from genui.base.errors import GenuiError
 from genui.engine import device
 from genui.engine.load import find_and_load, fingerprint_of, precision_of
+from genui.engine.loading import SILENT, LoadProgress
 from genui.formats.recipe import Machine, TraceRecipe, to_start
 
 MAX_THREADS = 256  # larger numbers in a file are ignored
@@ -17,7 +18,7 @@ def machine() -> Machine:
     return _describe(device.for_generation())
 
 
-def prepare(recipe: TraceRecipe, name: str) -> Machine:
+def prepare(recipe: TraceRecipe, name: str, progress: LoadProgress = SILENT) -> Machine:
     """Load the recipe's model in its precision and set its number of threads, which determine how
     sums are rounded, so that `stream` gives the same bits. Returns the machine.
 
@@ -34,9 +35,10 @@ def prepare(recipe: TraceRecipe, name: str) -> Machine:
             f"{name}: was made with weights {recipe.fingerprint or 'unknown'}, and "
             f"'{recipe.model}' here has {fingerprint}; replay it with the weights it names"
         )
-    with device.using_precision(to_start(recipe).precision):
-        generator = find_and_load(recipe.model)  # sets this machine's own number of threads
-        chosen = device.for_generation()
+    recorded = to_start(recipe).precision
+    # Sets this machine's own number of threads.
+    generator = find_and_load(recipe.model, precision=recorded, progress=progress)
+    chosen = device.for_generation(recorded)
     chosen = replace(chosen, precision=precision_of(generator) or chosen.precision)
     if 0 < recipe.machine.threads <= MAX_THREADS:
         chosen = replace(chosen, threads=recipe.machine.threads)

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
+from genui.engine.data.tables import limitations
 from genui.engine.device import processor_name
-from genui.engine.kinds import limitations, measure
+from genui.engine.kinds import measure
 from genui.engine.load import stream
 from genui.engine.models import frozen
 from genui.engine.train.checkpoint import load_weights, quantise, to_half, write_model

@@ -24,7 +24,7 @@ from genui.base.errors import GenuiError
 from genui.base.files import open_append
 from genui.base.numbers import quantity
 from genui.engine import device
-from genui.engine.data.dataset import watch_preparation
+from genui.engine.data.preparation import Preparation
 from genui.engine.kinds import build_task
 from genui.engine.load import check_weights
 from genui.engine.train.checkpoint import newest_metadata
@@ -177,9 +177,11 @@ def _train(run: RunDir, writer: RunWriter | QuietWriter, world: World) -> None:
         place = torch.device("cuda", world.local_rank)
         torch.cuda.set_device(place)
     # The metadata keep the tokenizer, if the run resumes or starts from another model.
-    with watch_preparation(lambda line: _show_preparation(run, writer, line)):
-        settled = dataclasses.replace(recipe, precision=machine.precision)
-        task = world.first_on_host(lambda: build_task(settled, place, newest_metadata(run)))
+    preparation = Preparation(lambda line: _show_preparation(run, writer, line))
+    settled = dataclasses.replace(recipe, precision=machine.precision)
+    task = world.first_on_host(
+        lambda: build_task(settled, place, newest_metadata(run), preparation)
+    )
     _check_alike(world, task)
     if world.rank == 0:
         record_scale(run, task)

@@ -17,7 +17,7 @@ import torch
 from genui import protocol
 from genui.base.errors import GenuiError
 from genui.engine import device
-from genui.engine.loading import LoadingStoppedError, reported
+from genui.engine.loading import LoadingStoppedError, LoadProgress
 from genui.engine.sample.lens import attention, read_layers, read_tokens
 from genui.engine.sample.tokens import TokenGenerator, read_ahead
 from genui.engine.sample.trace import Trace
@@ -231,9 +231,8 @@ class Worker:
                 sent = time.monotonic()
                 self._send(Loading(trace=request.trace, share=share, size=size, prompt=prompt))
 
-        with reported(report, lambda share, tokens: report(share, 0, tokens)):
-            trace = open_trace(request)
-        self._open(trace)
+        progress = LoadProgress(report, lambda share, tokens: report(share, 0, tokens))
+        self._open(open_trace(request, progress))
 
     def _open(self, trace: Trace) -> None:
         """Store the trace and send its start."""

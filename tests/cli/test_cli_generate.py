@@ -10,9 +10,8 @@ import pytest
 from cli_fakes import SIDE, FakeEngine
 from PIL import Image
 
-from genui.cli.generation import show_loading
+from genui.cli.generation import LoadingLine
 from genui.cli.main import main
-from genui.engine.loading import advance
 from genui.protocol import ImageSettings, TextSettings
 from genui.recipes import RECIPES, DiffusionRecipe
 
@@ -279,9 +278,10 @@ def test_a_terminal_shows_how_far_a_model_is_loaded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with show_loading("smollm2"):
-        advance(1, 4)
+    loading = LoadingLine()
+    with loading.shown("smollm2"):
+        loading.progress.advance(1, 4)
         assert "loading smollm2 █████░░░░░░░░░░░░░░░ 25 %" in capsys.readouterr().err
     assert capsys.readouterr().err == "\r\x1b[K"  # nothing stays
-    advance(2, 4)
+    loading.progress.advance(2, 4)
     assert not capsys.readouterr().err

@@ -28,7 +28,7 @@ def by_width(recipe: Mapping[str, Any]) -> list[float]:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(kinds, "check_data", lambda recipe: f"{recipe.dataset}: fine")
+    monkeypatch.setattr(kinds, "check_data", lambda recipe, _: f"{recipe.dataset}: fine")
     return install(monkeypatch, by_width)
 
 

@@ -55,7 +55,7 @@ a budget over 100 steps waits to be stopped."""
 
 @pytest.fixture(autouse=True)
 def _data_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "check_data", lambda recipe: f"{recipe.dataset}: fine")
+    monkeypatch.setattr(kinds, "check_data", lambda recipe, _: f"{recipe.dataset}: fine")
     monkeypatch.setattr(estimate, "missing_bytes", lambda recipe: 0)
 
 
@@ -268,7 +268,7 @@ def test_ctrl_c_stops_a_foreground_training_gently(genui_home: Path) -> None:
 import sys
 from genui.engine import kinds
 from genui.runs import launch
-kinds.check_data = lambda recipe: "fine"
+kinds.check_data = lambda recipe, _: "fine"
 launch.foreground = lambda run: [sys.executable, "-c", {TRAINER!r}, str(run.path)]
 from genui.cli.main import main
 sys.exit(main(["train", "shakespeare", "--steps", "1000", "--foreground"]))

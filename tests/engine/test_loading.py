@@ -18,7 +18,7 @@ from genui import protocol
 from genui.engine import load
 from genui.engine import worker as engine_worker
 from genui.engine.device import Machine
-from genui.engine.loading import LoadingStoppedError, advance, announce, reported
+from genui.engine.loading import LoadingStoppedError, LoadProgress
 from genui.engine.sample import tokens
 from genui.engine.sample.inside import parts_of
 from genui.hub import formats
@@ -53,13 +53,13 @@ class Slow:
     def describe(self, path: Path) -> OpenModel:
         return OpenModel(path=path, format="slow", name=path.stem, parameters=1000)
 
-    def load(self, model: OpenModel, machine: Machine) -> Any:
+    def load(self, model: OpenModel, machine: Machine, progress: LoadProgress) -> Any:
         self.loads += 1
-        announce(1000)
+        progress.announce(1000)
         for done in range(10):
-            advance(done, 10)
+            progress.advance(done, 10)
         while not self.go.wait(0.001):
-            advance(10, 10)
+            progress.advance(10, 10)
         return Silent()
 
 
@@ -97,7 +97,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     monkeypatch.setattr(engine_worker, "time", clock)
     yield slow
     slow.go.set()
-    load.find_and_load.__globals__["_load_cached"].cache_clear()
+    load.forget_models()
 
 
 def test_every_format_has_a_loader() -> None:
@@ -225,7 +225,7 @@ def test_a_long_prompt_is_reported_layer_by_layer(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(tokens, "LONG_PROMPT", 8)
     model, machine = random_network("transformer", 28), Machine("cpu", "fp32", 1)
     row, reports = np.arange(10)[None], []
-    with reported(lambda *_: None, lambda *report: reports.append(report)):
+    with tokens.reporting_prompt(model, lambda *report: reports.append(report)):
         tokens.read(model, machine, row, model.new_state(1))
         tokens.read(model, machine, row[:, :7], model.new_state(1))
     tokens.read(model, machine, row, model.new_state(1))
@@ -238,8 +238,8 @@ def test_a_loader_reports_each_tensor_and_ends_when_it_is_told(name: str, tmp_pa
     path = tmp_path / LOADERS[name](tmp_path)
     format = formats.format_of(path)
     shares: list[float] = []
-    with reported(lambda share, size: shares.append(share)):
-        load.load_open(path, format)
+    progress = LoadProgress(lambda share, size: shares.append(share))
+    load.load_open(path, format, progress=progress)
     assert shares[0] == 0
     assert shares == sorted(shares)
     assert shares[-1] < 1  # what is left is said before it is read
@@ -253,7 +253,7 @@ def test_a_loader_reports_each_tensor_and_ends_when_it_is_told(name: str, tmp_pa
         if count == 3:
             raise LoadingStoppedError
 
-    with reported(stop), pytest.raises(LoadingStoppedError):
-        load.load_open(path, format)
+    with pytest.raises(LoadingStoppedError):
+        load.load_open(path, format, progress=LoadProgress(stop))
     assert count == 3
     load.load_open(path, format)  # without anyone who follows

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from genui.engine.loading import LoadProgress
 from genui.protocol import Frame, ImageFrame, Start, Started, TextFrame
 from genui.recipes import Recipe
 
@@ -51,7 +52,11 @@ class FakeEngine:
         self.interrupt_from = 0  # the first seed that is interrupted
 
     def streams(
-        self, starts: Iterable[Start], says: Sequence[str] = (), until: int | None = None
+        self,
+        starts: Iterable[Start],
+        says: Sequence[str] = (),
+        until: int | None = None,
+        progress: LoadProgress | None = None,
     ) -> "FakeStreams":
         return FakeStreams(self.stream(start, says) for start in starts)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError, TooLargeError
 from genui.engine.device import check_memory
-from genui.engine.load import find_and_load, quiet_libraries
+from genui.engine.load import find_and_load, quiet_libraries, with_room
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.diffusion_state import noise
 from genui.engine.sample.text import TextGenerator
@@ -74,7 +74,7 @@ def check(model: ModelInfo, written: Path, dtype: str) -> str:
     if own.machine.precision != "fp32":  # type: ignore[attr-defined]
         tolerance = max(tolerance, TOLERANCES["bf16"])
     try:
-        check_memory(model.parameters, torch.float32)
+        with_room(lambda: check_memory(model.parameters, torch.float32))
         with quiet_libraries(), torch.inference_mode():
             if isinstance(own, TextGenerator):
                 return _check_text(own, _reader(written), tolerance)

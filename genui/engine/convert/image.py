@@ -12,7 +12,7 @@ from torch import Tensor
 from genui.engine.convert.code import write_code
 from genui.engine.convert.text import DTYPES, write_json
 from genui.engine.data.captions import RESERVED
-from genui.engine.kinds import limitations
+from genui.engine.data.tables import limitations
 from genui.engine.models.denoisers import build_image_denoiser
 from genui.engine.models.dit import DIT_SIDE
 from genui.engine.models.frozen import split_guide

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError
 from genui.engine.convert.code import write_code
+from genui.engine.data.tables import limitations
 from genui.engine.data.tokenizer import (
     END,
     BPETokenizer,
@@ -19,7 +20,6 @@ from genui.engine.data.tokenizer import (
     byte_alphabet,
     tokenizer_from_dict,
 )
-from genui.engine.kinds import limitations
 from genui.engine.load import find_and_load
 from genui.engine.train.checkpoint import load_weights
 from genui.protocol.kinds import describe_ability

@@ -19,7 +19,7 @@ from genui.base import paths
 from genui.base.config import load_config
 from genui.base.errors import GenuiError
 from genui.base.files import cannot_write, read_regular
-from genui.engine.data.dataset import REPORT_S, locked, report
+from genui.engine.data.preparation import REPORT_S, Report, locked, say_nothing
 
 MAX_BYTES = 64 * 1024 * 1024
 TIMEOUT_S = 20
@@ -57,7 +57,13 @@ def check_reachable(name: str, url: str, timeout: float = 5.0) -> None:
         raise _no_download(name, error) from None
 
 
-def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha256_of) -> Path:
+def fetch(
+    name: str,
+    url: str,
+    sha256: str,
+    digest: Callable[[bytes], str] = sha256_of,
+    report: Report = say_nothing,
+) -> Path:
     """The file of that name in the downloads folder, downloaded from `url` if it is missing.
 
     `digest(body)` is compared with `sha256`; it may be a digest of an archive's contents instead
@@ -72,14 +78,14 @@ def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha
     if is_here():
         return target
     part = target.with_name(f"{name}.part")
-    with locked(target.parent, name):
+    with locked(target.parent, name, report):
         if is_here():  # another process had the lock and has finished
             return target
         try:
             for _ in range(2):
                 with part.open("ab") as file:
                     continued = file.tell()
-                    _download(name, url, file)
+                    _download(name, url, file, report)
                 if digest(read_regular(part, MAX_BYTES + _CHUNK, "remove it")) == sha256:
                     part.replace(target)
                     return target
@@ -91,7 +97,7 @@ def fetch(name: str, url: str, sha256: str, digest: Callable[[bytes], str] = sha
     raise GenuiError(f"{name}: the download from {url} has the wrong checksum; it was deleted")
 
 
-def _download(name: str, url: str, file: IO[bytes]) -> None:
+def _download(name: str, url: str, file: IO[bytes], report: Report) -> None:
     """Append what is missing of the file at `url`, or all of it if the server cannot continue.
 
     Raises GenuiError for a failure of the network, and OSError for one of the disk.

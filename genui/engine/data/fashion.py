@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.base.files import read_regular
 from genui.engine.data.download import check_reachable, fetch, is_downloaded, shared
+from genui.engine.data.preparation import Report
 from genui.engine.data.raw_images import SIDE, RawImages, fingerprint
 
 # --- IDX, MNIST's format of arrays, plain or gzipped ------------------------------------------
@@ -83,15 +85,22 @@ def read_fashion(data: str = "") -> RawImages:
     """Read all 70,000 images, the official test set last.
 
     `data` is a folder of IDX files or one of them. Without it they come from
-    GENUI_DATA/fashion-mnist, Debian's package or a download. Raises MisuseError or GenuiError if
-    they cannot be used.
+    GENUI_DATA/fashion-mnist, Debian's package or `download_fashion`. Raises MisuseError or
+    GenuiError if they cannot be used.
     """
-    folder = _folder(data)
+    folder = _folder(data) or paths.downloads_dir()
     (train, train_labels), (test, test_labels) = (_part(folder, part) for part in PARTS)
     grey = np.concatenate((train, test))
     labels = np.concatenate((train_labels, test_labels))
     captions = tuple(CAPTIONS[label] for label in labels)
     return RawImages(pad(grey), captions, len(test), fingerprint(grey, captions))
+
+
+def download_fashion(report: Report) -> None:
+    """Download the four files, unless a folder has them. Raises GenuiError if one cannot be had."""
+    if _folder("") is None:
+        for name, sha256 in SHA256.items():
+            fetch(f"{name}.gz", f"{URL}{name}.gz", sha256, report=report)
 
 
 def check_fashion() -> int:
@@ -137,7 +146,7 @@ def _folder(data: str) -> Path | None:
     return next(complete, None)
 
 
-def _part(folder: Path | None, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _part(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """The images [N, 28, 28] and labels [N] of one part."""
     images_path = _fashion_file(folder, f"{part}-images-idx3-ubyte")
     labels_path = _fashion_file(folder, f"{part}-labels-idx1-ubyte")
@@ -158,9 +167,7 @@ def _part(folder: Path | None, part: str) -> tuple[NDArray[np.uint8], NDArray[np
     return images, labels
 
 
-def _fashion_file(folder: Path | None, name: str) -> Path:
-    if folder is None:
-        return fetch(f"{name}.gz", f"{URL}{name}.gz", SHA256[name])
+def _fashion_file(folder: Path, name: str) -> Path:
     path = _find(folder, name)
     if path is None:
         raise MisuseError(

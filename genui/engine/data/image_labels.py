@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError
 from genui.engine.data.images import CaptionedImages, load_images, shuffle_key, with_notes
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.recipes.classifier import ImageClassifierRecipe
 
 FEWEST = 12  # names of a kind; a kind with fewer is dropped
@@ -33,13 +34,15 @@ class LabelledImages:
         return self.images.batch(indices, rng).rgb, self.targets[indices]
 
 
-def load_labelled_images(dataset: str, data: str = "") -> LabelledImages:
+def load_labelled_images(
+    dataset: str, data: str = "", preparation: Preparation = QUIET
+) -> LabelledImages:
     """Load a dataset, or the user's folder, with labels.
 
     The labels are the captions, or what the dataset's `label_of` returns for them. Raises
     MisuseError if there are fewer than two usable labels, and whatever `load_images` raises.
     """
-    images = load_images(dataset, data)
+    images = load_images(dataset, data, preparation=preparation)
     label_of_image = images.captions
     if images.label_of:
         label_of_image = tuple(map(images.label_of, images.captions))
@@ -68,9 +71,9 @@ def load_labelled_images(dataset: str, data: str = "") -> LabelledImages:
     )
 
 
-def check_labelled_images(recipe: ImageClassifierRecipe) -> str:
+def check_labelled_images(recipe: ImageClassifierRecipe, preparation: Preparation = QUIET) -> str:
     """Load the labelled images of a recipe and describe them in one line."""
-    data = load_labelled_images(recipe.dataset, recipe.data)
+    data = load_labelled_images(recipe.dataset, recipe.data, preparation)
     return with_notes(describe(data), data.images.notes)
 
 

@@ -16,6 +16,7 @@ from genui.engine.data import fashion, icons
 from genui.engine.data.captions import COLOURS, DEFAULT_GROUND, split_words
 from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
 from genui.engine.data.image_files import find_reference
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.raw_images import SIDE, RawImages, fingerprint
 from genui.engine.data.things import kind_of_thing
 from genui.recipes import DiffusionRecipe, Recipe
@@ -313,6 +314,7 @@ IMAGE_DATASETS = dataset_table(
             licence="MIT (Fashion-MNIST, by Zalando SE)",
             load=fashion.read_fashion,
             check=fashion.check_fashion,
+            download=fashion.download_fashion,
             stand_in=fashion.random_fashion,
             hold_out="test set",
             reads=fashion.holds_idx,
@@ -323,7 +325,9 @@ IMAGE_DATASETS = dataset_table(
 )
 
 
-def load_images(dataset: str, data: str = "", every: bool = False) -> CaptionedImages:
+def load_images(
+    dataset: str, data: str = "", every: bool = False, preparation: Preparation = QUIET
+) -> CaptionedImages:
     """Load the dataset of that name, or the user's own file or folder `data`; with `every` also
     images past the limit of memory.
 
@@ -337,8 +341,8 @@ def load_images(dataset: str, data: str = "", every: bool = False) -> CaptionedI
     if row is None or (data and not (row.reads and row.reads(data))):
         from genui.engine.data.own_images import load_own  # late: it imports this file
 
-        return load_own(data, every)
-    raw = RawImages(*row.read(data)) if data else RawImages(*row.read())
+        return load_own(data, every, preparation)
+    raw = RawImages(*row.read(*filter(None, [data]), preparation=preparation))
     _check(row.name, raw)
     train, held_out = row.split(raw)
     return CaptionedImages(
@@ -369,19 +373,19 @@ def _check(name: str, raw: RawImages) -> None:
         )
 
 
-def check_images(recipe: Recipe) -> str:
+def check_images(recipe: Recipe, preparation: Preparation = QUIET) -> str:
     """Load the images of a recipe and describe them in one line."""
     from genui.engine.data.own_images import check_large, is_large  # late: it imports this file
 
     if recipe.data and is_large(recipe.data):
         return check_large(recipe.data)
-    images = load_images(recipe.dataset, recipe.data)
+    images = load_images(recipe.dataset, recipe.data, preparation=preparation)
     return with_notes(f"{images.name}: {len(images):,} images", images.notes)
 
 
-def check_diffusion_images(recipe: DiffusionRecipe) -> str:
+def check_diffusion_images(recipe: DiffusionRecipe, preparation: Preparation = QUIET) -> str:
     """`check_images`, and the model that drew those that the recipe is trained against."""
-    line = check_images(recipe)
+    line = check_images(recipe, preparation)
     return f"{line}; against what {find_reference(recipe).name} drew" if recipe.against else line
 
 

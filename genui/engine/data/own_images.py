@@ -20,7 +20,6 @@ import numpy as np
 from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.base.files import atomic_write, cannot_write, show
-from genui.engine.data.dataset import Prepared, bytes_in, cut_short, locked, uses_stand_ins
 from genui.engine.data.image_files import (
     MAX_NOTES,
     SUFFIXES,
@@ -37,6 +36,15 @@ from genui.engine.data.images import (
     fingerprint,
     hold_out_images,
 )
+from genui.engine.data.preparation import (
+    QUIET,
+    Preparation,
+    Prepared,
+    Report,
+    bytes_in,
+    cut_short,
+    locked,
+)
 from genui.engine.data.sources import Batch, Progress, Source, read
 from genui.runs.system import usable_cores
 
@@ -49,7 +57,9 @@ KEEP_EVERY = 20_000  # images
 SAMPLE = 2048  # images that a speed is measured with
 
 
-def load_own(path: str | os.PathLike[str], every: bool = False) -> CaptionedImages:
+def load_own(
+    path: str | os.PathLike[str], every: bool = False, preparation: Preparation = QUIET
+) -> CaptionedImages:
     """Load the usable images that a file or folder stands for, with their captions.
 
     Of more than MAX_IMAGES only the first are loaded, or with `every` all are. What is left out is
@@ -67,12 +77,12 @@ def load_own(path: str | os.PathLike[str], every: bool = False) -> CaptionedImag
     is_folder = source.files[0].format is FOLDER
     if is_folder and not (every and is_large(path)):
         return _load(source, name, MAX_IMAGES)
-    if uses_stand_ins() and not _is_enough(_read_decoded(cache), sys.maxsize):
+    if preparation.is_trial and not _is_enough(_read_decoded(cache), sys.maxsize):
         return _load(source, name, MAX_IMAGES if is_folder else SAMPLE)
-    with locked(cache, name):
+    with locked(cache, name, preparation.report):
         decoded = _read_decoded(cache) or _Decoded(name, str(source.path))
         if not _is_enough(decoded, most):
-            decoded = _decode(source, cache, decoded, most)
+            decoded = _decode(source, cache, decoded, most, preparation.report)
     count = min(len(decoded.captions), most)
     if not count:
         raise _nothing(source, decoded.notes)
@@ -219,9 +229,9 @@ def list_decoded() -> list[Prepared]:
     ]
 
 
-def _decode(source: Source, cache: Path, decoded: _Decoded, most: int) -> _Decoded:
+def _decode(source: Source, cache: Path, decoded: _Decoded, most: int, report: Report) -> _Decoded:
     """Decode the rest of a source, or until there are `most` images."""
-    progress = Progress(source, decoded.share)
+    progress = Progress(source, decoded.share, report)
     notes = decoded.notes
     kept = len(decoded.captions)
 

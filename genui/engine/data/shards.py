@@ -29,8 +29,15 @@ from genui.base.files import (
     show,
 )
 from genui.base.numbers import size
-from genui.engine.data.dataset import Prepared, bytes_in, cut_short, locked, report
 from genui.engine.data.documents import Piece, describe_left_out, is_held_out, no_documents
+from genui.engine.data.preparation import (
+    Prepared,
+    Report,
+    bytes_in,
+    cut_short,
+    locked,
+    say_nothing,
+)
 from genui.engine.data.sources import TEXT, Progress, Source, read
 from genui.engine.data.text import sample_text
 from genui.engine.data.tokenizer import (
@@ -192,7 +199,9 @@ def list_tokenised() -> list[Prepared]:
 # --- Tokenizers of large data -----------------------------------------------------------------
 
 
-def build_large_tokenizer(source: Source, kind: str, vocab_size: int) -> tuple[Tokenizer, str]:
+def build_large_tokenizer(
+    source: Source, kind: str, vocab_size: int, report: Report = say_nothing
+) -> tuple[Tokenizer, str]:
     """The tokenizer of a source, made once and kept, and a remark on it or "".
 
     The vocabulary of characters is that of all of the text; a BPE is trained on a sample.
@@ -201,7 +210,7 @@ def build_large_tokenizer(source: Source, kind: str, vocab_size: int) -> tuple[T
         return ByteTokenizer(), ""
     folder = tokens_dir() / source.key
     file = folder / (f"bpe-{vocab_size}.json" if kind == "bpe" else "chars.json")
-    with locked(folder, source.path.name):
+    with locked(folder, source.path.name, report):
         if file.exists():
             tokenizer = _read_tokenizer(file)
         elif kind == "bpe":
@@ -209,7 +218,7 @@ def build_large_tokenizer(source: Source, kind: str, vocab_size: int) -> tuple[T
             tokenizer = train_bpe(sample_text(source, BPE_SAMPLE).train, vocab_size)
             atomic_write(file, json.dumps(tokenizer.to_dict()).encode())
         else:
-            tokenizer = CharTokenizer(_characters(source))
+            tokenizer = CharTokenizer(_characters(source, report))
             atomic_write(file, json.dumps(tokenizer.to_dict()).encode())
     if kind == "bpe":
         return tokenizer, f"the BPE was trained on a sample of {size(BPE_SAMPLE)}"
@@ -224,10 +233,10 @@ def _read_tokenizer(file: Path) -> Tokenizer:
         raise GenuiError(f"{show(file)}: is damaged; remove it and repeat") from None
 
 
-def _characters(source: Source) -> str:
+def _characters(source: Source, report: Report) -> str:
     """The characters of the documents that are not held out, sorted."""
     seen = np.zeros((2, 0x110000), bool)
-    progress = Progress(source, 0.0)
+    progress = Progress(source, 0.0, report)
     for batch in read(source):
         for piece in batch.items:
             seen[int(is_held_out(piece.document)), code_points(piece.text)] = True
@@ -238,12 +247,14 @@ def _characters(source: Source) -> str:
 # --- Tokenising -------------------------------------------------------------------------------
 
 
-def open_large(source: Source, tokenizer: Tokenizer, remark: str = "") -> Corpus:
+def open_large(
+    source: Source, tokenizer: Tokenizer, remark: str = "", report: Report = say_nothing
+) -> Corpus:
     """The tokens of a source, which is tokenised now as far as it is not yet."""
     fields = {key: value for key, value in tokenizer.to_dict().items() if key != "gaps"}
     key = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
     folder = tokens_dir() / source.key / key
-    with locked(folder.parent, source.path.name):
+    with locked(folder.parent, source.path.name, report):
         dtype, manifest = token_type(tokenizer.size).str, read_manifest(folder)
         if manifest is None or manifest.dtype != dtype:  # none, or one that genui did not write
             manifest = Manifest(
@@ -254,7 +265,7 @@ def open_large(source: Source, tokenizer: Tokenizer, remark: str = "") -> Corpus
                 size=source.size,
             )
         if not manifest.done:
-            _tokenise(source, tokenizer, folder, manifest)
+            _tokenise(source, tokenizer, folder, manifest, report)
     return _open(source, tokenizer, folder, manifest, remark)
 
 
@@ -266,13 +277,15 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
 
 
-def _tokenise(source: Source, tokenizer: Tokenizer, folder: Path, manifest: Manifest) -> None:
+def _tokenise(
+    source: Source, tokenizer: Tokenizer, folder: Path, manifest: Manifest, report: Report
+) -> None:
     """Tokenise the rest of a source. Raises GenuiError if it cannot be read or written."""
     dtype = np.dtype(manifest.dtype)
     rest = source.text_bytes * (1 - manifest.share) * dtype.itemsize
     tokens_per_byte = 1 / 4 if tokenizer.end is not None else 1
     _check_space(folder, int(rest * tokens_per_byte) if _is_exact(source) else 0)
-    progress = Progress(source, manifest.share)
+    progress = Progress(source, manifest.share, report)
     try:
         folder.mkdir(exist_ok=True)
         atomic_write(folder / MANIFEST, msgspec.json.encode(manifest), durable=False)

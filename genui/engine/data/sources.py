@@ -23,7 +23,7 @@ from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import open_regular, sanitize, show
 from genui.base.numbers import about, quantity, size
 from genui.base.text import clean_line
-from genui.engine.data.dataset import REPORT_S, report
+from genui.engine.data.preparation import REPORT_S, Report
 
 BLOCK = 256 * 1024
 """Bytes that are read at a time."""
@@ -178,8 +178,8 @@ def read(source: Source, file: int = 0, number: int = 0) -> Iterator[Batch[Any]]
 class Progress:
     """Says how far a source is read, and how long the rest takes."""
 
-    def __init__(self, source: Source, share: float) -> None:
-        self._total = source.size
+    def __init__(self, source: Source, share: float, report: Report) -> None:
+        self._total, self._report = source.size, report
         self._first, self._begin, self._reported = share, time.monotonic(), 0.0
 
     def show(self, doing: str, share: float) -> None:
@@ -189,7 +189,7 @@ class Progress:
             self._reported = now
             per_s = (share - self._first) / (now - self._begin)
             left = f", ~{about((1 - share) / per_s)} left" if per_s > 0 else ""
-            report(
+            self._report(
                 f"{doing}, {size(share * self._total)} of {size(self._total)}, "
                 f"{size(per_s * self._total)}/s{left}"
             )

@@ -31,6 +31,7 @@ from genui.engine.data.documents import (
     no_documents,
     spread,
 )
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.sources import TEXT, Source, file_at, read
 from genui.recipes import TextClassifierRecipe, TextRecipe
 
@@ -224,7 +225,9 @@ def _load_user_text(source: Source) -> TextData:
     return TextData(name, "yours", train, validation, digest, notes)
 
 
-def load_text(dataset: str, data: str = "", *, sample: int = 0) -> TextData:
+def load_text(
+    dataset: str, data: str = "", *, sample: int = 0, preparation: Preparation = QUIET
+) -> TextData:
     """Load the dataset of that name, or the user's file or folder `data`.
 
     Of data that do not fit into memory, a sample of so many bytes. Raises MisuseError for an
@@ -238,7 +241,7 @@ def load_text(dataset: str, data: str = "", *, sample: int = 0) -> TextData:
             raise _too_large(source.path)
         return sample_text(source, sample)
     row = find_dataset(TEXT_DATASETS, dataset, "text dataset")
-    texts = row.read()
+    texts = row.read(preparation=preparation)
     if not isinstance(texts, str | Mapping):
         raise GenuiError(
             f"dataset {row.name}: it loads a {type(texts).__name__}; a text, or texts by name, "
@@ -283,13 +286,13 @@ def sample_text(source: Source, size: int) -> TextData:
     )
 
 
-def check_text(recipe: TextRecipe) -> str:
+def check_text(recipe: TextRecipe, preparation: Preparation = QUIET) -> str:
     """Load the text of a recipe and describe it in one line; of large data only the beginning."""
     if recipe.data and is_large(source := find_source(Path(recipe.data).expanduser())):
         from genui.engine.data.shards import check_large  # late: it imports this file
 
         return check_large(source)
-    return load_text(recipe.dataset, recipe.data).describe()
+    return load_text(recipe.dataset, recipe.data, preparation=preparation).describe()
 
 
 # --- Labelled texts ---------------------------------------------------------------------------
@@ -342,7 +345,9 @@ class LabelledText:
         )
 
 
-def load_labelled_text(dataset: str, data: str = "") -> LabelledText:
+def load_labelled_text(
+    dataset: str, data: str = "", preparation: Preparation = QUIET
+) -> LabelledText:
     """Load the dataset of that name, or the user's own `data`: a JSONL file, or a folder with one
     sub-folder of texts for each label.
 
@@ -351,15 +356,15 @@ def load_labelled_text(dataset: str, data: str = "") -> LabelledText:
     if data:
         return _load_user_labels(Path(data).expanduser())
     row = find_dataset(LABELLED_TEXTS, dataset, "labelled text")
-    examples = row.read()
+    examples = row.read(preparation=preparation)
     if isinstance(examples, Parts):
         return _number_labels(row.name, row.licence, examples.train, examples.held_out)
     return _split(row.name, row.licence, examples)
 
 
-def check_labelled_text(recipe: TextClassifierRecipe) -> str:
+def check_labelled_text(recipe: TextClassifierRecipe, preparation: Preparation = QUIET) -> str:
     """Load the labelled texts of a recipe and describe them in one line."""
-    return load_labelled_text(recipe.dataset, recipe.data).describe()
+    return load_labelled_text(recipe.dataset, recipe.data, preparation).describe()
 
 
 def speeches(play: str) -> list[Labelled]:

@@ -312,7 +312,7 @@ class TextGenerator(TokenGenerator[TextState]):
         stored = state.stored
         if not ended:
             read = partial(self._read, token_ids, state.prompt, state.interventions, state.chunks)
-            stored = self.store_logits(read, later=True)
+            stored = self.store_logits(read)
         after = replace(
             state,
             token_ids=token_ids,

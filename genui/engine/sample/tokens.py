@@ -5,7 +5,7 @@ import weakref
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from genui.base.errors import MisuseError
-from genui.engine import loading
 from genui.engine.device import Machine, autocast
+from genui.engine.loading import PromptReport
 from genui.engine.models.language_model import LanguageModel, LayeredModel, ReadingState
 from genui.engine.sample.inside import (
     Interventions,
@@ -108,20 +108,16 @@ LOGITS = 64 << 20
 
 
 class StoredLogits:
-    """The logits [V] after some tokens, computed at once or, with `later`, when they are needed.
-    Those that were not used for long are dropped, and computed again, to the same bits: of a
-    vocabulary of 262,144 tokens they take 1 MB.
+    """The logits [V] after some tokens, computed when they are needed, so that other texts can be
+    read together with them. Those that were not used for long are dropped, and computed again, to
+    the same bits: of a vocabulary of 262,144 tokens they take 1 MB.
     """
 
     __slots__ = ("__weakref__", "_compute", "_recent", "_values")
 
-    def __init__(
-        self, compute: Callable[[], np.ndarray], recent: "RecentLogits", later: bool = False
-    ) -> None:
+    def __init__(self, compute: Callable[[], np.ndarray], recent: "RecentLogits") -> None:
         self._compute, self._recent = compute, recent
         self._values: np.ndarray | None = None
-        if not later:
-            self.get()
 
     @property
     def is_computed(self) -> bool:
@@ -310,20 +306,22 @@ def read(
                 return np.empty((len(idx), 0), np.float32)
             logits = model.decode(idx[:, 0], state)
         else:
-            with _prompt_reported(model, idx.shape[1]):
-                logits = model.prefill(idx, state)
+            logits = model.prefill(idx, state)
     return logits.float().cpu().numpy()
 
 
 @contextmanager
-def _prompt_reported(model: LanguageModel, tokens: int) -> Iterator[None]:
-    """Within the block `loading` hears of each layer that has read a long prompt, which is read
+def reporting_prompt(model: LanguageModel, report: PromptReport) -> Iterator[None]:
+    """Within the block `report` hears of each layer that has read a long prompt, which is read
     layer by layer, all tokens at once."""
-    layers = parts_of(model) if tokens >= LONG_PROMPT and loading.is_prompt_reported() else ()
+    layers = parts_of(model)
+
+    def tell(done: int, x: torch.Tensor) -> None:
+        if x.shape[1] >= LONG_PROMPT:  # x [B, T, C]
+            report(done / len(layers), x.shape[1])
+
     handles = [
-        part.block.register_forward_hook(
-            lambda *_, done=done: loading.read_prompt(done, len(layers), tokens)
-        )
+        part.block.register_forward_hook(lambda _, args, __, done=done: tell(done, args[0]))
         for done, part in enumerate(layers, start=1)
     ]
     try:
@@ -608,10 +606,14 @@ class TokenGenerator(ABC, Generic[S]):
         """Logits float32 [V] after `token_ids`, the first `prompt` of which are the prompt."""
         return self._reader.logits(token_ids, prompt, interventions, chunks)
 
-    def store_logits(self, compute: Callable[[], np.ndarray], later: bool = False) -> StoredLogits:
-        """The logits that `compute` returns, for a state; with `later` it is called when they are
-        needed, so that other texts can be read together with it."""
-        return StoredLogits(compute, self._recent, later)
+    def read_prompt(self, state: S, report: PromptReport | None) -> None:
+        """Read what `state` has not read yet; `report` hears how far a long prompt is read."""
+        with reporting_prompt(self.model, report) if report else nullcontext():
+            state.stored.get()
+
+    def store_logits(self, compute: Callable[[], np.ndarray]) -> StoredLogits:
+        """The logits that `compute` returns, for a state."""
+        return StoredLogits(compute, self._recent)
 
     def read_ahead(self, states: Sequence[S]) -> None:
         """Compute the logits of several texts together, which their next steps need, to the bits

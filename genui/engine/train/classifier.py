@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
 from genui.engine.data.image_labels import LabelledImages, describe, load_labelled_images
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.text import Example, load_labelled_text
 from genui.engine.data.tokenizer import bag
 from genui.engine.device import Machine, autocast, to_device
@@ -170,9 +171,12 @@ class ImageClassifierTask(ClassifierTask[ImageClassifierRecipe]):
         recipe: ImageClassifierRecipe,
         device: torch.device,
         extra: Extra = None,
+        preparation: Preparation = QUIET,
         data: LabelledImages | None = None,
     ) -> None:
-        self._data = data = data or load_labelled_images(recipe.dataset, recipe.data)
+        if data is None:
+            data = load_labelled_images(recipe.dataset, recipe.data, preparation)
+        self._data = data
         self.targets, self.held_out = data.targets, data.held_out
         line, count = describe(data), len(data.train)
         super().__init__(recipe, device, data.images, data.labels, line, count, extra)
@@ -216,9 +220,13 @@ class TextClassifierTask(ClassifierTask[TextClassifierRecipe]):
     network = NGramClassifier
 
     def __init__(
-        self, recipe: TextClassifierRecipe, device: torch.device, extra: Extra = None
+        self,
+        recipe: TextClassifierRecipe,
+        device: torch.device,
+        extra: Extra = None,
+        preparation: Preparation = QUIET,
     ) -> None:
-        data = load_labelled_text(recipe.dataset, recipe.data)
+        data = load_labelled_text(recipe.dataset, recipe.data, preparation)
         self._train, self._train_targets = bags_of(data.train, recipe.buckets)
         self._held, self.targets = bags_of(data.validation, recipe.buckets)
         self.held_out = np.arange(len(self._held))

@@ -19,6 +19,7 @@ from genui.engine.data.images import (
     load_images,
 )
 from genui.engine.data.own_images import load_own
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.models import frozen
 from genui.engine.models.denoisers import EDMDenoiser, build_image_denoiser
@@ -372,9 +373,13 @@ class ImageTask(DiffusionTask[DiffusionRecipe]):
     """
 
     def __init__(
-        self, recipe: DiffusionRecipe, device: torch.device, extra: dict[str, Any] | None = None
+        self,
+        recipe: DiffusionRecipe,
+        device: torch.device,
+        extra: dict[str, Any] | None = None,
+        preparation: Preparation = QUIET,
     ) -> None:
-        self._images = load_images(recipe.dataset, recipe.data, every=True)
+        self._images = load_images(recipe.dataset, recipe.data, True, preparation)
         corpus = image_corpus(recipe, recipe.caption_words, self._images, extra)
         super().__init__(recipe, device, corpus, IMAGES)
         if recipe.border and recipe.data:

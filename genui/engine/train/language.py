@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
 from genui.engine.data import fim
-from genui.engine.data.dataset import uses_stand_ins
 from genui.engine.data.documents import find_source
+from genui.engine.data.preparation import QUIET, Preparation, Report
 from genui.engine.data.shards import (
     Corpus,
     TokenFile,
@@ -132,18 +132,20 @@ MEASURE_SAMPLE = 4 << 20
 """Bytes of large data on which the speed of a training is measured."""
 
 
-def load_corpus(recipe: TextRecipe, extra: dict[str, Any] | None) -> Corpus:
+def load_corpus(
+    recipe: TextRecipe, extra: dict[str, Any] | None, preparation: Preparation = QUIET
+) -> Corpus:
     """The tokens of a recipe's data, in memory or, if they are too large for it, in files.
 
     `extra` is the metadata of a checkpoint.
     """
     given = tokenizer_from_dict(extra["tokenizer"]) if extra else None
-    if recipe.data and not uses_stand_ins():
+    if recipe.data and not preparation.is_trial:
         source = find_source(Path(recipe.data).expanduser())
         if is_large(source):
-            return _load_large(recipe, source, given)
-    sample = MEASURE_SAMPLE if uses_stand_ins() else 0
-    data = load_text(recipe.dataset, recipe.data, sample=sample)
+            return _load_large(recipe, source, given, preparation.report)
+    sample = MEASURE_SAMPLE if preparation.is_trial else 0
+    data = load_text(recipe.dataset, recipe.data, sample=sample, preparation=preparation)
     tokenizer = _with_gaps(recipe, given or build_tokenizer(recipe, data.train))
     held = encode_documents(tokenizer, data.validation)
     times = 1.0
@@ -163,11 +165,13 @@ def load_corpus(recipe: TextRecipe, extra: dict[str, Any] | None) -> Corpus:
     )
 
 
-def _load_large(recipe: TextRecipe, source: Source, given: Tokenizer | None) -> Corpus:
+def _load_large(
+    recipe: TextRecipe, source: Source, given: Tokenizer | None, report: Report
+) -> Corpus:
     remark = ""
     if given is None:
-        given, remark = build_large_tokenizer(source, recipe.tokenizer, recipe.vocab_size)
-    return open_large(source, _with_gaps(recipe, given), remark)
+        given, remark = build_large_tokenizer(source, recipe.tokenizer, recipe.vocab_size, report)
+    return open_large(source, _with_gaps(recipe, given), remark, report)
 
 
 def _with_gaps(recipe: TextRecipe, tokenizer: Tokenizer) -> Tokenizer:
@@ -213,9 +217,13 @@ class TextTask:
     unit = "tok"
 
     def __init__(
-        self, recipe: TextRecipe, device: torch.device, extra: dict[str, Any] | None = None
+        self,
+        recipe: TextRecipe,
+        device: torch.device,
+        extra: dict[str, Any] | None = None,
+        preparation: Preparation = QUIET,
     ) -> None:
-        data = load_corpus(recipe, extra)
+        data = load_corpus(recipe, extra, preparation)
         tokenizer = data.tokenizer
         self._recipe, self._device, self._tokenizer = recipe, device, tokenizer
         self._train, self._held, self.notes = data.train, data.held, data.notes

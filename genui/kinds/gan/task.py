@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genui.engine.data.images import Batch, load_images
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.sample.media import to_rgb
 from genui.engine.train.diffusion import CaptionedTask, image_corpus
@@ -73,9 +74,13 @@ class GanTask(CaptionedTask[GanRecipe]):
     """
 
     def __init__(
-        self, recipe: GanRecipe, device: torch.device, extra: dict[str, Any] | None = None
+        self,
+        recipe: GanRecipe,
+        device: torch.device,
+        extra: dict[str, Any] | None = None,
+        preparation: Preparation = QUIET,
     ) -> None:
-        self._images = load_images(recipe.dataset, recipe.data, every=True)
+        self._images = load_images(recipe.dataset, recipe.data, True, preparation)
         corpus = image_corpus(recipe, recipe.caption_words, self._images, extra)
         super().__init__(recipe, device, corpus)
         self._real = PerStep(self._draw)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.kinds.music import chorale
 from genui.kinds.music.recipe import MusicRecipe
 
@@ -95,7 +96,7 @@ def describe(parts: dict[str, tuple[Chorale, ...]]) -> str:
     return f"chorales: {train} to train on, {valid} to validate, {test} to test"
 
 
-def check_music(recipe: MusicRecipe) -> str:
+def check_music(recipe: MusicRecipe, preparation: Preparation = QUIET) -> str:
     """Load the music of a recipe and describe it in one line."""
     return describe(load_music(recipe))
 

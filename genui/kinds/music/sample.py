@@ -397,12 +397,12 @@ class MusicGenerator(TokenGenerator[MusicState]):
         state = replace(
             state, token_ids=token_ids, slots=slots, step=step, sixteenths=sixteenths, sounds=sounds
         )
-        return state if ended else self._with_logits(state, later=True)
+        return state if ended else self._with_logits(state)
 
-    def _with_logits(self, state: MusicState, later: bool = False) -> MusicState:
+    def _with_logits(self, state: MusicState) -> MusicState:
         state = replace(state, stored=fixed_logits(np.empty(0)))  # not those of earlier states
         read = partial(self._slot_logits, state)
-        return replace(state, stored=self.store_logits(read, later=later))
+        return replace(state, stored=self.store_logits(read))
 
     def _slot_logits(self, state: MusicState) -> np.ndarray:
         """Logits float32 [SIZE] of the next slot, with the tokens that it cannot have masked."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine, autocast
 from genui.engine.models.language_model import LanguageModel
 from genui.engine.train.batches import examples_of
@@ -58,7 +59,11 @@ class MusicTask:
     unit = "tok"
 
     def __init__(
-        self, recipe: MusicRecipe, device: torch.device, extra: dict[str, Any] | None = None
+        self,
+        recipe: MusicRecipe,
+        device: torch.device,
+        extra: dict[str, Any] | None = None,
+        preparation: Preparation = QUIET,
     ) -> None:
         parts = load_music(recipe)
         self._recipe, self._device = recipe, device

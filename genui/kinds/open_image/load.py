@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from genui.base.errors import GenuiError, MisuseError, install
-from genui.engine import loading
 from genui.engine.device import Machine, check_memory
 from genui.engine.load import quiet_libraries
+from genui.engine.loading import SILENT, LoadProgress
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.hub.formats import fingerprint
 from genui.hub.open_model import OpenModel
@@ -34,7 +34,7 @@ TINY = ("vae_tiny", "taesd")
 """Folders with an AutoencoderTiny, in the model's folder or beside it."""
 
 
-def load(model: OpenModel, machine: Machine) -> DiffusionGenerator:
+def load(model: OpenModel, machine: Machine, progress: LoadProgress) -> DiffusionGenerator:
     """The generator of a diffusers folder.
 
     Raises GenuiError if diffusers is not installed, a component does not fit its configuration, or
@@ -42,9 +42,9 @@ def load(model: OpenModel, machine: Machine) -> DiffusionGenerator:
     """
     folder = read_folder(model.path)
     dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
-    check_memory(model.parameters, dtype)
+    check_memory(model.parameters, dtype, progress)
     with quiet_libraries():
-        parts = load_parts(folder, dtype, machine.device)
+        parts = load_parts(folder, dtype, machine.device, progress)
         space = _space(parts, machine.device)
     kind = KINDS[folder.pipeline]
     channels = kind.channels(parts.network)
@@ -84,12 +84,14 @@ def _sides(parts: Parts, model: OpenModel, space: Space) -> tuple[int, int]:
 # --- Components -----------------------------------------------------------------------------------
 
 
-def load_parts(folder: Folder, dtype: torch.dtype, device: str) -> Parts:
+def load_parts(
+    folder: Folder, dtype: torch.dtype, device: str, progress: LoadProgress = SILENT
+) -> Parts:
     """The components of a folder on a device. Raises GenuiError, one line."""
     sizes = {name: _size(one) for name, one in folder.components.items()}
     done, modules = 0, {}
     for name, component in folder.components.items():
-        loading.advance(done, sum(sizes.values()))
+        progress.advance(done, sum(sizes.values()))
         modules[name] = _load_one(component, dtype, device)
         done += sizes[name]
     return Parts(folder, modules)

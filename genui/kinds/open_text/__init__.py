@@ -21,6 +21,7 @@ from genui.kinds.text import FOLDER, SAMPLED_TEXT
 from genui.protocol.kinds import PRETRAINED, Recipes, Target
 
 if TYPE_CHECKING:
+    from genui.engine.data.preparation import Preparation
     from genui.kinds.open_text.recipe import FineTuneRecipe
 
 
@@ -30,10 +31,10 @@ def _recipes() -> Recipes:
     return Recipes(FineTuneRecipe)  # one is made when a model is named
 
 
-def _check(recipe: "FineTuneRecipe") -> str:
+def _check(recipe: "FineTuneRecipe", preparation: "Preparation") -> str:
     from genui.kinds.open_text.task import check_rows  # late: it imports torch
 
-    return check_rows(recipe)
+    return check_rows(recipe, preparation)
 
 
 def _prepares() -> object:

@@ -14,6 +14,7 @@ from genui.base.files import atomic_path, atomic_write, cannot_read, cannot_writ
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine
 from genui.engine.load import find_and_load, load_open_tokenizer
+from genui.engine.loading import LoadProgress
 from genui.engine.models.language_model import TokenNetwork
 from genui.engine.sample.text import TextGenerator
 from genui.engine.train.checkpoint import load_weights
@@ -86,11 +87,12 @@ _PLACE = dict.fromkeys("qkvo", "attention") | dict.fromkeys(("gate", "up", "down
 # --- Read -------------------------------------------------------------------------------------
 
 
-def load_adapter(model: OpenModel, machine: Machine) -> TextGenerator:
+def load_adapter(model: OpenModel, machine: Machine, progress: LoadProgress) -> TextGenerator:
     """The generator of a base model with the adapter in a folder, as
     `Loader.load` of `genui.engine.load` says."""
     config, base = read_config(model.path), find_base(model.path)
-    generator = find_and_load(str(base))  # shared with its own generator
+    # Shared with its own generator.
+    generator = find_and_load(str(base), precision=machine.precision, progress=progress)
     network = generator.model if isinstance(generator, TextGenerator) else None
     if not isinstance(generator, TextGenerator) or not isinstance(network, TokenNetwork):
         raise GenuiError(f"{show(base)}: genui does not compute this base model itself")

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.text import load_text, read_text
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -83,7 +84,7 @@ def _length(row: Row | str) -> int:
     return len(row) if isinstance(row, str) else len(row.prompt) + len(row.completion)
 
 
-def load_rows(dataset: str, data: str) -> Rows:
+def load_rows(dataset: str, data: str, preparation: Preparation = QUIET) -> Rows:
     """The rows of the user's file or folder `data`, or the texts of a dataset.
 
     A file that ends in .jsonl has a chat, {"messages": [{"role": …, "content": …}, …]}, or
@@ -101,7 +102,7 @@ def load_rows(dataset: str, data: str) -> Rows:
         raise MisuseError(
             "no data to train on; name a file as data (--data FILE), with a chat in each line"
         )
-    text = load_text(dataset, data)
+    text = load_text(dataset, data, preparation=preparation)
     return Rows(text.name, text.train, text.validation, text.fingerprint, text.licence, text.notes)
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError, install
 from genui.base.files import cannot_read, read_regular
-from genui.engine import loading
 from genui.engine.device import check_memory
+from genui.engine.loading import SILENT, LoadingStoppedError, LoadProgress
 from genui.kinds.open_text.folder import (
     CONFIG,
     LARGEST_JSON,
@@ -28,7 +28,7 @@ from genui.kinds.open_text.transformers_model import TransformersModel, load_net
 
 
 def load_folder(
-    path: Path, dtype: torch.dtype = torch.float32
+    path: Path, dtype: torch.dtype = torch.float32, progress: LoadProgress = SILENT
 ) -> tuple[Llama | TransformersModel, PretrainedTokenizer]:
     """The network and the tokenizer of a folder, in `dtype`.
 
@@ -37,11 +37,11 @@ def load_folder(
     """
     model = describe(path)
     config = read_json(path / CONFIG)
-    check_memory(model.parameters, dtype)
+    check_memory(model.parameters, dtype, progress)
     if model.architecture in MODEL_TYPES:
-        network = from_hugging_face(config, _tensors(path, dtype), dtype)
+        network = from_hugging_face(config, _tensors(path, dtype, progress), dtype)
         return network, load_tokenizer(path, network.config.vocab_size)
-    network = _by_transformers(path, dtype, model.architecture)
+    network = _by_transformers(path, dtype, model.architecture, progress)
     return network, load_tokenizer(path, network.vocab_size)
 
 
@@ -60,7 +60,7 @@ def load_tokenizer(path: Path, vocab_size: int = 0) -> PretrainedTokenizer:
     return tokenizer_from_file(text, read_template(path), ends, vocab_size)
 
 
-def _tensors(path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
+def _tensors(path: Path, dtype: torch.dtype, progress: LoadProgress) -> dict[str, Tensor]:
     """The tensors in `dtype`, norms in fp32. Converting reads them: a file is mapped at first."""
     tensors: dict[str, Tensor] = {}
     files = weight_files(path)
@@ -69,7 +69,7 @@ def _tensors(path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
         try:
             with safetensors.safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118
-                    loading.advance(done, total)
+                    progress.advance(done, total)
                     tensor = opened.get_tensor(name)
                     tensors[name] = tensor.to(torch.float32 if "norm" in name else dtype)
                     done += tensor.nbytes
@@ -80,16 +80,18 @@ def _tensors(path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
     return tensors
 
 
-def _by_transformers(path: Path, dtype: torch.dtype, architecture: str) -> TransformersModel:
+def _by_transformers(
+    path: Path, dtype: torch.dtype, architecture: str, progress: LoadProgress
+) -> TransformersModel:
     if find_spec("transformers") is None:
         raise GenuiError(
             f"the architecture {architecture!r} is computed by transformers: {install('hf')}"
         )
     try:
-        model = TransformersModel(load_network(path, dtype))
+        model = TransformersModel(load_network(path, dtype, progress))
         model.check_cache()
         return model
-    except (loading.LoadingStoppedError, GenuiError):
+    except (LoadingStoppedError, GenuiError):
         raise
     except Exception as error:  # whatever it raises for files that it did not write
         first = next(iter(str(error).strip().splitlines()), "")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from genui.base.errors import GenuiError, MisuseError, UnsupportedError
 from genui.base.files import cannot_read
-from genui.engine import loading
 from genui.engine.device import check_memory
+from genui.engine.loading import SILENT, LoadProgress
 from genui.kinds.open_text.gguf import Gguf, TensorInfo, check_architecture, read_gguf, tensor_type
 from genui.kinds.open_text.llama import Llama, LlamaConfig, Rope, build_llama, yarn_attention_factor
 from genui.kinds.open_text.tokenizer import PretrainedTokenizer, tokenizer_from_gguf
@@ -39,7 +40,9 @@ _NAMES = {
 _ROPE_FACTORS = "rope_freqs.weight"
 
 
-def load_gguf(path: Path, dtype: torch.dtype = torch.float32) -> tuple[Llama, PretrainedTokenizer]:
+def load_gguf(
+    path: Path, dtype: torch.dtype = torch.float32, progress: LoadProgress = SILENT
+) -> tuple[Llama, PretrainedTokenizer]:
     """The network and the tokenizer of a file, in `dtype`.
 
     Raises MisuseError or GenuiError for a damaged file, UnsupportedError for what this network does
@@ -48,13 +51,13 @@ def load_gguf(path: Path, dtype: torch.dtype = torch.float32) -> tuple[Llama, Pr
     file = read_gguf(path)
     check_architecture(file)
     config = config_from_gguf(file)
-    check_memory(sum(math.prod(t.shape) for t in file.tensors.values()), dtype)
+    check_memory(sum(math.prod(t.shape) for t in file.tensors.values()), dtype, progress)
     tokenizer = tokenizer_from_gguf(file.metadata)
     if tokenizer.size > config.vocab_size:
         raise GenuiError(
             f"its vocabulary has {tokenizer.size} tokens and its embedding {config.vocab_size} rows"
         )
-    tensors = dict(_tensors(file, config, dtype))
+    tensors = dict(_tensors(file, config, dtype, progress))
     return build_llama(config, tensors, dtype), tokenizer
 
 
@@ -181,23 +184,25 @@ def _rope(fields: _Fields) -> Rope:
 # --- Tensors ----------------------------------------------------------------------------------
 
 
-def _tensors(file: Gguf, config: LlamaConfig, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+def _tensors(
+    file: Gguf, config: LlamaConfig, dtype: torch.dtype, progress: LoadProgress
+) -> Iterator[tuple[str, Tensor]]:
     """The tensors by our names; the bytes that are read are reported."""
     done, total = 0, sum(info.size for info in file.tensors.values())
     try:
         with file.path.open("rb") as stream:
             for info in file.tensors.values():
                 if info.name != _ROPE_FACTORS:
-                    report = _report_after(done, total)
+                    report = partial(_report_after, progress, total, done)
                     yield _our_name(info.name), _tensor(stream, info, config, dtype, report)
                 done += info.size
     except OSError as error:
         raise cannot_read(file.path, error) from None
 
 
-def _report_after(before: int, total: int) -> Callable[[int], None]:
-    """Reports the bytes of one tensor as those of the file."""
-    return lambda done: loading.advance(before + done, total)
+def _report_after(progress: LoadProgress, total: int, before: int, done: int) -> None:
+    """Report the bytes of one tensor as those of the file."""
+    progress.advance(before + done, total)
 
 
 _TOP = {"token_embd": "embedding", "output_norm": "norm", "output": "head"}

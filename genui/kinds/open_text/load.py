@@ -4,6 +4,7 @@ import torch
 
 from genui.base.errors import TooLargeError, UnsupportedError
 from genui.engine.device import Machine
+from genui.engine.loading import LoadProgress
 from genui.engine.sample.text import TextGenerator
 from genui.hub.open_model import OpenModel
 from genui.kinds.open_text.folder_network import load_folder
@@ -14,16 +15,18 @@ from genui.protocol.kinds import PRETRAINED
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def load_gguf_model(model: OpenModel, machine: Machine) -> TextGenerator:
+def load_gguf_model(model: OpenModel, machine: Machine, progress: LoadProgress) -> TextGenerator:
     """The generator of a GGUF file, as `Loader.load` of `genui.engine.load` says."""
     try:
-        network, tokenizer = load_gguf(model.path, DTYPES[machine.precision])
+        network, tokenizer = load_gguf(model.path, DTYPES[machine.precision], progress)
     except (TooLargeError, UnsupportedError) as error:
         raise type(error)(f"{error}; {SERVE}") from None
     return TextGenerator(network.to(machine.device), tokenizer, machine, PRETRAINED)
 
 
-def load_hugging_face_model(model: OpenModel, machine: Machine) -> TextGenerator:
+def load_hugging_face_model(
+    model: OpenModel, machine: Machine, progress: LoadProgress
+) -> TextGenerator:
     """The generator of a Hugging Face folder, as `Loader.load` of `genui.engine.load` says."""
-    network, tokenizer = load_folder(model.path, DTYPES[machine.precision])
+    network, tokenizer = load_folder(model.path, DTYPES[machine.precision], progress)
     return TextGenerator(network.to(machine.device), tokenizer, machine, PRETRAINED)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genui.base.errors import GenuiError, MisuseError
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.tokenizer import Tokenizer
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
@@ -224,9 +225,13 @@ class FineTuneTask:
     unit = "tok"
 
     def __init__(
-        self, recipe: FineTuneRecipe, device: torch.device, extra: dict[str, Any] | None = None
+        self,
+        recipe: FineTuneRecipe,
+        device: torch.device,
+        extra: dict[str, Any] | None = None,
+        preparation: Preparation = QUIET,
     ) -> None:
-        rows = load_rows(recipe.dataset, recipe.data)
+        rows = load_rows(recipe.dataset, recipe.data, preparation)
         check_base(recipe)
         full = recipe.mode == "full"
         base = find_model(recipe.base)
@@ -341,9 +346,9 @@ class FineTuneTask:
                 logits = model.decode(torch.tensor([token], device=self._device), state)
 
 
-def check_rows(recipe: FineTuneRecipe) -> str:
+def check_rows(recipe: FineTuneRecipe, preparation: Preparation = QUIET) -> str:
     """Read the training data of a recipe and describe them in one line."""
-    rows = load_rows(recipe.dataset, recipe.data)
+    rows = load_rows(recipe.dataset, recipe.data, preparation)
     if isinstance(rows.train[0], Chat):
         encoder = Encoder(load_tokenizer(find_model(recipe.base)), recipe.context)
         encoder.check(rows.train, rows.name)

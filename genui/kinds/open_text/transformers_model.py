@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from genui.base.errors import UnsupportedError
-from genui.engine import loading
+from genui.engine.loading import LoadProgress
 from genui.engine.models.language_model import LayerParts, rows_of, token_loss
 
 MAX_STORED = 16
@@ -259,7 +259,7 @@ class TransformersModel:
         return torch.stack([a[..., -last:, :].float() for a in attentions])
 
 
-def load_network(path: Path, dtype: torch.dtype = torch.float32) -> Any:
+def load_network(path: Path, dtype: torch.dtype, progress: LoadProgress) -> Any:
     """The AutoModelForCausalLM of a folder: safetensors only, nothing fetched, no code of its own.
 
     Raises OSError, ValueError or ImportError as transformers does.
@@ -268,7 +268,7 @@ def load_network(path: Path, dtype: torch.dtype = torch.float32) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    with report_tensors():
+    with report_tensors(progress):
         return AutoModelForCausalLM.from_pretrained(
             path,
             local_files_only=True,
@@ -279,7 +279,7 @@ def load_network(path: Path, dtype: torch.dtype = torch.float32) -> Any:
 
 
 @contextmanager
-def report_tensors() -> Iterator[None]:
+def report_tensors(progress: LoadProgress) -> Iterator[None]:
     """Within the block the tensors that transformers loads are reported, as in its progress bar.
 
     Versions without `set_tqdm_hook` report nothing.
@@ -290,7 +290,9 @@ def report_tensors() -> Iterator[None]:
     if set_hook is None:
         yield
         return
-    before = set_hook(lambda make, args, options: _Reporting(make(*args, **options), *args))
+    before = set_hook(
+        lambda make, args, options: _Reporting(progress, make(*args, **options), *args)
+    )
     try:
         yield
     finally:
@@ -300,14 +302,14 @@ def report_tensors() -> Iterator[None]:
 class _Reporting:
     """A progress bar of transformers that also reports what was iterated over."""
 
-    def __init__(self, bar: Any, items: Any = None, *_: Any) -> None:
-        self._bar, self._items = bar, items
+    def __init__(self, progress: LoadProgress, bar: Any, items: Any = None, *_: Any) -> None:
+        self._progress, self._bar, self._items = progress, bar, items
 
     def __iter__(self) -> Iterator[Any]:
         total = len(self._items) if hasattr(self._items, "__len__") else 0
         for done, item in enumerate(self._bar):
             if total:
-                loading.advance(done, total)
+                self._progress.advance(done, total)
             yield item
 
     def __getattr__(self, name: str) -> Any:

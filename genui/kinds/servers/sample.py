@@ -11,6 +11,7 @@ from genui.base.errors import MisuseError
 from genui.base.text import clean
 from genui.engine.data.tokenizer import ByteTokenizer, strip_last_space
 from genui.engine.device import Machine
+from genui.engine.loading import LoadProgress
 from genui.engine.sample.chat import continue_chat, open_chat
 from genui.engine.sample.logits import (
     NEVER,
@@ -357,6 +358,8 @@ def _spelled(root: Node) -> dict[int, bytes]:
     return spelled
 
 
-def load_server_model(model: OpenModel, machine: Machine) -> ServerGenerator:
+def load_server_model(
+    model: OpenModel, machine: Machine, progress: LoadProgress
+) -> ServerGenerator:
     """The generator of a model on a server, which is asked when a trace takes its first step."""
     return ServerGenerator(records.read_record(model.path, ServerRecord))

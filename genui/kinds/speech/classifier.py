@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.metrics.classifiers import Classifier, report
 from genui.engine.models.classifiers import ClassifierNetwork, Residual
@@ -82,9 +83,13 @@ class SoundClassifierTask(ClassifierTask[SoundClassifierRecipe]):
     network = SoundNet
 
     def __init__(
-        self, recipe: SoundClassifierRecipe, device: torch.device, extra: Extra = None
+        self,
+        recipe: SoundClassifierRecipe,
+        device: torch.device,
+        extra: Extra = None,
+        preparation: Preparation = QUIET,
     ) -> None:
-        data = load_labelled_speech(recipe)
+        data = load_labelled_speech(recipe, preparation)
         self._speech = speech = data.speech
         self.targets = data.targets
         self.held_out = speech.held_out if len(speech.held_out) else speech.train

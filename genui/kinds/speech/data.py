@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import files_below, read_regular, show
 from genui.base.text import clean_line
@@ -26,6 +27,7 @@ from genui.engine.data.image_files import (
     with_captions,
 )
 from genui.engine.data.images import hold_out_images
+from genui.engine.data.preparation import QUIET, Preparation, Report
 from genui.formats.audio import decode_wav, resample, to_pcm
 from genui.kinds.speech.recipe import MEL_FRAMES, SoundClassifierRecipe, VoiceRecipe
 
@@ -279,7 +281,7 @@ class Speech:
         return {}
 
 
-def load_speech(dataset: str, data: str = "") -> Speech:
+def load_speech(dataset: str, data: str = "", preparation: Preparation = QUIET) -> Speech:
     """Load a dataset of recordings, or the user's own folder `data`.
 
     Raises MisuseError for an unknown name or an unusable folder, GenuiError if the download or its
@@ -288,7 +290,7 @@ def load_speech(dataset: str, data: str = "") -> Speech:
     if data:
         return load_speech_folder(data)
     row = find_dataset(SPEECH_DATASETS, dataset, "recordings")
-    takes, test = row.read()
+    takes, test = row.read(preparation=preparation)
     return Speech(
         name=row.title or row.name,
         licence=row.licence,
@@ -307,7 +309,7 @@ class SpeechDataset(Dataset):
 
 def read_fsdd() -> tuple[list[Take], list[bool]]:
     """Read the Free Spoken Digit Dataset: its takes, and for each whether it is a test take."""
-    path = shared(FSDD) or fetch(FSDD, FSDD_URL, FSDD_SHA256, _digest)
+    path = shared(FSDD) or paths.downloads_dir() / FSDD
     try:
         recordings = _recordings(read_regular(path, MAX_BYTES, "delete it or copy it again"))
     except (OSError, zipfile.BadZipFile) as error:
@@ -320,6 +322,12 @@ def read_fsdd() -> tuple[list[Take], list[bool]]:
         takes.append(Take(f"{DIGITS[int(digit)]} {speaker}", prepare(sound.samples, sound.rate)))
         test.append(int(number) < TEST_TAKES)
     return takes, test
+
+
+def download_fsdd(report: Report) -> None:
+    """Download the dataset, unless it is here. Raises GenuiError if it cannot be had."""
+    if shared(FSDD) is None:
+        fetch(FSDD, FSDD_URL, FSDD_SHA256, _digest, report)
 
 
 def check_fsdd() -> int:
@@ -353,6 +361,7 @@ SPEECH_DATASETS = dataset_table(
             licence="CC BY-SA 4.0",
             load=read_fsdd,
             check=check_fsdd,
+            download=download_fsdd,
             stand_in=random_takes,
         ),
     ),
@@ -398,9 +407,9 @@ def read_take(path: Path) -> tuple[Samples, str]:
     return samples, f"{clean_line(path.name)}: {', '.join(changes)}" if changes else ""
 
 
-def check_speech(recipe: VoiceRecipe) -> str:
+def check_speech(recipe: VoiceRecipe, preparation: Preparation = QUIET) -> str:
     """Load the recordings of a recipe and describe them in one line."""
-    speech = load_speech(recipe.dataset, recipe.data)
+    speech = load_speech(recipe.dataset, recipe.data, preparation)
     line = f"{speech.name}: {len(speech.takes):,} takes"
     return f"{line}; {'; '.join(speech.notes[:2])}" if speech.notes else line
 
@@ -508,13 +517,15 @@ class LabelledSpeech:
     targets: NDArray[np.int64]  # [N], the index of each take's label
 
 
-def load_labelled_speech(recipe: SoundClassifierRecipe) -> LabelledSpeech:
+def load_labelled_speech(
+    recipe: SoundClassifierRecipe, preparation: Preparation = QUIET
+) -> LabelledSpeech:
     """Load a recipe's takes, labelled by the word of the caption that it asks for.
 
     Raises MisuseError if a caption has no such word or all have the same one, and whatever
     `load_speech` raises.
     """
-    speech = load_speech(recipe.dataset, recipe.data)
+    speech = load_speech(recipe.dataset, recipe.data, preparation)
     label_of_take = []
     for take in speech.takes:
         words = split_words(take.caption)
@@ -536,7 +547,7 @@ def load_labelled_speech(recipe: SoundClassifierRecipe) -> LabelledSpeech:
     return LabelledSpeech(speech, labels, targets)
 
 
-def check_labelled_speech(recipe: SoundClassifierRecipe) -> str:
+def check_labelled_speech(recipe: SoundClassifierRecipe, preparation: Preparation = QUIET) -> str:
     """Load the takes of a recipe and describe them in one line."""
-    data = load_labelled_speech(recipe)
+    data = load_labelled_speech(recipe, preparation)
     return f"{data.speech.name}: {len(data.targets):,} takes, {len(data.labels)} labels"

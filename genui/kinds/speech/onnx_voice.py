@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from genui.base.errors import GenuiError, MisuseError, install
 from genui.base.files import sanitize
 from genui.base.text import clean
 from genui.engine.device import Machine
+from genui.engine.loading import LoadProgress
 from genui.formats.audio import to_pcm
 from genui.hub.open_model import OpenModel
 from genui.kinds.speech.piper import VoiceConfig, read_config
@@ -36,7 +38,7 @@ PHONEMIZER = "pip install piper-tts (GPL-3.0, with espeak-ng)"
 Samples = NDArray[np.float32]
 
 
-def load(model: OpenModel, machine: Machine) -> "VoiceGenerator":
+def load(model: OpenModel, machine: Machine, progress: LoadProgress) -> "VoiceGenerator":
     """The generator of a voice. Raises GenuiError if onnxruntime is missing or refuses the file."""
     try:
         import onnxruntime  # late: an extra
@@ -237,12 +239,14 @@ def phonemize(text: str, config: VoiceConfig) -> list[list[str]]:
     return [sentence for sentence in sentences if "".join(sentence).strip()]
 
 
-_phonemizer: Any = None
+@cache
+def _phonemizer() -> Any:
+    """The user's own piper, if it is there. Raises ImportError if it is not."""
+    return import_module("piper.phonemize_espeak").EspeakPhonemizer()
 
 
 def _read(text: str, config: VoiceConfig) -> list[list[str]]:
     """Phonemes of text, by espeak-ng."""
-    global _phonemizer
     if config.phoneme_type == "text":
         return [list(unicodedata.normalize("NFD", text))]
     if config.phoneme_type != "espeak":
@@ -251,16 +255,13 @@ def _read(text: str, config: VoiceConfig) -> list[list[str]]:
             "phonemes, as in [[həlˈoʊ]]"
         )
     try:
-        # Late: the user's own, if it is there.
-        phonemizer = import_module("piper.phonemize_espeak").EspeakPhonemizer
+        phonemizer = _phonemizer()
     except ImportError:
         raise MisuseError(
             f"text is spoken with espeak-ng: {PHONEMIZER}; or give phonemes, as in [[həlˈoʊ]]"
         ) from None
-    if _phonemizer is None:
-        _phonemizer = phonemizer()
     try:
-        return _phonemizer.phonemize(config.espeak.voice or "en-us", text)
+        return phonemizer.phonemize(config.espeak.voice or "en-us", text)
     except Exception as error:
         raise GenuiError(f"espeak-ng cannot read the text ({_one_line(error)})") from None
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genui.engine.data.captions import Vocabulary
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.train.diffusion import Batch, Corpus, DiffusionTask
 from genui.engine.train.task import Sample, png
 from genui.formats import image
@@ -23,9 +24,13 @@ class VoiceTask(DiffusionTask[VoiceRecipe]):
     unit = "take"
 
     def __init__(
-        self, recipe: VoiceRecipe, device: torch.device, extra: dict[str, Any] | None = None
+        self,
+        recipe: VoiceRecipe,
+        device: torch.device,
+        extra: dict[str, Any] | None = None,
+        preparation: Preparation = QUIET,
     ) -> None:
-        self._speech = speech = load_speech(recipe.dataset, recipe.data)
+        self._speech = speech = load_speech(recipe.dataset, recipe.data, preparation)
         known = tuple(extra["words"]) if extra else ()
         # New words are appended to those of the checkpoint, whose ids stay the same.
         new = tuple(word for word in speech.words if word not in known)

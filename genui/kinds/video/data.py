@@ -17,6 +17,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.captions import COLOURS
 from genui.engine.data.icons import ICONS_MARGIN
 from genui.engine.data.images import SIDE, blend, fingerprint, load_images
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.kinds.video.recipe import VideoRecipe
 
 
@@ -295,7 +296,7 @@ def load_clips() -> Clips:
     )
 
 
-def check_clips(recipe: VideoRecipe) -> str:
+def check_clips(recipe: VideoRecipe, preparation: Preparation = QUIET) -> str:
     """Load the clips of a recipe and describe them in one line."""
     if recipe.data:
         raise MisuseError(

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from genui.engine.data.captions import Vocabulary
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine, autocast
 from genui.engine.train.diffusion import Batch, Corpus, DiffusionTask, More, Noisy
 from genui.engine.train.task import Sample, Share, png
@@ -42,7 +43,11 @@ class VideoTask(DiffusionTask[VideoRecipe]):
     sigmas = (0.2, 0.6, 1.5, 4.0, 10.0, 25.0)
 
     def __init__(
-        self, recipe: VideoRecipe, device: torch.device, extra: dict[str, Any] | None = None
+        self,
+        recipe: VideoRecipe,
+        device: torch.device,
+        extra: dict[str, Any] | None = None,
+        preparation: Preparation = QUIET,
     ) -> None:
         self._clips = clips = load_clips()
         corpus = Corpus(

@@ -11,9 +11,10 @@ import pytest
 from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.engine.data import fashion, icons
-from genui.engine.data.dataset import dataset_named, use_stand_ins, watch_preparation
 from genui.engine.data.download import describe_download, fetch
 from genui.engine.data.images import load_images
+from genui.engine.data.preparation import Preparation, Report, say_nothing
+from genui.engine.data.tables import dataset_named
 
 BODY = bytes(range(256)) * 1000
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -54,8 +55,9 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def fetch_from(server: Server) -> bytes:
-    return fetch("body.bin", f"http://127.0.0.1:{server.server_port}/", SHA).read_bytes()
+def fetch_from(server: Server, report: Report = say_nothing) -> bytes:
+    url = f"http://127.0.0.1:{server.server_port}/"
+    return fetch("body.bin", url, SHA, report=report).read_bytes()
 
 
 def break_off(server: Server) -> None:
@@ -68,8 +70,7 @@ def break_off(server: Server) -> None:
 def test_a_download_that_broke_off_is_continued(server: Server) -> None:
     break_off(server)
     seen: list[str] = []
-    with watch_preparation(seen.append):
-        assert fetch_from(server) == BODY
+    assert fetch_from(server, seen.append) == BODY
     assert server.asked == ["", "bytes=128000-"]
     assert seen[-1] == describe_download("body.bin", len(BODY), len(BODY))
     assert not list(paths.downloads_dir().glob("*.part"))
@@ -115,8 +116,7 @@ def test_a_missing_font_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_random_examples_stand_in_for_data_that_is_not_here() -> None:
-    with use_stand_ins():
-        images = load_images("fashion")
+    images = load_images("fashion", preparation=Preparation(is_trial=True))
     rng = np.random.default_rng(0)
     assert images.batch(images.train[:4], rng).rgb.shape == (4, 3, 32, 32)
     assert len(images.held_out)

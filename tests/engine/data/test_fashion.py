@@ -13,6 +13,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data import fashion
 from genui.engine.data.fashion import CAPTIONS, read_idx
 from genui.engine.data.images import load_images
+from genui.engine.data.preparation import Report
 
 TRAINED, TESTED = 30, 20
 
@@ -68,7 +69,7 @@ def test_a_folder_named_by_the_environment_comes_before_the_package(
 def test_without_any_files_they_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str, str]] = []
 
-    def fetch(name: str, url: str, sha256: str) -> Path:
+    def fetch(name: str, url: str, sha256: str, report: Report) -> Path:
         asked.append((name, url, sha256))
         raise GenuiError(f"{name}: cannot be downloaded")
 

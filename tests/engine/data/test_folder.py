@@ -11,10 +11,10 @@ from PIL import Image
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data import image_files, image_sources, own_images, sources
-from genui.engine.data.dataset import watch_preparation
 from genui.engine.data.image_files import read_square
 from genui.engine.data.images import load_images
 from genui.engine.data.own_images import load_own
+from genui.engine.data.preparation import Preparation
 
 MONSTERS = Path("/work/shared/data/monsters.zip")
 
@@ -232,11 +232,11 @@ def test_more_images_than_fit_are_decoded_once_and_after_a_kill_from_where_it_wa
         if len(lines) in (5, 8):
             raise KeyboardInterrupt
 
-    with watch_preparation(kill):
-        for _ in range(2):
-            with pytest.raises(KeyboardInterrupt):
-                load_own(folder, every=True)
-        large = load_own(folder, every=True)
+    watched = Preparation(kill)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            load_own(folder, every=True, preparation=watched)
+    large = load_own(folder, every=True, preparation=watched)
     assert len(lines) < 9 + 5 + 3
     monkeypatch.setattr(own_images, "read_square", None)
     again = load_own(folder, every=True)

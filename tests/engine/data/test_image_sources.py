@@ -15,12 +15,12 @@ from source_checks import check_reading_resumes_anywhere
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine.data import image_files, image_sources, own_images, sources
-from genui.engine.data.dataset import use_stand_ins, watch_preparation
 from genui.engine.data.documents import find_source
 from genui.engine.data.image_labels import load_labelled_images
 from genui.engine.data.image_sources import FORMATS, find_images
 from genui.engine.data.images import check_images, load_images
 from genui.engine.data.own_images import is_large, list_decoded, load_own
+from genui.engine.data.preparation import Preparation
 from genui.engine.data.sources import find_files, read
 from genui.recipes import DiffusionRecipe, find_recipe, override
 
@@ -184,15 +184,15 @@ def test_decoding_goes_on_after_it_was_killed(
         if len(lines) in (4, 8):
             raise KeyboardInterrupt
 
-    with watch_preparation(kill):
-        for _ in range(2):
-            with pytest.raises(KeyboardInterrupt):
-                load_own(path, every=True)
-            (row,) = list_decoded()
-            assert 0 < row.share < 1
-            with (row.folder / own_images.PIXELS).open("ab") as file:
-                file.write(b"torn")  # what was written after the last mark does not count
-        images = load_own(path, every=True)
+    watched = Preparation(kill)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            load_own(path, every=True, preparation=watched)
+        (row,) = list_decoded()
+        assert 0 < row.share < 1
+        with (row.folder / own_images.PIXELS).open("ab") as file:
+            file.write(b"torn")  # what was written after the last mark does not count
+    images = load_own(path, every=True, preparation=watched)
     assert lines[0].startswith(f"decoding {name}, ")
     wanted = expected(tmp_path)
     assert images.captions == wanted.captions
@@ -220,8 +220,8 @@ def test_a_speed_is_measured_on_the_first_images_in_memory(
     as_tar(tmp_path / "one.tar")
     assert is_large(tmp_path / "one.tar")
     monkeypatch.setattr(own_images, "SAMPLE", 10)
-    with use_stand_ins():
-        sample = load_own(tmp_path / "one.tar", every=True)
+    trial = Preparation(is_trial=True)
+    sample = load_own(tmp_path / "one.tar", every=True, preparation=trial)
     assert 10 <= len(sample) < COUNT
     assert not list_decoded()
 

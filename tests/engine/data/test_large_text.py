@@ -23,13 +23,8 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import trainer
 from genui.engine.data import documents, shards, sources, text
-from genui.engine.data.dataset import (
-    locked,
-    remove_prepared,
-    use_stand_ins,
-    watch_preparation,
-)
 from genui.engine.data.documents import find_source
+from genui.engine.data.preparation import Preparation, locked, remove_prepared
 from genui.engine.data.shards import (
     MANIFEST,
     Corpus,
@@ -251,8 +246,7 @@ def test_tokenising_goes_on_after_it_was_killed(
     kills, shares = 0, [0.0]
     while not (manifest := read_manifest(folder)) or not manifest.done:
         try:
-            with watch_preparation(killed_after(12)):
-                load_corpus(recipe, None)
+            load_corpus(recipe, None, Preparation(killed_after(12)))
         except KilledError:
             kills += 1
             # What a killed process wrote after its last shard does not count.
@@ -460,8 +454,7 @@ def test_a_speed_is_measured_on_a_sample_that_counts_for_all(
     write_words(tmp_path / "words.txt", 9000)
     monkeypatch.setattr(language, "MEASURE_SAMPLE", 6400)
     recipe = recipe_of(tmp_path / "words.txt", tokenizer="bytes")
-    with use_stand_ins():
-        sample = TextTask(recipe, torch.device("cpu"))
+    sample = TextTask(recipe, torch.device("cpu"), preparation=Preparation(is_trial=True))
     assert not tokens_dir().exists()
     whole = TextTask(recipe, torch.device("cpu"))
     assert sample.units_per_epoch == pytest.approx(whole.units_per_epoch, rel=0.1)
@@ -505,8 +498,9 @@ def test_what_a_kill_left_before_the_first_tokens_is_listed(
     tmp_path: Path, small_memory: None
 ) -> None:
     write_words(tmp_path / "words.txt")
-    with watch_preparation(killed_after(0)), pytest.raises(KilledError):
-        load_corpus(recipe_of(tmp_path / "words.txt", tokenizer="bytes"), None)
+    recipe = recipe_of(tmp_path / "words.txt", tokenizer="bytes")
+    with pytest.raises(KilledError):
+        load_corpus(recipe, None, Preparation(killed_after(0)))
     (row,) = list_tokenised()
     assert (row.name, row.content, row.share) == ("words.txt", "0 tokens (bytes)", 0)
 

@@ -22,7 +22,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.device import Machine
 from genui.engine.load import find_and_load, load_open, open_trace
-from genui.engine.loading import reported
+from genui.engine.loading import SILENT, LoadProgress
 from genui.engine.metrics.classifiers import labels
 from genui.engine.metrics.copying import nearest
 from genui.engine.sample.diffusion import DiffusionGenerator
@@ -267,7 +267,7 @@ def test_back_and_again_gives_the_same_bits(kind: str, folders: Folders) -> None
     again = list(trace.advance(2, 1000))
     assert [frame.content for frame in again] == [frame.content for frame in frames[2:]]
     model = formats.describe(path)
-    fresh = load.load(model, Machine("cpu", "fp32", 1))  # as another process would
+    fresh = load.load(model, Machine("cpu", "fp32", 1), SILENT)  # as another process would
     assert fresh.step(fresh.begin(start)[0])[1].content == frames[0].content
 
 
@@ -308,8 +308,8 @@ def test_a_changed_number_of_steps_goes_on_from_the_level_of_the_fork(folders: F
 def test_a_folder_reports_its_components_by_their_size(folders: Folders) -> None:
     path, _ = folders("sd")
     shares: list[float] = []
-    with reported(lambda share, size: shares.append(share)):
-        load_open(path, "diffusers")
+    progress = LoadProgress(lambda share, size: shares.append(share))
+    load_open(path, "diffusers", progress=progress)
     assert shares[0] == 0
     assert shares == sorted(shares)
     assert len(set(shares)) == 3 + 1  # after the VAE, the text encoder and the UNet, and before
@@ -551,7 +551,7 @@ def test_a_wrong_shape_is_said_without_the_advice_of_the_library(
 def test_a_model_that_does_not_fit_into_memory_is_refused(folders: Folders) -> None:
     model = structs.replace(formats.describe(folders("sd")[0]), parameters=10**14)
     with pytest.raises(GenuiError, match="GB are free") as error:
-        load.load(model, Machine("cpu", "fp32", 1))
+        load.load(model, Machine("cpu", "fp32", 1), SILENT)
     assert "\n" not in str(error.value)
 
 
@@ -561,7 +561,7 @@ def test_bf16_halves_the_weights_and_draws_nearly_the_same(folders: Folders) -> 
     start = start_of("sd", path, settings=settings_of("sd", steps=2))
     states = []
     for precision in ("fp32", "bf16"):
-        generator = load.load(model, Machine("cpu", precision, 1))
+        generator = load.load(model, Machine("cpu", precision, 1), SILENT)
         state, _ = generator.begin(start)
         while not generator.finished(state):
             state, _ = generator.step(state)

@@ -320,7 +320,7 @@ def shell(
     )  # fmt: skip
     monkeypatch.setattr(models, "find_model", lambda ref: info)
     for module in (load, replay):
-        monkeypatch.setattr(module, "find_and_load", lambda ref: generator)
+        monkeypatch.setattr(module, "find_and_load", lambda ref, **_: generator)
         monkeypatch.setattr(module, "fingerprint_of", lambda ref: "0123456789abcdef")
 
     def run(*words: object) -> tuple[int, str, str]:

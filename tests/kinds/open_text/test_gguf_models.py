@@ -17,7 +17,7 @@ from template_tokens import encode_template
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine import device
-from genui.engine.device import for_generation, using_precision
+from genui.engine.device import for_generation
 from genui.engine.load import find_and_load, fingerprint_of, load_open, load_tokenizer
 from genui.engine.replay import prepare
 from genui.engine.sample.text import TextGenerator
@@ -220,6 +220,22 @@ def test_freed_memory_is_given_back_before_a_model_is_refused(
     load_gguf(model_file)
 
 
+def test_models_that_no_trace_uses_are_forgotten_before_another_is_refused(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.gguf"
+    write_gguf(other)
+    first = weakref.ref(generator_of(model_file))
+    assert first() is not None  # it is kept
+
+    def memory() -> SimpleNamespace:
+        gc.collect()
+        return SimpleNamespace(available=1 << 40 if first() is None else 1000)
+
+    monkeypatch.setattr(psutil, "virtual_memory", memory)
+    assert generator_of(other).model.dtype == torch.float32
+
+
 # --- Generation -------------------------------------------------------------------------------
 
 
@@ -297,16 +313,14 @@ def test_a_saved_generation_is_repeated_in_its_precision(
         machine=machine,
     )
     assert prepare(recipe, "saved.txt").precision == "bf16"
-    with using_precision(to_start(recipe).precision):
-        made.append(generator_of(model_file).model.dtype)
-    with using_precision("bf16 by transformers 5.1"):
-        assert for_generation().precision == "bf16"
+    made.append(generator_of(model_file, to_start(recipe).precision).model.dtype)
+    assert for_generation("bf16 by transformers 5.1").precision == "bf16"
     assert for_generation().precision == "fp32"
     assert made == [torch.bfloat16, torch.float32, torch.bfloat16]
 
 
-def generator_of(path: Path) -> Any:
-    return find_and_load(str(path))
+def generator_of(path: Path, precision: str = "") -> Any:
+    return find_and_load(str(path), precision=precision)
 
 
 def test_a_generator_is_freed_at_once(model_file: Path) -> None:

@@ -21,6 +21,7 @@ from tokenizers import models  # noqa: E402
 from genui.base.errors import GenuiError, MisuseError  # noqa: E402
 from genui.engine.device import Machine  # noqa: E402
 from genui.engine.load import load_open, open_trace  # noqa: E402
+from genui.engine.loading import LoadProgress  # noqa: E402
 from genui.engine.sample.tokens import Reader, TokenList  # noqa: E402
 from genui.kinds.open_text import load as pretrained  # noqa: E402
 from genui.kinds.open_text.folder_network import load_folder, load_tokenizer  # noqa: E402
@@ -196,7 +197,7 @@ def test_only_a_model_of_our_own_network_can_be_trained_on(folder: Path) -> None
 def test_a_fault_of_a_file_that_others_wrote_does_not_ask_for_genuis(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(path: Path, dtype: torch.dtype) -> None:
+    def load(path: Path, dtype: torch.dtype, progress: LoadProgress) -> None:
         raise ValueError("sizes differ")
 
     monkeypatch.setattr(pretrained, "load_folder", load)

@@ -16,7 +16,7 @@ from model_server import SPECIAL, ModelServer, serve
 
 from genui.base.errors import GenuiError
 from genui.cli.main import main
-from genui.engine.load import find_and_load
+from genui.engine.load import find_and_load, forget_models
 from genui.engine.sample.text import TextGenerator
 from genui.engine.sample.trace import Trace
 from genui.formats.recipe import Machine
@@ -446,7 +446,7 @@ def test_a_server_that_hangs_holds_nothing_up(
 
     server.release.clear()
     monkeypatch.setattr(client, "ANSWER_S", 0.2)
-    find_and_load.__globals__["_load_cached"].cache_clear()
+    forget_models()
     with pytest.raises(Exception, match=r"has not answered for 0.2 s"):
         next(opened(start()).advance(0, 1))
 

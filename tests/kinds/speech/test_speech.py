@@ -9,7 +9,7 @@ import pytest
 from file_checks import check_reader
 
 from genui.base.errors import MisuseError
-from genui.engine.data.dataset import use_stand_ins
+from genui.engine.data.preparation import Preparation
 from genui.formats.audio import encode_wav, to_pcm
 from genui.kinds.speech import data as speech
 from genui.kinds.speech.data import (
@@ -180,7 +180,6 @@ def test_a_take_is_read_from_a_regular_file_alone(tmp_path: Path) -> None:
 
 
 def test_random_takes_stand_in_for_those_that_are_not_here() -> None:
-    with use_stand_ins():
-        found = load_speech("fsdd")
+    found = load_speech("fsdd", preparation=Preparation(is_trial=True))
     assert len(found.batch(found.train[:4], np.random.default_rng(0)).captions) == 4
     assert len(found.held_out)

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine
 from genui.engine.models.frozen import load_frozen
 from genui.engine.train.task import WHOLE, PerStep, Sample, Share, png
@@ -54,7 +55,11 @@ class StrokesTask:
     notes: tuple[str, ...] = ()
 
     def __init__(
-        self, recipe: StrokesRecipe, device: torch.device, extra: dict[str, Any] | None = None
+        self,
+        recipe: StrokesRecipe,
+        device: torch.device,
+        extra: dict[str, Any] | None = None,
+        preparation: Preparation = QUIET,
     ) -> None:
         self._recipe, self._device = recipe, device
         self.data_line = describe_data(recipe)

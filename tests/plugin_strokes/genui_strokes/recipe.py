@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from genui.base.schema import about
+from genui.engine.data.preparation import QUIET, Preparation
 from genui.recipes import Recipe
 
 
@@ -33,6 +34,6 @@ STROKES_RECIPES = (
 )
 
 
-def describe_data(recipe: StrokesRecipe) -> str:
+def describe_data(recipe: StrokesRecipe, preparation: Preparation = QUIET) -> str:
     """Describe the training data, which are computed, in one line."""
     return "circles of radius 0.3 to 0.8, 24 strokes each"

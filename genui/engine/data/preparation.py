@@ -1,0 +1,113 @@
+"""How the data of a training are prepared: for whom, and where in the cache they are kept."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from genui.base.errors import GenuiError
+from genui.base.files import cannot_write, show
+
+Report = Callable[[str], None]
+"""Takes a line that says how far a preparation is, some times a second. What it raises ends the
+preparation, which goes on from there the next time."""
+
+
+def say_nothing(line: str) -> None:
+    """The report of a preparation that nobody waits for."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """For whom data are prepared."""
+
+    report: Report = say_nothing
+    is_trial: bool = False
+    """Whether a speed is measured, for which a part of the data or random examples will do."""
+
+
+QUIET = Preparation()
+"""Of all of the data, while nobody waits."""
+
+REPORT_S = 0.2
+"""Seconds between two reports."""
+
+
+LOCK = "lock"
+"""The file in a folder of prepared data that the process which writes there has locked."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path, name: str, report: Report = say_nothing) -> Iterator[None]:
+    """Be the only process that writes in the folder; another one is waited for."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    try:
+        while not try_lock(fd):
+            report(f"waiting for another process that prepares {name}")
+            time.sleep(REPORT_S)
+        yield
+    finally:
+        os.close(fd)
+
+
+def try_lock(fd: int) -> bool:
+    """Lock a file for this process alone; returns whether it did."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+class Prepared(NamedTuple):
+    """Data that do not fit into memory and are prepared in a folder of the cache."""
+
+    name: str
+    path: str  # of the data
+    content: str  # "1,204 tokens of bpe"
+    octets: int  # on the disk
+    share: float  # of the data that is prepared, 0 to 1
+    folder: Path
+
+
+def cut_short(path: Path) -> GenuiError:
+    """The error for a file of prepared data that has fewer bytes than were written."""
+    return GenuiError(
+        f"{show(path)}: was cut short; remove its folder and resume: it is made again"
+    )
+
+
+def bytes_in(folder: Path) -> int:
+    """The bytes of the files in a folder; another process may replace or remove them meanwhile."""
+    total = 0
+    with contextlib.suppress(OSError):
+        for file in folder.rglob("*"):
+            with contextlib.suppress(OSError):
+                status = file.stat()
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
+
+
+def remove_prepared(prepared: Prepared) -> None:
+    """Remove prepared data, of a text with its vocabularies.
+
+    A training that reads them goes on, and prepares them again when it is resumed. Raises
+    GenuiError if they are being prepared.
+    """
+    try:
+        with open(prepared.folder / LOCK, "ab") as lock:
+            if not try_lock(lock.fileno()):
+                raise GenuiError(f"{prepared.name}: is being prepared; stop that training first")
+            shutil.rmtree(prepared.folder)
+    except OSError as error:
+        raise cannot_write(prepared.folder, error) from None
