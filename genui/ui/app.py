@@ -41,14 +41,15 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs
 from genui.ui import facts, keys, messages, themes, watchdog
 from genui.ui.kinds import styles_of_kinds
+from genui.ui.lifecycle import KeyAnswered, LifecycleGuard
 from genui.ui.screens import AppScreen, PaletteScreen, Said
 from genui.ui.session import Launch, Session, launch_worker
 from genui.ui.stylesheet import CachedStylesheet
 from genui.ui.terminal import THIN_BLACK, choose_driver, get_metered_driver, no_colour
 from genui.ui.textual_parts import filter_errors, free_drawn_lines, is_ending
+from genui.ui.themes import colour_mode
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
-from genui.ui.widgets.base import KeyAnswered, LifecycleGuard, colour_mode
 from genui.ui.widgets.dialogs import HelpScreen, ThemeScreen, Window
 
 if TYPE_CHECKING:

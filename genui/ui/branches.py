@@ -14,9 +14,10 @@ from textual.widgets import Static
 from genui.base.text import clean_line
 from genui.ui.traces.compare import Column, Part
 from genui.ui.traces.trees import NAME_CELLS, Branch, Tree
-from genui.ui.widgets.base import Row, RowList, SearchLine
 from genui.ui.widgets.dialogs import ValueScreen, Window, ask
 from genui.ui.widgets.image import ColumnView
+from genui.ui.widgets.inputs import SearchLine
+from genui.ui.widgets.lists import Row, RowList
 
 NO_BRANCHES = "No branches yet: press space in the pane to start one"
 KEYS = "⏎ show · ←→ fold · * star · e name · d remove · u undo · / search"

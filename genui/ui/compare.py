@@ -26,9 +26,10 @@ from genui.ui.traces.compare import (
     image_difference,
 )
 from genui.ui.traces.trees import Lost, Trace
-from genui.ui.widgets.base import Row, RowList, Timeline
 from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.image import ColumnView
+from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.timeline import Timeline
 
 TICKS_PER_S = 12.0
 

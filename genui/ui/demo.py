@@ -31,12 +31,12 @@ from genui.ui import messages
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane, panes_in_canvas
 from genui.ui.keys import PaneName
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.session import Session
 from genui.ui.terminal import get_metered_driver, may_animate
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Source, Trace
-from genui.ui.widgets.base import LifecycleGuard
 from genui.ui.widgets.curve import Curve
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from genui.base.text import clean_line
 from genui.ui.traces.compare import PARTS, Part
 from genui.ui.traces.export import Export, Format, default_name, formats
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import LineInput, Row, RowList
 from genui.ui.widgets.dialogs import Window
+from genui.ui.widgets.inputs import LineInput
+from genui.ui.widgets.lists import Row, RowList
 
 POLL = 0.1  # seconds between checks of the trace
 

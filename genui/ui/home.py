@@ -25,6 +25,7 @@ from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, summarise
 from genui.runs.models import ModelInfo
 from genui.ui import keys, messages
+from genui.ui.arrangement import PANES, SMALLEST, TABS, Arrangement, arrange
 from genui.ui.demo import Demo
 from genui.ui.generate.actions import can_label
 from genui.ui.generate.pane import TracePane
@@ -45,18 +46,9 @@ from genui.ui.screens import AppScreen, Command, Copyable, PaneScreen
 from genui.ui.session import Session
 from genui.ui.settings import find_newest_model, list_classifiers, pane_of, pane_of_saved
 from genui.ui.watcher import RunView, Watcher
-from genui.ui.widgets.base import (
-    PANES,
-    SMALLEST,
-    TABS,
-    Arrangement,
-    FooterLine,
-    HeaderLine,
-    Pane,
-    StatusLine,
-    arrange,
-)
+from genui.ui.widgets.bars import FooterLine, HeaderLine, StatusLine
 from genui.ui.widgets.dialogs import ask
+from genui.ui.widgets.panes import Pane
 from genui.ui.widgets.settings import SettingsPanel
 
 if TYPE_CHECKING:

@@ -38,22 +38,18 @@ from genui.ui.settings import (
     run_row,
 )
 from genui.ui.terminal import get_metered_driver
+from genui.ui.themes import colour_mode
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.snapshot import Snapshot
 from genui.ui.training.steering import Steering, key_hints
 from genui.ui.training.values import stats_line, waiting_text
 from genui.ui.watcher import RunView, mark
-from genui.ui.widgets.base import (
-    FilterLine,
-    Line,
-    LineInput,
-    Pane,
-    Row,
-    RowList,
-    StepBar,
-    colour_mode,
-)
+from genui.ui.widgets.bars import Line
 from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.inputs import FilterLine, LineInput
+from genui.ui.widgets.lists import Row, RowList
+from genui.ui.widgets.panes import Pane
+from genui.ui.widgets.progress import StepBar
 
 if TYPE_CHECKING:
     from genui.render.series import Kind as LineKind

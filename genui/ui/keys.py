@@ -708,3 +708,11 @@ def _flatten(table: dict[str, object], prefix: str = "") -> list[tuple[str, str]
         else:
             pairs.append((prefix + name, value if isinstance(value, str) else ""))
     return pairs
+
+
+def bind_actions(widget: object, *groups: object) -> None:
+    """Make the methods `action_NAME` of `groups` actions of the widget, for its key bindings."""
+    for group in groups:
+        for name in dir(group):
+            if name.startswith("action_"):
+                setattr(widget, name, getattr(group, name))

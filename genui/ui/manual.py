@@ -25,8 +25,10 @@ from genui.base.text import clean_line
 from genui.protocol.kinds import KINDS, Kind
 from genui.protocol.manual import read_page, topics
 from genui.ui.keys import Key, Scope, keys_markdown
-from genui.ui.widgets.base import FilterLine, LifecycleGuard, LineInput, Row, RowList
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.widgets.dialogs import ChooseScreen, Window
+from genui.ui.widgets.inputs import FilterLine, LineInput
+from genui.ui.widgets.lists import Row, RowList
 
 _TOPICS: Mapping[Scope, str] = MappingProxyType(
     {"app": "start", "tour": "start", "board": "watching", "runs": "watching"}

@@ -34,8 +34,9 @@ from genui.runs.layout import RunDir, check_name
 from genui.runs.models import find_origin
 from genui.runs.plan import Plan
 from genui.ui.processes import running
-from genui.ui.widgets.base import Completer, LineInput, Row, RowList
 from genui.ui.widgets.dialogs import Form
+from genui.ui.widgets.inputs import Completer, LineInput
+from genui.ui.widgets.lists import Row, RowList
 
 PLANNER = (sys.executable, "-m", "genui", "train")
 """The command that estimates a training; recipe and settings are added."""

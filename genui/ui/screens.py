@@ -28,11 +28,13 @@ from textual.widgets import Input
 from genui.base.text import clean, clean_line
 from genui.ui import keys, messages
 from genui.ui.keys import Key, Scope
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.matching import Match, find_typed, match_name
 from genui.ui.terminal import get_images
 from genui.ui.textual_parts import show_busy_while_usable
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import LifecycleGuard, Row, StatusLine
+from genui.ui.widgets.bars import StatusLine
+from genui.ui.widgets.lists import Row
 
 T = TypeVar("T")
 

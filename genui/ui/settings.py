@@ -20,7 +20,7 @@ from genui.runs.models import ModelInfo, find_model
 from genui.ui.keys import PaneName
 from genui.ui.traces.controller import S
 from genui.ui.watcher import MARKS, Part, progress
-from genui.ui.widgets.base import Row
+from genui.ui.widgets.lists import Row
 
 if TYPE_CHECKING:
     from rich_pixels import Pixels

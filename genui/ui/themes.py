@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from textual.app import App
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
@@ -142,3 +143,18 @@ def choose_theme(mode: ColourMode, light: bool = False) -> str:
     if mode == "16":
         return SIXTEEN.name
     return LIGHT.name if light else DARK.name
+
+
+_MODES: dict[str | None, ColourMode] = {
+    "truecolor": "truecolor",
+    "256": "256",
+    "standard": "16",
+    "windows": "16",
+}
+
+
+def colour_mode(app: App[Any]) -> ColourMode:
+    """Return the colours of the terminal: `ascii` with NO_COLOR, or if it has none."""
+    if app.no_color:
+        return "ascii"
+    return _MODES.get(app.console.color_system, "ascii")

@@ -19,7 +19,7 @@ from genui.protocol.kinds import KINDS
 from genui.ui import keys
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import CURVES, TrainingPane, tab_of
-from genui.ui.widgets.base import FooterLine, Line, clickable
+from genui.ui.widgets.bars import FooterLine, Line, clickable
 
 if TYPE_CHECKING:
     from genui.ui.app import GenuiApp

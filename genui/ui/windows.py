@@ -32,9 +32,10 @@ from genui.render.table import HEADS, format_row
 from genui.ui import messages
 from genui.ui.processes import running
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import Row, RowList, set_border
+from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.dialogs import Window
 from genui.ui.widgets.image import ImageView, MaskPainter
+from genui.ui.widgets.lists import Row, RowList
 
 if TYPE_CHECKING:
     import numpy as np

@@ -45,7 +45,7 @@ from genui.ui.app import GenuiApp
 from genui.ui.session import Launch, launch_worker
 from genui.ui.textual_parts import IDLE
 from genui.ui.watchdog import describe_tasks, stalls_file
-from genui.ui.widgets.base import Pane
+from genui.ui.widgets.panes import Pane
 
 TRAINING_SECONDS = "20"
 FAULTS, STACKS = "faults.txt", "stacks.txt"  # in the home

@@ -23,7 +23,7 @@ from genui.ui.app import GenuiApp, WatchApp
 from genui.ui.session import Launch
 from genui.ui.traces.trees import Trace
 from genui.ui.watcher import WatchTarget
-from genui.ui.widgets import base
+from genui.ui.widgets import bars
 
 TICK = Trace.tick
 
@@ -37,7 +37,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(kinds, "weights_folders", lambda: [tmp_path / "nothing"])
     monkeypatch.setenv("PYTHONPATH", str(HERE.parent.parent))
     monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.setattr(base, "FADE", 600.0)  # a message lasts as long as a busy machine takes
+    monkeypatch.setattr(bars, "FADE", 600.0)  # a message lasts as long as a busy machine takes
     monkeypatch.setattr(new_run, "PLANNER", ("true",))  # a form measures no training
 
 

@@ -7,7 +7,7 @@ from genui.protocol import ImageFrame
 from genui.ui.generate.image import CanvasView
 from genui.ui.generate.pane import TracePane
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import RowList
+from genui.ui.widgets.lists import RowList
 
 
 def pane_of(pilot: Pilot[None]) -> TracePane:

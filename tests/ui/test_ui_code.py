@@ -9,7 +9,7 @@ from genui.protocol import TextSettings
 from genui.protocol.kinds import KINDS
 from genui.ui.generate.pane import TracePane
 from genui.ui.generate.text import TextView
-from genui.ui.widgets.base import RowList
+from genui.ui.widgets.lists import RowList
 from genui.ui.widgets.prose import CodeProse
 
 

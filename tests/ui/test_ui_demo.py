@@ -14,7 +14,7 @@ from genui.ui import demo
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import ModelsPane
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import RowList
+from genui.ui.widgets.lists import RowList
 
 
 @pytest.fixture(autouse=True)

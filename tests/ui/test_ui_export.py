@@ -25,7 +25,8 @@ from genui.formats.trees import SavedTree, branch_start
 from genui.protocol import SetSeed, SetSettings, Start, TextSettings
 from genui.ui.export import ExportScreen
 from genui.ui.generate.pane import TracePane
-from genui.ui.widgets.base import LineInput, RowList
+from genui.ui.widgets.inputs import LineInput
+from genui.ui.widgets.lists import RowList
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from genui.ui.training.panels import SideColumn
 from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.screen import TrainingScreen
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import StatusLine
+from genui.ui.widgets.bars import StatusLine
 from genui.ui.windows import NearestScreen
 
 NONE_FOUND = protocol.Neighbours(trace=1, step=1, data="plays", measured="a ruler")

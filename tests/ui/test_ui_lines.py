@@ -5,7 +5,7 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 from textual.strip import Strip
 
-from genui.ui.widgets.base import LineWidget, strip_of
+from genui.ui.widgets.lines import LineWidget, strip_of
 
 
 class Board(LineWidget):

@@ -7,7 +7,8 @@ from textual.pilot import Pilot
 from genui.base.manual import list_passages, title_of
 from genui.protocol.manual import read_page, topics
 from genui.ui.manual import ManualScreen
-from genui.ui.widgets.base import FilterLine, RowList
+from genui.ui.widgets.inputs import FilterLine
+from genui.ui.widgets.lists import RowList
 
 
 async def searched(pilot: Pilot[None], words: str) -> RowList:

@@ -12,8 +12,8 @@ from genui.ui.home import HomeScreen
 from genui.ui.keys import list_views
 from genui.ui.screens import AppScreen, PaneScreen
 from genui.ui.training.screen import TrainingScreen
-from genui.ui.widgets import base
-from genui.ui.widgets.base import StatusLine
+from genui.ui.widgets import bars
+from genui.ui.widgets.bars import StatusLine
 from genui.ui.widgets.dialogs import MessagesScreen
 
 LONG = "nothing could be read of " + "a long folder, " * 30 + "so try another one"
@@ -43,7 +43,7 @@ async def test_a_note_fades_on_every_screen_and_moves_nothing(
         await until(pilot, lambda: status.region.height == 1)
         assert status.region.bottom == screen.size.height - 1  # above the footer
         assert places() == before
-        monkeypatch.setattr(base, "FADE", 0.05)
+        monkeypatch.setattr(bars, "FADE", 0.05)
         screen.say(LONG, "note")
         await until(pilot, lambda: not status.text)
         assert places() == before
@@ -52,7 +52,7 @@ async def test_a_note_fades_on_every_screen_and_moves_nothing(
 async def test_an_error_stays_until_a_key(
     shipped, open_app: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "FADE", 0.05)
+    monkeypatch.setattr(bars, "FADE", 0.05)
     async with open_app() as pilot:
         status = pilot.app.screen.query_one(StatusLine)
         pilot.app.post_message(messages.Say("no such thing: try another"))

@@ -14,7 +14,9 @@ from genui.runs.models import ModelInfo
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import ModelsPane
 from genui.ui.settings import model_card
-from genui.ui.widgets.base import FilterLine, RowList, StatusLine, shorten
+from genui.ui.widgets.bars import StatusLine
+from genui.ui.widgets.inputs import FilterLine
+from genui.ui.widgets.lists import RowList, shorten
 from genui.ui.widgets.prose import Prose
 
 

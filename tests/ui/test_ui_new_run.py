@@ -26,7 +26,8 @@ from genui.ui.new_run import (
     describe_setting,
     parse_minutes,
 )
-from genui.ui.widgets.base import LineInput, RowList
+from genui.ui.widgets.inputs import LineInput
+from genui.ui.widgets.lists import RowList
 
 QUICK = next(iter(RECIPES))
 

@@ -11,7 +11,7 @@ from acting import HERE, Opener, home_of, seen, until, until_seen
 
 from genui.runs.layout import RunLock
 from genui.ui.app import farewell
-from genui.ui.widgets.base import Pane
+from genui.ui.widgets.panes import Pane
 
 IMPORTS = """
 import sys

@@ -19,8 +19,8 @@ from genui.ui.app import GenuiApp
 from genui.ui.app import run as run_app
 from genui.ui.home_panes import TrainingPane
 from genui.ui.organise import parse_labels
-from genui.ui.widgets.base import RowList
 from genui.ui.widgets.dialogs import ConfirmScreen, FormScreen
+from genui.ui.widgets.lists import RowList
 
 
 def test_the_form_takes_tags_with_spaces_or_commas_between() -> None:

@@ -20,8 +20,8 @@ from genui.ui.home import HomeScreen
 from genui.ui.home_panes import TrainingPane, list_screens
 from genui.ui.screens import AppScreen, Palette, PaletteScreen, PaneScreen
 from genui.ui.training.screen import TrainingScreen
-from genui.ui.widgets.base import RowList
 from genui.ui.widgets.dialogs import ThemeScreen
+from genui.ui.widgets.lists import RowList
 
 HOLD = 0.1  # seconds that a key is held
 SMALL = 80, 24  # a terminal that is soon drawn

@@ -19,7 +19,9 @@ from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import ModelsPane
 from genui.ui.tour import CLOSE, END, TourStrip, list_steps, show_keys
 from genui.ui.training.screen import TrainingScreen
-from genui.ui.widgets.base import FooterLine, LineInput, RowList
+from genui.ui.widgets.bars import FooterLine
+from genui.ui.widgets.inputs import LineInput
+from genui.ui.widgets.lists import RowList
 
 STEPS = list_steps()
 COUNT = len(STEPS) - 1  # without the demo, which the tests have off

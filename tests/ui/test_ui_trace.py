@@ -7,7 +7,7 @@ from genui.base.errors import MisuseError
 from genui.base.schema import settings_of
 from genui.protocol import ImageSettings, TextSettings
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import escape_newlines, unescape_newlines
+from genui.ui.widgets.inputs import escape_newlines, unescape_newlines
 
 
 def image(step: int) -> protocol.ImageFrame:

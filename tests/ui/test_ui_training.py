@@ -15,9 +15,9 @@ from genui.runs.layout import RunDir, RunLock
 from genui.ui import new_run
 from genui.ui.home_panes import TrainingPane
 from genui.ui.training.samples import SamplesPanel
-from genui.ui.widgets.base import LineInput
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.image import ImageView
+from genui.ui.widgets.inputs import LineInput
 
 
 async def test_a_run_is_shown_with_its_curve_and_its_sample(shipped, open_app: Opener) -> None:

@@ -18,11 +18,14 @@ from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import CaptionScreen, PromptLine
 from genui.ui.traces.controller import parse_number
 from genui.ui.traces.export import IMAGES, Format
-from genui.ui.widgets.base import Line, LineWidget, Timeline, set_border, strip_of
+from genui.ui.widgets.bars import Line
+from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.image import ImageView
+from genui.ui.widgets.lines import LineWidget, strip_of
 from genui.ui.widgets.settings import Option
+from genui.ui.widgets.timeline import Timeline
 
 NARROW = 40  # cells of a border with room for few words
 MAX_DIRECTIONS = 64  # before the first frame, which has their number

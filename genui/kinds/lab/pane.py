@@ -48,15 +48,11 @@ from genui.ui.settings import describe_change
 from genui.ui.traces.controller import Listener, TraceController
 from genui.ui.traces.export import TREE, Format
 from genui.ui.traces.trees import Lost, Trace, TraceReply, Worker
-from genui.ui.widgets.base import (
-    FooterLine,
-    HeaderLine,
-    StatusLine,
-    Timeline,
-    set_border,
-)
+from genui.ui.widgets.bars import FooterLine, HeaderLine, StatusLine
+from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.settings import Option
+from genui.ui.widgets.timeline import Timeline
 
 # --- Families, data and settings --------------------------------------------------------------
 

@@ -13,8 +13,10 @@ from rich.style import Style
 from textual.strip import Strip
 
 from genui.kinds.lab.files import last_scene
+from genui.ui.themes import colour_mode
+from genui.ui.traces.compare import Moment
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import LineWidget, Moment, colour_mode, strip_of
+from genui.ui.widgets.lines import LineWidget, strip_of
 
 if TYPE_CHECKING:
     from genui.kinds.lab.scene import PlaneCells, Scene

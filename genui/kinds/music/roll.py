@@ -17,8 +17,9 @@ from genui.kinds.music.piano_roll import (
 )
 from genui.protocol import TextFrame
 from genui.render.canvas import merge_runs
+from genui.ui.traces.compare import Moment
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import LineWidget, Moment, strip_of
+from genui.ui.widgets.lines import LineWidget, strip_of
 
 _HEAD = "▾"
 TALL = 32  # lines from which there are two systems, one below the other

@@ -12,9 +12,10 @@ from genui.ui.generate.prompt import PromptLine
 from genui.ui.traces.controller import Listener, TraceController
 from genui.ui.traces.export import IMAGES, TREE, Format
 from genui.ui.traces.trees import Worker
-from genui.ui.widgets.base import Line, Timeline
+from genui.ui.widgets.bars import Line
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.image import ImageView, Waveform
+from genui.ui.widgets.timeline import Timeline
 
 GREETING = "Hello. This is a voice of piper. Every sentence is a step."
 HEAR = "speech.hear"

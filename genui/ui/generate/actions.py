@@ -34,9 +34,9 @@ from genui.ui.sound import Speaker
 from genui.ui.traces.compare import Column
 from genui.ui.traces.controller import NO_MODEL, parse_number
 from genui.ui.traces.trees import Branch, Lost, Trace, TraceReply
-from genui.ui.widgets.base import Row
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
+from genui.ui.widgets.lists import Row
 from genui.ui.widgets.settings import Option, SettingsPanel, option_of
 
 if TYPE_CHECKING:

@@ -28,12 +28,14 @@ from genui.ui.traces.compare import ClipHead, Part, part_after
 from genui.ui.traces.controller import LABEL_CELLS
 from genui.ui.traces.image import ImageController, parse_opening
 from genui.ui.traces.trees import Trace, adds_noise
-from genui.ui.widgets.base import Line, Timeline, set_border
+from genui.ui.widgets.bars import Line
+from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.dialogs import Field, FormScreen, ValueScreen
 from genui.ui.widgets.image import ImageView, Waveform
 from genui.ui.widgets.settings import Option
+from genui.ui.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
     import numpy as np

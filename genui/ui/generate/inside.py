@@ -33,10 +33,12 @@ from genui.ui.generate.actions import Actions
 from genui.ui.generate.pane import TracePane
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Branch, Lost, Trace, TraceReply
-from genui.ui.widgets.base import Row, set_border, unescape_newlines
+from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.candidates import AttentionList, Heads, token_text
 from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
+from genui.ui.widgets.inputs import unescape_newlines
 from genui.ui.widgets.layers import LayerList, PartList
+from genui.ui.widgets.lists import Row
 from genui.ui.widgets.settings import Option
 
 TextController = TraceController[TextFrame, TextSettings]

@@ -29,7 +29,7 @@ from genui.ui.generate.actions import (
     VariationActions,
 )
 from genui.ui.generate.prompt import PromptLine
-from genui.ui.keys import PaneName, Scope
+from genui.ui.keys import PaneName, Scope, bind_actions
 from genui.ui.screens import Copyable
 from genui.ui.session import Session
 from genui.ui.terminal import may_animate
@@ -37,16 +37,11 @@ from genui.ui.textual_parts import set_bindings
 from genui.ui.traces.compare import Part
 from genui.ui.traces.controller import TraceController
 from genui.ui.traces.trees import Source, Trace
-from genui.ui.widgets.base import (
-    LineInput,
-    Pane,
-    Timeline,
-    bind_actions,
-    escape_newlines,
-    unescape_newlines,
-)
 from genui.ui.widgets.dialogs import Window, ask
+from genui.ui.widgets.inputs import LineInput, escape_newlines, unescape_newlines
+from genui.ui.widgets.panes import Pane
 from genui.ui.widgets.settings import Option, SettingsPanel
+from genui.ui.widgets.timeline import Timeline
 
 T = TypeVar("T")
 

@@ -17,8 +17,8 @@ from genui.base.text import clean_line, split_words
 from genui.runs.models import ModelInfo, read_header
 from genui.ui.editor import edit_text
 from genui.ui.messages import Say
-from genui.ui.widgets.base import Completer, LineInput, escape_newlines, unescape_newlines
 from genui.ui.widgets.dialogs import Window
+from genui.ui.widgets.inputs import Completer, LineInput, escape_newlines, unescape_newlines
 
 MAX_LISTED = 80  # words; a wider terminal has no room for more
 RECALLED = 50  # lines

@@ -1,13 +1,16 @@
 """The Text pane: a model writes token by token, with the odds of each token beside the text."""
 
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.geometry import Size
+from textual.message import Message
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
@@ -22,9 +25,10 @@ from genui.ui.generate.pane import Inspector, PaneKind, Parts, TracePane, View
 from genui.ui.generate.prompt import PromptLine
 from genui.ui.settings import describe_model
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import FindLine, set_border, unescape_newlines
+from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.candidates import AttentionList, Candidates, LabelBars, levels
 from genui.ui.widgets.dialogs import ValueScreen
+from genui.ui.widgets.inputs import SearchLine, unescape_newlines
 from genui.ui.widgets.layers import LayerList, PartList
 from genui.ui.widgets.prose import CodeProse
 from genui.ui.widgets.settings import Option
@@ -42,6 +46,31 @@ LEGEND = (
 
 PAUSE = 10
 """The pause after a parse, as a multiple of its duration: at most a tenth of the time is spent."""
+
+
+class FindLine(SearchLine):
+    """A line for text to find: Enter, ↓ and ↑ post Stepped, Esc clears it."""
+
+    hints = (("⏎", "next match"), ("↑", "previous"), ("esc", "close"))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "step(1)", "Next", show=False),
+        Binding("up,shift+enter", "step(-1)", "Previous", show=False),
+    ]
+
+    @dataclass(eq=False)
+    class Stepped(Message):
+        """Go to the next match, or with -1 to the one before."""
+
+        by: int
+
+    def __init__(self) -> None:
+        super().__init__("text to find")
+
+    async def action_submit(self) -> None:
+        self.action_step(1)
+
+    def action_step(self, by: int) -> None:
+        self.post_message(self.Stepped(by))
 
 
 class CodeCheck:

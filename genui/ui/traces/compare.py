@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -332,3 +332,22 @@ class ClipHead:
         """`frame  7/16 ▸`, or ‖ while it stands still; always of one width."""
         mark = "▸" if self.is_moving(frames) else "‖"
         return f"frame {self.at % frames + 1:>{len(str(frames))}}/{frames} {mark}"
+
+
+class Moment(NamedTuple):
+    """The step of a trace that a view shows, and how."""
+
+    step: int
+    frame: Any  # of the step; None if there is none
+    part: Part
+    clip_frame: int
+    playing: bool
+    empty: str  # shown if the trace has not started
+
+
+class TraceView(Protocol):
+    """A widget that shows a trace beside others: the `view` of its kind."""
+
+    def show_trace(self, trace: Trace[Any], moment: Moment) -> None: ...
+
+    def scroll_text(self, by: int) -> None: ...

@@ -25,8 +25,8 @@ from genui.ui import messages
 from genui.ui.graphics import ask_tmux, wrap_for_tmux
 from genui.ui.textual_parts import driver_of
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import Row
 from genui.ui.widgets.dialogs import ChooseScreen, ask
+from genui.ui.widgets.lists import Row
 
 if TYPE_CHECKING:
     from genui.runs.alerts import Alert, Alerts

@@ -14,7 +14,9 @@ from genui.base import numbers
 from genui.base.text import clean_line
 from genui.ui.training.rows import FilteredPanel
 from genui.ui.training.snapshot import Snapshot
-from genui.ui.widgets.base import RowScroller, set_border, strip_of
+from genui.ui.widgets.borders import set_border
+from genui.ui.widgets.lines import strip_of
+from genui.ui.widgets.lists import RowScroller
 
 # --- Configurations as lines of text ----------------------------------------------------------
 

@@ -27,7 +27,9 @@ from genui.runs.layout import RunDir
 from genui.ui import messages
 from genui.ui.training.rows import FilteredPanel
 from genui.ui.training.snapshot import Snapshot
-from genui.ui.widgets.base import RowScroller, set_border, strip_of
+from genui.ui.widgets.borders import set_border
+from genui.ui.widgets.lines import strip_of
+from genui.ui.widgets.lists import RowScroller
 
 # --- Reading console.log as it grows, on a thread ---------------------------------------------
 

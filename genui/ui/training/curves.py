@@ -19,11 +19,12 @@ from textual.style import Style
 from genui.base import numbers
 from genui.base.text import clean_line, shorten_middle
 from genui.render.chart import choose_style, legend_key
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.axes import unit_of_axis
 from genui.ui.training.board import Board
 from genui.ui.training.plots import Plot, SeriesLine, curve_series
 from genui.ui.training.state import CURVE_SETTINGS, Grid, ViewState, metric_of
-from genui.ui.widgets.base import Framed, LifecycleGuard, set_border
+from genui.ui.widgets.borders import Framed, set_border
 from genui.ui.widgets.curve import Curve
 
 PIN = "★"

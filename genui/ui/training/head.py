@@ -12,12 +12,15 @@ from genui.base import numbers
 from genui.base.text import clean_line
 from genui.render import axis
 from genui.render.chart import choose_sign
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.axes import unit_of_axis
 from genui.ui.training.board import Board
 from genui.ui.training.printed import unsure
 from genui.ui.training.values import stats_line
 from genui.ui.watcher import Part, RunView, mark
-from genui.ui.widgets.base import Framed, LifecycleGuard, Line, StepBar, set_border
+from genui.ui.widgets.bars import Line
+from genui.ui.widgets.borders import Framed, set_border
+from genui.ui.widgets.progress import StepBar
 
 # --- The head ---------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from genui.ui.traces.trees import Lost
 from genui.ui.training.rows import SidePanel
 from genui.ui.training.snapshot import Snapshot
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import Line
+from genui.ui.widgets.bars import Line
 from genui.ui.widgets.candidates import token_text
 from genui.ui.widgets.layers import LayerList
 

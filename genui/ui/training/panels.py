@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.config import ConfigPanel
 from genui.ui.training.console import ConsolePanel
 from genui.ui.training.layers import LayersPanel
@@ -14,11 +15,7 @@ from genui.ui.training.samples import SamplesPanel
 from genui.ui.training.snapshot import Snapshot
 from genui.ui.training.state import SIDE_TABS, SideTab
 from genui.ui.training.system import SystemPanel
-from genui.ui.widgets.base import (
-    LifecycleGuard,
-    Line,
-    clickable,
-)
+from genui.ui.widgets.bars import Line, clickable
 
 _PANELS: dict[SideTab, type[SidePanel]] = {
     "sample": SamplesPanel,

@@ -9,8 +9,10 @@ from textual.content import Content
 
 from genui.base import numbers
 from genui.base.errors import MisuseError
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.snapshot import Snapshot, pattern
-from genui.ui.widgets.base import Framed, LifecycleGuard, SearchLine
+from genui.ui.widgets.borders import Framed
+from genui.ui.widgets.inputs import SearchLine
 
 
 class PatternLine(SearchLine):

@@ -19,6 +19,7 @@ from textual.widgets import Static
 from genui.base import numbers
 from genui.base.text import clean, clean_line
 from genui.runs.layout import RunDir
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.messages import Pointed
 from genui.ui.terminal import may_animate
 from genui.ui.training.rows import SidePanel
@@ -30,7 +31,8 @@ from genui.ui.training.snapshot import (
     sample_steps,
 )
 from genui.ui.watcher import RunView, Sample, load_sample
-from genui.ui.widgets.base import LifecycleGuard, Line, clickable, set_border
+from genui.ui.widgets.bars import Line, clickable
+from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.image import ImageView
 
 if TYPE_CHECKING:

@@ -35,9 +35,11 @@ from genui.ui.training.steering import Steering
 from genui.ui.training.table import RunTable
 from genui.ui.training.values import waiting_text
 from genui.ui.watcher import RunView, Watcher
-from genui.ui.widgets.base import FooterLine, HeaderLine, SearchLine, Split, StatusLine
+from genui.ui.widgets.bars import FooterLine, HeaderLine, StatusLine
 from genui.ui.widgets.curve import Curve
 from genui.ui.widgets.dialogs import ask
+from genui.ui.widgets.inputs import SearchLine
+from genui.ui.widgets.panes import Split
 from genui.ui.widgets.settings import Option, SettingsPanel, option_of
 
 PAINT_INTERVAL = 0.2  # seconds between paints of new data; the first is painted at once

@@ -25,8 +25,8 @@ from genui.runs.control import (
 from genui.runs.layout import RunDir, checkpoint_steps
 from genui.runs.listing import find_sweep
 from genui.ui import messages
+from genui.ui.keys import bind_actions
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import bind_actions
 from genui.ui.widgets.dialogs import ConfirmScreen, ValueScreen, ask
 
 CONFIRMATIONS: dict[Command, str] = {

@@ -17,19 +17,16 @@ from genui.base.text import clean_line
 from genui.render.axis import UNITS
 from genui.render.series import View
 from genui.render.shades import draw_shades
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.axes import start_time, unit_of_axis, x_positions
 from genui.ui.training.ranks import rank_lines
 from genui.ui.training.rows import FilteredPanel
 from genui.ui.training.snapshot import Snapshot, XAxis
 from genui.ui.watcher import RunView
-from genui.ui.widgets.base import (
-    LifecycleGuard,
-    Line,
-    LineWidget,
-    set_border,
-    strip_of,
-)
+from genui.ui.widgets.bars import Line
+from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.lines import LineWidget, strip_of
 
 if TYPE_CHECKING:
     from genui.ui.watcher import Points

@@ -40,19 +40,14 @@ from genui.runs.table import (
     view_of_sweep,
 )
 from genui.ui import keys, messages
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.board import Board
 from genui.ui.training.steering import ask_to_stop, control_sweep
 from genui.ui.watcher import MARKS
-from genui.ui.widgets.base import (
-    CursorList,
-    Framed,
-    LifecycleGuard,
-    LineWidget,
-    SearchLine,
-    message_strips,
-    set_border,
-    strip_of,
-)
+from genui.ui.widgets.borders import Framed, set_border
+from genui.ui.widgets.inputs import SearchLine
+from genui.ui.widgets.lines import LineWidget, message_strips, strip_of
+from genui.ui.widgets.lists import CursorList
 from genui.ui.widgets.settings import Option, option_of
 
 PIN = "★"

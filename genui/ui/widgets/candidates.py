@@ -13,7 +13,7 @@ from textual.strip import Strip
 from genui.base import numbers
 from genui.base.text import clean, clean_line
 from genui.protocol import Attention, Candidate, TextFrame
-from genui.ui.widgets.base import LineWidget, strip_of
+from genui.ui.widgets.lines import LineWidget, strip_of
 
 _EIGHTHS = "▏▎▍▌▋▊▉"
 _TOKEN_CELLS = 12

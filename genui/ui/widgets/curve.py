@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from genui.ui.widgets.base import LineWidget, strip_of
+from genui.ui.widgets.lines import LineWidget, strip_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,7 +21,10 @@ from genui.base.errors import MisuseError
 from genui.base.text import clean
 from genui.ui import keys
 from genui.ui.keys import Scope
-from genui.ui.widgets.base import LifecycleGuard, LineInput, Row, RowList, set_border
+from genui.ui.lifecycle import LifecycleGuard
+from genui.ui.widgets.borders import set_border
+from genui.ui.widgets.inputs import LineInput
+from genui.ui.widgets.lists import Row, RowList
 
 if TYPE_CHECKING:
     from genui.ui.screens import Said

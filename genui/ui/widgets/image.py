@@ -20,19 +20,13 @@ from genui.protocol import ImageFrame
 from genui.protocol.kinds import kind_of_trace
 from genui.ui.graphics import Images, Placement
 from genui.ui.kinds import shows_of
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.terminal import get_images, get_metered_driver
-from genui.ui.traces.compare import Column, Part
+from genui.ui.themes import colour_mode
+from genui.ui.traces.compare import Column, Moment, Part, TraceView
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import (
-    LifecycleGuard,
-    LineWidget,
-    Moment,
-    TraceView,
-    colour_mode,
-    run_style,
-    set_border,
-    strip_of,
-)
+from genui.ui.widgets.borders import set_border
+from genui.ui.widgets.lines import LineWidget, run_style, strip_of
 
 if TYPE_CHECKING:
     import numpy as np

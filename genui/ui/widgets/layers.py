@@ -7,8 +7,8 @@ from textual.strip import Strip
 
 from genui.base import numbers
 from genui.protocol import Contribution, LayerOdds, Layers
-from genui.ui.widgets.base import strip_of
 from genui.ui.widgets.candidates import BarList, token_text
+from genui.ui.widgets.lines import strip_of
 
 _TOKEN_CELLS, _FEW_TOKEN_CELLS = 12, 8
 _WIDE = 36  # cells from which tokens have their full width

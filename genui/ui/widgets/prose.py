@@ -20,8 +20,11 @@ from textual.strip import Strip
 from genui.protocol import Piece, TextFrame
 from genui.render.colours import ColourMode
 from genui.render.prose import SOLID, Flow, Span
+from genui.ui.themes import colour_mode
+from genui.ui.traces.compare import Moment
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import Moment, RowScroller, colour_mode, strip_of
+from genui.ui.widgets.lines import strip_of
+from genui.ui.widgets.lists import RowScroller
 
 SURPRISE_EDGES = (1.0, 2.5, 4.5, 7.0)
 """The boundaries between classes of surprise, in bits."""

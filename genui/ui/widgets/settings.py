@@ -13,8 +13,11 @@ from textual.widgets import Static
 from genui.base.errors import MisuseError
 from genui.base.schema import Setting
 from genui.ui import keys
+from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.messages import KeysChanged
-from genui.ui.widgets.base import LifecycleGuard, LineInput, Row, RowList, set_border
+from genui.ui.widgets.borders import set_border
+from genui.ui.widgets.inputs import LineInput
+from genui.ui.widgets.lists import Row, RowList
 
 
 class Option(NamedTuple):

@@ -12,8 +12,8 @@ from genui.protocol import Label, Request
 from genui.ui.generate.pane import TracePane
 from genui.ui.messages import Reply
 from genui.ui.traces.trees import Lost
-from genui.ui.widgets.base import RowList
 from genui.ui.widgets.candidates import LabelBars
+from genui.ui.widgets.lists import RowList
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import PromptLine
 from genui.ui.tour import Step, has_begun
 from genui.ui.traces.controller import TraceController
-from genui.ui.widgets.base import Line, Timeline
+from genui.ui.widgets.bars import Line
 from genui.ui.widgets.image import ImageView
+from genui.ui.widgets.timeline import Timeline
 from genui_strokes.settings import StrokesSettings
 
 

@@ -2,7 +2,7 @@ import pytest
 from rich.cells import cell_len
 from widget_stage import Stage, lines_of
 
-from genui.ui.widgets.base import StepBar
+from genui.ui.widgets.progress import StepBar
 
 
 async def test_it_tells_step_share_and_time_left() -> None:

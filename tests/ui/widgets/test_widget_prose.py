@@ -15,8 +15,8 @@ from genui.protocol import (
     label_message,
     label_turn,
 )
+from genui.ui.traces.compare import Moment
 from genui.ui.traces.trees import Trace
-from genui.ui.widgets.base import Moment
 from genui.ui.widgets.prose import Prose, Written, surprise_class
 
 
