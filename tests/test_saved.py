@@ -26,9 +26,9 @@ from saved_samples import (
 from genui.base.errors import GenuiError, MisuseError
 from genui.formats import codec
 from genui.formats import recipe as saved
+from genui.formats.cast import CastFile
 from genui.formats.codec import Sample
 from genui.formats.recipe import View
-from genui.formats.text import CastFile
 from genui.protocol import ImageSettings, RgbImage, Start
 
 # --- recipes ------------------------------------------------------------------------

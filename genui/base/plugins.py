@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from genui.base.errors import MisuseError
+from genui.base.text import clean_line
 
 GROUPS: Mapping[str, str] = {
     "genui.kinds": "KINDS",
@@ -245,8 +246,6 @@ def _attempt(source: str, load: Callable[[], Any]) -> Any:
 
 
 def _report(line: str) -> None:
-    from genui.base.text import clean_line
-
     line = clean_line(line)
     if line not in _reported:
         _reported[line] = None

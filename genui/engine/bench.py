@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 
+from genui.base.errors import GenuiError
 from genui.engine import device
 from genui.engine.estimate import peak_memory, trial_trainer
 from genui.engine.utilization import measure_peak, profile_step
+from genui.protocol import ImageSettings, Start, TextSettings
 from genui.recipes import find_recipe, override
 
 Result = dict[str, Any]
@@ -55,7 +57,6 @@ def measure_training(recipe: str, seconds: float, settings: Mapping[str, str]) -
 def measure_writing(model: str, prompt: str, tokens: int) -> Result:
     """Seconds of each token that a model writes, with its odds, as the app's worker makes them."""
     from genui.engine.load import stream
-    from genui.protocol import Start, TextSettings
 
     settings = TextSettings(tokens=tokens)
     times: list[float] = []
@@ -71,7 +72,6 @@ def measure_writing(model: str, prompt: str, tokens: int) -> Result:
 def measure_denoising(model: str, prompt: str, steps: int) -> Result:
     """Seconds of a denoising step of an image."""
     from genui.engine.load import open_trace
-    from genui.protocol import ImageSettings, Start
 
     settings = ImageSettings(steps=steps)
     trace = open_trace(Start(trace=1, model=model, prompt=prompt, seed=1, settings=settings))
@@ -104,8 +104,6 @@ MEASUREMENTS: Mapping[str, Callable[..., Result]] = {
 
 def main() -> int:
     """Errors are one line on stderr."""
-    from genui.base.errors import GenuiError
-
     _, name, options = sys.argv
     try:
         print("\n" + json.dumps(MEASUREMENTS[name](**json.loads(options))), flush=True)

@@ -187,6 +187,37 @@ def device_name(device: str) -> str:
     return torch.cuda.get_device_name(0) if device == "cuda" else processor_name()
 
 
+MEASURE_S = 0.1
+"""Seconds for which the peak is measured."""
+
+_SIDE = {"cpu": 768, "mps": 4096, "cuda": 8192}  # of the square matrices
+
+
+def measure_peak(machine: Machine) -> float:
+    """The FLOPs per second of the fastest of several large products on the machine. The global
+    random generator is not used."""
+    side = _SIDE[machine.device]
+    dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
+    generator = torch.Generator().manual_seed(0)
+    a, b = (
+        torch.randn(side, side, generator=generator).to(machine.device, dtype) for _ in range(2)
+    )
+    # While one thread waits for a busy processor, its processor time stands still.
+    is_one_thread = (machine.device, machine.threads) == ("cpu", 1)
+    clock = time.thread_time if is_one_thread else time.perf_counter
+    synchronize = getattr(torch, machine.device).synchronize
+    best, end = float("inf"), time.perf_counter() + MEASURE_S
+    with torch.no_grad():
+        torch.mm(a, b)  # allocates memory and chooses a kernel
+        while best == float("inf") or time.perf_counter() < end:
+            synchronize()
+            begin = clock()
+            torch.mm(a, b)
+            synchronize()
+            best = min(best, clock() - begin)
+    return 2 * side**3 / max(best, 1e-9)
+
+
 def describe() -> dict[str, str]:
     """Facts for `genui doctor`, measured now."""
     device = choose_device()
@@ -206,7 +237,5 @@ def describe() -> dict[str, str]:
 
 def _peaks(device: str, threads: int) -> str:
     """`97 GFLOP/s in fp32, 210 in bf16`, measured now."""
-    from genui.engine.utilization import measure_peak  # late: it imports this module
-
     fp32, bf16 = (measure_peak(Machine(device, name, threads)) for name in ("fp32", "bf16"))
     return f"{fp32 / 1e9:,.0f} GFLOP/s in fp32, {bf16 / 1e9:,.0f} in bf16"

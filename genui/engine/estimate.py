@@ -15,7 +15,7 @@ import msgspec
 from genui.base.errors import GenuiError
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.tables import dataset_named
-from genui.engine.kinds import prepares
+from genui.engine.kinds import build_task, prepares
 from genui.recipes import Recipe, Size, override
 from genui.runs.layout import RunDir
 from genui.runs.plan import Load, Plan, Speed, counted_start, fit, plan_of, read_speed, write_speed
@@ -262,7 +262,6 @@ def trial_trainer(
     import torch  # late: a plan that needs no measurement does not wait for torch
 
     from genui.engine import device
-    from genui.engine.kinds import build_task
     from genui.engine.train.loop import Trainer
 
     machine = device.choose(recipe.device, recipe.precision, recipe.threads, recipe.widest)

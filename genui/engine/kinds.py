@@ -153,14 +153,6 @@ def begins_of(kind: Kind | None) -> Begins | None:
     return open_face(kind.begins, Begins) if kind is not None else None
 
 
-def measure(info: "ModelInfo", recipe: Recipe) -> Mapping[str, str]:
-    """The metrics of a model: labels to values with units, the most important first."""
-    from genui.engine.load import find_and_load
-
-    made = find_and_load(str(info.path)) if _kind(recipe).generates else info
-    return trains(recipe).measure(made, recipe)
-
-
 def nearest(recipe: Recipe, trace: "Trace", step: int, count: int) -> "Neighbours":
     """The training data most similar to the sample at a step.
 

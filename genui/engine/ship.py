@@ -22,8 +22,8 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.tables import limitations
 from genui.engine.device import processor_name
-from genui.engine.kinds import measure
-from genui.engine.load import stream
+from genui.engine.kinds import trains
+from genui.engine.load import find_and_load, stream
 from genui.engine.models import frozen
 from genui.engine.train.checkpoint import load_weights, quantise, to_half, write_model
 from genui.formats.recipe import METADATA, count_lines, read_plan
@@ -41,7 +41,7 @@ from genui.recipes import (
 )
 from genui.runs.layout import RunDir, format_origin, read_info
 from genui.runs.listing import find_run
-from genui.runs.models import find_model, read_header
+from genui.runs.models import ModelInfo, find_model, read_header
 
 SAMPLE_SEED = 2  # chosen by looking: with 1 `shakespeare` begins with a word that is none
 SAMPLE = "sample.png"
@@ -98,6 +98,13 @@ def ship(run: RunDir, guide: str = "", bits: int = 8) -> dict[str, Any]:
     if images := sorted(run.samples.glob("*.png")):
         shutil.copyfile(images[-1], target.with_name(SAMPLE))  # `genui show` draws it
     return card
+
+
+def measure(info: ModelInfo, recipe: Recipe) -> Mapping[str, str]:
+    """The metrics of a model: labels to values with units, the most important first."""
+    can_generate = KINDS[recipe.family, recipe.medium].generates
+    made = find_and_load(str(info.path)) if can_generate else info
+    return trains(recipe).measure(made, recipe)
 
 
 def reduce_precision(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:

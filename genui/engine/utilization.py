@@ -18,7 +18,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from genui.base.numbers import short
-from genui.engine.device import Machine
+from genui.engine.device import Machine, measure_peak
 
 # --- FLOPs of a step --------------------------------------------------------------------------
 
@@ -93,37 +93,7 @@ def not_counting() -> Iterator[None]:
         FlopCounter.is_paused = False
 
 
-# --- The peak of matrix products --------------------------------------------------------------
-
-MEASURE_S = 0.1
-"""Seconds for which the peak is measured."""
-
-_SIDE = {"cpu": 768, "mps": 4096, "cuda": 8192}  # of the square matrices
-
-
-def measure_peak(machine: Machine) -> float:
-    """The FLOPs per second of the fastest of several large products on the machine. The global
-    random generator is not used."""
-    side = _SIDE[machine.device]
-    dtype = torch.bfloat16 if machine.precision == "bf16" else torch.float32
-    generator = torch.Generator().manual_seed(0)
-    a, b = (
-        torch.randn(side, side, generator=generator).to(machine.device, dtype) for _ in range(2)
-    )
-    # While one thread waits for a busy processor, its processor time stands still.
-    is_one_thread = (machine.device, machine.threads) == ("cpu", 1)
-    clock = time.thread_time if is_one_thread else time.perf_counter
-    synchronize = getattr(torch, machine.device).synchronize
-    best, end = float("inf"), time.perf_counter() + MEASURE_S
-    with torch.no_grad():
-        torch.mm(a, b)  # allocates memory and chooses a kernel
-        while best == float("inf") or time.perf_counter() < end:
-            synchronize()
-            begin = clock()
-            torch.mm(a, b)
-            synchronize()
-            best = min(best, clock() - begin)
-    return 2 * side**3 / max(best, 1e-9)
+# --- The share of the peak --------------------------------------------------------------------
 
 
 class Utilization:

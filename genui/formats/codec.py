@@ -14,7 +14,7 @@ from typing import Any
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import show
 from genui.base.plugins import Table, index_by_name
-from genui.formats import audio, image, text, trees
+from genui.formats import audio, cast, image, text, trees
 from genui.formats.kinds import saves_of
 from genui.formats.recipe import (
     MAX_BYTES,
@@ -108,9 +108,9 @@ _ROWS = (
     Codec(
         suffix=".cast",
         title="a recording of the terminal, for asciinema",
-        encode=text.encode_recording,
-        decode=text.decode_recording,
-        difference=text.compare_recordings,
+        encode=cast.encode_recording,
+        decode=cast.decode_recording,
+        difference=cast.compare_recordings,
         shows="animation",
         one_text=True,
     ),

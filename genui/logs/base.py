@@ -20,13 +20,14 @@ from genui.runs.layout import RunDir, RunInfo, Status
 from genui.runs.listing import RunSummary
 
 if TYPE_CHECKING:
-    from genui.logs.media import Histograms
+    from genui.logs.histograms import Histograms
     from genui.runs.series import Series
 
 WRITING = 30.0
 """Seconds since the last write within which a log counts as being written."""
 
 NEVER = re.compile(r"(?!)")
+HPARAMS_FOLDER = re.compile(r"\d{10}\.\d+")  # the time, as TensorBoard's add_hparams names it
 _BEYOND = 2**63  # steps are int64
 
 
@@ -208,7 +209,7 @@ class MediaStore:
 
     def _histograms_with(self, media: Media) -> "Histograms | None":
         """All histograms of that name, this one included; None if it is left out."""
-        from genui.logs.media import Histograms  # brings numpy
+        from genui.logs.histograms import Histograms  # brings numpy
 
         known = self._histograms.get(media.name)
         if known is None and len(self._histograms) < self._most_histograms:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from genui.base.errors import GenuiError
-from genui.logs.formats import HPARAMS_FOLDER
+from genui.logs.base import HPARAMS_FOLDER
 from genui.logs.tensorboard import EventsTail, Point
 from genui.runs.api import Run
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from genui.base.plugins import Table, index_by_name
-from genui.logs.base import Format, Log, Tail
+from genui.logs.base import HPARAMS_FOLDER, Format, Log, Tail
 from genui.logs.clearml import ClearMl, ClearMlTail
 from genui.logs.dvclive import DvcLive, DvcLiveTail
 from genui.logs.mlflow import Mlflow, MlflowDatabase, MlflowDatabaseTail, MlflowTail
@@ -58,9 +58,6 @@ class TensorBoard(Format):
                 if logs and sum(bool(HPARAMS_FOLDER.fullmatch(name)) for name in names) == 1:
                     return folder.parent
         return folder
-
-
-HPARAMS_FOLDER = re.compile(r"\d{10}\.\d+")  # the time, as add_hparams names its folder
 
 
 class HuggingFace(Format):

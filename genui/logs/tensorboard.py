@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError
 from genui.base.files import list_names, show
 from genui.base.protobuf import define_messages
-from genui.logs.base import FilesReader, GrowingFile, Media, MediaKind
-from genui.logs.formats import HPARAMS_FOLDER
+from genui.logs.base import HPARAMS_FOLDER, FilesReader, GrowingFile, Media, MediaKind
 from genui.logs.native import Row
 
 # --- TFRecord framing: length, its checksum, data, its checksum, repeated ----------------------

@@ -48,7 +48,7 @@ def fork_server() -> Iterator[None]:
 def peak_of_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has an empty cache folder, where the peak is not kept yet."""
     if "torch" in sys.modules:
-        monkeypatch.setattr("genui.engine.utilization.MEASURE_S", 0.0)
+        monkeypatch.setattr("genui.engine.device.MEASURE_S", 0.0)
 
 
 @pytest.fixture(params=NETWORKS)

@@ -20,7 +20,7 @@ from typing import Any
 import leftovers
 import psutil
 
-from genui.engine import trainer, utilization
+from genui.engine import device, trainer
 from genui.engine.train.world import join_world
 from genui.runs import control
 from genui.runs.control import Control
@@ -125,7 +125,7 @@ def _server() -> _Server:
 
 
 def _serve() -> None:
-    utilization.MEASURE_S = 0.0  # as in pytest's process
+    device.MEASURE_S = 0.0  # as in pytest's process
     actions = {"fork_ranks": _fork_ranks, "wait": _wait}
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)

@@ -18,9 +18,9 @@ from acting import (
 from msgspec.structs import replace
 from textual.pilot import Pilot
 
+from genui.formats.cast import CastFile
 from genui.formats.codec import SavedFile, read
 from genui.formats.recipe import result_of, to_start
-from genui.formats.text import CastFile
 from genui.formats.trees import SavedTree, branch_start
 from genui.protocol import SetSeed, SetSettings, Start, TextSettings
 from genui.ui.export import ExportScreen

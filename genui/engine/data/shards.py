@@ -29,8 +29,16 @@ from genui.base.files import (
     show,
 )
 from genui.base.numbers import size
-from genui.engine.data.documents import Piece, describe_left_out, is_held_out, no_documents
+from genui.engine.data.documents import (
+    Piece,
+    describe_left_out,
+    find_source,
+    is_held_out,
+    no_documents,
+)
 from genui.engine.data.preparation import (
+    QUIET,
+    Preparation,
     Prepared,
     Report,
     bytes_in,
@@ -39,7 +47,7 @@ from genui.engine.data.preparation import (
     say_nothing,
 )
 from genui.engine.data.sources import TEXT, Progress, Source, read
-from genui.engine.data.text import sample_text
+from genui.engine.data.text import is_large, load_text, sample_text
 from genui.engine.data.tokenizer import (
     ByteTokenizer,
     CharTokenizer,
@@ -50,6 +58,7 @@ from genui.engine.data.tokenizer import (
     tokenizer_from_dict,
     train_bpe,
 )
+from genui.recipes import TextRecipe
 
 SHARD = 64 * 1024 * 1024
 """Characters of text in a shard."""
@@ -152,6 +161,13 @@ class Manifest(msgspec.Struct, kw_only=True):
 def tokens_dir() -> Path:
     """One folder a source, with a folder for each of its tokenizers."""
     return paths.cache_dir() / "tokens"
+
+
+def check_text(recipe: TextRecipe, preparation: Preparation = QUIET) -> str:
+    """Load the text of a recipe and describe it in one line; of large data only the beginning."""
+    if recipe.data and is_large(source := find_source(Path(recipe.data).expanduser())):
+        return check_large(source)
+    return load_text(recipe.dataset, recipe.data, preparation=preparation).describe()
 
 
 def check_large(source: Source) -> str:

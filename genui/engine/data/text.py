@@ -33,7 +33,7 @@ from genui.engine.data.documents import (
 )
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.sources import TEXT, Source, file_at, read
-from genui.recipes import TextClassifierRecipe, TextRecipe
+from genui.recipes import TextClassifierRecipe
 
 # --- Text datasets ----------------------------------------------------------------------------
 
@@ -284,15 +284,6 @@ def sample_text(source: Source, size: int) -> TextData:
     return TextData(
         source.path.name, "yours", *parts, _fingerprint(*parts), (note,), is_sample=True
     )
-
-
-def check_text(recipe: TextRecipe, preparation: Preparation = QUIET) -> str:
-    """Load the text of a recipe and describe it in one line; of large data only the beginning."""
-    if recipe.data and is_large(source := find_source(Path(recipe.data).expanduser())):
-        from genui.engine.data.shards import check_large  # late: it imports this file
-
-        return check_large(source)
-    return load_text(recipe.dataset, recipe.data, preparation=preparation).describe()
 
 
 # --- Labelled texts ---------------------------------------------------------------------------

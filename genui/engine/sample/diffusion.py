@@ -35,6 +35,7 @@ from genui.engine.sample.diffusion_state import (
 )
 from genui.engine.sample.media import ImageMedium, Medium, to_rgb
 from genui.engine.sample.samplers import Point, Step, StepFunction, find_sampler
+from genui.formats.image import png
 from genui.protocol import (
     SAMPLERS,
     AddNoise,
@@ -450,8 +451,6 @@ def draw(
     model: str, captions: Sequence[str], seeds: Sequence[int], settings: Settings
 ) -> list[bytes]:
     """A PNG for each caption and seed, drawn as one batch in the precision that is fastest."""
-    from genui.formats.image import png
-
     generator = find_and_load(model, batches=True)
     assert isinstance(generator, BatchGenerator)
     return [png(rgb, "") for rgb in generator.draw(list(captions), list(seeds), settings)]

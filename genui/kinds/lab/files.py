@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from genui.base.errors import GenuiError
 from genui.formats.codec import Codec
 from genui.formats.image import pick_evenly
@@ -38,8 +40,6 @@ def _plane_steps(frames: Sequence[Frame]) -> list[int]:
 
 def scene_of(plane: Plane, first: PointsFrame) -> "Scene":
     """A plane and the data, which are in the first frame of the training, ready to draw."""
-    import numpy as np
-
     from genui.kinds.lab import scene
 
     return scene.Scene(

@@ -51,6 +51,7 @@ from genui.ui.traces.trees import Lost, Trace, TraceReply, Worker
 from genui.ui.widgets.bars import FooterLine, HeaderLine, StatusLine
 from genui.ui.widgets.borders import set_border
 from genui.ui.widgets.curve import Curve
+from genui.ui.widgets.dialogs import ValueScreen
 from genui.ui.widgets.settings import Option
 from genui.ui.widgets.timeline import Timeline
 
@@ -485,7 +486,6 @@ class OwnPoints(Actions):
 
     def action_open(self) -> None:
         """Ask for a CSV file and train on its points."""
-        from genui.ui.widgets.dialogs import ValueScreen
 
         def parse(text: str) -> Path:
             if not text.strip():

@@ -8,6 +8,8 @@ from genui.base.errors import MisuseError
 from genui.cli import files, output
 from genui.cli.options import add_settings, seed_from, settings_for
 from genui.cli.parser import add_json
+from genui.formats.codec import CODECS, Sample
+from genui.formats.recipe import View, recipe_of, result_of
 from genui.kinds.lab.families import FAMILIES
 from genui.kinds.lab.messages import LabSettings, PointsFrame
 from genui.kinds.lab.points import read_csv, to_text
@@ -107,8 +109,6 @@ def _print_step(frame: PointsFrame, as_json: bool) -> None:
 
 def _write(target: Path, start: Start, started: Started, frames: list[Frame]) -> None:
     from genui.engine.replay import machine
-    from genui.formats.codec import CODECS, Sample
-    from genui.formats.recipe import View, recipe_of, result_of
 
     last = frames[-1].step
     shows = CODECS[target.suffix.lower()].shows

@@ -7,6 +7,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.color import Color
 from rich.color_triplet import ColorTriplet
 from rich.style import Style
@@ -99,8 +100,6 @@ class PlaneView(LineWidget):
 
     def _runs(self, cells: PlaneCells, y: int) -> Iterator[tuple[str, Style]]:
         """Yield a row as texts, each with its style."""
-        import numpy as np
-
         from genui.kinds.lab.scene import LOOKS
 
         codes, looks, ground = cells.codes[y], cells.looks[y], cells.ground[y]

@@ -1,5 +1,6 @@
 """Music for four voices, written by a Transformer."""
 
+import dataclasses
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,12 +41,18 @@ def _generates() -> object:
     return Generates(load=load_music_model)
 
 
+def _show_score(path: Path) -> None:
+    from genui.kinds.music.shell import show_score  # late: the app does not need the shell
+
+    show_score(path)
+
+
 def _saves() -> object:
     from genui.formats.kinds import Saves
     from genui.kinds.music import midi, score
 
     return Saves(
-        codecs=(midi.CODEC,),
+        codecs=(dataclasses.replace(midi.CODEC, show=_show_score),),
         encode_sound=midi.encode_played,
         check_init=score.Given.from_text,
         describe_init=score.describe_given,

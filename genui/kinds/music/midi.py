@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genui.base.config import load_config
 from genui.base.errors import GenuiError
+from genui.formats.audio import encode_wav
 from genui.formats.codec import Codec
 from genui.formats.recipe import TraceRecipe, recipe_text, to_json
 from genui.formats.sample import Difference, Sample
@@ -383,8 +384,6 @@ def play_piece(piece: Piece, text: str = "", orchestra: bool = False) -> bytes:
 
     Raises GenuiError if there is no note, or no fluidsynth.
     """
-    from genui.formats.audio import encode_wav
-
     _require_notes(piece)
     if orchestra:
         return encode_wav(play(encode_midi(piece.notes, piece.opening.bar)), FLUID_RATE, text)
@@ -433,12 +432,6 @@ def compare_scores(
     return Difference(f"other notes from sixteenth {at} on", {"sixteenth": at})
 
 
-def _show(path: Path) -> None:
-    from genui.kinds.music.shell import show_score  # late: the app does not need the shell
-
-    show_score(path)
-
-
 CODEC = Codec(
     suffix=".mid",
     title="a MIDI file, a track a voice",
@@ -446,5 +439,4 @@ CODEC = Codec(
     decode=decode_score,
     difference=compare_scores,
     shows="score",
-    show=_show,
 )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -18,7 +19,9 @@ from genui.engine.models.fast_decoding import (
     rotate_heads,
 )
 from genui.engine.models.language_model import GrowingCache
-from genui.kinds.open_text.llama import Block, Llama, RMSNorm
+
+if TYPE_CHECKING:
+    from genui.kinds.open_text.llama import Block, Llama, RMSNorm
 
 LowRank = Mapping[nn.Module, tuple[Array, Array]]
 """Layers to what their adapters add, arrays [in, r] and [r, out]."""
@@ -27,10 +30,9 @@ LowRank = Mapping[nn.Module, tuple[Array, Array]]
 class LlamaDecoder:
     """The decoder of `Llama` in all its variants, with or without adapters."""
 
-    def __init__(self, network: Llama, low_rank: LowRank) -> None:
+    def __init__(self, network: "Llama", low_rank: LowRank) -> None:
         self.network, self.config = network, network.config
-        blocks = [block for block in network.blocks if isinstance(block, Block)]
-        self.blocks = [_LlamaBlock(block, low_rank) for block in blocks]
+        self.blocks = [_LlamaBlock(cast("Block", block), low_rank) for block in network.blocks]
         self.norm = _Norm(network.norm)
         head = network.embedding if network.config.tied else network.head
         self.head = input_major(head.weight)
@@ -103,7 +105,7 @@ class LlamaDecoder:
 class _Norm:
     """RMSNorm of x [.., C]."""
 
-    def __init__(self, norm: RMSNorm) -> None:
+    def __init__(self, norm: "RMSNorm") -> None:
         self.weight, self.eps = norm.weight.detach().numpy(), norm.eps
 
     def __call__(self, x: Array) -> Array:
@@ -118,7 +120,7 @@ class _Norm:
 class _LlamaBlock:
     """The arrays of one layer."""
 
-    def __init__(self, block: Block, low_rank: LowRank) -> None:
+    def __init__(self, block: "Block", low_rank: LowRank) -> None:
         attention, feed_forward = block.attention, block.feed_forward
         self.q, self.k, self.v, self.o, self.gate, self.up, self.down = (
             Linear(layer, low_rank.get(layer))

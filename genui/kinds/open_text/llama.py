@@ -330,7 +330,7 @@ class Llama(TokenNetwork):
 
     def decoder(self) -> "Decoder":
         """As `genui.engine.models.fast_decoding` builds it."""
-        from genui.kinds.open_text.decoder import LlamaDecoder  # late: it imports this file
+        from genui.kinds.open_text.decoder import LlamaDecoder  # late: it imports BLAS
 
         return LlamaDecoder(self, {})
 

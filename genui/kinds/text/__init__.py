@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def _prepares() -> object:
-    from genui.engine.data.text import check_text, is_large_file
+    from genui.engine.data.shards import check_text
+    from genui.engine.data.text import is_large_file
     from genui.engine.kinds import Prepares
 
     return Prepares(check=check_text, is_large=is_large_file)

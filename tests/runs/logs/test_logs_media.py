@@ -10,7 +10,8 @@ from PIL import Image
 from genui.formats.audio import encode_wav
 from genui.logs import media
 from genui.logs.base import Media, MediaKind, MediaStore
-from genui.logs.media import Histograms, compose, draw_curve, format_table, tile
+from genui.logs.histograms import Histograms
+from genui.logs.media import compose, draw_curve, format_table, tile
 
 
 def sample(tmp_path: Path, kind: MediaKind, data: bytes, **fields: object) -> Media:

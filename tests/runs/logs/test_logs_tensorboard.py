@@ -10,7 +10,8 @@ from log_makers import FIXTURES, event, field, read_all, seen, tfrecord, varint
 
 from genui.logs import open_tail
 from genui.logs.find import find_logs
-from genui.logs.media import Histograms, compose
+from genui.logs.histograms import Histograms
+from genui.logs.media import compose
 from genui.logs.tensorboard import EventsTail
 
 
