@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from genui.logs.printed_counter import Counter
 from genui.logs.printed_epochs import Epochs
-from genui.logs.printed_line import Line
-from genui.logs.printed_result import Notes
+from genui.logs.printed_result import Line, Notes
 
 _FAR = 5  # lines from a bar that has ended, after which metrics are not of it
 _MAX_OUTER = 16
@@ -34,12 +33,7 @@ class Bars:
         self._key = ("", 0)  # its title and total
         self._of_epoch = False  # it began below the heading of an epoch
         self._outer: dict[tuple[str, int], int] = {}  # bars around others, with their n
-        self._waiting: list[Waiting] = []
-
-    @property
-    def full(self) -> bool:
-        """Whether too many lines wait."""
-        return len(self._waiting) > _MAX_WAITING
+        self.waiting: list[Waiting] = []
 
     @property
     def past(self) -> bool:
@@ -64,13 +58,13 @@ class Bars:
         """The counter that a bar moves; None if it is inside or around that of the training."""
         assert line.bar is not None
         n, total = line.bar
-        key, counter = (line.title, total), self.count
+        key, counter = (line.look.title, total), self.count
         if counter is not None and key == self._key:
             if n <= counter.last:
                 self._outer = {outer: count + 1 for outer, count in self._outer.items()}
             return counter
         if counter is not None:
-            if self._waiting and counter.ended:
+            if self.waiting and counter.ended:
                 return None  # what waits says whether that one is the position
             if key in self._outer:
                 if n - self._outer[key] < 2:
@@ -85,10 +79,11 @@ class Bars:
         self.count = Counter() if counter else epochs.first_counter(line, total)
         return self.count
 
-    def hold(self, line: Line) -> None:
-        """Keeps a line until the bar is drawn again."""
-        self._waiting.append(Waiting(line, self.cleared))
+    def hold(self, line: Line) -> bool:
+        """Keeps a line until the bar is drawn again; whether too many wait."""
+        self.waiting.append(Waiting(line, self.cleared))
         self.cleared = False
+        return len(self.waiting) > _MAX_WAITING
 
     def holds(self, line: Line, repeated: bool) -> bool | None:
         """Whether a line without a step waits for the bar, `repeated` if the step has its metrics
@@ -99,18 +94,14 @@ class Bars:
             return True
         if self.count.ended and not self.has_metrics:
             again = any(
-                not waiting.metrics.keys().isdisjoint(line.metrics) for waiting, _ in self._waiting
+                not item.metrics.keys().isdisjoint(line.metrics) for item, _ in self.waiting
             )
             return None if again else True  # the bar of an epoch is drawn again, that of data not
-        return bool(self._waiting) or (repeated and line.record and line.epoch is not None)
-
-    @property
-    def holds_lines(self) -> bool:
-        return bool(self._waiting)
+        return bool(self.waiting) or (repeated and line.record and line.epoch is not None)
 
     def release(self) -> list[Waiting]:
         """What waits, from the first line on."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         return waiting
 
 

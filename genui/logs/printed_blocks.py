@@ -6,8 +6,7 @@ known name is a metric once it was seen at several steps.
 
 import re
 
-from genui.logs.printed_line import Line
-from genui.logs.printed_result import Notes, Point
+from genui.logs.printed_result import Line, Notes, Point
 
 _LONGEST = 1000  # lines of a block
 _MAX_NAMES = 256
@@ -26,7 +25,7 @@ class Blocks:
         """Whether a line may be a part of the block; None is a line without numbers."""
         if line is None:
             return _KEY.match(text) is not None
-        return text[:1].isspace() and (line.single or not line.metrics)
+        return text[:1].isspace() and (line.look.single or not line.metrics)
 
     def add(self, line: Line) -> list[Line]:
         """The lines of the block before, if it became too long."""
@@ -37,7 +36,7 @@ class Blocks:
     def add_below(self, line: Line, text: str, company: bool) -> list[Line] | None:
         """The metrics now below the heading of a step, which `company` says has some already; None
         if the line is none."""
-        if not line.single and not _PAIR.match(text):
+        if not line.look.single and not _PAIR.match(text):
             return None
         self._lines.append(line)
         if len(self._lines) == 1 and not company:

@@ -6,9 +6,8 @@ Whole epochs are steps in a log that has nothing finer; parts of them, 0.01 and 
 import re
 
 from genui.logs.printed_counter import Counter
-from genui.logs.printed_line import Line
 from genui.logs.printed_places import Places
-from genui.logs.printed_result import Notes
+from genui.logs.printed_result import Line, Notes
 
 _PLANNED = re.compile(r"(?:max|num|train)_?(?:train_)?epochs[\"']?\s?[=:]\s?([0-9]{1,7})\b", re.I)
 

@@ -5,8 +5,7 @@
 
 from dataclasses import dataclass, field
 
-from genui.logs.printed_line import Line
-from genui.logs.printed_result import Notes
+from genui.logs.printed_result import Line, Notes
 
 _MAX_NAMES = 256
 _PATIENCE = 4  # lines that wait

@@ -11,10 +11,10 @@ from collections import deque
 from typing import NamedTuple
 
 from genui.logs.printed_choice import Choice
-from genui.logs.printed_line import LONGEST
 from genui.logs.printed_ranks import MAX_PROCESSES, RECENT, Across, Ranks
 from genui.logs.printed_result import Notes, Point
-from genui.logs.printed_stream import Stream, without_head
+from genui.logs.printed_stream import Stream
+from genui.logs.printed_tokens import LONGEST, without_head
 from genui.logs.printed_trials import Trials
 
 _MAX_RANKS = 64  # ranks whose series are kept; of others only the spread is

@@ -6,7 +6,8 @@ training ends it. What is of another phase has names of its own: val/loss.
 
 import re
 
-from genui.logs.printed_line import Line, traits
+from genui.logs.printed_result import Line
+from genui.logs.printed_words import traits
 
 _MAX_SHAPES = 64
 _MAX_VALUES = 1000
@@ -58,7 +59,7 @@ class Phases:
                 f"test/{name[4:]}" if name.startswith("val/") else name: value
                 for name, value in metrics.items()
             }
-        if line.summary and not line.placed:
+        if line.look.summary and not line.placed:
             prefix = prefix or "val/"
         if not prefix and not line.held_out and not line.bar:
             if self._evaluates:
@@ -99,7 +100,7 @@ class Phases:
 
     def drop_unchanged(self, line: Line) -> None:
         """Removes what a bar shows again: values of the last evaluation or epoch."""
-        if line.drawn and line.bar is not None and line.bar[0] == 0:
+        if line.look.drawn and line.bar is not None and line.bar[0] == 0:
             line.metrics.clear()  # of the epoch before
         for name in [name for name in line.metrics if _PARTS.search(name)]:
             value = line.metrics[name]

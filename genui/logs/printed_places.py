@@ -9,8 +9,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from genui.logs.printed_line import Line
-from genui.logs.printed_result import MAX_NAMES, Notes
+from genui.logs.printed_result import MAX_NAMES, Line, Notes
 
 _RECENT = 256  # steps whose records are remembered
 _MAX_SERIES = 9  # records at one step that get names of their own

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from genui.logs.printed_bars import Bars, steps_of
 from genui.logs.printed_counter import Counter
 from genui.logs.printed_epochs import Epochs
-from genui.logs.printed_line import Line
 from genui.logs.printed_phases import Phases
 from genui.logs.printed_places import Places
-from genui.logs.printed_result import MAX_NAMES, Notes, Point
+from genui.logs.printed_result import MAX_NAMES, Line, Notes, Point
 
 
 @dataclass
@@ -46,8 +45,14 @@ class Positions:
 
     # --- lines that wait for a bar ---
 
-    def waits(self, line: Line) -> bool:
-        """Whether a line without a step belongs to a bar, and waits until it is drawn again."""
+    def hold(self, line: Line) -> bool:
+        """Whether a line without a step belongs to a bar; it waits until that is drawn again."""
+        waits = self._waits(line)
+        if waits and self.bars.hold(line):
+            self._resolve(None)
+        return waits
+
+    def _waits(self, line: Line) -> bool:
         now, bars = self.now, self.bars
         if self._is_epoch(line):
             self._leave_ended_bar()
@@ -57,16 +62,11 @@ class Positions:
         if not now.finer and self.phases.is_config(line):
             return False
         if self._counts:
-            return self._counts.keys() == {True} and (bars.cleared or bars.holds_lines)
+            return self._counts.keys() == {True} and (bars.cleared or bool(bars.waiting))
         held = bars.holds(line, not now.values.keys().isdisjoint(line.metrics))
         if held is None:
             self.leave_bar()
         return bool(held)
-
-    def hold(self, line: Line) -> None:
-        self.bars.hold(line)
-        if self.bars.full:
-            self._resolve(None)
 
     def leave_bar(self) -> None:
         """Takes the bar for that of something else; what waited for it has no step."""
@@ -76,7 +76,7 @@ class Positions:
 
     def finish(self) -> None:
         """Places what waits, at the end of the log or in a pause."""
-        if self.bars.holds_lines:
+        if self.bars.waiting:
             self._leave_ended_bar()
 
     def _leave_ended_bar(self) -> None:
@@ -175,8 +175,8 @@ class Positions:
             if len(now.values) < MAX_NAMES:
                 now.values.update(line.metrics)
             phases.learn(line)
-        if line.units:
-            self._notes.add_units(line.units, metrics)
+        if line.look.units:
+            self._notes.add_units(line.look.units, metrics)
         if metrics:
             self.add_point(step, metrics)
 

@@ -1,10 +1,65 @@
-"""What is read from a log: points on the axis of steps, what was unsure, and the units."""
+"""What is read: of a line its numbers, of a log points on the axis of steps, and notes."""
 
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from genui.logs.printed_words import as_held_out
 
 _MAX_NOTES = 40
 MAX_NAMES = 5000
 """Names that are remembered, of a step or of a log."""
+
+
+@dataclass(slots=True)
+class Look:
+    """What lines of one form have in common, which share it."""
+
+    title: str = ""  # what is written before a progress bar
+    drawn: bool = False  # the progress bar is one of tqdm
+    summary: bool = False  # it begins with a star, as summaries of an evaluation do
+    single: bool = False  # one name and its number, and nothing else
+    units: dict[str, str] = field(default_factory=dict)  # of metrics
+
+
+@dataclass(slots=True)
+class Line:
+    """The numbers in one line."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    step: int | None = None  # as printed: in the training, or in the epoch
+    total: int = 0
+    whole: bool = False  # the step counts from the beginning of the training, by its name
+    epoch: float | None = None
+    epochs: int = 0  # how many, if it is printed: epoch 3/10
+    says_epoch: bool = False  # in its text; in a dict or a table the epoch is a value among others
+    bar: tuple[int, int] | None = None  # n of total in a progress bar; total 0 is unknown
+    phase: str = ""  # "train", "val" or "test", if the line begins with it
+    lead: tuple[str, int] | None = None  # the first number, if whole and of an unknown name
+    weak: bool = False  # nothing says that its numbers are metrics
+    record: bool = False  # a dict
+    row: bool = False  # of a table
+    redrawn: bool = False  # a state of a bar, over which the next is drawn, and no record
+    anew: bool = False  # the first row of a table that repeats an earlier header
+    look: Look = field(default_factory=Look)
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the line is about validation or test data."""
+        return self.phase in ("val", "test")
+
+    def add_phase(self) -> None:
+        """Names the metrics of held-out data as such."""
+        if self.held_out:
+            self.metrics = {as_held_out(name): value for name, value in self.metrics.items()}
+
+    @property
+    def placed_by_step(self) -> bool:
+        """Whether the line says its step itself."""
+        return self.step is not None or self.bar is not None
+
+    @property
+    def placed(self) -> bool:
+        return self.step is not None or self.bar is not None or self.epoch is not None
 
 
 class Point(NamedTuple):

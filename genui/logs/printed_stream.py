@@ -12,16 +12,12 @@ from genui.logs.printed_blocks import Blocks, Repeats
 from genui.logs.printed_choice import COUNT, Choice
 from genui.logs.printed_dicts import OpenDict
 from genui.logs.printed_leads import Leads
-from genui.logs.printed_line import Line, clean, named_numbers, read_clean, split_bar
+from genui.logs.printed_line import read_clean
 from genui.logs.printed_position import Positions
-from genui.logs.printed_result import Notes, Point
+from genui.logs.printed_result import Line, Notes, Point
 from genui.logs.printed_tables import Tables
+from genui.logs.printed_tokens import clean, named_numbers, split_bar, without_head
 
-_LOG_HEAD = re.compile(  # the time and level of a logger
-    r"\[?[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ T,][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?Z?\]?"
-    r"(?: ?[-|:]? ?\[?(?:INFO|DEBUG|WARNING)\]? {0,8}[-|:]?)?(?: ?[-:](?= ))?[ \t]?",
-    re.IGNORECASE,
-)
 _LETTER = re.compile(r"[^\W\d_]")
 _INDENTS = ("  ", "\t")
 
@@ -166,14 +162,12 @@ class Stream:
             self._add(ready)
         elif line.weak:
             self._place_weak(line, text)
-        elif line.single and not positions.now.heading and text.startswith(_INDENTS):
+        elif line.look.single and not positions.now.heading and text.startswith(_INDENTS):
             self._add(blocks.add(line))
         elif blocks and not line.metrics and line.step is not None:
             positions.add(line)
             self._end_block()  # its step was inside
-        elif positions.waits(line):
-            positions.hold(line)
-        else:
+        elif not positions.hold(line):
             positions.add(line)
 
     def _place_weak(self, line: Line, text: str) -> None:
@@ -182,14 +176,8 @@ class Stream:
         below = self._blocks.add_below(line, text, now.company) if now.heading else None
         if below is not None:
             self._add(below)
-        elif line.single and text.startswith(_INDENTS):
+        elif line.look.single and text.startswith(_INDENTS):
             self._add(self._blocks.add(line))
-        elif now.finer and line.single:
+        elif now.finer and line.look.single:
             for step, metrics in self._repeats.take(line.metrics, now.step):
                 self._positions.add_point(step, metrics)
-
-
-def without_head(text: str) -> str:
-    """A line without the time and level that a logger writes before it."""
-    head = _LOG_HEAD.match(text) if text[:1] in "[0123456789" else None
-    return text[head.end() :] if head else text

@@ -7,7 +7,9 @@ header is a line of names without numbers, one of which is a step, an epoch or a
 import re
 from dataclasses import dataclass, field
 
-from genui.logs.printed_line import Line, Traits, number_of, traits
+from genui.logs.printed_result import Line
+from genui.logs.printed_tokens import number_of
+from genui.logs.printed_words import Traits, traits
 
 _BARS = "|│┃║"
 _SPLIT = re.compile("[|│┃║]")
@@ -245,7 +247,7 @@ class Tables:
             elif not traits(header.names[index], record=True).is_setting(value):
                 line.metrics[header.names[index]] = value
                 if match[3]:
-                    line.units[header.names[index]] = match[3]
+                    line.look.units[header.names[index]] = match[3]
         if label and header.step < 0 and header.epoch < 0:
             if header.label is None:
                 header.label = label

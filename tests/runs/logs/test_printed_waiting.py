@@ -116,7 +116,7 @@ def test_a_line_beside_a_bar_that_was_removed_waits_for_the_next_drawing() -> No
     bars.hold(loss)
     assert bars.count is not None
     assert steps_of(bars.release(), bars.count, 9, notes) == [9]
-    assert not bars.holds_lines
+    assert not bars.waiting
 
 
 def test_records_that_came_in_one_piece_are_apart_by_their_epochs() -> None:
