@@ -13,16 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple
-
-from msgspec import Struct
+from typing import Any, NamedTuple
 
 from genui.base import numbers
 from genui.base.conditions import COMPARES
 from genui.base.errors import MisuseError, did_you_mean
-from genui.base.schema import about, settings_of
 from genui.base.text import clean_line
 from genui.runs.listing import RunSummary
+from genui.runs.table_state import TableState
 
 Value = float | str
 
@@ -557,62 +555,6 @@ def format_value(key: str, value: Value | None) -> str:
 
 
 # --- What is shown, in which order -----------------------------------------------------------
-
-
-_ORDERS = {False: "smallest first", True: "largest first"}
-_CHARTS = {"": "off", "scatter": "scatter", "parallel": "parallel"}
-
-
-class TableState(Struct, frozen=True, omit_defaults=True):
-    """What the user has chosen of the table. Columns are named by their keys."""
-
-    filter: str = ""
-    sort: Annotated[
-        str,
-        about(
-            "By a column, its best value first; Enter takes any metric or config key",
-            off="",
-            off_title="newest first",
-        ),
-    ] = ""
-    descending: Annotated[bool, about("Also < and > in the table", "order", choices=_ORDERS)] = (
-        False
-    )
-    group: Annotated[
-        str,
-        about(
-            "A heading for each value of a column, the best group first",
-            "group by",
-            off="",
-            off_title="–",
-        ),
-    ] = ""
-    columns: Annotated[
-        tuple[str, ...],
-        about(
-            "Keys with commas, e.g. best.val_loss, lr, seed; empty: what tells the runs apart",
-            off=(),
-            off_title="automatic",
-        ),
-    ] = ()  # empty: those of `survey`
-    pins: tuple[str, ...] = ()  # keys of rows, which stay on top
-    chart: Annotated[
-        Literal["", "scatter", "parallel"],
-        about("Scatter of two columns, or parallel coordinates", choices=_CHARTS),
-    ] = ""
-    x: Annotated[
-        str,
-        about(
-            "Against the sorted metric; Enter takes any metric or config key",
-            "x of scatter",
-            off="",
-            off_title="–",
-        ),
-    ] = ""  # empty: the first column in which the configs differ
-
-
-TABLE_SETTINGS = {name: one for name, one in settings_of(TableState).items() if one.description}
-"""The fields that the Settings panel changes."""
 
 
 class Heading(NamedTuple):

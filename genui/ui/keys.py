@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from genui.base import paths
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.files import read_toml
-from genui.base.schema import ordered
+from genui.base.schema import Setting, ordered
 from genui.protocol.kinds import KINDS
 from genui.protocol.settings import (
     ImageSettings,
     TextSettings,
 )
+from genui.runs.table_state import TABLE_SETTINGS
+from genui.ui.training.state import VIEW_SETTINGS
 
 if TYPE_CHECKING:
     from textual.binding import Binding
@@ -158,20 +160,24 @@ def shared(pane: PaneName, *names: str, unit: str = "token") -> list[Key]:
     return [row._replace(tooltip=row.tooltip.replace("token", unit)) for row in rows]
 
 
+def setting_key(pane: Scope, one: Setting, action: str = "setting", unit: str = "token") -> Key:
+    """Make the row without a key of a setting."""
+    title = f"{one.title[0].upper()}{one.title[1:]}"
+    about = f"{one.description[0].lower()}{one.description[1:]}"
+    return unbound(
+        f"{pane}.{one.about.id or one.name}",
+        f"{action}('{one.name}')",
+        one.title,
+        f"{title}: {about}".replace("token", unit),
+    )
+
+
 def settings_keys(
     pane: PaneName, settings: type, without: str = "", unit: str = "token"
 ) -> list[Key]:
     """Make a row without a key for each setting of a panel, except `without`."""
-    return [
-        unbound(
-            f"{pane}.{one.about.id or one.name}",
-            f"setting('{one.name}')",
-            one.title,
-            f"{one.title[0].upper()}{one.title[1:]}: {one.description}".replace("token", unit),
-        )
-        for one in ordered(settings)
-        if one.adjustable and one.name != without
-    ]
+    shown = [one for one in ordered(settings) if one.adjustable and one.name != without]
+    return [setting_key(pane, one, unit=unit) for one in shown]
 
 
 MESSAGES = Key("app.messages", "app", "m", "m", "messages", "messages",
@@ -298,6 +304,8 @@ TRACE_KEYS: tuple[Key, ...] = (
 
 # --- The table --------------------------------------------------------------------------------
 
+_OTHER_ROWS = ("axis", "side")  # settings of the curves that have other rows
+
 _ROWS: tuple[Key, ...] = (
     # models
     Key("models.open", "models", "enter", "⏎", "open_row", "open",
@@ -383,14 +391,9 @@ _ROWS: tuple[Key, ...] = (
         "Follow the newest step, without a cursor"),
     unbound("board.smooth", "nudge('smoothing')", "smooth",
         "Smoothing: off, .5, .9, .97, .99, the raw curve faint behind"),
-    unbound("board.smooth_by", "setting('smoothing')", "smooth by",
-        "Smoothing by a number that you type"),
-    unbound("board.log_y", "nudge('log_y')", "log",
-        "Values on a logarithmic axis, or back"),
-    unbound("board.log_x", "nudge('log_x')", "log x",
-        "The x axis logarithmic, or back"),
     unbound("board.axis", "nudge('axis')", "x axis",
         "The x axis: steps, time, tokens or epochs, if they are known"),
+    *(setting_key("board", one) for one in VIEW_SETTINGS.values() if one.name not in _OTHER_ROWS),
     Key("board.settings", "board", "s", "s", "settings", "settings",
         "Smoothing, axes, the panel and the learning rate: ↑↓ chooses, ←→ changes"),
     Key("board.runs", "board", "o", "o", "runs", "runs",
@@ -458,6 +461,7 @@ _ROWS: tuple[Key, ...] = (
         "Pin the run to the top, whatever the filter, or unpin it", False),
     Key("runs.settings", "runs", "s", "s", "screen.settings", "settings",
         "Sorting, groups, columns and the chart: ↑↓ chooses, ←→ changes"),
+    *(setting_key("runs", one, "screen.setting") for one in TABLE_SETTINGS.values()),
     unbound("runs.all", "all", "overlay all",
         "Overlay every run that matches the filter"),
     unbound("runs.sweep", "sweep", "sweep",
@@ -466,8 +470,6 @@ _ROWS: tuple[Key, ...] = (
         "Stop the sweep of the run, with all its trials (asks first)"),
     unbound("runs.resume_sweep", "resume_sweep", "resume sweep",
         "Go on with the sweep of the run: trials that were cut short, and those that wait"),
-    unbound("runs.chart", "chart", "chart",
-        "Scatter of two columns, then parallel coordinates, then none"),
     Key("runs.edit", "runs", "e", "e", "edit_run", "rename",
         "Rename the run, tag it, or add a note"),
     Key("runs.delete", "runs", "d,delete", "d", "delete_run", "delete",

@@ -18,7 +18,6 @@ from genui.runs.table import (
     Metric,
     RunFilter,
     TableRow,
-    TableState,
     arrange,
     better,
     check_column,
@@ -29,6 +28,7 @@ from genui.runs.table import (
     survey,
     title,
 )
+from genui.runs.table_state import TableState
 
 
 def row(

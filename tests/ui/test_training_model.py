@@ -23,8 +23,14 @@ from genui.ui.training.curves import curve_settings, layout_for, room_for, room_
 from genui.ui.training.moves import ChartRange, bring_into_view, follow_x
 from genui.ui.training.plots import Plot, is_noisy, make_plots, select_plots
 from genui.ui.training.shown import ShownRuns
-from genui.ui.training.snapshot import pattern
-from genui.ui.training.state import SIDE_TABS, VIEW_SETTINGS, ViewState, format_grid, parse_grid
+from genui.ui.training.state import (
+    SIDE_TABS,
+    VIEW_SETTINGS,
+    ViewState,
+    format_grid,
+    parse_grid,
+    pattern,
+)
 from genui.ui.watcher import RunView
 
 

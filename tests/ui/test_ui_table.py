@@ -13,7 +13,8 @@ from textual.pilot import Pilot
 from genui.logs import find_logs
 from genui.recipes import find_recipe
 from genui.runs import control, sweep
-from genui.runs.table import Heading, TableState
+from genui.runs.table import Heading
+from genui.runs.table_state import TableState
 from genui.ui.app import WatchApp
 from genui.ui.training.curves import CurveGrid
 from genui.ui.training.table import TableRows

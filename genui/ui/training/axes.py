@@ -10,8 +10,7 @@ from genui.base.text import clean_line
 from genui.render.axis import AXES, UNITS, compute_x
 from genui.runs.layout import RunDir
 from genui.ui.training.shown import ShownRuns
-from genui.ui.training.snapshot import XAxis
-from genui.ui.training.state import METRIC, metric_of
+from genui.ui.training.state import METRIC, XAxis, metric_of
 from genui.ui.watcher import RunView
 
 if TYPE_CHECKING:

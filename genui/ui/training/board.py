@@ -22,13 +22,7 @@ from genui.ui.training.axes import Places, known_axes
 from genui.ui.training.moves import ChartRange
 from genui.ui.training.plots import Curves, Plot, SeriesLine
 from genui.ui.training.shown import MAX_RUNS, ShownRuns
-from genui.ui.training.snapshot import (
-    Snapshot,
-    XAxis,
-    all_without_samples,
-    neighbours,
-    sample_steps,
-)
+from genui.ui.training.snapshot import Snapshot, all_without_samples, neighbours, sample_steps
 from genui.ui.training.state import (
     AS_DEFINED,
     MAX_GRID,
@@ -37,6 +31,7 @@ from genui.ui.training.state import (
     VIEW_SETTINGS,
     SideTab,
     ViewState,
+    XAxis,
     format_grid,
     metric_of,
     parse_grid,

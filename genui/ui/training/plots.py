@@ -15,8 +15,7 @@ from genui.runs.definitions import is_hidden
 from genui.runs.layout import RunDir
 from genui.ui.training.axes import Places, pair
 from genui.ui.training.shown import MAX_NAME, MAX_RUNS, ShownRuns
-from genui.ui.training.snapshot import XAxis, pattern
-from genui.ui.training.state import AS_DEFINED, METRIC, ViewState, metric_of
+from genui.ui.training.state import AS_DEFINED, METRIC, ViewState, XAxis, metric_of, pattern
 from genui.ui.watcher import RunView
 
 if TYPE_CHECKING:

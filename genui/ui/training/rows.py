@@ -10,7 +10,8 @@ from textual.content import Content
 from genui.base import numbers
 from genui.base.errors import MisuseError
 from genui.ui.lifecycle import LifecycleGuard
-from genui.ui.training.snapshot import Snapshot, pattern
+from genui.ui.training.snapshot import Snapshot
+from genui.ui.training.state import pattern
 from genui.ui.widgets.borders import Framed
 from genui.ui.widgets.inputs import SearchLine
 

@@ -29,8 +29,7 @@ from genui.ui.training.head import BoardHead
 from genui.ui.training.moves import ChartRange
 from genui.ui.training.panels import SideColumn
 from genui.ui.training.shown import ShownRuns
-from genui.ui.training.snapshot import pattern
-from genui.ui.training.state import SIDE_TABS, WATCH_TABS, SideTab, ViewState
+from genui.ui.training.state import SIDE_TABS, WATCH_TABS, SideTab, ViewState, pattern
 from genui.ui.training.steering import Steering
 from genui.ui.training.table import RunTable
 from genui.ui.training.values import waiting_text
@@ -530,8 +529,10 @@ class TrainingScreen(AppScreen[Exit]):
         self._show_settings().enter()
 
     def action_setting(self, name: str) -> None:
-        """Type a value of a setting."""
-        self._show_settings().set(name)
+        """Type a value of a setting, or take its next choice."""
+        panel = self._show_settings()
+        panel.set(name)
+        panel.display = panel.active
 
     def _show_settings(self) -> SettingsPanel:
         panel = self.query_one(SettingsPanel)

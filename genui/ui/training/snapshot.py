@@ -5,20 +5,15 @@ Nothing here needs numpy, so that Home, which has a panel, is painted sooner.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from genui.base.errors import MisuseError
-from genui.base.text import clean_line
+from genui.ui.training.state import XAxis
 from genui.ui.watcher import RunView
 
 if TYPE_CHECKING:
     from genui.render.series import View
-
-XAxis = str
-"""One of AXES, or the name of a metric after METRIC."""
 
 
 class Snapshot(NamedTuple):
@@ -66,25 +61,3 @@ def neighbours(steps: Sequence[int], cursor: float | None) -> tuple[int | None, 
     place = -1 if current is None else bisect_right(steps, current) - 1
     before = steps[place - 1] if place > 0 else None
     return before, steps[place + 1] if place + 1 < len(steps) else None
-
-
-# --- The filters ------------------------------------------------------------------------------
-
-_GLOB = re.compile(
-    r"(?=.*\w)[^.|()\[\]{}^$\\+]*\*[^.|()\[\]{}^$\\+]*"
-)  # no sign of a regex but * and ?
-
-
-def pattern(text: str) -> re.Pattern[str]:
-    """Compile the regular expression or glob (`train/*/loss`) of a filter, ignoring case.
-
-    Raises MisuseError, one line, if it is not valid.
-    """
-    try:
-        if _GLOB.fullmatch(text):
-            text = re.escape(text).replace(r"\*", ".*").replace(r"\?", ".")
-        return re.compile(text, re.IGNORECASE)
-    except (re.error, RecursionError, OverflowError) as error:
-        line = f"'{clean_line(text, 40)}' is not a regular expression"
-        reason = clean_line(str(error), 60)
-        raise MisuseError(f"{line} ({reason}): e.g. loss|lr") from None

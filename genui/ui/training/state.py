@@ -19,10 +19,34 @@ from genui.base import files, paths
 from genui.base.errors import MisuseError
 from genui.base.schema import about, settings_of
 from genui.base.text import clean_line
-from genui.runs.table import RunFilter, TableState
-from genui.ui.training.snapshot import XAxis, pattern
+from genui.runs.table_state import TableState
+
+# --- The filters ------------------------------------------------------------------------------
+
+_GLOB = re.compile(
+    r"(?=.*\w)[^.|()\[\]{}^$\\+]*\*[^.|()\[\]{}^$\\+]*"
+)  # no sign of a regex but * and ?
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """Compile the regular expression or glob (`train/*/loss`) of a filter, ignoring case.
+
+    Raises MisuseError, one line, if it is not valid.
+    """
+    try:
+        if _GLOB.fullmatch(text):
+            text = re.escape(text).replace(r"\*", ".*").replace(r"\?", ".")
+        return re.compile(text, re.IGNORECASE)
+    except (re.error, RecursionError, OverflowError) as error:
+        line = f"'{clean_line(text, 40)}' is not a regular expression"
+        reason = clean_line(str(error), 60)
+        raise MisuseError(f"{line} ({reason}): e.g. loss|lr") from None
+
 
 # --- The choices ------------------------------------------------------------------------------
+
+XAxis = str
+"""AS_DEFINED, one of AXES, or the name of a metric after METRIC."""
 
 METRIC = "metric:"
 """The beginning of the name of an x axis that is a metric."""
@@ -77,6 +101,7 @@ class ViewState(msgspec.Struct, frozen=True, omit_defaults=True):
         Meta(ge=0, lt=1),
         about(
             "0 is off, nearer 1 is smoother: W&B's time-weighted average",
+            id="smooth_by",
             step=(0.0, 0.5, 0.9, 0.97, 0.99),
             wraps=True,
             off=0.0,
@@ -158,7 +183,6 @@ def _is_sane(state: ViewState) -> bool:
     """Whether this version could have written it; the types of the fields have been checked."""
     try:
         pattern(state.filter)
-        RunFilter(state.table.filter)
     except MisuseError:
         return False
     first, last = state.view or (0.0, 1.0)

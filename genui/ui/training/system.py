@@ -21,7 +21,8 @@ from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.axes import start_time, unit_of_axis, x_positions
 from genui.ui.training.ranks import rank_lines
 from genui.ui.training.rows import FilteredPanel
-from genui.ui.training.snapshot import Snapshot, XAxis
+from genui.ui.training.snapshot import Snapshot
+from genui.ui.training.state import XAxis
 from genui.ui.watcher import RunView
 from genui.ui.widgets.bars import Line
 from genui.ui.widgets.borders import set_border

@@ -22,13 +22,11 @@ from genui.base.text import clean_line, shorten_middle
 from genui.render.chart import choose_sign
 from genui.runs.listing import RunSummary
 from genui.runs.table import (
-    TABLE_SETTINGS,
     Heading,
     Line,
     RunFilter,
     Survey,
     TableRow,
-    TableState,
     arrange,
     check_column,
     format_value,
@@ -39,6 +37,7 @@ from genui.runs.table import (
     title,
     view_of_sweep,
 )
+from genui.runs.table_state import TABLE_SETTINGS, TableState
 from genui.ui import keys, messages
 from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.board import Board
@@ -521,10 +520,6 @@ class RunTable(LifecycleGuard, Framed, Vertical):
         if key:
             others = tuple(pin for pin in self.state.pins if pin != key)
             self._change(pins=others if key in self.state.pins else (*self.state.pins, key))
-
-    def action_chart(self, by: int = 1) -> None:
-        """Show the next chart of the runs below the table, or none."""
-        self.set("chart", TABLE_SETTINGS["chart"].nudge(self.state.chart, by))
 
     def action_sweep(self) -> None:
         """Show only the sweep of the run at the cursor, the best first, or all runs again."""
