@@ -5,7 +5,6 @@ import networkx
 
 LEFT: list[list[str]] = [
     ["genui.cli.control", "genui.cli.sweep", "genui.cli.train"],
-    ["genui.engine.data.images", "genui.engine.data.own_images"],
     ["genui.ui.driver", "genui.ui.terminal"],
     ["genui.ui.manual", "genui.ui.widgets.dialogs"],
 ]

@@ -10,7 +10,7 @@ from plugin_site import install_plugin
 from genui.base import plugins
 from genui.base.errors import GenuiError
 from genui.cli.main import main
-from genui.engine.data.images import load_images
+from genui.engine.data.image_datasets import load_images
 from genui.engine.sample.samplers import find_sampler
 from genui.logs import find_logs, open_tail
 from genui.protocol import ImageSettings, Start, TextSettings
@@ -172,7 +172,7 @@ def test_what_a_loader_of_a_plugin_does_wrong_is_one_line(
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
         "import numpy as np\n"
-        "from genui.engine.data.images import ImageDataset\n"
+        "from genui.engine.data.image_datasets import ImageDataset\n"
         "zeros = lambda side: np.zeros((2, side, side, 4), np.uint8)\n"
         "row = dict(summary='', licence='none')\n"
         "DATASETS = [\n"

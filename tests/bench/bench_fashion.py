@@ -29,7 +29,7 @@ import numpy as np
 from harness import Figure, machine, quick_generator, report
 from numpy.typing import NDArray
 
-from genui.engine.data.image_labels import LabelledImages, load_labelled_images
+from genui.engine.data.image_datasets import LabelledImages, load_labelled_images
 from genui.engine.metrics.classifiers import ImageClassifier, render_images
 from genui.engine.metrics.distance import Evaluator, frechet_distance
 from genui.engine.metrics.synthetic import train_classifier

@@ -38,7 +38,8 @@ from PIL import Image
 from torch import Tensor
 
 from genui import protocol
-from genui.engine.data.images import as_floats, load_images
+from genui.engine.data.image_datasets import load_images
+from genui.engine.data.images import as_floats
 from genui.engine.load import find_and_load
 from genui.engine.metrics import images
 from genui.engine.metrics.classifiers import ImageClassifier

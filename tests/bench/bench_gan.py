@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from harness import Figure, machine, report
 
-from genui.engine.data.image_labels import load_labelled_images
+from genui.engine.data.image_datasets import load_labelled_images
 from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import ImageClassifier
 from genui.engine.metrics.distance import Distribution, Evaluator

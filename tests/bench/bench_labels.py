@@ -11,7 +11,7 @@ import argparse
 
 from harness import Figure, home, machine, report
 
-from genui.engine.data.image_labels import load_labelled_images
+from genui.engine.data.image_datasets import load_labelled_images
 from genui.engine.metrics.classifiers import ImageClassifier, linear_baseline, render_images
 from genui.engine.models.linear import accuracy, calibration_error, log_loss
 from genui.runs.models import find_model

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from genui.cli.main import main
-from genui.engine.data.own_images import load_own
+from genui.engine.data.image_datasets import load_own
 from genui.engine.data.text import load_text
 from genui.engine.sample import diffusion
 from genui.formats import recipe

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from genui.cli.main import main
-from genui.engine.data.image_labels import LabelledImages, load_labelled_images
+from genui.engine.data.image_datasets import LabelledImages, load_labelled_images
 from genui.formats.recipe import PLAN
 from genui.render.table import HEADS, format_row
 

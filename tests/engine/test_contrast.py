@@ -18,7 +18,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine import ship, trainer
-from genui.engine.data.images import check_diffusion_images
+from genui.engine.data.image_datasets import check_diffusion_images
 from genui.engine.load import fingerprint_of
 from genui.engine.train import checkpoint
 from genui.engine.train.diffusion import ImageTask, twice

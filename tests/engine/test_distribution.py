@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
-from genui.engine.data.image_labels import LabelledImages
+from genui.engine.data.image_datasets import LabelledImages
 from genui.engine.data.images import CaptionedImages
 from genui.engine.metrics.classifiers import render_images
 from genui.engine.metrics.distance import Evaluator, format_distribution, measure_distribution

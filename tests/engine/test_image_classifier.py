@@ -11,7 +11,7 @@ from PIL import Image
 from shares import assert_shares_add_up
 
 from genui.base.errors import MisuseError
-from genui.engine.data.image_labels import load_labelled_images
+from genui.engine.data.image_datasets import load_labelled_images
 from genui.engine.data.things import kind_of_thing
 from genui.engine.device import Machine
 from genui.engine.kinds import build_generator, build_task, check_data

@@ -10,8 +10,8 @@ from PIL import Image
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import COLOURS, Vocabulary
-from genui.engine.data.images import SIDE, CaptionedImages, fingerprint
-from genui.engine.data.raw_images import fit_square
+from genui.engine.data.image_files import SIDE, fit_square
+from genui.engine.data.images import CaptionedImages, fingerprint
 from genui.engine.device import Machine
 from genui.engine.sample.diffusion import DiffusionGenerator
 from genui.engine.sample.media import ImageMedium, initial_image, nearest_training_image

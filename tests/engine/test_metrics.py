@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genui.engine.data.images import load_images
+from genui.engine.data.image_datasets import load_images
 from genui.engine.metrics.images import measure_images
 from genui.engine.metrics.language import measure_text
 from genui.engine.sample.text import TextGenerator

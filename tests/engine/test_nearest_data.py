@@ -8,7 +8,7 @@ from PIL import Image
 
 from genui.base.errors import MisuseError
 from genui.engine import trainer
-from genui.engine.data.own_images import load_own
+from genui.engine.data.image_datasets import load_own
 from genui.engine.load import open_trace
 from genui.engine.metrics.copying import image_distances, nearest
 from genui.protocol import EditAt, Start, TextSettings, WriteText

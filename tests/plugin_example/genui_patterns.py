@@ -10,7 +10,9 @@ import numpy as np
 
 from genui.base.errors import GenuiError
 from genui.engine.data.dataset import Dataset
-from genui.engine.data.images import SIDE, ImageDataset, RawImages
+from genui.engine.data.image_datasets import ImageDataset
+from genui.engine.data.image_files import SIDE
+from genui.engine.data.images import RawImages
 from genui.engine.data.text import TextDataset
 from genui.formats.codec import Codec
 from genui.formats.image import compare_images, shown_images

@@ -1,14 +1,24 @@
-"""Captions: the ten colours they can name, and their words as token ids."""
+"""Captions: the ten colours they can name, their words as token ids, and those of files.
 
+Nothing in a file is trusted.
+"""
+
+import os
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from genui.base.errors import MisuseError
+from genui.base.files import read_regular, show
 from genui.base.text import split_words as split_words
+from genui.formats.recipe import METADATA
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (226, 52, 52),
@@ -115,3 +125,107 @@ class Vocabulary:
         if any(len(split_words(caption)) > length for caption in captions):
             lines.append(f"only the first {length} words are read")
         return lines
+
+
+# --- The captions of files in a folder ---------------------------------------------------------
+# Captions come from `metadata.jsonl` if there is one ({"file_name": …, "text": …}, as in
+# Hugging Face's imagefolder), else from `name.txt` beside `name.png`, else from the file names.
+
+EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
+MAX_CAPTION = 300  # characters
+MAX_NOTES = 20
+MAX_METADATA = 64 * 2**20  # bytes
+
+CaptionOf = Callable[[Path, Path], str]
+"""(file, the dataset's folder) to the caption in the file's name, or ""."""
+
+
+class _Row(msgspec.Struct):
+    """A line of metadata.jsonl. Other keys are ignored."""
+
+    file_name: str
+    text: str
+
+
+def open_folder(path: str | os.PathLike[str], needs: str) -> Path:
+    """The folder that `--data` names. Raises MisuseError, which says what it `needs`, if it is not
+    a folder or cannot be read."""
+    folder = Path(os.path.expanduser(path))
+    # os.path and not Path: for a name that is too long it returns False and does not raise.
+    if not os.path.exists(folder):
+        raise MisuseError(f"{show(folder)}: no such folder; check the path given to --data")
+    if not os.path.isdir(folder):
+        raise MisuseError(f"{show(folder)}: is a file; {needs}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise MisuseError(f"{show(folder)}: may not be read; change its permissions")
+    return folder
+
+
+def clean_caption(text: str) -> str:
+    """Make a caption printable and lower-case, with single spaces, of at most MAX_CAPTION."""
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_CAPTION])
+    return " ".join(printable.lower().split())[:MAX_CAPTION].rstrip()
+
+
+def with_captions(
+    folder: Path, files: list[Path], notes: list[str], of_name: CaptionOf | None = None
+) -> Iterator[tuple[Path, str]]:
+    """Each file with its caption. One without a caption is left out with a note.
+
+    `of_name` is used if there is neither metadata nor a text file.
+    """
+    from_metadata = _metadata(folder, notes)
+    beside = {path for path in files if path.with_suffix(".txt").is_file()}
+    for path in files:
+        if from_metadata is not None:
+            caption, wanted = from_metadata.get(path.resolve(), ""), f"a line in {METADATA}"
+        elif beside:
+            caption, wanted = _text_beside(path), f"its caption in {path.stem}.txt"
+        else:
+            caption = (of_name or caption_from_name)(path, folder)
+            wanted = "a name that says what it is"
+        if caption:
+            yield path, caption
+        else:
+            notes.append(f"{show(path)}: no caption; give it {wanted}")
+
+
+def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
+    """Captions by file from metadata.jsonl, or None if there is none."""
+    path = folder / METADATA
+    if not path.is_file():
+        return None
+    lines = read_regular(path, MAX_METADATA, "split the folder", MisuseError).splitlines()
+    decoder = msgspec.json.Decoder(_Row)
+    captions: dict[Path, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = decoder.decode(line)
+            captions[(folder / row.file_name).resolve()] = clean_caption(row.text)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, OSError):
+            notes.append(f"{show(path)} line {number}: expected {EXAMPLE_ROW}")
+    return captions
+
+
+def _text_beside(path: Path) -> str:
+    try:
+        with path.with_suffix(".txt").open("rb") as file:
+            return clean_caption(file.read(16 * MAX_CAPTION).decode("utf-8-sig", "replace"))
+    except OSError:
+        return ""
+
+
+def caption_from_name(path: Path, folder: Path) -> str:
+    """The caption in a file's name: "red cat" of red-cat_012.png, "cats" of cats/012.png."""
+    name = re.sub(r"[\s_-]*\d+$", "", path.stem)
+    if not name and path.parent != folder:
+        name = path.parent.name
+    return clean_caption(re.sub(r"[_-]+", " ", name))
+
+
+def shorten_notes(notes: list[str]) -> tuple[str, ...]:
+    """The first MAX_NOTES notes, and how many more there are."""
+    more = len(notes) - MAX_NOTES
+    return (*notes[:MAX_NOTES], f"and {more} more like these") if more > 0 else tuple(notes)

@@ -14,8 +14,9 @@ from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.base.files import read_regular
 from genui.engine.data.download import check_reachable, fetch, is_downloaded, shared
+from genui.engine.data.image_files import SIDE
+from genui.engine.data.images import RawImages, fingerprint
 from genui.engine.data.preparation import Report
-from genui.engine.data.raw_images import SIDE, RawImages, fingerprint
 
 # --- IDX, MNIST's format of arrays, plain or gzipped ------------------------------------------
 # Two zero bytes, a byte for the type, a byte for the number of dimensions, their sizes as

@@ -21,7 +21,8 @@ from genui.base.errors import GenuiError
 from genui.base.files import atomic_path, read_regular
 from genui.base.paths import cache_dir
 from genui.engine.data.captions import split_words
-from genui.engine.data.raw_images import SIDE, RawImages, fit_square
+from genui.engine.data.image_files import SIDE, fit_square
+from genui.engine.data.images import RawImages
 
 # --- A cache of rendered images; if it is broken or read-only it is ignored -------------------
 

@@ -1,26 +1,22 @@
-"""Image files and the captions of files in a folder. Nothing in them is trusted."""
+"""Image files as images of the size of the models. Nothing in them is trusted."""
 
 import io
-import os
-import re
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple, cast
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from genui.base.errors import GenuiError, MisuseError
+from genui.base.errors import MisuseError
 from genui.base.files import read_regular, show
-from genui.engine.data.raw_images import SIDE, fit_square
 from genui.formats.image import image_errors, open_image, strips
-from genui.formats.recipe import METADATA, read_plan
-from genui.recipes import DiffusionRecipe
-from genui.runs.models import ModelInfo, find_model, read_header, weights_fingerprint
+
+SIDE = 32  # pixels
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 
 MAX_IMAGE_BYTES = 64 * 2**20
 
@@ -103,145 +99,35 @@ def _is_enlarged_pixel_art(image: Image.Image) -> bool:
     return True
 
 
-# --- A folder of files with captions ----------------------------------------------------------
-# Captions come from `metadata.jsonl` if there is one ({"file_name": …, "text": …}, as in
-# Hugging Face's imagefolder), else from `name.txt` beside `name.png`, else from the file names.
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
-
-EXAMPLE_ROW = '{"file_name": "cat.png", "text": "a cat"}'
-MAX_CAPTION = 300  # characters
-MAX_NOTES = 20
-
-CaptionOf = Callable[[Path, Path], str]
-"""(file, the dataset's folder) to the caption in the file's name, or ""."""
+_HIGH = 4096
+"""A narrow image higher than this is resized without the empty pixels beside it, which would take
+seconds, and centred to a whole pixel."""
 
 
-class _Row(msgspec.Struct):
-    """A line of metadata.jsonl. Other keys are ignored."""
+def fit_square(
+    image: Image.Image, margin: int = 0, resample: Image.Resampling = Image.Resampling.LANCZOS
+) -> NDArray[np.uint8]:
+    """Fit the whole image into a transparent square, its longer side `margin` pixels from the
+    edges.
 
-    file_name: str
-    text: str
-
-
-def open_folder(path: str | os.PathLike[str], needs: str) -> Path:
-    """The folder that `--data` names. Raises MisuseError, which says what it `needs`, if it is not
-    a folder or cannot be read."""
-    folder = Path(os.path.expanduser(path))
-    # os.path and not Path: for a name that is too long it returns False and does not raise.
-    if not os.path.exists(folder):
-        raise MisuseError(f"{show(folder)}: no such folder; check the path given to --data")
-    if not os.path.isdir(folder):
-        raise MisuseError(f"{show(folder)}: is a file; {needs}")
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise MisuseError(f"{show(folder)}: may not be read; change its permissions")
-    return folder
-
-
-def clean_caption(text: str) -> str:
-    """Make a caption printable and lower-case, with single spaces, of at most MAX_CAPTION."""
-    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_CAPTION])
-    return " ".join(printable.lower().split())[:MAX_CAPTION].rstrip()
-
-
-def with_captions(
-    folder: Path, files: list[Path], notes: list[str], of_name: CaptionOf | None = None
-) -> Iterator[tuple[Path, str]]:
-    """Each file with its caption. One without a caption is left out with a note.
-
-    `of_name` is used if there is neither metadata nor a text file.
+    Returns [32, 32, 4] for mode RGBA and [32, 32] for mode L.
     """
-    from_metadata = _metadata(folder, notes)
-    beside = {path for path in files if path.with_suffix(".txt").is_file()}
-    for path in files:
-        if from_metadata is not None:
-            caption, wanted = from_metadata.get(path.resolve(), ""), f"a line in {METADATA}"
-        elif beside:
-            caption, wanted = _text_beside(path), f"its caption in {path.stem}.txt"
-        else:
-            caption = (of_name or caption_from_name)(path, folder)
-            wanted = "a name that says what it is"
-        if caption:
-            yield path, caption
-        else:
-            notes.append(f"{show(path)}: no caption; give it {wanted}")
-
-
-def _metadata(folder: Path, notes: list[str]) -> dict[Path, str] | None:
-    """Captions by file from metadata.jsonl, or None if there is none."""
-    path = folder / METADATA
-    if not path.is_file():
-        return None
-    lines = read_regular(path, MAX_IMAGE_BYTES, "split the folder", MisuseError).splitlines()
-    decoder = msgspec.json.Decoder(_Row)
-    captions: dict[Path, str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = decoder.decode(line)
-            captions[(folder / row.file_name).resolve()] = clean_caption(row.text)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, OSError):
-            notes.append(f"{show(path)} line {number}: expected {EXAMPLE_ROW}")
-    return captions
-
-
-def _text_beside(path: Path) -> str:
-    try:
-        with path.with_suffix(".txt").open("rb") as file:
-            return clean_caption(file.read(16 * MAX_CAPTION).decode("utf-8-sig", "replace"))
-    except OSError:
-        return ""
-
-
-def caption_from_name(path: Path, folder: Path) -> str:
-    """The caption in a file's name: "red cat" of red-cat_012.png, "cats" of cats/012.png."""
-    name = re.sub(r"[\s_-]*\d+$", "", path.stem)
-    if not name and path.parent != folder:
-        name = path.parent.name
-    return clean_caption(re.sub(r"[_-]+", " ", name))
-
-
-def shorten_notes(notes: list[str]) -> tuple[str, ...]:
-    """The first MAX_NOTES notes, and how many more there are."""
-    more = len(notes) - MAX_NOTES
-    return (*notes[:MAX_NOTES], f"and {more} more like these") if more > 0 else tuple(notes)
-
-
-# --- Generated datasets -----------------------------------------------------------------------
-
-ALIKE = ("channels", "border", "sigma_data")
-"""Settings that two models must share if their denoising errors are to be comparable."""
-
-COMMAND = "genui generate MODEL -n 6000 --out FOLDER"
-
-
-def find_reference(recipe: DiffusionRecipe) -> ModelInfo:
-    """Find the model that generated the folder of images `recipe.against`.
-
-    Raises MisuseError if no model generated it, or the model no longer exists, has other weights
-    now, or is not comparable with the recipe.
-    """
-    folder = Path(recipe.against)
-    try:
-        plan = read_plan(folder)
-    except GenuiError:
-        raise MisuseError(
-            f"against={show(folder)}: is not a folder of generated images; {COMMAND}"
-        ) from None
-    model = find_model(plan.model)
-    if weights_fingerprint(model.path) != plan.fingerprint:
-        raise MisuseError(
-            f"against={show(folder)}: was generated with other weights of {plan.model}; "
-            f"name a new folder: {COMMAND}"
-        )
-    reference = read_header(model.path).recipe
-    if not isinstance(reference, DiffusionRecipe):
-        raise MisuseError(f"against={show(folder)}: {model.name} is no diffusion model of images")
-    for name in ALIKE:
-        if getattr(reference, name) != getattr(recipe, name):
-            raise MisuseError(
-                f"against={show(folder)}: {model.name} has {name}={getattr(reference, name)} and "
-                f"this recipe {getattr(recipe, name)}; start from it: --from {model.name}"
-            )
-    return model
+    longest, inner = max(image.size), SIDE - 2 * margin
+    left, top = (longest - image.width) // 2, (longest - image.height) // 2
+    smooth = image.mode == "RGBA" and resample != Image.Resampling.NEAREST and longest != inner
+    mode = "RGBa" if smooth else image.mode  # colours count by their opacity
+    # As one resize of the square, which of a long image would take gigabytes: each row first and
+    # then the columns, as Pillow does.
+    columns = Image.new(mode, (inner, longest))
+    is_high = image.height > max(_HIGH, 8 * image.width)
+    width = max(1, round(inner * image.width / longest)) if is_high else inner
+    for row, strip in strips(image, 8 * inner if is_high else longest):
+        if not is_high:
+            whole = Image.new(image.mode, (longest, strip.height))
+            whole.paste(strip, (left, 0))
+            strip = whole
+        narrow = strip.convert(mode).resize((width, strip.height), resample)
+        columns.paste(narrow, ((inner - width) // 2, top + row))
+    result = Image.new(image.mode, (SIDE, SIDE))
+    result.paste(columns.resize((inner, inner), resample).convert(image.mode), (margin, margin))
+    return np.asarray(result)

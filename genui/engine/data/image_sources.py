@@ -16,14 +16,8 @@ import msgspec
 
 from genui.base.errors import MisuseError
 from genui.base.files import files_below, sanitize, show
-from genui.engine.data.image_files import (
-    MAX_CAPTION,
-    MAX_IMAGE_BYTES,
-    SUFFIXES,
-    caption_from_name,
-    clean_caption,
-    with_captions,
-)
+from genui.engine.data.captions import MAX_CAPTION, caption_from_name, clean_caption, with_captions
+from genui.engine.data.image_files import MAX_IMAGE_BYTES, SUFFIXES
 from genui.engine.data.sources import (
     Batch,
     File,

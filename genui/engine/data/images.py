@@ -1,4 +1,4 @@
-"""Captioned 32×32 images as training batches, and the table of image datasets."""
+"""Captioned 32×32 images: as a dataset loads them, split, and as training batches."""
 
 import hashlib
 import itertools
@@ -11,15 +11,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genui.base.errors import GenuiError
-from genui.engine.data import fashion, icons
 from genui.engine.data.captions import COLOURS, DEFAULT_GROUND, split_words
-from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
-from genui.engine.data.image_files import find_reference
-from genui.engine.data.preparation import QUIET, Preparation
-from genui.engine.data.raw_images import SIDE, RawImages, fingerprint
-from genui.engine.data.things import kind_of_thing
-from genui.recipes import DiffusionRecipe, Recipe
+from genui.engine.data.image_files import SIDE
 
 CANVAS = 16  # pixels of the coarse image that the network predicts from the caption alone
 HELD_OUT = 60  # names
@@ -33,6 +26,24 @@ Pair = tuple[str, str]
 _NAMES = tuple(COLOURS)
 _COLOURS: NDArray[np.float32] = np.divide(list(COLOURS.values()), 255, dtype=np.float32)  # [10, 3]
 _DEFAULT = _NAMES.index(DEFAULT_GROUND)
+
+
+class RawImages(NamedTuple):
+    """What `load` of a row returns, as this or as a plain tuple."""
+
+    rgba: NDArray[np.uint8]  # [N, 32, 32, 4], alpha not premultiplied
+    captions: tuple[str, ...]  # lower case, one space between words
+    test: int = 0  # the last so many images are the dataset's own test set
+    fingerprint: str = ""  # computed from the arrays if it is empty
+    name: str = ""  # of the user's own images
+    notes: tuple[str, ...] = ()  # what was left out while reading, one line each
+
+
+def fingerprint(rgba: NDArray[np.uint8], captions: Sequence[str]) -> str:
+    """16 hexadecimal digits that change when any image or caption does."""
+    digest = hashlib.sha256(np.ascontiguousarray(rgba).tobytes())
+    digest.update("\n".join(captions).encode())
+    return digest.hexdigest()[:16]
 
 
 class Batch(NamedTuple):
@@ -227,174 +238,6 @@ class CaptionedImages:
         alpha /= 255
         foreground, background = (_COLOURS[each][:, :, None, None] for each in (figure, ground))
         return blend(foreground, background, alpha)
-
-
-# --- The table of image datasets --------------------------------------------------------------
-
-OWN_LICENCE = "the user's own"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageDataset(Dataset):
-    """A dataset of captioned images. `load()` returns RawImages.
-
-    `hold_out` says what is never trained on: some `images`, some `names` (if every image has its
-    own) or the dataset's own `test set`.
-    """
-
-    scheme: Scheme = "plain"
-    hold_out: Literal["images", "names", "test set"] = "images"
-    always_trained: frozenset[str] = frozenset()  # names never held out
-    label_of: Callable[[str], str] | None = None
-    """For classifiers: the function from a caption to its label, or "" for no label. By default
-    the caption is the label."""
-    reads: Callable[[str], bool] | None = None
-    """Whether the path given to `--data` is in this dataset's own format. If so `load(path)` reads
-    it, if not it is read as the user's own captioned images."""
-
-    def split(self, raw: RawImages) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(trained, held out) indices."""
-        match self.hold_out:
-            case "names":
-                return hold_out_names(raw.captions, self.always_trained)
-            case "images":
-                return hold_out_images(len(raw.captions))
-            case "test set":
-                trained = len(raw.captions) - raw.test
-                return np.arange(trained), np.arange(trained, len(raw.captions))
-
-
-_ONE_IMAGE = (
-    "It was trained on one image per caption: a trained name gives that image again, with the "
-    "deviation that 'error' measures. New are only combinations with colours."
-)
-_DERIVED_LABELS = (
-    "Its categories were derived for genui from words in the names of the images. Images without "
-    "such a word were left out of training and test. A few hundred small images are not enough to "
-    "learn much: see 'held-out accuracy'."
-)
-
-IMAGE_DATASETS = dataset_table(
-    ImageDataset,
-    (
-        ImageDataset(
-            name="icons",
-            summary="plain shapes, each under its own name, in any two of ten colours",
-            licence="Apache-2.0 (Material Design Icons 7, by Pictogrammers)",
-            load=icons.read_icons,
-            scheme="figure-ground",
-            hold_out="names",
-            label_of=kind_of_thing,
-            limitations=_ONE_IMAGE,
-            label_limitations=_DERIVED_LABELS,
-        ),
-        ImageDataset(
-            name="emoji",
-            summary="about 1,300 colour emoji, where the font is installed",
-            licence="OFL-1.1 (Noto Color Emoji, by Google)",
-            load=icons.read_emoji,
-            check=icons.check_emoji,
-            scheme="ground",
-            hold_out="names",
-            # The recipe's sample captions, and what people try first.
-            always_trained=frozenset(
-                (
-                    *("octopus", "red apple", "cat face", "dog face", "pizza", "rocket"),
-                    *("sunflower", "crying face", "soccer ball", "red heart", "smiling face"),
-                    *("thumbs up", "birthday cake"),
-                )
-            ),
-            label_of=kind_of_thing,
-            limitations=_ONE_IMAGE,
-            label_limitations=_DERIVED_LABELS,
-        ),
-        ImageDataset(
-            name="fashion",
-            summary="Fashion-MNIST: ten kinds of clothing, 7,000 grey images each",
-            licence="MIT (Fashion-MNIST, by Zalando SE)",
-            load=fashion.read_fashion,
-            check=fashion.check_fashion,
-            download=fashion.download_fashion,
-            stand_in=fashion.random_fashion,
-            hold_out="test set",
-            reads=fashion.holds_idx,
-            limitations="It draws ten kinds of clothing, grey, 28×28 pixels, as in the catalogue "
-            "of a shop, and knows ten captions.",
-        ),
-    ),
-)
-
-
-def load_images(
-    dataset: str, data: str = "", every: bool = False, preparation: Preparation = QUIET
-) -> CaptionedImages:
-    """Load the dataset of that name, or the user's own file or folder `data`; with `every` also
-    images past the limit of memory.
-
-    Raises MisuseError for an unknown name or unusable data, GenuiError if a font is not
-    installed.
-    """
-    if data:
-        row = IMAGE_DATASETS.get(dataset)
-    else:
-        row = find_dataset(IMAGE_DATASETS, dataset, "image dataset")
-    if row is None or (data and not (row.reads and row.reads(data))):
-        from genui.engine.data.own_images import load_own  # late: it imports this file
-
-        return load_own(data, every, preparation)
-    raw = RawImages(*row.read(*filter(None, [data]), preparation=preparation))
-    _check(row.name, raw)
-    train, held_out = row.split(raw)
-    return CaptionedImages(
-        name=row.name,
-        licence=OWN_LICENCE if data else row.licence,
-        fingerprint=raw.fingerprint or fingerprint(raw.rgba, raw.captions),
-        rgba=raw.rgba,
-        captions=raw.captions,
-        scheme=row.scheme,
-        train=train,
-        held_out=held_out,
-        held_pairs=hold_out_pairs() if row.scheme == "figure-ground" else frozenset(),
-        test_set=row.hold_out == "test set",
-        label_of=row.label_of,
-    )
-
-
-def _check(name: str, raw: RawImages) -> None:
-    """Raise GenuiError if a loader returned arrays of the wrong dtype, shape or length."""
-    rgba = raw.rgba
-    if rgba.dtype != np.uint8 or rgba.ndim != 4 or rgba.shape[1:] != (SIDE, SIDE, 4):
-        shape = f"{rgba.dtype} {list(rgba.shape)}"
-        raise GenuiError(f"dataset {name}: its images are {shape}; uint8 [N, 32, 32, 4] are needed")
-    if not len(rgba) or len(rgba) != len(raw.captions) or raw.test >= len(rgba):
-        raise GenuiError(
-            f"dataset {name}: {len(rgba)} images, {len(raw.captions)} captions, {raw.test} to "
-            "test on; give a caption an image, and images to train on"
-        )
-
-
-def check_images(recipe: Recipe, preparation: Preparation = QUIET) -> str:
-    """Load the images of a recipe and describe them in one line."""
-    from genui.engine.data.own_images import check_large, is_large  # late: it imports this file
-
-    if recipe.data and is_large(recipe.data):
-        return check_large(recipe.data)
-    images = load_images(recipe.dataset, recipe.data, preparation=preparation)
-    return with_notes(f"{images.name}: {len(images):,} images", images.notes)
-
-
-def check_diffusion_images(recipe: DiffusionRecipe, preparation: Preparation = QUIET) -> str:
-    """`check_images`, and the model that drew those that the recipe is trained against."""
-    line = check_images(recipe, preparation)
-    return f"{line}; against what {find_reference(recipe).name} drew" if recipe.against else line
-
-
-def with_notes(line: str, notes: Sequence[str]) -> str:
-    """A line that describes a dataset, with what was left out of it."""
-    if not notes:
-        return line
-    more = f" (and {len(notes) - 1} more like it)" if len(notes) > 1 else ""
-    return f"{line}; left out: {notes[0]}{more}"
 
 
 def hold_out_names(

@@ -20,22 +20,10 @@ import numpy as np
 from genui.base import paths
 from genui.base.errors import MisuseError
 from genui.base.files import atomic_write, cannot_write, show
-from genui.engine.data.image_files import (
-    MAX_NOTES,
-    SUFFIXES,
-    clean_caption,
-    open_folder,
-    read_square,
-    shorten_notes,
-)
+from genui.engine.data.captions import MAX_NOTES, clean_caption, open_folder, shorten_notes
+from genui.engine.data.image_files import SIDE, SUFFIXES, read_square
 from genui.engine.data.image_sources import FOLDER, FORMATS, Entry, find_images
-from genui.engine.data.images import (
-    OWN_LICENCE,
-    SIDE,
-    CaptionedImages,
-    fingerprint,
-    hold_out_images,
-)
+from genui.engine.data.images import RawImages
 from genui.engine.data.preparation import (
     QUIET,
     Preparation,
@@ -57,12 +45,12 @@ KEEP_EVERY = 20_000  # images
 SAMPLE = 2048  # images that a speed is measured with
 
 
-def load_own(
+def read_own(
     path: str | os.PathLike[str], every: bool = False, preparation: Preparation = QUIET
-) -> CaptionedImages:
-    """Load the usable images that a file or folder stands for, with their captions.
+) -> RawImages:
+    """Read the usable images that a file or folder stands for, with their captions.
 
-    Of more than MAX_IMAGES only the first are loaded, or with `every` all are. What is left out is
+    Of more than MAX_IMAGES only the first are read, or with `every` all are. What is left out is
     listed in `notes`. Raises MisuseError if there are none, GenuiError if the disk is full.
     """
     source = find_images(path)
@@ -93,34 +81,29 @@ def load_own(
     rgba = np.memmap(pixels, np.uint8, "r", shape=shape)
     is_whole = decoded.done and count == len(decoded.captions)
     digest = decoded.digest if is_whole else ""
-    return _captioned(name, rgba[:count], decoded.captions, decoded.notes, is_whole, digest)
+    return _raw(name, rgba[:count], decoded.captions, decoded.notes, is_whole, digest)
 
 
-def _captioned(
+def _raw(
     name: str,
     rgba: np.ndarray,
     captions: list[str],
     notes: list[str],
     is_whole: bool,
     digest: str = "",
-) -> CaptionedImages:
+) -> RawImages:
     """Images [N, 32, 32, 4] with the first N captions."""
     count = len(rgba)
-    trained, held_out = hold_out_images(count)
-    return CaptionedImages(
+    return RawImages(
+        rgba,
+        tuple(captions[:count]),
+        fingerprint=digest[:16],
         name=name,
-        licence=OWN_LICENCE,
-        fingerprint=digest[:16] or fingerprint(rgba, captions[:count]),
-        rgba=rgba,
-        captions=tuple(captions[:count]),
-        scheme="plain",
-        train=trained,
-        held_out=held_out,
         notes=shorten_notes(notes if is_whole else [f"only the first {count:,} taken", *notes]),
     )
 
 
-def _load(source: Source, name: str, most: int) -> CaptionedImages:
+def _load(source: Source, name: str, most: int) -> RawImages:
     """The first images of a source, in memory."""
     images: list[bytes] = []
     captions: list[str] = []
@@ -133,7 +116,7 @@ def _load(source: Source, name: str, most: int) -> CaptionedImages:
     if not images:
         raise _nothing(source, notes)
     rgba = np.frombuffer(b"".join(images[:most]), np.uint8).reshape(-1, SIDE, SIDE, 4)
-    return _captioned(name, rgba, captions, notes, len(images) <= most)
+    return _raw(name, rgba, captions, notes, len(images) <= most)
 
 
 def is_large(path: str | os.PathLike[str]) -> bool:

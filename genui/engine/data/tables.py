@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genui.engine.data.dataset import Dataset
-from genui.engine.data.images import IMAGE_DATASETS
+from genui.engine.data.image_datasets import IMAGE_DATASETS
 from genui.engine.data.text import LABELLED_TEXTS, TEXT_DATASETS
 from genui.protocol.kinds import KINDS
 from genui.recipes import Recipe

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError, did_you_mean
 from genui.engine.data.captions import split_words
-from genui.engine.data.image_labels import load_labelled_images
-from genui.engine.data.images import IMAGE_DATASETS, as_floats
+from genui.engine.data.image_datasets import IMAGE_DATASETS, load_labelled_images
+from genui.engine.data.images import as_floats
 from genui.engine.data.text import LABELLED_TEXTS, load_labelled_text
 from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import ImageClassifier, pool, render_images

@@ -20,8 +20,9 @@ from torch import Tensor
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean_line
 from genui.engine import device
-from genui.engine.data.image_labels import LabelledImages, load_labelled_images
-from genui.engine.data.images import SIDE, as_floats, as_pixels
+from genui.engine.data.image_datasets import LabelledImages, load_labelled_images
+from genui.engine.data.image_files import SIDE
+from genui.engine.data.images import as_floats, as_pixels
 from genui.engine.data.text import PASSAGE, load_labelled_text
 from genui.engine.data.tokenizer import bag
 from genui.engine.kinds import Labels as LabelsFace

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean, clean_line
 from genui.engine import kinds
-from genui.engine.data.images import SIDE, CaptionedImages, as_floats, as_pixels, load_images
+from genui.engine.data.image_datasets import load_images
+from genui.engine.data.image_files import SIDE
+from genui.engine.data.images import CaptionedImages, as_floats, as_pixels
 from genui.engine.data.text import load_text
 from genui.engine.sample.text import TextGenerator, TextState
 from genui.engine.sample.trace import Trace

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genui.base.errors import GenuiError
-from genui.engine.data.image_labels import LabelledImages, load_labelled_images
+from genui.engine.data.image_datasets import LabelledImages, load_labelled_images
 from genui.engine.metrics.classifiers import ImageClassifier, render_images
 from genui.engine.models.linear import accuracy
 

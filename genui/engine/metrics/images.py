@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from genui.engine.data.captions import COLOURS, STOP_WORDS, split_words
-from genui.engine.data.images import CaptionedImages, as_floats, load_images
+from genui.engine.data.image_datasets import load_images
+from genui.engine.data.images import CaptionedImages, as_floats
 from genui.engine.metrics.distance import (
     CLASSIFIERS,
     copying_share,

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from genui.base.errors import MisuseError
 from genui.engine import device
-from genui.engine.data.image_labels import LabelledImages, load_labelled_images
-from genui.engine.data.own_images import load_own
+from genui.engine.data.image_datasets import LabelledImages, load_labelled_images, load_own
 from genui.engine.metrics.classifiers import ImageClassifier, render_images
 from genui.engine.models.classifiers import ConvNet
 from genui.engine.models.linear import accuracy

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.engine.data.image_labels import load_labelled_images
+from genui.engine.data.image_datasets import load_labelled_images
 from genui.engine.load import find_and_load
 from genui.engine.metrics.classifiers import ImageClassifier, render_images
 from genui.engine.metrics.distance import CLASSIFIERS, Distribution, Evaluator

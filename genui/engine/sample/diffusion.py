@@ -14,7 +14,8 @@ from torch import Tensor
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.text import clean
 from genui.engine.data.captions import Vocabulary
-from genui.engine.data.images import CaptionedImages, load_images
+from genui.engine.data.image_datasets import load_images
+from genui.engine.data.images import CaptionedImages
 from genui.engine.device import Machine, autocast
 from genui.engine.load import find_and_load
 from genui.engine.models import frozen

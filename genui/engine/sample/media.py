@@ -19,8 +19,9 @@ from torch import Tensor
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.engine.data.captions import COLOURS, DEFAULT_GROUND, split_words
-from genui.engine.data.image_files import read_square
-from genui.engine.data.images import SIDE, CaptionedImages, as_floats, as_pixels, load_images
+from genui.engine.data.image_datasets import load_images
+from genui.engine.data.image_files import SIDE, read_square
+from genui.engine.data.images import CaptionedImages, as_floats, as_pixels
 from genui.engine.models.dit import DIT_SIDE
 from genui.engine.sample.diffusion_state import DiffusionState, read_mask
 from genui.protocol import FROM_DATA, ImageFrame, RgbImage

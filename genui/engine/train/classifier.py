@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
-from genui.engine.data.image_labels import LabelledImages, describe, load_labelled_images
+from genui.engine.data.image_datasets import LabelledImages, describe_labelled, load_labelled_images
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.data.text import Example, load_labelled_text
 from genui.engine.data.tokenizer import bag
@@ -178,7 +178,7 @@ class ImageClassifierTask(ClassifierTask[ImageClassifierRecipe]):
             data = load_labelled_images(recipe.dataset, recipe.data, preparation)
         self._data = data
         self.targets, self.held_out = data.targets, data.held_out
-        line, count = describe(data), len(data.train)
+        line, count = describe_labelled(data), len(data.train)
         super().__init__(recipe, device, data.images, data.labels, line, count, extra)
 
     def _training_batch(self, step: int, rng: np.random.Generator) -> tuple[Tensor, Indices]:

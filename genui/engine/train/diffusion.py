@@ -13,12 +13,8 @@ from torch import Tensor, nn
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import Vocabulary, use_one_word
-from genui.engine.data.image_files import find_reference
-from genui.engine.data.images import (
-    CaptionedImages,
-    load_images,
-)
-from genui.engine.data.own_images import load_own
+from genui.engine.data.image_datasets import find_reference, load_images, load_own
+from genui.engine.data.images import CaptionedImages
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.models import frozen

@@ -4,7 +4,8 @@ import time
 
 import numpy as np
 
-from genui.engine.data.images import CaptionedImages, as_floats, load_images
+from genui.engine.data.image_datasets import load_images
+from genui.engine.data.images import CaptionedImages, as_floats
 from genui.engine.metrics.distance import CLASSIFIERS, measure_distribution
 from genui.kinds.gan.collapse import SampleSet, collapse, sample_caption_pairs
 from genui.kinds.gan.recipe import GanRecipe

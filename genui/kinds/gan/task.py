@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genui.engine.data.images import Batch, load_images
+from genui.engine.data.image_datasets import load_images
+from genui.engine.data.images import Batch
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.engine.device import Machine, autocast, to_device
 from genui.engine.sample.media import to_rgb

@@ -16,7 +16,7 @@ def _recipes() -> Recipes:
 
 
 def _prepares() -> object:
-    from genui.engine.data.images import check_diffusion_images
+    from genui.engine.data.image_datasets import check_diffusion_images
     from genui.engine.data.own_images import is_large
     from genui.engine.kinds import Prepares
 

@@ -19,7 +19,7 @@ def _text_recipes() -> Recipes:
 
 
 def _prepares_images() -> object:
-    from genui.engine.data.image_labels import check_labelled_images
+    from genui.engine.data.image_datasets import check_labelled_images
     from genui.engine.kinds import Prepares
 
     return Prepares(check=check_labelled_images)

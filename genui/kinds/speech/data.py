@@ -17,15 +17,15 @@ from genui.base import paths
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import files_below, read_regular, show
 from genui.base.text import clean_line
-from genui.engine.data.captions import split_words
-from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
-from genui.engine.data.download import MAX_BYTES, check_reachable, fetch, is_downloaded, shared
-from genui.engine.data.image_files import (
+from genui.engine.data.captions import (
     caption_from_name,
     open_folder,
     shorten_notes,
+    split_words,
     with_captions,
 )
+from genui.engine.data.dataset import Dataset, dataset_table, find_dataset
+from genui.engine.data.download import MAX_BYTES, check_reachable, fetch, is_downloaded, shared
 from genui.engine.data.images import hold_out_images
 from genui.engine.data.preparation import QUIET, Preparation, Report
 from genui.formats.audio import decode_wav, resample, to_pcm

@@ -16,7 +16,9 @@ from PIL import Image
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data.captions import COLOURS
 from genui.engine.data.icons import ICONS_MARGIN
-from genui.engine.data.images import SIDE, blend, fingerprint, load_images
+from genui.engine.data.image_datasets import load_images
+from genui.engine.data.image_files import SIDE
+from genui.engine.data.images import blend, fingerprint
 from genui.engine.data.preparation import QUIET, Preparation
 from genui.kinds.video.recipe import VideoRecipe
 

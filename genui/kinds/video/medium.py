@@ -10,7 +10,8 @@ from torch import Tensor
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.engine.data.captions import COLOURS, split_words
-from genui.engine.data.images import SIDE, as_floats, as_pixels
+from genui.engine.data.image_files import SIDE
+from genui.engine.data.images import as_floats, as_pixels
 from genui.engine.models.dit import DIT_SIDE
 from genui.engine.sample.diffusion import DiffusionParts
 from genui.engine.sample.diffusion_state import DiffusionState

@@ -13,7 +13,8 @@ from PIL import Image
 from genui.base.errors import MisuseError
 from genui.base.text import clean_line
 from genui.engine.data.captions import COLOURS
-from genui.engine.data.images import SIDE, as_pixels
+from genui.engine.data.image_files import SIDE
+from genui.engine.data.images import as_pixels
 from genui.engine.metrics.copying import closest
 from genui.engine.metrics.distance import copying_share
 from genui.engine.sample.diffusion import DiffusionGenerator

@@ -12,7 +12,7 @@ from genui.base import paths
 from genui.base.errors import GenuiError
 from genui.engine.data import fashion, icons
 from genui.engine.data.download import describe_download, fetch
-from genui.engine.data.images import load_images
+from genui.engine.data.image_datasets import load_images
 from genui.engine.data.preparation import Preparation, Report, say_nothing
 from genui.engine.data.tables import dataset_named
 

@@ -9,7 +9,8 @@ from PIL import features
 from genui.base.errors import GenuiError
 from genui.engine.data import icons
 from genui.engine.data.icons import choose_emoji, find_font
-from genui.engine.data.images import CaptionedImages, load_images
+from genui.engine.data.image_datasets import load_images
+from genui.engine.data.images import CaptionedImages
 from genui.recipes import RECIPES, DiffusionRecipe
 
 

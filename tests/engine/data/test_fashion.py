@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genui.base.errors import GenuiError, MisuseError
 from genui.engine.data import fashion
 from genui.engine.data.fashion import CAPTIONS, read_idx
-from genui.engine.data.images import load_images
+from genui.engine.data.image_datasets import load_images
 from genui.engine.data.preparation import Report
 
 TRAINED, TESTED = 30, 20

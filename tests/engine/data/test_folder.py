@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from genui.base.errors import GenuiError, MisuseError
-from genui.engine.data import image_files, image_sources, own_images, sources
+from genui.engine.data import image_sources, own_images, sources
+from genui.engine.data.captions import MAX_NOTES
+from genui.engine.data.image_datasets import load_images, load_own
 from genui.engine.data.image_files import read_square
-from genui.engine.data.images import load_images
-from genui.engine.data.own_images import load_own
 from genui.engine.data.preparation import Preparation
 
 MONSTERS = Path("/work/shared/data/monsters.zip")
@@ -201,7 +201,7 @@ def test_many_faults_stay_few_lines(folder: Path) -> None:
     for i in range(50):
         (folder / f"bad {i} x.png").write_bytes(b"")
     notes = load_own(folder).notes
-    assert len(notes) == image_files.MAX_NOTES + 1
+    assert len(notes) == MAX_NOTES + 1
     assert "30 more" in notes[-1]
 
 

@@ -12,7 +12,8 @@ import pytest
 from genui.base.paths import cache_dir
 from genui.engine.data import icons as icons_module
 from genui.engine.data.icons import LONGEST, choose_icons
-from genui.engine.data.images import CaptionedImages, load_images
+from genui.engine.data.image_datasets import load_images
+from genui.engine.data.images import CaptionedImages
 from genui.recipes import RECIPES, DiffusionRecipe
 
 
@@ -122,7 +123,8 @@ def test_a_category_never_takes_the_place_of_a_thing() -> None:
 
 def test_no_window_toolkit_and_no_torch_is_imported(tmp_path: Path) -> None:
     code = (
-        "import sys; from genui.engine.data.images import load_images; load_images('icons');"
+        "import sys; from genui.engine.data.image_datasets import load_images;"
+        "load_images('icons');"
         "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'superqt', 'qtpy')])"
     )
     environment = {**os.environ, "GENUI_HOME": str(tmp_path)}

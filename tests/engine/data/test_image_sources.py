@@ -16,10 +16,14 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.cli.main import main
 from genui.engine.data import image_files, image_sources, own_images, sources
 from genui.engine.data.documents import find_source
-from genui.engine.data.image_labels import load_labelled_images
+from genui.engine.data.image_datasets import (
+    check_images,
+    load_images,
+    load_labelled_images,
+    load_own,
+)
 from genui.engine.data.image_sources import FORMATS, find_images
-from genui.engine.data.images import check_images, load_images
-from genui.engine.data.own_images import is_large, list_decoded, load_own
+from genui.engine.data.own_images import is_large, list_decoded
 from genui.engine.data.preparation import Preparation
 from genui.engine.data.sources import find_files, read
 from genui.recipes import DiffusionRecipe, find_recipe, override

@@ -5,6 +5,7 @@ import pytest
 
 from genui.base.errors import MisuseError
 from genui.engine.data.captions import COLOURS
+from genui.engine.data.image_datasets import load_images
 from genui.engine.data.images import (
     CaptionedImages,
     Scheme,
@@ -12,7 +13,6 @@ from genui.engine.data.images import (
     hold_out_images,
     hold_out_names,
     hold_out_pairs,
-    load_images,
 )
 
 NAMES = ("left half", "dot", "light bulb on")
