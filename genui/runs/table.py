@@ -563,6 +563,7 @@ class Heading(NamedTuple):
     text: str
     runs: int
     summary: str = ""
+    key = ""  # of no run: it cannot be chosen
 
 
 Line = TableRow | Heading

@@ -321,7 +321,7 @@ class ModelsPane(Pane, can_focus=False):
     def _choose_named(self, typed: str) -> None:
         """Choose the first of the rows whose name matches best what is typed, if any does."""
         rows = self.query_one(RowList)
-        names = {row.key: row.left for row in rows.rows if not row.is_heading}
+        names = {row.key: row.left for row in rows.rows if row.key}
         ranks = {key: match_name(typed, name) for key, name in names.items()}
         best = max(ranks, key=ranks.__getitem__, default="")
         if best and ranks[best]:

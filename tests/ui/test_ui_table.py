@@ -51,7 +51,7 @@ def rows_of(pilot: Pilot[None]) -> TableRows:
 
 def names(pilot: Pilot[None]) -> list[str]:
     """The names in the table, in order, with the heads of groups."""
-    lines = rows_of(pilot).lines
+    lines = rows_of(pilot).rows
     return [line.text if isinstance(line, Heading) else line.run.info.name for line in lines]
 
 

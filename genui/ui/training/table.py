@@ -46,7 +46,7 @@ from genui.ui.watcher import MARKS
 from genui.ui.widgets.borders import Framed, set_border
 from genui.ui.widgets.inputs import SearchLine
 from genui.ui.widgets.lines import LineWidget, message_strips, strip_of
-from genui.ui.widgets.lists import CursorList
+from genui.ui.widgets.lists import RowList
 from genui.ui.widgets.settings import Option, option_of
 
 PIN = "★"
@@ -60,7 +60,7 @@ _LEAD = 7  # cells before a name: state, overlay, pin
 # --- The rows ---------------------------------------------------------------------------------
 
 
-class TableRows(CursorList):
+class TableRows(RowList):
     """The head and the visible rows; only these are drawn, however many there are."""
 
     HEAD = 1
@@ -75,7 +75,6 @@ class TableRows(CursorList):
 
     def __init__(self) -> None:
         super().__init__("no runs yet")
-        self.lines: Sequence[Line] = ()
         self.columns: Sequence[str] = ()
         self._state = TableState()
         self._order: dict[str, int] = {}
@@ -112,19 +111,12 @@ class TableRows(CursorList):
 
         With `first` the cursor goes to the first row.
         """
-        self.lines, self._state, self._order = lines, state, order
+        self._state, self._order = state, order
         self._style_of = style_of
         self._show_sorted()
         self.set_empty_text(empty)
-        self.set_keys([line.key if isinstance(line, TableRow) else "" for line in lines])
+        self.take_rows(lines)
         self.keep_chosen(first)
-
-    @property
-    def chosen_row(self) -> TableRow | None:
-        """The row at the cursor."""
-        place = self._places.get(self.chosen)
-        line = None if place is None else self.lines[place]
-        return line if isinstance(line, TableRow) else None
 
     def _show_sorted(self) -> None:
         """Bring the sorted column into view."""
@@ -154,7 +146,6 @@ class TableRows(CursorList):
 
     def on_resize(self) -> None:
         self._show_sorted()
-        super().on_resize()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
@@ -169,7 +160,7 @@ class TableRows(CursorList):
     # --- drawing ----------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
-        if y or not self.lines:
+        if y or not self.rows:
             return super().render_line(y)
         return self._draw_head().adjust_cell_length(self.size.width, self.rich_style)
 
@@ -193,7 +184,7 @@ class TableRows(CursorList):
         return text + gap if key in self._texts else gap + text
 
     def row(self, number: int, width: int) -> Strip:
-        line = self.lines[number]
+        line: Line = self.rows[number]
         if isinstance(line, Heading):
             text = f" {clean_line(line.text)}  {numbers.quantity(line.runs, 'run')}"
             text += f"  {clean_line(line.summary)}" if line.summary else ""

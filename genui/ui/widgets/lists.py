@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from rich.style import Style as RichStyle
@@ -34,10 +34,6 @@ class Row:
     mark_kind: str = "dim"  # a component class of RowList, without "rows--"
     lead: str = ""  # drawn before `left`, such as the lines of a tree
     middle: str = ""  # only if there is room between the columns of `left` and `right`
-
-    @property
-    def is_heading(self) -> bool:
-        return not self.key
 
 
 class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
@@ -157,8 +153,12 @@ class RowScroller(ScrollView, can_focus=True, inherit_bindings=False):
         return message_strips(self._empty, self.look("dim"), self.rich_style, width, height)
 
 
-class CursorList(RowScroller):
-    """A list with one chosen row, which stays chosen, by its key, when the rows change."""
+class RowList(RowScroller):
+    """A list with one chosen row, which stays chosen, by its key, when the rows change.
+
+    Rows have a text on the left and one on the right; a subclass may draw others, which have a
+    `key`, "" of a heading.
+    """
 
     chosen: reactive[str] = reactive("", repaint=False)  # the two rows that change are repainted
 
@@ -175,13 +175,25 @@ class CursorList(RowScroller):
         """With `wraps` the first row comes after the last."""
         super().__init__(empty, id=id)
         self._wraps = wraps
-        self._keys: Sequence[str] = ()
+        self.rows: Sequence[Any] = ()
         self._places: dict[str, int] = {}  # of the rows that can be chosen, in order
+        self._middle_at = 0  # cells from the left
 
-    def set_keys(self, keys: Sequence[str]) -> None:
-        """Take the key of each row, "" of a heading, and redraw. `keep_chosen` has to follow."""
-        self._keys = keys
-        self._places = {key: at for at, key in enumerate(keys) if key}
+    def set_rows(self, rows: Sequence[Row], empty: str = "") -> None:
+        """Show `rows`; the chosen key stays, or the first row is chosen if it is gone."""
+        rows = tuple(rows)
+        self.set_empty_text(empty)
+        if rows != self.rows:
+            names = [cell_len(row.lead + clean_line(row.left)) for row in rows if row.middle]
+            self._middle_at = max(names, default=0) + 5
+            self.styles.height = max(1, len(rows))  # as high as its rows, up to max-height
+            self.take_rows(rows)
+        self.keep_chosen()
+
+    def take_rows(self, rows: Sequence[Any]) -> None:
+        """Redraw with these rows. `keep_chosen` has to follow."""
+        self.rows = rows
+        self._places = {row.key: at for at, row in enumerate(rows) if row.key}
         self.update_rows()
 
     def keep_chosen(self, first: bool = False) -> None:
@@ -192,7 +204,13 @@ class CursorList(RowScroller):
 
     @property
     def count(self) -> int:
-        return len(self._keys)
+        return len(self.rows)
+
+    @property
+    def chosen_row(self) -> Any:
+        """The row at the cursor; None if there is none."""
+        at = self._places.get(self.chosen)
+        return None if at is None else self.rows[at]
 
     @property
     def number(self) -> int:
@@ -212,7 +230,7 @@ class CursorList(RowScroller):
             return
         at = self._places[self.chosen]
         # If the row is the first of a group, show the heading above it too.
-        top = at - 1 if at and not self._keys[at - 1] else at
+        top = at - 1 if at and not self.rows[at - 1].key else at
         self.scroll_to_region(
             Region(0, top, 1, at - top + 1 + self.HEAD), animate=False, force=True, x_axis=False
         )
@@ -229,7 +247,7 @@ class CursorList(RowScroller):
 
     def on_click(self, event: events.Click) -> None:
         at = event.y + self.scroll_offset.y - self.HEAD
-        if event.y >= self.HEAD and at < self.count and (key := self._keys[at]):
+        if event.y >= self.HEAD and at < self.count and (key := self.rows[at].key):
             if key == self.chosen:
                 self.post_message(self.Opened())
             self.chosen = key
@@ -240,33 +258,12 @@ class CursorList(RowScroller):
             return None
         return self.look("chosen" if self.has_focus else "chosen-blurred")
 
-
-class RowList(CursorList):
-    """Rows with a text on the left and one on the right."""
-
-    def __init__(self, empty: str = "", *, wraps: bool = False, id: str | None = None) -> None:
-        super().__init__(empty, wraps=wraps, id=id)
-        self.rows: tuple[Row, ...] = ()
-        self._middle_at = 0  # cells from the left
-
-    def set_rows(self, rows: Sequence[Row], empty: str = "") -> None:
-        """Show `rows`; the chosen key stays, or the first row is chosen if it is gone."""
-        rows = tuple(rows)
-        self.set_empty_text(empty)
-        if rows != self.rows:
-            self.rows = rows
-            names = [cell_len(row.lead + clean_line(row.left)) for row in rows if row.middle]
-            self._middle_at = max(names, default=0) + 5
-            self.styles.height = max(1, len(rows))  # as high as its rows, up to max-height
-            self.set_keys([row.key for row in rows])
-        self.keep_chosen()
-
     def draw_empty(self, width: int, height: int) -> list[Strip]:
         return [strip_of([(clean_line(self._empty, width), self.look("dim"))])]
 
     def row(self, number: int, width: int) -> Strip:
         row = self.rows[number]
-        if row.is_heading:
+        if not row.key:
             return strip_of([(clean_line(row.left, width), self.look("heading"))])
         base = self.rich_style
         # The left text has priority, but leaves _MIN_RIGHT cells for the right one.
