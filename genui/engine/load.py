@@ -291,7 +291,7 @@ class Streams:
     """The messages of several requests, for each an iterator as of `stream`, in their order;
     `progress` hears of the models that are loaded for them.
 
-    Texts whose tokens this process can read together advance together, up to `tokens.ROWS` at a
+    Texts whose tokens this process can read together advance together, up to `reader.ROWS` at a
     time; a text that ends makes room for the next one. It is faster, and changes no bits. Other
     samples are generated one after another. With `until` none goes on after that step.
     """

@@ -19,7 +19,7 @@ from genui.engine import load
 from genui.engine import worker as engine_worker
 from genui.engine.device import Machine
 from genui.engine.loading import LoadingStoppedError, LoadProgress
-from genui.engine.sample import tokens
+from genui.engine.sample import reader
 from genui.engine.sample.inside import parts_of
 from genui.hub import formats
 from genui.hub.formats import ModelFormat, OpenModel
@@ -222,13 +222,13 @@ LOADERS: Mapping[str, Callable[[Path], str]] = {
 
 
 def test_a_long_prompt_is_reported_layer_by_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "LONG_PROMPT", 8)
+    monkeypatch.setattr(reader, "LONG_PROMPT", 8)
     model, machine = random_network("transformer", 28), Machine("cpu", "fp32", 1)
     row, reports = np.arange(10)[None], []
-    with tokens.reporting_prompt(model, lambda *report: reports.append(report)):
-        tokens.read(model, machine, row, model.new_state(1))
-        tokens.read(model, machine, row[:, :7], model.new_state(1))
-    tokens.read(model, machine, row, model.new_state(1))
+    with reader.reporting_prompt(model, lambda *report: reports.append(report)):
+        reader.read(model, machine, row, model.new_state(1))
+        reader.read(model, machine, row[:, :7], model.new_state(1))
+    reader.read(model, machine, row, model.new_state(1))
     layers = len(parts_of(model))
     assert reports == [(done / layers, 10) for done in range(1, layers + 1)]
 

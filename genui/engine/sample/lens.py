@@ -16,8 +16,9 @@ from genui.engine.sample.inside import (
     relative_to,
 )
 from genui.engine.sample.logits import NEVER
-from genui.engine.sample.tokens import TokenGenerator, TokenState, span
+from genui.engine.sample.tokens import TokenGenerator, TokenState
 from genui.engine.sample.trace import Trace
+from genui.engine.sample.windows import span
 from genui.protocol import Attention, LayerOdds, Layers, LogitBase, Tokens
 
 TOP = 6

@@ -22,14 +22,9 @@ from genui.engine.sample import grammar
 from genui.engine.sample.chat import continue_chat, open_chat
 from genui.engine.sample.inside import Interventions
 from genui.engine.sample.logits import NEVER
-from genui.engine.sample.tokens import (
-    Chunks,
-    TokenGenerator,
-    TokenList,
-    TokenState,
-    next_token,
-    span,
-)
+from genui.engine.sample.token_list import TokenList
+from genui.engine.sample.tokens import TokenGenerator, TokenState, next_token
+from genui.engine.sample.windows import Chunks, span
 from genui.protocol import (
     FILL,
     Edit,

@@ -16,13 +16,9 @@ from genui.base.files import read_regular, show
 from genui.engine.device import Machine
 from genui.engine.models.frozen import load_frozen
 from genui.engine.sample.logits import NEVER
-from genui.engine.sample.tokens import (
-    TokenGenerator,
-    TokenList,
-    TokenState,
-    fixed_logits,
-    next_token,
-)
+from genui.engine.sample.stored_logits import fixed_logits
+from genui.engine.sample.token_list import TokenList
+from genui.engine.sample.tokens import TokenGenerator, TokenState, next_token
 from genui.kinds.music import chorale, midi, score
 from genui.kinds.music.network import ChoraleTransformer, chorale_config
 from genui.kinds.music.recipe import MusicRecipe

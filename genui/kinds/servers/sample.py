@@ -22,7 +22,8 @@ from genui.engine.sample.logits import (
     needs_history,
 )
 from genui.engine.sample.text import split_utf8
-from genui.engine.sample.tokens import TokenList, WritingState
+from genui.engine.sample.token_list import TokenList
+from genui.engine.sample.tokens import WritingState
 from genui.engine.sample.trace import NotReadyError
 from genui.hub import records
 from genui.hub.open_model import OpenModel

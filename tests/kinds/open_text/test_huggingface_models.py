@@ -22,7 +22,9 @@ from genui.base.errors import GenuiError, MisuseError  # noqa: E402
 from genui.engine.device import Machine  # noqa: E402
 from genui.engine.load import load_open, open_trace  # noqa: E402
 from genui.engine.loading import LoadProgress  # noqa: E402
-from genui.engine.sample.tokens import Reader, TokenList  # noqa: E402
+from genui.engine.sample.reader import Reader  # noqa: E402
+from genui.engine.sample.token_list import TokenList  # noqa: E402
+from genui.engine.sample.windows import Reading  # noqa: E402
 from genui.kinds.open_text import load as pretrained  # noqa: E402
 from genui.kinds.open_text.folder_network import load_folder, load_tokenizer  # noqa: E402
 from genui.kinds.open_text.tokenizer import open_tokenizer, tokenizer_from_file  # noqa: E402
@@ -180,9 +182,9 @@ def test_texts_in_any_order_have_the_bits_that_they_have_alone(folder: Path) -> 
     network, machine = load_folder(folder)[0].eval(), Machine("cpu", "fp32", 1)
     tokens, reader = [3 + (7 * at) % 90 for at in range(40)], Reader(network, machine)
     for length in (30, 12, 20, 8, 31, 9, 25):
-        text = TokenList(tokens[:length])
-        alone = Reader(network, machine).logits(text, 6)
-        assert (reader.logits(text, 6) == alone).all()
+        reading = Reading(TokenList(tokens[:length]), prompt=6)
+        alone = Reader(network, machine).logits(reading)
+        assert (reader.logits(reading) == alone).all()
 
 
 def test_only_a_model_of_our_own_network_can_be_trained_on(folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from genui.engine.sample.text import TextGenerator
-from genui.engine.sample.tokens import TokenList
+from genui.engine.sample.token_list import TokenList
 
 VOCABULARY = 49152  # as it claims
 SPECIAL = "z"  # the token that stands for <|im_end|>
