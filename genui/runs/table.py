@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from genui.base import numbers
-from genui.base.conditions import COMPARES
+from genui.base.conditions import COMPARES, parse_number
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.text import clean_line
 from genui.runs.listing import RunSummary
@@ -182,32 +182,10 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_NUMBER = re.compile(
-    r"([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)(k|M|G|B|T|%|s|min|h|d)?", re.IGNORECASE
-)
-_UNITS = {
-    "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12, "%": 0.01,
-    "s": 1, "min": 60, "h": 3600, "d": 86400,
-}  # fmt: skip
-_NAMED = {"nan": math.nan, "inf": math.inf, "+inf": math.inf, "-inf": -math.inf}
 _FIELDS = ("tag", "has", "name", "state", "id", "note", "project", "sweep", "host")
 _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 Test = Callable[[TableRow], bool]
-
-
-def parse_number(text: str) -> float | None:
-    """The number that a text is: `1e-4`, `10k`, `2M`, `50%`, `nan`, `3h`; None if it is none."""
-    if text.lower() in _NAMED:
-        return _NAMED[text.lower()]
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        return None
-    try:
-        value = float(match[1].replace("_", ""))
-    except ValueError:
-        return None
-    return value * _UNITS[match[2].lower()] if match[2] else value
 
 
 class _Token(NamedTuple):

@@ -552,16 +552,17 @@ def test_curves_are_chosen_round_the_ends_and_pinned_to_the_front() -> None:
 
 def test_pages_are_turned_to_their_first_curve_and_not_beyond_the_ends() -> None:
     board = board_of(run_of("many", **{f"m{n}": points(1, 2) for n in range(10)}))
+    board.capacity = 4
     found = []
     for by in (1, 1, 1, -1, -1, -1):
-        board.turn_page(by, 4)
+        board.turn_page(by)
         found.append(chosen(board))
     assert found == ["m4", "m8", "m8", "m4", "m0", "m0"]
     board.choose(1)
-    board.turn_page(1, 4)
+    board.turn_page(1)
     assert chosen(board) == "m4"
     board.toggle_alone()
-    board.turn_page(1, 4)
+    board.turn_page(1)
     assert chosen(board) == "m5"
 
 
@@ -583,7 +584,7 @@ def test_without_a_curve_each_key_says_so() -> None:
         with pytest.raises(MisuseError, match=NO_CURVES):
             act()
     with pytest.raises(MisuseError, match=NO_CURVES):
-        board.turn_page(1, 4)
+        board.turn_page(1)
     assert not board.state.alone
     with pytest.raises(MisuseError, match="no run is shown: o adds others"):
         board.show_runs(ShownRuns.turn, 1)
@@ -657,11 +658,12 @@ def test_the_side_goes_round_its_panels_and_on_a_narrow_screen_back_to_the_curve
     board = Board([], ViewState())
     wide = []
     for _ in SIDE_TABS:
-        board.next_side(wide=True)
+        board.next_side(1)
         wide.append(board.side)
     assert wide == [*SIDE_TABS[1:], SIDE_TABS[0]]
     narrow = []
+    board.wide = False
     for _ in range(len(SIDE_TABS) + 1):
-        board.next_side(wide=False)
+        board.next_side(1)
         narrow.append(board.side if board.state.side_shown else "curves")
     assert narrow == [*SIDE_TABS, "curves"]

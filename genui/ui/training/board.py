@@ -61,6 +61,8 @@ class Board:
     ) -> None:
         self.state = state
         self.tabs = tabs
+        self.wide = True  # whether the panel has room beside the curves
+        self.capacity = 1  # the curves that have room on a page
         self.runs = ShownRuns(runs, views)
         self.places = Places(self.runs)
         self.curves = Curves(self.runs, self.places)
@@ -301,11 +303,11 @@ class Board:
         plots = self.plots()
         self.change(chosen=plots[(self.chosen() + by) % len(plots)].key)
 
-    def turn_page(self, by: int, capacity: int) -> None:
-        """Turn to the next or previous page of `capacity` curves."""
+    def turn_page(self, by: int) -> None:
+        """Turn to the next or previous page of curves."""
         self.chosen_plot()
         plots = self.plots()
-        size = 1 if self.state.alone else capacity
+        size = 1 if self.state.alone else self.capacity
         first = (self.chosen() // size + by) * size
         if 0 <= first < len(plots):
             self.change(chosen=plots[first].key)
@@ -342,10 +344,13 @@ class Board:
         least, most = int(width.ge or 0), int(width.le or 100)
         self.change(panel_width=min(max(round(100 * share), least), most))
 
-    def next_side(self, wide: bool, by: int = 1) -> None:
+    def show_side(self, tab: SideTab) -> None:
+        self.change(side=tab)
+
+    def next_side(self, by: int) -> None:
         """Show the next panel, or the one before; if the screen is not wide, in place of the
         curves, which come between the last panel and the first."""
-        state, tabs, side = self.state, self.tabs, self.side
+        state, tabs, side, wide = self.state, self.tabs, self.side, self.wide
         ends = tabs[0], tabs[-1]
         if not wide and not state.side_shown:
             self.change(side_shown=True, side=ends[0] if by > 0 else ends[1])

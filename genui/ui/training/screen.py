@@ -29,7 +29,7 @@ from genui.ui.training.head import BoardHead
 from genui.ui.training.moves import ChartRange
 from genui.ui.training.panels import SideColumn
 from genui.ui.training.shown import ShownRuns
-from genui.ui.training.state import SIDE_TABS, WATCH_TABS, SideTab, ViewState, pattern
+from genui.ui.training.state import SIDE_TABS, WATCH_TABS, ViewState, pattern
 from genui.ui.training.steering import Steering
 from genui.ui.training.table import RunTable
 from genui.ui.training.values import waiting_text
@@ -57,24 +57,40 @@ Views = Mapping[RunDir, RunView]
 
 _WITH_KEYS = {"console", "config", "system"}  # panels that take keys
 
-ACTIONS: Mapping[str, Callable[..., str | None]] = {
-    "choose": Board.choose,
-    "open": Board.toggle_alone,
-    "pin": Board.toggle_pin,
-    "everything": Board.show_everything,
-    "follow": Board.follow_newest,
-    "sample": Board.move_to_sample,
-    "nudge": Board.nudge,
-}
-"""What keys do to the board, by the names of their actions."""
 
-MOVES: Mapping[str, Callable[[ViewState, int, ChartRange], ViewState]] = {
-    "cursor": moves.move_cursor,
-    "ends": moves.move_to_end,
-    "zoom": moves.zoom,
-    "pan": moves.pan,
+def on_board(act: Callable[..., str | None]) -> Callable[..., None]:
+    """The action that a method of Board is."""
+    return lambda screen, *values: screen.act(act, *values)
+
+
+def on_runs(act: Callable[..., str | None]) -> Callable[..., None]:
+    """The action that a method of ShownRuns is."""
+    return lambda screen, *values: screen.act_on_runs(act, *values)
+
+
+def in_chart(move: Callable[[ViewState, int, ChartRange], ViewState]) -> Callable[..., None]:
+    """The action that moves the cursor or the view in the chosen curve."""
+    return lambda screen, by: screen.act(lambda board: board.move(move, by, screen.chart_range()))
+
+
+ACTIONS: Mapping[str, Callable[..., None]] = {
+    "choose": on_board(Board.choose),
+    "page": on_board(Board.turn_page),
+    "open": on_board(Board.toggle_alone),
+    "pin": on_board(Board.toggle_pin),
+    "everything": on_board(Board.show_everything),
+    "follow": on_board(Board.follow_newest),
+    "sample": on_board(Board.move_to_sample),
+    "nudge": on_board(Board.nudge),
+    "side": on_board(Board.show_side),
+    "next_side": on_board(Board.next_side),
+    "turn": on_runs(ShownRuns.turn),
+    "cursor": in_chart(moves.move_cursor),
+    "ends": in_chart(moves.move_to_end),
+    "zoom": in_chart(moves.zoom),
+    "pan": in_chart(moves.pan),
 }
-"""What keys do to the cursor and the view in the chosen curve."""
+"""What keys do to what is shown, by the names of their actions in the table of keys."""
 
 
 class Exit(NamedTuple):
@@ -125,11 +141,9 @@ class TrainingScreen(AppScreen[Exit]):
         self._final_paint_timer: Timer | None = None
         self._save_timer: Timer | None = None
         for name, act in ACTIONS.items():
-            setattr(self, f"action_{name}", partial(self._act, act))
-        for name, move in MOVES.items():
-            setattr(self, f"action_{name}", partial(self._move, move))
+            setattr(self, f"action_{name}", partial(act, self))
 
-    def _act(self, act: Callable[..., str | None], *values: object) -> None:
+    def act(self, act: Callable[..., str | None], *values: object) -> None:
         """Do something to the board, and show the result."""
         try:
             line = act(self.board, *values)
@@ -137,12 +151,9 @@ class TrainingScreen(AppScreen[Exit]):
             line = str(error)
         self.show_result(line)
 
-    def _move(self, move: Callable[[ViewState, int, ChartRange], ViewState], value: int) -> None:
-        self._act(lambda board: board.move(move, value, self._chart_range()))
-
-    def _act_on_runs(self, act: Callable[..., str | None], *values: object) -> None:
+    def act_on_runs(self, act: Callable[..., str | None], *values: object) -> None:
         """Change which runs are shown, and show the result."""
-        self._act(Board.show_runs, act, *values)
+        self.act(Board.show_runs, act, *values)
         self.begin_watching()
         self._list_runs()
 
@@ -283,7 +294,7 @@ class TrainingScreen(AppScreen[Exit]):
     @on(RunTable.Toggled)
     def _toggled(self, event: RunTable.Toggled) -> None:
         event.stop()
-        self._act_on_runs(ShownRuns.toggle, event.run)
+        self.act_on_runs(ShownRuns.toggle, event.run)
 
     @on(RunTable.Picked)
     def _picked_runs(self, event: RunTable.Picked) -> None:
@@ -291,7 +302,7 @@ class TrainingScreen(AppScreen[Exit]):
         event.stop()
         if self.table.display:
             self.action_runs()
-        self._act_on_runs(ShownRuns.pick, event.runs)
+        self.act_on_runs(ShownRuns.pick, event.runs)
 
     @on(RunTable.Changed)
     def _table_changed(self, event: RunTable.Changed) -> None:
@@ -340,7 +351,7 @@ class TrainingScreen(AppScreen[Exit]):
             self.grid.display = self.query_one(SideColumn).display = False
             self._show_options()
             return
-        wide = self.has_class("-wide")
+        wide = board.wide = self.has_class("-wide")
         side_shown = wide or view.side_shown
         self.query_one(SideColumn).display = side_shown
         self._set_panel_width(view.panel_width if wide else USUAL_WIDTH)
@@ -349,6 +360,7 @@ class TrainingScreen(AppScreen[Exit]):
         if plots and not self._curves_painted:
             self.call_after_refresh(self._curves_shown)
         if plots:
+            board.capacity = self.grid.room.capacity
             self.grid.show(plots, chosen, board, streaming)
         else:
             self.grid.show_text(self._empty_text())
@@ -439,15 +451,12 @@ class TrainingScreen(AppScreen[Exit]):
         """Make the watcher follow the runs that are shown, and no others."""
         self.watcher.watch(*self.board.runs.listed)
 
-    def action_turn(self, by: int) -> None:
-        self._act_on_runs(ShownRuns.turn, by)
-
     def _leave_run(self, run: RunDir) -> None:
         """Stop showing a run that is deleted; if no other is shown, show the newest."""
         self.known = [one for one in self.known if one.run != run]
         runs = [one for one in self.board.runs.listed if one.run != run]
         if len(runs) < len(self.board.runs.listed):
-            self._act_on_runs(ShownRuns.set, runs or self.known[:1])
+            self.act_on_runs(ShownRuns.set, runs or self.known[:1])
 
     @on(messages.OrganiseRun)
     def _organise_run(self, event: messages.OrganiseRun) -> None:
@@ -459,7 +468,7 @@ class TrainingScreen(AppScreen[Exit]):
         """Show a run that was just started from a checkpoint first, with the others."""
         event.stop()
         self.watcher.refresh()
-        self._act(Board.put_first, summarise(event.run))
+        self.act(Board.put_first, summarise(event.run))
         self.begin_watching()
 
     # --- which curves are shown -------------------------------------------------------
@@ -478,12 +487,9 @@ class TrainingScreen(AppScreen[Exit]):
         else:
             self.change(filter=event.text)
 
-    def action_page(self, by: int) -> None:
-        self._act(Board.turn_page, by, self.grid.room.capacity)
-
     # --- the cursor, zoom and axes ----------------------------------------------------
 
-    def _chart_range(self) -> ChartRange:
+    def chart_range(self) -> ChartRange:
         """The range of the chosen curve on the chosen axis. Raises MisuseError if it has no
         points."""
         cell = self.grid.chosen
@@ -505,22 +511,22 @@ class TrainingScreen(AppScreen[Exit]):
     def _picked(self, event: Curve.Picked) -> None:
         event.stop()
         (x,) = self._place_in(event.curve, event.x)
-        self._act(Board.take, moves.point(self.board.state, x))
+        self.act(Board.take, moves.point(self.board.state, x))
 
     @on(Curve.Viewed)
     def _viewed(self, event: Curve.Viewed) -> None:
         event.stop()
         if event.view is None:
-            self._act(Board.show_everything)
+            self.act(Board.show_everything)
             return
         first, last = self._place_in(event.curve, *event.view)
         if first < last:
-            self._act(Board.take, moves.look_at(self.board.state, (first, last)))
+            self.act(Board.take, moves.look_at(self.board.state, (first, last)))
 
     @on(messages.Pointed)
     def _pointed(self, event: messages.Pointed) -> None:
         event.stop()
-        self._act(lambda board: board.point_at_step(event.step))
+        self.act(lambda board: board.point_at_step(event.step))
 
     # --- the settings -----------------------------------------------------------------
 
@@ -545,12 +551,11 @@ class TrainingScreen(AppScreen[Exit]):
         if self.table.display:
             return self.table.options()
         board, view = self.board, self.board.runs.first
-        take = partial(self._act, Board.set)
+        take, values = partial(self.act, Board.set), board.values
         rows = {
-            name: option_of(one, lambda: board.values, take)
-            for name, one in board.settings().items()
+            name: option_of(one, lambda: values, take) for name, one in board.settings().items()
         }
-        rows["side"] = rows["side"]._replace(change=self.action_next_side)
+        rows["side"] = rows["side"]._replace(change=partial(self.act, Board.next_side))
         over = Option(
             *("over", "drawn over it", board.overlaid() or "–"),
             "A metric over the chosen curve: Enter types its name, nothing removes it",
@@ -614,17 +619,10 @@ class TrainingScreen(AppScreen[Exit]):
 
     # --- the panel beside the curves --------------------------------------------------
 
-    def action_next_side(self, by: int) -> None:
-        """Show the next panel beside the curves, or the one before."""
-        self._act(Board.next_side, self.has_class("-wide"), by)
-
-    def action_side(self, tab: SideTab) -> None:
-        self.change(side=tab)
-
     @on(Split.Dragged)
     def _border_dragged(self, event: Split.Dragged) -> None:
         event.stop()
-        self._act(Board.resize_side, event.share)
+        self.act(Board.resize_side, event.share)
 
     def action_into(self) -> None:
         """Focus the panel; if it takes no keys, the console instead."""
@@ -724,6 +722,6 @@ class TrainingScreen(AppScreen[Exit]):
             yield Command(
                 f"Show run {clean_line(run.info.name)}",
                 clean_line(f"{run.state}, {run.run.id}: show it with the others, or remove it"),
-                partial(self._act_on_runs, ShownRuns.toggle, run),
+                partial(self.act_on_runs, ShownRuns.toggle, run),
             )
         yield from self.list_theme_commands()
