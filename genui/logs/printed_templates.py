@@ -60,6 +60,10 @@ _AFTER = re.compile(
     r" ([A-Za-z][\w@./%-]{0,30}+(?: [A-Za-z][\w@./%-]{0,30}+){0,3}+)(?=[ \t]{0,4}(?:[,;|)]|$))"
 )
 
+_MEAN = re.compile(r",[ ]{0,4}\x12[ ](?:avg|mean|average)[ ]([A-Za-z]\w{0,20})")
+"""2.31, 2.40 avg loss"""
+_RESULT = re.compile(r"[ ]?=[ ]?[\x11\x12]")
+"""HellaSwag: 25/100 = 0.25"""
 _VALUE_ALONE = re.compile(r"epoch[ ]?\x11(?:/\x11)?[ ]?[:=-][ ]?\x12%?", re.IGNORECASE)
 _WORD_SETTING = re.compile(r"\w=['\"]?[A-Za-z/][\w./'\"-]*+(?=[,;)\] ]|$)")
 _MANY_SETTINGS = 3
@@ -186,6 +190,24 @@ class _Names:
         return name
 
 
+class _Number(NamedTuple):
+    """A number of a template, or n/total, and what stands around it."""
+
+    nth: int  # among the numbers of the template
+    total: int  # the index of the total; or -1
+    at: int  # its place in the template
+    kind: str  # its mask
+    gap: str  # the text between it and the number before
+    left: Left
+    unit: str
+    stop: int  # where its text ends, with the unit
+
+    @property
+    def after(self) -> int:
+        """The index of the next number."""
+        return max(self.nth, self.total) + 1
+
+
 class _Analysis:
     """Finds the names and positions of the numbers in a template."""
 
@@ -208,7 +230,7 @@ class _Analysis:
             if self._at[index] < self._start:
                 index += 1
             else:
-                index, end = self._number(index, max(end, self._start))
+                index, end = self._read(index, max(end, self._start))
         if self._named_bar is not None:
             n, total, metric = self._named_bar
             if plan.step is None and not plan.bars:
@@ -240,201 +262,172 @@ class _Analysis:
             return False
         return len([i for i in self._at if self._text[i] != JUNK]) == 1 and len(rest) < 12
 
-    def _number(self, index: int, end: int) -> tuple[int, int]:
+    def _read(self, index: int, end: int) -> tuple[int, int]:
         """Reads one number, or n/total; returns the next index and where its text ends."""
         text, at = self._text, self._at[index]
-        kind = text[at]
-        if kind == JUNK:
+        if text[at] == JUNK:
             return index + 1, at + 1
-        total, after = -1, at + 1
-        if kind == INT and (slash := _TOTAL.match(text, after)):
-            total, after = index + 1, slash.end() + 1
-            if text[after - 1] != INT:
-                total, after = -1, at + 1
-        following = index + 2 if total >= 0 else index + 1
+        total, stop = -1, at + 1
+        slash = _TOTAL.match(text, stop) if text[at] == INT else None
+        if slash and text[slash.end()] == INT:
+            total, stop = index + 1, slash.end() + 1
         gap = text[end:at]
         self._names.read_gap(text, end, at)
-        left = read_name(gap[-160:])
-        if postfix := _POSTFIX.match(text, after):  # 1epoch, 100batch, 120it [
-            self._postfix(postfix, index)
-            return following, postfix.end()
-        unit_match = _UNIT.match(text, after)
-        unit = unit_match[0].strip() if unit_match else ""
-        stop = unit_match.end() if unit_match else after
-        if _NO_NUMBER.match(text, stop):
+        number = _Number(index, total, at, text[at], gap, read_name(gap[-160:]), "", stop)
+        if postfix := _POSTFIX.match(text, stop):  # 1epoch, 100batch, 120it [
+            self._read_postfix(number, postfix[1])
+            return number.after, postfix.end()
+        if unit := _UNIT.match(text, stop):
+            number = number._replace(unit=unit[0].strip(), stop=unit.end())
+        if _NO_NUMBER.match(text, number.stop):
             if total < 0 or _NO_NUMBER.match(text, at + 1, at + 2):
                 return index + 1, at + 1
-            return following, stop
-        if total >= 0:
-            self._ratio(index, total, left, unit, stop)
-            return following, stop
-        if self._bracket(index, gap, stop):
-            return following, stop
-        if left.opener == "[" and left.sep == "=" and text[stop : stop + 1] == "]":
+        elif total >= 0:
+            self._read_ratio(number)
+        elif not self._read_bracket(number):
+            self._read_value(number)
+        return number.after, number.stop
+
+    def _read_value(self, number: _Number) -> None:
+        left, behind = number.left, self._text[number.stop : number.stop + 1]
+        if left.opener == "[" and left.sep == "=" and behind == "]":
             left = left._replace(opener="")  # an array of one number
-        if left.sep == " " and text[stop : stop + 1] in ("", "\t"):
-            left = read_field(gap, left)
+        if left.sep == " " and behind in ("", "\t"):
+            left = read_field(number.gap, left)
         if left.name:
-            self._pair(index, left, unit, stop)
+            self._read_pair(number._replace(left=left))
             if left.name.lower() in PHASES:  # val: 0.5, which says nothing about the next
                 self._names.prefix = ""
         else:
-            self._unnamed(index, gap, unit, stop)
-        return following, stop
+            self._read_unnamed(number)
 
-    def _postfix(self, match: re.Match[str], index: int) -> None:
-        if match[1] == "epoch":
-            self._plan.epoch = self._plan.epoch or (index, -1)
-        elif match[1]:
-            self._place(_Place(2, index, -1))
+    def _read_postfix(self, number: _Number, word: str | None) -> None:
+        if word == "epoch":
+            self._plan.epoch = self._plan.epoch or (number.nth, -1)
+        elif word:
+            self._place(2, number.nth)
         else:
-            self._plan.bars.append((index, -1))
+            self._plan.bars.append((number.nth, -1))
 
-    def _place(self, place: _Place) -> None:
-        if self._plan.step is None or place.level > self._plan.step.level:
-            self._plan.step = place
+    def _place(self, level: int, index: int, total: int = -1) -> None:
+        if self._plan.step is None or level > self._plan.step.level:
+            self._plan.step = _Place(level, index, total)
 
-    def _bracket(self, index: int, gap: str, stop: int) -> bool:
+    def _read_bracket(self, number: _Number) -> bool:
         """[10] and [1, 2000] at the beginning, Epoch: [0][10/100], Train: 0 [10/100]."""
-        text, plan = self._text, self._plan
-        first = not plan.metrics and plan.step is None
-        if text[self._at[index]] != INT or not first:
+        plan, index, gap = self._plan, number.nth, number.gap.rstrip(" ")
+        if number.kind != INT or plan.metrics or plan.step is not None:
             return False
-        opened = gap.rstrip(" ").endswith("[")
-        before = gap.rstrip(" ")[:-1].strip() if opened else ""
-        if opened and not before and re.match(r"\]\s", text[stop : stop + 2] + " "):
-            self._place(_Place(2, index, -1))
+        behind = self._text[number.stop :]
+        opened = gap.endswith("[")
+        before = gap[:-1].strip() if opened else ""
+        if opened and not before and re.match(r"\](?:\s|$)", behind):
+            self._place(2, index)
             return True
-        pair = re.match(r",[ ]{0,8}\x11\]", text[stop : stop + 12])
-        if opened and not before and pair and plan.epoch is None:
+        if plan.epoch is not None:
+            return False
+        if opened and not before and re.match(r",[ ]{0,8}\x11\]", behind):
             plan.epoch = (index, -1)
-            self._place(_Place(2, index + 1, -1))
+            self._place(2, index + 1)
             return True
-        if plan.epoch is None and re.match(r"\]?[ ]{0,4}\[[ ]{0,8}\x11[ ]{0,4}/", text[stop:]):
-            words = before if opened else gap.strip(" :")
+        if re.match(r"\]?[ ]{0,4}\[[ ]{0,8}\x11[ ]{0,4}/", behind):
+            words = before if opened else number.gap.strip(" :")
             if _PHASE.match(words + " ") or opened or _WORD.search(words.lower()) is None:
                 plan.epoch = (index, -1)
                 return True
         return False
 
-    def _ratio(self, index: int, total: int, left: Left, unit: str, stop: int) -> None:
-        plan, text = self._plan, self._text
-        about = traits(left.name) if left.name else None
-        if about and about.epoch:
-            plan.epoch = plan.epoch or (index, total)
+    def _read_ratio(self, number: _Number) -> None:
+        plan, left, about = self._plan, number.left, traits(number.left.name)
+        place = (number.nth, number.total)
+        if about.epoch:
+            plan.epoch = plan.epoch or place
+        elif about.step and not number.unit:
+            self._place(max(about.step, 2), *place)
+        elif number.unit not in ("", "%"):
             return
-        if about and about.step and not unit:
-            self._place(_Place(max(about.step, 2), index, total))
-            return
-        if unit and unit != "%":
-            return
-        bracket = left.opener == "["
-        if not left.name or bracket or left.words[-1].lower() in PHASES:
-            if plan.bars and plan.epoch is None and text[: self._at[index]].rstrip()[-2:] == "][":
+        elif not left.name or left.opener == "[" or left.words[-1].lower() in PHASES:
+            if plan.bars and plan.epoch is None and self._text[: number.at].rstrip()[-2:] == "][":
                 plan.epoch = plan.bars.pop()  # [epoch 0/300][10/1251]
-            plan.bars.append((index, total))
-            return
-        if left.sep not in (":", "=") and not (about and about.known):
-            plan.bars.append((index, total))
-            return
-        result = re.match(r"[ ]?=[ ]?[\x11\x12]", text[stop : stop + 4])  # HellaSwag: 25/100 = 0.25
-        about = traits(left.name)
-        metric = _Metric(index, self._names.prefix + left.name, 1.0, total, about)
-        if about.known or result:
-            plan.metrics.append(metric._replace(traits=about._replace(known=True)))
-        elif not about.setting:
-            self._named_bar = self._named_bar or (index, total, metric)
+            plan.bars.append(place)
+        elif left.sep not in (":", "=") and not about.known:
+            plan.bars.append(place)
+        else:
+            metric = _Metric(number.nth, self._names.prefix + left.name, 1.0, number.total, about)
+            if about.known or _RESULT.match(self._text, number.stop):
+                plan.metrics.append(metric._replace(traits=about._replace(known=True)))
+            elif not about.setting:
+                self._named_bar = self._named_bar or (*place, metric)
 
-    def _pair(self, index: int, left: Left, unit: str, stop: int) -> None:
-        plan, kind = self._plan, self._text[self._at[index]]
-        about = traits(left.name)
-        if len(left.words) > 1 and left.words[-2].lower() in ("at", "after", "for", "in"):
-            last = traits(left.words[-1])  # validation loss at iteration 10
-            about = last if last.step or last.epoch else about
-        length = len(left.words) > 1 and not _LENGTHS.isdisjoint(
-            word.lower() for word in left.words[:-1]
-        )
+    def _read_pair(self, number: _Number) -> None:
+        plan, left, unit = self._plan, number.left, number.unit
+        before = [word.lower() for word in left.words[:-1]]
+        about, last = traits(left.name), traits(left.words[-1])
+        if before and before[-1] in ("at", "after", "for", "in") and (last.step or last.epoch):
+            about = last  # validation loss at iteration 10
+        length = not _LENGTHS.isdisjoint(before)
         if about.epoch:
             if not unit and not length:
-                plan.epoch = plan.epoch or (index, -1)
+                plan.epoch = plan.epoch or (number.nth, -1)
             return
-        if left.name.lower() in STEPS_OF_LINES and not self._begins(index):
+        if left.name.lower() in STEPS_OF_LINES and not self._begins(number.at):
             about = about._replace(step=0)
-        if about.step >= 3 or (about.step and kind == INT):
+        if about.step >= 3 or (about.step and number.kind == INT):
             if not unit and not length:
-                self._place(_Place(about.step, index, -1))
+                self._place(about.step, number.nth)
                 self._batch = left.name.lower() == "batch" and left.sep in (":", "=")
             return
         self._settings += about.setting
-        if not self._is_pair(left, about, kind, unit):
-            self._lead(index, left, about, kind, unit)
+        self._keep_lead(number, about)
+        if not _is_pair(number, about):
             return
-        self._lead(index, left, about, kind, unit)
-        last = traits(left.words[-1]).setting and left.words[-1].lower() not in ("gpu", "device")
-        if not last and not (about.setting and len(left.words) == 1):
+        setting = last.setting and left.words[-1].lower() not in ("gpu", "device")
+        if not setting and (before or not about.setting):
             name = self._names.make(left, plan.metrics)
             factor, shown = convert_unit(unit, name) if unit else (1.0, "")
-            plan.metrics.append(_Metric(index, name, factor, -1, about))
+            plan.metrics.append(_Metric(number.nth, name, factor, -1, about))
             if shown:
                 plan.look.units[name] = shown
-        if unit and (rate := _RATE.match(self._text, self._at[index] + 1)):
-            self._rate(index, rate)
+        if unit and (rate := _RATE.match(self._text, number.at + 1)):
+            self._keep_rate(number.nth, rate)
 
-    def _begins(self, index: int) -> bool:
-        """Whether a line begins with that number, as of an episode or a trial."""
-        before = self._text[self._start : self._at[index]].strip(" \t:=#")
-        return before.lower() in STEPS_OF_LINES
+    def _begins(self, at: int) -> bool:
+        """Whether a line begins with the number there, as of an episode or a trial."""
+        return self._text[self._start : at].strip(" \t:=#").lower() in STEPS_OF_LINES
 
-    def _lead(self, index: int, left: Left, about: Traits, kind: str, unit: str) -> None:
+    def _keep_lead(self, number: _Number, about: Traits) -> None:
         """Keeps the first number of a line as a possible step."""
-        plan = self._plan
+        plan, left = self._plan, number.left
         first = not self._pairs and plan.lead is None and plan.step is None and not plan.bars
         self._pairs += 1
-        plain = kind == INT and not unit and left.sep and not left.opener
-        amount = _AMOUNT.search(self._text, self._start, self._at[index]) is not None
-        if first and plain and not amount and not about.known and not about.setting:
-            plan.lead = (index, left.name)
+        plain = number.kind == INT and not number.unit and left.sep and not left.opener
+        if not first or not plain or about.known or about.setting:
+            return
+        if not _AMOUNT.search(self._text, self._start, number.at):
+            plan.lead = (number.nth, left.name)
 
-    def _is_pair(self, left: Left, about: Traits, kind: str, unit: str) -> bool:
-        """Whether name and number belong together, by the characters between and before them."""
-        known = about.known
-        if left.opener and not known:
-            return False
-        exact = bool(unit) or kind == REAL
-        if left.sep == "=" or (left.sep == ":" and (known or left.spaced)):
-            return True
-        if left.sep == " " and left.name.lower() in _NO_NAMES:
-            return False
-        if left.sep == ":":  # rmse:0.5, but not main:42
-            return exact
-        if not left.sep or not (known or exact):
-            return False
-        return known or left.bounded
-
-    def _unnamed(self, index: int, gap: str, unit: str, stop: int) -> None:
+    def _read_unnamed(self, number: _Number) -> None:
         """A rate (12.3it/s), a number before its name (0.5 avg loss), or one that leads a line."""
-        text, plan, at = self._text, self._plan, self._at[index]
+        text, plan, at, gap = self._text, self._plan, number.at, number.gap
         if not re.search(r"[\w.=:(]$", gap) and (rate := _RATE.match(text, at + 1)):
-            self._rate(index, rate)
+            self._keep_rate(number.nth, rate)
             return
-        bounded = not gap.strip(" ") or gap.rstrip(" ")[-1:] in ",;|:"
-        if not bounded:
+        if gap.strip(" ") and gap.rstrip(" ")[-1:] not in ",;|:":
             return
-        if at == self._start and text[at] == INT and re.match(r":\s", text[stop : stop + 2]):
-            plan.lead = (index, "")
-            return
-        words = _AFTER.match(text, stop)
-        if words and (text[at] == REAL or unit == "%") and unit in ("", "%"):
+        real, behind = number.kind == REAL, text[number.stop :]
+        if at == self._start and number.kind == INT and re.match(r":(?:\s|$)", behind):
+            plan.lead = (number.nth, "")
+        elif words := _AFTER.match(behind):
             name = "_".join(words[1].split(" "))
             about = traits(name)
-            if about.known or name.lower().endswith("rate"):
-                plan.metrics.append(_Metric(index, name, 1.0, -1, about._replace(known=True)))
-            return
-        rest = re.match(r",[ ]{0,4}[\x12][ ](?:avg|mean|average)[ ]([A-Za-z]\w{0,20})", text[stop:])
-        if rest and text[at] == REAL:  # 2.31, 2.40 avg loss
-            plan.metrics.append(_Metric(index, rest[1], 1.0, -1, traits(rest[1])))
+            known = about.known or name.lower().endswith("rate")
+            if known and (number.unit == "%" or (real and not number.unit)):
+                about = about._replace(known=True)
+                plan.metrics.append(_Metric(number.nth, name, 1.0, -1, about))
+        elif real and (mean := _MEAN.match(behind)):
+            plan.metrics.append(_Metric(number.nth, mean[1], 1.0, -1, traits(mean[1])))
 
-    def _rate(self, index: int, match: re.Match[str]) -> None:
+    def _keep_rate(self, index: int, match: re.Match[str]) -> None:
         if match[1]:
             self._plan.rates.append((index, f"{match[1]}/s", 0.0))
         else:
@@ -448,6 +441,23 @@ class _Analysis:
             plan.step = None  # epochs=2, batch=16, lr=0.01
         if plan.step is not None and plan.step.level == 1:
             first = min((m.number for m in plan.metrics), default=-1) > plan.step.number
-            sure = plan.epoch or self._begins(plan.step.number)
+            sure = plan.epoch or self._begins(self._at[plan.step.number])
             if not first or not (sure or any(m.traits.known for m in plan.metrics)):
                 plan.step = None
+
+
+def _is_pair(number: _Number, about: Traits) -> bool:
+    """Whether name and number belong together, by the characters between and before them."""
+    left, known = number.left, about.known
+    if left.opener and not known:
+        return False
+    exact = bool(number.unit) or number.kind == REAL
+    if left.sep == "=" or (left.sep == ":" and (known or left.spaced)):
+        return True
+    if left.sep == " " and left.name.lower() in _NO_NAMES:
+        return False
+    if left.sep == ":":  # rmse:0.5, but not main:42
+        return exact
+    if not left.sep or not (known or exact):
+        return False
+    return known or left.bounded
