@@ -102,7 +102,7 @@ def describe(summary: "RunSummary") -> None:
             ("data", info.data),
             ("machine", _machine(info.machine)),
             ("step", _progress(status.step, status.steps)),
-            ("left", _left(status.eta if summary.state == "running" else -1.0)),
+            ("left", _left(summary.eta)),
             ("speed", _speed(status)),
             ("loss", "" if status.loss is None else value(status.loss)),
             ("val", "" if status.val is None else value(status.val)),
@@ -296,7 +296,7 @@ def _report_end(look: "Look", until: "Until | None", say: Callable[[str], None])
     last = look.summary
     state = f"{title(last)} {last.state} at step {look.step}"
     if last.state in LOST:
-        why = last.fault or last.status.error or "its process is gone"
+        why = last.error or "its process is gone"
         remedy = ""
         if last.native and last.info.kind == "recipe":
             remedy = f"; `genui resume {last.run.id}` continues it from its newest checkpoint"
@@ -344,9 +344,9 @@ def summary_dict(summary: "RunSummary") -> dict[str, Any]:
         "state": summary.state,
         "step": max([summary.status.step, *(int(p[0][-1]) for p in points.values())]),
         "steps": summary.status.steps,
-        "eta": summary.status.eta if summary.state == "running" else -1.0,
+        "eta": summary.eta,
         "age": summary.age,
-        "error": summary.fault or summary.status.error,
+        "error": summary.error,
         "metrics": {name: _statistics(series) for name, series in tail.series.items()},
         "system": system,
         "alerts": [asdict(alert) for alert in Alerts().look(summary, points, whole=True)],

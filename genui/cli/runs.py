@@ -385,7 +385,7 @@ def _run_row(summary: "RunSummary") -> tuple[str, ...]:
         summary.state,
         f"{count(status.step)}/{count(status.steps)}" if status.steps else count(status.step),
         "" if status.val is None else value(status.val),
-        clock(status.eta) if summary.state == "running" and status.eta >= 0 else "",
+        clock(summary.eta) if summary.eta >= 0 else "",
         f"{about(summary.age)} ago",
         *given,
     )

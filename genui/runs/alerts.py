@@ -322,7 +322,7 @@ class Alerts:
         when = status.heartbeat or self._clock() - summary.age
         if state in ("finished", "stopped"):
             return Alert("finish", step, when, f"{state} at step {step:,}")
-        why = summary.fault or status.error or "its process is gone"
+        why = summary.error or "its process is gone"
         return Alert("crash", step, when, f"{state} at step {step:,}: {sanitize(why, 300)}")
 
     def _moment(self, when: float) -> float:

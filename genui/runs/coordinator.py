@@ -162,7 +162,7 @@ class Coordinator:
             if trial.state == "running":
                 self._report(trial)
             return
-        step, error = summary.status.step, summary.fault or summary.status.error
+        step, error = summary.status.step, summary.error
         if summary.state == "finished":
             self._settle(trial, "finished", step)
         elif trial.state == "cut":

@@ -48,6 +48,21 @@ class RunSummary:
         """Whether a trainer is running and reads commands."""
         return self.state in LIVE
 
+    @property
+    def error(self) -> str:
+        """Why the folder cannot be read or the run has failed; "" if neither."""
+        return self.fault or self.status.error
+
+    @property
+    def eta(self) -> float:
+        """The seconds that a running trainer still takes; negative if that is not known."""
+        return self.status.eta if self.state == "running" else -1.0
+
+    @property
+    def host(self) -> str:
+        """The host of the trainer, or the one that the run was made on."""
+        return self.status.host or self.info.host
+
 
 def observe_state(run: RunDir, status: Status) -> str:
     """The state that the trainer wrote, or "dead"."""

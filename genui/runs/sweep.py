@@ -582,7 +582,7 @@ class SweepReader:
 
 
 def _fault(summary: RunSummary) -> str:
-    return sanitize(summary.fault or summary.status.error, 300)
+    return sanitize(summary.error, 300)
 
 
 def _sort_key(result: Result, goal: str) -> tuple[int, float, int]:

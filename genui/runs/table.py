@@ -136,7 +136,7 @@ _OF_RUN: Mapping[str, Callable[[RunSummary], Value]] = {
     "project": lambda run: run.info.project,
     "sweep": lambda run: sweep_of(run),
     "setting": lambda run: str(run.info.sweep.get("setting", "")),
-    "host": lambda run: run.status.host or run.info.host,
+    "host": lambda run: run.host,
 }
 """Columns of the run itself; an empty text or 0 is no value."""
 

@@ -493,8 +493,7 @@ class TrainingPane(Pane):
         name = clean_line(summary.info.name, 32)
         self.set_title((name, "bold"), "  ", (sign, colour), f" {summary.state}")
         self.set_subtitle(self._subtitle())
-        eta = status.eta if summary.state == "running" else -1.0
-        self.query_one(StepBar).set(status.step, status.steps, eta)
+        self.query_one(StepBar).set(status.step, status.steps, summary.eta)
         self._show_age()
         self._paint_curves(view)
         self._show_sample()

@@ -135,8 +135,8 @@ def run_copyables(run: RunSummary) -> list[Copyable]:
     offered = [Copyable("id of the run", run.run.id)]
     if run.info.recipe.get("name"):
         offered.append(Copyable("command that trains it", train_command(run.info)))
-    if error := run.fault or run.status.error:
-        offered.append(Copyable("error", error))
+    if run.error:
+        offered.append(Copyable("error", run.error))
     return [*offered, Copyable("folder", str(run.run.path))]
 
 

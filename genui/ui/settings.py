@@ -107,8 +107,8 @@ def run_card(run: RunSummary, has_checkpoint: bool = False, with_error: bool = T
     Without `with_error`, its error is left out: it is shown elsewhere.
     """
     lines: list[list[Part]] = [[(clean_line(run.info.name), "bold"), (f" · {run.state}", "")]]
-    if with_error and (error := run.fault or run.status.error):
-        lines.append([(clean_line(error), "$text-error")])
+    if with_error and run.error:
+        lines.append([(clean_line(run.error), "$text-error")])
     if run.fault:
         return _lines(lines)
     lines.append([(_made_of(run), "$text-muted")])

@@ -50,8 +50,7 @@ class BoardHead(LifecycleGuard, Framed, Vertical):
         set_border(self, title=title, subtitle=subtitle)
         status = view.summary.status
         step = max(status.step, board.runs.newest_step())
-        eta = status.eta if view.summary.state == "running" else -1.0
-        self.query_one(StepBar).set(step, status.steps, eta)
+        self.query_one(StepBar).set(step, status.steps, view.summary.eta)
         self.update_stats()
 
     def update_stats(self) -> None:
@@ -88,8 +87,8 @@ def _process_parts(view: RunView) -> list[str]:
     """What is said of the trainer, the most useful first: that it continues, its host, its pid."""
     summary = view.summary
     parts = ["keeps running after you quit"] if summary.alive else []
-    if host := summary.status.host or summary.info.host:
-        parts.append(clean_line(host, 40))
+    if summary.host:
+        parts.append(clean_line(summary.host, 40))
     if summary.status.pid:
         parts.append(f"pid {summary.status.pid}")
     return parts

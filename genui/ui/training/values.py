@@ -19,8 +19,8 @@ _LEARNING_RATE = ("lr", "learning_rate", "train/learning_rate")
 def waiting_text(view: RunView) -> str:
     """The text in place of a curve while there are no points."""
     summary = view.summary
-    if summary.fault or summary.status.error:
-        return clean_line(summary.fault or summary.status.error)
+    if summary.error:
+        return clean_line(summary.error)
     if summary.state == "starting":
         return clean_line(summary.status.doing) or "starting: loading torch and the data"
     if summary.state == "queued":
@@ -37,9 +37,9 @@ def stats_line(view: RunView, now: float, width: int, *before_age: Part) -> Cont
     width of 0 is not known yet. The error of a run that has failed is shown instead, unless it is
     shown in place of the curves.
     """
-    summary, status = view.summary, view.summary.status
-    if view.series and (summary.fault or (status.error and not summary.alive)):
-        return Content.assemble((clean_line(summary.fault or status.error), "$text-error"))
+    summary = view.summary
+    if view.series and (summary.fault or (summary.error and not summary.alive)):
+        return Content.assemble((clean_line(summary.error), "$text-error"))
     parts = _values_parts(view)
     end = [*before_age, *_age(view, now)]
     while parts:
