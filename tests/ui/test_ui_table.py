@@ -86,6 +86,8 @@ async def test_runs_are_filtered_live_sorted_grouped_and_pinned(array: Path) -> 
         assert len(names(pilot)) == 3
         await pilot.press("enter")
         await until_seen(pilot, "no run matches")
+        lines = seen(pilot).splitlines()
+        assert "no run matches" in "".join(lines[15:25])  # in the middle, not where a row would be
         await pilot.press("slash", *"lr>")
         await until_seen(pilot, "needs a value")
         await pilot.press("ctrl+u", *"ac=1")

@@ -45,8 +45,8 @@ from genui.ui.training.steering import ask_to_stop, control_sweep
 from genui.ui.watcher import MARKS
 from genui.ui.widgets.borders import Framed, set_border
 from genui.ui.widgets.inputs import SearchLine
-from genui.ui.widgets.lines import LineWidget, message_strips, strip_of
-from genui.ui.widgets.lists import RowList
+from genui.ui.widgets.lines import LineWidget, strip_of
+from genui.ui.widgets.lists import RowList, RowScroller
 from genui.ui.widgets.settings import Option, option_of
 
 PIN = "★"
@@ -164,6 +164,8 @@ class TableRows(RowList):
             return super().render_line(y)
         return self._draw_head().adjust_cell_length(self.size.width, self.rich_style)
 
+    draw_empty = RowScroller.draw_empty  # in the middle, not in the place of the first row
+
     def _draw_head(self) -> Strip:
         names = self._names
         head = self.look("heading")
@@ -260,7 +262,7 @@ class SweepChart(LineWidget):
 
         if not self._rows or len(self._columns) < 2:
             text = "a chart needs runs with two columns of values"
-            return message_strips(text, self.style("sweep--label"), self.rich_style, width, height)
+            return self.message(text, width, height)
         scales = [sweep.scale([row.get(key) for row in self._rows]) for key in self._columns]
         names = [title(key) for key in self._columns]
         if self._kind == "scatter":
