@@ -27,6 +27,7 @@ _PATIENCE = 2000  # lines without a row after which a header no longer counts
 _WIDEST = 64
 _MAX_OTHERS = 20  # lines between two rows of one table
 _MAX_HEADERS = 4
+_MAX_PAIRS = 1000
 _SUMMARY = frozenset(("all", "mean", "avg", "average", "overall", "total"))
 
 
@@ -41,6 +42,55 @@ class _Header:
     anew: bool = False  # it was printed before, and no row is below it yet
 
 
+class _Pairs:
+    """A table with a name and a number a row; a row without a number begins a group of names."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, float] = {}
+        self._others = 0  # lines since the last of them
+        self._group = ""
+        self._indent = 0
+
+    def add(self, raw: str, value: float) -> None:
+        """Adds a row, whose first cell is `raw`."""
+        if len(self._values) >= _MAX_PAIRS:
+            return
+        if self._group and _indent(raw) <= self._indent:
+            self._group = ""
+        self._values[self._group + "_".join(raw.split())] = value
+        self._others = 0
+
+    def begin_group(self, raw: str) -> None:
+        self._group, self._indent = raw.strip().rstrip("/") + "/", _indent(raw)
+
+    def pass_other(self) -> list[Line]:
+        """Another line between the rows does not end a table; many do."""
+        self._others += 1
+        return self.end() if self._others > _MAX_OTHERS else []
+
+    def end(self) -> list[Line]:
+        """The table of names and numbers so far, which ends here, as one line."""
+        if not self._values:
+            return []
+        pairs, self._values, self._group = self._values, {}, ""
+        line = Line(record=True)
+        level, known = 0, False
+        for name, value in pairs.items():
+            about = traits(name, record=True)
+            tail = traits(name.rpartition("/")[2], record=True)
+            step = max(about.step, tail.step)
+            if step > level and value.is_integer() and 0 <= value < 2**53:
+                line.step, line.whole, level = int(value), step >= 3, step
+            elif about.epoch and value >= 0:
+                line.epoch = value
+                continue
+            if not about.setting and (not step or "/" in name):
+                line.metrics[name] = value
+                known = known or about.known
+        line.weak = not known and not line.placed
+        return [line] if line.metrics and not line.weak else []
+
+
 class Tables:
     """Reads the tables of a stream of lines."""
 
@@ -48,10 +98,7 @@ class Tables:
         self._headers: list[_Header] = []  # the newest first
         self._above = ""  # the line before, which a rule may make a header
         self._idle = 0
-        self._pairs: dict[str, float] = {}  # of a table with a name and a number a row
-        self._others = 0  # lines since the last of them
-        self._group = ""
-        self._indent = 0
+        self._pairs = _Pairs()
 
     def take(self, text: str) -> list[Line] | None:
         """The rows that a line completes; None if it is no part of a table."""
@@ -67,9 +114,7 @@ class Tables:
             rows = self._barred(bare)
             if rows is not None:
                 return rows
-        # Another line between the rows does not end a table; many do.
-        self._others += 1
-        ended = self.end() if self._others > _MAX_OTHERS else []
+        ended = self._pairs.pass_other()
         rows = self._columns(text, bare)
         if rows is not None:
             return ended + rows
@@ -108,39 +153,17 @@ class Tables:
         if not name or values[0] is not None:
             header = self._barred_header(2)
             return self._row(header, cells) if header and value is not None else None
-        indent = len(raw[0]) - len(raw[0].lstrip())
-        if value is not None and len(self._pairs) < 1000:
-            if self._group and indent <= self._indent:
-                self._group = ""
-            self._pairs[self._group + "_".join(name.split())] = value
-            self._others = 0
+        if value is not None:
+            self._pairs.add(raw[0], value)
         elif not cells[1] or name.endswith("/"):
-            self._group, self._indent = name.rstrip("/") + "/", indent
+            self._pairs.begin_group(raw[0])
         elif self._is_header(cells):
             self._set(cells, "|")
         return []
 
     def end(self) -> list[Line]:
         """The table of names and numbers so far, which ends here, as one line."""
-        if not self._pairs:
-            return []
-        pairs, self._pairs, self._group = self._pairs, {}, ""
-        line = Line(record=True)
-        level, known = 0, False
-        for name, value in pairs.items():
-            about = traits(name, record=True)
-            tail = traits(name.rpartition("/")[2], record=True)
-            step = max(about.step, tail.step)
-            if step > level and value.is_integer() and 0 <= value < 2**53:
-                line.step, line.whole, level = int(value), step >= 3, step
-            elif about.epoch and value >= 0:
-                line.epoch = value
-                continue
-            if not about.setting and (not step or "/" in name):
-                line.metrics[name] = value
-                known = known or about.known
-        line.weak = not known and not line.placed
-        return [line] if line.metrics and not line.weak else []
+        return self._pairs.end()
 
     # --- columns under a header ---
 
@@ -283,6 +306,10 @@ def _names(cells: list[str]) -> list[str]:
         names.append(name or f"column_{len(names) + 1}")
         group = "" if closes else group
     return names
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip())
 
 
 def _value(cell: str) -> float | None:
