@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +14,8 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.cli import output
 from genui.cli.control import add_wait, learning_rate, named_sweep, request
 from genui.cli.parser import Runs, add_json, add_run
-from genui.recipes import PATH_FIELDS, Recipe, find_recipe, override, parse_settings
+from genui.cli.recipe_options import absolute, add_recipe, refuse_missing
+from genui.recipes import Recipe, find_recipe, override, parse_settings
 
 if TYPE_CHECKING:
     from genui.runs.hosts import Placement
@@ -125,38 +125,6 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         help="say how long it takes on this machine, its memory and its download; start nothing",
     )
     add_json(parser, "the run's id and folder as JSON; with --dry-run a line for each estimate")
-
-
-def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None:
-    """Add the recipe and the options that change it; `--set` takes `metavar`."""
-    parser.add_argument(
-        "recipe",
-        metavar="RECIPE",
-        nargs="?",
-        help="a name that `genui recipes` lists; optional with --from",
-    )
-    parser.add_argument(
-        "--from",
-        metavar="MODEL",
-        default="",
-        dest="start_from",
-        help="start with the weights of RUN, RUN@STEP, a shipped model or a file; step, "
-        "optimiser and schedule start anew",
-    )
-    parser.add_argument(
-        "--set",
-        metavar=metavar,
-        action="append",
-        default=[],
-        dest="settings",
-        help=f"{does}; `genui recipes RECIPE` lists them; may be given again",
-    )
-    parser.add_argument("--steps", metavar="N", help="the same as --set steps=N")
-    parser.add_argument(
-        "--data",
-        metavar="PATH",
-        help="your own file or folder: text, or captioned images (genui help data)",
-    )
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -305,17 +273,6 @@ def _train_settings(args: argparse.Namespace) -> dict[str, str]:
         if (value := getattr(args, key)) is not None:
             settings[key] = value
     return {key: absolute(key, text) for key, text in settings.items()}
-
-
-def absolute(key: str, text: str) -> str:
-    """The text of a setting, a path as an absolute one: the trainer runs in another folder."""
-    return str(Path(text).expanduser().absolute()) if key in PATH_FIELDS and text else text
-
-
-def refuse_missing(recipe: Recipe) -> None:
-    """Raise MisuseError if the data of the user are not where the recipe says."""
-    if recipe.data and not Path(recipe.data).exists():
-        raise MisuseError(f"--data {recipe.data}: no such file or folder; check the path")
 
 
 def _announce(started: "RunDir", as_json: bool) -> None:

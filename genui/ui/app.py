@@ -40,6 +40,7 @@ from genui.runs import labels
 from genui.runs.layout import RunDir
 from genui.runs.listing import RunSummary, list_runs
 from genui.ui import facts, keys, messages, themes, watchdog
+from genui.ui.key_help import HelpScreen
 from genui.ui.kinds import styles_of_kinds
 from genui.ui.lifecycle import KeyAnswered, LifecycleGuard
 from genui.ui.screens import AppScreen, PaletteScreen, Said
@@ -50,7 +51,7 @@ from genui.ui.textual_parts import filter_errors, free_drawn_lines, is_ending
 from genui.ui.themes import colour_mode
 from genui.ui.training.alerts import AlertDesk
 from genui.ui.watcher import RunView, Watcher, WatchTarget, watch_target
-from genui.ui.widgets.dialogs import HelpScreen, ThemeScreen, Window
+from genui.ui.widgets.dialogs import ThemeScreen, Window
 
 if TYPE_CHECKING:
     from textual.screen import Screen

@@ -25,6 +25,7 @@ from textual.events import AppFocus, Key
 from textual.message import Message
 
 from genui.render.colours import ColourMode
+from genui.ui.cells import Cells
 from genui.ui.facts import list_queries
 from genui.ui.graphics import (
     DEVICE,
@@ -36,7 +37,6 @@ from genui.ui.graphics import (
     read_sixel,
     settle,
 )
-from genui.ui.terminal import Cells
 from genui.ui.textual_parts import IDLE, WriterThread, XTermParser, file_of, set_writer, writer_of
 from genui.ui.watchdog import Watchdog
 

@@ -256,7 +256,7 @@ class AppScreen(LifecycleGuard, Screen[T], Generic[T]):
         await self.app.run_action(key.action, self)
 
     def action_help(self) -> None:
-        from genui.ui.widgets.dialogs import HelpScreen
+        from genui.ui.key_help import HelpScreen
 
         self.app.push_screen(HelpScreen(self.scope, self.user_keys))
 

@@ -22,8 +22,8 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.widget import Widget
 from textual.widgets import Static
 
+from genui.ui.cells import Cells
 from genui.ui.graphics import PROTOCOLS, Images, Protocol
-from genui.ui.terminal import Cells
 from genui.ui.widgets.image import STILL_FACTOR, ImageView
 
 BUDGET = 25_000

@@ -21,7 +21,7 @@ from textual.widget import Widget
 from textual.widgets import DataTable, OptionList
 from textual.widgets.option_list import Option
 
-from genui.ui.terminal import Cells
+from genui.ui.cells import Cells
 from genui.ui.themes import DARK
 from genui.ui.widgets.lists import Row, RowList
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pyte
 import pytest
 
-from genui.ui.terminal import Cells
+from genui.ui.cells import Cells
 
 COLUMNS, LINES = 40, 8
 WORDS = ["to be", "  ", "▀▀", "█▌", "—", "or not", "字", "é", " "]

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from genui.ui.cells import Cells
 from genui.ui.graphics import (
     DEVICE,
     Images,
@@ -16,7 +17,6 @@ from genui.ui.graphics import (
     settle,
     settle_in_tmux,
 )
-from genui.ui.terminal import Cells
 
 # --- which protocol ---------------------------------------------------------------------------
 

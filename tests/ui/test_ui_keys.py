@@ -22,11 +22,11 @@ from genui.protocol.manual import topics
 from genui.ui import keys
 from genui.ui.app import GenuiApp
 from genui.ui.generate.pane import TracePane
+from genui.ui.key_help import HelpScreen, help_text
 from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.manual import topic_of
 from genui.ui.screens import Palette, PaletteScreen
 from genui.ui.widgets.bars import FooterLine, fit_keys
-from genui.ui.widgets.dialogs import HelpScreen, help_text
 from genui.ui.widgets.lists import RowList
 
 

@@ -1,0 +1,50 @@
+"""The options that name a recipe and change it, of `genui train` and `genui sweep`."""
+
+import argparse
+from pathlib import Path
+
+from genui.base.errors import MisuseError
+from genui.recipes import PATH_FIELDS, Recipe
+
+
+def add_recipe(parser: argparse.ArgumentParser, metavar: str, does: str) -> None:
+    """Add the recipe and the options that change it; `--set` takes `metavar`."""
+    parser.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        nargs="?",
+        help="a name that `genui recipes` lists; optional with --from",
+    )
+    parser.add_argument(
+        "--from",
+        metavar="MODEL",
+        default="",
+        dest="start_from",
+        help="start with the weights of RUN, RUN@STEP, a shipped model or a file; step, "
+        "optimiser and schedule start anew",
+    )
+    parser.add_argument(
+        "--set",
+        metavar=metavar,
+        action="append",
+        default=[],
+        dest="settings",
+        help=f"{does}; `genui recipes RECIPE` lists them; may be given again",
+    )
+    parser.add_argument("--steps", metavar="N", help="the same as --set steps=N")
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        help="your own file or folder: text, or captioned images (genui help data)",
+    )
+
+
+def absolute(key: str, text: str) -> str:
+    """The text of a setting, a path as an absolute one: the trainer runs in another folder."""
+    return str(Path(text).expanduser().absolute()) if key in PATH_FIELDS and text else text
+
+
+def refuse_missing(recipe: Recipe) -> None:
+    """Raise MisuseError if the data of the user are not where the recipe says."""
+    if recipe.data and not Path(recipe.data).exists():
+        raise MisuseError(f"--data {recipe.data}: no such file or folder; check the path")
