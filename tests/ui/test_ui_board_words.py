@@ -10,6 +10,7 @@ from board_acting import log, many, titles
 from genui.runs.layout import RunLock
 from genui.ui.training.curves import PIN, CurveGrid
 from genui.ui.training.panels import SideColumn
+from genui.ui.widgets.settings import SettingsPanel
 
 
 async def test_what_is_logged_is_seen_and_its_age_told(open_watch: Opener) -> None:
@@ -121,6 +122,18 @@ async def test_any_metric_is_typed_as_the_x_axis_and_drawn_over_a_curve(open_wat
         await until(
             pilot, lambda: re.search(r". acc 0.5000 +. loss 0.1250", seen(pilot)) is not None
         )
+
+
+async def test_a_setting_is_changed_or_typed_by_its_own_key(open_watch: Opener) -> None:
+    stage.make_run(name="plays", step=100)
+    async with open_watch() as pilot:
+        board, panel = board_of(pilot).board, board_of(pilot).query_one(SettingsPanel)
+        await pilot.press("board.guides")
+        await until(pilot, lambda: board.state.guides and not panel.display)
+        await pilot.press("board.grid", "ctrl+k", "ctrl+u", *"2x3", "enter")
+        await until(pilot, lambda: board.state.grid == (2, 3) and not panel.display)
+        await pilot.press("o", "runs.sort_by", "ctrl+k", "ctrl+u", *"step", "enter")
+        await until(pilot, lambda: board.state.table.sort == "step" and not panel.display)
 
 
 async def test_damage_in_the_log_is_said_quietly(open_watch: Opener) -> None:

@@ -22,14 +22,14 @@ from genui.ui.messages import ViewName
 from genui.ui.organise import RunOrganiser, run_copyables
 from genui.ui.screens import AppScreen, Command, Copyable
 from genui.ui.terminal import may_animate
-from genui.ui.training import moves, printed, state
+from genui.ui.training import moves, printed
 from genui.ui.training.board import NO_POINTS, Board
 from genui.ui.training.curves import CurveGrid, room_for
 from genui.ui.training.head import BoardHead
 from genui.ui.training.moves import ChartRange
 from genui.ui.training.panels import SideColumn
 from genui.ui.training.shown import ShownRuns
-from genui.ui.training.state import SIDE_TABS, WATCH_TABS, ViewState, pattern
+from genui.ui.training.state import SIDE_TABS, WATCH_TABS, ViewState, pattern, recall, remember
 from genui.ui.training.steering import Steering
 from genui.ui.training.table import RunTable
 from genui.ui.training.values import waiting_text
@@ -160,7 +160,7 @@ class TrainingScreen(AppScreen[Exit]):
     def _open(self, key: str, runs: Sequence[RunSummary], views: Views | None = None) -> None:
         """Start with these runs, or with those that were shown under `key` the last time."""
         self._key = key
-        recalled = state.recall(key)
+        recalled = recall(key)
         by_path = {str(one.run.path): one for one in [*runs, *self.known]}
         last_shown = [by_path[path] for path in recalled.runs if path in by_path]
         tabs = SIDE_TABS if self._home else WATCH_TABS
@@ -200,7 +200,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def on_unmount(self) -> None:
         if self._save_timer is not None:
-            state.remember(self._key, self.board.state)
+            remember(self._key, self.board.state)
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= WIDE, "-wide")
@@ -334,7 +334,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def _save(self) -> None:
         self._save_timer = None
-        save = partial(state.remember, self._key, self.board.state)
+        save = partial(remember, self._key, self.board.state)
         self.run_worker(save, thread=True, group="views")
 
     def paint(self, streaming: bool = False) -> None:
@@ -344,7 +344,7 @@ class TrainingScreen(AppScreen[Exit]):
         self._painted_at = time.monotonic()
         if self._footer_state() != self._last_footer_state:
             self.update_bars()
-        board, view = self.board, self.board.state
+        board, state = self.board, self.board.state
         covered = self.table.display
         self.query_one(BoardHead).display = not covered
         if covered:
@@ -352,10 +352,10 @@ class TrainingScreen(AppScreen[Exit]):
             self._show_options()
             return
         wide = board.wide = self.has_class("-wide")
-        side_shown = wide or view.side_shown
+        side_shown = wide or state.side_shown
         self.query_one(SideColumn).display = side_shown
-        self._set_panel_width(view.panel_width if wide else USUAL_WIDTH)
-        self.grid.display = wide or not view.side_shown
+        self._set_panel_width(state.panel_width if wide else USUAL_WIDTH)
+        self.grid.display = wide or not state.side_shown
         plots, chosen = board.plots(), board.chosen()
         if plots and not self._curves_painted:
             self.call_after_refresh(self._curves_shown)
@@ -364,7 +364,7 @@ class TrainingScreen(AppScreen[Exit]):
             self.grid.show(plots, chosen, board, streaming)
         else:
             self.grid.show_text(self._empty_text())
-        caption = self.grid.caption(len(plots), chosen, view)
+        caption = self.grid.caption(len(plots), chosen, state)
         self.query_one(BoardHead).show(board, caption, self.grid.series_style)
         if side_shown and self._curves_painted:
             self.query_one(SideColumn).show(board.side, board.snapshot)

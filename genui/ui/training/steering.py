@@ -345,15 +345,9 @@ class Steering:
 # --- Sweeps, from the table of runs -----------------------------------------------------------
 
 
-def ask_to_stop(host: Widget, name: str) -> None:
-    """Stop the sweep with its trials, if the user confirms it. The host shows what became of it."""
-    text = "Its trials write checkpoints first, from which it can be resumed."
-    window = ConfirmScreen(f"Stop the sweep {clean_line(name, 40)}?", text, "stop", "keep training")
-    ask(host, window, lambda _: control_sweep(host, name, "stop"))
-
-
 def control_sweep(host: Widget, name: str, command: Literal["stop", "resume"]) -> None:
-    """Stop the sweep, or go on with it. The host shows what became of it."""
+    """Stop the sweep with its trials, if the user confirms it, or go on with it. The host shows
+    what became of it."""
 
     def act() -> str:
         from genui.runs import sweep  # imports all recipes: only when needed
@@ -370,5 +364,13 @@ def control_sweep(host: Widget, name: str, command: Literal["stop", "resume"]) -
         line = await asyncio.to_thread(act)
         host.post_message(messages.Say(clean_line(line), "note"))
 
-    worker = messages.say_errors(host, work())
-    host.run_worker(worker, group="commands", exit_on_error=False)
+    def begin(_: object = None) -> None:
+        worker = messages.say_errors(host, work())
+        host.run_worker(worker, group="commands", exit_on_error=False)
+
+    if command == "resume":
+        begin()
+        return
+    text = "Its trials write checkpoints first, from which it can be resumed."
+    question = f"Stop the sweep {clean_line(name, 40)}?"
+    ask(host, ConfirmScreen(question, text, "stop", "keep training"), begin)

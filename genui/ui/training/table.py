@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from msgspec.structs import replace
 from rich.cells import cell_len
@@ -41,7 +41,7 @@ from genui.runs.table_state import TABLE_SETTINGS, TableState
 from genui.ui import keys, messages
 from genui.ui.lifecycle import LifecycleGuard
 from genui.ui.training.board import Board
-from genui.ui.training.steering import ask_to_stop, control_sweep
+from genui.ui.training.steering import control_sweep
 from genui.ui.watcher import MARKS
 from genui.ui.widgets.borders import Framed, set_border
 from genui.ui.widgets.inputs import SearchLine
@@ -527,15 +527,10 @@ class RunTable(LifecycleGuard, Framed, Vertical):
             view = {field: getattr(before, field) for field in view}
         self._change(first=True, **view)
 
-    def action_stop_sweep(self) -> None:
-        """Stop the sweep of the run at the cursor, if the user confirms it."""
+    def action_control_sweep(self, command: Literal["stop", "resume"]) -> None:
+        """Stop the sweep of the run at the cursor, if the user confirms it, or go on with it."""
         if name := self._sweep_at_cursor():
-            ask_to_stop(self, name)
-
-    def action_resume_sweep(self) -> None:
-        """Go on with the sweep of the run at the cursor."""
-        if name := self._sweep_at_cursor():
-            control_sweep(self, name, "resume")
+            control_sweep(self, name, command)
 
     def _sweep_at_cursor(self) -> str:
         """The sweep of the run at the cursor; "", with a line for the user, if it is of none."""
