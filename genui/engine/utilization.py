@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 from genui.base.numbers import short
 from genui.engine.device import Machine, measure_peak
@@ -65,11 +65,10 @@ class FlopCounter(TorchDispatchMode):
     It runs each operation as it is and draws no random numbers, so the results have the same bits.
     """
 
-    is_paused = False
-
     def __init__(self) -> None:
         super().__init__()
         self.flops = 0
+        self.is_paused = False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -85,12 +84,16 @@ class FlopCounter(TorchDispatchMode):
 
 @contextmanager
 def not_counting() -> Iterator[None]:
-    """Exclude the operations of the block from the count."""
-    FlopCounter.is_paused = True
+    """Exclude the operations of the block from the counts in progress."""
+    modes = _get_current_dispatch_mode_stack()
+    counters = [mode for mode in modes if isinstance(mode, FlopCounter)]
+    for counter in counters:
+        counter.is_paused = True
     try:
         yield
     finally:
-        FlopCounter.is_paused = False
+        for counter in counters:
+            counter.is_paused = False
 
 
 # --- The share of the peak --------------------------------------------------------------------
