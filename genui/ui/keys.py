@@ -306,7 +306,7 @@ TRACE_KEYS: tuple[Key, ...] = (
 
 _OTHER_ROWS = ("axis", "side")  # settings of the curves that have other rows
 
-_ROWS: tuple[Key, ...] = (
+APP_KEYS: tuple[Key, ...] = (
     # models
     Key("models.open", "models", "enter", "⏎", "open_row", "open",
         "Generate with the model, or show the run's curves"),
@@ -520,6 +520,7 @@ _ROWS: tuple[Key, ...] = (
     Key("app.quit", "app", "q,ctrl+q", "q", "quit", "quit",
         "Close the app; training continues"),
 )  # fmt: skip
+"""The rows of the app itself, each with an id of its own."""
 
 
 def list_keys() -> tuple[Key, ...]:
@@ -529,7 +530,7 @@ def list_keys() -> tuple[Key, ...]:
 
 @lru_cache(maxsize=2)
 def _rows_with(kinds: tuple[tuple[str, str], ...]) -> tuple[Key, ...]:
-    rows = list(_ROWS)
+    rows = list(APP_KEYS)
     for kind in map(KINDS.__getitem__, kinds):
         rows += [row for row in (kind.keys() if kind.keys else ()) if isinstance(row, Key)]
     return tuple({row.id: row for row in rows}.values())
