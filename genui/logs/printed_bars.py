@@ -30,10 +30,10 @@ class Bars:
         self.has_metrics = False  # metrics belonged to it
         self.cleared = False  # it was removed from the line
         self.since = 0  # lines since a bar was drawn
+        self.waiting: list[Waiting] = []
         self._key = ("", 0)  # its title and total
         self._of_epoch = False  # it began below the heading of an epoch
         self._outer: dict[tuple[str, int], int] = {}  # bars around others, with their n
-        self.waiting: list[Waiting] = []
 
     @property
     def past(self) -> bool:
@@ -76,7 +76,7 @@ class Bars:
             elif counter.active or self.has_metrics:
                 return None  # inside the other, as an evaluation is
         self._key, self.has_metrics, self._of_epoch = key, False, epochs.now is not None
-        self.count = Counter() if counter else epochs.first_counter(line, total)
+        self.count = epochs.first_counter(line, total) if counter is None else Counter()
         return self.count
 
     def hold(self, line: Line) -> bool:

@@ -268,8 +268,6 @@ class Positions:
             return now.step if now.finer else None
         if now.finer and n < now.step:
             return now.step  # a loop of its own
-        if total:
-            return n
         if counter is None or n >= counter.last:
             return n + (counter.before if counter else 0)
         return now.step
