@@ -393,7 +393,6 @@ class PointsEditor(PlaneView, can_focus=True):
             )
 
     def on_resize(self) -> None:
-        super().on_resize()
         if self.display:
             self.call_after_refresh(self.paint)
 

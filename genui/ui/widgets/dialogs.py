@@ -149,7 +149,6 @@ class ThemeScreen(ChooseScreen):
 
     def on_mount(self) -> None:
         self.query_one(RowList).chosen = self._current
-        super().on_mount()
 
     @on(RowList.Chosen)
     def _preview(self, event: RowList.Chosen) -> None:

@@ -187,7 +187,6 @@ class ImageView(LineWidget):
         super().clear(empty)
 
     def on_resize(self) -> None:
-        super().on_resize()
         self.post_message(self.Resized())
 
     def on_unmount(self) -> None:
