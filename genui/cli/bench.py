@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
 from genui.base.numbers import about, quantity, short
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 from genui.runs import launch
 
 ROUNDS = 3

@@ -13,7 +13,7 @@ from genui.base.config import Config
 from genui.base.errors import GenuiError
 from genui.base.schema import settings_of
 from genui.base.text import clean_line
-from genui.cli.parser import Runs
+from genui.cli.command import Runs
 
 _BASH = r"""_genui() {
     local IFS=$'\n' line word joined="" words=()

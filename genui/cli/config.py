@@ -5,7 +5,7 @@ import argparse
 from genui.base import config
 from genui.base.errors import MisuseError, did_you_mean
 from genui.cli import output
-from genui.cli.parser import Runs
+from genui.cli.command import Runs
 from genui.runs.webhook import format_text
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from genui.base.errors import MisuseError
 from genui.cli import output
-from genui.cli.parser import Runs, add_run
+from genui.cli.command import Runs
+from genui.cli.parser import add_run
 
 if TYPE_CHECKING:
     from genui.recipes import Recipe

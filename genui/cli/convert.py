@@ -9,7 +9,7 @@ from pathlib import Path
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import cannot_write
 from genui.cli import output
-from genui.cli.parser import Runs
+from genui.cli.command import Runs
 from genui.engine.kinds import generates_of
 from genui.protocol.kinds import KINDS, Target
 from genui.runs.models import ModelInfo, find_model

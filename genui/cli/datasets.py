@@ -5,7 +5,8 @@ import argparse
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.numbers import size
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 
 ALL = "all"
 

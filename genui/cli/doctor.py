@@ -15,7 +15,8 @@ from genui.base import paths, plugins
 from genui.base.config import load_config
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 
 LIBRARIES = ("textual", "numpy", "msgspec", "safetensors", "tokenizers", "pillow")
 

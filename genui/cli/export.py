@@ -15,7 +15,7 @@ from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import atomic_path
 from genui.base.numbers import quantity
 from genui.cli import output
-from genui.cli.parser import Runs
+from genui.cli.command import Runs
 from genui.cli.runs import find_one, read_whole, title
 
 if TYPE_CHECKING:

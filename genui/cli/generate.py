@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import get_args
 
 from genui.cli import output
+from genui.cli.command import Runs
 from genui.cli.options import MAX_IN_FOLDER, MAX_SAMPLES, add_settings, generated_with
-from genui.cli.parser import Runs, add_json
+from genui.cli.parser import add_json
 from genui.protocol.kinds import KINDS, add_options
 from genui.protocol.messages import LogitBase
 from genui.protocol.settings import AXIS_NAMES, FROM_DATA

@@ -14,7 +14,8 @@ from itertools import chain
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.manual import Passage, find_passages, list_passages
 from genui.cli import output
-from genui.cli.parser import HelpFormatter, Runs
+from genui.cli.command import Runs
+from genui.cli.parser import HelpFormatter
 from genui.protocol.manual import read_page, replace_links, topics
 
 WIDEST = 100  # columns of text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from genui.base.config import Config, load_config
 from genui.base.errors import MisuseError
-from genui.cli.parser import Runs
+from genui.cli.command import Runs
 
 if TYPE_CHECKING:
     import argparse

@@ -13,7 +13,8 @@ from genui.base.conditions import Condition, parse_condition
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.numbers import about, clock, count, quantity, short, value
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 from genui.cli.runs import as_dict, connect, find_one, read_whole, title
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from genui.cli.parser import Runs
+from genui.cli.command import Runs
 from genui.protocol.kinds import Command, Kind, open_face
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import sys
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.numbers import size
 from genui.cli import output
-from genui.cli.parser import Runs, add_run
+from genui.cli.command import Runs
+from genui.cli.parser import add_run
 
 
 def configure_rename(parser: argparse.ArgumentParser) -> None:

@@ -12,9 +12,10 @@ from genui.base.numbers import count
 from genui.base.text import align
 from genui.cli import batch_generation, output
 from genui.cli.batch_generation import plan_in
+from genui.cli.command import Runs
 from genui.cli.options import MAX_IN_FOLDER
 from genui.cli.output import Progress
-from genui.cli.parser import Runs, add_json
+from genui.cli.parser import add_json
 from genui.formats.recipe import METADATA
 from genui.protocol.kinds import KINDS
 from genui.render.table import HEADS, format_row

@@ -12,7 +12,8 @@ from genui.base.errors import MisuseError
 from genui.base.files import sanitize
 from genui.base.numbers import count, parameters, size
 from genui.cli import output
-from genui.cli.parser import Parser, Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import Parser, add_json
 from genui.protocol.kinds import add_options
 from genui.runs.models import Origin, find_origin
 

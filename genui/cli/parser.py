@@ -3,23 +3,12 @@
 import argparse
 import re
 import textwrap
-from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
 from genui.base.errors import MisuseError
 from genui.base.text import from_text
-
-
-class Runs(NamedTuple):
-    """What runs a command."""
-
-    configure: Callable[[argparse.ArgumentParser], None]
-    """Adds its options and examples."""
-    run: Callable[[argparse.Namespace], int]
-    """Runs it and returns the exit code."""
-
 
 _REMARK = re.compile(r"(\s*\S.*?\S {2,})(\S.*)")  # an example or a name, and what it does
 _MISSING = "the following arguments are required: "  # argparse

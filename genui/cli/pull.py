@@ -12,7 +12,8 @@ from genui.base import numbers
 from genui.base.errors import INTERRUPTED, GenuiError, MisuseError, did_you_mean
 from genui.base.text import clean_line
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 from genui.hub import pull
 from genui.hub.catalogue import CATALOGUE, Entry
 from genui.hub.find import find_local

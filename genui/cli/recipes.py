@@ -7,7 +7,8 @@ from genui.base.numbers import count
 from genui.base.schema import settings_of
 from genui.base.text import clean_line
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 from genui.recipes import FIXED, RECIPES, Recipe, find_recipe
 
 HELP_COLUMN = 30

@@ -13,10 +13,11 @@ from genui import __version__
 from genui.base.errors import GenuiError, MisuseError
 from genui.base.files import sanitize
 from genui.cli import output
+from genui.cli.command import Runs
 from genui.cli.generate import add_start
 from genui.cli.generation import Generation, LoadingLine, generate, generate_all
 from genui.cli.kinds import prints_of
-from genui.cli.parser import Runs, add_json
+from genui.cli.parser import add_json
 from genui.cli.request import Request, parse_request
 from genui.formats import codec
 from genui.formats.codec import SavedFile, read

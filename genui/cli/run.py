@@ -7,7 +7,8 @@ import sys
 
 from genui.base.errors import MisuseError
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 from genui.cli.watch import add_recording, choose
 
 

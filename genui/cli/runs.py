@@ -12,7 +12,8 @@ import msgspec
 from genui.base.errors import MisuseError, did_you_mean
 from genui.base.numbers import about, clock, count, value
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

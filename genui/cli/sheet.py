@@ -6,8 +6,8 @@ from pathlib import Path
 from genui.base.errors import MisuseError
 from genui.base.files import atomic_write
 from genui.cli import files, output
+from genui.cli.command import Runs
 from genui.cli.generation import generate
-from genui.cli.parser import Runs
 from genui.formats.codec import Sample, SavedFile, read
 from genui.formats.image import MAX_CARDS, caption_of, encode_sheet
 from genui.formats.recipe import TraceRecipe

@@ -12,7 +12,8 @@ from genui.base.numbers import count, parameters
 from genui.base.schema import settings_of
 from genui.base.text import clean
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 from genui.formats import image
 from genui.formats.codec import CODECS, SavedFile, carries_recipe, read
 from genui.formats.command import format_edits

@@ -14,7 +14,8 @@ from genui.base import numbers
 from genui.base.errors import GenuiError, MisuseError, did_you_mean
 from genui.base.text import align, clean_line, shorten_middle
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 from genui.cli.recipe_options import absolute, add_recipe, refuse_missing
 from genui.recipes import Recipe, find_recipe, override, parse_settings
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from genui.base.numbers import count, short, size
 from genui.base.text import clean_line
 from genui.cli import output
-from genui.cli.parser import Runs, add_json
+from genui.cli.command import Runs
+from genui.cli.parser import add_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

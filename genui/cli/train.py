@@ -12,8 +12,9 @@ import msgspec
 
 from genui.base.errors import GenuiError, MisuseError
 from genui.cli import output
+from genui.cli.command import Runs
 from genui.cli.control import add_wait, learning_rate, named_sweep, request
-from genui.cli.parser import Runs, add_json, add_run
+from genui.cli.parser import add_json, add_run
 from genui.cli.recipe_options import absolute, add_recipe, refuse_missing
 from genui.recipes import Recipe, find_recipe, override, parse_settings
 

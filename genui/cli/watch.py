@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from genui.base.errors import MisuseError
 from genui.base.numbers import about
 from genui.cli import output
+from genui.cli.command import Runs
 from genui.cli.home import before_textual, has_terminal
-from genui.cli.parser import Runs
 from genui.cli.runs import connect, find_path
 
 if TYPE_CHECKING:

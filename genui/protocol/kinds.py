@@ -15,7 +15,7 @@ the room that calls it:
 | `opens` | `genui.engine.load.Loader` | torch |
 | `saves` | `genui.formats.kinds.Saves` | neither torch nor Textual |
 | `prints` | `genui.cli.kinds.Prints` | neither torch nor Textual |
-| `commands`, each | `genui.cli.parser.Runs` | neither torch nor Textual |
+| `commands`, each | `genui.cli.command.Runs` | neither torch nor Textual |
 | `shows` | `genui.ui.kinds.Shows` | Textual |
 """
 

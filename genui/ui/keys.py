@@ -573,6 +573,7 @@ def keys_markdown(keymap: Mapping[str, str] = MappingProxyType({})) -> str:
                 _KEY_PAGE_WIDTH,
                 initial_indent=f"{shown:{first}}  {name:{second}}  ",
                 subsequent_indent=" " * (first + second + 4),
+                break_on_hyphens=False,
             )
         lines += ["```", ""]
     return "\n".join(lines)

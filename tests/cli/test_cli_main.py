@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from genui.cli import recipes
+from genui.cli.command import Runs
 from genui.cli.main import command_parser, list_commands, main, overall_parser
-from genui.cli.parser import Runs
 
 
 @pytest.mark.parametrize("command", list_commands())

@@ -57,7 +57,7 @@ def _demo() -> object:
 
 
 def _command() -> object:
-    from genui.cli.parser import Runs
+    from genui.cli.command import Runs
     from genui.kinds.lab import shell
 
     return Runs(configure=shell.configure_lab, run=shell.run_lab)
