@@ -284,16 +284,6 @@ async def test_the_training_pane_shows_one_that_trains_until_enter_is_pressed(
             assert home.watched == first
 
 
-async def test_the_lab_says_how_many_runs_train(shipped, open_app: Opener) -> None:
-    run = stage.make_run(name="live", state="running", step=3)
-    with RunLock(run):
-        async with open_app() as pilot:
-            await until_seen(pilot, "● 1 training")
-            await pilot.press("5")
-            await until(pilot, lambda: home_of(pilot).visible_screen is not None)
-            await until_seen(pilot, "● 1 training")
-
-
 async def test_the_chat_model_is_listed_before_it_is_there(shipped, open_app: Opener) -> None:
     async with open_app() as pilot:
         rows = home_of(pilot).query_one(RowList)

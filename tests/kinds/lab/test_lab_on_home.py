@@ -10,6 +10,7 @@ from fake_process import in_process
 from textual.pilot import Pilot
 
 from genui.kinds.lab.demo import LabPreview
+from genui.runs.layout import RunLock
 from genui.ui.home_panes import TrainingPane
 
 LAB = in_process(FakeLab)
@@ -44,3 +45,13 @@ async def test_a_run_takes_the_place_of_the_small_training(shipped: Path, open_a
         await until(pilot, lambda: not home_of(pilot).query(LabPreview))
         await until_seen(pilot, "plays-2")
         assert not home_of(pilot).query_one(TrainingPane).has_class("-preview")
+
+
+async def test_the_lab_says_how_many_runs_train(shipped: Path, open_app: Opener) -> None:
+    run = stage.make_run(name="live", state="running", step=3)
+    with RunLock(run):
+        async with open_app() as pilot:
+            await until_seen(pilot, "● 1 training")
+            await pilot.press("5")
+            await until(pilot, lambda: home_of(pilot).visible_screen is not None)
+            await until_seen(pilot, "● 1 training")
