@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from genui.runs.listing import RunSummary, list_runs
 from genui.ui import messages
 from genui.ui.app import WatchApp, run_watch
 from genui.ui.home_panes import TrainingPane
+from genui.ui.training import screen
 from genui.ui.training.curves import CurveGrid
+from genui.ui.training.state import ViewState, remember
 from genui.ui.watcher import WatchTarget
 
 
@@ -129,6 +132,34 @@ async def test_the_view_is_written_while_the_app_runs(open_watch: Opener) -> Non
     async with open_watch(key="here") as pilot:
         await pilot.press("board.log_y")
         await until(pilot, lambda: b"log_y" in b"".join(map(Path.read_bytes, views())))
+
+
+async def test_a_slow_write_of_the_view_does_not_replace_a_later_one(
+    open_watch: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made("new", 1.5)
+    begun, ended = threading.Event(), threading.Event()
+
+    def remember_slowly(key: str, state: ViewState) -> None:
+        is_first = not begun.is_set()
+        begun.set()
+        if is_first:
+            time.sleep(0.5)
+        remember(key, state)
+        if is_first:
+            ended.set()
+
+    monkeypatch.setattr(screen, "remember", remember_slowly)
+    monkeypatch.setattr(screen, "SAVE_DELAY", 0.01)
+    async with open_watch(key="here") as pilot:
+        await pilot.press("board.log_y")
+        await until(pilot, begun.is_set)
+        await pilot.press("board.smooth")
+        left = board_of(pilot).board.state
+    assert ended.wait(60)
+    async with open_watch(key="here") as pilot:
+        assert board_of(pilot).board.state == left
+        assert left.smoothing
 
 
 def views() -> list[Path]:

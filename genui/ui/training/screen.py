@@ -1,5 +1,6 @@
 """The Training screen: the curves of one or several runs, and the panels beside them."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -140,6 +141,7 @@ class TrainingScreen(AppScreen[Exit]):
         self._paint_timer: Timer | None = None
         self._final_paint_timer: Timer | None = None
         self._save_timer: Timer | None = None
+        self._saving = threading.Lock()
         for name, act in ACTIONS.items():
             setattr(self, f"action_{name}", partial(act, self))
 
@@ -200,7 +202,7 @@ class TrainingScreen(AppScreen[Exit]):
 
     def on_unmount(self) -> None:
         if self._save_timer is not None:
-            remember(self._key, self.board.state)
+            self._write()
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= WIDE, "-wide")
@@ -334,8 +336,12 @@ class TrainingScreen(AppScreen[Exit]):
 
     def _save(self) -> None:
         self._save_timer = None
-        save = partial(remember, self._key, self.board.state)
-        self.run_worker(save, thread=True, group="views")
+        self.run_worker(self._write, thread=True, group="views")
+
+    def _write(self) -> None:
+        """Save the view as it is now: whichever thread is last writes the newest."""
+        with self._saving:
+            remember(self._key, self.board.state)
 
     def paint(self, streaming: bool = False) -> None:
         """Paint the board: only what has changed, and while `streaming` only visible changes."""
