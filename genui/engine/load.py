@@ -289,7 +289,7 @@ def stream(request: Start, says: Sequence[str] = ()) -> Iterator[Started | Frame
 
 class Streams:
     """The messages of several requests, for each an iterator as of `stream`, in their order;
-    `progress` hears of the models that are loaded for them.
+    `progress` is told how far each model is loaded.
 
     Texts whose tokens this process can read together advance together, up to `reader.ROWS` at a
     time; a text that ends makes room for the next one. It is faster, and changes no bits. Other

@@ -1,4 +1,4 @@
-"""The progress of loading a large model and of reading a long prompt, for who waits."""
+"""The progress of loading a large model and of reading a long prompt."""
 
 from collections.abc import Callable
 
@@ -17,8 +17,8 @@ class LoadingStoppedError(Exception):
 
 
 class LoadProgress:
-    """Tells `weights` how far a model is loaded, and `prompt` how far its long prompt is read;
-    without them nobody waits."""
+    """Calls `weights` as a model is loaded and `prompt` as its long prompt is read, if they are
+    given."""
 
     def __init__(self, weights: Report | None = None, prompt: PromptReport | None = None) -> None:
         self._weights, self.prompt = weights, prompt
@@ -37,4 +37,4 @@ class LoadProgress:
 
 
 SILENT = LoadProgress()
-"""For models that nobody waits for."""
+"""Reports nothing."""

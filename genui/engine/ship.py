@@ -151,7 +151,7 @@ def describe_training(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     threads, precision = info.machine.get("threads"), info.machine.get("precision")
     return {
         "command": shlex.join(words),
-        **({"against": describe_dataset(generated)} if generated else {}),
+        **({"against": describe_generated(generated)} if generated else {}),
         "steps": int(steps[-1]),
         "minutes": round(run_minutes(run) or 0),
         "machine": (
@@ -162,7 +162,7 @@ def describe_training(run: RunDir, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def describe_dataset(folder: str) -> str:
+def describe_generated(folder: str) -> str:
     """The number of images of a generated dataset that a model was trained against, and the command
     that generated them. Raises GenuiError if the folder is missing.
     """

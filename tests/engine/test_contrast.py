@@ -147,7 +147,7 @@ def test_the_real_trainer_goes_on_from_the_model_and_says_how_it_fares(
 
 
 def test_a_shipped_model_says_what_it_was_trained_against_and_no_path(drawn: Path) -> None:
-    told = ship.describe_dataset(str(drawn))
+    told = ship.describe_generated(str(drawn))
     assert told.startswith("12 images that first")
     assert str(drawn.parent) not in told
     fields = ship.without_paths({"against": str(drawn), "data": "/x", "width": 3})

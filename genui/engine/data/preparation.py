@@ -1,4 +1,4 @@
-"""How the data of a training are prepared: for whom, and where in the cache they are kept."""
+"""How the data of a training are prepared: the progress, locks, and folders in the cache."""
 
 import contextlib
 import fcntl
@@ -20,12 +20,12 @@ preparation, which goes on from there the next time."""
 
 
 def say_nothing(line: str) -> None:
-    """The report of a preparation that nobody waits for."""
+    """A report that does nothing."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """For whom data are prepared."""
+    """How data are prepared: who is told the progress, and whether all of them are needed."""
 
     report: Report = say_nothing
     is_trial: bool = False
@@ -33,7 +33,7 @@ class Preparation:
 
 
 QUIET = Preparation()
-"""Of all of the data, while nobody waits."""
+"""All of the data, without a report of the progress."""
 
 REPORT_S = 0.2
 """Seconds between two reports."""

@@ -29,10 +29,8 @@ def tables() -> tuple[Mapping[str, Any], ...]:
 
 def limitations(recipe: Recipe) -> str:
     """The limitations section of the model card: those of its kind, then those of its data."""
-    kind, row = (
-        KINDS[recipe.family, recipe.medium],
-        None if recipe.data else dataset_named(recipe.dataset),
-    )
+    kind = KINDS[recipe.family, recipe.medium]
+    row = None if recipe.data else dataset_named(recipe.dataset)
     if row is None:
         return kind.limitations
     of_data = row.limitations if kind.can_generate else row.label_limitations

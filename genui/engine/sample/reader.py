@@ -60,7 +60,7 @@ def read(
 
 @contextmanager
 def reporting_prompt(model: LanguageModel, report: PromptReport) -> Iterator[None]:
-    """Within the block `report` hears of each layer that has read a long prompt, which is read
+    """Within the block `report` is called after each layer that reads a long prompt, which is read
     layer by layer, all tokens at once."""
     layers = parts_of(model)
 

@@ -189,7 +189,7 @@ class TokenGenerator(ABC, Generic[S]):
         return self._reader.logits(Reading(token_ids, prompt, interventions, chunks))
 
     def read_prompt(self, state: S, report: PromptReport | None) -> None:
-        """Read what `state` has not read yet; `report` hears how far a long prompt is read."""
+        """Read what `state` has not read yet; `report` is told how far a long prompt is read."""
         with reporting_prompt(self.model, report) if report else nullcontext():
             state.stored.get()
 

@@ -16,7 +16,7 @@ from genui.ui.generate.actions import Actions
 from genui.ui.generate.image import WIDE, ImageInspector, TraceImageView, ask_grid, show_curve
 from genui.ui.generate.pane import PaneKind, Parts, TracePane
 from genui.ui.generate.prompt import CaptionScreen, PromptLine
-from genui.ui.traces.controller import parse_number
+from genui.ui.traces.controller import parse_whole_number
 from genui.ui.traces.export import IMAGES, Format
 from genui.ui.widgets.bars import Line
 from genui.ui.widgets.borders import set_border
@@ -224,7 +224,7 @@ class WalkActions(Actions):
         return [
             Option(
                 *("direction", "direction", direction, DIRECTION, controller.turn),
-                lambda text: controller.walk_along(parse_number(text, 1, most)),
+                lambda text: controller.walk_along(parse_whole_number(text, 1, most)),
                 f"{settings.direction}",
                 first=True,
             ),

@@ -32,7 +32,7 @@ from genui.ui.settings import (
 )
 from genui.ui.sound import Speaker
 from genui.ui.traces.compare import Column
-from genui.ui.traces.controller import NO_MODEL, parse_number
+from genui.ui.traces.controller import NO_MODEL, parse_whole_number
 from genui.ui.traces.trees import Branch, Lost, Trace, TraceReply
 from genui.ui.widgets.candidates import LabelBars
 from genui.ui.widgets.dialogs import ChooseScreen, ValueScreen
@@ -415,7 +415,7 @@ class BranchActions(Actions):
             return
 
         def parse(text: str) -> int:
-            return parse_number(text, FEWEST, MAX_COLUMNS)
+            return parse_whole_number(text, FEWEST, MAX_COLUMNS)
 
         def show(count: int) -> None:
             self._side_by_side(controller.continuations(count), playing=True)

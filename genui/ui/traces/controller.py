@@ -585,7 +585,7 @@ class TraceController(Generic[F, S]):
         return self._clock() - self._requested_at
 
 
-def parse_number(text: str, least: int, most: int, noun: str = "number") -> int:
+def parse_whole_number(text: str, least: int, most: int, noun: str = "number") -> int:
     """A number in that range, as typed. Raises MisuseError."""
     with suppress(ValueError):  # also for more digits than Python converts
         if least <= (number := int(text)) <= most:

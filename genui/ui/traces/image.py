@@ -21,7 +21,13 @@ from genui.protocol import (
 from genui.protocol.edits import parse_strength, schedule_step, steps_at
 from genui.runs.models import ModelInfo
 from genui.ui.traces.compare import Part
-from genui.ui.traces.controller import LABEL_CELLS, Listener, Opening, TraceController, parse_number
+from genui.ui.traces.controller import (
+    LABEL_CELLS,
+    Listener,
+    Opening,
+    TraceController,
+    parse_whole_number,
+)
 from genui.ui.traces.trees import Trace, Worker, adds_noise, known_sigmas
 
 _OF_SOME = {
@@ -203,7 +209,7 @@ class NoiseSteps:
 
     def parse(self, text: str) -> int:
         """A step, as typed. Raises MisuseError."""
-        return parse_number(text, 0, self.last, "step")
+        return parse_whole_number(text, 0, self.last, "step")
 
     @property
     def hint(self) -> str:

@@ -1,7 +1,7 @@
 """The model of the Training screen: the runs, their curves, and what the user has chosen of them.
 
 `Board` joins the runs (`shown`), where their points are (`axes`), their plots (`plots`) and a
-`ViewState`, which `moves` changes too. Nothing here imports Textual.
+`ViewState`, which `moves` changes too. Nothing here draws.
 """
 
 from __future__ import annotations

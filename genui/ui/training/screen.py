@@ -60,38 +60,18 @@ _WITH_KEYS = {"console", "config", "system"}  # panels that take keys
 
 
 def on_board(act: Callable[..., str | None]) -> Callable[..., None]:
-    """The action that a method of Board is."""
+    """Make an action of a method of Board."""
     return lambda screen, *values: screen.act(act, *values)
 
 
 def on_runs(act: Callable[..., str | None]) -> Callable[..., None]:
-    """The action that a method of ShownRuns is."""
+    """Make an action of a method of ShownRuns."""
     return lambda screen, *values: screen.act_on_runs(act, *values)
 
 
 def in_chart(move: Callable[[ViewState, int, ChartRange], ViewState]) -> Callable[..., None]:
-    """The action that moves the cursor or the view in the chosen curve."""
+    """Make an action that moves the cursor or the view in the chosen curve."""
     return lambda screen, by: screen.act(lambda board: board.move(move, by, screen.chart_range()))
-
-
-ACTIONS: Mapping[str, Callable[..., None]] = {
-    "choose": on_board(Board.choose),
-    "page": on_board(Board.turn_page),
-    "open": on_board(Board.toggle_alone),
-    "pin": on_board(Board.toggle_pin),
-    "everything": on_board(Board.show_everything),
-    "follow": on_board(Board.follow_newest),
-    "sample": on_board(Board.move_to_sample),
-    "nudge": on_board(Board.nudge),
-    "side": on_board(Board.show_side),
-    "next_side": on_board(Board.next_side),
-    "turn": on_runs(ShownRuns.turn),
-    "cursor": in_chart(moves.move_cursor),
-    "ends": in_chart(moves.move_to_end),
-    "zoom": in_chart(moves.zoom),
-    "pan": in_chart(moves.pan),
-}
-"""What keys do to what is shown, by the names of their actions in the table of keys."""
 
 
 class Exit(NamedTuple):
@@ -110,6 +90,23 @@ class TrainingScreen(AppScreen[Exit]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings("board")]
+
+    # What keys do to what is shown, by the names of their actions in the table of keys.
+    action_choose = on_board(Board.choose)
+    action_page = on_board(Board.turn_page)
+    action_open = on_board(Board.toggle_alone)
+    action_pin = on_board(Board.toggle_pin)
+    action_everything = on_board(Board.show_everything)
+    action_follow = on_board(Board.follow_newest)
+    action_sample = on_board(Board.move_to_sample)
+    action_nudge = on_board(Board.nudge)
+    action_side = on_board(Board.show_side)
+    action_next_side = on_board(Board.next_side)
+    action_turn = on_runs(ShownRuns.turn)
+    action_cursor = in_chart(moves.move_cursor)
+    action_ends = in_chart(moves.move_to_end)
+    action_zoom = in_chart(moves.zoom)
+    action_pan = in_chart(moves.pan)
 
     def __init__(
         self,
@@ -142,8 +139,6 @@ class TrainingScreen(AppScreen[Exit]):
         self._final_paint_timer: Timer | None = None
         self._save_timer: Timer | None = None
         self._saving = threading.Lock()
-        for name, act in ACTIONS.items():
-            setattr(self, f"action_{name}", partial(act, self))
 
     def act(self, act: Callable[..., str | None], *values: object) -> None:
         """Do something to the board, and show the result."""

@@ -28,7 +28,7 @@ from genui.runs.models import find_model
 from genui.ui.generate.pane import TracePane
 from genui.ui.home_panes import TrainingPane
 from genui.ui.session import launch_process
-from genui.ui.traces.controller import parse_number
+from genui.ui.traces.controller import parse_whole_number
 from genui.ui.traces.trees import Trace
 from genui.ui.widgets.curve import Curve
 
@@ -269,8 +269,8 @@ def test_another_caption_from_here_is_a_branch() -> None:
 @pytest.mark.parametrize(
     ("parse", "text", "line"),
     [
-        (lambda text: parse_number(text, 1, 8), "99", "a number from 1 to 8"),
-        (lambda text: parse_number(text, 1, 8), "two", "a number from 1 to 8"),
+        (lambda text: parse_whole_number(text, 1, 8), "99", "a number from 1 to 8"),
+        (lambda text: parse_whole_number(text, 1, 8), "two", "a number from 1 to 8"),
         (parse_seed, "-3", "expected a whole number"),
         (parse_seeds, "1, x", "expected a whole number"),
         (parse_seeds, "1 " * 16, "at most 15 can be blended"),
